@@ -1,0 +1,136 @@
+package core
+
+import "time"
+
+// Verb says what a client asks.
+type Verb uint8
+
+// The verbs of the language. The comment of each names the Command fields that
+// it uses besides Ref and Source.
+const (
+	// None asks the engine for nothing. It is for messages that a format knows
+	// nothing to do with but whose Source an [Authorizer] is to judge all the same.
+	None Verb = iota
+	// Subscribe hears a topic, or a pattern if Pattern is set. Topic, As, Pattern.
+	Subscribe
+	// Unsubscribe ends one subscription, named as it was made. Topic, As, Pattern.
+	Unsubscribe
+	// UnsubscribeAll ends all subscriptions of the connection.
+	UnsubscribeAll
+	// Publish tells everyone who hears a topic. Topic, Payload, NotToSelf,
+	// AsOwner with Channel.
+	Publish
+	// Offer answers services, and if Exclusive owns a channel. Services, As,
+	// Exclusive with Channel.
+	Offer
+	// Withdraw ends an offer, named as it was made. Services, Exclusive with Channel.
+	Withdraw
+	// Call asks a service. Topic is the service; As, Payload, OneWay, Timeout.
+	Call
+	// Reply answers a [Request]. Call, Topic (the service, nil to leave it
+	// unchecked), Payload or Failure.
+	Reply
+	// OpenSession makes a session for the connection. Payload is its information.
+	OpenSession
+	// RestoreSession joins the connection to a session. Key.
+	RestoreSession
+	// CloseSession leaves the session of the connection.
+	CloseSession
+	// Ping asks for a [Pong], which brings Ref and As back.
+	Ping
+	// Leave says goodbye; the connection is closed in the format's own way.
+	Leave
+)
+
+var verbNames = [...]string{
+	"none", "subscribe", "unsubscribe", "unsubscribe_all", "publish", "offer", "withdraw",
+	"call", "reply", "open_session", "restore_session", "close_session", "ping", "leave",
+}
+
+// String returns the verb in lower case, as logs and errors show it.
+func (v Verb) String() string {
+	if int(v) < len(verbNames) {
+		return verbNames[v]
+	}
+	return "unknown"
+}
+
+// CallID names one call. It is a random (version 4) UUID, so that an id cannot
+// be guessed by a connection that was not asked.
+type CallID [16]byte
+
+// Command is what a client asks, decoded from its own format. It is passed by
+// value; its byte slices are borrowed (see the package comment).
+type Command struct {
+	Verb Verb
+
+	// Ref is the codec's own correlation: an id, a callback number, nothing.
+	// The outcome (Done, Failed, Answer, Pong) carries it back unchanged.
+	Ref []byte
+
+	// Topic is the topic, the pattern, or for Call and Reply the service. It is
+	// the whole internal address, before the endpoint's topic prefix.
+	Topic []byte
+	// As tells apart the ways in which a format can write one Topic (for wubsub:
+	// where the channel ends). It is the codec's own number; every event about
+	// this subscription, offer or call brings it back.
+	As uint32
+	// Pattern makes Topic a pattern (see [MatchPattern]) instead of a name.
+	Pattern bool
+
+	// Channel is the channel that is owned or to be owned. It is read only with
+	// Exclusive or AsOwner, so the empty name is a channel like any other.
+	Channel []byte
+	// Exclusive, on Offer and Withdraw: own Channel; nobody else answers these Services.
+	Exclusive bool
+	// AsOwner, on Publish: refuse unless the sender owns exactly Channel.
+	AsOwner bool
+	// Services are the whole addresses of the services offered or withdrawn.
+	Services [][]byte
+
+	// NotToSelf, on Publish: the sender does not hear its own message.
+	NotToSelf bool
+	// OneWay, on Call: no answer is wanted, and none is sent.
+	OneWay bool
+	// Timeout, on Call: how long the caller waits; 0 is the endpoint's default.
+	Timeout time.Duration
+
+	// Call is the id of the request that a Reply answers.
+	Call CallID
+	// Payload is the content of Publish, Call, Reply and OpenSession.
+	Payload Payload
+	// Failure, on Reply: the answerer's own failure; zero if it answers with Payload.
+	Failure Failure
+	// Key is the key of the session to restore.
+	Key []byte
+
+	// Source is the client's message as it was written, for an [Authorizer]
+	// that judges the client's own words. Nil where the format has no such use.
+	Source []byte
+}
+
+// Clone returns a copy of c that owns all its bytes.
+func (c Command) Clone() Command {
+	c.Ref = clone(c.Ref)
+	c.Topic = clone(c.Topic)
+	c.Channel = clone(c.Channel)
+	if c.Services != nil {
+		services := make([][]byte, len(c.Services))
+		for i, s := range c.Services {
+			services[i] = clone(s)
+		}
+		c.Services = services
+	}
+	c.Payload = c.Payload.Clone()
+	c.Key = clone(c.Key)
+	c.Source = clone(c.Source)
+	return c
+}
+
+// clone copies b and keeps the difference between nil and empty.
+func clone(b []byte) []byte {
+	if b == nil {
+		return nil
+	}
+	return append(make([]byte, 0, len(b)), b...)
+}

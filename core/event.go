@@ -1,0 +1,83 @@
+package core
+
+// EventKind says what a client is told.
+type EventKind uint8
+
+// The events of the language. The comment of each names the Event fields that
+// it uses.
+const (
+	// Welcome: the connection is open; a format that greets greets now.
+	Welcome EventKind = iota
+	// Done: the command succeeded. Verb, Ref, Topic, As; for a Call that was
+	// taken also Call.
+	Done
+	// Failed: the command did not succeed. Verb, Ref, Topic, As, Failure; for a
+	// Call that was taken and ended badly also Call.
+	Failed
+	// Message: a message on a topic that the client hears. Topic, As, Payload.
+	Message
+	// Request: a call for this client to answer. Call, Topic (the service), As
+	// as in its Offer, Payload, OneWay.
+	Request
+	// Answer: the answer to the client's call. Call, Ref, Topic, As, Payload.
+	Answer
+	// SessionOpened: the connection has a session now. Verb (OpenSession,
+	// RestoreSession), Ref, Session.
+	SessionOpened
+	// SessionClosed: the session was closed by the server.
+	SessionClosed
+	// Pong answers a Ping. Ref, As.
+	Pong
+	// Goodbye: the connection is about to be closed. Reason. A format that says
+	// something besides the close frame says it now; the close frame itself is
+	// [Format.Goodbye].
+	Goodbye
+)
+
+var eventNames = [...]string{
+	"welcome", "done", "failed", "message", "request", "answer",
+	"session_opened", "session_closed", "pong", "goodbye",
+}
+
+// String returns the kind in lower case, as logs and errors show it.
+func (k EventKind) String() string {
+	if int(k) < len(eventNames) {
+		return eventNames[k]
+	}
+	return "unknown"
+}
+
+// Event is what a client is told, to be encoded in its own format. It is passed
+// by value; its byte slices are borrowed (see the package comment).
+type Event struct {
+	Kind EventKind
+	// Verb is the command whose outcome this is.
+	Verb Verb
+	// Ref, Topic and As are those of the command (for Message: of the
+	// subscription; for Request: of the offer).
+	Ref   []byte
+	Topic []byte
+	As    uint32
+
+	// Call is the id of the call.
+	Call CallID
+	// OneWay, on Request: the caller wants no answer.
+	OneWay bool
+	// Payload is the content of Message, Request and Answer.
+	Payload Payload
+	// Failure says why a command Failed.
+	Failure Failure
+	// Session is the session that was opened.
+	Session Session
+	// Reason says why a Goodbye is said.
+	Reason Reason
+}
+
+// Clone returns a copy of e that owns all its bytes.
+func (e Event) Clone() Event {
+	e.Ref = clone(e.Ref)
+	e.Topic = clone(e.Topic)
+	e.Payload = e.Payload.Clone()
+	e.Session.Info = clone(e.Session.Info)
+	return e
+}

@@ -1,0 +1,116 @@
+package core
+
+import "time"
+
+// FrameKind is the kind of a WebSocket data message.
+type FrameKind uint8
+
+// The kinds of frame. NoFrame, returned by an encoder, means that the format
+// has nothing to say.
+const (
+	NoFrame FrameKind = iota
+	TextFrame
+	BinaryFrame
+)
+
+// Frame is one whole client message. Data is borrowed and may be overwritten by
+// the decoder. The data of a TextFrame is valid UTF-8; that of a BinaryFrame is
+// anything.
+type Frame struct {
+	Kind FrameKind
+	Data []byte
+}
+
+// Sink receives what a codec decodes. The codec calls it on the connection's
+// own loop, from within Decode; events may be encoded before a call returns.
+type Sink interface {
+	// Do hands one command to the engine.
+	Do(Command)
+	// Refuse counts a message that the codec cannot or will not turn into a
+	// command. If f is a failure the client is told: the codec's Encode gets a
+	// Failed event with ref and f.
+	Refuse(r Reason, ref []byte, f Failure)
+}
+
+// Violation is the error by which a codec ends its connection: the client broke
+// the format in a way after which the format does not go on.
+type Violation struct {
+	Reason Reason
+	Err    error
+}
+
+func (v *Violation) Error() string { return v.Reason.String() + ": " + v.Err.Error() }
+
+func (v *Violation) Unwrap() error { return v.Err }
+
+// Codec translates for one connection. It is sans-I/O and is used on one
+// goroutine at a time. A codec without state of its own may be shared by all
+// connections of its endpoint.
+type Codec interface {
+	// Decode turns one client message into commands, usually one. A returned
+	// error ends the connection, with the reason of a [Violation] or else
+	// ReasonMalformed.
+	Decode(f Frame, to Sink) error
+	// Encode appends what the client reads for ev to dst, as one message, and
+	// returns the extended buffer and the kind of frame; NoFrame (and dst as it
+	// was) if the format says nothing. An error means that the event cannot be
+	// written in this format; it is dropped and counted.
+	Encode(dst []byte, ev Event) ([]byte, FrameKind, error)
+}
+
+// Format is one endpoint's wire format, shared by all its connections. All
+// methods may be called from any goroutine.
+type Format interface {
+	// NewCodec returns the codec of a new connection.
+	NewCodec() Codec
+	// EncodeMessage is Encode for a Message event, which must come out the same
+	// for every connection of the endpoint: it is called once for all
+	// subscribers with the same As.
+	EncodeMessage(dst []byte, ev Event) ([]byte, FrameKind, error)
+	// Goodbye returns the close code and reason text (at most 123 bytes) with
+	// which the format ends a connection.
+	Goodbye(r Reason) (code uint16, text string)
+	// Profile returns the habits of the format on the wire.
+	Profile() Profile
+}
+
+// Profile is how a format's original server behaves below its messages. The
+// values are defaults where an endpoint has a setting for them.
+type Profile struct {
+	// MaxMessage is the biggest client message in bytes.
+	MaxMessage int
+	// PingInterval is the time between pings to the client; 0 for none.
+	PingInterval time.Duration
+	// PongTimeout is how long the client may go without a pong; 0 for ever.
+	PongTimeout time.Duration
+	// IdleTimeout is how long the client may go without a message; 0 for ever.
+	IdleTimeout time.Duration
+	// PingsCount makes a WebSocket ping or pong count as a message for IdleTimeout.
+	PingsCount bool
+	// CloseReply is the code that answers a client's close frame; 0 repeats the client's.
+	CloseReply uint16
+	// Subprotocol makes the upgrade select the one subprotocol that the client
+	// offers and refuse (400) an upgrade that offers several.
+	Subprotocol bool
+	// SameOrigin makes the upgrade refuse (403) pages of other origins.
+	SameOrigin bool
+	// PlainStatus is the HTTP status of a plain GET of the endpoint; 0 is 400.
+	PlainStatus int
+}
+
+// Protocol is how a built-in format introduces itself: its name in the
+// configuration, the original's defaults, and its options.
+type Protocol struct {
+	// Name is the value of `protocol:` in the configuration.
+	Name string
+	// Listen and Path are the original's defaults; Path "" is any path.
+	Listen, Path string
+	// Options returns a pointer to a new options struct that holds the
+	// defaults; its fields have `koanf` tags. Nil if there are no options.
+	Options func() any
+	// Validate returns what is wrong with the options; nil if it cannot be wrong.
+	Validate func(options any) error
+	// New makes the format of one endpoint. options is what Options returned,
+	// filled in; max is the endpoint's max_message_size.
+	New func(options any, max int) (Format, error)
+}

@@ -1,0 +1,106 @@
+package core
+
+// Reason says why something was refused, dropped or closed: the label of a
+// counter and the cause of a goodbye. The set is closed, so that counters are
+// arrays and labels stay few.
+type Reason uint8
+
+// The reasons.
+const (
+	// ReasonNormal: the client left, or said goodbye, as it should.
+	ReasonNormal Reason = iota
+	// ReasonLost: the TCP connection ended without a close handshake.
+	ReasonLost
+	// ReasonDrain: the broker is shutting down.
+	ReasonDrain
+	// ReasonIdle: the client sent nothing for too long.
+	ReasonIdle
+	// ReasonNoPong: the client did not answer pings in time.
+	ReasonNoPong
+	// ReasonProtocol: the client broke RFC 6455.
+	ReasonProtocol
+	// ReasonMalformed: a message cannot be read as the format demands.
+	ReasonMalformed
+	// ReasonWrongFrame: a text frame where the format wants binary, or the reverse.
+	ReasonWrongFrame
+	// ReasonUnknownType: a message of a type or command that the format does not have.
+	ReasonUnknownType
+	// ReasonInvalidUTF8: text that is not UTF-8.
+	ReasonInvalidUTF8
+	// ReasonTooLarge: a message, a header or a document over its limit.
+	ReasonTooLarge
+	// ReasonTooDeep: a JSON document nested too deeply.
+	ReasonTooDeep
+	// ReasonDenied: an authorizer said no.
+	ReasonDenied
+	// ReasonUnavailable: an authorizer could not be asked.
+	ReasonUnavailable
+	// ReasonNotOwner: a publish into a channel that is not the sender's.
+	ReasonNotOwner
+	// ReasonTaken: an offer of what another connection owns.
+	ReasonTaken
+	// ReasonReserved: a topic that belongs to the broker.
+	ReasonReserved
+	// ReasonNoService: a call that nobody answers.
+	ReasonNoService
+	// ReasonNotAsked: a reply that nobody waits for, or from somebody who was not asked.
+	ReasonNotAsked
+	// ReasonTimeout: a deadline passed.
+	ReasonTimeout
+	// ReasonGone: the other side of a call left.
+	ReasonGone
+	// ReasonOverload: a bound of the broker was reached.
+	ReasonOverload
+	// ReasonSlow: a receiver that does not read as fast as it is written to.
+	ReasonSlow
+	// ReasonOrigin: a foreign Origin.
+	ReasonOrigin
+	// ReasonHandshake: an HTTP request head that is no valid upgrade.
+	ReasonHandshake
+	// ReasonUnwritable: an event that the receiver's format cannot write.
+	ReasonUnwritable
+	// ReasonInternal: a fault of the broker itself.
+	ReasonInternal
+
+	// NumReasons is the number of reasons.
+	NumReasons
+)
+
+var reasonNames = [NumReasons]string{
+	"normal", "lost", "drain", "idle", "no_pong", "protocol", "malformed", "wrong_frame",
+	"unknown_type", "invalid_utf8", "too_large", "too_deep", "denied", "unavailable",
+	"not_owner", "taken", "reserved", "no_service", "not_asked", "timeout", "gone",
+	"overload", "slow", "origin", "handshake", "unwritable", "internal",
+}
+
+// String returns the reason as metrics label it.
+func (r Reason) String() string {
+	if r < NumReasons {
+		return reasonNames[r]
+	}
+	return "unknown"
+}
+
+// CloseCode returns the WebSocket close code (RFC 6455, section 7.4) that fits
+// r where the format has no wish of its own.
+func (r Reason) CloseCode() uint16 {
+	switch r {
+	case ReasonNormal:
+		return 1000
+	case ReasonDrain, ReasonIdle, ReasonNoPong, ReasonLost:
+		return 1001
+	case ReasonWrongFrame:
+		return 1003
+	case ReasonInvalidUTF8:
+		return 1007
+	case ReasonDenied, ReasonOrigin, ReasonReserved, ReasonNotOwner, ReasonTaken:
+		return 1008
+	case ReasonTooLarge:
+		return 1009
+	case ReasonInternal:
+		return 1011
+	case ReasonOverload, ReasonSlow, ReasonUnavailable:
+		return 1013
+	}
+	return 1002
+}

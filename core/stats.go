@@ -1,0 +1,42 @@
+package core
+
+import "sync/atomic"
+
+// Stats are the counters of one endpoint. All fields are atomic: any goroutine
+// may add, the metrics page reads. Everything that is refused, dropped or ended
+// is counted with its reason; nothing is lost silently.
+type Stats struct {
+	// Opened counts connections that finished their upgrade.
+	Opened atomic.Uint64
+	// Open is the number of connections that are open now.
+	Open atomic.Int64
+	// MessagesIn and BytesIn count client messages and their payload bytes.
+	MessagesIn, BytesIn atomic.Uint64
+	// MessagesOut and BytesOut count messages handed to connections and their
+	// payload bytes.
+	MessagesOut, BytesOut atomic.Uint64
+	// Published counts publishes that were taken, whether or not anybody heard them.
+	Published atomic.Uint64
+	// Calls counts calls that were taken.
+	Calls atomic.Uint64
+
+	// Rejected counts connections turned away before their upgrade.
+	Rejected Counters
+	// Refused counts client messages that were ignored or answered with an error.
+	Refused Counters
+	// Dropped counts messages that did not reach a receiver.
+	Dropped Counters
+	// Closed counts ended connections.
+	Closed Counters
+	// CallsFailed counts calls that ended with a failure.
+	CallsFailed Counters
+}
+
+// Counters is one counter for each reason.
+type Counters [NumReasons]atomic.Uint64
+
+// Inc adds one for r.
+func (c *Counters) Inc(r Reason) { c[r].Add(1) }
+
+// Add adds n for r.
+func (c *Counters) Add(r Reason, n uint64) { c[r].Add(n) }

@@ -1,0 +1,96 @@
+package core
+
+import (
+	"bytes"
+	"strings"
+)
+
+// reserved are the first levels that belong to the broker.
+var reserved = []string{"$call/", "$reply/", "$error/", "$serve/", "$request/", "$sys/"}
+
+// Reserved reports whether topic belongs to the broker: clients may neither
+// publish to it nor own it as an ordinary topic.
+func Reserved(topic []byte) bool {
+	if len(topic) == 0 || topic[0] != '$' {
+		return false
+	}
+	for _, prefix := range reserved {
+		if len(topic) >= len(prefix) && string(topic[:len(prefix)]) == prefix {
+			return true
+		}
+	}
+	return false
+}
+
+// HasWildcard reports whether pattern can match anything but itself: whether
+// one of its levels begins with + or #.
+func HasWildcard(pattern string) bool {
+	for level := range strings.SplitSeq(pattern, "/") {
+		if level != "" && (level[0] == '+' || level[0] == '#') {
+			return true
+		}
+	}
+	return false
+}
+
+// MatchPattern reports whether topic is matched by pattern. It is the meaning
+// of a pattern, level by level; the engine's trie is the same meaning made fast.
+//
+//   - A pattern without wildcards matches only the identical topic.
+//   - A level that begins with + matches exactly one level that is not empty.
+//   - A last level that begins with # matches one or more remaining levels,
+//     empty ones included. A # before the end makes the pattern match nothing.
+//   - An empty level in a pattern that has a wildcard matches any level.
+//   - A topic that begins with $ is not matched by a pattern that begins with + or #.
+//
+// The rules are those of vws (protocols.md, section 4).
+func MatchPattern(pattern, topic string) bool {
+	if !HasWildcard(pattern) {
+		return pattern == topic
+	}
+	if topic == "" {
+		return false
+	}
+	if topic[0] == '$' && (pattern[0] == '+' || pattern[0] == '#') {
+		return false
+	}
+	for {
+		p, pRest, pMore := strings.Cut(pattern, "/")
+		if p != "" && p[0] == '#' {
+			return !pMore
+		}
+		t, tRest, tMore := strings.Cut(topic, "/")
+		switch {
+		case p == "":
+		case p[0] == '+':
+			if t == "" {
+				return false
+			}
+		case p != t:
+			return false
+		}
+		if pMore != tMore {
+			return false
+		}
+		if !pMore {
+			return true
+		}
+		pattern, topic = pRest, tRest
+	}
+}
+
+// Owners calls f with every channel under which topic lies: each prefix that
+// ends before a slash, then topic itself. It stops when f returns false.
+func Owners(topic []byte, f func(channel []byte) bool) {
+	for i := 0; ; {
+		j := bytes.IndexByte(topic[i:], '/')
+		if j < 0 {
+			break
+		}
+		if !f(topic[:i+j]) {
+			return
+		}
+		i += j + 1
+	}
+	f(topic)
+}
