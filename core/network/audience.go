@@ -1,0 +1,100 @@
+package network
+
+import (
+	"sync/atomic"
+
+	"github.com/polywire/polywire/core"
+)
+
+// outlet is core.Outlet for one endpoint.
+type outlet struct {
+	// Static after construction.
+	ep *endpoint
+
+	// Atomic. stamps numbers the deliveries, so that a connection in several of
+	// their audiences takes each once.
+	stamps atomic.Uint64
+}
+
+var _ core.Outlet = (*outlet)(nil)
+
+func (o *outlet) NewAudience(loop int, _ uint32) core.Audience {
+	return &audience{ep: o.ep, loop: o.ep.server.loopAt(loop)}
+}
+
+func (o *outlet) Deliver(ev core.Event, to []core.Audience, except core.Link) {
+	f := newFrame()
+	defer f.release()
+	ok, err := f.encodeWith(o.ep.Format.EncodeMessage, ev)
+	if err != nil || !ok {
+		for _, a := range to {
+			o.ep.Stats.Dropped.Add(core.ReasonUnwritable, uint64(a.(*audience).size.Load()))
+		}
+		return
+	}
+	m := mail{frame: f, stamp: o.stamps.Add(1)}
+	if except != nil {
+		m.except = except.(*conn)
+	}
+	if len(to) == 1 {
+		to[0].(*audience).loop.deliver(m, to)
+		return
+	}
+	for _, l := range o.ep.server.loopList() {
+		l.deliver(m, to)
+	}
+}
+
+// audience is core.Audience.
+type audience struct {
+	// Static after construction.
+	ep   *endpoint
+	loop *loop
+
+	// Owned by the loop.
+	members []member
+
+	// Atomic. size is len(members), for counting what is dropped before the loop.
+	size atomic.Int32
+}
+
+// member is one connection of an audience.
+type member struct {
+	conn *conn
+	at   *core.Member // the engine's handle, which holds the index of this entry
+	// since is the mailbox position at which the connection joined: mail from
+	// before it is not for it.
+	since uint64
+}
+
+var _ core.Audience = (*audience)(nil)
+
+// count counts a frame that went to n members.
+func (a *audience) count(n int, f *frame) {
+	a.ep.Stats.MessagesOut.Add(uint64(n))
+	a.ep.Stats.BytesOut.Add(uint64(n * f.payload))
+}
+
+// overload counts a message that the loop's mailbox had no room for.
+func (a *audience) overload() {
+	a.ep.Stats.Dropped.Add(core.ReasonOverload, uint64(a.size.Load()))
+}
+
+func (a *audience) Add(l core.Link, m *core.Member) {
+	m.Index = len(a.members)
+	a.members = append(a.members, member{conn: l.(*conn), at: m, since: a.loop.mailbox.position()})
+	a.size.Add(1)
+}
+
+func (a *audience) Remove(m *core.Member) {
+	last := len(a.members) - 1
+	moved := a.members[last]
+	a.members[m.Index] = moved
+	moved.at.Index = m.Index
+	a.members[last] = member{}
+	a.members = a.members[:last]
+	if cap(a.members) > 64 && last < cap(a.members)/4 {
+		a.members = append(make([]member, 0, cap(a.members)/2), a.members...)
+	}
+	a.size.Add(-1)
+}

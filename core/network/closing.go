@@ -1,0 +1,203 @@
+package network
+
+import (
+	"time"
+
+	"github.com/gobwas/ws"
+	"golang.org/x/sys/unix"
+
+	"github.com/polywire/polywire/core"
+)
+
+// How long an ending connection may take before it is cut.
+var (
+	// closeTicks is the time for the client to answer our close frame.
+	closeTicks = ticksOf(5 * time.Second)
+	// lingerTicks is the time for the client to close its side after the close
+	// handshake, or to read what a slow receiver still has to read.
+	lingerTicks = ticksOf(2 * time.Second)
+)
+
+// sayGoodbye begins the close handshake from our side, with the format's words for r.
+func (c *conn) sayGoodbye(r core.Reason) {
+	if c.state != open {
+		return
+	}
+	c.tellGuarded(core.Event{Kind: core.Goodbye, Reason: r})
+	if c.state != open {
+		return
+	}
+	code, text := c.ep.Format.Goodbye(r)
+	c.depart(r)
+	linger := closeTicks
+	if r == core.ReasonSlow {
+		// Behind what is queued the close frame would never arrive.
+		c.abandon()
+		linger = lingerTicks
+	}
+	c.queueLast(closeFrame(code, text))
+	c.cutAfter(linger)
+	c.resume()
+}
+
+// fail ends the connection because the client broke the protocol or the format:
+// a close frame, and nothing more is read (RFC 6455, section 7.1.7).
+func (c *conn) fail(r core.Reason, err error) {
+	c.ep.server.log.Debug("ending connection", "endpoint", c.ep.Name, "conn", c.id,
+		"remote", c.remote, "reason", r.String(), "error", err)
+	if c.state == open {
+		c.sayGoodbye(r)
+	}
+	c.discard = true
+	c.finish()
+}
+
+// depart takes the connection out of the engine: from here on it is told nothing.
+func (c *conn) depart(r core.Reason) {
+	if c.state != open {
+		return
+	}
+	c.state, c.reason = closing, r
+	c.ep.Stats.Closed.Inc(r)
+	if c.peer != nil {
+		c.loop.leaving = append(c.loop.leaving, c)
+	}
+}
+
+// finish ends the close handshake: what is queued is still written.
+func (c *conn) finish() {
+	if c.state == closed || c.state == ended {
+		return
+	}
+	c.state = closed
+	c.discard = true
+	c.cutAfter(lingerTicks)
+	if len(c.out) == 0 {
+		c.shutdown()
+	}
+}
+
+// shutdown closes our half of the stream. The client's half is read on until its
+// end: closing a socket with unread input would reset it, and the reset could
+// overtake the close frame.
+func (c *conn) shutdown() {
+	if c.shut || c.state == ended || c.fd == noFile {
+		return
+	}
+	c.shut = true
+	if err := unix.Shutdown(c.fd, unix.SHUT_WR); err != nil {
+		c.end(c.reason)
+	}
+}
+
+// cutAfter sets the time at which the connection is cut if it has not ended.
+func (c *conn) cutAfter(ticks uint32) {
+	c.cutAt = c.loop.ticks.Load() + ticks
+	c.loop.wheel.set(c, c.cutAt)
+}
+
+// cut resets the connection, so that the kernel keeps nothing of it.
+func (c *conn) cut() {
+	if len(c.out) > 0 && c.fd != noFile {
+		// The only error is a socket that is gone already.
+		_ = unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
+	c.end(c.reason)
+}
+
+// end closes the socket now. gnet calls OnClose from within.
+func (c *conn) end(r core.Reason) {
+	if c.state == ended {
+		return
+	}
+	c.depart(r)
+	c.discard = true
+	if c.gc == nil {
+		c.gone()
+		return
+	}
+	if err := c.loop.el.Close(c.gc); err != nil {
+		c.ep.server.log.Debug("closing socket", "conn", c.id, "error", err)
+	}
+}
+
+// gone is called when the socket is closed, by us or by the client.
+func (c *conn) gone() {
+	c.depart(core.ReasonLost)
+	for _, f := range c.out {
+		if !isControl(f) {
+			c.ep.Stats.Dropped.Inc(core.ReasonGone)
+		}
+	}
+	for _, f := range c.out[:c.retained] {
+		f.release()
+	}
+	if c.parked {
+		_ = unix.Close(c.fd)
+	}
+	c.state, c.parked, c.fd = ended, false, noFile
+	c.out, c.retained, c.outBytes, c.inbox, c.parser = nil, 0, 0, nil, parser{}
+	c.loop.wheel.remove(c)
+	delete(c.loop.conns, c)
+	c.ep.Stats.Open.Add(-1)
+	c.ep.server.open.Add(-1)
+}
+
+// startTimers arms the timers of a new connection.
+func (c *conn) startTimers() {
+	now := c.loop.ticks.Load()
+	c.lastMessage, c.lastPong, c.nextPing = now, now, now+c.ep.pingTicks
+	c.rearm(now)
+}
+
+// expire is called by the wheel when the connection's timer is due. Activity does
+// not move the timer; it is looked at here.
+func (c *conn) expire() {
+	if c.state == ended {
+		return
+	}
+	now := c.loop.ticks.Load()
+	if c.state != open {
+		if int32(now-c.cutAt) >= 0 {
+			c.cut()
+		} else {
+			c.loop.wheel.set(c, c.cutAt)
+		}
+		return
+	}
+	ep := c.ep
+	switch {
+	case c.held > 0:
+		// It is not heard, so nothing can be said of its silence.
+		c.loop.wheel.set(c, now+ticksOf(time.Second))
+		return
+	case ep.idleTicks > 0 && now-c.lastMessage >= ep.idleTicks:
+		c.sayGoodbye(core.ReasonIdle)
+		return
+	case ep.pongTicks > 0 && now-c.lastPong >= ep.pongTicks:
+		c.sayGoodbye(core.ReasonNoPong)
+		return
+	case ep.pingTicks > 0 && int32(now-c.nextPing) >= 0:
+		c.queueOwn(controlFrame(ws.OpPing, nil))
+		c.nextPing = now + ep.pingTicks
+	}
+	c.rearm(now)
+}
+
+// rearm sets the timer to the earliest thing that may have to be done.
+func (c *conn) rearm(now uint32) {
+	const never = 1 << 30
+	wait := uint32(never)
+	if t := c.ep.idleTicks; t > 0 {
+		wait = min(wait, t-(now-c.lastMessage))
+	}
+	if t := c.ep.pongTicks; t > 0 {
+		wait = min(wait, t-(now-c.lastPong))
+	}
+	if c.ep.pingTicks > 0 {
+		wait = min(wait, c.nextPing-now)
+	}
+	if wait != never {
+		c.loop.wheel.set(c, now+wait)
+	}
+}

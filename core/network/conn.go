@@ -1,0 +1,132 @@
+package network
+
+import (
+	"log/slog"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"github.com/polywire/polywire/core"
+)
+
+// state is how far a connection is on its way to its end.
+type state uint8
+
+const (
+	// open: messages go both ways.
+	open state = iota
+	// closing: our close frame is queued; the client's is awaited.
+	closing
+	// closed: both close frames are seen, or there will be none. What is queued is
+	// written, then our half of the stream is shut and the client's end awaited.
+	closed
+	// ended: the socket is gone. Nothing may be written: its descriptor may
+	// already be somebody else's.
+	ended
+)
+
+// conn is one WebSocket connection and the core.Link of the engine.
+type conn struct {
+	// Static after the connection was enrolled.
+	ep     *endpoint
+	loop   *loop
+	id     uint64
+	remote string
+	codec  core.Codec
+	peer   core.Peer
+
+	// Owned by the loop.
+	gc     gnet.Conn // nil while parked or on the way back
+	fd     int       // where output is written; noFile on the way back
+	parked bool      // fd is the connection's own
+	state  state
+	reason core.Reason // why the connection is ending
+	early  []byte      // what the client sent behind its upgrade; nil once fed
+
+	parser parser
+	held   uint8  // how many reasons there are to read no further message
+	inbox  []byte // what came while held
+
+	out      []*frame // frames to write, in order
+	outOff   int      // how much of out[0] is written
+	outBytes int      // bytes of out not written
+	retained int      // how many of out, from the front, hold a reference
+	dirty    bool     // in loop.dirty
+	stuck    bool     // in loop.stuck
+	shut     bool     // our half of the stream is shut
+	discard  bool     // input is not looked at any more
+	backoff  uint8    // retries since the socket was found full
+	stamp    uint64   // the last delivery taken
+
+	timer       timer
+	lastMessage uint32 // ticks
+	lastPong    uint32
+	nextPing    uint32
+	cutAt       uint32 // when an ending connection is cut
+}
+
+var _ core.Link = (*conn)(nil)
+
+func (c *conn) ID() uint64               { return c.id }
+func (c *conn) Endpoint() *core.Endpoint { return c.ep.Endpoint.Endpoint }
+func (c *conn) Outlet() core.Outlet      { return &c.ep.outlet }
+func (c *conn) Loop() int                { return c.loop.index }
+
+// Tell encodes ev and queues the bytes.
+func (c *conn) Tell(ev core.Event) {
+	if c.state != open {
+		return
+	}
+	f := newFrame()
+	ok, err := f.encodeWith(c.codec.Encode, ev)
+	c.loop.ephemeral(f)
+	if err != nil {
+		c.ep.Stats.Dropped.Inc(core.ReasonUnwritable)
+		return
+	}
+	if ok && c.queue(f) {
+		c.ep.Stats.MessagesOut.Add(1)
+		c.ep.Stats.BytesOut.Add(uint64(f.payload))
+	}
+}
+
+// Send posts a copy of ev to the loop.
+func (c *conn) Send(ev core.Event) {
+	ev = ev.Clone()
+	c.loop.post(mail{conn: c, ev: &ev})
+}
+
+// Post posts f to the loop.
+func (c *conn) Post(f func()) { c.loop.post(mail{conn: c, fn: f}) }
+
+// Close posts the end of the connection to the loop.
+func (c *conn) Close(r core.Reason) { c.Post(func() { c.sayGoodbye(r) }) }
+
+// guard runs f and turns a panic into the end of c (if there is one), logged and
+// counted: a fault in one connection's handling never ends the process.
+func (s *Server) guard(c *conn, f func()) {
+	defer s.recovered(c)
+	f()
+}
+
+// tellGuarded is Tell under guard, without the closure.
+func (c *conn) tellGuarded(ev core.Event) {
+	defer c.ep.server.recovered(c)
+	c.Tell(ev)
+}
+
+// recovered is deferred around every handler.
+func (s *Server) recovered(c *conn) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	s.stats.Panics.Add(1)
+	attrs := []any{slog.Any("panic", r), slog.String("stack", stack())}
+	if c != nil {
+		attrs = append(attrs, "endpoint", c.ep.Name, "conn", c.id, "remote", c.remote)
+	}
+	s.log.Error("handler panicked", attrs...)
+	if c != nil {
+		c.sayGoodbye(core.ReasonInternal)
+	}
+}

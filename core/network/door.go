@@ -1,0 +1,180 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
+
+// door is the front door of one listener.
+type door struct {
+	// Static after construction.
+	server    *Server
+	listener  *net.TCPListener
+	endpoints []*endpoint
+	slots     chan struct{} // one for each handshake under way
+	plain     *plainServer
+	done      sync.WaitGroup
+}
+
+func newDoor(s *Server, ln *net.TCPListener) *door {
+	d := &door{server: s, listener: ln, slots: make(chan struct{}, s.options.MaxHandshakes)}
+	d.plain = newPlainServer(d)
+	return d
+}
+
+// open begins to accept.
+func (d *door) open() {
+	d.done.Go(d.accept)
+	d.done.Go(d.plain.serve)
+}
+
+// close stops accepting, and waits for HTTP requests under way until ctx ends.
+func (d *door) close(ctx context.Context) error {
+	err := d.listener.Close()
+	if e := d.plain.http.Shutdown(ctx); e != nil {
+		err = errors.Join(err, fmt.Errorf("draining HTTP on %s: %w", d.listener.Addr(), e))
+	}
+	d.done.Wait()
+	return err
+}
+
+// accept accepts until the listener is closed. A failing accept (no file
+// descriptor left, say) is counted and tried again after a while.
+func (d *door) accept() {
+	const first, longest = 5 * time.Millisecond, time.Second
+	delay := first
+	for {
+		nc, err := d.listener.AcceptTCP()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			d.server.stats.AcceptErrors.Add(1)
+			if delay == first {
+				d.server.log.Error("accepting", "listen", d.listener.Addr().String(), "error", err)
+			}
+			select {
+			case <-d.server.done:
+				return
+			case <-time.After(delay):
+			}
+			delay = min(2*delay, longest)
+			continue
+		}
+		delay = first
+		select {
+		case d.slots <- struct{}{}:
+			go func() {
+				defer func() { <-d.slots }()
+				defer d.server.recovered(nil)
+				d.receive(&visitor{TCPConn: nc})
+			}()
+		default:
+			d.server.stats.Rejected.Inc(core.ReasonOverload)
+			turnAway(nc, http.StatusServiceUnavailable, "too many handshakes under way")
+			_ = nc.Close()
+		}
+	}
+}
+
+// visitor is a connection before it is upgraded: a TCP connection and what was
+// read from it already.
+type visitor struct {
+	*net.TCPConn
+	read []byte // read before, not used yet
+}
+
+func (v *visitor) Read(b []byte) (int, error) {
+	if len(v.read) > 0 {
+		n := copy(b, v.read)
+		v.read = v.read[n:]
+		return n, nil
+	}
+	return v.TCPConn.Read(b)
+}
+
+// receive reads the request head and sends the visitor on its way.
+func (d *door) receive(v *visitor) {
+	s := d.server
+	if err := v.SetWriteBuffer(s.options.SendBuffer); err != nil {
+		d.reject(v, core.ReasonLost, 0, "")
+		return
+	}
+	_ = v.SetDeadline(time.Now().Add(s.options.HandshakeTimeout))
+	buf, end, err := readHead(v, s.options.MaxHeader)
+	switch {
+	case errors.Is(err, errHeadTooLarge):
+		d.reject(v, core.ReasonTooLarge, http.StatusRequestHeaderFieldsTooLarge, "request head too large")
+		return
+	case isTimeout(err):
+		d.reject(v, core.ReasonTimeout, http.StatusRequestTimeout, "request head not received in time")
+		return
+	case err != nil:
+		d.reject(v, core.ReasonLost, 0, "")
+		return
+	}
+	h, err := parseHead(buf[:end])
+	if err != nil {
+		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, err.Error())
+		return
+	}
+	if !h.upgrade {
+		v.read = buf
+		_ = v.SetDeadline(time.Time{})
+		d.plain.take(v)
+		return
+	}
+	v.read = buf[end:]
+	d.upgrade(v, h)
+}
+
+// reject turns a visitor away before its endpoint is known.
+func (d *door) reject(v *visitor, r core.Reason, status int, text string) {
+	d.server.stats.Rejected.Inc(r)
+	if status != 0 {
+		turnAway(v.TCPConn, status, text)
+		lingeringClose(v.TCPConn)
+		return
+	}
+	_ = v.Close()
+}
+
+// turnAway writes a whole HTTP response. An error does not matter: the client is
+// being turned away.
+func turnAway(nc *net.TCPConn, status int, text string) {
+	_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
+	extra := ""
+	if status == http.StatusServiceUnavailable {
+		extra = "Retry-After: 1\r\n"
+	}
+	_, _ = fmt.Fprintf(nc, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n%sContent-Length: %d\r\n\r\n%s",
+		status, http.StatusText(status), extra, len(text), text)
+}
+
+// lingeringClose closes nc so that what was written arrives although the client
+// may still be sending: unread input would make the kernel reset the connection.
+func lingeringClose(nc *net.TCPConn) {
+	defer func() { _ = nc.Close() }()
+	if nc.CloseWrite() != nil {
+		return
+	}
+	_ = nc.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+	var sink [4 << 10]byte
+	for range 256 {
+		if _, err := nc.Read(sink[:]); err != nil {
+			return
+		}
+	}
+}
+
+func isTimeout(err error) bool {
+	ne, ok := errors.AsType[net.Error](err)
+	return ok && ne.Timeout()
+}

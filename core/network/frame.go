@@ -1,0 +1,120 @@
+package network
+
+import (
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gobwas/ws"
+
+	"github.com/polywire/polywire/core"
+)
+
+// headerRoom is the space that a server's longest frame header takes.
+const headerRoom = 10
+
+// keepFrame is the biggest buffer that goes back to the pool.
+const keepFrame = 64 << 10
+
+// frame is one encoded WebSocket frame, shared by all its receivers on all loops.
+// Its bytes do not change after encoding. It goes back to the pool when the last
+// reference is released.
+type frame struct {
+	// Static after encoding.
+	bytes   []byte // header and payload
+	payload int    // length of the payload
+	buf     []byte // what bytes lies in
+
+	// Atomic.
+	refs atomic.Int32
+}
+
+var framePool = sync.Pool{New: func() any { return new(frame) }}
+
+// newFrame returns an empty frame with one reference.
+func newFrame() *frame {
+	f := framePool.Get().(*frame)
+	f.refs.Store(1)
+	return f
+}
+
+func (f *frame) retain() { f.refs.Add(1) }
+
+func (f *frame) release() {
+	if f.refs.Add(-1) > 0 {
+		return
+	}
+	f.bytes = nil
+	if cap(f.buf) > keepFrame {
+		f.buf = nil
+	}
+	framePool.Put(f)
+}
+
+// room returns an empty slice to which a payload is appended, with space for a
+// header before it.
+func (f *frame) room() []byte {
+	if cap(f.buf) < headerRoom {
+		f.buf = make([]byte, 0, 256)
+	}
+	return f.buf[:headerRoom]
+}
+
+// seal takes the slice that came from room with the payload behind it, and writes
+// the header before it.
+func (f *frame) seal(b []byte, op ws.OpCode) {
+	f.buf = b
+	n := len(b) - headerRoom
+	f.payload = n
+	start := headerRoom
+	switch {
+	case n < 126:
+		start -= 2
+		b[start+1] = byte(n)
+	case n < 1<<16:
+		start -= 4
+		b[start+1] = 126
+		binary.BigEndian.PutUint16(b[start+2:], uint16(n))
+	default:
+		start -= 10
+		b[start+1] = 127
+		binary.BigEndian.PutUint64(b[start+2:], uint64(n))
+	}
+	b[start] = 0x80 | byte(op)
+	f.bytes = b[start:]
+}
+
+// encodeWith fills f with what encode appends and reports whether there is
+// anything to send.
+func (f *frame) encodeWith(encode func(dst []byte, ev core.Event) ([]byte, core.FrameKind, error), ev core.Event) (bool, error) {
+	b, kind, err := encode(f.room(), ev)
+	if err != nil || kind == core.NoFrame {
+		return false, err
+	}
+	op := ws.OpText
+	if kind == core.BinaryFrame {
+		op = ws.OpBinary
+	}
+	f.seal(b, op)
+	return true, nil
+}
+
+// controlFrame returns a control frame with one reference.
+func controlFrame(op ws.OpCode, payload []byte) *frame {
+	f := newFrame()
+	f.seal(append(f.room(), payload...), op)
+	return f
+}
+
+// closeFrame returns a close frame with one reference; code 0 is a close frame
+// without a code.
+func closeFrame(code uint16, text string) *frame {
+	f := newFrame()
+	b := f.room()
+	if code != 0 {
+		b = binary.BigEndian.AppendUint16(b, code)
+		b = append(b, text[:min(len(text), maxControl-2)]...)
+	}
+	f.seal(b, ws.OpClose)
+	return f
+}

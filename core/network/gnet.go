@@ -1,0 +1,83 @@
+package network
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"github.com/polywire/polywire/core"
+)
+
+// events is gnet's view of the server.
+type events struct {
+	gnet.BuiltinEventEngine
+	server *Server
+}
+
+// OnOpen is called on the loop when a connection was enrolled.
+func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
+	c := gc.Context().(*conn)
+	l := e.server.loopOf(gc.EventLoop())
+	l.beginTurn()
+	defer l.endTurn()
+	defer e.server.recovered(c)
+	if c.loop != nil {
+		return nil, c.returned(gc)
+	}
+	c.gc, c.fd, c.loop = gc, gc.Fd(), l
+	l.conns[c] = struct{}{}
+	c.ep.Stats.Opened.Add(1)
+	c.ep.Stats.Open.Add(1)
+	c.startTimers()
+	c.peer = e.server.hub.Connect(c)
+	c.Tell(core.Event{Kind: core.Welcome})
+	if e.server.draining.Load() {
+		c.sayGoodbye(core.ReasonDrain)
+	}
+	early := c.early
+	c.early = nil
+	if len(early) > 0 {
+		c.receive(early)
+	}
+	return nil, gnet.None
+}
+
+// OnTraffic is called on the loop when a connection has input.
+func (e *events) OnTraffic(gc gnet.Conn) gnet.Action {
+	c, ok := gc.Context().(*conn)
+	if !ok || c.state == ended {
+		return gnet.None
+	}
+	// The whole input is taken: what gnet keeps it copies into a ring.
+	b, err := gc.Next(-1)
+	if err != nil || len(b) == 0 {
+		return gnet.None
+	}
+	c.loop.beginTurn()
+	defer c.loop.endTurn()
+	c.receive(b)
+	return gnet.None
+}
+
+// OnClose is called on the loop when a socket is about to be closed.
+func (e *events) OnClose(gc gnet.Conn, _ error) gnet.Action {
+	c, ok := gc.Context().(*conn)
+	if !ok || c.gc != gc || c.state == ended {
+		return gnet.None
+	}
+	c.loop.beginTurn()
+	defer c.loop.endTurn()
+	c.gone()
+	return gnet.None
+}
+
+// gnetLog writes gnet's log lines with slog. gnet logs every connection reset as a
+// warning or error; to a server that faces the internet these are no news.
+type gnetLog struct{ log *slog.Logger }
+
+func (g gnetLog) Debugf(format string, args ...any) { g.log.Debug(fmt.Sprintf(format, args...)) }
+func (g gnetLog) Infof(format string, args ...any)  { g.log.Debug(fmt.Sprintf(format, args...)) }
+func (g gnetLog) Warnf(format string, args ...any)  { g.log.Debug(fmt.Sprintf(format, args...)) }
+func (g gnetLog) Errorf(format string, args ...any) { g.log.Warn(fmt.Sprintf(format, args...)) }
+func (g gnetLog) Fatalf(format string, args ...any) { g.log.Error(fmt.Sprintf(format, args...)) }

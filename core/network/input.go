@@ -1,0 +1,185 @@
+package network
+
+import (
+	"encoding/binary"
+	"errors"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+
+	"github.com/polywire/polywire/core"
+)
+
+// receive takes what came from the socket. b is borrowed and is overwritten.
+func (c *conn) receive(b []byte) {
+	defer c.ep.server.recovered(c)
+	if c.discard || c.state == ended {
+		return
+	}
+	if c.heldBack() {
+		c.keep(b)
+		return
+	}
+	c.parse(b)
+}
+
+// parse feeds the parser until b is used up or the connection is held.
+func (c *conn) parse(b []byte) {
+	used, err := c.parser.feed(b, c)
+	if err != nil {
+		c.fail(reasonOf(err), err)
+		return
+	}
+	if used < len(b) && !c.discard {
+		c.keep(b[used:])
+	}
+}
+
+// keep puts b aside until the connection is released.
+func (c *conn) keep(b []byte) {
+	c.inbox = append(c.inbox, b...)
+	if len(c.inbox) > parkAt && c.gc != nil {
+		c.park()
+	}
+}
+
+// Hold stops the reading of messages.
+func (c *conn) Hold() { c.held++ }
+
+// Release ends Hold. It must not be called from within Do.
+func (c *conn) Release() {
+	c.held--
+	// The client is not to blame for time that passed while it was not heard.
+	c.lastMessage = c.loop.ticks.Load()
+	c.lastPong = c.lastMessage
+	c.resume()
+}
+
+// resume takes up the input that was kept, and the reading if it was stopped,
+// unless the connection is held.
+func (c *conn) resume() {
+	defer c.ep.server.recovered(c)
+	for len(c.inbox) > 0 && !c.heldBack() {
+		b := c.inbox
+		c.inbox = nil
+		if !c.discard {
+			c.parse(b)
+		}
+	}
+	if c.parked && !c.heldBack() {
+		c.unpark()
+	}
+}
+
+// heldBack reports whether no message may be read now. A connection that is ending
+// is read to its end.
+func (c *conn) heldBack() bool { return c.held > 0 && c.state == open }
+
+// onMessage hands a data message to the codec.
+func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
+	if c.state != open {
+		return !c.discard
+	}
+	c.lastMessage = c.loop.ticks.Load()
+	c.ep.Stats.MessagesIn.Add(1)
+	c.ep.Stats.BytesIn.Add(uint64(len(payload)))
+	kind := core.TextFrame
+	if op == ws.OpBinary {
+		kind = core.BinaryFrame
+	}
+	if err := c.codec.Decode(core.Frame{Kind: kind, Data: payload}, c); err != nil {
+		reason := core.ReasonMalformed
+		if v, ok := errors.AsType[*core.Violation](err); ok {
+			reason = v.Reason
+		}
+		c.ep.Stats.Refused.Inc(reason)
+		c.fail(reason, err)
+		return false
+	}
+	if c.ep.server.congested.Load() > 0 {
+		c.ep.server.wait(c)
+	}
+	return c.held == 0 && !c.discard
+}
+
+// Do hands a decoded command to the engine: conn is the codec's core.Sink.
+func (c *conn) Do(cmd core.Command) { c.peer.Do(cmd) }
+
+// Refuse counts a message that the codec refused, and tells the client if f says so.
+func (c *conn) Refuse(r core.Reason, ref []byte, f core.Failure) {
+	c.ep.Stats.Refused.Inc(r)
+	if f.Failed() {
+		c.Tell(core.Event{Kind: core.Failed, Ref: ref, Failure: f})
+	}
+}
+
+var _ core.Sink = (*conn)(nil)
+
+// onControl handles a control frame (RFC 6455, section 5.5).
+func (c *conn) onControl(op ws.OpCode, payload []byte) bool {
+	switch op {
+	case ws.OpPing:
+		c.alive()
+		if c.state == open {
+			c.queueOwn(controlFrame(ws.OpPong, payload))
+		}
+	case ws.OpPong:
+		c.alive()
+		c.lastPong = c.loop.ticks.Load()
+	case ws.OpClose:
+		return c.onClose(payload)
+	}
+	return !c.discard
+}
+
+// alive counts a ping or pong as a sign of life where the format does.
+func (c *conn) alive() {
+	if c.ep.pingsCount {
+		c.lastMessage = c.loop.ticks.Load()
+	}
+}
+
+var (
+	errCloseCode = errors.New("close frame with a code that must not be sent")
+	errCloseText = errors.New("close frame with a reason that is not UTF-8")
+)
+
+// onClose handles the client's close frame (RFC 6455, section 5.5.1).
+func (c *conn) onClose(payload []byte) bool {
+	if c.state != open {
+		// The answer to our own close frame.
+		c.finish()
+		return false
+	}
+	reply := c.ep.closeReply
+	text := ""
+	if len(payload) > 0 {
+		if len(payload) == 1 || !validCloseCode(binary.BigEndian.Uint16(payload)) {
+			c.fail(core.ReasonProtocol, errCloseCode)
+			return false
+		}
+		if !utf8.Valid(payload[2:]) {
+			c.fail(core.ReasonInvalidUTF8, errCloseText)
+			return false
+		}
+		if reply == 0 {
+			reply, text = binary.BigEndian.Uint16(payload), string(payload[2:])
+		}
+	}
+	c.depart(core.ReasonNormal)
+	c.queueLast(closeFrame(reply, text))
+	c.finish()
+	return false
+}
+
+// validCloseCode reports whether a client may send code (RFC 6455, section 7.4,
+// and the IANA registry of close codes).
+func validCloseCode(code uint16) bool {
+	switch {
+	case code >= 3000 && code <= 4999:
+		return true
+	case code >= 1000 && code <= 1014:
+		return code != 1004 && code != 1005 && code != 1006
+	}
+	return false
+}

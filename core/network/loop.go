@@ -1,0 +1,259 @@
+package network
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"github.com/polywire/polywire/core"
+)
+
+// The bounds of one turn: after so many mails or so long the loop lets I/O in.
+const (
+	turnMails = 256
+	turnTime  = time.Millisecond
+)
+
+// loop is what one gnet event loop owns.
+type loop struct {
+	// Static after construction.
+	server *Server
+	index  int
+	el     gnet.EventLoop
+	later  chan time.Duration // asks pace for a turn after a while; capacity 1
+
+	mailbox mailbox
+
+	// Owned by the loop.
+	conns   map[*conn]struct{}
+	wheel   wheel
+	dirty   []*conn    // connections with output of this turn
+	stuck   []*conn    // connections whose sockets are full, waiting for retry
+	turn    []*frame   // frames to release when the turn ends
+	cork    []byte     // where small frames are put together for one write
+	corked  []*frame   // the frames that lie in cork now
+	spare   [][]*frame // empty output queues, to be used again
+	leaving []*conn    // connections whose peer is to be told
+	depth   int        // how many callbacks of gnet are nested
+
+	nextRetry time.Time
+	retries   uint64  // rounds of retries
+	retrying  []*conn // scratch of retryStuck
+
+	// Atomic.
+	ticks     atomic.Uint32 // coarse clock, in units of tick
+	congested atomic.Bool   // counted in server.congested
+}
+
+func newLoop(s *Server, index int, el gnet.EventLoop) *loop {
+	l := &loop{
+		server: s, index: index, el: el,
+		later: make(chan time.Duration, 1),
+		conns: make(map[*conn]struct{}),
+		cork:  make([]byte, 0, corkSize),
+	}
+	l.ticks.Store(s.now())
+	l.wheel.init(s.now())
+	go l.pace()
+	return l
+}
+
+// pace gives the loop a turn on every tick and whenever the loop asked for one
+// later: a task that schedules itself from within a loop would starve its sockets.
+func (l *loop) pace() {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-l.server.done:
+			return
+		case d := <-l.later:
+			if d > 0 {
+				timer.Reset(d)
+				continue
+			}
+		case <-ticker.C:
+		case <-timer.C:
+		}
+		l.kick()
+	}
+}
+
+// kick schedules a turn unless one is scheduled. Any goroutine.
+func (l *loop) kick() {
+	l.mailbox.mu.Lock()
+	schedule := l.mailbox.schedule()
+	l.mailbox.mu.Unlock()
+	if schedule {
+		l.execute()
+	}
+}
+
+func (l *loop) execute() {
+	// The only error is an engine that has stopped: then nobody is left to serve.
+	_ = l.el.Execute(context.Background(), l)
+}
+
+// post puts m into the mailbox. Any goroutine.
+func (l *loop) post(m mail) {
+	if l.mailbox.put(m) {
+		l.execute()
+	}
+}
+
+// deliver puts m into the mailbox once for each audience in to that is this
+// loop's, next to each other. Any goroutine.
+func (l *loop) deliver(m mail, to []core.Audience) {
+	b := &l.mailbox
+	b.mu.Lock()
+	schedule := false
+	for _, a := range to {
+		aud := a.(*audience)
+		if aud.loop != l {
+			continue
+		}
+		if b.full() {
+			aud.overload()
+			continue
+		}
+		m.frame.retain()
+		m.aud = aud
+		b.append(m)
+		schedule = true
+	}
+	schedule = schedule && b.schedule()
+	if b.congested() && l.congested.CompareAndSwap(false, true) {
+		l.server.congested.Add(1)
+	}
+	b.mu.Unlock()
+	if schedule {
+		l.execute()
+	}
+}
+
+// Run is a turn that drains the mailbox. gnet calls it on the loop.
+func (l *loop) Run(context.Context) error {
+	l.beginTurn()
+	defer l.endTurn()
+	if now := l.server.now(); now != l.ticks.Load() {
+		l.ticks.Store(now)
+		l.wheel.advance(now, (*conn).expire)
+	}
+	start := time.Now()
+	l.retryStuck(start)
+	for n := 1; ; n++ {
+		m := l.mailbox.take()
+		if m == nil {
+			break
+		}
+		l.carryOut(m)
+		if n >= turnMails || n%16 == 0 && time.Since(start) > turnTime {
+			l.mailbox.yield()
+			l.askLater(0)
+			break
+		}
+	}
+	l.relax()
+	return nil
+}
+
+// relax ends the congestion of the mailbox when it is over.
+func (l *loop) relax() {
+	if !l.congested.Load() {
+		return
+	}
+	l.mailbox.mu.Lock()
+	over := len(l.mailbox.queue) < congestedMails/2 && l.mailbox.bytes < congestedBytes/2
+	l.mailbox.mu.Unlock()
+	if over && l.congested.CompareAndSwap(true, false) {
+		l.server.relaxed()
+	}
+}
+
+// askLater asks for a turn after d.
+func (l *loop) askLater(d time.Duration) {
+	select {
+	case l.later <- d:
+	default:
+		// One is asked for already, and a tick is never far.
+	}
+}
+
+// carryOut does one mail.
+func (l *loop) carryOut(m *mail) {
+	switch {
+	case m.aud != nil:
+		l.turn = append(l.turn, m.frame)
+		n := 0
+		for i := range m.aud.members {
+			r := &m.aud.members[i]
+			if r.since >= m.pos || r.conn == m.except || r.conn.stamp == m.stamp {
+				continue
+			}
+			r.conn.stamp = m.stamp
+			if r.conn.queue(m.frame) {
+				n++
+			}
+		}
+		if n > 0 {
+			m.aud.count(n, m.frame)
+		}
+	case m.conn == nil:
+		l.server.guard(nil, m.fn)
+	case m.conn.state == ended:
+	case m.ev != nil:
+		m.conn.tellGuarded(*m.ev)
+	default:
+		l.server.guard(m.conn, m.fn)
+	}
+}
+
+// beginTurn and endTurn enclose every callback of gnet. Closing a connection calls
+// OnClose from within another callback: only the outermost is the turn.
+func (l *loop) beginTurn() { l.depth++ }
+
+// endTurn writes what the turn has queued, tells the engine who left, and lets the
+// turn's frames go.
+func (l *loop) endTurn() {
+	if l.depth > 1 {
+		l.depth--
+		return
+	}
+	for len(l.dirty) > 0 || len(l.leaving) > 0 {
+		l.corked = l.corked[:0]
+		for i := 0; i < len(l.dirty); i++ {
+			c := l.dirty[i]
+			c.dirty = false
+			if c.stuck {
+				c.wait()
+			} else {
+				c.flush()
+			}
+		}
+		clear(l.dirty)
+		l.dirty = l.dirty[:0]
+		// Only now: while mail goes out to an audience its members must stay.
+		for i := 0; i < len(l.leaving); i++ {
+			c := l.leaving[i]
+			l.server.guard(nil, c.peer.Gone)
+		}
+		clear(l.leaving)
+		l.leaving = l.leaving[:0]
+	}
+	for _, f := range l.turn {
+		f.release()
+	}
+	clear(l.turn)
+	l.turn = l.turn[:0]
+	l.depth--
+}
+
+// ephemeral gives f to the turn: it is released when the turn ends.
+func (l *loop) ephemeral(f *frame) *frame {
+	l.turn = append(l.turn, f)
+	return f
+}

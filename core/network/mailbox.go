@@ -1,0 +1,139 @@
+package network
+
+import (
+	"sync"
+
+	"github.com/polywire/polywire/core"
+)
+
+// mail is one piece of work for a loop: a frame for an audience, an event for a
+// connection, or a function.
+type mail struct {
+	// A frame for an audience. The mail holds a reference to the frame.
+	frame  *frame
+	aud    *audience
+	except *conn
+	stamp  uint64
+	pos    uint64 // position in the mailbox, counted from 1
+
+	// An event, or a function, for a connection; or a function for the loop.
+	conn *conn
+	ev   *core.Event
+	fn   func()
+}
+
+// size is what m counts against the bound of a mailbox.
+func (m *mail) size() int {
+	if m.frame != nil {
+		return len(m.frame.bytes)
+	}
+	if m.ev != nil {
+		return len(m.ev.Payload.Data)
+	}
+	return 0
+}
+
+// The bounds of a mailbox. Above congested publishers on this node are held until
+// it is below relaxed; above full, frames for audiences are dropped and counted.
+const (
+	congestedMails = 4 << 10
+	congestedBytes = 16 << 20
+	fullMails      = 256 << 10
+	fullBytes      = 256 << 20
+)
+
+// mailbox is the way into a loop from outside: ordered, bounded, and drained by
+// the loop in batches.
+type mailbox struct {
+	// Guarded by mu.
+	mu        sync.Mutex
+	queue     []mail
+	bytes     int
+	posted    uint64
+	scheduled bool // a drain is on its way or running
+
+	// Owned by the loop: the batch being drained, and where in it the loop is.
+	batch []mail
+	next  int
+}
+
+// position returns the position of the newest mail.
+func (b *mailbox) position() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.posted
+}
+
+// put appends one mail. It reports whether the caller must schedule a drain.
+func (b *mailbox) put(m mail) (schedule bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.append(m)
+	return b.schedule()
+}
+
+// append appends m. The caller holds mu.
+func (b *mailbox) append(m mail) {
+	b.posted++
+	m.pos = b.posted
+	b.bytes += m.size()
+	b.queue = append(b.queue, m)
+}
+
+// schedule reports whether a drain must be scheduled, and remembers that it is.
+// The caller holds mu.
+func (b *mailbox) schedule() bool {
+	if b.scheduled {
+		return false
+	}
+	b.scheduled = true
+	return true
+}
+
+// full reports whether no more frames for audiences are taken. The caller holds mu.
+func (b *mailbox) full() bool {
+	return len(b.queue) >= fullMails || b.bytes >= fullBytes
+}
+
+// congested reports whether publishers should wait. The caller holds mu.
+func (b *mailbox) congested() bool {
+	return len(b.queue) >= congestedMails || b.bytes >= congestedBytes
+}
+
+// take returns the next mail, or nil if there is none: then the drain is no longer
+// scheduled. The mail is valid until the next call.
+func (b *mailbox) take() *mail {
+	if b.next == len(b.batch) && !b.swap() {
+		return nil
+	}
+	m := &b.batch[b.next]
+	b.next++
+	return m
+}
+
+// yield ends a drain before the mailbox is empty: the next put or kick schedules
+// another.
+func (b *mailbox) yield() {
+	b.mu.Lock()
+	b.scheduled = false
+	b.mu.Unlock()
+}
+
+// swap makes the queue the batch.
+func (b *mailbox) swap() bool {
+	clear(b.batch)
+	spare := b.batch[:0]
+	if cap(spare) > congestedMails {
+		spare = nil
+	}
+	b.next = 0
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.batch, b.queue = b.queue, spare
+	b.bytes = 0
+	if len(b.batch) == 0 {
+		b.scheduled = false
+		return false
+	}
+	return true
+}

@@ -1,0 +1,79 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/polywire/polywire/core"
+)
+
+// parkAt is how much input a held connection may have kept before its socket is
+// taken out of the event loop, so that TCP holds the client back.
+const parkAt = 256 << 10
+
+// park stops the reading of the socket. gnet cannot pause a connection; so the
+// connection leaves gnet with a duplicate of its descriptor, and comes back with
+// unpark. Output is written to the duplicate meanwhile.
+func (c *conn) park() {
+	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		c.fail(core.ReasonOverload, fmt.Errorf("stopping to read: %w", err))
+		return
+	}
+	gc := c.gc
+	c.gc, c.fd, c.parked = nil, fd, true
+	if err := c.loop.el.Close(gc); err != nil {
+		c.ep.server.log.Debug("parking connection", "conn", c.id, "error", err)
+	}
+}
+
+// unpark hands the socket back to the event loop, which calls OnOpen for it.
+func (c *conn) unpark() {
+	f := os.NewFile(uintptr(c.fd), "parked")
+	nc, err := net.FileConn(f)
+	_ = f.Close()
+	c.fd, c.parked = noFile, false
+	if err == nil {
+		var opened <-chan gnet.RegisteredResult
+		if opened, err = c.loop.el.Enroll(gnet.NewContext(context.Background(), c), nc); err == nil {
+			go c.awaitReturn(opened)
+			return
+		}
+		_ = nc.Close()
+	}
+	c.ep.server.log.Error("resuming to read", "endpoint", c.ep.Name, "conn", c.id, "error", err)
+	c.reason = core.ReasonOverload
+	c.gone()
+}
+
+// awaitReturn ends the connection if it could not come back.
+func (c *conn) awaitReturn(opened <-chan gnet.RegisteredResult) {
+	if res := <-opened; res.Err != nil {
+		c.Post(func() {
+			c.ep.server.log.Error("resuming to read", "endpoint", c.ep.Name, "conn", c.id, "error", res.Err)
+			c.end(core.ReasonOverload)
+		})
+	}
+}
+
+// noFile is the descriptor of a connection on its way back to the event loop.
+const noFile = -1
+
+// returned is OnOpen of a connection that was parked.
+func (c *conn) returned(gc gnet.Conn) gnet.Action {
+	if c.state == ended {
+		return gnet.Close
+	}
+	c.gc, c.fd = gc, gc.Fd()
+	if len(c.out) > 0 {
+		c.flush()
+	} else if c.state == closed {
+		c.shutdown()
+	}
+	return gnet.None
+}

@@ -1,0 +1,224 @@
+package network
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/gobwas/ws"
+
+	"github.com/polywire/polywire/core"
+)
+
+// maxControl is the longest payload of a control frame (RFC 6455, section 5.5).
+const maxControl = 125
+
+// keepBuffer is the biggest message buffer that a parser keeps after the message.
+const keepBuffer = 4 << 10
+
+// errLength is a frame length that is not written in its shortest form
+// (RFC 6455, section 5.2) or does not fit 63 bits.
+var errLength = errors.New("frame length is not minimal")
+
+// errTooLarge is a message over the size limit.
+var errTooLarge = errors.New("message exceeds the size limit")
+
+// errUTF8 is text that is not UTF-8.
+var errUTF8 = errors.New("text is not valid UTF-8")
+
+// frameHandler receives what a parser finds. The payload is borrowed until the
+// call returns and may be overwritten by the handler. Returning false stops the
+// parser behind this frame.
+type frameHandler interface {
+	onMessage(op ws.OpCode, payload []byte) bool
+	onControl(op ws.OpCode, payload []byte) bool
+}
+
+// parser turns a client's byte stream into messages (RFC 6455, server side). It
+// is pushed chunks of any size. A message that lies whole inside a chunk is
+// unmasked in place and handed on without a copy. Not safe for concurrent use.
+type parser struct {
+	maxMessage int
+
+	head  [ws.MaxHeaderSize]byte // a header cut by the end of a chunk
+	nhead uint8
+
+	inFrame bool      // a header is complete and its payload is being read
+	frame   ws.Header // that header
+	off     int64     // payload bytes of that frame read so far
+
+	op   ws.OpCode // opcode of the message under way; 0 (continuation) if none
+	buf  []byte    // the message under way, as far as it was cut
+	ctl  []byte    // the control payload under way, as far as it was cut
+	text utf8Stream
+}
+
+// feed parses b, which it overwrites (payloads are unmasked in place), and calls h
+// for each complete frame. It returns the number of bytes used: all of them unless
+// h stopped it or the stream is at fault.
+func (p *parser) feed(b []byte, h frameHandler) (used int, err error) {
+	for {
+		if !p.inFrame {
+			n, complete, err := p.header(b[used:])
+			used += n
+			if err != nil || !complete {
+				return used, err
+			}
+		}
+		chunk := b[used:]
+		if left := p.frame.Length - p.off; int64(len(chunk)) > left {
+			chunk = chunk[:left]
+		}
+		ws.Cipher(chunk, p.frame.Mask, int(p.off))
+		p.off += int64(len(chunk))
+		used += len(chunk)
+		done := p.off == p.frame.Length
+
+		more := true
+		if p.frame.OpCode.IsControl() {
+			more = p.control(chunk, done, h)
+		} else if more, err = p.data(chunk, done, h); err != nil {
+			return used, err
+		}
+		if done {
+			p.inFrame = false
+		}
+		if !more || !done {
+			return used, nil
+		}
+	}
+}
+
+// header reads one frame header and checks it. n is the number of bytes used.
+func (p *parser) header(b []byte) (n int, complete bool, err error) {
+	head := b
+	if p.nhead > 0 {
+		// Continue a header that was cut: at most 14 bytes are ever copied.
+		n = copy(p.head[p.nhead:], b)
+		head = p.head[:int(p.nhead)+n]
+	}
+	size := headerSize(head)
+	if len(head) < size {
+		if p.nhead == 0 {
+			n = copy(p.head[:], head)
+		}
+		p.nhead += uint8(n)
+		return n, false, nil
+	}
+	n = size - int(p.nhead)
+	p.nhead = 0
+
+	h := ws.Header{
+		Fin:    head[0]&0x80 != 0,
+		Rsv:    head[0] >> 4 & 7,
+		OpCode: ws.OpCode(head[0] & 15),
+		Masked: head[1]&0x80 != 0,
+	}
+	rest := head[2:size]
+	switch l := head[1] & 0x7f; l {
+	case 126:
+		h.Length = int64(binary.BigEndian.Uint16(rest))
+		rest = rest[2:]
+		if h.Length < 126 {
+			return n, false, errLength
+		}
+	case 127:
+		u := binary.BigEndian.Uint64(rest)
+		rest = rest[8:]
+		if u < 1<<16 || u > 1<<63-1 {
+			return n, false, errLength
+		}
+		h.Length = int64(u)
+	default:
+		h.Length = int64(l)
+	}
+	copy(h.Mask[:], rest)
+
+	state := ws.StateServerSide
+	if p.op != 0 {
+		state |= ws.StateFragmented
+	}
+	if err := ws.CheckHeader(h, state); err != nil {
+		return n, false, err
+	}
+	if !h.OpCode.IsControl() && h.Length > int64(p.maxMessage-len(p.buf)) {
+		return n, false, errTooLarge
+	}
+	p.frame, p.off, p.inFrame = h, 0, true
+	return n, true, nil
+}
+
+// headerSize returns the size of the header that begins with b, as far as b
+// tells; it is more than len(b) as long as b is not the whole header.
+func headerSize(b []byte) int {
+	if len(b) < 2 {
+		return 2
+	}
+	size := 2
+	switch b[1] & 0x7f {
+	case 126:
+		size += 2
+	case 127:
+		size += 8
+	}
+	if b[1]&0x80 != 0 {
+		size += 4
+	}
+	return size
+}
+
+// control takes a piece of a control frame's payload.
+func (p *parser) control(chunk []byte, done bool, h frameHandler) bool {
+	if done && len(p.ctl) == 0 {
+		return h.onControl(p.frame.OpCode, chunk)
+	}
+	if p.ctl == nil {
+		p.ctl = make([]byte, 0, maxControl)
+	}
+	p.ctl = append(p.ctl, chunk...)
+	if !done {
+		return true
+	}
+	payload := p.ctl
+	p.ctl = nil
+	return h.onControl(p.frame.OpCode, payload)
+}
+
+// data takes a piece of a data frame's payload.
+func (p *parser) data(chunk []byte, done bool, h frameHandler) (more bool, err error) {
+	if p.op == 0 {
+		p.op = p.frame.OpCode
+	}
+	whole := done && p.frame.Fin
+	if p.op == ws.OpText && !p.text.feed(chunk, whole) {
+		return false, errUTF8
+	}
+	op := p.op
+	if whole && len(p.buf) == 0 {
+		p.op = 0
+		return h.onMessage(op, chunk), nil
+	}
+	// The buffer grows with what arrives, never with what a header announces.
+	p.buf = append(p.buf, chunk...)
+	if !whole {
+		return true, nil
+	}
+	payload := p.buf
+	p.op = 0
+	p.buf = nil
+	more = h.onMessage(op, payload)
+	if p.buf == nil && cap(payload) <= keepBuffer {
+		p.buf = payload[:0]
+	}
+	return more, nil
+}
+
+// reasonOf says under which reason a parse error is counted and closed.
+func reasonOf(err error) core.Reason {
+	switch {
+	case errors.Is(err, errTooLarge):
+		return core.ReasonTooLarge
+	case errors.Is(err, errUTF8):
+		return core.ReasonInvalidUTF8
+	}
+	return core.ReasonProtocol
+}

@@ -1,0 +1,128 @@
+package network
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
+
+// plainServer is a net/http server that gets its connections from the front door.
+type plainServer struct {
+	// Static after construction.
+	door *door
+	http *http.Server
+
+	conns chan net.Conn // unbuffered, never closed
+	done  chan struct{} // closed by Close
+}
+
+func newPlainServer(d *door) *plainServer {
+	p := &plainServer{door: d, conns: make(chan net.Conn), done: make(chan struct{})}
+	p.http = &http.Server{
+		Handler:           p,
+		ReadHeaderTimeout: d.server.options.HandshakeTimeout,
+		ReadTimeout:       time.Minute,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    d.server.options.MaxHeader,
+		ErrorLog:          slog.NewLogLogger(d.server.log.Handler(), slog.LevelDebug),
+	}
+	return p
+}
+
+func (p *plainServer) serve() {
+	if err := p.http.Serve(p); !errors.Is(err, http.ErrServerClosed) {
+		p.door.server.log.Error("serving HTTP", "listen", p.Addr().String(), "error", err)
+	}
+}
+
+// take hands a connection over.
+func (p *plainServer) take(v *visitor) {
+	select {
+	case p.conns <- v:
+	case <-p.done:
+		_ = v.Close()
+	}
+}
+
+// Accept, Close and Addr make the server its own net.Listener.
+func (p *plainServer) Accept() (net.Conn, error) {
+	select {
+	case nc := <-p.conns:
+		return nc, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close is called by http.Server, once.
+func (p *plainServer) Close() error {
+	close(p.done)
+	return nil
+}
+
+// Addr returns the address of the front door.
+func (p *plainServer) Addr() net.Addr { return p.door.listener.Addr() }
+
+// ServeHTTP answers what is no upgrade request.
+func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if isUpgrade(r) {
+		p.comeBack(w, r)
+		return
+	}
+	ep := p.door.match(r.URL.Path)
+	if ep == nil || ep.Path == "" || r.Method == http.MethodOptions {
+		for _, other := range p.door.endpoints {
+			if other.HTTP != nil {
+				other.HTTP.ServeHTTP(w, r)
+				return
+			}
+		}
+	}
+	if ep == nil {
+		http.NotFound(w, r)
+		return
+	}
+	status := ep.profile.PlainStatus
+	if status == 0 {
+		status = http.StatusBadRequest
+	}
+	ep.Stats.Rejected.Inc(core.ReasonHandshake)
+	http.Error(w, fmt.Sprintf("this is a WebSocket endpoint (%s): connect with a WebSocket client", ep.Protocol), status)
+}
+
+func isUpgrade(r *http.Request) bool {
+	h := head{}
+	for _, v := range r.Header["Upgrade"] {
+		h.fields = append(h.fields, field{[]byte("Upgrade"), []byte(v)})
+	}
+	return h.hasToken("Upgrade", "websocket")
+}
+
+// comeBack returns a connection to the front door: a client (a proxy, mostly) that
+// kept its connection after a plain request and asks for an upgrade now.
+func (p *plainServer) comeBack(w http.ResponseWriter, r *http.Request) {
+	nc, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		http.Error(w, "upgrade is not possible here", http.StatusInternalServerError)
+		return
+	}
+	v := nc.(*visitor)
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s %s %s\r\nHost: %s\r\n", r.Method, r.RequestURI, r.Proto, r.Host)
+	// Neither write can fail: a bytes.Buffer takes everything.
+	_ = r.Header.Write(&b)
+	b.WriteString("\r\n")
+	if n := rw.Reader.Buffered(); n > 0 {
+		_, _ = io.CopyN(&b, rw.Reader, int64(n))
+	}
+	v.read = append(b.Bytes(), v.read...)
+	p.door.receive(v)
+}

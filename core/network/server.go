@@ -1,0 +1,351 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"github.com/polywire/polywire/core"
+)
+
+// Options are the settings of a Server. The zero value of each field but Hub takes
+// the default.
+type Options struct {
+	// Hub is the engine. Required.
+	Hub core.Hub
+	// Logger takes the log; the default discards it.
+	Logger *slog.Logger
+	// Loops is the number of event loops; the default is one for each CPU.
+	Loops int
+	// MaxConnections bounds the open WebSocket connections; more are answered 503.
+	// The default is no bound.
+	MaxConnections int
+	// MaxHandshakes bounds the connections that are not upgraded yet; more are
+	// answered 503. The default is 4096.
+	MaxHandshakes int
+	// HandshakeTimeout is the time for a client to send its request head. The
+	// default is 10 s.
+	HandshakeTimeout time.Duration
+	// MaxHeader bounds a request head, in bytes; a longer one is answered 431. The
+	// default is 8 KiB.
+	MaxHeader int
+	// SendBuffer is the kernel's send buffer for each connection, in bytes: what a
+	// stalled client may hold in the kernel. The default is 128 KiB.
+	SendBuffer int
+}
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Loops <= 0 {
+		o.Loops = runtime.NumCPU()
+	}
+	if o.MaxHandshakes <= 0 {
+		o.MaxHandshakes = 4096
+	}
+	if o.HandshakeTimeout <= 0 {
+		o.HandshakeTimeout = 10 * time.Second
+	}
+	if o.MaxHeader <= 0 {
+		o.MaxHeader = 8 << 10
+	}
+	if o.SendBuffer <= 0 {
+		o.SendBuffer = 128 << 10
+	}
+	return o
+}
+
+// Endpoint is one endpoint to serve. It must not be changed after Start.
+type Endpoint struct {
+	*core.Endpoint
+	// Listen is the TCP address; endpoints with the same Listen share a listener,
+	// except that port 0 is a new port for each.
+	Listen string
+	// Path is the path of the upgrade request; "" is any path that no other
+	// endpoint of the listener has.
+	Path string
+	// HTTP answers what is no upgrade request; nil if the format has no HTTP.
+	HTTP http.Handler
+	// MaxMessage bounds a client message, in bytes (close 1009).
+	MaxMessage int
+	// OutboundLimit bounds the bytes queued for one client; SlowConsumer says what
+	// happens to who does not read fast enough. One message is always taken.
+	OutboundLimit int
+	SlowConsumer  SlowConsumer
+	// PingInterval, PongTimeout and IdleTimeout are as in core.Profile.
+	PingInterval, PongTimeout, IdleTimeout time.Duration
+	// Origins lists the origins whose pages may connect, "*" for all; nil is the
+	// format's default. A request without Origin is no page and may always connect.
+	Origins []string
+}
+
+// SlowConsumer is what happens to a client that does not read as fast as it is
+// written to.
+type SlowConsumer uint8
+
+// The policies.
+const (
+	// Disconnect ends the connection with 1013.
+	Disconnect SlowConsumer = iota
+	// DropOldest drops the oldest queued messages.
+	DropOldest
+	// DropNewest drops the message that does not fit.
+	DropNewest
+)
+
+// ParseSlowConsumer reads a policy as the configuration writes it.
+func ParseSlowConsumer(s string) (SlowConsumer, error) {
+	switch s {
+	case "disconnect":
+		return Disconnect, nil
+	case "drop_oldest":
+		return DropOldest, nil
+	case "drop_newest":
+		return DropNewest, nil
+	}
+	return 0, fmt.Errorf("unknown slow consumer policy %q: want disconnect, drop_oldest or drop_newest", s)
+}
+
+// endpoint is an Endpoint with what the loops look at most.
+type endpoint struct {
+	Endpoint
+	server *Server
+	door   *door
+	outlet outlet
+
+	idleTicks, pongTicks, pingTicks uint32
+	pingsCount                      bool
+	closeReply                      uint16
+	profile                         core.Profile
+}
+
+// Server serves endpoints. All exported methods may be called from any goroutine.
+type Server struct {
+	// Static after construction.
+	options Options
+	hub     core.Hub
+	log     *slog.Logger
+	client  *gnet.Client
+	started time.Time
+	done    chan struct{} // closed when the loops are to be left alone
+	stats   Stats
+
+	// Guarded by mu.
+	mu      sync.Mutex
+	doors   []*door
+	eps     map[string]*endpoint
+	waiting []*conn // publishers held while a mailbox is congested
+
+	// Atomic.
+	loops     atomic.Pointer[[]*loop]
+	open      atomic.Int64 // upgraded connections
+	ids       atomic.Uint64
+	congested atomic.Int32 // loops whose mailboxes are congested
+	draining  atomic.Bool
+	ready     atomic.Bool
+}
+
+// New returns a server that does not listen yet.
+func New(o Options) *Server {
+	o = o.withDefaults()
+	s := &Server{
+		options: o, hub: o.Hub, log: o.Logger,
+		started: time.Now(),
+		done:    make(chan struct{}),
+		eps:     make(map[string]*endpoint),
+	}
+	s.loops.Store(new([]*loop))
+	return s
+}
+
+// Start starts the loops and listens for all endpoints, or for none if one of them
+// cannot be listened for. It is called once.
+func (s *Server) Start(eps []Endpoint) error {
+	client, err := gnet.NewClient(&events{server: s},
+		gnet.WithNumEventLoop(s.options.Loops),
+		gnet.WithTCPNoDelay(gnet.TCPNoDelay),
+		gnet.WithLogger(gnetLog{s.log}),
+	)
+	if err != nil {
+		return fmt.Errorf("creating event loops: %w", err)
+	}
+	if err := client.Start(); err != nil {
+		return fmt.Errorf("starting event loops: %w", err)
+	}
+	s.client = client
+	if err := s.listen(eps); err != nil {
+		return errors.Join(err, s.stop())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.doors {
+		d.open()
+	}
+	s.ready.Store(true)
+	return nil
+}
+
+// listen makes the doors.
+func (s *Server) listen(eps []Endpoint) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	byAddress := make(map[string]*door)
+	for _, e := range eps {
+		_, port, err := net.SplitHostPort(e.Listen)
+		if err != nil {
+			return fmt.Errorf("endpoint %s: listen address: %w", e.Name, err)
+		}
+		d := byAddress[e.Listen]
+		if d == nil {
+			ln, err := net.Listen("tcp", e.Listen)
+			if err != nil {
+				return fmt.Errorf("endpoint %s: %w", e.Name, err)
+			}
+			d = newDoor(s, ln.(*net.TCPListener))
+			s.doors = append(s.doors, d)
+			if port != "0" {
+				byAddress[e.Listen] = d
+			}
+		}
+		p := e.Format.Profile()
+		ep := &endpoint{
+			Endpoint: e, server: s, door: d, profile: p,
+			idleTicks: ticksOf(e.IdleTimeout), pongTicks: ticksOf(e.PongTimeout), pingTicks: ticksOf(e.PingInterval),
+			pingsCount: p.PingsCount, closeReply: p.CloseReply,
+		}
+		ep.outlet.ep = ep
+		d.endpoints = append(d.endpoints, ep)
+		s.eps[e.Name] = ep
+	}
+	return nil
+}
+
+// Addr returns the address on which an endpoint listens; nil if there is none of
+// this name.
+func (s *Server) Addr(endpoint string) net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ep := s.eps[endpoint]; ep != nil {
+		return ep.door.listener.Addr()
+	}
+	return nil
+}
+
+// Ready reports whether the server listens and is not draining.
+func (s *Server) Ready() bool { return s.ready.Load() && !s.draining.Load() }
+
+// Stats returns the counters of the front door.
+func (s *Server) Stats() *Stats { return &s.stats }
+
+// Shutdown stops listening, says goodbye to every connection and waits for them
+// until ctx ends; then it cuts those that are left. Only the first call does so.
+func (s *Server) Shutdown(ctx context.Context) error {
+	if s.draining.Swap(true) {
+		return nil
+	}
+	s.mu.Lock()
+	doors := s.doors
+	s.mu.Unlock()
+	var errs []error
+	for _, d := range doors {
+		errs = append(errs, d.close(ctx))
+	}
+	for _, l := range s.loopList() {
+		l.post(mail{fn: func() {
+			for c := range l.conns {
+				c.sayGoodbye(core.ReasonDrain)
+			}
+		}})
+	}
+	errs = append(errs, s.drained(ctx), s.stop())
+	return errors.Join(errs...)
+}
+
+// drained waits until no connection is open.
+func (s *Server) drained(ctx context.Context) error {
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for s.open.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("draining: %d connections left: %w", s.open.Load(), ctx.Err())
+		case <-ticker.C:
+		}
+	}
+	return nil
+}
+
+// stop ends the loops.
+func (s *Server) stop() error {
+	s.mu.Lock()
+	for _, d := range s.doors {
+		_ = d.listener.Close()
+	}
+	s.mu.Unlock()
+	close(s.done)
+	if err := s.client.Stop(); err != nil {
+		return fmt.Errorf("stopping event loops: %w", err)
+	}
+	return nil
+}
+
+// now returns the coarse clock.
+func (s *Server) now() uint32 { return uint32(time.Since(s.started) / tick) }
+
+// loopOf returns the loop of a gnet event loop, and makes it at the first
+// connection there: gnet has no list of its loops. Called on that event loop.
+func (s *Server) loopOf(el gnet.EventLoop) *loop {
+	for _, l := range s.loopList() {
+		if l.el == el {
+			return l
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.loopList()
+	l := newLoop(s, len(old), el)
+	list := append(append(make([]*loop, 0, len(old)+1), old...), l)
+	s.loops.Store(&list)
+	return l
+}
+
+func (s *Server) loopList() []*loop  { return *s.loops.Load() }
+func (s *Server) loopAt(i int) *loop { return s.loopList()[i] }
+
+// wait holds c, which has just sent something, until no mailbox is congested. On
+// c's loop.
+func (s *Server) wait(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.congested.Load() == 0 {
+		return
+	}
+	c.Hold()
+	s.waiting = append(s.waiting, c)
+}
+
+// relaxed is called by a loop whose mailbox is no longer congested.
+func (s *Server) relaxed() {
+	s.mu.Lock()
+	var free []*conn
+	if s.congested.Add(-1) == 0 {
+		free, s.waiting = s.waiting, nil
+	}
+	s.mu.Unlock()
+	for _, c := range free {
+		c.Post(c.Release)
+	}
+}
+
+func stack() string { return string(debug.Stack()) }

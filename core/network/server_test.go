@@ -1,0 +1,57 @@
+package network
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/gobwas/ws"
+
+	"github.com/polywire/polywire/core"
+)
+
+func TestEcho(t *testing.T) {
+	r := start(t, nil)
+	c := r.dial("echo")
+	for _, n := range []int{0, 1, 125, 126, 127, 65535, 65536, 300_000} {
+		text := strings.Repeat("x", n)
+		c.send(text)
+		c.expect(text)
+	}
+}
+
+func TestFanOutKeepsOrderAndReachesEverybody(t *testing.T) {
+	const receivers, messages = 50, 200
+	r := start(t, nil)
+	var all []*client
+	for range receivers {
+		c := r.dial("chat")
+		c.send("sub")
+		c.expect("ok")
+		all = append(all, c)
+	}
+	pub := r.dial("chat")
+	for i := range messages {
+		pub.send("pub " + strings.Repeat(string(rune('a'+i%26)), i))
+	}
+	for _, c := range all {
+		for i := range messages {
+			c.expect(strings.Repeat(string(rune('a'+i%26)), i))
+		}
+	}
+	if got := r.stats.MessagesOut.Load(); got != receivers*(messages+1) {
+		t.Errorf("MessagesOut = %d, want %d", got, receivers*(messages+1))
+	}
+}
+
+func TestCloseHandshake(t *testing.T) {
+	r := start(t, nil)
+	c := r.dial("chat")
+	c.write(masked(ws.OpClose, true, "\x03\xe8bye"))
+	c.expectClose(1000)
+	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Fatalf("read %d bytes after the close handshake, error %v", n, err)
+	}
+	eventually(t, "the connection is counted as closed", func() bool {
+		return r.stats.Closed[core.ReasonNormal].Load() == 1 && r.stats.Open.Load() == 0
+	})
+}

@@ -1,0 +1,164 @@
+package network
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/polywire/polywire/core"
+)
+
+// upgrade answers an upgrade request and moves the connection into a loop.
+func (d *door) upgrade(v *visitor, h *head) {
+	s := d.server
+	target, err := url.ParseRequestURI(h.target)
+	if err != nil {
+		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, "malformed request target")
+		return
+	}
+	ep := d.match(target.Path)
+	if ep == nil {
+		d.reject(v, core.ReasonHandshake, http.StatusNotFound, "no endpoint at this path")
+		return
+	}
+	if !s.admit() {
+		ep.Stats.Rejected.Inc(core.ReasonOverload)
+		turnAway(v.TCPConn, http.StatusServiceUnavailable, "too many connections")
+		lingeringClose(v.TCPConn)
+		return
+	}
+	if !ep.handshake(v, h, target) {
+		s.open.Add(-1)
+		lingeringClose(v.TCPConn)
+		return
+	}
+	c := &conn{
+		ep: ep, id: s.ids.Add(1),
+		remote: v.RemoteAddr().String(),
+		codec:  ep.Format.NewCodec(),
+		parser: parser{maxMessage: ep.MaxMessage},
+	}
+	if len(v.read) > 0 {
+		c.early = bytes.Clone(v.read)
+	}
+	_ = v.SetDeadline(time.Time{})
+	// EnrollContext works on a duplicate of the descriptor and closes this one.
+	if _, err := s.client.EnrollContext(v.TCPConn, c); err != nil {
+		s.open.Add(-1)
+		ep.Stats.Rejected.Inc(core.ReasonOverload)
+		s.log.Error("enrolling connection", "endpoint", ep.Name, "remote", c.remote, "error", err)
+	}
+}
+
+// match returns the endpoint of a path.
+func (d *door) match(path string) *endpoint {
+	var anyPath *endpoint
+	for _, ep := range d.endpoints {
+		switch ep.Path {
+		case path:
+			return ep
+		case "":
+			anyPath = ep
+		}
+	}
+	return anyPath
+}
+
+// admit counts one more open connection, if there may be one more.
+func (s *Server) admit() bool {
+	n := s.open.Add(1)
+	if limit := s.options.MaxConnections; limit > 0 && n > int64(limit) || s.draining.Load() {
+		s.open.Add(-1)
+		return false
+	}
+	return true
+}
+
+// handshake writes the response to an upgrade request and reports whether the
+// connection is a WebSocket now. It may block, on the authorizer.
+func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL) bool {
+	reason := core.ReasonHandshake
+	u := ws.Upgrader{
+		ReadBufferSize: len(h.raw),
+		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
+			header, r, err := ep.check(v, h, target)
+			reason = r
+			return header, err
+		},
+	}
+	_, err := u.Upgrade(struct {
+		io.Reader
+		io.Writer
+	}{bytes.NewReader(h.raw), v.TCPConn})
+	if err != nil {
+		ep.Stats.Rejected.Inc(reason)
+		ep.server.log.Debug("refusing upgrade", "endpoint", ep.Name, "remote", v.RemoteAddr().String(),
+			"reason", reason.String(), "error", err)
+		return false
+	}
+	return true
+}
+
+// check is asked when the request is a proper upgrade: origin, subprotocol, and
+// the authorizer's opinion.
+func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHeader, core.Reason, error) {
+	if !ep.originAllowed(h) {
+		return nil, core.ReasonOrigin, refusal(http.StatusForbidden)
+	}
+	response := http.Header{}
+	if ep.profile.Subprotocol {
+		switch offered := h.tokens("Sec-WebSocket-Protocol"); len(offered) {
+		case 0:
+		case 1:
+			response.Set("Sec-WebSocket-Protocol", offered[0])
+		default:
+			return nil, core.ReasonHandshake, refusal(http.StatusBadRequest)
+		}
+	}
+	if a := ep.Authorizer; a != nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		verdict := a.AuthorizeConnect(ctx, core.Handshake{
+			Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.RemoteAddr().String(),
+		})
+		// The authorizer's time is not the client's.
+		_ = v.SetDeadline(time.Now().Add(ep.server.options.HandshakeTimeout))
+		switch verdict {
+		case core.Allow:
+		case core.Unavailable:
+			return nil, core.ReasonUnavailable, refusal(http.StatusForbidden)
+		default:
+			return nil, core.ReasonDenied, refusal(http.StatusForbidden)
+		}
+	}
+	return ws.HandshakeHeaderHTTP(response), 0, nil
+}
+
+func refusal(status int) error { return ws.RejectConnectionError(ws.RejectionStatus(status)) }
+
+// originAllowed reports whether the page that wants to connect may.
+func (ep *endpoint) originAllowed(h *head) bool {
+	origin := h.get("Origin")
+	if origin == "" {
+		return true
+	}
+	if ep.Origins == nil {
+		if !ep.profile.SameOrigin {
+			return true
+		}
+		u, err := url.Parse(origin)
+		return err == nil && strings.EqualFold(u.Host, h.get("Host"))
+	}
+	for _, allowed := range ep.Origins {
+		if allowed == "*" || strings.EqualFold(allowed, origin) {
+			return true
+		}
+	}
+	return false
+}
