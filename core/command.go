@@ -99,6 +99,9 @@ type Command struct {
 	Call CallID
 	// Payload is the content of Publish, Call, Reply and OpenSession.
 	Payload Payload
+	// Headers accompany the Payload of a Publish: a JSON object of strings as its
+	// author wrote it, nil for none.
+	Headers []byte
 	// Failure, on Reply: the answerer's own failure; zero if it answers with Payload.
 	Failure Failure
 	// Key is the key of the session to restore.
@@ -122,6 +125,7 @@ func (c Command) Clone() Command {
 		c.Services = services
 	}
 	c.Payload = c.Payload.Clone()
+	c.Headers = clone(c.Headers)
 	c.Key = clone(c.Key)
 	c.Source = clone(c.Source)
 	return c

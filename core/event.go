@@ -9,12 +9,13 @@ const (
 	// Welcome: the connection is open; a format that greets greets now.
 	Welcome EventKind = iota
 	// Done: the command succeeded. Verb, Ref, Topic, As; for a Call that was
-	// taken also Call.
+	// taken also Call; for a Publish also Unheard.
 	Done
 	// Failed: the command did not succeed. Verb, Ref, Topic, As, Failure; for a
 	// Call that was taken and ended badly also Call.
 	Failed
-	// Message: a message on a topic that the client hears. Topic, As, Payload.
+	// Message: a message on a topic that the client hears. Topic, As, Payload,
+	// Headers.
 	Message
 	// Request: a call for this client to answer. Call, Topic (the service), As
 	// as in its Offer, Payload, OneWay.
@@ -65,6 +66,10 @@ type Event struct {
 	OneWay bool
 	// Payload is the content of Message, Request and Answer.
 	Payload Payload
+	// Headers are those of the Publish.
+	Headers []byte
+	// Unheard, on Done of a Publish: nobody hears the topic at this moment.
+	Unheard bool
 	// Failure says why a command Failed.
 	Failure Failure
 	// Session is the session that was opened.
@@ -78,6 +83,7 @@ func (e Event) Clone() Event {
 	e.Ref = clone(e.Ref)
 	e.Topic = clone(e.Topic)
 	e.Payload = e.Payload.Clone()
+	e.Headers = clone(e.Headers)
 	e.Session.Info = clone(e.Session.Info)
 	return e
 }

@@ -58,6 +58,13 @@ type Codec interface {
 	Encode(dst []byte, ev Event) ([]byte, FrameKind, error)
 }
 
+// Opener is a codec that has commands of its own for a new connection, such as
+// subscriptions that every client of the endpoint has.
+type Opener interface {
+	// Open is called once, before the Welcome, with the connection's number.
+	Open(conn uint64, to Sink)
+}
+
 // Format is one endpoint's wire format, shared by all its connections. All
 // methods may be called from any goroutine.
 type Format interface {

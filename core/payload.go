@@ -21,10 +21,16 @@ const (
 type Payload struct {
 	Kind PayloadKind
 	Data []byte
+	// UTF16 is the text as it was written, if it was written in UTF-16
+	// (little-endian, without byte order mark): a format that speaks UTF-16
+	// gives it on unchanged. Data is then the same text in UTF-8, with U+FFFD
+	// for what has no place there. Nil for everything else.
+	UTF16 []byte
 }
 
 // Clone returns a copy of p that owns its bytes.
 func (p Payload) Clone() Payload {
 	p.Data = clone(p.Data)
+	p.UTF16 = clone(p.UTF16)
 	return p
 }

@@ -31,6 +31,9 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 	c.ep.Stats.Open.Add(1)
 	c.startTimers()
 	c.peer = e.server.hub.Connect(c)
+	if o, ok := c.codec.(core.Opener); ok {
+		o.Open(c.id, c)
+	}
 	c.Tell(core.Event{Kind: core.Welcome})
 	if e.server.draining.Load() {
 		c.sayGoodbye(core.ReasonDrain)

@@ -1,0 +1,83 @@
+package core
+
+import (
+	"reflect"
+	"testing"
+	"time"
+)
+
+func TestCommandClone(t *testing.T) {
+	b := func(s string) []byte { return []byte(s) }
+	c := Command{
+		Verb: Offer, Ref: b("ref"), Topic: b("topic"), As: 3, Pattern: true, Channel: b("channel"), Exclusive: true, AsOwner: true,
+		Services: [][]byte{b("one"), b(""), nil}, NotToSelf: true, OneWay: true, Timeout: time.Second, Call: CallID{1},
+		Payload: Payload{Kind: JSON, Data: b("1")}, Failure: Failure{Code: Gone, Text: "left"}, Key: b("key"), Source: b("source"),
+	}
+	requireFilled(t, c)
+	copied := c.Clone()
+	if !reflect.DeepEqual(copied, c) {
+		t.Fatalf("Clone = %+v, want %+v", copied, c)
+	}
+	requireOwned(t, "Command", reflect.ValueOf(c), reflect.ValueOf(copied))
+}
+
+func TestEventClone(t *testing.T) {
+	b := func(s string) []byte { return []byte(s) }
+	e := Event{
+		Kind: Failed, Verb: Call, Ref: b("ref"), Topic: b("topic"), As: 3, Call: CallID{1}, OneWay: true,
+		Payload: Payload{Kind: Text, Data: b("text")}, Failure: Failure{Code: Gone, Text: "left"},
+		Session: Session{Key: "key", Created: time.Unix(1, 0), LastLookup: time.Unix(2, 0), Info: b("{}")}, Reason: ReasonGone,
+	}
+	requireFilled(t, e)
+	copied := e.Clone()
+	if !reflect.DeepEqual(copied, e) {
+		t.Fatalf("Clone = %+v, want %+v", copied, e)
+	}
+	requireOwned(t, "Event", reflect.ValueOf(e), reflect.ValueOf(copied))
+}
+
+// An absent slice and an empty one mean different things and stay different.
+func TestCloneKeepsNilAndEmpty(t *testing.T) {
+	if c := (Command{}).Clone(); !reflect.DeepEqual(c, Command{}) {
+		t.Errorf("Clone of the zero command = %+v", c)
+	}
+	if e := (Event{}).Clone(); !reflect.DeepEqual(e, Event{}) {
+		t.Errorf("Clone of the zero event = %+v", e)
+	}
+	c := Command{Ref: []byte{}, Topic: []byte{}, Services: [][]byte{}}.Clone()
+	if c.Ref == nil || c.Topic == nil || c.Services == nil {
+		t.Errorf("Clone made an empty slice nil: %+v", c)
+	}
+}
+
+// requireFilled fails if a field of v is zero: a field that is added later must
+// be added to these tests too.
+func requireFilled(t *testing.T, v any) {
+	t.Helper()
+	fields := reflect.ValueOf(v)
+	for i := range fields.NumField() {
+		if fields.Field(i).IsZero() {
+			t.Errorf("the test leaves %s empty", fields.Type().Field(i).Name)
+		}
+	}
+}
+
+// requireOwned walks both values and fails where they share memory.
+func requireOwned(t *testing.T, path string, v, copied reflect.Value) {
+	t.Helper()
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if name := v.Type().Field(i).Name; v.Type() != reflect.TypeFor[time.Time]() {
+				requireOwned(t, path+"."+name, v.Field(i), copied.Field(i))
+			}
+		}
+	case reflect.Slice:
+		if v.Len() > 0 && v.UnsafePointer() == copied.UnsafePointer() {
+			t.Errorf("%s is shared", path)
+		}
+		for i := range v.Len() {
+			requireOwned(t, path+"[]", v.Index(i), copied.Index(i))
+		}
+	}
+}
