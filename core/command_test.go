@@ -11,9 +11,10 @@ func TestCommandClone(t *testing.T) {
 	c := Command{
 		Verb: Offer, Ref: b("ref"), Topic: b("topic"), As: 3, Pattern: true, Channel: b("channel"), Exclusive: true, AsOwner: true,
 		Services: [][]byte{b("one"), b(""), nil}, NotToSelf: true, OneWay: true, Timeout: time.Second, Call: CallID{1},
-		Payload: Payload{Kind: JSON, Data: b("1")}, Failure: Failure{Code: Gone, Text: "left"}, Key: b("key"), Source: b("source"),
+		Payload: Payload{Kind: Text, Data: b("1"), UTF16: b("1\x00")}, Headers: b("{}"), Failure: Failure{Code: Gone, Text: "left"},
+		Key: b("key"), Source: b("source"),
 	}
-	requireFilled(t, c)
+	requireFilled(t, "Command", reflect.ValueOf(c))
 	copied := c.Clone()
 	if !reflect.DeepEqual(copied, c) {
 		t.Fatalf("Clone = %+v, want %+v", copied, c)
@@ -25,10 +26,10 @@ func TestEventClone(t *testing.T) {
 	b := func(s string) []byte { return []byte(s) }
 	e := Event{
 		Kind: Failed, Verb: Call, Ref: b("ref"), Topic: b("topic"), As: 3, Call: CallID{1}, OneWay: true,
-		Payload: Payload{Kind: Text, Data: b("text")}, Failure: Failure{Code: Gone, Text: "left"},
+		Payload: Payload{Kind: Text, Data: b("1"), UTF16: b("1\x00")}, Headers: b("{}"), Unheard: true, Failure: Failure{Code: Gone, Text: "left"},
 		Session: Session{Key: "key", Created: time.Unix(1, 0), LastLookup: time.Unix(2, 0), Info: b("{}")}, Reason: ReasonGone,
 	}
-	requireFilled(t, e)
+	requireFilled(t, "Event", reflect.ValueOf(e))
 	copied := e.Clone()
 	if !reflect.DeepEqual(copied, e) {
 		t.Fatalf("Clone = %+v, want %+v", copied, e)
@@ -50,15 +51,18 @@ func TestCloneKeepsNilAndEmpty(t *testing.T) {
 	}
 }
 
-// requireFilled fails if a field of v is zero: a field that is added later must
-// be added to these tests too.
-func requireFilled(t *testing.T, v any) {
+// requireFilled fails if a field of v, or of a struct in it, is zero: a field
+// that is added later must be added to these tests too.
+func requireFilled(t *testing.T, path string, v reflect.Value) {
 	t.Helper()
-	fields := reflect.ValueOf(v)
-	for i := range fields.NumField() {
-		if fields.Field(i).IsZero() {
-			t.Errorf("the test leaves %s empty", fields.Type().Field(i).Name)
-		}
+	if v.IsZero() {
+		t.Errorf("the test leaves %s empty", path)
+	}
+	if v.Kind() != reflect.Struct || v.Type() == reflect.TypeFor[time.Time]() {
+		return
+	}
+	for i := range v.NumField() {
+		requireFilled(t, path+"."+v.Type().Field(i).Name, v.Field(i))
 	}
 }
 

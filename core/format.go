@@ -92,6 +92,9 @@ type Profile struct {
 	PongTimeout time.Duration
 	// IdleTimeout is how long the client may go without a message; 0 for ever.
 	IdleTimeout time.Duration
+	// IdleCheck makes the server look for IdleTimeout only at multiples of it,
+	// counted from the opening; 0 looks all the time.
+	IdleCheck time.Duration
 	// PingsCount makes a WebSocket ping or pong count as a message for IdleTimeout.
 	PingsCount bool
 	// CloseReply is the code that answers a client's close frame; 0 repeats the client's.
