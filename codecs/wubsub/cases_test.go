@@ -1,0 +1,191 @@
+package wubsub
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/polywire/polywire/core"
+)
+
+// wireCase is one case of a file in testdata: a line, and the line after its arrow.
+type wireCase struct {
+	line       int
+	given, out string
+}
+
+func readCases(t testing.TB, file string) []wireCase {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []wireCase
+	for i, line := range strings.Split(string(data), "\n") {
+		out, isOut := strings.CutPrefix(line, "=> ")
+		switch {
+		case line == "" || line[0] == '#':
+		case !isOut:
+			cases = append(cases, wireCase{line: i + 1, given: line})
+		case len(cases) == 0 || cases[len(cases)-1].out != "":
+			t.Fatalf("%s:%d: an arrow without a case", file, i+1)
+		default:
+			cases[len(cases)-1].out = out
+		}
+	}
+	for _, c := range cases {
+		if c.out == "" {
+			t.Fatalf("%s:%d: a case without an arrow", file, c.line)
+		}
+	}
+	return cases
+}
+
+// frame reads the client message of a case in decode.txt.
+func frame(t testing.TB, c wireCase) core.Frame {
+	t.Helper()
+	form, message, _ := strings.Cut(c.given, " ")
+	kind, err := core.TextFrame, error(nil)
+	switch form {
+	case "text":
+	case "quoted":
+		message, err = strconv.Unquote(message)
+	case "binary":
+		kind = core.BinaryFrame
+		message, err = strconv.Unquote(message)
+	default:
+		err = fmt.Errorf("unknown form %q", form)
+	}
+	if err != nil {
+		t.Fatalf("line %d: %v", c.line, err)
+	}
+	return core.Frame{Kind: kind, Data: []byte(message)}
+}
+
+// event reads the event of a case in encode.txt.
+func event(t testing.TB, c wireCase) core.Event {
+	t.Helper()
+	name, rest, _ := strings.Cut(c.given, " ")
+	var ev core.Event
+	for ev.Kind.String() != name {
+		if ev.Kind++; ev.Kind.String() == "unknown" {
+			t.Fatalf("line %d: unknown event %q", c.line, name)
+		}
+	}
+	for rest != "" {
+		key, value, _ := strings.Cut(rest, "=")
+		if value, rest = cutValue(key, value); !setField(&ev, key, value) {
+			t.Fatalf("line %d: cannot read %s=%s", c.line, key, value)
+		}
+	}
+	return ev
+}
+
+// cutValue splits what follows "key=" into its value, without quotes, and the rest.
+func cutValue(key, s string) (value, rest string) {
+	if key == "json" {
+		return s, ""
+	}
+	if quoted, err := strconv.QuotedPrefix(s); err == nil {
+		value, _ = strconv.Unquote(quoted)
+		return value, strings.TrimPrefix(s[len(quoted):], " ")
+	}
+	value, rest, _ = strings.Cut(s, " ")
+	return value, rest
+}
+
+func setField(ev *core.Event, key, value string) bool {
+	switch key {
+	case "verb":
+		for ev.Verb.String() != value {
+			if ev.Verb++; ev.Verb.String() == "unknown" {
+				return false
+			}
+		}
+	case "topic":
+		ev.Topic = []byte(value)
+	case "as":
+		n, err := strconv.ParseUint(value, 10, 32)
+		ev.As = uint32(n)
+		return err == nil
+	case "call":
+		n, err := strconv.ParseUint(value, 10, 8)
+		ev.Call[15] = byte(n)
+		return err == nil
+	case "code":
+		ev.Failure.Code = core.Code(value)
+	case "json":
+		ev.Payload = core.Payload{Kind: core.JSON, Data: []byte(value)}
+	case "binary":
+		ev.Payload = core.Payload{Kind: core.Binary, Data: []byte(value)}
+	case "text":
+		if ev.Kind == core.Failed {
+			ev.Failure.Text = value
+			return true
+		}
+		ev.Payload = core.Payload{Kind: core.Text, Data: []byte(value)}
+	default:
+		return false
+	}
+	return true
+}
+
+// recorder is a sink that writes down what it gets, a line each, and keeps the
+// commands.
+type recorder struct {
+	lines    []string
+	commands []core.Command
+}
+
+func (r *recorder) Do(c core.Command) {
+	r.lines = append(r.lines, describe(c))
+	r.commands = append(r.commands, c.Clone())
+}
+
+func (r *recorder) Refuse(reason core.Reason, ref []byte, f core.Failure) {
+	line := "refuse " + reason.String()
+	if ref != nil || f.Failed() {
+		line += fmt.Sprintf(" told ref=%q failure=%v", ref, f)
+	}
+	r.lines = append(r.lines, line)
+}
+
+// describe writes a command as decode.txt does. A field that no command of this
+// format uses shows if it is set.
+func describe(c core.Command) string {
+	var b strings.Builder
+	b.WriteString(c.Verb.String())
+	if c.Exclusive {
+		b.WriteString(" exclusive")
+	}
+	if c.AsOwner {
+		b.WriteString(" as-owner")
+	}
+	if c.Channel != nil {
+		fmt.Fprintf(&b, " channel=%q", c.Channel)
+	}
+	if c.Topic != nil {
+		fmt.Fprintf(&b, " topic=%q", c.Topic)
+	}
+	fmt.Fprintf(&b, " as=%d", c.As)
+	if c.Verb == core.Offer {
+		fmt.Fprintf(&b, " services=%q", c.Services)
+	}
+	if c.Verb == core.Reply {
+		fmt.Fprintf(&b, " call=%s", appendReqid(nil, c.Call))
+	}
+	switch c.Payload.Kind {
+	case core.JSON:
+		fmt.Fprintf(&b, " json=%s", c.Payload.Data)
+	case core.Text:
+		fmt.Fprintf(&b, " text=%q", c.Payload.Data)
+	case core.Binary:
+		fmt.Fprintf(&b, " binary=%q", c.Payload.Data)
+	}
+	if c.Pattern || c.NotToSelf || c.OneWay || c.Timeout != 0 || c.Ref != nil || c.Key != nil || c.Source != nil || c.Failure.Failed() {
+		fmt.Fprintf(&b, " unexpected=%+v", c)
+	}
+	return b.String()
+}

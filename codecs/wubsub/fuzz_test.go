@@ -1,0 +1,82 @@
+package wubsub
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/rawjson"
+)
+
+// For all bytes: no panic, the connection goes on, exactly one command or
+// refusal comes of one message, and a command's address and payload come back
+// to a client of this format as they were sent.
+func FuzzDecode(f *testing.F) {
+	for _, c := range readCases(f, "testdata/decode.txt") {
+		f.Add(frame(f, c).Data)
+	}
+	format := new(Format)
+	codec := format.NewCodec()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var got recorder
+		sent := bytes.Clone(data)
+		if err := codec.Decode(core.Frame{Kind: core.TextFrame, Data: sent[:len(sent):len(sent)]}, &got); err != nil {
+			t.Fatalf("%q ended the connection: %v", data, err)
+		}
+		if len(got.lines) != 1 {
+			t.Fatalf("%q: %q", data, got.lines)
+		}
+		if len(got.commands) == 0 || !utf8.Valid(data) {
+			return
+		}
+		m, err := parseMessage(data)
+		if err != nil || !json.Valid(data) {
+			t.Fatalf("%q was taken: %v", data, err)
+		}
+		cmd := got.commands[0]
+		if cmd.Verb == core.Offer {
+			requireOffer(t, cmd)
+			return
+		}
+		ev := core.Event{Kind: core.Message, Topic: cmd.Topic, As: cmd.As, Payload: cmd.Payload}
+		out, kind, err := format.EncodeMessage(nil, ev)
+		if err != nil || kind != core.TextFrame || !json.Valid(out) || !utf8.Valid(out) {
+			t.Fatalf("%q came back as %q, kind %d, %v", data, out, kind, err)
+		}
+		back, err := parseMessage(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		requireSame(t, "channel", m.channel, back.channel)
+		requireSame(t, "topic", m.topic, back.topic)
+		if cmd.Payload.Kind == core.JSON && !bytes.Equal(cmd.Payload.Data, back.data) {
+			t.Fatalf("data %s came back as %s", cmd.Payload.Data, back.data)
+		}
+	})
+}
+
+// requireOffer fails unless every service lies under the channel that As marks.
+func requireOffer(t *testing.T, cmd core.Command) {
+	t.Helper()
+	if int(cmd.As) != len(cmd.Channel) {
+		t.Fatalf("channel %q, as %d", cmd.Channel, cmd.As)
+	}
+	for _, service := range cmd.Services {
+		channel, _ := split(service, cmd.As)
+		if !bytes.Equal(channel, cmd.Channel) {
+			t.Fatalf("service %q of channel %q, as %d", service, cmd.Channel, cmd.As)
+		}
+	}
+}
+
+// requireSame fails unless two raw JSON strings, absent for empty, say the same.
+func requireSame(t *testing.T, field string, sent, back []byte) {
+	t.Helper()
+	a, _ := rawjson.Unquote(sent, nil)
+	b, _ := rawjson.Unquote(back, nil)
+	if !bytes.Equal(a, b) {
+		t.Fatalf("%s %q came back as %q", field, a, b)
+	}
+}

@@ -1,0 +1,94 @@
+package wubsub
+
+import (
+	"fmt"
+
+	"github.com/polywire/polywire/core/rawjson"
+)
+
+// The types of messages, client to server and server to client.
+const (
+	typeRegister = "register"
+	typePsSub    = "ps-sub"
+	typePsPub    = "ps-pub"
+	typePieDo    = "pie-do"
+	typePieResp  = "pie-resp"
+
+	typePsRecv  = "ps-recv"
+	typePieAck  = "pie-ack"
+	typePieReq  = "pie-req"
+	typePieRecv = "pie-recv"
+	typeError   = "error"
+)
+
+// message is one client message, taken apart: raw JSON values that point into
+// the frame, nil where the key is absent or null. All but data are strings,
+// with their quotes.
+type message struct {
+	kind, channel, topic, reqid, data []byte
+}
+
+// parseMessage takes frame apart as the original does with encoding/json: names
+// match without regard to case, of several the last counts, null leaves a
+// string as it was, other names are ignored. An error means that frame is no
+// JSON object or that a known field has the wrong kind.
+func parseMessage(frame []byte) (message, error) {
+	var m message
+	var wrong error
+	members := rawjson.Object(frame)
+	for members.Next() {
+		var field *[]byte
+		value := members.Value()
+		switch {
+		case members.KeyIs("type"):
+			field = &m.kind
+		case members.KeyIs("channel"):
+			field = &m.channel
+		case members.KeyIs("topic"):
+			field = &m.topic
+		case members.KeyIs("reqid"):
+			field = &m.reqid
+		case members.KeyIs("data"):
+			m.data = value
+			if rawjson.IsNull(value) {
+				m.data = nil
+			}
+			continue
+		default:
+			continue
+		}
+		switch {
+		case rawjson.IsString(value):
+			*field = value
+		case !rawjson.IsNull(value):
+			wrong = fmt.Errorf("reading field %q: no string", members.Key())
+		}
+	}
+	if err := members.Err(); err != nil {
+		return message{}, err
+	}
+	return m, wrong
+}
+
+// methods calls f with each method, a raw JSON string, that the data of a
+// register message declares. What is missing or of the wrong kind declares none.
+func methods(data []byte, f func(method []byte)) {
+	list := rawjson.Array(member(member(data, "restpie"), "methods"))
+	for list.Next() {
+		if method := list.Value(); rawjson.IsString(method) {
+			f(method)
+		}
+	}
+}
+
+// member returns the value of the last member called name of object, which is
+// well-formed JSON; nil if there is none.
+func member(object []byte, name string) (value []byte) {
+	members := rawjson.Object(object)
+	for members.Next() {
+		if members.KeyIs(name) {
+			value = members.Value()
+		}
+	}
+	return value
+}
