@@ -146,7 +146,7 @@ func (c *conn) gone() {
 // startTimers arms the timers of a new connection.
 func (c *conn) startTimers() {
 	now := c.loop.ticks.Load()
-	c.lastMessage, c.lastPong, c.nextPing = now, now, now+c.ep.pingTicks
+	c.opened, c.lastMessage, c.lastPong, c.nextPing = now, now, now, now+c.ep.pingTicks
 	c.rearm(now)
 }
 
@@ -171,7 +171,7 @@ func (c *conn) expire() {
 		// It is not heard, so nothing can be said of its silence.
 		c.loop.wheel.set(c, now+ticksOf(time.Second))
 		return
-	case ep.idleTicks > 0 && now-c.lastMessage >= ep.idleTicks:
+	case ep.idleTicks > 0 && int32(now-c.idleAt()) >= 0:
 		c.sayGoodbye(core.ReasonIdle)
 		return
 	case ep.pongTicks > 0 && now-c.lastPong >= ep.pongTicks:
@@ -184,12 +184,25 @@ func (c *conn) expire() {
 	c.rearm(now)
 }
 
+// idleAt returns the tick at which the connection is idle for too long if nothing
+// comes until then.
+func (c *conn) idleAt() uint32 {
+	at := c.lastMessage + c.ep.idleTicks
+	if check := c.ep.idleCheck; check > 0 {
+		late := (at - c.opened) % check
+		if late > 0 {
+			at += check - late
+		}
+	}
+	return at
+}
+
 // rearm sets the timer to the earliest thing that may have to be done.
 func (c *conn) rearm(now uint32) {
 	const never = 1 << 30
 	wait := uint32(never)
-	if t := c.ep.idleTicks; t > 0 {
-		wait = min(wait, t-(now-c.lastMessage))
+	if c.ep.idleTicks > 0 {
+		wait = min(wait, c.idleAt()-now)
 	}
 	if t := c.ep.pongTicks; t > 0 {
 		wait = min(wait, t-(now-c.lastPong))

@@ -58,7 +58,8 @@ type conn struct {
 	stamp    uint64   // the last delivery taken
 
 	timer       timer
-	lastMessage uint32 // ticks
+	opened      uint32 // ticks
+	lastMessage uint32
 	lastPong    uint32
 	nextPing    uint32
 	cutAt       uint32 // when an ending connection is cut

@@ -124,10 +124,10 @@ type endpoint struct {
 	door   *door
 	outlet outlet
 
-	idleTicks, pongTicks, pingTicks uint32
-	pingsCount                      bool
-	closeReply                      uint16
-	profile                         core.Profile
+	idleTicks, pongTicks, pingTicks, idleCheck uint32
+	pingsCount                                 bool
+	closeReply                                 uint16
+	profile                                    core.Profile
 }
 
 // Server serves endpoints. All exported methods may be called from any goroutine.
@@ -222,7 +222,7 @@ func (s *Server) listen(eps []Endpoint) error {
 		ep := &endpoint{
 			Endpoint: e, server: s, door: d, profile: p,
 			idleTicks: ticksOf(e.IdleTimeout), pongTicks: ticksOf(e.PongTimeout), pingTicks: ticksOf(e.PingInterval),
-			pingsCount: p.PingsCount, closeReply: p.CloseReply,
+			idleCheck: ticksOf(min(p.IdleCheck, e.IdleTimeout)), pingsCount: p.PingsCount, closeReply: p.CloseReply,
 		}
 		ep.outlet.ep = ep
 		d.endpoints = append(d.endpoints, ep)

@@ -1,0 +1,83 @@
+package engine
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"github.com/polywire/polywire/core"
+)
+
+// The bounds of an address. Levels cost a look-up each (for owners and patterns),
+// and their number bounds the depth of a trie.
+const (
+	maxAddress = 1<<16 - 1 // bytes, as MQTT has it
+	maxLevels  = 256
+)
+
+// check returns why a topic, pattern, channel or service is refused for its size.
+func check(a []byte) refusal {
+	if len(a) > maxAddress {
+		return refusedTooLarge
+	}
+	if bytes.Count(a, []byte{'/'}) >= maxLevels {
+		return refusedTooDeep
+	}
+	return refusal{}
+}
+
+// address is a topic or a pattern that somebody hears.
+type address struct {
+	// Static after construction. name is the whole topic, or the pattern as the
+	// client wrote it.
+	name string
+	trie *trie // nil for a topic
+
+	// Guarded by Engine.mu.
+	audiences []*audience // sorted by compareAudiences
+	place     place       // of a pattern
+}
+
+// audience is those of one loop who hear an address under one As at one endpoint.
+type audience struct {
+	// Static after construction.
+	members  core.Audience
+	address  *address
+	endpoint *endpoint
+	loop     int
+	as       uint32
+
+	// Guarded by Engine.mu. Only the audience's own loop changes it.
+	size int
+}
+
+// compareGroups orders audiences such that those which one Deliver serves are
+// neighbours: of one outlet, under one As.
+func compareGroups(a, b *audience) int {
+	return cmp.Or(cmp.Compare(a.endpoint.number, b.endpoint.number), cmp.Compare(a.as, b.as))
+}
+
+// audience returns the audience of the loop, endpoint and As, made if need be. The
+// caller holds Engine.mu.
+func (a *address) audience(ep *endpoint, loop int, as uint32) *audience {
+	wanted := audience{endpoint: ep, loop: loop, as: as}
+	i, found := slices.BinarySearchFunc(a.audiences, &wanted, compareAudiences)
+	if found {
+		return a.audiences[i]
+	}
+	wanted.address = a
+	wanted.members = ep.outlet.NewAudience(loop, as)
+	a.audiences = slices.Insert(a.audiences, i, &wanted)
+	return &wanted
+}
+
+// drop takes out an audience. The caller holds Engine.mu.
+func (a *address) drop(aud *audience) {
+	if i, found := slices.BinarySearchFunc(a.audiences, aud, compareAudiences); found {
+		a.audiences = slices.Delete(a.audiences, i, i+1)
+	}
+}
+
+func compareAudiences(a, b *audience) int {
+	return cmp.Or(compareGroups(a, b), cmp.Compare(a.loop, b.loop))
+}

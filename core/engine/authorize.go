@@ -1,0 +1,26 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/polywire/polywire/core"
+)
+
+// authorize asks the endpoint's authorizer about c and does what it says. It is the
+// one place where commands are authorised.
+func (p *peer) authorize(c core.Command) {
+	c = c.Clone()
+	p.away(func(ctx context.Context) func() {
+		verdict := p.endpoint.Authorizer.AuthorizeCommand(ctx, c)
+		return func() {
+			switch verdict {
+			case core.Allow:
+				p.carryOut(c)
+			case core.Unavailable:
+				p.close(core.ReasonUnavailable)
+			default:
+				p.refuse(c, refusedDenied)
+			}
+		}
+	})
+}

@@ -1,0 +1,187 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
+
+// Options are what an engine is made with.
+type Options struct {
+	// Logger is told of faults of Go handlers, authorizers and session stores;
+	// nil is slog.Default().
+	Logger *slog.Logger
+}
+
+// Engine is core.Hub. Its methods may be called from any goroutine; Connect only
+// as core.Hub says.
+type Engine struct {
+	// Static after construction.
+	log      *slog.Logger
+	now      func() time.Time
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
+	running  chan struct{} // a place for each running Go handler
+	calls    callTable
+	sessions attachments
+	scratch  sync.Pool // of *scratch
+
+	ticking sync.WaitGroup
+
+	// Guarded by mu.
+	mu        sync.RWMutex
+	handlers  map[string]core.Handler
+	endpoints map[core.Outlet]*endpoint
+	tries     []*trie // one for each topic prefix
+	topics    map[string]*address
+	owners    map[string]*peer
+	services  map[string]*service
+}
+
+var _ core.Hub = (*Engine)(nil)
+
+// endpoint is what the engine keeps of an endpoint. It stays until the engine ends:
+// there are as many as the configuration names.
+type endpoint struct {
+	// Static after construction.
+	*core.Endpoint
+	outlet core.Outlet
+	number int // an order among outlets
+	trie   *trie
+}
+
+// New returns an engine without connections. Close ends it.
+func New(o Options) *Engine {
+	e := newEngine(o, time.Now)
+	e.ticking.Go(e.keepTime)
+	return e
+}
+
+// newEngine returns an engine whose deadlines pass when expire is called.
+func newEngine(o Options, now func() time.Time) *Engine {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	e := &Engine{
+		log:       o.Logger,
+		now:       now,
+		running:   make(chan struct{}, maxHandlers),
+		handlers:  make(map[string]core.Handler),
+		endpoints: make(map[core.Outlet]*endpoint),
+		topics:    make(map[string]*address),
+		owners:    make(map[string]*peer),
+		services:  make(map[string]*service),
+	}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.calls.init(now())
+	e.sessions.init()
+	e.scratch.New = func() any { return new(scratch) }
+	return e
+}
+
+// Connect introduces an open connection. On the connection's loop.
+func (e *Engine) Connect(l core.Link) core.Peer {
+	return &peer{engine: e, link: l, endpoint: e.endpointOf(l)}
+}
+
+// Handle makes h answer the calls of service, before any connection that offers it;
+// nil ends that. The service is a whole address, with the topic prefix of the
+// endpoints whose clients are to reach it. A call that is running goes on with the
+// handler it began with. At most 256 handlers run at once; further calls fail with
+// Overloaded. Any goroutine.
+func (e *Engine) Handle(service string, h core.Handler) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if h == nil {
+		delete(e.handlers, service)
+		return
+	}
+	e.handlers[service] = h
+}
+
+// Publisher returns a publisher in the name of ep, under its topic prefix and its
+// counters. It owns no channel. Any goroutine.
+func (e *Engine) Publisher(ep *core.Endpoint) core.Publisher {
+	return publisher{engine: e, endpoint: ep}
+}
+
+// Close ends all calls with Shutdown, cancels what runs off the loops (Go handlers,
+// authorizers, session stores) without waiting for it, and ends the engine's own
+// goroutine. Calls made from then on fail with Shutdown; all else goes on. Any
+// goroutine; a second call does nothing.
+func (e *Engine) Close() {
+	for _, c := range e.calls.close() {
+		e.fail(c, refusedShutdown)
+	}
+	e.cancel()
+	e.ticking.Wait()
+}
+
+// Calls returns the number of calls that wait for their answer. Any goroutine.
+func (e *Engine) Calls() int { return e.calls.size() }
+
+// Topics returns the number of topics and patterns that somebody hears. Any goroutine.
+func (e *Engine) Topics() int {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	n := len(e.topics)
+	for _, t := range e.tries {
+		n += len(t.patterns)
+	}
+	return n
+}
+
+// endpointOf returns the record of the link's endpoint.
+func (e *Engine) endpointOf(l core.Link) *endpoint {
+	outlet := l.Outlet()
+	e.mu.RLock()
+	ep := e.endpoints[outlet]
+	e.mu.RUnlock()
+	if ep != nil {
+		return ep
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if ep = e.endpoints[outlet]; ep == nil {
+		ep = &endpoint{Endpoint: l.Endpoint(), outlet: outlet, number: len(e.endpoints)}
+		ep.trie = e.trieOf(ep.TopicPrefix)
+		e.endpoints[outlet] = ep
+	}
+	return ep
+}
+
+// trieOf returns the trie of the patterns under prefix. The caller holds mu.
+func (e *Engine) trieOf(prefix string) *trie {
+	for _, t := range e.tries {
+		if t.prefix == prefix {
+			return t
+		}
+	}
+	t := newTrie(prefix)
+	e.tries = append(e.tries, t)
+	return t
+}
+
+// keepTime ends calls whose time is up until the engine is closed.
+func (e *Engine) keepTime() {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-e.ctx.Done():
+			return
+		case <-ticker.C:
+			e.expire()
+		}
+	}
+}
+
+// expire ends the calls whose time is up.
+func (e *Engine) expire() {
+	for _, c := range e.calls.expire(e.now()) {
+		e.fail(c, refusedTimeout)
+	}
+}

@@ -1,0 +1,179 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/polywire/polywire/core"
+)
+
+// maxOffers bounds the channels and offers of one connection.
+const maxOffers = 1 << 16
+
+// mayPublish reports whether the owners of channels allow a publish. sender is nil
+// for somebody who is no connection. The caller holds mu.
+func (e *Engine) mayPublish(sender *peer, topic []byte, asOwner bool, channel []byte) bool {
+	if asOwner {
+		return sender != nil && e.owners[string(channel)] == sender
+	}
+	if len(e.owners) == 0 {
+		return true
+	}
+	allowed := true
+	core.Owners(topic, func(channel []byte) bool {
+		owner := e.owners[string(channel)]
+		allowed = owner == nil || owner == sender
+		return allowed
+	})
+	return allowed
+}
+
+// offer takes a channel and services: all that the command names, or nothing.
+func (p *peer) offer(c core.Command) {
+	if r := checkOffer(c); r.Failed() {
+		p.refuse(c, r)
+		return
+	}
+	services := make([]string, len(c.Services))
+	for i, s := range c.Services {
+		services[i] = p.whole(s)
+	}
+	slices.Sort(services)
+	services = slices.Compact(services)
+	x := p.more()
+	if len(x.offers)+len(x.channels)+x.exclusive+len(services)+1 > maxOffers {
+		p.refuse(c, refusedTooMany)
+		return
+	}
+	var taken bool
+	if c.Exclusive {
+		taken = !p.engine.own(p, p.whole(c.Channel), services, c.As)
+	} else {
+		taken = !p.engine.share(p, services, c.As)
+	}
+	if taken {
+		p.refuse(c, refusedTaken)
+		return
+	}
+	p.tellDone(c)
+}
+
+func checkOffer(c core.Command) refusal {
+	names := c.Services
+	if c.Exclusive {
+		names = append([][]byte{c.Channel}, names...)
+	}
+	for _, name := range names {
+		if r := check(name); r.Failed() {
+			return r
+		}
+		if core.Reserved(name) {
+			return refusedReserved
+		}
+	}
+	return refusal{}
+}
+
+// own makes p the owner of a channel and the only answerer of services. It reports
+// false, and changes nothing, if one of them is taken: also by p itself.
+func (e *Engine) own(p *peer, channel string, services []string, as uint32) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.owners[channel] != nil {
+		return false
+	}
+	for _, name := range services {
+		if e.services[name] != nil {
+			return false
+		}
+	}
+	e.owners[channel] = p
+	offers := make([]*offer, len(services))
+	for i, name := range services {
+		offers[i] = e.addOffer(p, name, as)
+		offers[i].service.exclusive = true
+	}
+	x := p.more()
+	if x.channels == nil {
+		x.channels = make(map[string][]*offer)
+	}
+	x.channels[channel] = offers
+	x.exclusive += len(offers)
+	return true
+}
+
+// share makes p one of the answerers of services. It reports false, and changes
+// nothing, if one of them is owned. What p offers already stays one offer.
+func (e *Engine) share(p *peer, services []string, as uint32) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, name := range services {
+		if s := e.services[name]; s != nil && s.exclusive {
+			return false
+		}
+	}
+	x := p.more()
+	if x.offers == nil {
+		x.offers = make(map[string]*offer)
+	}
+	for _, name := range services {
+		if o := x.offers[name]; o != nil {
+			o.as = as
+			continue
+		}
+		o := e.addOffer(p, name, as)
+		x.offers[o.service.name] = o
+	}
+	return true
+}
+
+// withdraw ends an offer: of a channel with all its services, or of shared services.
+func (p *peer) withdraw(c core.Command) {
+	if p.extra != nil {
+		if c.Exclusive {
+			p.engine.disown(p, p.whole(c.Channel))
+		} else {
+			for _, s := range c.Services {
+				p.engine.unshare(p, p.whole(s))
+			}
+		}
+	}
+	p.tellDone(c)
+}
+
+// disown frees a channel of p and its services.
+func (e *Engine) disown(p *peer, channel string) {
+	offers, owned := p.extra.channels[channel]
+	if !owned {
+		return
+	}
+	delete(p.extra.channels, channel)
+	p.extra.exclusive -= len(offers)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.owners, channel)
+	for _, o := range offers {
+		e.removeOffer(o)
+	}
+}
+
+// unshare ends a shared offer of p.
+func (e *Engine) unshare(p *peer, service string) {
+	o := p.extra.offers[service]
+	if o == nil {
+		return
+	}
+	delete(p.extra.offers, service)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.removeOffer(o)
+}
+
+// withdrawAll ends all offers of a connection that is gone.
+func (p *peer) withdrawAll() {
+	for channel := range p.extra.channels {
+		p.engine.disown(p, channel)
+	}
+	for service := range p.extra.offers {
+		p.engine.unshare(p, service)
+	}
+}

@@ -1,0 +1,148 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/polywire/polywire/core"
+)
+
+// peer is core.Peer: what the engine keeps of one connection. There are many, and
+// most are idle: what only some need lies behind pointers.
+type peer struct {
+	// Static after construction.
+	engine   *Engine
+	link     core.Link
+	endpoint *endpoint
+
+	// Owned by the loop.
+	subscriptions []*subscription
+	index         map[subscriptionKey]int // into subscriptions; nil while there are few
+	extra         *extra                  // made by more
+	gone          bool
+	leaving       bool // the connection is being closed; commands are not looked at
+
+	// Guarded by callTable.mu.
+	desk   *desk // nil until the first call
+	closed bool  // takes part in no further call
+}
+
+// extra is what few peers need. Owned by the loop.
+type extra struct {
+	channels  map[string][]*offer // owned channels, with the services under them
+	offers    map[string]*offer   // shared offers, by service
+	exclusive int                 // how many offers are in channels
+
+	session string // key; empty without a session
+	joining string // key of the session that is being restored
+
+	cancel  context.CancelFunc // not nil while something runs off the loop
+	waiting []core.Command     // what came in the meantime
+}
+
+var _ core.Peer = (*peer)(nil)
+
+// more returns p.extra, made if need be.
+func (p *peer) more() *extra {
+	if p.extra == nil {
+		p.extra = new(extra)
+	}
+	return p.extra
+}
+
+// Do carries out one command, if it is allowed. A command that comes while another
+// is away waits for it; as the connection is held then, these are only the commands
+// of one client message.
+func (p *peer) Do(c core.Command) {
+	switch {
+	case p.gone || p.leaving:
+	case p.extra != nil && p.extra.cancel != nil:
+		p.extra.waiting = append(p.extra.waiting, c.Clone())
+	case p.endpoint.Authorizer == nil || c.Verb == core.Ping || c.Verb == core.Leave:
+		p.carryOut(c)
+	default:
+		p.authorize(c)
+	}
+}
+
+// carryOut carries out a command that is allowed.
+func (p *peer) carryOut(c core.Command) {
+	switch c.Verb {
+	case core.None:
+	case core.Subscribe:
+		p.subscribe(c)
+	case core.Unsubscribe:
+		p.unsubscribe(c)
+	case core.UnsubscribeAll:
+		p.unsubscribeAll(c)
+	case core.Publish:
+		p.publish(c)
+	case core.Offer:
+		p.offer(c)
+	case core.Withdraw:
+		p.withdraw(c)
+	case core.Call:
+		p.call(c)
+	case core.Reply:
+		p.reply(c)
+	case core.OpenSession:
+		p.openSession(c)
+	case core.RestoreSession:
+		p.restoreSession(c)
+	case core.CloseSession:
+		p.closeSession(c)
+	case core.Ping:
+		p.link.Tell(core.Event{Kind: core.Pong, Ref: c.Ref, As: c.As})
+	case core.Leave:
+		p.close(core.ReasonNormal)
+	default:
+		p.refuse(c, refusedUnknownVerb)
+	}
+}
+
+// Gone takes the connection out of everything.
+func (p *peer) Gone() {
+	p.gone = true
+	p.leaveAll()
+	if x := p.extra; x != nil {
+		p.withdrawAll()
+		p.leaveSessions()
+		if x.cancel != nil {
+			x.cancel()
+		}
+		p.extra = nil
+	}
+	asking, asked := p.engine.calls.leave(p)
+	for _, c := range asking {
+		p.engine.forget(c)
+	}
+	for _, c := range asked {
+		p.engine.fail(c, refusedGone)
+	}
+}
+
+// close ends the connection; commands behind this one are not looked at.
+func (p *peer) close(r core.Reason) {
+	p.leaving = true
+	p.link.Close(r)
+}
+
+// tellDone tells that c succeeded.
+func (p *peer) tellDone(c core.Command) {
+	p.link.Tell(core.Event{Kind: core.Done, Verb: c.Verb, Ref: c.Ref, Topic: c.Topic, As: c.As})
+}
+
+// tellFailed tells that c did not succeed.
+func (p *peer) tellFailed(c core.Command, r refusal) {
+	p.link.Tell(core.Event{Kind: core.Failed, Verb: c.Verb, Ref: c.Ref, Topic: c.Topic, As: c.As, Failure: r.Failure})
+}
+
+// refuse counts and tells that c is refused.
+func (p *peer) refuse(c core.Command, r refusal) {
+	p.endpoint.Stats.Refused.Inc(r.reason)
+	p.tellFailed(c, r)
+}
+
+// whole returns the whole address of what the client calls name.
+func (p *peer) whole(name []byte) string {
+	return p.endpoint.TopicPrefix + string(name)
+}

@@ -1,0 +1,146 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/polywire/polywire/core"
+)
+
+// publication is one message on its way. Its bytes are borrowed.
+type publication struct {
+	endpoint *core.Endpoint
+	sender   *peer     // nil if it is no connection
+	except   core.Link // who does not hear it, or nil
+	topic    []byte    // before the prefix
+	payload  core.Payload
+	headers  []byte
+	asOwner  bool
+	channel  []byte // before the prefix; read only with asOwner
+}
+
+// scratch is what one publish needs for a moment.
+type scratch struct {
+	topic   []byte
+	channel []byte
+	hits    []*audience
+	to      []core.Audience
+}
+
+// maxScratch bounds the capacity that goes back to the pool.
+const maxScratch = 64 << 10
+
+// publish tells everyone who hears the topic, counts, and reports whether somebody
+// does. The messages of one goroutine arrive in the order of its calls.
+func (e *Engine) publish(m publication) (heard bool, r refusal) {
+	heard, r = e.deliver(m)
+	if r.Failed() {
+		m.endpoint.Stats.Refused.Inc(r.reason)
+	} else {
+		m.endpoint.Stats.Published.Add(1)
+	}
+	return heard, r
+}
+
+func (e *Engine) deliver(m publication) (heard bool, r refusal) {
+	if r := check(m.topic); r.Failed() {
+		return false, r
+	}
+	if core.Reserved(m.topic) {
+		return false, refusedReserved
+	}
+	s := e.scratch.Get().(*scratch)
+	defer e.release(s)
+	topic := prefixed(&s.topic, m.endpoint.TopicPrefix, m.topic)
+	var channel []byte
+	if m.asOwner {
+		channel = prefixed(&s.channel, m.endpoint.TopicPrefix, m.channel)
+	}
+
+	e.mu.RLock()
+	if !e.mayPublish(m.sender, topic, m.asOwner, channel) {
+		e.mu.RUnlock()
+		return false, refusedNotOwner
+	}
+	if a := e.topics[string(topic)]; a != nil {
+		s.hits = append(s.hits, a.audiences...)
+	}
+	for _, t := range e.tries {
+		if len(t.patterns) > 0 && hasPrefix(topic, t.prefix) {
+			s.hits = t.match(topic[len(t.prefix):], s.hits)
+		}
+	}
+	e.mu.RUnlock()
+
+	slices.SortFunc(s.hits, compareGroups)
+	for rest := s.hits; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && compareGroups(rest[0], rest[n]) == 0 {
+			n++
+		}
+		s.to = s.to[:0]
+		for _, a := range rest[:n] {
+			s.to = append(s.to, a.members)
+		}
+		ep := rest[0].endpoint
+		ep.outlet.Deliver(core.Event{
+			Kind: core.Message, Topic: topic[len(ep.TopicPrefix):], As: rest[0].as,
+			Payload: m.payload, Headers: m.headers,
+		}, s.to, m.except)
+		rest = rest[n:]
+	}
+	return len(s.hits) > 0, refusal{}
+}
+
+// release gives s back, without what it points to.
+func (e *Engine) release(s *scratch) {
+	clear(s.hits)
+	clear(s.to[:cap(s.to)])
+	s.hits, s.to = s.hits[:0], s.to[:0]
+	if cap(s.hits) <= maxScratch {
+		e.scratch.Put(s)
+	}
+}
+
+// prefixed returns prefix and name together, in *buf if there is a prefix.
+func prefixed(buf *[]byte, prefix string, name []byte) []byte {
+	if prefix == "" {
+		return name
+	}
+	*buf = append(append((*buf)[:0], prefix...), name...)
+	return *buf
+}
+
+func hasPrefix(b []byte, prefix string) bool {
+	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
+}
+
+// publish is the command.
+func (p *peer) publish(c core.Command) {
+	m := publication{
+		endpoint: p.endpoint.Endpoint, sender: p, topic: c.Topic, payload: c.Payload, headers: c.Headers,
+		asOwner: c.AsOwner, channel: c.Channel,
+	}
+	if c.NotToSelf {
+		m.except = p.link
+	}
+	heard, r := p.engine.publish(m)
+	if r.Failed() {
+		p.tellFailed(c, r)
+		return
+	}
+	p.link.Tell(core.Event{Kind: core.Done, Verb: c.Verb, Ref: c.Ref, Topic: c.Topic, As: c.As, Unheard: !heard})
+}
+
+// publisher is core.Publisher.
+type publisher struct {
+	engine   *Engine
+	endpoint *core.Endpoint
+}
+
+var _ core.Publisher = publisher{}
+
+// Publish publishes in the name of the endpoint. The bytes are borrowed.
+func (p publisher) Publish(topic []byte, payload core.Payload) core.Failure {
+	_, r := p.engine.publish(publication{endpoint: p.endpoint, topic: topic, payload: payload})
+	return r.Failure
+}

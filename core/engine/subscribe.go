@@ -1,0 +1,180 @@
+package engine
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/polywire/polywire/core"
+)
+
+const (
+	// maxSubscriptions bounds the subscriptions of one connection.
+	maxSubscriptions = 1 << 17
+	// indexFrom is the number of subscriptions from which they are found by a map.
+	indexFrom = 16
+	// leaveAtOnce is how many subscriptions end under one taking of the lock.
+	leaveAtOnce = 1024
+)
+
+// subscription is one connection's place in one audience.
+type subscription struct {
+	audience *audience
+	member   core.Member
+}
+
+// subscriptionKey names a subscription of a connection.
+type subscriptionKey struct {
+	name    string // as address.name
+	pattern bool   // in a trie, that is
+	as      uint32
+}
+
+func (s *subscription) key() subscriptionKey {
+	a := s.audience.address
+	return subscriptionKey{name: a.name, pattern: a.trie != nil, as: s.audience.as}
+}
+
+// keyOf returns the name of the subscription that c is about. A pattern without
+// wildcards is a topic.
+func (p *peer) keyOf(c core.Command) subscriptionKey {
+	k := subscriptionKey{as: c.As}
+	if c.Pattern {
+		k.name = string(c.Topic)
+		k.pattern = core.HasWildcard(k.name)
+	}
+	if !k.pattern {
+		k.name = p.whole(c.Topic)
+	}
+	return k
+}
+
+func (p *peer) subscribe(c core.Command) {
+	if r := check(c.Topic); r.Failed() {
+		p.refuse(c, r)
+		return
+	}
+	if core.Reserved(c.Topic) && !bytes.HasPrefix(c.Topic, []byte("$sys/")) {
+		p.refuse(c, refusedReserved)
+		return
+	}
+	k := p.keyOf(c)
+	if p.find(k) < 0 {
+		if len(p.subscriptions) >= maxSubscriptions {
+			p.refuse(c, refusedTooMany)
+			return
+		}
+		p.add(k)
+	}
+	p.tellDone(c)
+}
+
+func (p *peer) unsubscribe(c core.Command) {
+	if i := p.find(p.keyOf(c)); i >= 0 {
+		s := p.remove(i)
+		p.engine.leave([]*subscription{s})
+	}
+	p.tellDone(c)
+}
+
+func (p *peer) unsubscribeAll(c core.Command) {
+	p.leaveAll()
+	p.tellDone(c)
+}
+
+// leaveAll ends all subscriptions.
+func (p *peer) leaveAll() {
+	for some := range slices.Chunk(p.subscriptions, leaveAtOnce) {
+		p.engine.leave(some)
+	}
+	p.subscriptions, p.index = nil, nil
+}
+
+// find returns the index of a subscription, or -1.
+func (p *peer) find(k subscriptionKey) int {
+	if p.index != nil {
+		if i, ok := p.index[k]; ok {
+			return i
+		}
+		return -1
+	}
+	for i, s := range p.subscriptions {
+		if s.key() == k {
+			return i
+		}
+	}
+	return -1
+}
+
+// add makes a subscription that is not there yet.
+func (p *peer) add(k subscriptionKey) {
+	s := &subscription{audience: p.engine.join(k, p.endpoint, p.link.Loop())}
+	s.audience.members.Add(p.link, &s.member)
+	p.subscriptions = append(p.subscriptions, s)
+	switch n := len(p.subscriptions); {
+	case p.index != nil:
+		p.index[s.key()] = n - 1
+	case n > indexFrom:
+		p.index = make(map[subscriptionKey]int, 2*n)
+		for i, s := range p.subscriptions {
+			p.index[s.key()] = i
+		}
+	}
+}
+
+// remove takes out the subscription at i. Its audience is not told.
+func (p *peer) remove(i int) *subscription {
+	s := p.subscriptions[i]
+	last := len(p.subscriptions) - 1
+	moved := p.subscriptions[last]
+	p.subscriptions[i], p.subscriptions[last] = moved, nil
+	p.subscriptions = p.subscriptions[:last]
+	if p.index != nil {
+		p.index[moved.key()] = i
+		delete(p.index, s.key())
+	}
+	if last == 0 {
+		p.subscriptions, p.index = nil, nil
+	}
+	return s
+}
+
+// join returns the audience for one more member.
+func (e *Engine) join(k subscriptionKey, ep *endpoint, loop int) *audience {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var a *address
+	if k.pattern {
+		a = ep.trie.add(k.name)
+	} else if a = e.topics[k.name]; a == nil {
+		a = &address{name: k.name}
+		e.topics[k.name] = a
+	}
+	aud := a.audience(ep, loop, k.as)
+	aud.size++
+	return aud
+}
+
+// leave takes the members out of their audiences, and drops audiences and addresses
+// that become empty. On the loop of the audiences.
+func (e *Engine) leave(some []*subscription) {
+	for _, s := range some {
+		s.audience.members.Remove(&s.member)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, s := range some {
+		aud := s.audience
+		if aud.size--; aud.size > 0 {
+			continue
+		}
+		a := aud.address
+		a.drop(aud)
+		switch {
+		case len(a.audiences) > 0:
+		case a.trie != nil:
+			a.trie.remove(a)
+		default:
+			delete(e.topics, a.name)
+		}
+	}
+}
