@@ -102,6 +102,8 @@ type Profile struct {
 	// Subprotocol makes the upgrade select the one subprotocol that the client
 	// offers and refuse (400) an upgrade that offers several.
 	Subprotocol bool
+	// Deflate accepts permessage-deflate (RFC 7692) from clients that offer it.
+	Deflate bool
 	// SameOrigin makes the upgrade refuse (403) pages of other origins.
 	SameOrigin bool
 	// PlainStatus is the HTTP status of a plain GET of the endpoint; 0 is 400.

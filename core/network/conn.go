@@ -3,6 +3,7 @@ package network
 import (
 	"log/slog"
 
+	"github.com/gobwas/ws/wsflate"
 	"github.com/panjf2000/gnet/v2"
 
 	"github.com/polywire/polywire/core"
@@ -31,6 +32,7 @@ type conn struct {
 	loop   *loop
 	id     uint64
 	remote string
+	window wsflate.WindowBits // of permessage-deflate; 0 without
 	codec  core.Codec
 	peer   core.Peer
 

@@ -25,6 +25,11 @@ type frame struct {
 	payload int    // length of the payload
 	buf     []byte // what bytes lies in
 
+	// Guarded by mu: the frame compressed for each window size, as far as it was
+	// asked for.
+	mu     sync.Mutex
+	packed [maxWindow - minWindow + 1]*frame
+
 	// Atomic.
 	refs atomic.Int32
 }
@@ -43,6 +48,12 @@ func (f *frame) retain() { f.refs.Add(1) }
 func (f *frame) release() {
 	if f.refs.Add(-1) > 0 {
 		return
+	}
+	for i, z := range f.packed {
+		f.packed[i] = nil
+		if z != nil && z != f {
+			z.release()
+		}
 	}
 	f.bytes = nil
 	if cap(f.buf) > keepFrame {

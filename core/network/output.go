@@ -27,6 +27,9 @@ func (c *conn) queue(f *frame) bool {
 	if c.state != open {
 		return false
 	}
+	if c.window != 0 {
+		f = f.deflated(c.window)
+	}
 	if c.outBytes > 0 && c.outBytes+len(f.bytes) > c.ep.OutboundLimit && !c.makeRoom(f) {
 		return false
 	}

@@ -3,6 +3,7 @@ package network
 import (
 	"encoding/binary"
 	"errors"
+	"unicode/utf8"
 
 	"github.com/gobwas/ws"
 
@@ -38,6 +39,7 @@ type frameHandler interface {
 // unmasked in place and handed on without a copy. Not safe for concurrent use.
 type parser struct {
 	maxMessage int
+	deflate    bool // permessage-deflate was negotiated
 
 	head  [ws.MaxHeaderSize]byte // a header cut by the end of a chunk
 	nhead uint8
@@ -46,10 +48,11 @@ type parser struct {
 	frame   ws.Header // that header
 	off     int64     // payload bytes of that frame read so far
 
-	op   ws.OpCode // opcode of the message under way; 0 (continuation) if none
-	buf  []byte    // the message under way, as far as it was cut
-	ctl  []byte    // the control payload under way, as far as it was cut
-	text utf8Stream
+	op     ws.OpCode // opcode of the message under way; 0 (continuation) if none
+	packed bool      // that message is compressed
+	buf    []byte    // the message under way, as far as it was cut
+	ctl    []byte    // the control payload under way, as far as it was cut
+	text   utf8Stream
 }
 
 // feed parses b, which it overwrites (payloads are unmasked in place), and calls h
@@ -137,6 +140,11 @@ func (p *parser) header(b []byte) (n int, complete bool, err error) {
 	if p.op != 0 {
 		state |= ws.StateFragmented
 	}
+	if p.deflate && h.OpCode.IsData() && h.OpCode != ws.OpContinuation {
+		// The first reserved bit marks a compressed message (RFC 7692, section 6).
+		p.packed = h.Rsv&4 != 0
+		h.Rsv &^= 4
+	}
 	if err := ws.CheckHeader(h, state); err != nil {
 		return n, false, err
 	}
@@ -189,13 +197,13 @@ func (p *parser) data(chunk []byte, done bool, h frameHandler) (more bool, err e
 		p.op = p.frame.OpCode
 	}
 	whole := done && p.frame.Fin
-	if p.op == ws.OpText && !p.text.feed(chunk, whole) {
+	if p.op == ws.OpText && !p.packed && !p.text.feed(chunk, whole) {
 		return false, errUTF8
 	}
 	op := p.op
 	if whole && len(p.buf) == 0 {
 		p.op = 0
-		return h.onMessage(op, chunk), nil
+		return p.message(op, chunk, h)
 	}
 	// The buffer grows with what arrives, never with what a header announces.
 	p.buf = append(p.buf, chunk...)
@@ -205,11 +213,24 @@ func (p *parser) data(chunk []byte, done bool, h frameHandler) (more bool, err e
 	payload := p.buf
 	p.op = 0
 	p.buf = nil
-	more = h.onMessage(op, payload)
+	more, err = p.message(op, payload, h)
 	if p.buf == nil && cap(payload) <= keepBuffer {
 		p.buf = payload[:0]
 	}
-	return more, nil
+	return more, err
+}
+
+// message hands a whole message on, inflated if it is compressed.
+func (p *parser) message(op ws.OpCode, payload []byte, h frameHandler) (more bool, err error) {
+	if p.packed {
+		if payload, err = inflate(payload, p.maxMessage); err != nil {
+			return false, err
+		}
+		if op == ws.OpText && !utf8.Valid(payload) {
+			return false, errUTF8
+		}
+	}
+	return h.onMessage(op, payload), nil
 }
 
 // reasonOf says under which reason a parse error is counted and closed.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsflate"
 
 	"github.com/polywire/polywire/core"
 )
@@ -33,7 +34,8 @@ func (d *door) upgrade(v *visitor, h *head) {
 		lingeringClose(v.TCPConn)
 		return
 	}
-	if !ep.handshake(v, h, target) {
+	window, ok := ep.handshake(v, h, target)
+	if !ok {
 		s.open.Add(-1)
 		lingeringClose(v.TCPConn)
 		return
@@ -42,7 +44,8 @@ func (d *door) upgrade(v *visitor, h *head) {
 		ep: ep, id: s.ids.Add(1),
 		remote: v.RemoteAddr().String(),
 		codec:  ep.Format.NewCodec(),
-		parser: parser{maxMessage: ep.MaxMessage},
+		window: window,
+		parser: parser{maxMessage: ep.MaxMessage, deflate: window != 0},
 	}
 	if len(v.read) > 0 {
 		c.early = bytes.Clone(v.read)
@@ -81,9 +84,11 @@ func (s *Server) admit() bool {
 }
 
 // handshake writes the response to an upgrade request and reports whether the
-// connection is a WebSocket now. It may block, on the authorizer.
-func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL) bool {
+// connection is a WebSocket now, and the window of permessage-deflate. It may block,
+// on the authorizer.
+func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL) (wsflate.WindowBits, bool) {
 	reason := core.ReasonHandshake
+	var offer deflateOffer
 	u := ws.Upgrader{
 		ReadBufferSize: len(h.raw),
 		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
@@ -91,6 +96,9 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL) bool {
 			reason = r
 			return header, err
 		},
+	}
+	if ep.profile.Deflate {
+		u.Negotiate = offer.negotiate
 	}
 	_, err := u.Upgrade(struct {
 		io.Reader
@@ -100,9 +108,9 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL) bool {
 		ep.Stats.Rejected.Inc(reason)
 		ep.server.log.Debug("refusing upgrade", "endpoint", ep.Name, "remote", v.RemoteAddr().String(),
 			"reason", reason.String(), "error", err)
-		return false
+		return 0, false
 	}
-	return true
+	return offer.window, true
 }
 
 // check is asked when the request is a proper upgrade: origin, subprotocol, and
