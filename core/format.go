@@ -106,6 +106,8 @@ type Profile struct {
 	Deflate bool
 	// SameOrigin makes the upgrade refuse (403) pages of other origins.
 	SameOrigin bool
+	// CORS makes HTTP answers that refuse an upgrade readable for pages of any origin.
+	CORS bool
 	// PlainStatus is the HTTP status of a plain GET of the endpoint; 0 is 400.
 	PlainStatus int
 }

@@ -66,12 +66,11 @@ func (t *callTable) add(c *call, due time.Time) refusal {
 	switch {
 	case t.closed:
 		return refusedShutdown
-	case c.caller.atDesk().asking != nil && len(c.caller.desk.asking) >= limit:
+	case len(c.caller.atDesk().asking) >= limit:
 		return refusedTooMany
-	case c.asked == nil:
-	case c.asked.closed:
+	case c.asked != nil && c.asked.closed:
 		return refusedGone
-	case len(c.asked.atDesk().asked) >= maxAsked:
+	case c.asked != nil && len(c.asked.atDesk().asked) >= maxAsked:
 		return refusedOverload
 	}
 	c.id = t.ids.next()

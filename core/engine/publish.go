@@ -72,21 +72,18 @@ func (e *Engine) deliver(m publication) (heard bool, r refusal) {
 	e.mu.RUnlock()
 
 	slices.SortFunc(s.hits, compareGroups)
-	for rest := s.hits; len(rest) > 0; {
-		n := 1
-		for n < len(rest) && compareGroups(rest[0], rest[n]) == 0 {
-			n++
+	for _, a := range s.hits {
+		s.to = append(s.to, a.members)
+	}
+	for from, to := 0, 0; from < len(s.hits); from = to {
+		first := s.hits[from]
+		for to = from + 1; to < len(s.hits) && compareGroups(first, s.hits[to]) == 0; {
+			to++
 		}
-		s.to = s.to[:0]
-		for _, a := range rest[:n] {
-			s.to = append(s.to, a.members)
-		}
-		ep := rest[0].endpoint
-		ep.outlet.Deliver(core.Event{
-			Kind: core.Message, Topic: topic[len(ep.TopicPrefix):], As: rest[0].as,
+		first.endpoint.outlet.Deliver(core.Event{
+			Kind: core.Message, Topic: topic[len(first.endpoint.TopicPrefix):], As: first.as,
 			Payload: m.payload, Headers: m.headers,
-		}, s.to, m.except)
-		rest = rest[n:]
+		}, s.to[from:to], m.except)
 	}
 	return len(s.hits) > 0, refusal{}
 }
@@ -94,7 +91,7 @@ func (e *Engine) deliver(m publication) (heard bool, r refusal) {
 // release gives s back, without what it points to.
 func (e *Engine) release(s *scratch) {
 	clear(s.hits)
-	clear(s.to[:cap(s.to)])
+	clear(s.to)
 	s.hits, s.to = s.hits[:0], s.to[:0]
 	if cap(s.hits) <= maxScratch {
 		e.scratch.Put(s)

@@ -95,6 +95,9 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusBadRequest
 	}
 	ep.Stats.Rejected.Inc(core.ReasonHandshake)
+	if ep.profile.CORS && r.Header.Get("Origin") != "" {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+	}
 	http.Error(w, fmt.Sprintf("this is a WebSocket endpoint (%s): connect with a WebSocket client", ep.Protocol), status)
 }
 

@@ -117,7 +117,7 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL) (wsflate.Win
 // the authorizer's opinion.
 func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHeader, core.Reason, error) {
 	if !ep.originAllowed(h) {
-		return nil, core.ReasonOrigin, refusal(http.StatusForbidden)
+		return nil, core.ReasonOrigin, ep.refusal(h, http.StatusForbidden)
 	}
 	response := http.Header{}
 	if ep.profile.Subprotocol {
@@ -126,7 +126,7 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 		case 1:
 			response.Set("Sec-WebSocket-Protocol", offered[0])
 		default:
-			return nil, core.ReasonHandshake, refusal(http.StatusBadRequest)
+			return nil, core.ReasonHandshake, ep.refusal(h, http.StatusBadRequest)
 		}
 	}
 	if a := ep.Authorizer; a != nil {
@@ -140,15 +140,22 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 		switch verdict {
 		case core.Allow:
 		case core.Unavailable:
-			return nil, core.ReasonUnavailable, refusal(http.StatusForbidden)
+			return nil, core.ReasonUnavailable, ep.refusal(h, http.StatusForbidden)
 		default:
-			return nil, core.ReasonDenied, refusal(http.StatusForbidden)
+			return nil, core.ReasonDenied, ep.refusal(h, http.StatusForbidden)
 		}
 	}
 	return ws.HandshakeHeaderHTTP(response), 0, nil
 }
 
-func refusal(status int) error { return ws.RejectConnectionError(ws.RejectionStatus(status)) }
+// refusal is the error that makes the upgrader answer with status and an empty body.
+func (ep *endpoint) refusal(h *head, status int) error {
+	header := http.Header{}
+	if ep.profile.CORS && h.count("Origin") > 0 {
+		header.Set("Access-Control-Allow-Origin", "*")
+	}
+	return ws.RejectConnectionError(ws.RejectionStatus(status), ws.RejectionHeader(ws.HandshakeHeaderHTTP(header)))
+}
 
 // originAllowed reports whether the page that wants to connect may.
 func (ep *endpoint) originAllowed(h *head) bool {

@@ -1,0 +1,164 @@
+package engine
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+
+	"github.com/polywire/polywire/core"
+)
+
+// connectSilently returns a connection whose outlet delivers to nobody.
+func connectSilently(w *world, s *silent, loop int) *link {
+	l := &link{site: s.site, loop: w.loops[loop], quiet: true}
+	l.peer = w.engine.Connect(silentLink{l, s})
+	return l
+}
+
+// BenchmarkPublish is a publish to 1000 subscribers of one topic, on four loops of
+// two outlets: what it costs the engine, without the network.
+func BenchmarkPublish(b *testing.B) {
+	w := newWorld(b, 4)
+	sites := []*silent{{w.site(core.Endpoint{})}, {w.site(core.Endpoint{})}}
+	for i := range 1000 {
+		connectSilently(w, sites[i%2], i/2%4).peer.Do(sub("a/b"))
+	}
+	p := connectSilently(w, sites[0], 0).peer
+	c := pub("a/b", "m")
+	b.ReportAllocs()
+	for b.Loop() {
+		p.Do(c)
+	}
+}
+
+// unrelated subscribes to n patterns that do not match a/b/c: some share its first
+// levels, some begin with named wildcards.
+func unrelated(l *link, n int) {
+	for i := range n {
+		p := [...]string{"a/b/%d/#", "+x%[1]d/other%[1]d", "x%d/+/c", "a/+/%d", "/%d/+", "#/%d"}[i%6]
+		l.peer.Do(subPattern(fmt.Sprintf(p, i)))
+	}
+}
+
+// BenchmarkMatch is a publish to one subscriber by pattern among many others: the
+// figures for 100 and for 100,000 unrelated patterns are to be within a factor of two.
+func BenchmarkMatch(b *testing.B) {
+	for _, n := range []int{100, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			w := newWorld(b, 1)
+			s := &silent{w.site(core.Endpoint{})}
+			unrelated(connectSilently(w, s, 0), n)
+			l := connectSilently(w, s, 0)
+			l.peer.Do(subPattern("a/+/c"))
+			c := pub("a/b/c", "m")
+			b.ReportAllocs()
+			for b.Loop() {
+				l.peer.Do(c)
+			}
+		})
+	}
+}
+
+// BenchmarkCall is a call and its answer, through two loops of one goroutine.
+func BenchmarkCall(b *testing.B) {
+	w := newWorld(b, 2)
+	s := w.site(core.Endpoint{})
+	x, y := s.connect(0), s.connect(1)
+	x.quiet, y.quiet = true, true
+	y.peer.Do(share("s"))
+	var answers int
+	x.onTell = func(ev core.Event) {
+		if ev.Kind == core.Answer {
+			answers++
+		}
+	}
+	y.onTell = func(ev core.Event) {
+		if ev.Kind == core.Request {
+			y.peer.Do(core.Command{Verb: core.Reply, Call: ev.Call, Payload: ev.Payload})
+		}
+	}
+	c := ask("s", "q")
+	b.ReportAllocs()
+	for b.Loop() {
+		x.peer.Do(c)
+		w.pump()
+	}
+	if answers != b.N {
+		b.Errorf("%d answers to %d calls", answers, b.N)
+	}
+}
+
+// BenchmarkExpire is a tick of the wheel while very many calls wait.
+func BenchmarkExpire(b *testing.B) {
+	w := newWorld(b, 1)
+	s := w.site(core.Endpoint{MaxCalls: maxAsked, CallTimeout: maxTimeout})
+	x, y := s.connect(0), s.connect(0)
+	x.quiet, y.quiet = true, true
+	y.peer.Do(share("s"))
+	for range maxAsked {
+		x.peer.Do(ask("s", "q"))
+	}
+	w.pump()
+	for b.Loop() {
+		w.now = w.now.Add(tick)
+		w.engine.expire()
+	}
+}
+
+// Matching does not pay for what does not match.
+func TestMatchIgnoresUnrelated(t *testing.T) {
+	w := newWorld(t, 1)
+	s := &silent{w.site(core.Endpoint{})}
+	unrelated(connectSilently(w, s, 0), 6000)
+	tr := w.engine.tries[0]
+	if hits := tr.match([]byte("a/b/c"), nil); len(hits) != 0 {
+		t.Fatalf("%q matches", hits[0].address.name)
+	}
+	if n := visits(&tr.root, "a", "b", "c"); n > 20 {
+		t.Errorf("a match visits %d nodes of 6000 patterns", n)
+	}
+}
+
+// visits counts the nodes that a match of the levels can reach.
+func visits(n *node, levels ...string) int {
+	count := 1
+	if len(levels) == 0 {
+		return count
+	}
+	for _, c := range []*node{n.literal[levels[0]], n.plus, n.any} {
+		if c != nil {
+			count += visits(c, levels[1:]...)
+		}
+	}
+	return count
+}
+
+// An idle connection with one subscription is cheap.
+func TestIdleConnectionSize(t *testing.T) {
+	w := newWorld(t, 1)
+	s := &silent{w.site(core.Endpoint{})}
+	const n = 20_000
+	peers := make([]core.Peer, n)
+	link := silentLink{&link{site: s.site, loop: w.loops[0], quiet: true}, s}
+	var before, after runtime.MemStats
+	measure := func(into *runtime.MemStats) {
+		runtime.GC()
+		runtime.ReadMemStats(into)
+	}
+	c := sub("a/b")
+	measure(&before)
+	for i := range peers {
+		peers[i] = &peer{engine: w.engine, link: link, endpoint: w.engine.endpointOf(link)}
+		// The audience is the network's and is not counted here.
+		p := peers[i].(*peer)
+		k := p.keyOf(c)
+		p.subscriptions = append(p.subscriptions, &subscription{audience: w.engine.join(k, p.endpoint, 0)})
+	}
+	measure(&after)
+	if each := (after.HeapAlloc - before.HeapAlloc) / n; each > 200 {
+		t.Errorf("an idle connection with a subscription costs %d bytes", each)
+	} else {
+		t.Logf("%d bytes", each)
+	}
+	runtime.KeepAlive(peers)
+}

@@ -1,0 +1,267 @@
+package engine
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
+
+// elsewhere sends one message and waits until what it began off the loop is back.
+func (l *link) elsewhere(c core.Command) string {
+	l.message(c)
+	l.site.w.pump()
+	for l.held > 0 {
+		l.loop.await()
+		l.site.w.pump()
+	}
+	return l.said()
+}
+
+var (
+	openSession  = core.Command{Verb: core.OpenSession, Ref: b("o"), Payload: core.Payload{Kind: core.JSON, Data: b(`{"u":1}`)}}
+	closeSession = core.Command{Verb: core.CloseSession, Ref: b("c")}
+)
+
+func restore(key string) core.Command {
+	return core.Command{Verb: core.RestoreSession, Ref: b("r"), Key: b(key)}
+}
+
+// open opens a session and returns its key.
+func (l *link) open() string {
+	l.message(openSession)
+	for l.held > 0 {
+		l.loop.await()
+		l.site.w.pump()
+	}
+	s := l.heard[0].Session
+	if string(s.Info) != `{"u":1}` {
+		l.site.w.t.Errorf("info is %q", s.Info)
+	}
+	wants(l.site.w.t, "open", l.said(), "session_opened open_session #o")
+	return s.Key
+}
+
+func TestSessions(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.site(core.Endpoint{Sessions: NewMemorySessions(), MaxSessionConnections: 2})
+	x, y, z := s.connect(0), s.connect(0), s.connect(0)
+	wants(t, "close without one", x.elsewhere(closeSession), "done close_session #c")
+	key := x.open()
+	wants(t, "a second", x.elsewhere(openSession), "failed open_session #o session_exists")
+	wants(t, "join", y.elsewhere(restore(key)), "session_opened restore_session #r")
+	wants(t, "one too many", z.elsewhere(restore(key)), "failed restore_session #r session_full")
+	wants(t, "restore what it has", y.elsewhere(restore(key)), "session_opened restore_session #r")
+	wants(t, "unknown", y.elsewhere(restore("no")), "failed restore_session #r session_unknown")
+	wants(t, "no key", y.elsewhere(restore("")), "failed restore_session #r session_unknown")
+	other := z.open()
+	wants(t, "restoring replaces", y.elsewhere(restore(other)), "session_opened restore_session #r")
+	wants(t, "room again, and a session of its own left", z.elsewhere(restore(key)), "session_opened restore_session #r")
+	wants(t, "a session may be left by all", y.elsewhere(restore(key)), "failed restore_session #r session_full")
+
+	wants(t, "close, not the last", x.elsewhere(closeSession), "done close_session #c")
+	wants(t, "the others are told nothing", z.said(), "")
+	z.gone(false)
+	wants(t, "disconnecting does not end it", x.elsewhere(restore(key)), "session_opened restore_session #r")
+	wants(t, "close, the last", x.elsewhere(closeSession), "done close_session #c")
+	wants(t, "it is deleted", x.elsewhere(restore(key)), "failed restore_session #r session_unknown")
+	y.gone(false)
+	wants(t, "still there", x.elsewhere(restore(other)), "session_opened restore_session #r")
+	x.gone(false)
+	wantEmpty(t, w.engine)
+
+	wantCount(t, &s.Stats.Refused, core.ReasonTaken, 1)
+	wantCount(t, &s.Stats.Refused, core.ReasonOverload, 2)
+	wantCount(t, &s.Stats.Refused, core.ReasonDenied, 3)
+}
+
+func TestSessionsOff(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.site(core.Endpoint{})
+	x := s.connect(0)
+	for _, c := range []core.Command{openSession, restore("k"), closeSession} {
+		wants(t, "off", x.elsewhere(c), fmt.Sprintf("failed %v #%s sessions_off", c.Verb, c.Ref))
+	}
+	wantCount(t, &s.Stats.Refused, core.ReasonDenied, 3)
+}
+
+// gate is a session store whose every call waits until it is let through.
+type gate struct {
+	core.SessionStore
+	entered chan string
+	let     chan error
+}
+
+func newGate() *gate {
+	return &gate{NewMemorySessions(), make(chan string), make(chan error)}
+}
+
+func (g *gate) Create(ctx context.Context, info []byte) (core.Session, error) {
+	g.entered <- "create"
+	if err := <-g.let; err != nil {
+		return core.Session{}, err
+	}
+	return g.SessionStore.Create(ctx, info)
+}
+
+func (g *gate) Lookup(ctx context.Context, key []byte) (core.Session, error) {
+	g.entered <- "lookup"
+	if err := <-g.let; err != nil {
+		return core.Session{}, err
+	}
+	return g.SessionStore.Lookup(ctx, key)
+}
+
+func (g *gate) Delete(ctx context.Context, key string) error {
+	g.entered <- "delete"
+	if err := <-g.let; err != nil {
+		return err
+	}
+	return g.SessionStore.Delete(ctx, key)
+}
+
+// through lets the call that is waiting go on with err, and waits for l.
+func (g *gate) through(l *link, err error) string {
+	<-g.entered
+	g.let <- err
+	for l.held > 0 {
+		l.loop.await()
+		l.site.w.pump()
+	}
+	return l.said()
+}
+
+// Two connections that restore at once do not pass the bound together, and a session
+// is not deleted under one that is about to join.
+func TestSessionRaces(t *testing.T) {
+	w := newWorld(t, 3)
+	g := newGate()
+	s := w.site(core.Endpoint{Sessions: g, MaxSessionConnections: 2})
+	x, y, z := s.connect(0), s.connect(1), s.connect(2)
+	x.message(openSession)
+	<-g.entered
+	g.let <- nil
+	x.loop.await()
+	w.pump()
+	key := x.heard[0].Session.Key
+	x.said()
+
+	y.message(restore(key))
+	z.message(restore(key))
+	wants(t, "the second at once", z.said(), "failed restore_session #r session_full")
+	x.message(closeSession)
+	wants(t, "not the last: another is joining", x.said(), "done close_session #c")
+	wants(t, "the first", g.through(y, nil), "session_opened restore_session #r")
+
+	y.message(closeSession)
+	<-g.entered
+	z.message(restore(key))
+	wants(t, "while it is deleted", z.said(), "failed restore_session #r session_unknown")
+	y.gone(false)
+	g.let <- nil
+	y.loop.await()
+	w.pump()
+	wants(t, "the closer is gone", y.said(), "")
+	wantEmpty(t, w.engine)
+
+	z.message(restore(key))
+	wants(t, "deleted", g.through(z, nil), "failed restore_session #r session_unknown")
+
+	z.message(restore("k"))
+	<-g.entered
+	z.gone(true)
+	wantEmpty(t, w.engine)
+	g.let <- nil
+}
+
+func TestSessionStoreFails(t *testing.T) {
+	w := newWorld(t, 1)
+	g := newGate()
+	s := w.site(core.Endpoint{Sessions: g})
+	x := s.connect(0)
+	x.message(openSession)
+	wants(t, "create", g.through(x, errors.New("secret")), "failed open_session #o internal")
+	x.message(openSession)
+	wants(t, "a failure is told", g.through(x, core.Failure{Code: core.Overloaded}), "failed open_session #o overloaded")
+	x.message(restore("k"))
+	wants(t, "lookup", g.through(x, errors.New("secret")), "failed restore_session #r internal")
+	x.message(openSession)
+	g.through(x, nil)
+	x.message(closeSession)
+	wants(t, "delete", g.through(x, errors.New("secret")), "failed close_session #c internal")
+	wantCount(t, &s.Stats.Refused, core.ReasonInternal, 3)
+	wantCount(t, &s.Stats.Refused, core.ReasonOverload, 1)
+	wantEmpty(t, w.engine)
+}
+
+func TestMemorySessions(t *testing.T) {
+	m := NewMemorySessions()
+	now := time.Unix(1000, 0)
+	m.now = func() time.Time { return now }
+	ctx := context.Background()
+	info := b("info")
+	s, err := m.Create(ctx, info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := base64.URLEncoding.DecodeString(s.Key); len(s.Key) != 64 || err != nil || len(raw) != 48 {
+		t.Errorf("key %q: want 64 characters of URL-safe base64", s.Key)
+	}
+	info[0], s.Info[0] = '!', '!'
+	for _, want := range []time.Time{now, now.Add(time.Second), now.Add(2 * time.Second)} {
+		now = now.Add(time.Second)
+		found, err := m.Lookup(ctx, b(s.Key))
+		if err != nil || !found.LastLookup.Equal(want) || !found.Created.Equal(time.Unix(1000, 0)) || string(found.Info) != "info" {
+			t.Errorf("Lookup = %+v, %v; want LastLookup %v", found, err, want)
+		}
+	}
+	for range 2 {
+		if err := m.Delete(ctx, s.Key); err != nil {
+			t.Error(err)
+		}
+	}
+	var f core.Failure
+	if _, err := m.Lookup(ctx, b(s.Key)); !errors.As(err, &f) || f.Code != core.SessionUnknown {
+		t.Errorf("Lookup after Delete: %v", err)
+	}
+	if without, _ := m.Create(ctx, nil); without.Info != nil {
+		t.Errorf("info %q of a session without", without.Info)
+	}
+}
+
+func TestMemorySessionsBounds(t *testing.T) {
+	m := NewMemorySessions()
+	ctx := context.Background()
+	first, _ := m.Create(ctx, nil)
+	second, _ := m.Create(ctx, nil)
+	for range maxSessions - 2 {
+		_, _ = m.Create(ctx, nil)
+	}
+	if _, err := m.Lookup(ctx, b(first.Key)); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = m.Create(ctx, nil)
+	if _, err := m.Lookup(ctx, b(first.Key)); err != nil {
+		t.Errorf("what was looked up lately was put out: %v", err)
+	}
+	if _, err := m.Lookup(ctx, b(second.Key)); err == nil || m.Evicted() != 1 {
+		t.Errorf("%d sessions were put out, the oldest: %v", m.Evicted(), err)
+	}
+
+	if _, err := m.Create(ctx, make([]byte, maxSessionInfo+1)); err == nil {
+		t.Error("too much information was taken")
+	}
+	if _, err := m.Create(ctx, make([]byte, maxSessionInfo)); err != nil {
+		t.Error(err)
+	}
+	if _, err := m.Create(ctx, make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+	if m.info != 1 || len(m.byKey) != m.recent.Len() {
+		t.Errorf("%d bytes of information, %d keys of %d sessions", m.info, len(m.byKey), m.recent.Len())
+	}
+}

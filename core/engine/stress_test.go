@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
+
+type allowAll struct{}
+
+func (allowAll) AuthorizeConnect(context.Context, core.Handshake) core.Verdict { return core.Allow }
+
+func (allowAll) AuthorizeCommand(_ context.Context, c core.Command) core.Verdict {
+	if len(c.Topic) > 0 && c.Topic[len(c.Topic)-1] == '3' {
+		return core.Deny
+	}
+	return core.Allow
+}
+
+// Everything at once on several loops: afterwards nothing is left, and every call
+// that was taken has ended exactly once.
+func TestStress(t *testing.T) {
+	goroutines := runtime.NumGoroutine()
+	w := newWorld(t, 4)
+	w.engine.ticking.Go(w.engine.keepTime)
+	w.engine.Handle("go", func(ctx context.Context, _ string, p core.Payload) (core.Payload, error) { return p, ctx.Err() })
+	store := NewMemorySessions()
+	sites := []*site{
+		w.site(core.Endpoint{CallTimeout: time.Hour}),
+		w.site(core.Endpoint{TopicPrefix: "t/", Sessions: store, MaxSessionConnections: 2}),
+		w.site(core.Endpoint{Authorizer: allowAll{}, Sessions: store, CallTimeout: time.Nanosecond}),
+	}
+	var loops sync.WaitGroup
+	for _, l := range w.loops {
+		loops.Go(l.run)
+	}
+	var taken, ended atomic.Int64
+	var conns sync.WaitGroup
+	const connections, commands = 24, 300
+	for i := range connections {
+		conns.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(i), 1))
+			for range 3 {
+				live(sites[r.IntN(len(sites))], r, commands, &taken, &ended)
+			}
+		})
+	}
+	conns.Wait()
+	// What runs off the loops comes back before they stop.
+	w.engine.Close()
+	w.engine.drainHandlers()
+	for _, l := range w.loops {
+		l.mu.Lock()
+		l.stop = true
+		l.posted.Broadcast()
+		l.mu.Unlock()
+	}
+	loops.Wait()
+	w.pump()
+	wantEmpty(t, w.engine)
+	var failed, calls uint64
+	for _, s := range sites {
+		calls += s.Stats.Calls.Load()
+		failed += s.Stats.CallsFailed[core.ReasonGone].Load()
+	}
+	// Calls whose caller left are not told; all others are, once.
+	if taken.Load() == 0 || ended.Load() == 0 || calls < uint64(taken.Load()) || uint64(ended.Load())+failed < uint64(taken.Load()) {
+		t.Errorf("%d calls, %d told as taken, %d told as ended, %d gone", calls, taken.Load(), ended.Load(), failed)
+	}
+	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > goroutines; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), goroutines)
+		}
+	}
+}
+
+// live is the life of one connection: random commands, then it is gone.
+func live(s *site, r *rand.Rand, commands int, taken, ended *atomic.Int64) {
+	w := s.w
+	l := &link{id: w.ids.Add(1), site: s, loop: w.loops[r.IntN(len(w.loops))], quiet: true}
+	open := map[core.CallID]bool{}
+	var keys []string
+	var asked []core.CallID
+	l.onTell = func(ev core.Event) {
+		switch {
+		case ev.Kind == core.Request:
+			asked = append(asked, ev.Call)
+		case ev.Kind == core.SessionOpened:
+			keys = append(keys, ev.Session.Key)
+		case ev.Kind == core.Done && ev.Verb == core.Call && ev.Call != core.CallID{}:
+			open[ev.Call] = true
+			taken.Add(1)
+		case ev.Verb == core.Call && ev.Call != core.CallID{}:
+			if !open[ev.Call] {
+				w.t.Errorf("%v of a call that is not open", ev.Kind)
+			}
+			delete(open, ev.Call)
+			ended.Add(1)
+		}
+	}
+	onLoop := func(f func()) {
+		done := make(chan struct{})
+		l.loop.post(func() { f(); close(done) })
+		<-done
+	}
+	onLoop(func() { l.peer = w.engine.Connect(l) })
+	for range commands {
+		topic := b(fmt.Sprintf("%c/%d", 'a'+rune(r.IntN(3)), r.IntN(4)))
+		c := core.Command{
+			Verb: core.Verb(r.IntN(int(core.Ping))), Topic: topic, As: uint32(r.IntN(2)), Pattern: r.IntN(3) == 0,
+			Channel: topic[:1], Exclusive: r.IntN(2) == 0, AsOwner: r.IntN(3) == 0, NotToSelf: r.IntN(2) == 0,
+			Services: [][]byte{topic}, OneWay: r.IntN(8) == 0, Payload: text("payload"),
+		}
+		if c.Pattern {
+			c.Topic = []byte([]string{"+/1", "a/#", "#", "+a/+b", "/2", "#/x"}[r.IntN(6)])
+		}
+		if c.Verb == core.Call && r.IntN(4) == 0 {
+			c.Topic = b("go")
+		}
+		onLoop(func() {
+			if c.Verb == core.Reply && len(asked) > 0 {
+				c.Topic, c.Call = nil, asked[len(asked)-1]
+				asked = asked[:len(asked)-1]
+			}
+			if c.Verb == core.RestoreSession && len(keys) > 0 {
+				c.Key = b(keys[r.IntN(len(keys))])
+			}
+			l.message(c)
+		})
+	}
+	onLoop(func() { l.gone(r.IntN(2) == 0) })
+}
