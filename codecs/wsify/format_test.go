@@ -80,7 +80,7 @@ func TestGoodbye(t *testing.T) {
 }
 
 func TestProfile(t *testing.T) {
-	want := core.Profile{MaxMessage: 33554432, CloseReply: 1000, Subprotocol: true, PlainStatus: 400}
+	want := core.Profile{MaxMessage: 33554432, CloseReply: 1000, Subprotocol: true, CORS: true, PlainStatus: 400}
 	if got := (&Format{}).Profile(); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}

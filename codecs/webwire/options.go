@@ -1,0 +1,127 @@
+package webwire
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
+
+// The original's defaults and least settings (protocols.md, section 5, "Connection").
+const (
+	defaultReadTimeout = 60 * time.Second
+	defaultBufferSize  = 8192
+	minReadTimeout     = time.Second
+	maxReadTimeout     = math.MaxUint32 * time.Millisecond
+	minBufferSize      = 32
+	maxBufferSize      = 1 << 30
+)
+
+// The values of Options.ReplyEncoding.
+const (
+	// SameEncoding answers in the encoding of the request, which is what a
+	// client of the original in Go expects.
+	SameEncoding = "same"
+	// UTF8Encoding answers in UTF-8 whatever the encoding of the request, which
+	// serves the client in JavaScript best.
+	UTF8Encoding = "utf8"
+)
+
+// Options are what an endpoint of this format can set. Sessions are no part of
+// the format: whoever builds the endpoint gives it a store.
+type Options struct {
+	// ReadTimeout is how long a client may go without a message. Clients are told.
+	ReadTimeout time.Duration `koanf:"read_timeout"`
+	// MessageBufferSize is the biggest message in bytes, both ways. Clients are
+	// told, and clients in Go demand that it is their own setting.
+	MessageBufferSize int `koanf:"message_buffer_size"`
+	// SubProtocol is the name of the application's protocol; empty for none.
+	SubProtocol string `koanf:"sub_protocol"`
+	// Subscribe are patterns that every connection hears.
+	Subscribe []string `koanf:"subscribe"`
+	// DefaultTopic is the topic of a signal without a name.
+	DefaultTopic string `koanf:"default_topic"`
+	// ReplyEncoding is SameEncoding or UTF8Encoding.
+	ReplyEncoding string `koanf:"reply_encoding"`
+}
+
+// Protocol introduces the format. The bound on messages has one value, which
+// clients are told: message_buffer_size. The endpoint's max_message_size takes
+// it from the profile; New returns an error if it was set to something else.
+// max is unset if it is not positive.
+func Protocol() core.Protocol {
+	return core.Protocol{
+		Name:   "webwire",
+		Listen: ":8081",
+		Options: func() any {
+			return &Options{ReadTimeout: defaultReadTimeout, MessageBufferSize: defaultBufferSize, ReplyEncoding: SameEncoding}
+		},
+		Validate: func(options any) error {
+			o, err := optionsOf(options)
+			if err != nil {
+				return err
+			}
+			return o.validate()
+		},
+		New: func(options any, max int) (core.Format, error) {
+			o, err := optionsOf(options)
+			if err != nil {
+				return nil, err
+			}
+			if err := o.validate(); err != nil {
+				return nil, err
+			}
+			if max > 0 && max != o.MessageBufferSize {
+				return nil, fmt.Errorf("message_buffer_size is %d, but max_message_size is %d: leave max_message_size out, or make them equal",
+					o.MessageBufferSize, max)
+			}
+			return newFormat(*o), nil
+		},
+	}
+}
+
+func optionsOf(options any) (*Options, error) {
+	o, ok := options.(*Options)
+	if !ok {
+		return nil, fmt.Errorf("webwire options are of type %T", options)
+	}
+	return o, nil
+}
+
+// validate returns everything that is wrong at once.
+func (o *Options) validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if o.ReadTimeout < minReadTimeout || o.ReadTimeout > maxReadTimeout {
+		fault("read_timeout: must be from %s to %s, not %s", minReadTimeout, maxReadTimeout, o.ReadTimeout)
+	}
+	if o.MessageBufferSize < minBufferSize || o.MessageBufferSize > maxBufferSize {
+		fault("message_buffer_size: must be from %d to %d bytes, not %d", minBufferSize, maxBufferSize, o.MessageBufferSize)
+	} else if acceptConfHead+len(o.SubProtocol) > o.MessageBufferSize {
+		fault("sub_protocol: does not fit into the first message, which has at most message_buffer_size (%d) bytes", o.MessageBufferSize)
+	}
+	for _, pattern := range o.Subscribe {
+		if matchesNothing(pattern) {
+			fault("subscribe: %q matches nothing, # must be in the last level", pattern)
+		}
+	}
+	if name, err := appendName(nil, []byte(o.DefaultTopic)); err != nil {
+		fault("default_topic: %w", err)
+	} else if len(name) > maxName {
+		fault("default_topic: must be at most %d bytes as a name, not %d", maxName, len(name))
+	}
+	if o.ReplyEncoding != SameEncoding && o.ReplyEncoding != UTF8Encoding {
+		fault("reply_encoding: must be %s or %s, not %q", SameEncoding, UTF8Encoding, o.ReplyEncoding)
+	}
+	return errors.Join(faults...)
+}
+
+// matchesNothing reports whether a level before the last begins with #.
+func matchesNothing(pattern string) bool {
+	levels := strings.Split(pattern, "/")
+	return slices.ContainsFunc(levels[:len(levels)-1], func(level string) bool { return strings.HasPrefix(level, "#") })
+}
