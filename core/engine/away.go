@@ -33,7 +33,7 @@ func (p *peer) back(then func()) {
 	x := p.extra
 	x.cancel = nil
 	then()
-	for x.cancel == nil && len(x.waiting) > 0 && !p.leaving {
+	for x.cancel == nil && len(x.waiting) > 0 {
 		c := x.waiting[0]
 		x.waiting = x.waiting[1:]
 		p.Do(c)

@@ -346,6 +346,34 @@ func TestHandlerContext(t *testing.T) {
 	}
 }
 
+// A one-way call is carried out though its caller leaves, and ends when its time is up.
+func TestOneWayHandlerContext(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.site(core.Endpoint{})
+	release, ended := make(chan struct{}), make(chan error)
+	w.engine.Handle("patient", func(ctx context.Context, _ string, _ core.Payload) (core.Payload, error) {
+		<-release
+		ended <- ctx.Err()
+		return core.Payload{}, nil
+	})
+	w.engine.Handle("late", func(ctx context.Context, _ string, _ core.Payload) (core.Payload, error) {
+		<-ctx.Done()
+		ended <- ctx.Err()
+		return core.Payload{}, nil
+	})
+	x := s.connect(0)
+	x.do(core.Command{Verb: core.Call, Topic: b("patient"), OneWay: true})
+	x.gone(false)
+	close(release)
+	if err := <-ended; err != nil {
+		t.Errorf("after its caller left: %v", err)
+	}
+	s.connect(0).do(core.Command{Verb: core.Call, Topic: b("late"), OneWay: true, Timeout: 1})
+	if err := <-ended; !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("after its time: %v", err)
+	}
+}
+
 // drainHandlers waits until no handler runs.
 func (e *Engine) drainHandlers() {
 	for range maxHandlers {

@@ -110,8 +110,9 @@ func (e *Engine) Publisher(ep *core.Endpoint) core.Publisher {
 
 // Close ends all calls with Shutdown, cancels what runs off the loops (Go handlers,
 // authorizers, session stores) without waiting for it, and ends the engine's own
-// goroutine. Calls made from then on fail with Shutdown; all else goes on. Any
-// goroutine; a second call does nothing.
+// goroutine. Calls made from then on fail with Shutdown; what runs off the loops is
+// begun with a context that has ended; all else goes on. Any goroutine; a second
+// call does nothing.
 func (e *Engine) Close() {
 	for _, c := range e.calls.close() {
 		e.fail(c, refusedShutdown)

@@ -32,6 +32,9 @@ func TestOwnership(t *testing.T) {
 	wants(t, "nobody owns it", x.do(pubAsOwner("c", "c/t")), "failed publish c/t not_owner")
 	wants(t, "and anybody may publish", y.do(pub("c/t", "m")), "done publish c/t unheard")
 	wants(t, "own", x.do(own("c", "c/m", "c/m")), "done offer")
+	if n := len(w.engine.services["c/m"].offers); n != 1 {
+		t.Errorf("%d offers of a service that was named twice", n)
+	}
 	wants(t, "twice by itself", x.do(own("c", "c/n")), "failed offer taken")
 	wants(t, "by another", y.do(own("c")), "failed offer taken")
 	wants(t, "nothing changed", x.do(core.Command{Verb: core.Call, Topic: b("c/n")}), "failed call c/n no_service")

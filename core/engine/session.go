@@ -72,6 +72,8 @@ func (t *attachments) ended(key string) {
 	delete(t.byKey, key)
 }
 
+// openSession makes a session. One whose connection leaves before it is made stays in
+// the store, as any session outlives its connections, though nobody knows its key.
 func (p *peer) openSession(c core.Command) {
 	store := p.endpoint.Sessions
 	switch {

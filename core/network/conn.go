@@ -81,12 +81,14 @@ func (c *conn) Tell(ev core.Event) {
 	}
 	f := newFrame()
 	ok, err := f.encodeWith(c.codec.Encode, ev)
-	c.loop.ephemeral(f)
-	if err != nil {
-		c.ep.Stats.Dropped.Inc(core.ReasonUnwritable)
+	if !ok {
+		f.release()
+		if err != nil {
+			c.ep.Stats.Dropped.Inc(core.ReasonUnwritable)
+		}
 		return
 	}
-	if ok && c.queue(f) {
+	if c.queue(c.loop.ephemeral(f)) {
 		c.ep.Stats.MessagesOut.Add(1)
 		c.ep.Stats.BytesOut.Add(uint64(f.payload))
 	}
