@@ -167,8 +167,8 @@ func (c *conn) expire() {
 	}
 	ep := c.ep
 	switch {
-	case c.held > 0:
-		// It is not heard, so nothing can be said of its silence.
+	case c.held > 0 && !c.choked:
+		// We do not hear it, so nothing can be said of its silence.
 		c.loop.wheel.set(c, now+ticksOf(time.Second))
 		return
 	case ep.idleTicks > 0 && int32(now-c.idleAt()) >= 0:

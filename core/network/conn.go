@@ -46,6 +46,7 @@ type conn struct {
 
 	parser parser
 	held   uint8  // how many reasons there are to read no further message
+	choked bool   // one of them is that it does not read the answers
 	inbox  []byte // what came while held
 
 	out      []*frame // frames to write, in order

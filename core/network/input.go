@@ -71,6 +71,29 @@ func (c *conn) resume() {
 	}
 }
 
+// choke stops the reading of a client that asks faster than it reads the answers:
+// they would only pile up to its bound.
+func (c *conn) choke() {
+	if c.choked || c.outBytes <= c.ep.OutboundLimit/2 {
+		return
+	}
+	if !c.stuck {
+		c.flush()
+	}
+	if c.state == open && c.outBytes > c.ep.OutboundLimit/2 {
+		c.choked = true
+		c.Hold()
+	}
+}
+
+// unchoke is called when output was written.
+func (c *conn) unchoke() {
+	if c.choked && c.outBytes <= c.ep.OutboundLimit/4 {
+		c.choked = false
+		c.Post(c.Release)
+	}
+}
+
 // heldBack reports whether no message may be read now. A connection that is ending
 // is read to its end.
 func (c *conn) heldBack() bool { return c.held > 0 && c.state == open }
@@ -99,6 +122,7 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	if c.ep.server.congested.Load() > 0 {
 		c.ep.server.wait(c)
 	}
+	c.choke()
 	return c.held == 0 && !c.discard
 }
 

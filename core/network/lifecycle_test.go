@@ -354,3 +354,30 @@ func TestUpgradeAfterPlainRequest(t *testing.T) {
 	c.readResponse("HTTP/1.1 101 ")
 	c.expect("early")
 }
+
+// TestChokedClient: a client that asks for more than it reads is not read any more,
+// and gets all its answers when it does read.
+func TestChokedClient(t *testing.T) {
+	const messages, size = 1000, 32 << 10
+	r := start(t, nil)
+	c := r.dial("chat")
+	c.send("echo here")
+	c.expect("here")
+	link := r.hub.newest().(*conn)
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		for i := range messages {
+			c.send(fmt.Sprintf("echo %d %s", i, strings.Repeat("x", size)))
+		}
+	}()
+	choked := make(chan bool)
+	eventually(t, "the client is choked and parked", func() bool {
+		link.Post(func() { choked <- link.choked && link.parked })
+		return <-choked
+	})
+	for i := range messages {
+		c.expect(fmt.Sprintf("%d %s", i, strings.Repeat("x", size)))
+	}
+	<-sent
+}

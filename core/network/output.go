@@ -200,6 +200,7 @@ func (c *conn) gather() []byte {
 // written takes n bytes off the output.
 func (c *conn) written(n int) {
 	c.outBytes -= n
+	c.unchoke()
 	gone := 0
 	for n > 0 {
 		left := len(c.out[gone].bytes) - c.outOff
