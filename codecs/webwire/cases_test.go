@@ -56,7 +56,7 @@ func newCodec(t testing.TB, options string) codec {
 	t.Helper()
 	p := Protocol()
 	o := p.Options().(*Options)
-	for _, option := range strings.Fields(options) {
+	for option := range strings.FieldsSeq(options) {
 		key, value, _ := strings.Cut(option, "=")
 		var err error
 		switch key {

@@ -2,24 +2,24 @@
 // requests with replies, and sessions, as binary messages (protocols.md,
 // section 5), and the store that keeps sessions in the original's files.
 //
-//	client                                    broker
-//	                      <── 23 accept-conf  Welcome
-//	63 64 65  signal ───────────────────────> Publish, not to self      quiet
-//	          named $subscribe, $unsubscribe  Subscribe, Unsubscribe    quiet
-//	                       <── 63 64 65 signal  Message
-//	127 128 129 request ────────────────────> Call
-//	          named $subscribe, $unsubscribe  Subscribe, Unsubscribe
-//	                     <── 191 192 193 reply  Answer; Done, empty
-//	                        <── 0 error reply  Failed
-//	                            <── 1 2 3 4 5  Failed by shutdown, inside, session
-//	                                           unknown, full, off
-//	32 restore session ─────────────────────> RestoreSession
-//	                             <── 192 reply  SessionOpened, its JSON
-//	31 close session ───────────────────────> CloseSession
-//	                             <── 191 reply  Done, empty
-//	                       <── 21 session created  SessionOpened by the application
-//	                        <── 22 session closed  SessionClosed
-//	33 heartbeat                              nothing
+//	client                                          broker
+//	                            <── 23 accept-conf  Welcome
+//	63 64 65  signal ─────────────────────────────> Publish, not to self     quiet
+//	          named $subscribe, $unsubscribe ─────> Subscribe, Unsubscribe   quiet
+//	                           <── 63 64 65 signal  Message
+//	127 128 129  request ─────────────────────────> Call
+//	             named $subscribe, $unsubscribe ──> Subscribe, Unsubscribe
+//	                         <── 191 192 193 reply  Answer; Done, empty
+//	                             <── 0 error reply  Failed
+//	                                 <── 1 2 3 4 5  Failed: shutdown, internal, session
+//	                                                unknown, full, off
+//	32  restore session ──────────────────────────> RestoreSession
+//	                                 <── 192 reply  SessionOpened, as JSON
+//	31  close session ────────────────────────────> CloseSession
+//	                                 <── 191 reply  Done, empty
+//	                        <── 21 session created  SessionOpened by the application
+//	                         <── 22 session closed  SessionClosed
+//	33  heartbeat                                   nothing
 //
 // The layouts, with every integer little-endian and id eight bytes of the
 // client's choice, which come back as they were:
@@ -45,7 +45,7 @@
 // well-formed message of a type that only a server sends is counted and ignored.
 //
 // A name is the topic or the service, with what is no printable ASCII escaped
-// (see appendName). A signal without a name is on the endpoint's default topic
+// (see the rule in name.go). A signal without a name is on the endpoint's default topic
 // and goes out under that topic's name. The padding aside, all other signals
 // come out of the broker as they went in, to the byte.
 package webwire
