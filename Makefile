@@ -1,0 +1,98 @@
+# On a fresh machine with Go two commands do everything:
+#
+#	make run     builds the broker and serves config.example.yaml
+#	make test    runs everything that must hold
+#
+# What a target needs it gets through the Go module proxy on first use; tools
+# are pinned in tools/go.mod. `make help` lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := all
+
+GO       ?= go
+CONFIG   ?= config.example.yaml
+FUZZTIME ?= 10s
+BENCHFLAGS ?=
+
+# `broker version` reads what the go command stamps into the binary: the version
+# that git knows. Outside a work tree there is nothing to stamp.
+BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
+
+# The pinned tools run with this repository as working directory.
+TOOL := $(GO) tool -modfile=$(CURDIR)/tools/go.mod
+
+# Every module of the repository that holds our own code.
+MODULES := . bench
+
+.PHONY: all help run build check test vet fuzz lint fmt bench benchcmp clean
+
+all: fmt lint test ## format, lint and test: the default
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+run: build ## build the broker and serve CONFIG (config.example.yaml)
+	bin/broker serve --config $(CONFIG)
+
+build: ## build bin/broker
+	$(GO) build -trimpath -buildvcs=$(BUILDVCS) -ldflags '-s -w' -o bin/broker ./cmd/broker
+
+check: build ## check CONFIG without serving it
+	bin/broker check --config $(CONFIG)
+
+# The tests need Go modules, which the go command fetches, and for -race a C
+# compiler: where there is none they run without the race detector, and say so.
+test: vet ## vet, all tests with the race detector, two seconds of every fuzz target
+	@race=-race; if [ "$$($(GO) env CGO_ENABLED)" != 1 ]; then \
+		echo "note: no C compiler, so no race detector; install gcc for it"; race=; fi; \
+	for module in $(MODULES); do \
+		echo "go test $$race -shuffle=on ./... ($$module)"; \
+		(cd $$module && $(GO) test $$race -shuffle=on -timeout 15m ./...); \
+	done
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=2s
+
+vet:
+	@for module in $(MODULES); do (cd $$module && echo "go vet ./... ($$module)" && $(GO) vet ./...); done
+
+# `go test -fuzz` takes one target of one package at a time, so ask for all of
+# them first. A list that cannot be made is an error, not an empty list.
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	@packages=$$($(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./...); \
+	for package in $$packages; do \
+		names=$$($(GO) test -list '^Fuzz' $$package); \
+		for target in $$(grep '^Fuzz' <<<"$$names" || true); do \
+			echo "fuzzing $$package $$target for $(FUZZTIME)"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+lint: ## run the linters (the first time builds golangci-lint: two to three minutes)
+	@for module in $(MODULES); do \
+		echo "golangci-lint run ($$module)"; \
+		(cd $$module && $(TOOL) golangci-lint run --config $(CURDIR)/.golangci.yml ./...); \
+	done
+
+fmt: ## format with gofumpt and goimports
+	@for module in $(MODULES); do \
+		(cd $$module && $(TOOL) golangci-lint fmt --config $(CURDIR)/.golangci.yml ./...); \
+	done
+
+bench: build ## measure against the peers; BENCHFLAGS=-quick takes half a minute
+	cd bench && $(GO) build -o bin/ ./...
+	cd bench && bin/bench -broker ../bin/broker $(BENCHFLAGS)
+	$(GO) test -run '^$$' -bench . -benchmem ./core/... ./codecs/...
+
+# BASE is any commit. Its benchmarks run in a work tree of their own, which goes
+# when they are done.
+COUNT ?= 6
+benchcmp: ## compare the Go benchmarks with those of commit BASE, e.g. BASE=main~1
+	@[ -n "$(BASE)" ] || { echo "usage: make benchcmp BASE=<commit>"; exit 2; }
+	@dir=$$(mktemp -d); trap 'git worktree remove --force "$$dir/base"; rm -rf "$$dir"' EXIT; \
+	git worktree add --quiet --detach "$$dir/base" "$(BASE)"; \
+	(cd "$$dir/base" && $(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./core/... ./codecs/...) > "$$dir/base.txt"; \
+	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./core/... ./codecs/... > "$$dir/here.txt"; \
+	$(TOOL) benchstat base="$$dir/base.txt" here="$$dir/here.txt"
+
+clean: ## remove what the targets build
+	rm -rf bin bench/bin

@@ -1,0 +1,284 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxInFlight is the most messages that a load keeps unanswered.
+const maxInFlight = 64
+
+// stall is how long nothing may arrive while something is awaited.
+const stall = 5 * time.Second
+
+// load is one publisher and many subscribers, driven by one goroutine with one
+// epoll. Every byte that a subscriber reads is compared with what it must read,
+// so a lost, repeated, overtaken or changed message is an error and not a
+// figure. Owned by one goroutine.
+type load struct {
+	dialect     dialect
+	epoll       int
+	publisher   int
+	subscribers []subscriber
+
+	// next is the sequence number of the next message to publish; done is how
+	// many have reached all subscribers. done <= next <= done+maxInFlight.
+	next, done uint64
+	// slots hold what is in flight: message seq is in slots[seq%maxInFlight].
+	slots [maxInFlight]slot
+
+	events []unix.EpollEvent
+	buffer []byte
+	out    []byte
+	// spin makes waiting for the server a busy loop, see wait.
+	spin bool
+	// idle is the time spent waiting for the server.
+	idle time.Duration
+	// latency is from the publisher's write to a subscriber's read.
+	latency *histogram
+}
+
+type subscriber struct {
+	fd int
+	// seq and offset say which byte of which frame is read next.
+	seq    uint64
+	offset int
+}
+
+type slot struct {
+	frame   []byte
+	sent    time.Time
+	missing int
+}
+
+// newLoad connects n subscribers and a publisher to a server, and returns when
+// a message has reached every one of them.
+func newLoad(addr netip.AddrPort, d dialect, n int, spin bool) (*load, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("making epoll: %w", err)
+	}
+	l := &load{
+		dialect:   d,
+		epoll:     epoll,
+		publisher: -1,
+		events:    make([]unix.EpollEvent, 512),
+		buffer:    make([]byte, 64<<10),
+		spin:      spin,
+		latency:   new(histogram),
+	}
+	for i := range n {
+		if err := l.subscribe(addr); err != nil {
+			l.close()
+			return nil, fmt.Errorf("opening subscriber %d: %w", i, err)
+		}
+	}
+	if l.publisher, err = dial(addr, d.pubPath, d.announce); err != nil {
+		l.close()
+		return nil, fmt.Errorf("opening publisher: %w", err)
+	}
+	if err := l.settle(); err != nil {
+		l.close()
+		return nil, fmt.Errorf("settling: %w", err)
+	}
+	return l, nil
+}
+
+func (l *load) subscribe(addr netip.AddrPort) error {
+	fd, err := dial(addr, l.dialect.subPath, l.dialect.subscribe)
+	if err != nil {
+		return err
+	}
+	index := len(l.subscribers)
+	l.subscribers = append(l.subscribers, subscriber{fd: fd})
+	// The event carries the index, not the descriptor.
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(index)}
+	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
+		return fmt.Errorf("adding to epoll: %w", err)
+	}
+	return nil
+}
+
+// close closes all sockets.
+func (l *load) close() {
+	for _, s := range l.subscribers {
+		_ = unix.Close(s.fd)
+	}
+	if l.publisher >= 0 {
+		_ = unix.Close(l.publisher)
+	}
+	_ = unix.Close(l.epoll)
+}
+
+// settle waits until every subscriber hears. Subscribing is quiet in these
+// formats, so the only sign is a message: it publishes one, gives it a moment
+// and asks those that missed it to begin with the next. Once a message has
+// reached all of them, all are subscribed for good.
+func (l *load) settle() error {
+	for deadline := time.Now().Add(stall); time.Now().Before(deadline); {
+		if err := l.publish(1); err != nil {
+			return err
+		}
+		for last := time.Now(); l.done < l.next && time.Since(last) < 300*time.Millisecond; {
+			n, err := l.receive(10)
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				last = time.Now()
+			}
+		}
+		if l.done == l.next {
+			return nil
+		}
+		l.skip()
+	}
+	return errors.New("not every subscriber hears the publisher")
+}
+
+// skip gives up what is in flight; no subscriber expects it any more.
+func (l *load) skip() {
+	l.done = l.next
+	for i := range l.subscribers {
+		l.subscribers[i].seq = l.next
+	}
+}
+
+// run publishes for the given time, with up to inFlight messages under way, and
+// returns how many deliveries there were and how long they took, to the last.
+func (l *load) run(inFlight int, duration time.Duration) (deliveries uint64, elapsed time.Duration, err error) {
+	*l.latency, l.idle = histogram{}, 0
+	start, first := time.Now(), l.next
+	last := start
+	for {
+		now := time.Now()
+		free := inFlight - int(l.next-l.done)
+		if now.Sub(start) >= duration {
+			if l.next == l.done {
+				break
+			}
+		} else if free > 0 {
+			if err := l.publish(free); err != nil {
+				return 0, 0, err
+			}
+		}
+		n, err := l.receive(1000)
+		if err != nil {
+			return 0, 0, err
+		}
+		if n > 0 {
+			last = now
+		} else if now.Sub(last) > stall {
+			return 0, 0, fmt.Errorf("waiting for message %d: %d deliveries missing after %v",
+				l.done, l.slots[l.done%maxInFlight].missing, stall)
+		}
+	}
+	return (l.next - first) * uint64(len(l.subscribers)), time.Since(start), nil
+}
+
+// publish sends the next n messages with one write.
+func (l *load) publish(n int) error {
+	l.out = l.out[:0]
+	for i := range uint64(n) {
+		l.out = append(l.out, clientFrame(write(l.dialect.publish, l.next+i))...)
+	}
+	now := time.Now()
+	for range n {
+		l.slots[l.next%maxInFlight] = slot{
+			frame:   serverFrame(write(l.dialect.receive, l.next)),
+			sent:    now,
+			missing: len(l.subscribers),
+		}
+		l.next++
+	}
+	if err := writeAll(l.publisher, l.out); err != nil {
+		return fmt.Errorf("publishing: %w", err)
+	}
+	return nil
+}
+
+// receive waits up to ms milliseconds for bytes from the server and reads them.
+// It returns the number of sockets that had some.
+func (l *load) receive(ms int) (int, error) {
+	n, err := l.wait(ms)
+	if err != nil {
+		return 0, err
+	}
+	for _, event := range l.events[:n] {
+		if err := l.read(int(event.Fd)); err != nil {
+			return 0, fmt.Errorf("reading subscriber %d: %w", event.Fd, err)
+		}
+	}
+	return n, nil
+}
+
+// wait returns how many sockets are ready. With spin it asks again and again
+// instead of sleeping: then no write of the server pays for waking the load,
+// which a server whose clients are on other machines never does.
+func (l *load) wait(ms int) (int, error) {
+	start := time.Now()
+	defer func() { l.idle += time.Since(start) }()
+	if !l.spin {
+		return epollWait(l.epoll, l.events, ms)
+	}
+	limit := time.Duration(ms) * time.Millisecond
+	for {
+		asked := time.Now()
+		n, err := epollWait(l.epoll, l.events, 0)
+		if n > 0 || err != nil || asked.Sub(start) > limit {
+			return n, err
+		}
+	}
+}
+
+func epollWait(fd int, events []unix.EpollEvent, ms int) (int, error) {
+	n, err := unix.EpollWait(fd, events, ms)
+	if errors.Is(err, unix.EINTR) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("waiting for events: %w", err)
+	}
+	return n, nil
+}
+
+// read takes what a subscriber's socket holds.
+func (l *load) read(index int) error {
+	s := &l.subscribers[index]
+	n, err := unix.Read(s.fd, l.buffer)
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		return nil
+	case err != nil:
+		return err
+	case n == 0:
+		return errors.New("the server closed the connection")
+	}
+	now := time.Now()
+	for data := l.buffer[:n]; len(data) > 0; {
+		if s.seq >= l.next {
+			return fmt.Errorf("unexpected bytes %q", data[:min(len(data), 160)])
+		}
+		slot := &l.slots[s.seq%maxInFlight]
+		want := slot.frame[s.offset:]
+		m := min(len(want), len(data))
+		if !bytes.Equal(data[:m], want[:m]) {
+			return fmt.Errorf("message %d: got %q, want %q", s.seq, data[:m], want[:m])
+		}
+		data = data[m:]
+		if s.offset += m; s.offset < len(slot.frame) {
+			continue
+		}
+		s.seq, s.offset = s.seq+1, 0
+		l.latency.add(now.Sub(slot.sent))
+		if slot.missing--; slot.missing == 0 {
+			l.done++
+		}
+	}
+	return nil
+}

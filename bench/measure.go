@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// figure is one measured window.
+type figure struct {
+	Server      string
+	Round       int
+	Subscribers int
+	InFlight    int
+	// CPU is the server's processor time per delivery, in microseconds.
+	CPU float64
+	// Rate is deliveries per second.
+	Rate float64
+	// P50 and P99 are the time from publishing to reading, in microseconds.
+	P50, P99 float64
+	// LoadBusy is the part of the time in which the load had work; near 1 the
+	// load was the bottleneck and Rate says little about the server.
+	LoadBusy float64
+}
+
+// weight is the memory of one idle subscriber.
+type weight struct {
+	Server string
+	// Bytes is resident memory per subscribed connection.
+	Bytes float64
+}
+
+// figures is all that was measured.
+type figures struct {
+	Windows []figure
+	Weights []weight
+}
+
+// bench carries out a plan.
+type bench struct {
+	plan    plan
+	servers []contender
+	core    int
+	dir     string
+}
+
+func (b *bench) run(ctx context.Context) (figures, error) {
+	var all figures
+	for round := range b.plan.rounds {
+		for _, n := range b.plan.subscribers {
+			for _, c := range b.servers {
+				windows, err := b.fanOut(ctx, c, n)
+				if err != nil {
+					return all, fmt.Errorf("measuring %s with %d subscribers: %w", c.name, n, err)
+				}
+				for _, w := range windows {
+					w.Round = round + 1
+					all.Windows = append(all.Windows, w)
+					fmt.Printf("round %d  %s\n", w.Round, w)
+				}
+			}
+		}
+	}
+	for _, c := range b.servers {
+		w, err := b.weigh(ctx, c)
+		if err != nil {
+			return all, fmt.Errorf("weighing %s: %w", c.name, err)
+		}
+		all.Weights = append(all.Weights, w)
+	}
+	return all, nil
+}
+
+func (f figure) String() string {
+	return fmt.Sprintf("%-14s %5d subscribers %3d in flight  %7.3f µs CPU/delivery  %9.0f deliveries/s  p50 %6.0f µs  p99 %6.0f µs  load busy %.0f %%",
+		f.Server, f.Subscribers, f.InFlight, f.CPU, f.Rate, f.P50, f.P99, f.LoadBusy*100)
+}
+
+// fanOut starts c afresh and measures one window for each number in flight.
+func (b *bench) fanOut(ctx context.Context, c contender, subscribers int) ([]figure, error) {
+	p, addr, err := c.start(ctx, b.dir, b.core)
+	if err != nil {
+		return nil, err
+	}
+	defer p.stop()
+	l, err := newLoad(addr, c.dialect, subscribers, b.plan.spin)
+	if err != nil {
+		return nil, err
+	}
+	defer l.close()
+	var windows []figure
+	for _, inFlight := range b.plan.inFlight {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if _, _, err := l.run(inFlight, b.plan.warmUp); err != nil {
+			return nil, fmt.Errorf("warming up: %w", err)
+		}
+		f, err := window(p, l, inFlight, b.plan.window)
+		if err != nil {
+			return nil, err
+		}
+		f.Server, f.Subscribers = c.name, subscribers
+		windows = append(windows, f)
+	}
+	return windows, nil
+}
+
+// window measures one run of the load.
+func window(p *process, l *load, inFlight int, duration time.Duration) (figure, error) {
+	before, err := p.cpu()
+	if err != nil {
+		return figure{}, err
+	}
+	deliveries, elapsed, err := l.run(inFlight, duration)
+	if err != nil {
+		return figure{}, err
+	}
+	after, err := p.cpu()
+	if err != nil {
+		return figure{}, err
+	}
+	return figure{
+		InFlight: inFlight,
+		CPU:      micros(after-before) / float64(deliveries),
+		Rate:     float64(deliveries) / elapsed.Seconds(),
+		P50:      micros(l.latency.quantile(0.50)),
+		P99:      micros(l.latency.quantile(0.99)),
+		LoadBusy: 1 - l.idle.Seconds()/elapsed.Seconds(),
+	}, nil
+}
+
+func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
+
+// weigh opens many subscribers, leaves them alone for a while, and sees by how
+// much the server has grown. A few connections come and go first, so that what
+// the server sets up once is not charged to the subscribers.
+func (b *bench) weigh(ctx context.Context, c contender) (weight, error) {
+	p, addr, err := c.start(ctx, b.dir, b.core)
+	if err != nil {
+		return weight{}, err
+	}
+	defer p.stop()
+	few, err := newLoad(addr, c.dialect, 20, false)
+	if err != nil {
+		return weight{}, err
+	}
+	few.close()
+	if err := pause(ctx, time.Second); err != nil {
+		return weight{}, err
+	}
+	before, err := p.resident()
+	if err != nil {
+		return weight{}, err
+	}
+	l, err := newLoad(addr, c.dialect, b.plan.idle, false)
+	if err != nil {
+		return weight{}, err
+	}
+	defer l.close()
+	if err := pause(ctx, b.plan.settle); err != nil {
+		return weight{}, err
+	}
+	after, err := p.resident()
+	if err != nil {
+		return weight{}, err
+	}
+	return weight{c.name, float64(after-before) / float64(b.plan.idle)}, nil
+}
+
+// pause waits, unless ctx ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}

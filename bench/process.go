@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// process is a server under measurement: a child pinned to one core.
+type process struct {
+	cmd *exec.Cmd
+}
+
+// startPinned starts cmd so that all its threads run on core alone. Its runtime
+// then sees one core, as it would on a machine that has no more.
+func startPinned(cmd *exec.Cmd, core int) (*process, error) {
+	// A child inherits the affinity of the thread that forks it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var before unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		return nil, fmt.Errorf("reading affinity: %w", err)
+	}
+	if err := unix.SchedSetaffinity(0, oneCore(core)); err != nil {
+		return nil, fmt.Errorf("pinning server: %w", err)
+	}
+	// A killed benchmark leaves no server behind.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	err := cmd.Start()
+	if restoreErr := unix.SchedSetaffinity(0, &before); restoreErr != nil {
+		err = errors.Join(err, fmt.Errorf("restoring affinity: %w", restoreErr))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", cmd.Path, err)
+	}
+	return &process{cmd: cmd}, nil
+}
+
+// stop ends the process and waits for its end.
+func (p *process) stop() {
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+}
+
+// cpu returns the processor time, user and system, that all threads of the
+// process have used so far, in nanoseconds: its POSIX CPU-time clock, whose id
+// is made from the pid (clock_getcpuclockid(3)).
+func (p *process) cpu() (time.Duration, error) {
+	const schedulerClock = 2
+	id := int32(^p.cmd.Process.Pid<<3 | schedulerClock)
+	var ts unix.Timespec
+	if err := unix.ClockGettime(id, &ts); err != nil {
+		return 0, fmt.Errorf("reading CPU clock of %s: %w", p.cmd.Path, err)
+	}
+	return time.Duration(ts.Nano()), nil
+}
+
+// resident returns the resident memory of the process in bytes.
+func (p *process) resident() (int64, error) {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("reading resident memory: %w", err)
+	}
+	defer f.Close()
+	return parseRSS(f)
+}
+
+// parseRSS finds "Rss: N kB" in the format of /proc/PID/smaps_rollup.
+func parseRSS(r io.Reader) (int64, error) {
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		value, ok := strings.CutPrefix(lines.Text(), "Rss:")
+		if !ok {
+			continue
+		}
+		kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("parsing resident memory: %w", err)
+		}
+		return kib << 10, nil
+	}
+	return 0, errors.New("parsing resident memory: no Rss line")
+}
+
+// pinSelf moves every thread of this process to one core; threads that start
+// later inherit it.
+func pinSelf(core int) error {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return fmt.Errorf("listing own threads: %w", err)
+	}
+	for _, task := range tasks {
+		tid, err := strconv.Atoi(task.Name())
+		if err != nil {
+			return fmt.Errorf("listing own threads: %w", err)
+		}
+		if err := unix.SchedSetaffinity(tid, oneCore(core)); err != nil {
+			return fmt.Errorf("pinning load: %w", err)
+		}
+	}
+	return nil
+}
+
+// cores returns the numbers of the cores that this process may use.
+func cores() ([]int, error) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return nil, fmt.Errorf("reading affinity: %w", err)
+	}
+	var list []int
+	for i := 0; len(list) < set.Count(); i++ {
+		if set.IsSet(i) {
+			list = append(list, i)
+		}
+	}
+	return list, nil
+}
+
+func oneCore(core int) *unix.CPUSet {
+	var set unix.CPUSet
+	set.Set(core)
+	return &set
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// report is what a run says in the end.
+type report struct {
+	Rows    []row
+	Weights []weightRow
+	// Figures are the single windows that the rows are medians of.
+	Figures figures
+}
+
+// row is one contender in one setting: medians over the rounds.
+type row struct {
+	Server                string
+	Subscribers, InFlight int
+	CPU, Rate, P50, P99   float64
+	LoadBusy              float64
+	// Ratio is CPU over the reference's CPU in the same round, the median of the rounds.
+	Ratio float64
+	// Target is what Ratio must not exceed; 0 for no target.
+	Target float64
+}
+
+// weightRow is the memory of one contender.
+type weightRow struct {
+	Server string
+	// Bytes is resident memory per idle subscriber; Ratio is over the reference's.
+	Bytes, Ratio float64
+	// Target is what Bytes must not exceed; 0 for no target.
+	Target float64
+}
+
+// The targets of the broker; the reference is the gorilla hub.
+const (
+	// targetSingle: one message at a time costs at most this part of the reference's CPU.
+	targetSingle = 0.85
+	// targetFlight: with sixteen in flight a delivery is ten times cheaper.
+	targetFlight = 0.1
+	// targetSubscribers is the audience for which both hold.
+	targetSubscribers = 1000
+	// targetWeight is the memory of an idle subscribed connection, in bytes.
+	targetWeight = 3 << 10
+)
+
+// target returns the bound for a contender in a setting, 0 if there is none.
+func target(server string, subscribers, inFlight int) float64 {
+	if !ours(server) || subscribers != targetSubscribers {
+		return 0
+	}
+	switch inFlight {
+	case 1:
+		return targetSingle
+	case 16:
+		return targetFlight
+	}
+	return 0
+}
+
+func ours(server string) bool { return strings.HasPrefix(server, "broker") }
+
+// setting is what a ratio compares within.
+type setting struct{ subscribers, inFlight int }
+
+// summarize makes medians and ratios of what was measured.
+func summarize(f figures) report {
+	r := report{Figures: f}
+	type cell struct {
+		server string
+		setting
+	}
+	var order []cell
+	windows := make(map[cell][]figure)
+	// baseline is the reference's CPU by setting and round.
+	baseline := make(map[setting]map[int]float64)
+	for _, w := range f.Windows {
+		s := setting{w.Subscribers, w.InFlight}
+		c := cell{w.Server, s}
+		if windows[c] == nil {
+			order = append(order, c)
+		}
+		windows[c] = append(windows[c], w)
+		if w.Server == reference {
+			if baseline[s] == nil {
+				baseline[s] = make(map[int]float64)
+			}
+			baseline[s][w.Round] = w.CPU
+		}
+	}
+	slices.SortStableFunc(order, func(a, b cell) int {
+		if a.subscribers != b.subscribers {
+			return b.subscribers - a.subscribers
+		}
+		return a.inFlight - b.inFlight
+	})
+	for _, c := range order {
+		r.Rows = append(r.Rows, summarizeCell(windows[c], baseline[c.setting]))
+	}
+	r.Weights = summarizeWeights(f.Weights)
+	return r
+}
+
+// summarizeCell makes one row of a contender's windows in one setting.
+func summarizeCell(windows []figure, baseline map[int]float64) row {
+	by := func(value func(figure) float64) float64 {
+		values := make([]float64, len(windows))
+		for i, w := range windows {
+			values[i] = value(w)
+		}
+		return median(values)
+	}
+	w := windows[0]
+	return row{
+		Server:      w.Server,
+		Subscribers: w.Subscribers,
+		InFlight:    w.InFlight,
+		CPU:         by(func(f figure) float64 { return f.CPU }),
+		Rate:        by(func(f figure) float64 { return f.Rate }),
+		P50:         by(func(f figure) float64 { return f.P50 }),
+		P99:         by(func(f figure) float64 { return f.P99 }),
+		LoadBusy:    by(func(f figure) float64 { return f.LoadBusy }),
+		Ratio:       by(func(f figure) float64 { return f.CPU / baseline[f.Round] }),
+		Target:      target(w.Server, w.Subscribers, w.InFlight),
+	}
+}
+
+func summarizeWeights(weights []weight) []weightRow {
+	var base float64
+	for _, w := range weights {
+		if w.Server == reference {
+			base = w.Bytes
+		}
+	}
+	var rows []weightRow
+	for _, w := range weights {
+		row := weightRow{Server: w.Server, Bytes: w.Bytes, Ratio: w.Bytes / base}
+		if ours(w.Server) {
+			row.Target = targetWeight
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// median returns the middle of values, or the mean of the middle two.
+func median(values []float64) float64 {
+	slices.Sort(values)
+	mid := len(values) / 2
+	if len(values)%2 == 1 {
+		return values[mid]
+	}
+	return (values[mid-1] + values[mid]) / 2
+}
+
+// print writes the report as tables.
+func (r report) print(to io.Writer) error {
+	t := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "\nsubscribers\tin flight\tserver\tCPU µs/delivery\tof %s\ttarget\t\tdeliveries/s\tp50 µs\tp99 µs\tload busy\n", reference)
+	for _, w := range r.Rows {
+		fmt.Fprintf(t, "%d\t%d\t%s\t%.3f\t%.3f\t%s\t%.0f\t%.0f\t%.0f\t%.0f %%\n", w.Subscribers, w.InFlight, w.Server, w.CPU,
+			w.Ratio, verdict("<= %.2f\t%s", w.Ratio, w.Target), w.Rate, w.P50, w.P99, w.LoadBusy*100)
+	}
+	fmt.Fprintf(t, "\nidle subscriber\tKiB resident\tof %s\ttarget\n", reference)
+	for _, w := range r.Weights {
+		fmt.Fprintf(t, "%s\t%.2f\t%.3f\t%s\n", w.Server, w.Bytes/1024, w.Ratio,
+			verdict("<= %.0f bytes\t%s", w.Bytes, w.Target))
+	}
+	return t.Flush()
+}
+
+// verdict returns the target and whether value keeps it; a lone tab if there is none.
+func verdict(format string, value, target float64) string {
+	switch {
+	case target == 0:
+		return "\t"
+	case value <= target:
+		return fmt.Sprintf(format, target, "ok")
+	}
+	return fmt.Sprintf(format, target, "MISSED")
+}
+
+// save writes the report and all single figures as JSON.
+func (r report) save(path string) error {
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding report: %w", err)
+	}
+	if err := os.WriteFile(path, append(data, '\n'), 0o644); err != nil {
+		return fmt.Errorf("writing report: %w", err)
+	}
+	return nil
+}

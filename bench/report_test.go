@@ -1,0 +1,67 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestSummarize checks that ratios are taken within a round: the machine is
+// three times slower in round 2, and the ratio does not see it.
+func TestSummarize(t *testing.T) {
+	r := summarize(figures{
+		Windows: []figure{
+			{Server: "gorilla", Round: 1, Subscribers: 1000, InFlight: 1, CPU: 10},
+			{Server: "broker wubsub", Round: 1, Subscribers: 1000, InFlight: 1, CPU: 8},
+			{Server: "gorilla", Round: 2, Subscribers: 1000, InFlight: 1, CPU: 30},
+			{Server: "broker wubsub", Round: 2, Subscribers: 1000, InFlight: 1, CPU: 24},
+			{Server: "gorilla", Round: 1, Subscribers: 100, InFlight: 16, CPU: 10},
+			{Server: "broker wubsub", Round: 1, Subscribers: 100, InFlight: 16, CPU: 9},
+			{Server: "gorilla", Round: 1, Subscribers: 1000, InFlight: 16, CPU: 10},
+			{Server: "broker wubsub", Round: 1, Subscribers: 1000, InFlight: 16, CPU: 2},
+		},
+		Weights: []weight{{"gorilla", 20 << 10}, {"broker wubsub", 2 << 10}},
+	})
+	var got []string
+	for _, w := range r.Rows {
+		if w.Server == "broker wubsub" {
+			got = append(got, verdict("%.2f\t%s", w.Ratio, w.Target))
+			if w.Subscribers == 1000 && w.InFlight == 1 && (w.Ratio != 0.8 || w.CPU != 16) {
+				t.Errorf("ratio %v and CPU %v, want 0.8 and 16", w.Ratio, w.CPU)
+			}
+		}
+	}
+	if want := "0.85\tok|0.10\tMISSED|\t"; strings.Join(got, "|") != want {
+		t.Errorf("verdicts %q, want %q", got, want)
+	}
+	if w := r.Weights[1]; w.Ratio != 0.1 || w.Target != targetWeight {
+		t.Errorf("weight %+v, want ratio 0.1 and a target", w)
+	}
+	var text strings.Builder
+	if err := r.print(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"ok", "MISSED", "2.00", "broker wubsub"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, &text)
+		}
+	}
+}
+
+func TestMedian(t *testing.T) {
+	tests := []struct {
+		name   string
+		values []float64
+		want   float64
+	}{
+		{"one", []float64{3}, 3},
+		{"odd", []float64{9, 1, 5}, 5},
+		{"even", []float64{4, 1, 2, 9}, 3},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := median(test.values); got != test.want {
+				t.Errorf("median = %v, want %v", got, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// contender is a server that the benchmark can start.
+type contender struct {
+	name    string
+	dialect dialect
+	// command returns how to start the server and, if it is known before, where
+	// it will listen; a zero address is read from its first line of output. dir
+	// is for files of its own.
+	command func(dir string) (*exec.Cmd, netip.AddrPort, error)
+}
+
+// reference is the name of the contender that all ratios are taken against.
+const reference = "gorilla"
+
+// contenders returns the servers in the order in which every round runs them.
+func contenders(broker, peers string) []contender {
+	return []contender{
+		{reference, plainHub(), peer(filepath.Join(peers, "gorilla"))},
+		{"gws", plainHub(), peer(filepath.Join(peers, "gws"))},
+		{"broker wubsub", wubsub(), endpoint(broker, "wubsub", wubsub().subPath)},
+		{"broker wsify", wsify(), endpoint(broker, "wsify", wsify().subPath)},
+	}
+}
+
+// peer starts a program that says where it listens.
+func peer(path string) func(string) (*exec.Cmd, netip.AddrPort, error) {
+	return func(string) (*exec.Cmd, netip.AddrPort, error) {
+		return exec.Command(path, "-listen", "127.0.0.1:0"), netip.AddrPort{}, nil
+	}
+}
+
+// endpoint starts the broker with one endpoint and otherwise its defaults.
+func endpoint(broker, protocol, path string) func(string) (*exec.Cmd, netip.AddrPort, error) {
+	return func(dir string) (*exec.Cmd, netip.AddrPort, error) {
+		addr, err := freePort()
+		if err != nil {
+			return nil, addr, err
+		}
+		admin, err := freePort()
+		if err != nil {
+			return nil, addr, err
+		}
+		file := filepath.Join(dir, protocol+".yaml")
+		text := fmt.Sprintf("endpoints:\n  - { name: bench, protocol: %s, listen: %q, path: %q }\nadmin: { listen: %q }\n",
+			protocol, addr, path, admin)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			return nil, addr, fmt.Errorf("writing configuration: %w", err)
+		}
+		return exec.Command(broker, "serve", "--config", file), addr, nil
+	}
+}
+
+// freePort returns a loopback address that nobody listens on at this moment.
+func freePort() (netip.AddrPort, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("finding a free port: %w", err)
+	}
+	defer ln.Close()
+	return netip.ParseAddrPort(ln.Addr().String())
+}
+
+// start runs the contender on one core and returns when it accepts connections.
+// What it logs goes to a file in dir.
+func (c contender) start(ctx context.Context, dir string, core int) (*process, netip.AddrPort, error) {
+	cmd, addr, err := c.command(dir)
+	if err != nil {
+		return nil, addr, err
+	}
+	logFile, err := os.Create(filepath.Join(dir, strings.ReplaceAll(c.name, " ", "-")+".log"))
+	if err != nil {
+		return nil, addr, fmt.Errorf("making log: %w", err)
+	}
+	defer logFile.Close()
+	cmd.Stderr = logFile
+	saysAddress := !addr.IsValid()
+	var output *bufio.Reader
+	if saysAddress {
+		pipe, err := cmd.StdoutPipe()
+		if err != nil {
+			return nil, addr, fmt.Errorf("making pipe: %w", err)
+		}
+		output = bufio.NewReader(pipe)
+	} else {
+		cmd.Stdout = logFile
+	}
+	p, err := startPinned(cmd, core)
+	if err != nil {
+		return nil, addr, err
+	}
+	if saysAddress {
+		line, err := output.ReadString('\n')
+		if err == nil {
+			addr, err = netip.ParseAddrPort(strings.TrimSpace(line))
+		}
+		if err != nil {
+			p.stop()
+			return nil, addr, fmt.Errorf("reading address of %s: %w", c.name, err)
+		}
+	}
+	if err := await(ctx, addr); err != nil {
+		p.stop()
+		return nil, addr, fmt.Errorf("awaiting %s (its log is %s): %w", c.name, logFile.Name(), err)
+	}
+	return p, addr, nil
+}
+
+// await returns when addr accepts a connection.
+func await(ctx context.Context, addr netip.AddrPort) error {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	var dialer net.Dialer
+	for {
+		conn, err := dialer.DialContext(ctx, "tcp", addr.String())
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// dialTimeout bounds every blocking call on a socket that is being opened.
+const dialTimeout = 5 * time.Second
+
+// dial opens a WebSocket to addr, sends text as its first message unless it is
+// empty, and returns the socket, which does not block any more. The load uses
+// bare sockets: what the Go network poller costs would be charged to its core.
+func dial(addr netip.AddrPort, path, text string) (fd int, err error) {
+	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("making socket: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = unix.Close(fd)
+		}
+	}()
+	timeout := unix.NsecToTimeval(dialTimeout.Nanoseconds())
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
+		return -1, fmt.Errorf("setting timeout: %w", err)
+	}
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		return -1, fmt.Errorf("setting TCP_NODELAY: %w", err)
+	}
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}); err != nil {
+		return -1, fmt.Errorf("connecting to %s: %w", addr, err)
+	}
+	if err := upgrade(fd, addr, path); err != nil {
+		return -1, fmt.Errorf("upgrading at %s%s: %w", addr, path, err)
+	}
+	if text != "" {
+		if err := writeAll(fd, clientFrame(text)); err != nil {
+			return -1, fmt.Errorf("sending first message: %w", err)
+		}
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return -1, fmt.Errorf("setting non-blocking: %w", err)
+	}
+	return fd, nil
+}
+
+// upgrade makes the opening handshake (RFC 6455, section 4.1).
+func upgrade(fd int, addr netip.AddrPort, path string) error {
+	request := "GET " + path + " HTTP/1.1\r\nHost: " + addr.String() +
+		"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13" +
+		"\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+	if err := writeAll(fd, []byte(request)); err != nil {
+		return fmt.Errorf("sending request: %w", err)
+	}
+	head, err := readHead(fd)
+	if err != nil {
+		return fmt.Errorf("reading response after %q: %w", head, err)
+	}
+	if !bytes.HasPrefix(head, []byte("HTTP/1.1 101 ")) {
+		return fmt.Errorf("refused: %q", head)
+	}
+	return nil
+}
+
+// readHead reads an HTTP head, byte by byte, so that it takes nothing of a frame
+// behind it. On an error it returns what came before.
+func readHead(fd int) ([]byte, error) {
+	const maxHead = 4096
+	var head []byte
+	for !bytes.HasSuffix(head, []byte("\r\n\r\n")) {
+		var b [1]byte
+		n, err := unix.Read(fd, b[:])
+		switch {
+		case err != nil:
+			return head, err
+		case n == 0:
+			return head, io.ErrUnexpectedEOF
+		case len(head) == maxHead:
+			return head, errors.New("it is too long")
+		}
+		head = append(head, b[0])
+	}
+	return head, nil
+}
+
+// writeAll writes b to a socket, and waits where a non-blocking one is full.
+func writeAll(fd int, b []byte) error {
+	for len(b) > 0 {
+		n, err := unix.Write(fd, b)
+		switch err {
+		case nil:
+			b = b[n:]
+		case unix.EAGAIN, unix.EINTR:
+			ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+			if _, err := unix.Poll(ready, 100); err != nil && err != unix.EINTR {
+				return err
+			}
+		default:
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,374 @@
+package polywire_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// module is the prefix of our own import paths.
+const module = "github.com/polywire/polywire"
+
+// rule says what the packages of one room of the house may import. The table
+// below is that of ARCHITECTURE.md: imports point one way, and rooms beside each
+// other do not know one another.
+type rule struct {
+	// packages is a path below the module, "." for the root; a last element ...
+	// is that folder and all below it.
+	packages string
+	// allow lists what they may import besides the standard library, in the
+	// same notation. A path whose first element has a dot is another module's.
+	allow []string
+	// testing allows package testing.
+	testing bool
+	// why says what the rule protects; it is what a violation prints.
+	why string
+}
+
+// rules are read from the top; the first that matches a package counts.
+var rules = []rule{
+	{packages: "core/rawjson", why: "JSON text is cut and joined with the standard library alone"},
+	{packages: "core", allow: []string{"core/rawjson"}, why: "the language changes for no library's sake"},
+	{packages: "core/engine", allow: []string{"core"}, why: "who hears what is decided without sockets and wire formats"},
+	{
+		packages: "core/network",
+		allow: []string{
+			"core", "github.com/panjf2000/gnet/v2/...", "github.com/gobwas/ws/...", "github.com/gobwas/httphead",
+			"github.com/klauspost/compress/flate", "golang.org/x/sys/...",
+		},
+		why: "network and engine meet only through core's ports, and every library here can stop a loop",
+	},
+	{packages: "codecs/...", allow: []string{"core", "core/rawjson"}, why: "a codec is bytes in, commands out: no socket, no engine, no other codec"},
+	{packages: "auth", allow: []string{"core", "core/rawjson"}, why: "an authorizer judges commands; it knows no format and no socket"},
+	{packages: "admin", allow: []string{"core", "github.com/prometheus/client_golang/..."}, why: "metrics are read from core's counters"},
+	{
+		packages: "config",
+		allow: []string{
+			"core", "github.com/knadh/koanf/...", "github.com/go-viper/mapstructure/v2", "go.yaml.in/yaml/v3",
+			"github.com/agnivade/levenshtein",
+		},
+		why: "the configuration is one struct; the root wires the rooms that it describes",
+	},
+	{packages: "conversations", allow: []string{"github.com/gobwas/ws/..."}, why: "the player speaks to any server, so it knows none"},
+	{
+		packages: ".",
+		allow:    []string{"core/...", "codecs/...", "auth", "admin", "config"},
+		why:      "the root wires the rooms together and needs nothing besides them",
+	},
+	{
+		packages: "cmd/...",
+		allow:    []string{".", "config", "conversations", "github.com/spf13/cobra/...", "github.com/spf13/pflag"},
+		why:      "the command line is thin: what it does, the root can do",
+	},
+}
+
+// testRule is added to every rule for test files: where a user has a real part a
+// test takes it too, instead of a mock, and a real client to speak to it.
+var testRule = rule{
+	testing: true,
+	allow: []string{
+		".", "core/...", "codecs/...", "auth", "admin", "config", "conversations",
+		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
+	},
+}
+
+// goPackage is a package as `go list -json` prints it.
+type goPackage struct {
+	ImportPath, Name, Doc              string
+	GoFiles                            []string
+	Imports, TestImports, XTestImports []string
+}
+
+// TestImports checks the real packages against the rules.
+func TestImports(t *testing.T) {
+	packages := list(t)
+	if len(packages) < 2 {
+		t.Fatalf("go list found %d packages; is this the module's root?", len(packages))
+	}
+	for _, v := range violations(packages) {
+		t.Error(v)
+	}
+	for _, r := range stale(rules, packages) {
+		t.Errorf("no package matches the rule for %s", r)
+	}
+}
+
+// TestPackageDocs checks that every package says what it is.
+func TestPackageDocs(t *testing.T) {
+	for _, p := range undocumented(list(t)) {
+		t.Errorf("%s has no package comment", p)
+	}
+}
+
+// TestModules checks the three go.mod files: nobody who builds this module may
+// get other code than its requirements name, and the broker must not depend on
+// its peers and tools.
+func TestModules(t *testing.T) {
+	for _, dir := range []string{".", "bench", "tools"} {
+		cmd := exec.Command("go", "mod", "edit", "-json")
+		cmd.Dir = dir
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("reading go.mod in %s: %v", dir, err)
+		}
+		faults, err := modFaults(out)
+		if err != nil {
+			t.Fatalf("reading go.mod in %s: %v", dir, err)
+		}
+		for _, f := range faults {
+			t.Errorf("%s/go.mod: %s", dir, f)
+		}
+	}
+}
+
+// list returns the packages of the module.
+func list(t *testing.T) []goPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Name,Doc,GoFiles,Imports,TestImports,XTestImports", "./...").Output()
+	if err != nil {
+		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+			err = fmt.Errorf("%w: %s", err, exit.Stderr)
+		}
+		t.Fatalf("listing packages: %v", err)
+	}
+	var packages []goPackage
+	for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatalf("decoding package list: %v", err)
+		}
+		packages = append(packages, p)
+	}
+}
+
+// violations returns one line for every import that no rule allows.
+func violations(packages []goPackage) []string {
+	var found []string
+	for _, p := range packages {
+		name := relative(p.ImportPath)
+		r := ruleFor(name)
+		if r == nil {
+			found = append(found, name+": no rule says what it may import; add one, with its reason")
+			continue
+		}
+		for _, imported := range p.Imports {
+			if !r.allows(name, imported) {
+				found = append(found, fmt.Sprintf("%s imports %s: %s", name, relative(imported), r.why))
+			}
+		}
+		for _, imported := range slices.Concat(p.TestImports, p.XTestImports) {
+			if !r.allows(name, imported) && !testRule.allows(name, imported) {
+				found = append(found, fmt.Sprintf("a test of %s imports %s: %s", name, relative(imported), r.why))
+			}
+		}
+	}
+	return found
+}
+
+// stale returns the rules that are first for no package: a moved room would take
+// its packages out of its rule's sight.
+func stale(rules []rule, packages []goPackage) []string {
+	var found []string
+	for i := range rules {
+		used := slices.ContainsFunc(packages, func(p goPackage) bool { return ruleFor(relative(p.ImportPath)) == &rules[i] })
+		if !used {
+			found = append(found, rules[i].packages)
+		}
+	}
+	return found
+}
+
+func ruleFor(name string) *rule {
+	for i := range rules {
+		if matches(rules[i].packages, name) {
+			return &rules[i]
+		}
+	}
+	return nil
+}
+
+// allows reports whether a package of the room may import another one.
+func (r *rule) allows(name, imported string) bool {
+	if imported == "testing" || strings.HasPrefix(imported, "testing/") {
+		return r.testing
+	}
+	target := relative(imported)
+	if standard(imported) {
+		return imported != "C"
+	}
+	if target == name {
+		return true
+	}
+	return slices.ContainsFunc(r.allow, func(pattern string) bool { return matches(pattern, target) })
+}
+
+// standard reports whether an import path is of the standard library: nothing
+// else lacks a dot in its first element.
+func standard(importPath string) bool {
+	first, _, _ := strings.Cut(importPath, "/")
+	return !strings.Contains(first, ".")
+}
+
+// relative returns the path below the module, "." for its root; a path of
+// another module is returned as it is.
+func relative(importPath string) string {
+	if importPath == module {
+		return "."
+	}
+	return strings.TrimPrefix(importPath, module+"/")
+}
+
+func matches(pattern, name string) bool {
+	if folder, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return name == folder || strings.HasPrefix(name, folder+"/")
+	}
+	return pattern == name
+}
+
+// undocumented returns the packages without a package comment. A folder that
+// holds tests alone has nothing to document.
+func undocumented(packages []goPackage) []string {
+	var names []string
+	for _, p := range packages {
+		if len(p.GoFiles) > 0 && strings.TrimSpace(p.Doc) == "" {
+			names = append(names, p.ImportPath)
+		}
+	}
+	return names
+}
+
+// modFaults returns what is wrong with a go.mod, given as `go mod edit -json` prints it.
+func modFaults(modJSON []byte) ([]string, error) {
+	var mod struct {
+		Module  struct{ Path string }
+		Require []struct{ Path string }
+		Replace []struct{ Old struct{ Path string } }
+	}
+	if err := json.Unmarshal(modJSON, &mod); err != nil {
+		return nil, fmt.Errorf("decoding go.mod: %w", err)
+	}
+	var faults []string
+	for _, r := range mod.Replace {
+		faults = append(faults, "replaces "+r.Old.Path+": who imports the module would get other code")
+	}
+	if mod.Module.Path != module {
+		return faults, nil
+	}
+	for _, peer := range []string{"github.com/gorilla/websocket", "github.com/lxzan/gws", "github.com/golangci/golangci-lint/v2"} {
+		for _, r := range mod.Require {
+			if r.Path == peer {
+				faults = append(faults, "requires "+peer+": peers and tools have modules of their own")
+			}
+		}
+	}
+	return faults, nil
+}
+
+// TestViolations shows that the check can fail: each made-up package is in one
+// way right or wrong.
+func TestViolations(t *testing.T) {
+	const own = module + "/"
+	tests := []struct {
+		name string
+		pkg  goPackage
+		want string // part of the one violation, "" for none
+	}{
+		{"core may import std", goPackage{ImportPath: own + "core", Imports: []string{"net/http"}}, ""},
+		{"core imports a library", goPackage{ImportPath: own + "core", Imports: []string{"github.com/gobwas/ws"}}, "core imports github.com/gobwas/ws"},
+		{"core imports upwards", goPackage{ImportPath: own + "core", Imports: []string{own + "core/engine"}}, "core imports core/engine"},
+		{"core may import rawjson", goPackage{ImportPath: own + "core", Imports: []string{own + "core/rawjson"}}, ""},
+		{"core imports the root", goPackage{ImportPath: own + "core", Imports: []string{module}}, "core imports ."},
+		{"rawjson imports core", goPackage{ImportPath: own + "core/rawjson", Imports: []string{own + "core"}}, "core/rawjson imports core"},
+		{"rawjson is no prefix", goPackage{ImportPath: own + "core/rawjson2"}, "no rule"},
+		{"engine may import core", goPackage{ImportPath: own + "core/engine", Imports: []string{own + "core", "sync"}}, ""},
+		{"engine imports network", goPackage{ImportPath: own + "core/engine", Imports: []string{own + "core/network"}}, "core/engine imports core/network"},
+		{"network may import its libraries", goPackage{
+			ImportPath: own + "core/network",
+			Imports:    []string{own + "core", "github.com/panjf2000/gnet/v2", "github.com/gobwas/ws", "golang.org/x/sys/unix"},
+		}, ""},
+		{"network imports engine", goPackage{ImportPath: own + "core/network", Imports: []string{own + "core/engine"}}, "core/network imports core/engine"},
+		{"network imports a codec", goPackage{ImportPath: own + "core/network", Imports: []string{own + "codecs/vws"}}, "core/network imports codecs/vws"},
+		{"network imports gorilla", goPackage{ImportPath: own + "core/network", Imports: []string{"github.com/gorilla/websocket"}}, "github.com/gorilla/websocket"},
+		{"a codec may import core and rawjson", goPackage{ImportPath: own + "codecs/vws", Imports: []string{own + "core", own + "core/rawjson"}}, ""},
+		{"a codec imports another", goPackage{ImportPath: own + "codecs/vws", Imports: []string{own + "codecs/wsify"}}, "codecs/vws imports codecs/wsify"},
+		{"a codec imports the engine", goPackage{ImportPath: own + "codecs/vws", Imports: []string{own + "core/engine"}}, "codecs/vws imports core/engine"},
+		{"a codec imports a library", goPackage{ImportPath: own + "codecs/vws", Imports: []string{"golang.org/x/text/unicode/norm"}}, "golang.org/x/text"},
+		{"auth imports admin", goPackage{ImportPath: own + "auth", Imports: []string{own + "admin"}}, "auth imports admin"},
+		{"config imports the root", goPackage{ImportPath: own + "config", Imports: []string{module}}, "config imports ."},
+		{"conversations import the root", goPackage{ImportPath: own + "conversations", Imports: []string{module}}, "conversations imports ."},
+		{"a test of conversations may", goPackage{ImportPath: own + "conversations", XTestImports: []string{module, "testing"}}, ""},
+		{"cmd may import the root", goPackage{ImportPath: own + "cmd/broker", Imports: []string{module, "github.com/spf13/cobra"}}, ""},
+		{"the root imports cmd", goPackage{ImportPath: module, Imports: []string{own + "cmd/broker"}}, ". imports cmd/broker"},
+		{"production code imports testing", goPackage{ImportPath: own + "admin", Imports: []string{"testing"}}, "admin imports testing"},
+		{"production code imports testing/fstest", goPackage{ImportPath: own + "admin", Imports: []string{"testing/fstest"}}, "admin imports testing/fstest"},
+		{"production code imports C", goPackage{ImportPath: own + "admin", Imports: []string{"C"}}, "admin imports C"},
+		{"cmd imports the engine", goPackage{ImportPath: own + "cmd/broker", Imports: []string{own + "core/engine"}}, "cmd/broker imports core/engine"},
+		{"a test takes a real part", goPackage{ImportPath: own + "core/network", TestImports: []string{own + "core/engine", "testing"}}, ""},
+		{"a test imports a stranger", goPackage{ImportPath: own + "auth", XTestImports: []string{"github.com/stretchr/testify/assert"}}, "a test of auth imports github.com/stretchr"},
+		{"a new room needs a rule", goPackage{ImportPath: own + "util"}, "util: no rule"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := violations([]goPackage{test.pkg})
+			switch {
+			case test.want == "" && len(got) != 0:
+				t.Errorf("refused: %q", got)
+			case test.want != "" && (len(got) != 1 || !strings.Contains(got[0], test.want)):
+				t.Errorf("got %q, want one violation with %q", got, test.want)
+			}
+		})
+	}
+}
+
+// TestStale shows that the check for rules without packages can fail.
+func TestStale(t *testing.T) {
+	var packages []goPackage
+	for _, r := range rules[1:] {
+		packages = append(packages, goPackage{ImportPath: module + "/" + strings.TrimSuffix(r.packages, "/...")})
+	}
+	packages = append(packages, goPackage{ImportPath: module})
+	if got := stale(rules, packages); !slices.Equal(got, []string{rules[0].packages}) {
+		t.Errorf("got %q, want %q alone", got, rules[0].packages)
+	}
+}
+
+// TestUndocumented shows that the check of package comments can fail.
+func TestUndocumented(t *testing.T) {
+	got := undocumented([]goPackage{
+		{ImportPath: "silent", GoFiles: []string{"a.go"}, Doc: " "},
+		{ImportPath: "spoken", GoFiles: []string{"a.go"}, Doc: "Package spoken is."},
+		{ImportPath: "tests-only"},
+	})
+	if !slices.Equal(got, []string{"silent"}) {
+		t.Errorf("got %q, want silent alone", got)
+	}
+}
+
+// TestModFaults shows that the check of go.mod can fail.
+func TestModFaults(t *testing.T) {
+	tests := []struct {
+		name, mod string
+		want      int
+	}{
+		{"clean", `{"Module":{"Path":"` + module + `"},"Require":[{"Path":"github.com/gobwas/ws"}]}`, 0},
+		{"replace", `{"Module":{"Path":"x"},"Replace":[{"Old":{"Path":"y"},"New":{"Path":"../y"}}]}`, 1},
+		{"peer in the broker", `{"Module":{"Path":"` + module + `"},"Require":[{"Path":"github.com/lxzan/gws"}]}`, 1},
+		{"peer in the benchmark", `{"Module":{"Path":"` + module + `/bench"},"Require":[{"Path":"github.com/lxzan/gws"}]}`, 0},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := modFaults([]byte(test.mod))
+			if err != nil || len(got) != test.want {
+				t.Errorf("got %q, %v, want %d faults", got, err, test.want)
+			}
+		})
+	}
+}
