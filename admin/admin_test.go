@@ -1,0 +1,178 @@
+package admin_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/polywire/polywire/admin"
+	"github.com/polywire/polywire/core"
+)
+
+// source returns a source with two endpoints whose counters are all different.
+func source(ready *atomic.Bool) admin.Source {
+	one := &core.Endpoint{Name: "one", Protocol: "wubsub", Stats: new(core.Stats)}
+	one.Stats.Open.Store(2)
+	one.Stats.Opened.Store(3)
+	one.Stats.MessagesIn.Store(4)
+	one.Stats.BytesIn.Store(5)
+	one.Stats.MessagesOut.Store(6)
+	one.Stats.BytesOut.Store(7)
+	one.Stats.Published.Store(8)
+	one.Stats.Calls.Store(9)
+	one.Stats.Closed.Add(core.ReasonLost, 10)
+	one.Stats.Rejected.Add(core.ReasonOrigin, 11)
+	one.Stats.Refused.Add(core.ReasonMalformed, 12)
+	one.Stats.Dropped.Add(core.ReasonSlow, 13)
+	one.Stats.CallsFailed.Add(core.ReasonTimeout, 14)
+	one.Stats.CallsFailed.Add(core.ReasonGone, 15)
+	two := &core.Endpoint{Name: "two", Protocol: "wsify", Stats: new(core.Stats)}
+	rejected := new(core.Counters)
+	rejected.Inc(core.ReasonHandshake)
+	accept, panics := new(atomic.Uint64), new(atomic.Uint64)
+	accept.Store(16)
+	panics.Store(17)
+	return admin.Source{
+		Version: "v1.2.3", Endpoints: []*core.Endpoint{one, two}, Rejected: rejected,
+		AcceptErrors: accept, Panics: panics,
+		Calls: func() int { return 18 }, Topics: func() int { return 19 },
+		Ready: ready.Load,
+	}
+}
+
+func start(t *testing.T, src admin.Source) (s *admin.Server, base string) {
+	t.Helper()
+	s = admin.New(src, slog.New(slog.DiscardHandler))
+	if err := s.Start("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	return s, "http://" + s.Addr().String()
+}
+
+func stop(t *testing.T, s *admin.Server) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func get(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	res, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(b)
+}
+
+const metrics = `polywire_accept_errors_total 16
+polywire_build_info{version="v1.2.3"} 1
+polywire_bytes_in_total{endpoint="one",protocol="wubsub"} 5
+polywire_bytes_in_total{endpoint="two",protocol="wsify"} 0
+polywire_bytes_out_total{endpoint="one",protocol="wubsub"} 7
+polywire_bytes_out_total{endpoint="two",protocol="wsify"} 0
+polywire_calls_failed_total{endpoint="one",protocol="wubsub",reason="gone"} 15
+polywire_calls_failed_total{endpoint="one",protocol="wubsub",reason="timeout"} 14
+polywire_calls_outstanding 18
+polywire_calls_total{endpoint="one",protocol="wubsub"} 9
+polywire_calls_total{endpoint="two",protocol="wsify"} 0
+polywire_connections_closed_total{endpoint="one",protocol="wubsub",reason="lost"} 10
+polywire_connections_open{endpoint="one",protocol="wubsub"} 2
+polywire_connections_open{endpoint="two",protocol="wsify"} 0
+polywire_connections_opened_total{endpoint="one",protocol="wubsub"} 3
+polywire_connections_opened_total{endpoint="two",protocol="wsify"} 0
+polywire_handshakes_rejected_total{endpoint="",protocol="",reason="handshake"} 1
+polywire_handshakes_rejected_total{endpoint="one",protocol="wubsub",reason="origin"} 11
+polywire_messages_dropped_total{endpoint="one",protocol="wubsub",reason="slow"} 13
+polywire_messages_in_total{endpoint="one",protocol="wubsub"} 4
+polywire_messages_in_total{endpoint="two",protocol="wsify"} 0
+polywire_messages_out_total{endpoint="one",protocol="wubsub"} 6
+polywire_messages_out_total{endpoint="two",protocol="wsify"} 0
+polywire_messages_refused_total{endpoint="one",protocol="wubsub",reason="malformed"} 12
+polywire_panics_total 17
+polywire_published_total{endpoint="one",protocol="wubsub"} 8
+polywire_published_total{endpoint="two",protocol="wsify"} 0
+polywire_topics 19`
+
+func TestMetrics(t *testing.T) {
+	s, base := start(t, source(new(atomic.Bool)))
+	defer stop(t, s)
+	status, body := get(t, base+"/metrics")
+	if status != http.StatusOK {
+		t.Fatalf("status %d: %s", status, body)
+	}
+	var ours []string
+	others := map[string]bool{}
+	for line := range strings.Lines(body) {
+		name, _, _ := strings.Cut(line, "_")
+		switch {
+		case strings.HasPrefix(line, "#"):
+		case name == "polywire":
+			ours = append(ours, strings.TrimSpace(line))
+		default:
+			others[name] = true
+		}
+	}
+	if got := strings.Join(ours, "\n"); got != metrics {
+		t.Errorf("got:\n%s\nwant:\n%s", got, metrics)
+	}
+	if got := slices.Sorted(maps.Keys(others)); !slices.Equal(got, []string{"go", "process"}) {
+		t.Errorf("other metrics: %q", got)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	ready := new(atomic.Bool)
+	s, base := start(t, source(ready))
+	defer stop(t, s)
+	check := func(path string, status int, text string) {
+		t.Helper()
+		if gotStatus, gotText := get(t, base+path); gotStatus != status || gotText != text {
+			t.Errorf("%s: %d %q, want %d %q", path, gotStatus, gotText, status, text)
+		}
+	}
+	check("/livez", 200, "ok\n")
+	check("/readyz", 503, "not ready\n")
+	ready.Store(true)
+	check("/readyz", 200, "ok\n")
+	ready.Store(false)
+	check("/readyz", 503, "not ready\n")
+	check("/livez", 200, "ok\n")
+	check("/", 404, "404 page not found\n")
+	res, err := http.Post(base+"/metrics", "text/plain", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("POST /metrics: %d", res.StatusCode)
+	}
+}
+
+func TestStartAndStop(t *testing.T) {
+	s, base := start(t, source(new(atomic.Bool)))
+	other := admin.New(source(new(atomic.Bool)), slog.New(slog.DiscardHandler))
+	if err := other.Start(s.Addr().String()); err == nil {
+		t.Error("two servers listen on one address")
+	}
+	stop(t, s)
+	if c, err := net.Dial("tcp", strings.TrimPrefix(base, "http://")); err == nil {
+		c.Close()
+		t.Error("listens after Shutdown")
+	}
+}

@@ -1,0 +1,143 @@
+package admin
+
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/polywire/polywire/core"
+)
+
+// Source is what the admin server reads. All of it may be read from any
+// goroutine; every field is required.
+type Source struct {
+	// Version is the broker's.
+	Version string
+	// Endpoints are those whose counters are shown. They do not change.
+	Endpoints []*core.Endpoint
+	// Rejected counts connections turned away before their endpoint was known.
+	Rejected *core.Counters
+	// AcceptErrors counts failed accepts, Panics recovered panics.
+	AcceptErrors, Panics *atomic.Uint64
+	// Calls is the number of calls that wait for their answer, Topics the number
+	// of topics that somebody hears.
+	Calls, Topics func() int
+	// Ready reports whether new clients are welcome.
+	Ready func() bool
+}
+
+// total is a counter of an endpoint.
+type total struct {
+	desc *prometheus.Desc
+	read func(*core.Stats) *atomic.Uint64
+}
+
+// reasons are the counters of an endpoint by reason.
+type reasons struct {
+	desc *prometheus.Desc
+	read func(*core.Stats) *core.Counters
+}
+
+// collector shows the counters as they are at the moment of the request. It
+// keeps nothing, so that the hot paths count in plain atomics.
+type collector struct {
+	source  Source
+	open    *prometheus.Desc
+	totals  []total
+	reasons []reasons
+	// rejected is also one of reasons.
+	rejected, accept, panics, calls, topics, build *prometheus.Desc
+}
+
+var _ prometheus.Collector = (*collector)(nil)
+
+// registry returns a registry of the broker's metrics and those of its process.
+func registry(src Source) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(
+		newCollector(src),
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return r
+}
+
+func newCollector(src Source) *collector {
+	perEndpoint := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("polywire_"+name, help, append([]string{"endpoint", "protocol"}, labels...), nil)
+	}
+	perReason := func(name, help string) *prometheus.Desc { return perEndpoint(name, help, "reason") }
+	whole := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("polywire_"+name, help, nil, nil)
+	}
+	c := &collector{
+		source:   src,
+		open:     perEndpoint("connections_open", "Connections that are open now."),
+		rejected: perReason("handshakes_rejected_total", "Connections turned away before their upgrade; endpoint is empty if none was asked for yet."),
+		accept:   whole("accept_errors_total", "Failed accepts, such as those without a free file descriptor."),
+		panics:   whole("panics_total", "Panics that were caught; each ended one connection."),
+		calls:    whole("calls_outstanding", "Calls that wait for their answer."),
+		topics:   whole("topics", "Topics and patterns that somebody hears."),
+		build:    prometheus.NewDesc("polywire_build_info", "The version of the broker; always 1.", []string{"version"}, nil),
+	}
+	c.totals = []total{
+		{perEndpoint("connections_opened_total", "Connections that finished their upgrade."), func(s *core.Stats) *atomic.Uint64 { return &s.Opened }},
+		{perEndpoint("messages_in_total", "Messages from clients."), func(s *core.Stats) *atomic.Uint64 { return &s.MessagesIn }},
+		{perEndpoint("bytes_in_total", "Payload bytes of messages from clients."), func(s *core.Stats) *atomic.Uint64 { return &s.BytesIn }},
+		{perEndpoint("messages_out_total", "Messages to clients."), func(s *core.Stats) *atomic.Uint64 { return &s.MessagesOut }},
+		{perEndpoint("bytes_out_total", "Payload bytes of messages to clients."), func(s *core.Stats) *atomic.Uint64 { return &s.BytesOut }},
+		{perEndpoint("published_total", "Publishes that were taken, heard or not."), func(s *core.Stats) *atomic.Uint64 { return &s.Published }},
+		{perEndpoint("calls_total", "Calls that were taken."), func(s *core.Stats) *atomic.Uint64 { return &s.Calls }},
+	}
+	c.reasons = []reasons{
+		{perReason("connections_closed_total", "Connections that ended."), func(s *core.Stats) *core.Counters { return &s.Closed }},
+		{c.rejected, func(s *core.Stats) *core.Counters { return &s.Rejected }},
+		{perReason("messages_refused_total", "Messages from clients that were ignored or answered with an error."), func(s *core.Stats) *core.Counters { return &s.Refused }},
+		{perReason("messages_dropped_total", "Messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.Dropped }},
+		{perReason("calls_failed_total", "Calls that ended with a failure."), func(s *core.Stats) *core.Counters { return &s.CallsFailed }},
+	}
+	return c
+}
+
+// Describe lists the metrics.
+func (c *collector) Describe(to chan<- *prometheus.Desc) {
+	for _, t := range c.totals {
+		to <- t.desc
+	}
+	for _, r := range c.reasons {
+		to <- r.desc
+	}
+	for _, d := range []*prometheus.Desc{c.open, c.accept, c.panics, c.calls, c.topics, c.build} {
+		to <- d
+	}
+}
+
+// Collect reads the counters.
+func (c *collector) Collect(to chan<- prometheus.Metric) {
+	for _, ep := range c.source.Endpoints {
+		to <- prometheus.MustNewConstMetric(c.open, prometheus.GaugeValue, float64(ep.Stats.Open.Load()), ep.Name, ep.Protocol)
+		for _, t := range c.totals {
+			to <- prometheus.MustNewConstMetric(t.desc, prometheus.CounterValue, float64(t.read(ep.Stats).Load()), ep.Name, ep.Protocol)
+		}
+		for _, r := range c.reasons {
+			collect(to, r.desc, r.read(ep.Stats), ep.Name, ep.Protocol)
+		}
+	}
+	collect(to, c.rejected, c.source.Rejected, "", "")
+	to <- prometheus.MustNewConstMetric(c.accept, prometheus.CounterValue, float64(c.source.AcceptErrors.Load()))
+	to <- prometheus.MustNewConstMetric(c.panics, prometheus.CounterValue, float64(c.source.Panics.Load()))
+	to <- prometheus.MustNewConstMetric(c.calls, prometheus.GaugeValue, float64(c.source.Calls()))
+	to <- prometheus.MustNewConstMetric(c.topics, prometheus.GaugeValue, float64(c.source.Topics()))
+	to <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, c.source.Version)
+}
+
+// collect shows the reasons that have happened. A counter only rises, so one
+// that has been shown stays.
+func collect(to chan<- prometheus.Metric, desc *prometheus.Desc, counters *core.Counters, endpoint, protocol string) {
+	for r := range core.NumReasons {
+		if n := counters[r].Load(); n > 0 {
+			to <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), endpoint, protocol, r.String())
+		}
+	}
+}

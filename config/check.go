@@ -1,0 +1,155 @@
+package config
+
+import (
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
+
+// maxMessage bounds what an endpoint may let one client message be.
+const maxMessage = 1 << 30
+
+func (e *endpointReader) checkName(name string) {
+	if name == "" {
+		e.fault("name", "is missing")
+	}
+	for _, c := range name {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		default:
+			e.fault("name", "%q may hold letters, digits, - and _ only", name)
+			return
+		}
+	}
+}
+
+// checkAddress checks listen and path.
+func (e *endpointReader) checkAddress(ep *Endpoint) {
+	if ep.Listen == "" {
+		e.fault("listen", "is missing; the protocol %s has no usual address", ep.Protocol)
+	} else if problem := badAddress(ep.Listen); problem != "" {
+		e.fault("listen", "%s", problem)
+	}
+	switch {
+	case ep.Path == "":
+	case ep.Path[0] != '/':
+		e.fault("path", "must begin with a slash, not be %q", ep.Path)
+	case strings.ContainsAny(ep.Path, "?# "):
+		e.fault("path", "%q is no path: ?, # and spaces have no place in it", ep.Path)
+	}
+}
+
+// badAddress says what is wrong with "host:port"; "" if nothing is.
+func badAddress(address string) string {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return strconv.Quote(address) + ` is no address such as ":8080" or "127.0.0.1:8080"`
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || port != strconv.FormatUint(n, 10) {
+		return strconv.Quote(address) + " has no port from 0 to 65535"
+	}
+	return ""
+}
+
+// checkLimits checks the values that were given; defaults are right.
+func (e *endpointReader) checkLimits(ep *Endpoint) {
+	if e.given("max_message_size") && (ep.MaxMessageSize < 1 || ep.MaxMessageSize > maxMessage) {
+		e.fault("max_message_size", "must be from 1 byte to 1GiB, not %s", ep.MaxMessageSize)
+	}
+	if e.given("outbound_limit") && ep.OutboundLimit < 1 {
+		e.fault("outbound_limit", "must be more than 0")
+	}
+	policies := []string{"disconnect", "drop_oldest", "drop_newest"}
+	if !slices.Contains(policies, ep.SlowConsumer) {
+		e.fault("slow_consumer", "must be %s, not %q%s", strings.Join(policies, ", "), ep.SlowConsumer, suggest(ep.SlowConsumer, policies))
+	}
+	notNegative := func(key string, d time.Duration) {
+		if d < 0 {
+			e.fault(key, "must not be negative")
+		}
+	}
+	notNegative("ping_interval", ep.PingInterval)
+	notNegative("pong_timeout", ep.PongTimeout)
+	notNegative("idle_timeout", ep.IdleTimeout)
+	if ep.CallTimeout <= 0 {
+		e.fault("call_timeout", "must be more than 0")
+	}
+	if ep.MaxCalls < 1 {
+		e.fault("max_calls", "must be at least 1")
+	}
+	for i, origin := range ep.Origins {
+		if origin != "*" && origin != "null" && !strings.Contains(origin, "://") {
+			e.fault(join("origins", strconv.Itoa(i)), "%q is no origin such as \"https://example.com\", nor \"*\"", origin)
+		}
+	}
+	e.checkPrefix(ep.TopicPrefix)
+}
+
+func (e *endpointReader) checkPrefix(prefix string) {
+	switch {
+	case core.Reserved([]byte(prefix)):
+		e.fault("topic_prefix", "%q belongs to the broker", prefix)
+	case core.HasWildcard(prefix):
+		e.fault("topic_prefix", "%q must not have wildcards", prefix)
+	}
+}
+
+func (r *report) checkServices(services []Service) {
+	matches := make(map[string]int, len(services))
+	for i, s := range services {
+		path := "services." + strconv.Itoa(i)
+		if s.Match == "" {
+			r.add(join(path, "match"), "is missing")
+		} else if first, ok := matches[s.Match]; ok {
+			r.add(join(path, "match"), "%q is answered by services[%d] already", s.Match, first)
+		} else {
+			matches[s.Match] = i
+		}
+		if core.HasWildcard(s.Match) {
+			r.add(join(path, "match"), "%q must be one service, without wildcards", s.Match)
+		}
+		switch s.Builtin {
+		case "echo":
+		case "":
+			r.add(join(path, "builtin"), "is missing; there is echo")
+		default:
+			r.add(join(path, "builtin"), "unknown builtin %q; there is echo", s.Builtin)
+		}
+	}
+}
+
+func (r *report) checkAdmin(a Admin) {
+	if a.Listen == "" {
+		return
+	}
+	if problem := badAddress(a.Listen); problem != "" {
+		r.add("admin.listen", "%s", problem)
+	}
+}
+
+func (r *report) checkLog(l Log) {
+	formats := []string{"text", "json"}
+	if !slices.Contains(formats, l.Format) {
+		r.add("log.format", "must be text or json, not %q%s", l.Format, suggest(l.Format, formats))
+	}
+}
+
+func (r *report) checkNetwork(n Network) {
+	between := func(key string, value, low, high int) {
+		if value != 0 && (value < low || value > high) {
+			r.add(join("network", key), "must be from %d to %d, or 0 for the default", low, high)
+		}
+	}
+	between("loops", n.Loops, 1, 1024)
+	between("max_connections", n.MaxConnections, 1, 1<<30)
+	between("max_handshakes", n.MaxHandshakes, 1, 1<<20)
+	between("max_header", int(n.MaxHeader), 512, 1<<20)
+	between("send_buffer", int(n.SendBuffer), 2048, 1<<30)
+	if n.HandshakeTimeout < 0 {
+		r.add("network.handshake_timeout", "must not be negative")
+	}
+}

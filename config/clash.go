@@ -1,0 +1,90 @@
+package config
+
+import (
+	"net"
+	"net/http"
+	"strconv"
+
+	"github.com/polywire/polywire/core"
+)
+
+// checkNames reports endpoints that an override could not tell apart.
+func (r *report) checkNames(endpoints []Endpoint) {
+	first := make(map[string]string, len(endpoints))
+	for i, ep := range endpoints {
+		path := "endpoints." + strconv.Itoa(i) + ".name"
+		other, taken := first[canonical(ep.Name)]
+		switch {
+		case ep.Name == "":
+		case !taken:
+			first[canonical(ep.Name)] = ep.Name
+		case other == ep.Name:
+			r.add(path, "there is an endpoint %q already", ep.Name)
+		default:
+			r.add(path, "%q is too much like %q: an environment variable cannot tell them apart", ep.Name, other)
+		}
+	}
+}
+
+// checkAddresses reports endpoints, and an admin server, that cannot have their
+// address together.
+func (r *report) checkAddresses(endpoints []Endpoint, admin Admin) {
+	for i, ep := range endpoints {
+		path := "endpoints." + strconv.Itoa(i)
+		if admin.Listen != "" && overlap(admin.Listen, ep.Listen) {
+			r.add("admin.listen", "%q is the address of endpoint %q; the admin server needs its own", admin.Listen, ep.Name)
+		}
+		for _, other := range endpoints[:i] {
+			if overlap(ep.Listen, other.Listen) {
+				r.checkShared(path, ep, other)
+			}
+		}
+	}
+}
+
+// checkShared checks two endpoints at one port.
+func (r *report) checkShared(path string, ep, other Endpoint) {
+	switch {
+	case ep.Listen != other.Listen:
+		r.add(join(path, "listen"), "%q overlaps with %q of endpoint %q; to share the port, write the same address in both",
+			ep.Listen, other.Listen, other.Name)
+	case ep.Path == other.Path && ep.Path == "":
+		r.add(join(path, "path"), "%s takes any path, and so does endpoint %q; give one of them a path", ep.Listen, other.Name)
+	case ep.Path == other.Path:
+		r.add(join(path, "path"), "%s%s is the address of endpoint %q already", ep.Listen, ep.Path, other.Name)
+	case servesHTTP(ep.Format) && servesHTTP(other.Format):
+		r.add(join(path, "listen"), "%q has the plain HTTP of endpoint %q already; two at one address cannot be told apart", ep.Listen, other.Name)
+	}
+}
+
+// servesHTTP reports whether a format answers plain HTTP, such as POST
+// /broadcast of wsify, besides upgrades.
+func servesHTTP(f core.Format) bool {
+	_, ok := f.(interface {
+		Handler(core.Publisher, *core.Stats) http.Handler
+	})
+	return ok
+}
+
+// overlap reports whether two addresses cannot both be listened on. Port 0 is a
+// new port every time.
+func overlap(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
+		return false
+	}
+	return anyHost(hostA) || anyHost(hostB) || sameHost(hostA, hostB)
+}
+
+func anyHost(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
+}
+
+func sameHost(a, b string) bool {
+	return a == b || loopback(a) && loopback(b)
+}
+
+// loopback is 127.0.0.1 by its usual names.
+func loopback(host string) bool { return host == "localhost" || host == "127.0.0.1" }

@@ -1,0 +1,138 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
+
+// Config is the whole configuration, checked. The koanf tags are the keys of
+// the file.
+type Config struct {
+	Endpoints []Endpoint `koanf:"endpoints"`
+	Services  []Service  `koanf:"services"`
+	Admin     Admin      `koanf:"admin"`
+	Log       Log        `koanf:"log"`
+	Network   Network    `koanf:"network"`
+}
+
+// Endpoint is one address at which one wire format is spoken.
+type Endpoint struct {
+	// Name labels logs and metrics and names the endpoint in overrides:
+	// letters, digits, - and _. Unique without regard to case and to - or _.
+	Name string `koanf:"name"`
+	// Protocol is the name of a [core.Protocol].
+	Protocol string `koanf:"protocol"`
+	// Listen is a TCP address, "host:port". Endpoints that write the same
+	// address share one listener and differ by Path.
+	Listen string `koanf:"listen"`
+	// Path begins with a slash; "" is any path that no other endpoint of the
+	// listener has.
+	Path string `koanf:"path"`
+	// Options are the protocol's own, as [core.Protocol.Options] returned them
+	// and filled in; nil if it has none.
+	Options any `koanf:"options"`
+	// MaxMessageSize is the biggest client message in bytes.
+	MaxMessageSize Size `koanf:"max_message_size"`
+	// OutboundLimit is how many bytes may wait for one connection.
+	OutboundLimit Size `koanf:"outbound_limit"`
+	// SlowConsumer is what happens at the limit: disconnect, drop_oldest or
+	// drop_newest.
+	SlowConsumer string `koanf:"slow_consumer"`
+	// PingInterval is the time between pings to a client; 0 for none.
+	PingInterval time.Duration `koanf:"ping_interval"`
+	// PongTimeout is how long a client may go without a pong; 0 for ever.
+	PongTimeout time.Duration `koanf:"pong_timeout"`
+	// IdleTimeout is how long a client may go without a message; 0 for ever.
+	IdleTimeout time.Duration `koanf:"idle_timeout"`
+	// Origins are the web origins whose pages may connect; nil is the
+	// protocol's default, "*" is any.
+	Origins []string `koanf:"origins"`
+	// TopicPrefix is put before every topic of the endpoint's clients.
+	TopicPrefix string `koanf:"topic_prefix"`
+	// CallTimeout is how long a call waits that does not say so itself.
+	CallTimeout time.Duration `koanf:"call_timeout"`
+	// MaxCalls bounds the unanswered calls of one connection.
+	MaxCalls int `koanf:"max_calls"`
+
+	// Format is the wire format, built from Protocol, Options and
+	// MaxMessageSize.
+	Format core.Format `koanf:"-"`
+}
+
+// Service is one service that the broker answers itself.
+type Service struct {
+	// Match is the name of the service.
+	Match string `koanf:"match"`
+	// Builtin is what answers: echo returns the payload.
+	Builtin string `koanf:"builtin"`
+}
+
+// Admin is the address of metrics and health.
+type Admin struct {
+	// Listen is a TCP address of its own; "" turns the server off.
+	Listen string `koanf:"listen"`
+}
+
+// Log is what is logged and how.
+type Log struct {
+	// Level is the lowest level that is logged.
+	Level Level `koanf:"level"`
+	// Format is text or json.
+	Format string `koanf:"format"`
+}
+
+// Level is a [slog.Leveler] that is written debug, info, warn or error.
+type Level slog.Level
+
+// Level returns the level.
+func (l Level) Level() slog.Level { return slog.Level(l) }
+
+// UnmarshalText parses a level.
+func (l *Level) UnmarshalText(text []byte) error {
+	levels := map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+	}
+	level, ok := levels[string(text)]
+	if !ok {
+		return fmt.Errorf("must be debug, info, warn or error, not %q%s", text, suggest(string(text), sortedKeys(levels)))
+	}
+	*l = Level(level)
+	return nil
+}
+
+// Network holds the limits of the front door and of the event loops. A zero is
+// the network's own choice.
+type Network struct {
+	// Loops is the number of event loops; 0 is one for each CPU.
+	Loops int `koanf:"loops"`
+	// MaxConnections bounds the open connections of the process.
+	MaxConnections int `koanf:"max_connections"`
+	// MaxHandshakes bounds the connections that are still shaking hands.
+	MaxHandshakes int `koanf:"max_handshakes"`
+	// HandshakeTimeout is how long a client may take to ask for its upgrade.
+	HandshakeTimeout time.Duration `koanf:"handshake_timeout"`
+	// MaxHeader is the biggest request head in bytes.
+	MaxHeader Size `koanf:"max_header"`
+	// SendBuffer is the kernel's send buffer for each connection, in bytes.
+	SendBuffer Size `koanf:"send_buffer"`
+}
+
+// Defaults returns what holds where no source says otherwise.
+func Defaults() Config {
+	return Config{
+		Admin: Admin{Listen: "127.0.0.1:9100"},
+		Log:   Log{Level: Level(slog.LevelInfo), Format: "text"},
+	}
+}
+
+// endpointDefaults is an endpoint without what depends on its protocol.
+func endpointDefaults() Endpoint {
+	return Endpoint{
+		SlowConsumer: "disconnect",
+		CallTimeout:  30 * time.Second,
+		MaxCalls:     1024,
+	}
+}

@@ -1,0 +1,270 @@
+package config_test
+
+import (
+	"errors"
+	"flag"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/core"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// format is a wire format of which only the profile matters here.
+type format struct {
+	core.Format
+	profile core.Profile
+}
+
+func (f format) Profile() core.Profile { return f.profile }
+
+// hookFormat also answers plain HTTP.
+type hookFormat struct{ format }
+
+func (hookFormat) Handler(core.Publisher, *core.Stats) http.Handler { return http.NotFoundHandler() }
+
+type hookOptions struct {
+	Key     string            `koanf:"key"`
+	Wait    time.Duration     `koanf:"wait"`
+	Strict  bool              `koanf:"strict"`
+	Ratio   float64           `koanf:"ratio"`
+	Retries uint8             `koanf:"retries"`
+	Send    any               `koanf:"send"`
+	Names   []string          `koanf:"names"`
+	Headers map[string]string `koanf:"headers"`
+	Store   struct {
+		Dir string `koanf:"dir"`
+	} `koanf:"store"`
+}
+
+// protocols are two formats: chat without options and hook with some of each kind.
+func protocols() []core.Protocol {
+	chat := core.Profile{MaxMessage: 1 << 20, PingInterval: 54 * time.Second, PongTimeout: 60 * time.Second}
+	hook := core.Profile{MaxMessage: 4096, IdleTimeout: time.Minute}
+	return []core.Protocol{
+		{
+			Name: "chat", Listen: ":9190",
+			New: func(any, int) (core.Format, error) { return format{profile: chat}, nil },
+		},
+		{
+			Name: "hook", Path: "/ws",
+			Options: func() any { return &hookOptions{Wait: time.Second} },
+			Validate: func(options any) error {
+				var faults []error
+				o := options.(*hookOptions)
+				if o.Wait <= 0 {
+					faults = append(faults, errors.New("wait: must be more than 0"))
+				}
+				if o.Key == "secret" && o.Strict {
+					faults = append(faults, errors.New("a strict hook needs a better key"))
+				}
+				return errors.Join(faults...)
+			},
+			New: func(any, int) (core.Format, error) { return hookFormat{format{profile: hook}}, nil },
+		},
+	}
+}
+
+// write puts a configuration into a file and returns its path.
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// load loads a configuration that must be right.
+func load(t *testing.T, src config.Source, text string) *config.Config {
+	t.Helper()
+	src.File = write(t, text)
+	cfg, err := config.Load(src, protocols())
+	if err != nil {
+		t.Fatalf("Load: %v", err)
+	}
+	return cfg
+}
+
+// TestFaults compares all that is reported about each file of testdata with
+// its golden file.
+func TestFaults(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no test data", err)
+	}
+	env := []string{"SET=yes", "EMPTY="}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			_, err := config.Load(config.Source{File: file, Env: env}, protocols())
+			var faults config.Errors
+			if !errors.As(err, &faults) {
+				t.Fatalf("Load returned %v, want config.Errors", err)
+			}
+			got := strings.ReplaceAll(faults.Error(), file, filepath.Base(file)) + "\n"
+			golden := strings.TrimSuffix(file, ".yaml") + ".golden"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("got:\n%s\nwant:\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	cfg := load(t, config.Source{}, `
+endpoints:
+  - {name: a, protocol: chat}
+  - {name: b, protocol: hook, listen: "127.0.0.1:3000"}
+`)
+	a, b := cfg.Endpoints[0], cfg.Endpoints[1]
+	if a.Listen != ":9190" || a.Path != "" || a.Options != nil || a.MaxMessageSize != 1<<20 || a.OutboundLimit != 2<<20 ||
+		a.SlowConsumer != "disconnect" || a.PingInterval != 54*time.Second || a.PongTimeout != time.Minute ||
+		a.IdleTimeout != 0 || a.Origins != nil || a.CallTimeout != 30*time.Second || a.MaxCalls != 1024 || a.Format == nil {
+		t.Errorf("defaults of chat: %+v", a)
+	}
+	if o, ok := b.Options.(*hookOptions); !ok || o.Wait != time.Second {
+		t.Errorf("options of hook: %+v", b.Options)
+	}
+	if b.Path != "/ws" || b.IdleTimeout != time.Minute || b.PingInterval != 0 || b.PongTimeout != 0 {
+		t.Errorf("defaults of hook: %+v", b)
+	}
+	if cfg.Admin.Listen != "127.0.0.1:9100" || cfg.Log.Level.Level() != slog.LevelInfo || cfg.Log.Format != "text" {
+		t.Errorf("defaults: %+v", cfg)
+	}
+}
+
+func TestValues(t *testing.T) {
+	cfg := load(t, config.Source{}, `
+endpoints:
+  - &base
+    name: a
+    protocol: hook
+    listen: ":3000"
+    path: /a
+    options:
+      key: 0123
+      wait: 2m30s
+      strict: true
+      ratio: 0.5
+      retries: 3
+      send: {prefix: [client/, 1, true]}
+      names: [x, "y,z"]
+      headers: {a: b}
+      store: {dir: ./d}
+    max_message_size: 64KiB
+    outbound_limit: 32 mb
+    slow_consumer: drop_oldest
+    ping_interval: 10s
+    pong_timeout: 15s
+    idle_timeout: 0
+    origins: ["https://example.com", "*"]
+    topic_prefix: tenant/
+    call_timeout: 1s
+    max_calls: 7
+  - <<: *base
+    name: b
+    listen: ":3001"
+services: [{match: echo, builtin: echo}]
+admin: {listen: ""}
+log: {level: warn, format: json}
+network: {loops: 2, max_connections: 10, max_handshakes: 20, handshake_timeout: 3s, max_header: 16KiB, send_buffer: 1MiB}
+`)
+	want := config.Endpoint{
+		Name: "a", Protocol: "hook", Listen: ":3000", Path: "/a",
+		MaxMessageSize: 64 << 10, OutboundLimit: 32_000_000, SlowConsumer: "drop_oldest",
+		PingInterval: 10 * time.Second, PongTimeout: 15 * time.Second,
+		Origins: []string{"https://example.com", "*"}, TopicPrefix: "tenant/",
+		CallTimeout: time.Second, MaxCalls: 7,
+	}
+	options := hookOptions{
+		Key: "0123", Wait: 150 * time.Second, Strict: true, Ratio: 0.5, Retries: 3,
+		Send: map[string]any{"prefix": []any{"client/", 1, true}}, Names: []string{"x", "y,z"},
+		Headers: map[string]string{"a": "b"},
+	}
+	options.Store.Dir = "./d"
+	for i, ep := range cfg.Endpoints {
+		if !reflect.DeepEqual(ep.Options, &options) {
+			t.Errorf("options of %s: %+v", ep.Name, ep.Options)
+		}
+		ep.Options, ep.Format = nil, nil
+		if i == 1 {
+			want.Name, want.Listen = "b", ":3001"
+		}
+		if !reflect.DeepEqual(ep, want) {
+			t.Errorf("got  %+v\nwant %+v", ep, want)
+		}
+	}
+	rest := config.Config{
+		Services: []config.Service{{Match: "echo", Builtin: "echo"}},
+		Log:      config.Log{Level: config.Level(slog.LevelWarn), Format: "json"},
+		Network: config.Network{
+			Loops: 2, MaxConnections: 10, MaxHandshakes: 20, HandshakeTimeout: 3 * time.Second,
+			MaxHeader: 16 << 10, SendBuffer: 1 << 20,
+		},
+	}
+	cfg.Endpoints = nil
+	if !reflect.DeepEqual(*cfg, rest) {
+		t.Errorf("got  %+v\nwant %+v", *cfg, rest)
+	}
+}
+
+// TestPings shows how the times of the profile follow a changed one.
+func TestPings(t *testing.T) {
+	tests := []struct {
+		name, set  string
+		ping, pong time.Duration
+	}{
+		{"none", "", 54 * time.Second, 60 * time.Second},
+		{"longer interval keeps the slack", "ping_interval: 90s", 90 * time.Second, 96 * time.Second},
+		{"no pings, no pongs", "ping_interval: 0", 0, 0},
+		{"pong alone", "pong_timeout: 2m", 54 * time.Second, 2 * time.Minute},
+		{"pong off", "pong_timeout: 0s", 54 * time.Second, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ep := load(t, config.Source{}, "endpoints: [{name: a, protocol: chat, "+tt.set+"}]").Endpoints[0]
+			if ep.PingInterval != tt.ping || ep.PongTimeout != tt.pong {
+				t.Errorf("ping %s, pong %s; want %s, %s", ep.PingInterval, ep.PongTimeout, tt.ping, tt.pong)
+			}
+		})
+	}
+}
+
+// TestSharedListener shows what may share a port.
+func TestSharedListener(t *testing.T) {
+	load(t, config.Source{}, `
+endpoints:
+  - {name: any, protocol: chat, listen: ":3000"}
+  - {name: a, protocol: chat, listen: ":3000", path: /a}
+  - {name: b, protocol: hook, listen: ":3000", path: /b}
+  - {name: c, protocol: chat, listen: "127.0.0.1:4000"}
+  - {name: d, protocol: chat, listen: "127.0.0.2:4000"}
+  - {name: e, protocol: chat, listen: "127.0.0.1:0"}
+  - {name: f, protocol: chat, listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0"}
+`)
+}
+
+func TestMissingFile(t *testing.T) {
+	_, err := config.Load(config.Source{File: "testdata/no-such-file"}, protocols())
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}

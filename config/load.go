@@ -1,0 +1,90 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/v2"
+
+	"github.com/polywire/polywire/core"
+)
+
+// Source is where a configuration comes from.
+type Source struct {
+	// File is the path of the YAML file.
+	File string
+	// Env is the environment, as os.Environ returns it: for overrides and for
+	// ${NAME} in the file.
+	Env []string
+	// Set are the flags; a later one wins.
+	Set []Override
+}
+
+// Load reads and checks the configuration. protocols are those that an endpoint
+// may name; Load makes the endpoints' formats with them. The error is [Errors],
+// with every fault, unless the file cannot be read.
+func Load(src Source, protocols []core.Protocol) (*Config, error) {
+	data, err := os.ReadFile(src.File)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	r := &report{file: src.File, written: make(map[string]position)}
+	tree, ok := (&file{report: r, lookup: lookup(src.Env)}).parse(data)
+	if !ok {
+		return nil, r.sorted()
+	}
+	merged := koanf.New(".")
+	if err := merged.Load(confmap.Provider(tree, ""), nil); err != nil {
+		return nil, fmt.Errorf("merging the configuration: %w", err)
+	}
+	for _, o := range environment(src.Env) {
+		r.override(merged, o)
+	}
+	for _, o := range src.Set {
+		r.override(merged, o)
+	}
+	cfg := r.read(merged.Raw(), protocols)
+	if len(r.problems) > 0 {
+		return nil, r.sorted()
+	}
+	return cfg, nil
+}
+
+// read decodes the merged tree and checks every value.
+func (r *report) read(tree map[string]any, protocols []core.Protocol) *Config {
+	cfg := Defaults()
+	r.decode("", tree, reflect.ValueOf(&cfg).Elem())
+	if len(cfg.Endpoints) == 0 {
+		r.add("endpoints", "there is no endpoint; list at least one")
+	}
+	entries, _ := tree["endpoints"].(map[string]any)
+	for i := range cfg.Endpoints {
+		index := fmt.Sprint(i)
+		fields, _ := entries[index].(map[string]any)
+		e := &endpointReader{report: r, path: "endpoints." + index, fields: fields}
+		e.read(&cfg.Endpoints[i], protocols)
+	}
+	r.checkServices(cfg.Services)
+	r.checkAdmin(cfg.Admin)
+	r.checkLog(cfg.Log)
+	r.checkNetwork(cfg.Network)
+	r.checkNames(cfg.Endpoints)
+	r.checkAddresses(cfg.Endpoints, cfg.Admin)
+	return &cfg
+}
+
+// lookup finds variables in env, where the last one of a name counts.
+func lookup(env []string) func(string) (string, bool) {
+	values := make(map[string]string, len(env))
+	for _, variable := range env {
+		name, value, _ := strings.Cut(variable, "=")
+		values[name] = value
+	}
+	return func(name string) (string, bool) {
+		value, ok := values[name]
+		return value, ok
+	}
+}

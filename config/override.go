@@ -1,0 +1,94 @@
+package config
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/knadh/koanf/v2"
+	"go.yaml.in/yaml/v3"
+)
+
+// envPrefix begins the environment variables that are read.
+const envPrefix = "POLYWIRE_"
+
+// Override sets one key over the file and the environment.
+type Override struct {
+	// From is who says so, for errors: "--set".
+	From string
+	// Key has dots: endpoints.web.listen.
+	Key string
+	// Value is the text of the value.
+	Value string
+}
+
+// environment returns the overrides in environ, which is as os.Environ.
+func environment(environ []string) []Override {
+	var found []Override
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		key, ok := strings.CutPrefix(name, envPrefix)
+		if ok && strings.Contains(key, "__") {
+			key = strings.ToLower(strings.ReplaceAll(key, "__", "."))
+			found = append(found, Override{From: name, Key: key, Value: value})
+		}
+	}
+	slices.SortFunc(found, func(a, b Override) int { return strings.Compare(a.From, b.From) })
+	return found
+}
+
+// override sets o in the tree.
+func (r *report) override(tree *koanf.Koanf, o Override) {
+	path, ok := r.resolve(tree, o)
+	if !ok {
+		return
+	}
+	s := scalar{Text: o.Value, Typed: o.Value, Flat: true}
+	if err := yaml.Unmarshal([]byte(o.Value), &s.Typed); err != nil || s.Typed == nil {
+		s.Typed = o.Value
+	}
+	for i, c := range path {
+		if _, ok := r.written[path[:i]]; c == '.' && !ok {
+			r.written[path[:i]] = position{file: o.From}
+		}
+	}
+	r.written[path] = position{file: o.From}
+	if err := tree.Set(path, s); err != nil {
+		r.add(path, "%s", err)
+	}
+}
+
+// resolve turns endpoints.web.listen into endpoints.2.listen.
+func (r *report) resolve(tree *koanf.Koanf, o Override) (string, bool) {
+	list, rest, _ := strings.Cut(o.Key, ".")
+	if !slices.Contains(lists, list) {
+		return o.Key, true
+	}
+	entry, rest, more := strings.Cut(rest, ".")
+	if !more {
+		r.addAt(position{file: o.From}, o.Key, "names no single value; write %s.NAME.KEY", list)
+		return "", false
+	}
+	entries, _ := tree.Raw()[list].(map[string]any)
+	var names []string
+	for i := range len(entries) {
+		index := strconv.Itoa(i)
+		fields, _ := entries[index].(map[string]any)
+		name, named := fields["name"].(scalar)
+		if named && sameName(name.Text, entry) || index == entry {
+			return list + "." + index + "." + rest, true
+		}
+		if named {
+			names = append(names, name.Text)
+		}
+	}
+	r.addAt(position{file: o.From}, o.Key, "there is no %q in %s%s", entry, list, suggest(entry, names))
+	return "", false
+}
+
+// sameName reports whether environment variables cannot tell two names apart.
+func sameName(a, b string) bool { return canonical(a) == canonical(b) }
+
+func canonical(name string) string {
+	return strings.ToLower(strings.ReplaceAll(name, "-", "_"))
+}

@@ -1,0 +1,127 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Problem is one fault of the configuration.
+type Problem struct {
+	// File is the YAML file, the environment variable or the flag.
+	File string
+	// Line counts from 1; 0 if File has no lines.
+	Line int
+	// Path is the key, such as endpoints[1].listen; "" is the whole.
+	Path string
+	// Text says what is wrong and, where it is known, what would be right.
+	Text string
+}
+
+// String returns "file:line: path: text" without the parts that are empty.
+func (p Problem) String() string {
+	at := p.File
+	if p.Line > 0 {
+		at += ":" + strconv.Itoa(p.Line)
+	}
+	if p.Path != "" {
+		at += ": " + p.Path
+	}
+	return at + ": " + p.Text
+}
+
+// Errors are all the faults of a configuration: those of the file in the order
+// of its lines, then the others.
+type Errors []Problem
+
+// Error returns one line for each problem.
+func (e Errors) Error() string {
+	lines := make([]string, len(e))
+	for i, p := range e {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// position is where a key was written.
+type position struct {
+	file string
+	line int
+}
+
+// report collects problems and knows where each key was written last.
+type report struct {
+	file     string
+	written  map[string]position
+	problems Errors
+}
+
+// at returns where path was written, or else what holds it.
+func (r *report) at(path string) position {
+	for {
+		if p, ok := r.written[path]; ok {
+			return p
+		}
+		i := strings.LastIndexByte(path, '.')
+		if i < 0 {
+			return position{file: r.file}
+		}
+		path = path[:i]
+	}
+}
+
+// add reports what is wrong with the value at path.
+func (r *report) add(path, format string, args ...any) {
+	r.addAt(r.at(path), path, format, args...)
+}
+
+// addAt reports a problem written at p. Only the first one of a key counts: what
+// follows from it would be noise.
+func (r *report) addAt(p position, path, format string, args ...any) {
+	problem := Problem{File: p.file, Line: p.line, Path: display(path), Text: fmt.Sprintf(format, args...)}
+	for _, other := range r.problems {
+		if other.Path == problem.Path && other.File == problem.File && other.Line == problem.Line {
+			return
+		}
+	}
+	r.problems = append(r.problems, problem)
+}
+
+// sorted returns the problems in the order of the file's lines, others last.
+func (r *report) sorted() Errors {
+	slices.SortStableFunc(r.problems, func(a, b Problem) int {
+		if (a.File == r.file) != (b.File == r.file) {
+			if a.File == r.file {
+				return -1
+			}
+			return 1
+		}
+		return a.Line - b.Line
+	})
+	return r.problems
+}
+
+// display writes endpoints.1.listen as endpoints[1].listen.
+func display(path string) string {
+	var b strings.Builder
+	for part := range strings.SplitSeq(path, ".") {
+		switch _, err := strconv.ParseUint(part, 10, 32); {
+		case err == nil && b.Len() > 0:
+			b.WriteString("[" + part + "]")
+		case b.Len() > 0:
+			b.WriteString("." + part)
+		default:
+			b.WriteString(part)
+		}
+	}
+	return b.String()
+}
+
+// join appends key to path.
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}

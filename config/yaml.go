@@ -1,0 +1,211 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// scalar is a leaf of the merged tree, whose other nodes are map[string]any,
+// []any and nil. Its fields are exported because koanf copies the tree.
+type scalar struct {
+	// Text is the value as it is written.
+	Text string
+	// Typed is the value as YAML reads it: a string, bool, number or time.
+	Typed any
+	// Flat: from the environment or a flag, where a list is written with commas.
+	Flat bool
+}
+
+// lists are the keys of the top level whose entries can be overridden one by
+// one; in the tree they are maps from "0", "1", … to the entries.
+var lists = []string{"endpoints", "services"}
+
+// file turns a YAML document into a tree and notes where each key was written.
+type file struct {
+	*report
+	lookup func(string) (string, bool)
+}
+
+// parse returns the tree of data. It reports syntax errors and goes on after
+// all other faults.
+func (f *file) parse(data []byte) (map[string]any, bool) {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var doc yaml.Node
+	err := decoder.Decode(&doc)
+	if errors.Is(err, io.EOF) {
+		return map[string]any{}, true
+	}
+	if err == nil {
+		// Decoding once into nothing lets the library refuse what a walk could
+		// not survive: anchors that hold themselves, or alias bombs.
+		var discard any
+		err = doc.Decode(&discard)
+		if typed := (*yaml.TypeError)(nil); errors.As(err, &typed) {
+			err = nil // duplicate keys, which the walk reports with their path
+		}
+	}
+	if err != nil {
+		f.syntax(data, err)
+		return nil, false
+	}
+	var second yaml.Node
+	if err := decoder.Decode(&second); err == nil {
+		f.addAt(position{f.file, second.Line}, "", "the file holds more than one document")
+	} else if !errors.Is(err, io.EOF) {
+		f.syntax(data, err)
+	}
+	switch tree := f.node("", doc.Content[0]).(type) {
+	case map[string]any:
+		return tree, true
+	case nil:
+		return map[string]any{}, true
+	}
+	f.addAt(position{f.file, doc.Content[0].Line}, "", "must be a mapping of keys such as endpoints:")
+	return nil, false
+}
+
+var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?`)
+
+// syntax reports an error of the YAML library in data, which names the line in
+// its text.
+func (f *file) syntax(data []byte, err error) {
+	text := err.Error()
+	m := yamlLine.FindStringSubmatch(text)
+	line, _ := strconv.Atoi(m[1])
+	text = strings.TrimPrefix(text, m[0])
+	if line > 0 {
+		line = firstBad(data, line, text)
+	}
+	f.addAt(position{f.file, line}, "", "reading YAML: %s", text)
+}
+
+// firstBad returns the line at which data stops being YAML. The library often
+// names the line where the surrounding block begins; here the file is cut
+// shorter until the error is gone. Files too long for that keep said.
+func firstBad(data []byte, said int, text string) int {
+	lines := bytes.SplitAfter(data, []byte("\n"))
+	if len(lines) > 1000 {
+		return said
+	}
+	for n := len(lines); n > 0; n-- {
+		err := yaml.Unmarshal(bytes.Join(lines[:n], nil), new(yaml.Node))
+		if err == nil || !strings.HasSuffix(err.Error(), text) {
+			if n == len(lines) {
+				return said // the error is in a later document
+			}
+			return n + 1
+		}
+	}
+	return 1
+}
+
+// node returns the tree of n, which stands at path.
+func (f *file) node(path string, n *yaml.Node) any {
+	if _, ok := f.written[path]; !ok && path != "" {
+		f.written[path] = position{f.file, n.Line}
+	}
+	switch n.Kind {
+	case yaml.AliasNode:
+		return f.node(path, n.Alias)
+	case yaml.MappingNode:
+		return f.mapping(path, n)
+	case yaml.SequenceNode:
+		return f.sequence(path, n)
+	}
+	return f.scalar(path, n)
+}
+
+func (f *file) mapping(path string, n *yaml.Node) any {
+	if slices.Contains(lists, path) {
+		f.addAt(position{f.file, n.Line}, path, "must be a list")
+		return nil
+	}
+	tree := make(map[string]any, len(n.Content)/2)
+	f.merges(path, n, tree)
+	lines := make(map[string]int, len(n.Content)/2)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		at := position{f.file, key.Line}
+		if key.Kind != yaml.ScalarNode {
+			f.addAt(at, path, "a key must be a plain word")
+			continue
+		}
+		if key.Tag == mergeTag {
+			continue
+		}
+		child := join(path, key.Value)
+		if line, ok := lines[key.Value]; ok {
+			f.addAt(at, child, "is given twice, first in line %d", line)
+			continue
+		}
+		lines[key.Value] = key.Line
+		f.written[child] = at
+		tree[key.Value] = f.node(child, value)
+	}
+	return tree
+}
+
+// mergeTag is that of the key <<.
+const mergeTag = "!!merge"
+
+// merges puts into tree what n merges (<<: *anchor, or a list of them, of which
+// the first wins); the keys of n itself go over it.
+func (f *file) merges(path string, n *yaml.Node, tree map[string]any) {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Tag != mergeTag {
+			continue
+		}
+		sources := []*yaml.Node{n.Content[i+1]}
+		if sources[0].Kind == yaml.SequenceNode {
+			sources = sources[0].Content
+		}
+		for _, source := range slices.Backward(sources) {
+			if merged, ok := f.node(path, source).(map[string]any); ok {
+				maps.Copy(tree, merged)
+			}
+		}
+	}
+}
+
+func (f *file) sequence(path string, n *yaml.Node) any {
+	if slices.Contains(lists, path) {
+		tree := make(map[string]any, len(n.Content))
+		for i, item := range n.Content {
+			index := strconv.Itoa(i)
+			tree[index] = f.node(join(path, index), item)
+		}
+		return tree
+	}
+	items := make([]any, len(n.Content))
+	for i, item := range n.Content {
+		items[i] = f.node(join(path, strconv.Itoa(i)), item)
+	}
+	return items
+}
+
+func (f *file) scalar(path string, n *yaml.Node) any {
+	if n.Tag == "!!null" {
+		return nil
+	}
+	s := scalar{Text: n.Value, Typed: n.Value}
+	if n.Tag == "!!str" {
+		text, err := interpolate(n.Value, f.lookup)
+		if err != nil {
+			f.addAt(position{f.file, n.Line}, path, "%s", err)
+			return nil
+		}
+		return scalar{Text: text, Typed: text}
+	}
+	if err := n.Decode(&s.Typed); err != nil {
+		f.addAt(position{f.file, n.Line}, path, "%s", err)
+	}
+	return s
+}
