@@ -1,0 +1,186 @@
+package polywire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/polywire/polywire/admin"
+	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/engine"
+	"github.com/polywire/polywire/core/network"
+)
+
+// drainTimeout is how long clients have to take their goodbye.
+const drainTimeout = 10 * time.Second
+
+// Broker is one broker. Its methods may be called from any goroutine.
+type Broker struct {
+	// Static after construction.
+	cfg       *config.Config
+	log       *slog.Logger
+	engine    *engine.Engine
+	network   *network.Server
+	endpoints []network.Endpoint
+	admin     *admin.Server // nil if it is turned off
+	ready     chan struct{} // closed by Run
+}
+
+// New makes a broker of a configuration that [config.Load] returned; cfg must
+// not be changed after that. A nil logger is slog.Default(). Nothing listens
+// yet, but what is made here ends only with Run.
+func New(cfg *config.Config, logger *slog.Logger) (*Broker, error) {
+	if logger == nil {
+		logger = slog.Default()
+	}
+	b := &Broker{cfg: cfg, log: logger, ready: make(chan struct{})}
+	for i := range cfg.Endpoints {
+		if cfg.Endpoints[i].Format == nil {
+			return nil, fmt.Errorf("endpoint %q has no format: the configuration was not loaded by config.Load", cfg.Endpoints[i].Name)
+		}
+	}
+	b.engine = engine.New(engine.Options{Logger: logger})
+	b.network = network.New(network.Options{
+		Hub: b.engine, Logger: logger,
+		Loops:            cfg.Network.Loops,
+		MaxConnections:   cfg.Network.MaxConnections,
+		MaxHandshakes:    cfg.Network.MaxHandshakes,
+		HandshakeTimeout: cfg.Network.HandshakeTimeout,
+		MaxHeader:        int(cfg.Network.MaxHeader),
+		SendBuffer:       int(cfg.Network.SendBuffer),
+	})
+	if err := b.makeEndpoints(); err != nil {
+		b.engine.Close()
+		return nil, err
+	}
+	for _, s := range cfg.Services {
+		// echo is the only builtin that config lets through.
+		b.engine.Handle(s.Match, echo)
+	}
+	if cfg.Admin.Listen != "" {
+		b.admin = admin.New(b.adminSource(), logger)
+	}
+	return b, nil
+}
+
+// makeEndpoints turns the configured endpoints into those of the network.
+func (b *Broker) makeEndpoints() error {
+	for i := range b.cfg.Endpoints {
+		c := &b.cfg.Endpoints[i]
+		policy, err := network.ParseSlowConsumer(c.SlowConsumer)
+		if err != nil {
+			return fmt.Errorf("endpoint %q: %w", c.Name, err)
+		}
+		ep := network.Endpoint{
+			Endpoint: &core.Endpoint{
+				Name: c.Name, Protocol: c.Protocol, Format: c.Format,
+				TopicPrefix: c.TopicPrefix, CallTimeout: c.CallTimeout, MaxCalls: c.MaxCalls,
+				Authorizer: authorizer(c.Options, b.log.With("endpoint", c.Name)),
+				Stats:      new(core.Stats),
+			},
+			Listen: c.Listen, Path: c.Path,
+			MaxMessage: int(c.MaxMessageSize), OutboundLimit: int(c.OutboundLimit), SlowConsumer: policy,
+			PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, IdleTimeout: c.IdleTimeout,
+			Origins: c.Origins,
+		}
+		if f, ok := c.Format.(httpFormat); ok {
+			ep.HTTP = f.Handler(b.engine.Publisher(ep.Endpoint), ep.Stats)
+		}
+		b.endpoints = append(b.endpoints, ep)
+	}
+	return nil
+}
+
+// adminSource is what the admin server may see.
+func (b *Broker) adminSource() admin.Source {
+	stats := b.network.Stats()
+	src := admin.Source{
+		Version:  Version(),
+		Rejected: &stats.Rejected, AcceptErrors: &stats.AcceptErrors, Panics: &stats.Panics,
+		Calls: b.engine.Calls, Topics: b.engine.Topics,
+		Ready: b.network.Ready,
+	}
+	for _, ep := range b.endpoints {
+		src.Endpoints = append(src.Endpoints, ep.Endpoint)
+	}
+	return src
+}
+
+// Handle makes h answer the calls of service, before any client that offers it;
+// nil ends that. The service is a whole address, with the topic prefix of the
+// endpoints whose clients are to reach it.
+func (b *Broker) Handle(service string, h core.Handler) { b.engine.Handle(service, h) }
+
+// Ready is closed when all endpoints listen.
+func (b *Broker) Ready() <-chan struct{} { return b.ready }
+
+// Endpoints describes the endpoints in the order of the configuration, with
+// their real ports once they listen.
+func (b *Broker) Endpoints() []EndpointInfo {
+	return describe(b.cfg, func(ep *config.Endpoint) string {
+		if addr := b.network.Addr(ep.Name); addr != nil {
+			return addr.String()
+		}
+		return ep.Listen
+	})
+}
+
+// AdminURL returns the address of the metrics, "" if there is none. The real port
+// is known once Ready is closed.
+func (b *Broker) AdminURL() string {
+	select {
+	case <-b.ready:
+		if b.admin != nil {
+			return metricsURL(b.admin.Addr().String())
+		}
+	default:
+	}
+	return AdminURL(b.cfg)
+}
+
+// Run serves until ctx ends; then it ends all calls, says goodbye to all clients
+// and returns. It is called once. The error says what could not be started, or
+// not be ended in time.
+func (b *Broker) Run(ctx context.Context) error {
+	// The admin server comes first and goes last: it tells of starting and
+	// draining as well.
+	if b.admin != nil {
+		if err := b.admin.Start(b.cfg.Admin.Listen); err != nil {
+			b.engine.Close()
+			return err
+		}
+	}
+	if err := b.network.Start(b.endpoints); err != nil {
+		b.engine.Close()
+		return errors.Join(fmt.Errorf("starting the endpoints: %w", err), b.stopAdmin())
+	}
+	close(b.ready)
+	<-ctx.Done()
+	return b.drain()
+}
+
+// drain ends everything in order.
+func (b *Broker) drain() error {
+	b.log.Info("draining", "timeout", drainTimeout)
+	// Callers hear that their calls have failed before they hear the goodbye.
+	b.engine.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	err := b.network.Shutdown(ctx)
+	return errors.Join(err, b.stopAdmin())
+}
+
+func (b *Broker) stopAdmin() error {
+	if b.admin == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return b.admin.Shutdown(ctx)
+}
+
+// echo answers with the payload.
+func echo(_ context.Context, _ string, p core.Payload) (core.Payload, error) { return p, nil }

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/polywire/polywire"
+	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/conversations"
+)
+
+// newConverse returns the command that plays conversations.
+func newConverse() *cobra.Command {
+	var c converse
+	cmd := &cobra.Command{
+		Use:   "converse FILE...",
+		Short: "Play scripts of what clients say and hear",
+		Long: `converse plays each script and says where a conversation goes otherwise. The
+language of the scripts is described in conversations/README.md.
+
+Without --url each script gets a broker of its own, in this process, with the
+configuration that the script says. With --url it is played against the servers
+at these addresses, one for each endpoint that the script names ("admin" is the
+metrics page), and its configuration is not used.`,
+		Example: `  broker converse conversations/pairs/ownership.txt
+  broker converse greeting.txt --url wubsub=ws://127.0.0.1:9190 --url wsify=ws://127.0.0.1:3000/ws`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, files []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			c.log = cmd.ErrOrStderr()
+			return c.playAll(ctx, files, cmd.OutOrStdout())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringToStringVar(&c.urls, "url", nil, "the address of an endpoint, NAME=ws://HOST:PORT/PATH; may be repeated")
+	flags.StringToStringVar(&c.webhooks, "webhook", nil, "the listen address of a script's webhook, NAME=HOST:PORT; default: a free port")
+	flags.StringVar(&c.logLevel, "log-level", "error", "debug, info, warn or error; for the brokers of the scripts")
+	return cmd
+}
+
+// converse is what the flags say.
+type converse struct {
+	urls, webhooks map[string]string
+	logLevel       string
+	log            io.Writer
+}
+
+// playAll plays the files one after the other and reports all that go wrong.
+func (c *converse) playAll(ctx context.Context, files []string, out io.Writer) error {
+	servers, err := c.servers()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, file := range files {
+		if err := c.play(ctx, file, servers); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		fmt.Fprintln(out, "ok", file)
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("%d of %d conversations went otherwise:\n%w", len(errs), len(files), errors.Join(errs...))
+	}
+	return nil
+}
+
+// servers are the addresses of --url; nil if there are none.
+func (c *converse) servers() (map[string]*url.URL, error) {
+	if len(c.urls) == 0 {
+		return nil, nil
+	}
+	servers := make(map[string]*url.URL, len(c.urls))
+	for name, address := range c.urls {
+		u, err := url.Parse(address)
+		if err != nil {
+			return nil, fmt.Errorf("reading --url: %w", err)
+		}
+		if u.Host == "" || u.Scheme != "ws" && u.Scheme != "http" {
+			return nil, fmt.Errorf("--url %s=%s: write ws://HOST:PORT/PATH, or http:// for admin", name, address)
+		}
+		servers[name] = u
+	}
+	return servers, nil
+}
+
+// play plays one script, against a broker of its own if servers is nil.
+func (c *converse) play(ctx context.Context, file string, servers map[string]*url.URL) (err error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("reading the script: %w", err)
+	}
+	script, err := conversations.Parse(file, text)
+	if err != nil {
+		return err
+	}
+	player, err := conversations.NewPlayer(script, c.webhooks)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, player.Close()) }()
+	if servers != nil {
+		return player.Play(ctx, servers)
+	}
+	cfg, err := c.config(player)
+	if err != nil {
+		return fmt.Errorf("%s: the script's configuration: %w", file, err)
+	}
+	return c.withBroker(ctx, cfg, func(servers map[string]*url.URL) error {
+		// The clients go first, lest the broker wait for them to take their leave.
+		return errors.Join(player.Play(ctx, servers), player.Close())
+	})
+}
+
+// config loads the configuration of a script. Its metrics get a free port.
+func (c *converse) config(player *conversations.Player) (*config.Config, error) {
+	var names []string
+	for _, p := range polywire.Protocols() {
+		names = append(names, p.Name)
+	}
+	yaml, err := player.Config(names)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "converse")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(path, []byte(yaml), 0o600); err != nil {
+		return nil, err
+	}
+	return config.Load(config.Source{File: path, Set: []config.Override{
+		{From: "converse", Key: "admin.listen", Value: "127.0.0.1:0"},
+		{From: "--log-level", Key: "log.level", Value: c.logLevel},
+	}}, polywire.Protocols())
+}
+
+// withBroker runs a broker for as long as f takes.
+func (c *converse) withBroker(ctx context.Context, cfg *config.Config, f func(map[string]*url.URL) error) error {
+	broker, err := polywire.New(cfg, newLogger(cfg.Log, c.log))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- broker.Run(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-broker.Ready():
+	}
+	servers, err := addresses(broker)
+	if err == nil {
+		err = f(servers)
+	}
+	cancel()
+	return errors.Join(err, <-ended)
+}
+
+// addresses are the endpoints of a broker that is ready, and its metrics page.
+func addresses(broker *polywire.Broker) (map[string]*url.URL, error) {
+	texts := map[string]string{"admin": strings.TrimSuffix(broker.AdminURL(), "/metrics")}
+	for _, ep := range broker.Endpoints() {
+		texts[ep.Name] = ep.URL
+	}
+	servers := make(map[string]*url.URL, len(texts))
+	for name, text := range texts {
+		u, err := url.Parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("the address of %s: %w", name, err)
+		}
+		servers[name] = u
+	}
+	return servers, nil
+}

@@ -1,0 +1,68 @@
+// Command broker is polywire on the command line. It is thin: what it does, the
+// root package can do.
+//
+// Exit codes: 0 success, 1 the work failed, 2 the command line is wrong.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/polywire/polywire/config"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run carries out one command line and returns its exit code. An error is
+// written to stderr once.
+func run(args []string, stdout, stderr io.Writer) int {
+	started := false
+	root := newRoot(&started)
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	command, err := root.ExecuteC()
+	var faults config.Errors
+	switch {
+	case err == nil:
+		return 0
+	case !started:
+		fmt.Fprintf(stderr, "broker: %v\nSee '%s --help'.\n", err, command.CommandPath())
+		return 2
+	case errors.As(err, &faults):
+		// Each line names its file; nothing need stand before it.
+		fmt.Fprintln(stderr, faults)
+	default:
+		fmt.Fprintf(stderr, "broker: %v\n", err)
+	}
+	return 1
+}
+
+// newRoot returns the whole command line. It sets started when a command begins:
+// an error before that is one of usage.
+func newRoot(started *bool) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "broker",
+		Short: "One WebSocket broker for the clients of several old wire formats",
+		Long: `broker lets WebSocket clients of different wire formats talk to each other.
+One YAML file lists its endpoints; each endpoint speaks one format.`,
+		Example: `  broker serve --config config.yaml
+  broker check --config config.yaml`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		PersistentPreRun:  func(*cobra.Command, []string) { *started = true },
+		// Without a command there is nothing to do but to help.
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.AddCommand(
+		newServe(),
+		newCheck(),
+		newVersion(),
+	)
+	return root
+}

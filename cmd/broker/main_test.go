@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/polywire/polywire/config"
+)
+
+// patience is how long a test waits for what must come.
+const patience = 10 * time.Second
+
+const localhost = `
+endpoints:
+  - {name: bots, protocol: wubsub, listen: "127.0.0.1:0"}
+  - {name: web, protocol: wsify, listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0"}
+`
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestRun(t *testing.T) {
+	good := write(t, localhost)
+	bad := write(t, "endpoints:\n  - {name: a, protocol: wubsb}\n  - {name: b, protocol: wsify, lisen: ':1'}\n")
+	tests := []struct {
+		name           string
+		args           []string
+		code           int
+		stdout, stderr string // what each holds; "" for nothing at all
+	}{
+		{"no command", nil, 0, "broker check --config config.yaml", ""},
+		{"help", []string{"serve", "--help"}, 0, "POLYWIRE_LOG__FORMAT=json broker serve", ""},
+		{"version", []string{"version"}, 0, "broker devel", ""},
+		{"unknown command", []string{"serf"}, 2, "", "Did you mean this?\n\tserve"},
+		{"unknown flag", []string{"serve", "--colour"}, 2, "", "broker: unknown flag: --colour\nSee 'broker serve --help'.\n"},
+		{"argument too many", []string{"check", "x"}, 2, "", `unknown command "x"`},
+		{"set without a value", []string{"check", "--set", "log.level"}, 2, "", "must be KEY=VALUE"},
+		{"check", []string{"check", "--config", good}, 0, "web       wsify     http://127.0.0.1:0/broadcast\n", ""},
+		{"check with flags", []string{"check", "-c", good, "--set", "endpoints.web.listen=:7", "--admin", ""}, 0, "web       wsify     ws://127.0.0.1:7/ws\n", ""},
+		{"bad configuration", []string{"check", "-c", bad}, 1, "", bad + ":2: endpoints[0].protocol: unknown protocol \"wubsb\"; did you mean \"wubsub\"?\n" +
+			bad + ":3: endpoints[1].lisen: unknown key; did you mean \"listen\"?\n"},
+		{"serve a bad configuration", []string{"serve", "-c", bad}, 1, "", "did you mean"},
+		{"bad flag value", []string{"check", "-c", good, "--log-level", "loud"}, 1, "", "--log-level: log.level: must be debug, info, warn or error"},
+		{"no file", []string{"check", "-c", good + ".no"}, 1, "", "broker: reading the configuration: open "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			if code := run(tt.args, &stdout, &stderr); code != tt.code {
+				t.Errorf("code %d, want %d", code, tt.code)
+			}
+			check(t, "stdout", stdout.String(), tt.stdout)
+			check(t, "stderr", stderr.String(), tt.stderr)
+		})
+	}
+}
+
+func check(t *testing.T, name, got, want string) {
+	t.Helper()
+	if !strings.Contains(got, want) || want == "" && got != "" {
+		t.Errorf("%s is\n%s\nwant\n%s", name, got, want)
+	}
+}
+
+// TestServe runs the broker until a signal ends it.
+func TestServe(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	file := write(t, localhost)
+	out, table := io.Pipe()
+	var log bytes.Buffer
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run([]string{"serve", "-c", file, "--log-format", "json"}, table, &log)
+		_ = table.Close()
+	}()
+	urls := make(map[string]string) // and the head of the table
+	lines := bufio.NewScanner(out)
+	for len(urls) < 5 && lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		urls[fields[0]+" "+fields[2][:2]] = fields[2]
+	}
+	if len(urls) < 5 {
+		t.Fatalf("the table is %v; exit code %d, log %s", urls, <-ended, &log)
+	}
+	// A pipe stops whoever writes to it while nobody reads.
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	res, err := http.Post(urls["web ht"], "application/json", strings.NewReader(`{"channel":"a","content":1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusCreated {
+		t.Errorf("POST /broadcast: %d", res.StatusCode)
+	}
+	res, err = http.Get(urls["admin ht"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, "metrics", string(metrics), `polywire_published_total{endpoint="web",protocol="wsify"} 1`)
+	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case code := <-ended:
+		if code != 0 {
+			t.Errorf("code %d", code)
+		}
+	case <-time.After(patience):
+		t.Fatal("does not end after SIGTERM")
+	}
+	check(t, "log", log.String(), `"level":"INFO","msg":"draining"`)
+}
+
+func TestServeTakenAddress(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	taken := write(t, "endpoints: [{name: a, protocol: echo, listen: '192.0.2.1:1'}]\nadmin: {listen: ''}\n")
+	var stdout, stderr bytes.Buffer
+	if code := run([]string{"serve", "-c", taken}, &stdout, &stderr); code != 1 {
+		t.Errorf("code %d", code)
+	}
+	check(t, "stdout", stdout.String(), "")
+	check(t, "stderr", stderr.String(), "broker: starting the endpoints: endpoint a: ")
+}
+
+func TestMakeRoom(t *testing.T) {
+	tests := []struct {
+		name, env          string
+		loops, room, wants int // more processors; loops afterwards
+	}{
+		{"default", "", 0, 3, 3},
+		{"loops", "", 2, 2, 2},
+		{"the environment knows", "3", 0, 0, 3},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("GOMAXPROCS", tt.env)
+			before := runtime.GOMAXPROCS(3)
+			defer runtime.GOMAXPROCS(before)
+			cfg := config.Config{Network: config.Network{Loops: tt.loops}}
+			makeRoom(&cfg)
+			if got := runtime.GOMAXPROCS(0); got != 3+tt.room || cfg.Network.Loops != tt.wants {
+				t.Errorf("%d processors, %d loops; want %d, %d", got, cfg.Network.Loops, 3+tt.room, tt.wants)
+			}
+		})
+	}
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/polywire/polywire"
+	"github.com/polywire/polywire/config"
+)
+
+// newServe returns the command that runs the broker.
+func newServe() *cobra.Command {
+	var s settings
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the broker",
+		Long: `serve listens on every endpoint of the configuration, prints the addresses that
+clients dial, and runs until SIGINT or SIGTERM. It then says goodbye to all
+clients; a second signal ends it at once. The log goes to stderr.`,
+		Example: `  broker serve
+  broker serve --config config.yaml --log-level debug
+  broker serve --set endpoints.web.listen=:3001 --set endpoints.web.options.broadcasting_key=s3cret
+  POLYWIRE_LOG__FORMAT=json broker serve`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := s.load()
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			// Once the first signal is taken the second has its usual effect.
+			context.AfterFunc(ctx, stop)
+			makeRoom(cfg)
+			return serve(ctx, cfg, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	s.add(cmd.Flags())
+	return cmd
+}
+
+// serve runs a broker until ctx ends.
+func serve(ctx context.Context, cfg *config.Config, stdout, stderr io.Writer) error {
+	broker, err := polywire.New(cfg, newLogger(cfg.Log, stderr))
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { ended <- broker.Run(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-broker.Ready():
+	}
+	if err := printEndpoints(stdout, broker.Endpoints(), broker.AdminURL()); err != nil {
+		// Nobody reads the table; the broker serves all the same.
+		fmt.Fprintf(stderr, "broker: %v\n", err)
+	}
+	return <-ended
+}
+
+// makeRoom gives every event loop a processor besides those for other
+// goroutines, unless the environment says how many there are: a loop blocks in
+// epoll_wait and must win its processor back each time (network.md, fact 4).
+func makeRoom(cfg *config.Config) {
+	cpus := runtime.GOMAXPROCS(0)
+	if cfg.Network.Loops == 0 {
+		cfg.Network.Loops = cpus
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(cpus + cfg.Network.Loops)
+	}
+}
+
+func newLogger(c config.Log, w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.Level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

@@ -1,0 +1,89 @@
+package polywire_test
+
+import (
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/polywire/polywire"
+	"github.com/polywire/polywire/config"
+)
+
+func TestEndpoints(t *testing.T) {
+	tests := []struct{ fields, url, http string }{
+		{`protocol: wubsub`, "ws://127.0.0.1:9190/", ""},
+		{`protocol: wubsub, listen: "[::]:1", path: /x`, "ws://127.0.0.1:1/x", ""},
+		{`protocol: wubsub, listen: "0.0.0.0:1"`, "ws://127.0.0.1:1/", ""},
+		{`protocol: wubsub, listen: "[::1]:1"`, "ws://[::1]:1/", ""},
+		{`protocol: wsify, listen: "example.com:1"`, "ws://example.com:1/ws", "http://example.com:1/broadcast"},
+		{`protocol: wsify, options: {broadcast_path: ""}`, "ws://127.0.0.1:3000/ws", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.fields, func(t *testing.T) {
+			got := polywire.Endpoints(load(t, `endpoints: [{name: a, `+tt.fields+`}]`))
+			if len(got) != 1 || got[0].Name != "a" || got[0].URL != tt.url || got[0].HTTP != tt.http {
+				t.Errorf("got %+v, want %s %s", got, tt.url, tt.http)
+			}
+		})
+	}
+}
+
+func TestAdminURL(t *testing.T) {
+	const text = `endpoints: [{name: a, protocol: echo}]`
+	if got := polywire.AdminURL(load(t, text)); got != "http://127.0.0.1:9100/metrics" {
+		t.Errorf("got %q", got)
+	}
+	if got := polywire.AdminURL(load(t, text+"\nadmin: {listen: ''}")); got != "" {
+		t.Errorf("turned off: %q", got)
+	}
+}
+
+// TestExample loads the shipped example as it is, and again with everything that
+// it shows as a comment, which must be the same: the comments are the defaults.
+func TestExample(t *testing.T) {
+	shipped, err := os.ReadFile("config.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := load(t, string(shipped))
+	full := load(t, uncomment(string(shipped)))
+	want := []polywire.EndpointInfo{
+		{Name: "bots", Protocol: "wubsub", URL: "ws://127.0.0.1:9190/"},
+		{Name: "web", Protocol: "wsify", URL: "ws://127.0.0.1:3000/ws", HTTP: "http://127.0.0.1:3000/broadcast"},
+	}
+	if got := polywire.Endpoints(plain); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v", got)
+	}
+	if len(full.Endpoints) != 3 {
+		t.Fatalf("%d endpoints with the comments", len(full.Endpoints))
+	}
+	full.Endpoints = full.Endpoints[:2]
+	// The example of origins is what the format does without any.
+	full.Endpoints[0].Origins = nil
+	// The network fills in what is 0; the example shows with what.
+	plain.Network = config.Network{MaxHandshakes: 4096, HandshakeTimeout: 10e9, MaxHeader: 8 << 10, SendBuffer: 128 << 10}
+	for i := range plain.Endpoints {
+		plain.Endpoints[i].Format, full.Endpoints[i].Format = nil, nil
+	}
+	if !reflect.DeepEqual(plain, full) {
+		t.Errorf("a comment is not the default:\n%+v\n%+v", plain, full)
+	}
+}
+
+// uncomment makes settings of the comments that look like settings.
+func uncomment(text string) string {
+	head, text, _ := strings.Cut(text, "\nendpoints:\n")
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		indent, rest, ok := strings.Cut(line, "# ")
+		key, _, isSetting := strings.Cut(rest, ":")
+		if !ok || strings.TrimSpace(indent) != "" || !isSetting {
+			continue
+		}
+		if !strings.ContainsAny(strings.TrimSpace(key), " ,.") || strings.HasPrefix(rest, "- {") {
+			lines[i] = indent + rest
+		}
+	}
+	return head + "\nendpoints:\n" + strings.Join(lines, "\n")
+}

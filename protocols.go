@@ -1,0 +1,52 @@
+package polywire
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/polywire/polywire/auth"
+	"github.com/polywire/polywire/codecs/wsify"
+	"github.com/polywire/polywire/codecs/wubsub"
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/network"
+)
+
+// Protocols returns the wire formats that are built in. This list is the only
+// place that names them all.
+func Protocols() []core.Protocol {
+	return []core.Protocol{
+		wubsub.Protocol(),
+		wsify.Protocol(),
+		network.Echo(),
+	}
+}
+
+// A format may have powers besides [core.Format]; they are asked for here.
+
+// httpFormat answers plain HTTP beside its WebSocket.
+type httpFormat interface {
+	Handler(core.Publisher, *core.Stats) http.Handler
+}
+
+var _ httpFormat = (*wsify.Format)(nil)
+
+// authorizer returns the authorizer that the options of a protocol ask for; nil
+// if they ask for none.
+func authorizer(options any, log *slog.Logger) core.Authorizer {
+	o, ok := options.(*wsify.Options)
+	if !ok || o.AuthorizerURL == "" {
+		return nil
+	}
+	hook := auth.NewWebhook(o.AuthorizerURL, o.AuthorizerTimeout)
+	hook.Logger = log
+	return hook
+}
+
+// httpPath returns the path at which the plain HTTP of a protocol takes
+// messages; "" if there is none.
+func httpPath(options any) string {
+	if o, ok := options.(*wsify.Options); ok {
+		return o.BroadcastPath
+	}
+	return ""
+}
