@@ -31,8 +31,28 @@ const (
 	UTF8Encoding = "utf8"
 )
 
-// Options are what an endpoint of this format can set. Sessions are no part of
-// the format: whoever builds the endpoint gives it a store.
+// The values of SessionOptions.Store.
+const (
+	// MemoryStore keeps sessions in the process: they end with it.
+	MemoryStore = "memory"
+	// FileStore keeps them in files, as the original does: see [FileSessions].
+	FileStore = "file"
+	// NoStore turns sessions off.
+	NoStore = "off"
+)
+
+// SessionOptions say where an endpoint keeps its sessions. The format does not read
+// them: whoever builds the endpoint gives it the store.
+type SessionOptions struct {
+	// Store is MemoryStore, FileStore or NoStore.
+	Store string `koanf:"store"`
+	// Dir is the folder of FileStore.
+	Dir string `koanf:"dir"`
+	// MaxConnections bounds the connections of one session; 0 is no bound.
+	MaxConnections int `koanf:"max_connections"`
+}
+
+// Options are what an endpoint of this format can set.
 type Options struct {
 	// ReadTimeout is how long a client may go without a message. Clients are told.
 	ReadTimeout time.Duration `koanf:"read_timeout"`
@@ -47,6 +67,8 @@ type Options struct {
 	DefaultTopic string `koanf:"default_topic"`
 	// ReplyEncoding is SameEncoding or UTF8Encoding.
 	ReplyEncoding string `koanf:"reply_encoding"`
+	// Sessions say where sessions are kept.
+	Sessions SessionOptions `koanf:"sessions"`
 }
 
 // Protocol introduces the format. The bound on messages has one value, which
@@ -58,7 +80,10 @@ func Protocol() core.Protocol {
 		Name:   "webwire",
 		Listen: ":8081",
 		Options: func() any {
-			return &Options{ReadTimeout: defaultReadTimeout, MessageBufferSize: defaultBufferSize, ReplyEncoding: SameEncoding}
+			return &Options{
+				ReadTimeout: defaultReadTimeout, MessageBufferSize: defaultBufferSize, ReplyEncoding: SameEncoding,
+				Sessions: SessionOptions{Store: MemoryStore, Dir: "wwrsess"},
+			}
 		},
 		Validate: func(options any) error {
 			o, err := optionsOf(options)
@@ -116,6 +141,14 @@ func (o *Options) validate() error {
 	}
 	if o.ReplyEncoding != SameEncoding && o.ReplyEncoding != UTF8Encoding {
 		fault("reply_encoding: must be %s or %s, not %q", SameEncoding, UTF8Encoding, o.ReplyEncoding)
+	}
+	switch s := o.Sessions; {
+	case s.Store != MemoryStore && s.Store != FileStore && s.Store != NoStore:
+		fault("sessions.store: must be %s, %s or %s, not %q", MemoryStore, FileStore, NoStore, s.Store)
+	case s.Store == FileStore && s.Dir == "":
+		fault("sessions.dir: is missing: the folder of the session files")
+	case s.MaxConnections < 0:
+		fault("sessions.max_connections: must not be negative")
 	}
 	return errors.Join(faults...)
 }
