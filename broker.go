@@ -74,12 +74,17 @@ func (b *Broker) makeEndpoints() error {
 		if err != nil {
 			return fmt.Errorf("endpoint %q: %w", c.Name, err)
 		}
+		store, maxConnections, err := sessions(c.Options)
+		if err != nil {
+			return fmt.Errorf("endpoint %q: %w", c.Name, err)
+		}
 		ep := network.Endpoint{
 			Endpoint: &core.Endpoint{
 				Name: c.Name, Protocol: c.Protocol, Format: c.Format,
 				TopicPrefix: c.TopicPrefix, CallTimeout: c.CallTimeout, MaxCalls: c.MaxCalls,
 				Authorizer: authorizer(c.Options, b.log.With("endpoint", c.Name)),
-				Stats:      new(core.Stats),
+				Sessions:   store, MaxSessionConnections: maxConnections,
+				Stats: new(core.Stats),
 			},
 			Listen: c.Listen, Path: c.Path,
 			MaxMessage: int(c.MaxMessageSize), OutboundLimit: int(c.OutboundLimit), SlowConsumer: policy,

@@ -51,14 +51,16 @@ func TestExample(t *testing.T) {
 	want := []polywire.EndpointInfo{
 		{Name: "bots", Protocol: "wubsub", URL: "ws://127.0.0.1:9190/"},
 		{Name: "web", Protocol: "wsify", URL: "ws://127.0.0.1:3000/ws", HTTP: "http://127.0.0.1:3000/broadcast"},
+		{Name: "games", Protocol: "stocking", URL: "ws://127.0.0.1:12345/ws"},
+		{Name: "mobile", Protocol: "webwire", URL: "ws://127.0.0.1:8081/"},
 	}
 	if got := polywire.Endpoints(plain); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)
 	}
-	if len(full.Endpoints) != 3 {
+	if len(full.Endpoints) != len(want)+1 {
 		t.Fatalf("%d endpoints with the comments", len(full.Endpoints))
 	}
-	full.Endpoints = full.Endpoints[:2]
+	full.Endpoints = full.Endpoints[:len(want)]
 	// The example of origins is what the format does without any.
 	full.Endpoints[0].Origins = nil
 	// The network fills in what is 0; the example shows with what.

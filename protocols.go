@@ -1,13 +1,17 @@
 package polywire
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 
 	"github.com/polywire/polywire/auth"
+	"github.com/polywire/polywire/codecs/stocking"
+	"github.com/polywire/polywire/codecs/webwire"
 	"github.com/polywire/polywire/codecs/wsify"
 	"github.com/polywire/polywire/codecs/wubsub"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/engine"
 	"github.com/polywire/polywire/core/network"
 )
 
@@ -17,6 +21,8 @@ func Protocols() []core.Protocol {
 	return []core.Protocol{
 		wubsub.Protocol(),
 		wsify.Protocol(),
+		stocking.Protocol(),
+		webwire.Protocol(),
 		network.Echo(),
 	}
 }
@@ -40,6 +46,24 @@ func authorizer(options any, log *slog.Logger) core.Authorizer {
 	hook := auth.NewWebhook(o.AuthorizerURL, o.AuthorizerTimeout)
 	hook.Logger = log
 	return hook
+}
+
+// sessions returns the session store that the options of a protocol ask for, and how
+// many connections a session may have; nil if they ask for none.
+func sessions(options any) (store core.SessionStore, maxConnections int, err error) {
+	o, ok := options.(*webwire.Options)
+	if !ok {
+		return nil, 0, nil
+	}
+	switch o.Sessions.Store {
+	case webwire.MemoryStore:
+		store = engine.NewMemorySessions()
+	case webwire.FileStore:
+		if store, err = webwire.NewFileSessions(o.Sessions.Dir); err != nil {
+			return nil, 0, fmt.Errorf("opening session store: %w", err)
+		}
+	}
+	return store, o.Sessions.MaxConnections, nil
 }
 
 // httpPath returns the path at which the plain HTTP of a protocol takes

@@ -28,13 +28,15 @@ func dial(addr netip.AddrPort, path, text string) (fd int, err error) {
 		}
 	}()
 	timeout := unix.NsecToTimeval(dialTimeout.Nanoseconds())
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
-		return -1, fmt.Errorf("setting timeout: %w", err)
+	for _, option := range []int{unix.SO_RCVTIMEO, unix.SO_SNDTIMEO} {
+		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, option, &timeout); err != nil {
+			return -1, fmt.Errorf("setting timeout: %w", err)
+		}
 	}
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return -1, fmt.Errorf("setting TCP_NODELAY: %w", err)
 	}
-	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}); err != nil {
+	if err := connect(fd, addr); err != nil {
 		return -1, fmt.Errorf("connecting to %s: %w", addr, err)
 	}
 	if err := upgrade(fd, addr, path); err != nil {
@@ -49,6 +51,21 @@ func dial(addr netip.AddrPort, path, text string) (fd int, err error) {
 		return -1, fmt.Errorf("setting non-blocking: %w", err)
 	}
 	return fd, nil
+}
+
+// connect connects a blocking socket. The Go runtime's signals may interrupt the
+// call (connect(2), EINTR); asked again the kernel goes on waiting.
+func connect(fd int, addr netip.AddrPort) error {
+	to := &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
+	for {
+		err := unix.Connect(fd, to)
+		switch {
+		case err == nil, errors.Is(err, unix.EISCONN):
+			return nil
+		case !errors.Is(err, unix.EINTR):
+			return err
+		}
+	}
 }
 
 // upgrade makes the opening handshake (RFC 6455, section 4.1).
@@ -78,6 +95,8 @@ func readHead(fd int) ([]byte, error) {
 		var b [1]byte
 		n, err := unix.Read(fd, b[:])
 		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
 		case err != nil:
 			return head, err
 		case n == 0:
@@ -90,16 +109,22 @@ func readHead(fd int) ([]byte, error) {
 	return head, nil
 }
 
-// writeAll writes b to a socket, and waits where a non-blocking one is full.
+// writeAll writes b to a socket, and waits where the socket is full, up to
+// stall at a time.
 func writeAll(fd int, b []byte) error {
 	for len(b) > 0 {
 		n, err := unix.Write(fd, b)
-		switch err {
-		case nil:
+		switch {
+		case err == nil:
 			b = b[n:]
-		case unix.EAGAIN, unix.EINTR:
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
 			ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-			if _, err := unix.Poll(ready, 100); err != nil && err != unix.EINTR {
+			n, err := unix.Poll(ready, int(stall.Milliseconds()))
+			if n == 0 && err == nil {
+				return fmt.Errorf("the server has read nothing for %v", stall)
+			}
+			if err != nil && !errors.Is(err, unix.EINTR) {
 				return err
 			}
 		default:

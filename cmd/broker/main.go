@@ -62,6 +62,7 @@ One YAML file lists its endpoints; each endpoint speaks one format.`,
 	root.AddCommand(
 		newServe(),
 		newCheck(),
+		newConverse(),
 		newVersion(),
 	)
 	return root

@@ -1,0 +1,179 @@
+package conversations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Player plays one script once. Its methods are called on one goroutine.
+type Player struct {
+	script      *Script
+	vars        variables
+	webhooks    map[string]*webhook
+	endpoints   map[string]*url.URL
+	connections []*connection
+	syncs       int
+	ctx         context.Context // of Play
+}
+
+// NewPlayer starts the webhooks of a script, so that [Player.Config] knows their
+// addresses. listen gives the listen address of a webhook by its name; those
+// that it lacks get a free port of this machine. Close ends the player.
+func NewPlayer(s *Script, listen map[string]string) (*Player, error) {
+	p := &Player{script: s, vars: variables{}, webhooks: map[string]*webhook{}}
+	for _, name := range s.webhooks {
+		address := listen[name]
+		if address == "" {
+			address = "127.0.0.1:0"
+		}
+		h, err := newWebhook(address)
+		if err != nil {
+			return nil, errors.Join(err, p.Close())
+		}
+		p.webhooks[name] = h
+		p.vars["webhook."+name] = h.url
+	}
+	return p, nil
+}
+
+// Config returns the broker configuration that the script wants, in YAML:
+// that of [DefaultConfig] if it says none.
+func (p *Player) Config(protocols []string) (string, error) {
+	if p.script.Config == "" {
+		return DefaultConfig(protocols), nil
+	}
+	return p.vars.expand(p.script.Config)
+}
+
+// Play plays the script against the servers at the given addresses: one ws://
+// URL for each endpoint of the script and, for metrics, "admin". The error of a
+// conversation that went wrong is a [*Failure].
+func (p *Player) Play(ctx context.Context, endpoints map[string]*url.URL) error {
+	p.ctx, p.endpoints = ctx, endpoints
+	for _, s := range p.script.statements {
+		if err := p.perform(s); err != nil {
+			return err
+		}
+	}
+	return p.finish()
+}
+
+// Close ends all connections and webhooks of the player. It may be called again.
+func (p *Player) Close() error {
+	for _, c := range p.connections {
+		_ = c.conn.Close() // the server may have ended it already
+	}
+	var errs []error
+	for _, h := range p.webhooks {
+		errs = append(errs, h.close())
+	}
+	return errors.Join(errs...)
+}
+
+// perform carries out one statement, after what other connections have sent.
+func (p *Player) perform(s statement) error {
+	if err := p.ctx.Err(); err != nil {
+		return p.failure(s, "", err)
+	}
+	actor := s.step.actor()
+	for _, c := range p.connections {
+		if c.name == actor || !c.dirty || c.unsynced || c.stalled || !c.upgraded {
+			continue
+		}
+		if err := p.sync(c); err != nil {
+			return p.failure(s, c.name, err)
+		}
+	}
+	if err := s.step.play(p); err != nil {
+		return p.failure(s, actor, err)
+	}
+	return nil
+}
+
+// sync waits until the server has carried out what a connection sent.
+func (p *Player) sync(c *connection) error {
+	p.syncs++
+	if !c.sync("sync " + strconv.Itoa(p.syncs)) {
+		return &mismatch{
+			expected: "the pong of a sync of " + c.name,
+			arrived:  fmt.Sprintf("nothing within %v", c.timeout),
+		}
+	}
+	return nil
+}
+
+// finish proves that the script has told everything: a connection that is still
+// open answers one more sync and has no message that nobody expected.
+func (p *Player) finish() error {
+	last := statement{line: p.script.end(), text: "(end of the script)"}
+	for _, c := range p.connections {
+		if c.left || c.stalled || !c.upgraded {
+			continue
+		}
+		if !c.unsynced {
+			if err := p.sync(c); err != nil {
+				return p.failure(last, c.name, err)
+			}
+		}
+		for _, a := range c.queue {
+			if a.kind != pingFrame {
+				return p.failure(last, c.name, &mismatch{expected: "nothing more on " + c.name, arrived: a.String()})
+			}
+		}
+	}
+	return nil
+}
+
+// end is the line of the last statement.
+func (s *Script) end() int {
+	if len(s.statements) == 0 {
+		return 1
+	}
+	return s.statements[len(s.statements)-1].line
+}
+
+// failure makes the report of an error.
+func (p *Player) failure(s statement, connection string, err error) error {
+	var inner *Failure
+	if errors.As(err, &inner) {
+		return err
+	}
+	f := &Failure{File: p.script.File, Line: s.line, Statement: s.text, Connection: connection}
+	var m *mismatch
+	if errors.As(err, &m) {
+		f.Expected, f.Arrived, f.Why = m.expected, m.arrived, m.why
+	} else {
+		f.Err = err
+	}
+	if c := p.connection(connection); c != nil {
+		f.Last = slices.Clone(c.log)
+	}
+	return f
+}
+
+// connection returns the connection of a name; nil if it was not made yet.
+func (p *Player) connection(name string) *connection {
+	for _, c := range p.connections {
+		if c.name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// url returns the address of an endpoint.
+func (p *Player) url(endpoint string) (*url.URL, error) {
+	u, ok := p.endpoints[endpoint]
+	if !ok {
+		names := slices.Sorted(maps.Keys(p.endpoints))
+		return nil, fmt.Errorf("there is no endpoint %q: give its address (known: %s)",
+			endpoint, strings.Join(names, ", "))
+	}
+	return u, nil
+}

@@ -1,0 +1,116 @@
+package conversations
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// maxRepeat bounds the bytes that one ${repeat} may make.
+const maxRepeat = 128 << 20
+
+// variables are the values that a running script knows by name: captured ones,
+// webhook.NAME, and i in a repeated statement. Used on one goroutine.
+type variables map[string]string
+
+// expand fills in every ${…} of s; $${ is a plain ${.
+func (v variables) expand(s string) (string, error) {
+	return expand(s, v.value)
+}
+
+// expand replaces each ${expression} in s by what value returns for it. \} does
+// not end an expression.
+func expand(s string, value func(expression string) (string, error)) (string, error) {
+	if !strings.Contains(s, "${") {
+		return s, nil
+	}
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(s, "${")
+		if !found {
+			b.WriteString(before)
+			return b.String(), nil
+		}
+		if strings.HasSuffix(before, "$") {
+			b.WriteString(before[:len(before)-1] + "${")
+			s = rest
+			continue
+		}
+		b.WriteString(before)
+		expression, rest, err := cutExpression(rest)
+		if err != nil {
+			return "", err
+		}
+		s = rest
+		out, err := value(expression)
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(out)
+	}
+}
+
+// cutExpression splits s behind the } that ends the expression at its beginning.
+func cutExpression(s string) (expression, rest string, err error) {
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '}':
+			return strings.ReplaceAll(s[:i], `\}`, "}"), s[i+1:], nil
+		case s[i] == '\\' && i+1 < len(s) && s[i+1] == '}':
+			i++
+		}
+	}
+	return "", "", fmt.Errorf("${%s has no }", shorten(s))
+}
+
+// value computes one expression.
+func (v variables) value(expression string) (string, error) {
+	function, argument, isCall := strings.Cut(expression, " ")
+	if !isCall {
+		return v.named(expression)
+	}
+	if function == "repeat" {
+		return repeat(argument)
+	}
+	raw, err := v.named(argument)
+	if err != nil {
+		return "", err
+	}
+	text := raw
+	if strings.HasPrefix(raw, `"`) {
+		if err := json.Unmarshal([]byte(raw), &text); err != nil {
+			return "", fmt.Errorf("reading $%s as a JSON string: %w", argument, err)
+		}
+	}
+	switch function {
+	case "text":
+		return text, nil
+	case "upper":
+		return strings.ToUpper(text), nil
+	case "undashed":
+		return strings.ReplaceAll(text, "-", ""), nil
+	}
+	return "", fmt.Errorf("there is no function %q: use repeat, text, upper or undashed", function)
+}
+
+func (v variables) named(name string) (string, error) {
+	value, ok := v[name]
+	if !ok {
+		return "", fmt.Errorf("$%s has no value: capture it with an expectation before this line", name)
+	}
+	return value, nil
+}
+
+// repeat computes ${repeat N TEXT} from "N TEXT".
+func repeat(argument string) (string, error) {
+	count, text, ok := strings.Cut(argument, " ")
+	n, err := strconv.Atoi(count)
+	if !ok || err != nil || n < 0 {
+		return "", fmt.Errorf("${repeat %s} is not ${repeat NUMBER TEXT}", shorten(argument))
+	}
+	if text != "" && n > maxRepeat/len(text) {
+		return "", fmt.Errorf("${repeat %s} makes more than %d bytes", shorten(argument), maxRepeat)
+	}
+	return strings.Repeat(text, n), nil
+}
