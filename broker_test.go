@@ -3,6 +3,7 @@ package polywire_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -230,15 +231,9 @@ func TestSettings(t *testing.T) {
 	outside.want(`2`)
 	inside.send(`{"command":"join","args":{"channel":"` + strings.Repeat("x", 64) + `"}}`)
 	var closed wsutil.ClosedError
-	if _, err := wsutil.ReadServerText(inside.rw); !asClosed(err, &closed) || closed.Code != ws.StatusMessageTooBig {
+	if _, err := wsutil.ReadServerText(inside.rw); !errors.As(err, &closed) || closed.Code != ws.StatusMessageTooBig {
 		t.Errorf("a message over the limit: %v", err)
 	}
-}
-
-func asClosed(err error, to *wsutil.ClosedError) bool {
-	closed, ok := err.(wsutil.ClosedError)
-	*to = closed
-	return ok
 }
 
 // TestAuthorizer shows that wsify's authorizer is asked.
@@ -311,7 +306,7 @@ func TestDrain(t *testing.T) {
 			continue
 		}
 		var closed wsutil.ClosedError
-		if !asClosed(err, &closed) || closed.Code != ws.StatusGoingAway {
+		if !errors.As(err, &closed) || closed.Code != ws.StatusGoingAway {
 			t.Errorf("the end: %v", err)
 		}
 		break

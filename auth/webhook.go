@@ -140,8 +140,7 @@ func (w *Webhook) post(ctx context.Context, body []byte) (status int, err error)
 // withoutURL takes off what net/http puts before its errors: the URL may hold a
 // secret, and the log is no place for it.
 func withoutURL(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err

@@ -162,22 +162,40 @@ func TestRequests(t *testing.T) {
 		c    core.Command
 		want string
 	}{
-		{"source", core.Command{Verb: core.Publish, Topic: []byte("a"), Source: []byte(`{ "command":"broadcast","args":{"channel":" a","n":1e400} }`)},
-			`{ "command":"broadcast","args":{"channel":" a","n":1e400} }`},
+		{
+			"source",
+			core.Command{Verb: core.Publish, Topic: []byte("a"), Source: []byte(`{ "command":"broadcast","args":{"channel":" a","n":1e400} }`)},
+			`{ "command":"broadcast","args":{"channel":" a","n":1e400} }`,
+		},
 		{"empty source", core.Command{Verb: core.Ping, Source: []byte{}}, ``},
 		{"subscribe", core.Command{Verb: core.Subscribe, Topic: []byte(`a/"b`)}, `{"command":"join","args":{"channel":"a/\"b"}}`},
 		{"unsubscribe", core.Command{Verb: core.Unsubscribe, Topic: []byte("")}, `{"command":"leave","args":{"channel":""}}`},
-		{"publish", core.Command{Verb: core.Publish, Topic: []byte("a"), Payload: core.Payload{Kind: core.JSON, Data: []byte(`{"n": 9007199254740993}`)}},
-			`{"command":"broadcast","args":{"channel":"a","content":{"n": 9007199254740993}}}`},
-		{"publish bytes", core.Command{Verb: core.Publish, Topic: []byte("a"), Payload: core.Payload{Kind: core.Binary, Data: []byte{0xff, 0}}},
-			`{"command":"broadcast","args":{"channel":"a","content":{"$binary":"/wA="}}}`},
+		{
+			"publish",
+			core.Command{Verb: core.Publish, Topic: []byte("a"), Payload: core.Payload{Kind: core.JSON, Data: []byte(`{"n": 9007199254740993}`)}},
+			`{"command":"broadcast","args":{"channel":"a","content":{"n": 9007199254740993}}}`,
+		},
+		{
+			"publish bytes",
+			core.Command{Verb: core.Publish, Topic: []byte("a"), Payload: core.Payload{Kind: core.Binary, Data: []byte{0xff, 0}}},
+			`{"command":"broadcast","args":{"channel":"a","content":{"$binary":"/wA="}}}`,
+		},
 		{"publish as owner", core.Command{Verb: core.Publish, Topic: []byte("a/b"), Channel: []byte("a"), AsOwner: true}, `{"command":"broadcast","args":{"channel":"a/b"}}`},
-		{"call", core.Command{Verb: core.Call, Topic: []byte("s"), Payload: core.Payload{Kind: core.Text, Data: []byte("x")}},
-			`{"command":"call","args":{"channel":"s","content":"x"}}`},
-		{"offer a channel", core.Command{Verb: core.Offer, Channel: []byte("a"), Exclusive: true, Services: [][]byte{[]byte("a/x"), []byte("a/y")}},
-			`{"command":"offer","args":{"channel":"a","services":["a/x","a/y"]}}`},
-		{"offer services", core.Command{Verb: core.Offer, Channel: []byte("not read"), Services: [][]byte{[]byte("x")}},
-			`{"command":"offer","args":{"services":["x"]}}`},
+		{
+			"call",
+			core.Command{Verb: core.Call, Topic: []byte("s"), Payload: core.Payload{Kind: core.Text, Data: []byte("x")}},
+			`{"command":"call","args":{"channel":"s","content":"x"}}`,
+		},
+		{
+			"offer a channel",
+			core.Command{Verb: core.Offer, Channel: []byte("a"), Exclusive: true, Services: [][]byte{[]byte("a/x"), []byte("a/y")}},
+			`{"command":"offer","args":{"channel":"a","services":["a/x","a/y"]}}`,
+		},
+		{
+			"offer services",
+			core.Command{Verb: core.Offer, Channel: []byte("not read"), Services: [][]byte{[]byte("x")}},
+			`{"command":"offer","args":{"services":["x"]}}`,
+		},
 		{"restore session", core.Command{Verb: core.RestoreSession, Key: []byte("secret")}, `{"command":"restore_session","args":{}}`},
 		{"none", core.Command{}, `{"command":"none","args":{}}`},
 	} {
@@ -356,10 +374,15 @@ func TestLog(t *testing.T) {
 		status int
 		want   string
 	}{
-		{200, ""}, {403, ""},
-		{503, `level=WARN msg="authorizer is down" error="status 503"`}, {500, ""}, {0, ""},
-		{404, `level=WARN msg="authorizer is up again"`}, {200, ""},
-		{0, `level=WARN msg="authorizer is down" error="asking authorizer: EOF"`}, {0, ""},
+		{200, ""},
+		{403, ""},
+		{503, `level=WARN msg="authorizer is down" error="status 503"`},
+		{500, ""},
+		{0, ""},
+		{404, `level=WARN msg="authorizer is up again"`},
+		{200, ""},
+		{0, `level=WARN msg="authorizer is down" error="asking authorizer: EOF"`},
+		{0, ""},
 		{200, `level=WARN msg="authorizer is up again"`},
 	} {
 		status.Store(int64(step.status))

@@ -37,7 +37,7 @@ func TestLoad(t *testing.T) {
 			defer l.close()
 			for _, inFlight := range []int{1, 16} {
 				before := l.done
-				f, err := window(p, l, inFlight, 50*time.Millisecond)
+				f, err := window(p, l, free[0], inFlight, 50*time.Millisecond)
 				if err != nil {
 					t.Fatalf("%d in flight: %v", inFlight, err)
 				}

@@ -98,6 +98,7 @@ func run(ctx context.Context, p plan, servers []contender, out string) error {
 	if err != nil {
 		return fmt.Errorf("making folder: %w", err)
 	}
+	// The folder stays if something fails: an error names the server's log in it.
 	b := bench{plan: p, servers: servers, core: serverCore, dir: dir}
 	figures, err := b.run(ctx)
 	if err != nil {

@@ -21,6 +21,9 @@ type figure struct {
 	// LoadBusy is the part of the time in which the load had work; near 1 the
 	// load was the bottleneck and Rate says little about the server.
 	LoadBusy float64
+	// Others is the part of the server's core that went to other processes. They
+	// push the server out of the caches, and make figures and ratios worthless.
+	Others float64
 }
 
 // weight is the memory of one idle subscriber.
@@ -72,8 +75,8 @@ func (b *bench) run(ctx context.Context) (figures, error) {
 }
 
 func (f figure) String() string {
-	return fmt.Sprintf("%-14s %5d subscribers %3d in flight  %7.3f µs CPU/delivery  %9.0f deliveries/s  p50 %6.0f µs  p99 %6.0f µs  load busy %.0f %%",
-		f.Server, f.Subscribers, f.InFlight, f.CPU, f.Rate, f.P50, f.P99, f.LoadBusy*100)
+	return fmt.Sprintf("%-14s %5d subscribers %3d in flight  %7.3f µs CPU/delivery  %9.0f deliveries/s  p50 %6.0f µs  p99 %6.0f µs  load busy %.0f %%  others %.0f %%",
+		f.Server, f.Subscribers, f.InFlight, f.CPU, f.Rate, f.P50, f.P99, f.LoadBusy*100, f.Others*100)
 }
 
 // fanOut starts c afresh and measures one window for each number in flight.
@@ -96,7 +99,7 @@ func (b *bench) fanOut(ctx context.Context, c contender, subscribers int) ([]fig
 		if _, _, err := l.run(inFlight, b.plan.warmUp); err != nil {
 			return nil, fmt.Errorf("warming up: %w", err)
 		}
-		f, err := window(p, l, inFlight, b.plan.window)
+		f, err := window(p, l, b.core, inFlight, b.plan.window)
 		if err != nil {
 			return nil, err
 		}
@@ -106,9 +109,9 @@ func (b *bench) fanOut(ctx context.Context, c contender, subscribers int) ([]fig
 	return windows, nil
 }
 
-// window measures one run of the load.
-func window(p *process, l *load, inFlight int, duration time.Duration) (figure, error) {
-	before, err := p.cpu()
+// window measures one run of the load against a server on the given core.
+func window(p *process, l *load, core, inFlight int, duration time.Duration) (figure, error) {
+	before, err := readTimes(p, core)
 	if err != nil {
 		return figure{}, err
 	}
@@ -116,18 +119,35 @@ func window(p *process, l *load, inFlight int, duration time.Duration) (figure, 
 	if err != nil {
 		return figure{}, err
 	}
-	after, err := p.cpu()
+	after, err := readTimes(p, core)
 	if err != nil {
 		return figure{}, err
 	}
+	server := after.server - before.server
 	return figure{
 		InFlight: inFlight,
-		CPU:      micros(after-before) / float64(deliveries),
+		CPU:      micros(server) / float64(deliveries),
 		Rate:     float64(deliveries) / elapsed.Seconds(),
 		P50:      micros(l.latency.quantile(0.50)),
 		P99:      micros(l.latency.quantile(0.99)),
 		LoadBusy: 1 - l.idle.Seconds()/elapsed.Seconds(),
+		Others:   max(0, (after.core-before.core-server).Seconds()/elapsed.Seconds()),
 	}, nil
+}
+
+// times are what the server and everybody on its core have used so far.
+type times struct{ server, core time.Duration }
+
+func readTimes(p *process, core int) (times, error) {
+	server, err := p.cpu()
+	if err != nil {
+		return times{}, err
+	}
+	busy, err := coreBusy(core)
+	if err != nil {
+		return times{}, err
+	}
+	return times{server, busy}, nil
 }
 
 func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }

@@ -92,6 +92,43 @@ func parseRSS(r io.Reader) (int64, error) {
 	return 0, errors.New("parsing resident memory: no Rss line")
 }
 
+// coreBusy returns the time for which a core has not been idle since the system
+// started, by anybody.
+func coreBusy(core int) (time.Duration, error) {
+	f, err := os.Open("/proc/stat")
+	if err != nil {
+		return 0, fmt.Errorf("reading core times: %w", err)
+	}
+	defer f.Close()
+	return parseCoreBusy(f, core)
+}
+
+// parseCoreBusy finds "cpuN user nice system idle iowait irq softirq …" in the
+// format of /proc/stat, in ticks of 10 ms, and adds up all but idle and iowait.
+func parseCoreBusy(r io.Reader, core int) (time.Duration, error) {
+	const tick = 10 * time.Millisecond
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 9 || fields[0] != "cpu"+strconv.Itoa(core) {
+			continue
+		}
+		var busy time.Duration
+		// What follows steal is counted in user already.
+		for i, field := range fields[1:9] {
+			ticks, err := strconv.ParseInt(field, 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("parsing core times: %w", err)
+			}
+			if i != 3 && i != 4 {
+				busy += time.Duration(ticks) * tick
+			}
+		}
+		return busy, nil
+	}
+	return 0, fmt.Errorf("parsing core times: no core %d", core)
+}
+
 // pinSelf moves every thread of this process to one core; threads that start
 // later inherit it.
 func pinSelf(core int) error {

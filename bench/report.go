@@ -23,7 +23,7 @@ type row struct {
 	Server                string
 	Subscribers, InFlight int
 	CPU, Rate, P50, P99   float64
-	LoadBusy              float64
+	LoadBusy, Others      float64
 	// Ratio is CPU over the reference's CPU in the same round, the median of the rounds.
 	Ratio float64
 	// Target is what Ratio must not exceed; 0 for no target.
@@ -50,6 +50,10 @@ const (
 	// targetWeight is the memory of an idle subscribed connection, in bytes.
 	targetWeight = 3 << 10
 )
+
+// quiet is the part of the server's core that others may have before a report
+// warns of it. The kernel itself needs a few percent.
+const quiet = 0.1
 
 // target returns the bound for a contender in a setting, 0 if there is none.
 func target(server string, subscribers, inFlight int) float64 {
@@ -127,6 +131,7 @@ func summarizeCell(windows []figure, baseline map[int]float64) row {
 		P50:         by(func(f figure) float64 { return f.P50 }),
 		P99:         by(func(f figure) float64 { return f.P99 }),
 		LoadBusy:    by(func(f figure) float64 { return f.LoadBusy }),
+		Others:      by(func(f figure) float64 { return f.Others }),
 		Ratio:       by(func(f figure) float64 { return f.CPU / baseline[f.Round] }),
 		Target:      target(w.Server, w.Subscribers, w.InFlight),
 	}
@@ -163,15 +168,18 @@ func median(values []float64) float64 {
 // print writes the report as tables.
 func (r report) print(to io.Writer) error {
 	t := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "\nsubscribers\tin flight\tserver\tCPU µs/delivery\tof %s\ttarget\t\tdeliveries/s\tp50 µs\tp99 µs\tload busy\n", reference)
+	fmt.Fprintf(t, "\nsubscribers\tin flight\tserver\tCPU µs/delivery\tof %s\ttarget\t\tdeliveries/s\tp50 µs\tp99 µs\tload busy\tothers\n", reference)
 	for _, w := range r.Rows {
-		fmt.Fprintf(t, "%d\t%d\t%s\t%.3f\t%.3f\t%s\t%.0f\t%.0f\t%.0f\t%.0f %%\n", w.Subscribers, w.InFlight, w.Server, w.CPU,
-			w.Ratio, verdict("<= %.2f\t%s", w.Ratio, w.Target), w.Rate, w.P50, w.P99, w.LoadBusy*100)
+		fmt.Fprintf(t, "%d\t%d\t%s\t%.3f\t%.3f\t%s\t%.0f\t%.0f\t%.0f\t%.0f %%\t%.0f %%\n", w.Subscribers, w.InFlight, w.Server, w.CPU,
+			w.Ratio, verdict("<= %.2f\t%s", w.Ratio, w.Target), w.Rate, w.P50, w.P99, w.LoadBusy*100, w.Others*100)
 	}
 	fmt.Fprintf(t, "\nidle subscriber\tKiB resident\tof %s\ttarget\n", reference)
 	for _, w := range r.Weights {
 		fmt.Fprintf(t, "%s\t%.2f\t%.3f\t%s\n", w.Server, w.Bytes/1024, w.Ratio,
 			verdict("<= %.0f bytes\t%s", w.Bytes, w.Target))
+	}
+	if slices.ContainsFunc(r.Rows, func(w row) bool { return w.Others > quiet }) {
+		fmt.Fprintf(t, "\nnote: other processes took more than %.0f %% of the server's core; run it again on a quiet machine\n", quiet*100)
 	}
 	return t.Flush()
 }

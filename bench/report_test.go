@@ -17,7 +17,7 @@ func TestSummarize(t *testing.T) {
 			{Server: "gorilla", Round: 1, Subscribers: 100, InFlight: 16, CPU: 10},
 			{Server: "broker wubsub", Round: 1, Subscribers: 100, InFlight: 16, CPU: 9},
 			{Server: "gorilla", Round: 1, Subscribers: 1000, InFlight: 16, CPU: 10},
-			{Server: "broker wubsub", Round: 1, Subscribers: 1000, InFlight: 16, CPU: 2},
+			{Server: "broker wubsub", Round: 1, Subscribers: 1000, InFlight: 16, CPU: 2, Others: 0.3},
 		},
 		Weights: []weight{{"gorilla", 20 << 10}, {"broker wubsub", 2 << 10}},
 	})
@@ -40,7 +40,7 @@ func TestSummarize(t *testing.T) {
 	if err := r.print(&text); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"ok", "MISSED", "2.00", "broker wubsub"} {
+	for _, want := range []string{"ok", "MISSED", "2.00", "broker wubsub", "30 %", "note: other processes"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, &text)
 		}

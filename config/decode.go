@@ -15,7 +15,7 @@ func (r *report) decode(path string, v any, to reflect.Value) {
 	if v == nil {
 		return
 	}
-	if text, ok := to.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if text, ok := reflect.TypeAssert[encoding.TextUnmarshaler](to.Addr()); ok {
 		if s, ok := r.scalar(path, v); ok {
 			if err := text.UnmarshalText([]byte(s.Text)); err != nil {
 				r.add(path, "%s", err)

@@ -50,8 +50,10 @@ func TestConverse(t *testing.T) {
 		{name: "its own broker", file: good},
 		{name: "its own configuration", file: script(t,
 			"---\nendpoints: [{name: e, protocol: echo, listen: \"127.0.0.1:0\"}]\n---\nconnect a e\na > x\na < x\n")},
-		{name: "otherwise", file: script(t, "connect a echo\na > x\na < y\n"),
-			parts: []string{"1 of 1 conversations", "script.txt:3: a < y", "arrived:  text x"}},
+		{
+			name: "otherwise", file: script(t, "connect a echo\na > x\na < y\n"),
+			parts: []string{"1 of 1 conversations", "script.txt:3: a < y", "arrived:  text x"},
+		},
 		{name: "no script", file: script(t, "connect\n"), parts: []string{"script.txt:1: the endpoint is missing"}},
 		{name: "bad configuration", file: script(t, "---\nendpoint: []\n---\nconnect a e\n"), parts: []string{"the script's configuration", "endpoint"}},
 		{name: "no such file", file: "nowhere.txt", parts: []string{"nowhere.txt"}},

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // recorder writes down what the codec asks for, a line each.
@@ -201,6 +202,9 @@ func (discard) Refuse(core.Reason, []byte, core.Failure) {}
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{"0,,", "3", `4,1,{"e":"a","p":1}`, "5,a%2Cb,x", "6,1,room", "5,%2525,", "4,1,{\"e\":\"\\u00"} {
 		f.Add([]byte(s), false)
+	}
+	for _, message := range coretest.Said(f, "../../conversations/stocking/*.txt") {
+		f.Add(message, false)
 	}
 	f.Fuzz(func(t *testing.T, data []byte, binary bool) {
 		kind := core.TextFrame

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // newFormat returns a format with the defaults, changed by set.
@@ -266,6 +267,9 @@ func TestAllocations(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	for _, c := range decodeCases(f) {
 		f.Add(c.frame.Kind == core.BinaryFrame, c.frame.Data)
+	}
+	for _, message := range coretest.Said(f, "../../conversations/wsify/*.txt") {
+		f.Add(false, message)
 	}
 	f.Fuzz(func(t *testing.T, binary bool, data []byte) {
 		kind := core.TextFrame

@@ -44,8 +44,10 @@ func TestValidate(t *testing.T) {
 		{"other scheme", func(o *Options) { o.AuthorizerURL = "ftp://auth.example" }, []string{"authorizer_url"}},
 		{"unreadable", func(o *Options) { o.AuthorizerURL = "http://a b" }, []string{"authorizer_url"}},
 		{"no time", func(o *Options) { o.AuthorizerTimeout = 0 }, []string{"authorizer_timeout"}},
-		{"all at once", func(o *Options) { *o = Options{AuthorizerURL: "x", AuthorizerTimeout: -1, BroadcastPath: "b"} },
-			[]string{"authorizer_url", "authorizer_timeout", "broadcast_path"}},
+		{
+			"all at once", func(o *Options) { *o = Options{AuthorizerURL: "x", AuthorizerTimeout: -1, BroadcastPath: "b"} },
+			[]string{"authorizer_url", "authorizer_timeout", "broadcast_path"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := Protocol()

@@ -260,16 +260,26 @@ func TestPreflight(t *testing.T) {
 		header []string
 		want   map[string]string
 	}{
-		{"with headers", "/broadcast",
+		{
+			"with headers", "/broadcast",
 			[]string{"Origin", "https://a.example", "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type,x-a"},
-			map[string]string{"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": "GET,HEAD,PUT,PATCH,POST,DELETE",
-				"Access-Control-Allow-Headers": "content-type,x-a"}},
-		{"without headers", "/ws",
+			map[string]string{
+				"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": "GET,HEAD,PUT,PATCH,POST,DELETE",
+				"Access-Control-Allow-Headers": "content-type,x-a",
+			},
+		},
+		{
+			"without headers", "/ws",
 			[]string{"Origin", "https://a.example"},
-			map[string]string{"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": "GET,HEAD,PUT,PATCH,POST,DELETE",
-				"Access-Control-Allow-Headers": ""}},
-		{"no origin", "/other", nil,
-			map[string]string{"Access-Control-Allow-Origin": "", "Access-Control-Allow-Methods": "", "Access-Control-Allow-Headers": ""}},
+			map[string]string{
+				"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": "GET,HEAD,PUT,PATCH,POST,DELETE",
+				"Access-Control-Allow-Headers": "",
+			},
+		},
+		{
+			"no origin", "/other", nil,
+			map[string]string{"Access-Control-Allow-Origin": "", "Access-Control-Allow-Methods": "", "Access-Control-Allow-Headers": ""},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			res, text := request(t, "OPTIONS", s.URL+c.target, "", nil, c.header...)

@@ -3,10 +3,12 @@ package wubsub
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 	"github.com/polywire/polywire/core/rawjson"
 )
 
@@ -17,12 +19,15 @@ func FuzzDecode(f *testing.F) {
 	for _, c := range readCases(f, "testdata/decode.txt") {
 		f.Add(frame(f, c).Data)
 	}
+	for _, message := range coretest.Said(f, "../../conversations/wubsub/*.txt") {
+		f.Add(message)
+	}
 	format := new(Format)
 	codec := format.NewCodec()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var got recorder
 		sent := bytes.Clone(data)
-		if err := codec.Decode(core.Frame{Kind: core.TextFrame, Data: sent[:len(sent):len(sent)]}, &got); err != nil {
+		if err := codec.Decode(core.Frame{Kind: core.TextFrame, Data: slices.Clip(sent)}, &got); err != nil {
 			t.Fatalf("%q ended the connection: %v", data, err)
 		}
 		if len(got.lines) != 1 {

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"log/slog"
 	"runtime/debug"
 
 	"github.com/polywire/polywire/core"
@@ -52,7 +51,7 @@ func (p *peer) back(then func()) {
 func (p *peer) recovered() {
 	if v := recover(); v != nil {
 		p.engine.log.Error("authorizer or session store panicked", "endpoint", p.endpoint.Name,
-			"conn", p.link.ID(), slog.Any("panic", v), "stack", string(debug.Stack()))
+			"conn", p.link.ID(), "panic", v, "stack", string(debug.Stack()))
 		p.link.Close(core.ReasonInternal)
 	}
 }

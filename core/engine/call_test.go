@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,9 +18,9 @@ func ask(service, payload string) core.Command {
 // asked returns the id of the last request that l heard.
 func (l *link) asked() core.CallID {
 	l.site.w.t.Helper()
-	for i := len(l.heard) - 1; i >= 0; i-- {
-		if l.heard[i].Kind == core.Request {
-			return l.heard[i].Call
+	for _, ev := range slices.Backward(l.heard) {
+		if ev.Kind == core.Request {
+			return ev.Call
 		}
 	}
 	l.site.w.t.Fatal("no request was heard")

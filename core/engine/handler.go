@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"runtime/debug"
 
 	"github.com/polywire/polywire/core"
@@ -56,7 +55,7 @@ var errPanic = errors.New("handler panicked")
 func (e *Engine) run(ctx context.Context, h core.Handler, service string, p core.Payload) (answer core.Payload, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			e.log.Error("handler panicked", "service", service, slog.Any("panic", v), "stack", string(debug.Stack()))
+			e.log.Error("handler panicked", "service", service, "panic", v, "stack", string(debug.Stack()))
 			err = errPanic
 		}
 	}()
@@ -77,7 +76,7 @@ func (e *Engine) finish(c *call, oneWay bool, answer core.Payload, err error) {
 	r := refusedInternal
 	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
 		r = refusalOf(f)
-	} else if err != errPanic {
+	} else if !errors.Is(err, errPanic) {
 		e.log.Warn("handler failed", "service", c.service, "error", err)
 	}
 	if oneWay {

@@ -161,9 +161,12 @@ func TestSizes(t *testing.T) {
 	}
 	for name, reason := range map[string]core.Reason{long + "a": core.ReasonTooLarge, deep + "/": core.ReasonTooDeep} {
 		for _, c := range []core.Command{
-			{Verb: core.Subscribe, Topic: b(name)}, {Verb: core.Subscribe, Topic: b(name), Pattern: true},
-			{Verb: core.Publish, Topic: b(name)}, {Verb: core.Call, Topic: b(name)},
-			{Verb: core.Offer, Services: [][]byte{b(name)}}, {Verb: core.Offer, Exclusive: true, Channel: b(name)},
+			{Verb: core.Subscribe, Topic: b(name)},
+			{Verb: core.Subscribe, Topic: b(name), Pattern: true},
+			{Verb: core.Publish, Topic: b(name)},
+			{Verb: core.Call, Topic: b(name)},
+			{Verb: core.Offer, Services: [][]byte{b(name)}},
+			{Verb: core.Offer, Exclusive: true, Channel: b(name)},
 		} {
 			before := s.Stats.Refused[reason].Load()
 			if got := x.do(c); !strings.HasPrefix(got, "failed") || !strings.HasSuffix(got, " invalid") {

@@ -193,6 +193,6 @@ func (p *peer) storeFailed(doing string, err error) refusal {
 	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
 		return refusalOf(f)
 	}
-	p.engine.log.Error(doing, "endpoint", p.endpoint.Name, "conn", p.link.ID(), "error", err)
+	p.engine.log.Error("session store failed", "doing", doing, "endpoint", p.endpoint.Name, "conn", p.link.ID(), "error", err)
 	return refusedInternal
 }

@@ -171,10 +171,7 @@ func (n *node) match(topic []byte, wild bool, hits []*audience) []*audience {
 	if wild {
 		hits = collect(hits, n.rest)
 	}
-	level, rest, more := topic, []byte(nil), false
-	if i := bytes.IndexByte(topic, '/'); i >= 0 {
-		level, rest, more = topic[:i], topic[i+1:], true
-	}
+	level, rest, more := bytes.Cut(topic, []byte{'/'})
 	if c := n.literal[string(level)]; c != nil {
 		hits = c.enter(rest, more, hits)
 	}

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -30,7 +29,7 @@ type world struct {
 
 func newWorld(t testing.TB, loops int) *world {
 	w := &world{t: t, now: time.Unix(1_700_000_000, 0)}
-	w.engine = newEngine(Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, w.clock)
+	w.engine = newEngine(Options{Logger: slog.New(slog.DiscardHandler)}, w.clock)
 	for i := range loops {
 		l := &loop{index: i}
 		l.posted.L = &l.mu

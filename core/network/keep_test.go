@@ -127,7 +127,7 @@ func TestFloodChild(t *testing.T) {
 		defer func() { _ = nc.Close() }()
 		_, _ = io.WriteString(nc, upgradeRequest())
 	}
-	fmt.Println("dialed")
+	_, _ = fmt.Fprintln(os.Stdout, "dialed")
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
@@ -159,7 +159,7 @@ func TestPartialWrite(t *testing.T) {
 			for _, want := range texts {
 				f, err := ws.ReadFrame(br)
 				if err != nil || string(f.Payload) != want {
-					done <- fmt.Errorf("receiver %d: got %.40q, want %.40q: %v", i, f.Payload, want, err)
+					done <- fmt.Errorf("receiver %d: got %.40q, want %.40q: %w", i, f.Payload, want, err)
 					return
 				}
 			}
@@ -238,7 +238,7 @@ func TestStalledReader(t *testing.T) {
 				t.Errorf("%d bytes are queued for the stalled client, the bound is %d", n, limit)
 			}
 			pub.send("pub the end")
-			var last, count = "", 0
+			last, count := "", 0
 			for last != "the end" {
 				f, err := ws.ReadFrame(stalled)
 				if err != nil {

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -66,7 +67,7 @@ func TestGoodbyeIsAnsweredAndCounted(t *testing.T) {
 	c.send("goodbye")
 	c.expectClose(1000)
 	c.write(masked(ws.OpClose, true, "\x03\xe8"))
-	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("after the handshake: %v, want EOF", err)
 	}
 	<-r.hub.gone
@@ -249,7 +250,7 @@ func TestShutdownSaysGoodbye(t *testing.T) {
 	go func() { _ = r.Shutdown(t.Context()) }()
 	c.expectClose(1001)
 	c.write(masked(ws.OpClose, true, "\x03\xe9"))
-	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("after the handshake: %v, want EOF", err)
 	}
 }

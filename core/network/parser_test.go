@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
+
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // recorder notes what a parser finds, a line for each frame.
@@ -202,6 +204,9 @@ func FuzzParser(f *testing.F) {
 	f.Add(append(masked(ws.OpText, false, "h\xc3"), masked(ws.OpContinuation, true, "\xa9")...), byte(3))
 	f.Add(append(masked(ws.OpBinary, true, ""), masked(ws.OpClose, true, "\x03\xe8")...), byte(2))
 	f.Add([]byte{0x81, 0xff, 0x7f, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0}, byte(5))
+	for _, message := range coretest.Said(f, "../../conversations/wsify/*.txt") {
+		f.Add(masked(ws.OpText, true, string(message)), byte(7))
+	}
 	f.Fuzz(func(t *testing.T, stream []byte, size byte) {
 		whole, errWhole := parseChunks(stream, 4096, func() int { return len(stream) })
 		cut, errCut := parseChunks(stream, 4096, func() int { return 1 + int(size)%16 })

@@ -87,10 +87,17 @@ func TestKeyIs(t *testing.T) {
 		key, name string
 		want      bool
 	}{
-		{`"type"`, "type", true}, {`"TYPE"`, "type", true}, {`"tYpe"`, "type", true}, {`"t\u0079pe"`, "type", true},
-		{`"typ"`, "type", false}, {`"types"`, "type", false}, {`""`, "type", false}, {`"topic "`, "topic", false},
+		{`"type"`, "type", true},
+		{`"TYPE"`, "type", true},
+		{`"tYpe"`, "type", true},
+		{`"t\u0079pe"`, "type", true},
+		{`"typ"`, "type", false},
+		{`"types"`, "type", false},
+		{`""`, "type", false},
+		{`"topic "`, "topic", false},
 		// encoding/json folds these too: the Kelvin sign and the long s.
-		{`"` + "\u212a" + `"`, "k", true}, {`"ba` + "\u017f" + `e"`, "base", true},
+		{`"` + "\u212a" + `"`, "k", true},
+		{`"ba` + "\u017f" + `e"`, "base", true},
 	} {
 		m := Object([]byte(`{` + c.key + `:1}`))
 		if !m.Next() {
