@@ -52,6 +52,7 @@ func TestExample(t *testing.T) {
 		{Name: "bots", Protocol: "wubsub", URL: "ws://127.0.0.1:9190/"},
 		{Name: "web", Protocol: "wsify", URL: "ws://127.0.0.1:3000/ws", HTTP: "http://127.0.0.1:3000/broadcast"},
 		{Name: "games", Protocol: "stocking", URL: "ws://127.0.0.1:12345/ws"},
+		{Name: "telemetry", Protocol: "vws", URL: "ws://127.0.0.1:8080/ws"},
 		{Name: "mobile", Protocol: "webwire", URL: "ws://127.0.0.1:8081/"},
 	}
 	if got := polywire.Endpoints(plain); !reflect.DeepEqual(got, want) {

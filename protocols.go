@@ -7,6 +7,7 @@ import (
 
 	"github.com/polywire/polywire/auth"
 	"github.com/polywire/polywire/codecs/stocking"
+	"github.com/polywire/polywire/codecs/vws"
 	"github.com/polywire/polywire/codecs/webwire"
 	"github.com/polywire/polywire/codecs/wsify"
 	"github.com/polywire/polywire/codecs/wubsub"
@@ -22,6 +23,7 @@ func Protocols() []core.Protocol {
 		wubsub.Protocol(),
 		wsify.Protocol(),
 		stocking.Protocol(),
+		vws.Protocol(),
 		webwire.Protocol(),
 		network.Echo(),
 	}

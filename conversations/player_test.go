@@ -118,6 +118,7 @@ func TestPlayed(t *testing.T) {
 		{"close", "a >close 1000 bye\na <close 1000 bye\na <eof"},
 		{"server closes", "a > close\na <close 1009 too big\na <end"},
 		{"any close", "a > close\na <close *"},
+		{"any code", "a > close\na <close * too big"},
 		{"eof", "a > quit\na <eof"},
 		{"reset", "a > reset\na <reset"},
 		{"end by reset", "a > reset\na <end"},
@@ -157,8 +158,10 @@ func TestFailures(t *testing.T) {
 		parts        []string
 	}{
 		{"other text", "a > one\na < two", 4, []string{"expected: text two", "arrived:  text one", "> text one"}},
-		{"other number", "a > {\"n\":9007199254740992}\na < {\"n\":9007199254740993}", 4,
-			[]string{"$.n is 9007199254740992 and not 9007199254740993"}},
+		{
+			"other number", "a > {\"n\":9007199254740992}\na < {\"n\":9007199254740993}", 4,
+			[]string{"$.n is 9007199254740992 and not 9007199254740993"},
+		},
 		{"other bytes", "a > [1, 2]\na <= [1,2]", 4, []string{"the bytes differ"}},
 		{"other kind", "a >b 01\na < *", 4, []string{"arrived:  binary 01"}},
 		{"nothing", "a > hush\na < *", 4, []string{"nothing within 100ms"}},

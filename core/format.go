@@ -75,7 +75,7 @@ type Format interface {
 	// subscribers with the same As.
 	EncodeMessage(dst []byte, ev Event) ([]byte, FrameKind, error)
 	// Goodbye returns the close code and reason text (at most 123 bytes) with
-	// which the format ends a connection.
+	// which the format ends a connection; code 0 ends it without a close frame.
 	Goodbye(r Reason) (code uint16, text string)
 	// Profile returns the habits of the format on the wire.
 	Profile() Profile

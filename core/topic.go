@@ -44,11 +44,11 @@ func HasWildcard(pattern string) bool {
 //   - A topic that begins with $ is not matched by a pattern that begins with + or #.
 //
 // The rules are those of vws (protocols.md, section 4).
-func MatchPattern(pattern, topic string) bool {
+func MatchPattern(pattern string, topic []byte) bool {
 	if !HasWildcard(pattern) {
-		return pattern == topic
+		return pattern == string(topic)
 	}
-	if topic == "" {
+	if len(topic) == 0 {
 		return false
 	}
 	if topic[0] == '$' && (pattern[0] == '+' || pattern[0] == '#') {
@@ -59,14 +59,14 @@ func MatchPattern(pattern, topic string) bool {
 		if p != "" && p[0] == '#' {
 			return !pMore
 		}
-		t, tRest, tMore := strings.Cut(topic, "/")
+		t, tRest, tMore := bytes.Cut(topic, []byte{'/'})
 		switch {
 		case p == "":
 		case p[0] == '+':
-			if t == "" {
+			if len(t) == 0 {
 				return false
 			}
-		case p != t:
+		case p != string(t):
 			return false
 		}
 		if pMore != tMore {

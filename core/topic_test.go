@@ -44,12 +44,12 @@ func TestMatchPattern(t *testing.T) {
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			for _, topic := range c.matched {
-				if !MatchPattern(c.pattern, topic) {
+				if !MatchPattern(c.pattern, []byte(topic)) {
 					t.Errorf("%q does not match %q", c.pattern, topic)
 				}
 			}
 			for _, topic := range c.unmatched {
-				if MatchPattern(c.pattern, topic) {
+				if MatchPattern(c.pattern, []byte(topic)) {
 					t.Errorf("%q matches %q", c.pattern, topic)
 				}
 			}
@@ -119,7 +119,7 @@ func FuzzMatchPattern(f *testing.F) {
 	f.Add("a/+/#", "a/b/c")
 	f.Add("//+", "a/b/$c")
 	f.Fuzz(func(t *testing.T, pattern, topic string) {
-		matched := MatchPattern(pattern, topic)
+		matched := MatchPattern(pattern, []byte(topic))
 		if !HasWildcard(pattern) && matched != (pattern == topic) {
 			t.Errorf("%q and %q without a wildcard: %v", pattern, topic, matched)
 		}

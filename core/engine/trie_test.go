@@ -39,7 +39,7 @@ func TestTrieIsMatchPattern(t *testing.T) {
 			topic := name()
 			var want, got []string
 			for p := range tr.patterns {
-				if core.MatchPattern(p, topic) {
+				if core.MatchPattern(p, []byte(topic)) {
 					want = append(want, p)
 				}
 			}

@@ -35,8 +35,12 @@ func (c *conn) sayGoodbye(r core.Reason) {
 		c.abandon()
 		linger = lingerTicks
 	}
-	c.queueLast(closeFrame(code, text))
-	c.cutAfter(linger)
+	if code == 0 {
+		c.finish()
+	} else {
+		c.queueLast(closeFrame(code, text))
+		c.cutAfter(linger)
+	}
 	c.resume()
 }
 

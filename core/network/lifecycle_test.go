@@ -382,3 +382,17 @@ func TestChokedClient(t *testing.T) {
 	}
 	<-sent
 }
+
+// curt is the chat format that ends without a close frame.
+type curt struct{ chat }
+
+func (curt) Goodbye(core.Reason) (uint16, string) { return 0, "" }
+
+func TestGoodbyeWithoutCloseFrame(t *testing.T) {
+	r := start(t, func(_ *Options, ep *Endpoint) { ep.Endpoint.Format = curt{} })
+	c := r.dial("chat")
+	c.send("goodbye")
+	if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("read %d bytes, %v; want EOF", n, err)
+	}
+}

@@ -1,0 +1,106 @@
+package vws
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/polywire/polywire/core"
+)
+
+// reference is a client message as the original's encoding/json reads it, but
+// that raw values keep their bytes.
+type reference struct {
+	K, T, E string
+	D, I    json.RawMessage
+	H       map[string]string
+}
+
+// For all bytes: no panic, the connection goes on, exactly one command or
+// refusal comes of one message, at most one answer, and what is published and
+// answered is what encoding/json reads.
+func FuzzDecode(f *testing.F) {
+	for _, c := range readCases(f, "testdata/decode.txt") {
+		f.Add(frame(f, c).Data)
+	}
+	format := newTestFormat(f, `{"allow_send":true,"max_event_size":0}`)
+	codec := format.NewCodec()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		in := core.Frame{Kind: core.TextFrame, Data: slices.Clip(bytes.Clone(data))}
+		if !utf8.Valid(data) {
+			in.Kind = core.BinaryFrame
+		}
+		got := decode(t, codec, in)
+		if len(got.commands)+got.refused != 1 || len(got.read) > 1 {
+			t.Fatalf("%q: %s", data, got)
+		}
+		if len(data) == 0 {
+			return
+		}
+		var ref reference
+		err := json.Unmarshal(data, &ref)
+		valid := len(got.read) == 0 || got.read[0] != invalid
+		// The original takes null for a header, and bytes that are no text.
+		if !valid && err == nil && !bytes.Contains(data, []byte("null")) && utf8.Valid(data) || valid && err != nil {
+			t.Fatalf("%q: %s, but encoding/json says %v", data, got, err)
+		}
+		if !valid {
+			return
+		}
+		requireAnswer(t, ref, got)
+		if len(got.commands) > 0 && got.commands[0].Verb == core.Publish {
+			requireEvent(t, format, ref, got.commands[0])
+		}
+	})
+}
+
+// requireAnswer fails unless what the client reads is for the id that it wrote.
+func requireAnswer(t *testing.T, ref reference, got *recorder) {
+	t.Helper()
+	noID := len(ref.I) == 0 || string(ref.I) == "null"
+	if wanted := ref.K != "" || !noID; wanted != (len(got.read) == 1) {
+		t.Fatalf("kind %q, id %s: %s", ref.K, ref.I, got)
+	}
+	if len(got.read) == 0 {
+		return
+	}
+	var answer struct {
+		K string          `json:"k"`
+		I json.RawMessage `json:"i"`
+		E *string         `json:"e"`
+	}
+	if err := json.Unmarshal([]byte(got.read[0]), &answer); err != nil {
+		t.Fatalf("%s: %v", got, err)
+	}
+	if noID != (answer.I == nil) || !noID && !bytes.Equal(answer.I, ref.I) {
+		t.Fatalf("id %s: %s", ref.I, got)
+	}
+	if (answer.K == kindAck) != (len(got.commands) == 1) || (answer.K == kindNack) != (answer.E != nil) {
+		t.Fatal(got)
+	}
+}
+
+// requireEvent fails unless a subscriber receives what encoding/json reads.
+func requireEvent(t *testing.T, format core.Format, ref reference, cmd core.Command) {
+	t.Helper()
+	ev := core.Event{Kind: core.Message, Topic: cmd.Topic, Payload: cmd.Payload, Headers: cmd.Headers}
+	out, kind, err := format.EncodeMessage(nil, ev)
+	if err != nil || kind != core.TextFrame || !utf8.Valid(out) || !strings.HasPrefix(string(out), `{"d":`) {
+		t.Fatalf("%q, kind %d, %v", out, kind, err)
+	}
+	var back reference
+	if err := json.Unmarshal(out, &back); err != nil {
+		t.Fatalf("%s: %v", out, err)
+	}
+	if back.T != ref.T || cmd.Payload.Kind == core.JSON && !bytes.Equal(back.D, ref.D) {
+		t.Fatalf("topic %q data %s came back as %s", ref.T, ref.D, out)
+	}
+	for name, value := range back.H {
+		if ref.H[name] != value {
+			t.Fatalf("headers %q came back as %s", ref.H, out)
+		}
+	}
+}
