@@ -56,8 +56,7 @@ func wrong(do, what string, args ...any) error {
 // fault notes that a line cannot be read.
 func (p *parser) fault(number int, err error) {
 	f := &Fault{File: p.script.File, Line: number, What: err.Error(), Do: "correct this line"}
-	var s *syntaxError
-	if errors.As(err, &s) {
+	if s, ok := errors.AsType[*syntaxError](err); ok {
 		f.What, f.Do = s.what, s.do
 	}
 	p.faults = append(p.faults, f)

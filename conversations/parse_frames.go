@@ -39,7 +39,8 @@ func (p *parser) connectionStep(name, rest string, l *line) (step, error) {
 		if s.reply.status, err = parseStatus(argument); err != nil {
 			return nil, err
 		}
-		return s, p.reply(&s.reply, l)
+		p.reply(&s.reply, l)
+		return s, nil
 	case strings.HasPrefix(verb, "<"):
 		return expect(name, verb[1:], argument)
 	}

@@ -31,7 +31,8 @@ func (p *parser) connect(verb, rest string, l *line) (step, error) {
 			return nil, err
 		}
 	}
-	return s, p.reply(&s.reply, l)
+	p.reply(&s.reply, l)
+	return s, nil
 }
 
 // option reads one option of connect and returns what follows it.
@@ -96,7 +97,8 @@ func (p *parser) http(rest string, l *line) (step, error) {
 		}
 	}
 	l.block = l.block[until:]
-	return s, p.reply(&s.reply, l)
+	p.reply(&s.reply, l)
+	return s, nil
 }
 
 // requestLine reads a line of the request.
@@ -115,14 +117,13 @@ func (s *httpStep) requestLine(text string) error {
 }
 
 // reply reads the indented lines of an expected answer and takes them off l.
-func (p *parser) reply(r *reply, l *line) error {
+func (p *parser) reply(r *reply, l *line) {
 	for _, b := range l.block {
 		if err := r.line(b.text); err != nil {
 			p.fault(b.number, err)
 		}
 	}
 	l.block = nil
-	return nil
 }
 
 // line reads one line of an expected answer.
@@ -179,9 +180,7 @@ func (p *parser) webhookStep(name, rest string, l *line) (step, error) {
 	case "got":
 		s := &gotStep{name: name, pattern: rest}
 		var r reply
-		if err := p.reply(&r, l); err != nil {
-			return nil, err
-		}
+		p.reply(&r, l)
 		s.headers = r.headers
 		return s, checkedPattern(rest)
 	}

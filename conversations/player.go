@@ -140,13 +140,11 @@ func (s *Script) end() int {
 
 // failure makes the report of an error.
 func (p *Player) failure(s statement, connection string, err error) error {
-	var inner *Failure
-	if errors.As(err, &inner) {
+	if _, ok := errors.AsType[*Failure](err); ok {
 		return err
 	}
 	f := &Failure{File: p.script.File, Line: s.line, Statement: s.text, Connection: connection}
-	var m *mismatch
-	if errors.As(err, &m) {
+	if m, ok := errors.AsType[*mismatch](err); ok {
 		f.Expected, f.Arrived, f.Why = m.expected, m.arrived, m.why
 	} else {
 		f.Err = err

@@ -1,6 +1,7 @@
 package conversations
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -70,7 +71,7 @@ func (s *connectStep) fields(p *Player) ([]field, error) {
 // awaitAnswer reads an HTTP answer on a connection and compares it.
 func awaitAnswer(p *Player, c *connection, r *reply) error {
 	a, err := c.readAnswer()
-	if instead, ok := err.(*errNoAnswer); ok {
+	if instead, ok := errors.AsType[*errNoAnswer](err); ok {
 		return &mismatch{expected: r.String(), arrived: instead.instead}
 	}
 	if err != nil {

@@ -16,5 +16,5 @@
 // network's read buffer: a publish crosses the broker without a copy until it
 // is encoded for its receivers.
 //
-// The package imports the standard library alone.
+// The package imports the standard library and core/rawjson alone.
 package core
