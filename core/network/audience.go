@@ -25,14 +25,13 @@ func (o *outlet) NewAudience(loop int, _ uint32) core.Audience {
 func (o *outlet) Deliver(ev core.Event, to []core.Audience, except core.Link) {
 	f := newFrame()
 	defer f.release()
-	ok, err := f.encodeWith(o.ep.Format.EncodeMessage, ev)
-	if err != nil || !ok {
-		for _, a := range to {
-			o.ep.Stats.Dropped.Add(core.ReasonUnwritable, uint64(a.(*audience).size.Load()))
-		}
+	m := mail{frame: f, stamp: o.stamps.Add(1)}
+	switch ok, err := f.encodeWith(o.ep.Format.EncodeMessage, ev); {
+	case err != nil:
+		m.frame, m.lost = nil, err
+	case !ok:
 		return
 	}
-	m := mail{frame: f, stamp: o.stamps.Add(1)}
 	if except != nil {
 		m.except = except.(*conn)
 	}

@@ -56,6 +56,7 @@ type conn struct {
 	dirty    bool     // in loop.dirty
 	stuck    bool     // in loop.stuck
 	shut     bool     // our half of the stream is shut
+	missed   bool     // a message that could not be written was logged
 	discard  bool     // input is not looked at any more
 	backoff  uint8    // retries since the socket was found full
 	stamp    uint64   // the last delivery taken
@@ -85,13 +86,24 @@ func (c *conn) Tell(ev core.Event) {
 	if !ok {
 		f.release()
 		if err != nil {
-			c.ep.Stats.Dropped.Inc(core.ReasonUnwritable)
+			c.miss(err)
 		}
 		return
 	}
 	if c.queue(c.loop.ephemeral(f)) {
 		c.ep.Stats.MessagesOut.Add(1)
 		c.ep.Stats.BytesOut.Add(uint64(f.payload))
+	}
+}
+
+// miss counts a message that cannot be written in the client's format, and logs the
+// first.
+func (c *conn) miss(err error) {
+	c.ep.Stats.Dropped.Inc(core.ReasonUnwritable)
+	if !c.missed {
+		c.missed = true
+		c.ep.server.log.Warn("dropping a message that the receiver's format cannot write; further ones are only counted",
+			"endpoint", c.ep.Name, "conn", c.id, "remote", c.remote, "error", err)
 	}
 }
 

@@ -120,7 +120,9 @@ func (l *loop) deliver(m mail, to []core.Audience) {
 			aud.overload()
 			continue
 		}
-		m.frame.retain()
+		if m.frame != nil {
+			m.frame.retain()
+		}
 		m.aud = aud
 		b.append(m)
 		schedule = true
@@ -187,21 +189,7 @@ func (l *loop) askLater(d time.Duration) {
 func (l *loop) carryOut(m *mail) {
 	switch {
 	case m.aud != nil:
-		l.turn = append(l.turn, m.frame)
-		n := 0
-		for i := range m.aud.members {
-			r := &m.aud.members[i]
-			if r.since >= m.pos || r.conn == m.except || r.conn.stamp == m.stamp {
-				continue
-			}
-			r.conn.stamp = m.stamp
-			if r.conn.queue(m.frame) {
-				n++
-			}
-		}
-		if n > 0 {
-			m.aud.count(n, m.frame)
-		}
+		l.handOut(m)
 	case m.conn == nil:
 		l.server.guard(nil, m.fn)
 	case m.conn.state == ended:
@@ -215,6 +203,29 @@ func (l *loop) carryOut(m *mail) {
 // beginTurn and endTurn enclose every callback of gnet. Closing a connection calls
 // OnClose from within another callback: only the outermost is the turn.
 func (l *loop) beginTurn() { l.depth++ }
+
+// handOut gives a message to the members of an audience.
+func (l *loop) handOut(m *mail) {
+	if m.frame != nil {
+		l.turn = append(l.turn, m.frame)
+	}
+	n := 0
+	for i := range m.aud.members {
+		r := &m.aud.members[i]
+		if r.since >= m.pos || r.conn == m.except || r.conn.stamp == m.stamp {
+			continue
+		}
+		r.conn.stamp = m.stamp
+		if m.frame == nil {
+			r.conn.miss(m.lost)
+		} else if r.conn.queue(m.frame) {
+			n++
+		}
+	}
+	if n > 0 {
+		m.aud.count(n, m.frame)
+	}
+}
 
 // endTurn writes what the turn has queued, tells the engine who left, and lets the
 // turn's frames go.

@@ -9,8 +9,10 @@ import (
 // mail is one piece of work for a loop: a frame for an audience, an event for a
 // connection, or a function.
 type mail struct {
-	// A frame for an audience. The mail holds a reference to the frame.
+	// A frame for an audience. The mail holds a reference to the frame. Or, instead
+	// of a frame, why the audience misses a message.
 	frame  *frame
+	lost   error
 	aud    *audience
 	except *conn
 	stamp  uint64

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -54,4 +55,34 @@ func TestCloseHandshake(t *testing.T) {
 	eventually(t, "the connection is counted as closed", func() bool {
 		return r.stats.Closed[core.ReasonNormal].Load() == 1 && r.stats.Open.Load() == 0
 	})
+}
+
+// mute is the chat format that cannot write messages with a # in them.
+type mute struct{ chat }
+
+func (m mute) EncodeMessage(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
+	if strings.Contains(string(ev.Payload.Data), "#") {
+		return dst, core.NoFrame, errors.New("no # please")
+	}
+	return m.Encode(dst, ev)
+}
+
+func TestUnwritableMessageIsCountedForEachReceiver(t *testing.T) {
+	r := start(t, func(_ *Options, ep *Endpoint) { ep.Endpoint.Format = mute{} })
+	var all []*client
+	for range 3 {
+		c := r.dial("chat")
+		c.send("sub")
+		c.expect("ok")
+		all = append(all, c)
+	}
+	for _, text := range []string{"a#", "b#", "c"} {
+		all[0].send("pub " + text)
+	}
+	for _, c := range all {
+		c.expect("c")
+	}
+	if got := r.stats.Dropped[core.ReasonUnwritable].Load(); got != 6 {
+		t.Errorf("%d drops are counted, want 6", got)
+	}
 }
