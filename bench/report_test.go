@@ -71,8 +71,11 @@ func TestMixed(t *testing.T) {
 		}},
 		{"no single format", []figure{window("gorilla", 1, 1, 50), window(mixed, 1, 1, 11)}, nil},
 		{"not mixed", []figure{window("broker vws", 1, 1, 10)}, nil},
-		{"no target", []figure{{Server: "broker vws", Subscribers: 100, CPU: 2}, {Server: mixed, Subscribers: 100, CPU: 3}},
-			[]mixedRow{{100, 0, 3, "broker vws", 1.5, 0}}},
+		{
+			"no target",
+			[]figure{{Server: "broker vws", Subscribers: 100, CPU: 2}, {Server: mixed, Subscribers: 100, CPU: 3}},
+			[]mixedRow{{100, 0, 3, "broker vws", 1.5, 0}},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -66,14 +66,15 @@ func serve(broker string, formats ...format) func(string) (*exec.Cmd, netip.Addr
 		if err != nil {
 			return nil, addr, err
 		}
-		text := "endpoints:\n"
+		var text strings.Builder
+		text.WriteString("endpoints:\n")
 		for _, f := range formats {
-			text += fmt.Sprintf("  - { name: %s, protocol: %[1]s, listen: %q, path: %q%s }\n",
+			fmt.Fprintf(&text, "  - { name: %s, protocol: %[1]s, listen: %q, path: %q%s }\n",
 				f.protocol, addr, f.path(), f.settings)
 		}
-		text += fmt.Sprintf("admin: { listen: %q }\n", admin)
+		fmt.Fprintf(&text, "admin: { listen: %q }\n", admin)
 		file := filepath.Join(dir, "broker.yaml")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 			return nil, addr, fmt.Errorf("writing configuration: %w", err)
 		}
 		return exec.Command(broker, "serve", "--config", file), addr, nil

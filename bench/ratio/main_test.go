@@ -10,6 +10,7 @@ func TestRatio(t *testing.T) {
 BenchmarkMatch/100-2 	 2870204	       400.0 ns/op	       0 B/op	       0 allocs/op
 BenchmarkMatch/100000-2         	 2122022	       900 ns/op
 BenchmarkMatch/100000-2         	 2122022	       500 ns/op
+BenchmarkMatch/100000-2         	 2122022	       700 ns/op
 BenchmarkParser     	   42344	     800.5 ns/op	2357.39 MB/s
 ok  	github.com/polywire/polywire/core/engine	7.335s
 `
