@@ -82,10 +82,11 @@ fmt: ## format with gofumpt and goimports
 		(cd $$module && $(TOOL) golangci-lint fmt --config $(CURDIR)/.golangci.yml ./...); \
 	done
 
-bench: build ## measure against the peers; BENCHFLAGS=-quick takes half a minute
+bench: build ## measure against the peers and run the Go benchmarks; BENCHFLAGS=-quick takes two minutes
 	cd bench && $(GO) build -o bin/ ./...
 	cd bench && bin/bench -broker ../bin/broker $(BENCHFLAGS)
-	$(GO) test -run '^$$' -bench . -benchmem ./core/... ./codecs/...
+	$(GO) test -run '^$$' -bench . -benchmem ./core/... ./codecs/... | \
+		bench/bin/ratio -of Match/100000 -to Match/100 -target 2
 
 # BASE is any commit. Its benchmarks run in a work tree of their own, which goes
 # when they are done.
