@@ -1,0 +1,103 @@
+package clients
+
+import (
+	"testing"
+	"time"
+)
+
+// everyFormat is a broker with an endpoint of every format.
+const everyFormat = `
+endpoints:
+  - {name: wubsub, protocol: wubsub, listen: "127.0.0.1:0"}
+  - {name: wsify, protocol: wsify, listen: "127.0.0.1:0"}
+  - {name: stocking, protocol: stocking, listen: "127.0.0.1:0"}
+  - {name: vws, protocol: vws, listen: "127.0.0.1:0", options: {allow_send: true}}
+  - {name: webwire, protocol: webwire, listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0"}
+`
+
+// content keeps its bytes in every format.
+const content = `{"n":9007199254740993,"s":"ü <&>"}`
+
+// TestTalk has every library speak every format: it connects, hears a client of
+// another format, is heard by it, exchanges ping and pong, and leaves.
+func TestTalk(t *testing.T) {
+	p := configured(t, everyFormat)
+	for _, l := range libraries {
+		for i, f := range formats {
+			t.Run(l.name+"/"+f.name, func(t *testing.T) {
+				other := formats[(i+1)%len(formats)]
+				in, out := "in-"+f.name+"-"+l.name, "out-"+f.name+"-"+l.name
+
+				partner := greeted(t, libraries[0], other, p)
+				partner.say(other.hear(out)...)
+				partner.hear(other.heard(out))
+
+				c := greeted(t, l, f, p)
+				c.say(f.hear(in)...)
+				c.hear(f.heard(in))
+
+				c.say(f.publish(out, content)...)
+				partner.hear(other.told(out, content))
+				partner.say(other.publish(in, content)...)
+				c.hear(f.told(in, content))
+
+				if l.pings {
+					if err := c.ping(); err != nil {
+						t.Fatal(err)
+					}
+					c.next("pong")
+				}
+				c.leave()
+				partner.leave()
+			})
+		}
+	}
+}
+
+// greeted returns a client that is connected and has been greeted.
+func greeted(t *testing.T, l library, f format, p process) *client {
+	t.Helper()
+	c := connect(t, l, p.urls[f.name])
+	c.hear(f.greeting...)
+	return c
+}
+
+// TestLiveness has every library stay connected to a broker that wants pongs,
+// longer than one stays that sends none.
+func TestLiveness(t *testing.T) {
+	const longer = 4 * time.Second
+	p := configured(t, `
+endpoints: [{name: wubsub, protocol: wubsub, listen: "127.0.0.1:0", ping_interval: 500ms, pong_timeout: 3s}]
+admin: {listen: "127.0.0.1:0"}
+`)
+	for _, l := range libraries {
+		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
+			c := greeted(t, l, wubsub, p)
+			select {
+			case e := <-c.events:
+				t.Fatalf("got %+v, want to stay", e)
+			case <-time.After(longer):
+			}
+			c.say(wubsub.hear("still")...)
+			c.hear(wubsub.heard("still"))
+			c.leave()
+		})
+	}
+}
+
+// TestGoodbye has a broker that ends take leave of every library.
+func TestGoodbye(t *testing.T) {
+	p := configured(t, everyFormat)
+	var all []*client
+	for i, l := range libraries {
+		all = append(all, greeted(t, l, formats[i%len(formats)], p))
+	}
+	p.stop()
+	for _, c := range all {
+		if e := c.next("close"); e.code != 1001 {
+			t.Errorf("%s: closed with %d %q, want 1001", c.name, e.code, e.reason)
+		}
+	}
+}
