@@ -3,6 +3,7 @@ package clients
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,6 +79,9 @@ type coderClient struct {
 	*coder.Conn
 	ctx  context.Context
 	tell func(event)
+	// closing says that close tells of the end, not the reader, whose error it
+	// decides by chance.
+	closing *atomic.Bool
 }
 
 func dialCoder(t *testing.T, url string, tell func(event)) doer {
@@ -91,17 +95,20 @@ func dialCoder(t *testing.T, url string, tell func(event)) doer {
 	t.Cleanup(func() { conn.CloseNow() })
 	conn.SetReadLimit(-1)
 	tell(event{kind: "open", extensions: response.Header.Get("Sec-WebSocket-Extensions")})
+	c := coderClient{conn, ctx, tell, new(atomic.Bool)}
 	go func() {
 		for {
 			kind, data, err := conn.Read(ctx)
 			if err != nil {
-				tell(coderEnd(err))
+				if !c.closing.Load() {
+					tell(coderEnd(err))
+				}
 				return
 			}
 			tell(event{kind: "message", message: message{string(data), kind == coder.MessageBinary}})
 		}
 	}()
-	return coderClient{conn, ctx, tell}
+	return c
 }
 
 func coderEnd(err error) event {
@@ -128,4 +135,13 @@ func (c coderClient) ping() error {
 	return nil
 }
 
-func (c coderClient) close() error { return c.Close(coder.StatusNormalClosure, "") }
+// close returns when the server has answered, and without error only if it did so
+// with the same code.
+func (c coderClient) close() error {
+	c.closing.Store(true)
+	if err := c.Close(coder.StatusNormalClosure, ""); err != nil {
+		return err
+	}
+	c.tell(event{kind: "close", code: int(coder.StatusNormalClosure)})
+	return nil
+}
