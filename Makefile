@@ -23,9 +23,9 @@ BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo fals
 TOOL := $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 
 # Every module of the repository that holds our own code.
-MODULES := . bench
+MODULES := . bench clients
 
-.PHONY: all help run build check test vet fuzz lint fmt bench benchcmp clean
+.PHONY: all help run build check test clients vet fuzz lint fmt bench benchcmp clean
 
 all: fmt lint test ## format, lint and test: the default
 
@@ -43,7 +43,7 @@ check: build ## check CONFIG without serving it
 
 # The tests need Go modules, which the go command fetches, and for -race a C
 # compiler: where there is none they run without the race detector, and say so.
-test: vet ## vet, all tests with the race detector, a little of every fuzz target
+test: vet clients ## vet, all tests with the race detector, a little of every fuzz target
 	@race=-race; if [ "$$($(GO) env CGO_ENABLED)" != 1 ]; then \
 		echo "note: no C compiler, so no race detector; install gcc for it"; race=; fi; \
 	for module in $(MODULES); do \
@@ -51,6 +51,22 @@ test: vet ## vet, all tests with the race detector, a little of every fuzz targe
 		(cd $$module && $(GO) test $$race -shuffle=on -timeout 15m ./...); \
 	done
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
+
+# The clients of Node.js that the tests in clients/ drive, at the versions of
+# clients/node/package-lock.json. They are installed anew when that file changes.
+clients: clients/node/node_modules/.package-lock.json ## install what the tests of clients/ drive (with npm)
+
+clients/node/node_modules/.package-lock.json: clients/node/package.json clients/node/package-lock.json clients/node/.npmrc
+	@if ! type node npm curl >/dev/null 2>&1; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing nodejs, npm and curl: the tests drive clients of Node.js"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm curl; \
+		else \
+			echo "the tests drive clients of Node.js: install Node.js 18 or newer, npm and curl"; exit 1; \
+		fi; \
+	fi
+	@echo "npm ci (clients/node)"
+	@cd clients/node && npm ci && touch node_modules/.package-lock.json
 
 vet:
 	@for module in $(MODULES); do (cd $$module && echo "go vet ./... ($$module)" && $(GO) vet ./...); done

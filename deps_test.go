@@ -107,11 +107,11 @@ func TestPackageDocs(t *testing.T) {
 	}
 }
 
-// TestModules checks the three go.mod files: nobody who builds this module may
+// TestModules checks the four go.mod files: nobody who builds this module may
 // get other code than its requirements name, and the broker must not depend on
-// its peers and tools.
+// its peers, clients and tools.
 func TestModules(t *testing.T) {
-	for _, dir := range []string{".", "bench", "tools"} {
+	for _, dir := range []string{".", "bench", "clients", "tools"} {
 		cmd := exec.Command("go", "mod", "edit", "-json")
 		cmd.Dir = dir
 		out, err := cmd.Output()
@@ -263,10 +263,10 @@ func modFaults(modJSON []byte) ([]string, error) {
 	if mod.Module.Path != module {
 		return faults, nil
 	}
-	for _, peer := range []string{"github.com/gorilla/websocket", "github.com/lxzan/gws", "github.com/golangci/golangci-lint/v2"} {
+	for _, peer := range []string{"github.com/gorilla/websocket", "github.com/coder/websocket", "github.com/lxzan/gws", "github.com/golangci/golangci-lint/v2"} {
 		for _, r := range mod.Require {
 			if r.Path == peer {
-				faults = append(faults, "requires "+peer+": peers and tools have modules of their own")
+				faults = append(faults, "requires "+peer+": peers, clients and tools have modules of their own")
 			}
 		}
 	}
