@@ -41,6 +41,8 @@ func dialGorilla(t *testing.T, url string, tell func(event)) doer {
 		for {
 			kind, data, err := conn.ReadMessage()
 			if err != nil {
+				// The library leaves the end of the TCP connection to its user.
+				conn.Close()
 				tell(gorillaEnd(err))
 				return
 			}
