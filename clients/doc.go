@@ -6,7 +6,8 @@
 //
 //	broker_test.go    the process of the broker
 //	client_test.go    a client, whatever library it is made of
-//	libraries_test.go the libraries
+//	libraries_test.go the list of libraries, and those of Go
+//	node_test.go      the libraries of Node.js, each client a process
 //	formats_test.go   what clients of each format say and hear
 //	talk_test.go      every library in every format
 //	deflate_test.go   permessage-deflate
