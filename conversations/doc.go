@@ -47,7 +47,7 @@
 //
 //	NAME < PATTERN              a text message
 //	NAME <= TEXT                a text message of exactly these bytes
-//	NAME <b BYTES               a binary message; * is any run of bytes
+//	NAME <b BYTES               a binary message; * is any run of bytes, $name captures one
 //	NAME <ping [PATTERN]        also <pong
 //	NAME <close [CODE [REASON]] a close frame with just that; <close * with anything
 //	NAME <eof                   the end of the TCP connection; <reset, or <end for either

@@ -72,14 +72,18 @@ func TestMatchBytes(t *testing.T) {
 		{"empty run", `00 * ff`, "\x00\xff", true},
 		{"two runs", `* 01 * 02`, "x\x01y\x01z\x02", true},
 		{"run without its end", `00 * ff`, "\x00abc", false},
+		{"captured", `"<" $new ">"`, "<abc>", true},
+		{"captured before", `"<" $id ">"`, "<7>", true},
+		{"captured before as another", `"<" $id ">"`, "<8>", false},
 		{"nothing", ``, "", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			v := variables{"id": "7"}
 			runs, err := parseBytes(c.pattern)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := matchBytes(runs, []byte(c.got)); got != c.match {
+			if got := matchBytes(runs, []byte(c.got), v); got != c.match {
 				t.Errorf("match %v", got)
 			}
 		})

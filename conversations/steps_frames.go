@@ -145,7 +145,7 @@ func (s *expectStep) differs(a arrival, pattern string, v variables) string {
 		if err != nil {
 			return err.Error()
 		}
-		if !matchBytes(runs, a.data) {
+		if !matchBytes(runs, a.data, v) {
 			return "the bytes differ"
 		}
 		return ""

@@ -92,19 +92,20 @@ func matchPlain(pattern, got string, v variables) string {
 	return ""
 }
 
-// matchBytes reports whether got is what the runs describe.
-func matchBytes(runs []byteRun, got []byte) bool {
+// matchBytes reports whether got is what the runs describe, and captures what they
+// name.
+func matchBytes(runs []byteRun, got []byte, v variables) bool {
 	if len(runs) == 0 {
 		return len(got) == 0
 	}
 	run, rest := runs[0], runs[1:]
 	if !run.any {
 		after, ok := bytes.CutPrefix(got, run.data)
-		return ok && matchBytes(rest, after)
+		return ok && matchBytes(rest, after, v)
 	}
 	for i := range len(got) + 1 {
-		if matchBytes(rest, got[i:]) {
-			return true
+		if matchBytes(rest, got[i:], v) {
+			return run.name == "" || v.capture(run.name, string(got[:i]), "") == ""
 		}
 	}
 	return false

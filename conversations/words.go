@@ -29,15 +29,17 @@ func cutQuoted(s string) (value, rest string, err error) {
 	return value, strings.TrimSpace(s[len(q):]), err
 }
 
-// byteRun is a part of a byte pattern: exact bytes, or any number of any bytes.
+// byteRun is a part of a byte pattern: exact bytes, or any number of any bytes, which
+// may be captured.
 type byteRun struct {
 	any  bool
+	name string // of the capture
 	data []byte
 }
 
 // parseBytes reads bytes as a script writes them: pairs of hexadecimal digits
-// and Go strings, quoted or in backquotes, in any number, and the word * for any
-// bytes.
+// and Go strings, quoted or in backquotes, in any number, the word * for any bytes,
+// and $name for bytes to be captured.
 func parseBytes(s string) ([]byteRun, error) {
 	var runs []byteRun
 	s = strings.TrimSpace(s)
@@ -54,6 +56,10 @@ func parseBytes(s string) ([]byteRun, error) {
 			s = rest
 			if word == "*" {
 				runs = append(runs, byteRun{any: true})
+				continue
+			}
+			if name, ok := strings.CutPrefix(word, "$"); ok && name != "" {
+				runs = append(runs, byteRun{any: true, name: name})
 				continue
 			}
 			var err error
@@ -77,7 +83,7 @@ func literalBytes(s string) ([]byte, error) {
 		return nil, err
 	}
 	if len(runs) > 1 || runs[0].any {
-		return nil, errors.New("* stands for bytes that are expected and cannot be sent")
+		return nil, errors.New("* and $name stand for bytes that are expected and cannot be sent")
 	}
 	return runs[0].data, nil
 }
