@@ -43,27 +43,31 @@ check: build ## check CONFIG without serving it
 
 # The tests need Go modules, which the go command fetches, and for -race a C
 # compiler: where there is none they run without the race detector, and say so.
-test: vet ## vet, all tests with the race detector, two seconds of every fuzz target
+test: vet ## vet, all tests with the race detector, a little of every fuzz target
 	@race=-race; if [ "$$($(GO) env CGO_ENABLED)" != 1 ]; then \
 		echo "note: no C compiler, so no race detector; install gcc for it"; race=; fi; \
 	for module in $(MODULES); do \
 		echo "go test $$race -shuffle=on ./... ($$module)"; \
 		(cd $$module && $(GO) test $$race -shuffle=on -timeout 15m ./...); \
 	done
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=2s
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
 
 vet:
 	@for module in $(MODULES); do (cd $$module && echo "go vet ./... ($$module)" && $(GO) vet ./...); done
 
 # `go test -fuzz` takes one target of one package at a time, so ask for all of
-# them first. A list that cannot be made is an error, not an empty list.
+# them first. A list that cannot be made is an error, not an empty list. When
+# FUZZTIME is a time, go test now and then fails at its very end because that time
+# is over; only that, without a failing input, is no failure.
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	@packages=$$($(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./...); \
 	for package in $$packages; do \
 		names=$$($(GO) test -list '^Fuzz' $$package); \
 		for target in $$(grep '^Fuzz' <<<"$$names" || true); do \
 			echo "fuzzing $$package $$target for $(FUZZTIME)"; \
-			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+			out=$$($(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package 2>&1) || { \
+				echo "$$out"; \
+				grep -q '^    context deadline exceeded$$' <<<"$$out" && ! grep -q 'Failing input' <<<"$$out"; }; \
 		done; \
 	done
 
@@ -78,10 +82,11 @@ fmt: ## format with gofumpt and goimports
 		(cd $$module && $(TOOL) golangci-lint fmt --config $(CURDIR)/.golangci.yml ./...); \
 	done
 
-bench: build ## measure against the peers; BENCHFLAGS=-quick takes half a minute
+bench: build ## measure against the peers and run the Go benchmarks; BENCHFLAGS=-quick takes two minutes
 	cd bench && $(GO) build -o bin/ ./...
 	cd bench && bin/bench -broker ../bin/broker $(BENCHFLAGS)
-	$(GO) test -run '^$$' -bench . -benchmem ./core/... ./codecs/...
+	$(GO) test -run '^$$' -bench . -benchmem ./core/... ./codecs/... | \
+		bench/bin/ratio -of Match/100000 -to Match/100 -target 2
 
 # BASE is any commit. Its benchmarks run in a work tree of their own, which goes
 # when they are done.

@@ -6,66 +6,56 @@ import (
 	"strings"
 )
 
-// delivered is the size of the text that a subscriber reads, in every dialect.
+// delivered is the size of the message that a subscriber reads, in every dialect.
 const delivered = 128
 
 // seqDigits is how many decimal digits of the sequence number a message carries.
 const seqDigits = 10
 
+// seqMark stands for the sequence number in a template.
+const seqMark = "SEQ"
+
 // dialect is how a kind of server is spoken to.
 type dialect struct {
 	// subPath and pubPath are the request targets of subscribers and publisher.
 	subPath, pubPath string
-	// subscribe is the text that a subscriber sends first; "" if the path says it.
+	// binary says that messages are in binary frames.
+	binary bool
+	// greeting is what every client reads first; "" for nothing.
+	greeting string
+	// subscribe is what a subscriber sends first; "" if it need not.
 	subscribe string
-	// announce is the text that the publisher sends first; "" for none.
+	// subscribed is what it reads for that; "" for nothing.
+	subscribed string
+	// announce is what the publisher sends first; "" for nothing.
 	announce string
-	// publish is the text that publishes; SEQ in it stands for the sequence number.
+	// publish is what the publisher sends; SEQ in it stands for the sequence number.
 	publish string
 	// receive is what a subscriber reads for it, with the same SEQ.
 	receive string
 }
 
-// seqMark stands for the sequence number in a template.
-const seqMark = "SEQ"
-
 // plainHub is the dialect of the peers: what is sent is what is received.
-func plainHub() dialect {
-	text := fill("", "")
-	return dialect{subPath: "/sub", pubPath: "/pub", publish: text, receive: text}
+func plainHub(content string) dialect {
+	return dialect{subPath: "/sub", pubPath: "/pub", publish: content, receive: content}
 }
 
-// wubsub is protocols.md, section 1: the owner of a channel publishes a topic.
-func wubsub() dialect {
-	const prefix = `{"type":"ps-recv","channel":"bench","topic":"t","data":"`
-	receive := fill(prefix, `"}`)
-	return dialect{
-		subPath:   "/",
-		pubPath:   "/",
-		subscribe: `{"type":"ps-sub","channel":"bench","topic":"t"}`,
-		announce:  `{"type":"register","channel":"bench","data":{"name":"bench","pubsub":{"topics":["t"]}}}`,
-		publish:   strings.Replace(receive, "ps-recv", "ps-pub", 1),
-		receive:   receive,
-	}
+// text returns a content that is n bytes long once the sequence number stands in
+// the mark's place. No dialect has to escape anything in it, and as it begins
+// with a word it is no JSON.
+func text(n int) string {
+	const word = "seq"
+	return word + seqMark + strings.Repeat("x", n-len(word)-seqDigits)
 }
 
-// wsify is protocols.md, section 2: a broadcast reaches the members of a channel.
-func wsify() dialect {
-	content := fill(`"`, `"`)
-	return dialect{
-		subPath:   "/ws",
-		pubPath:   "/ws",
-		subscribe: `{"command":"join","args":{"channel":"bench"}}`,
-		publish:   `{"command":"broadcast","args":{"channel":"bench","content":` + content + `}}`,
-		receive:   content,
-	}
+// sized returns the dialect in which a message is delivered as 128 bytes.
+func sized(speak func(content string) dialect) dialect {
+	return speak(text(delivered - overhead(speak)))
 }
 
-// fill returns prefix, seqMark, padding and suffix, to be delivered bytes long
-// once the sequence number stands in the mark's place.
-func fill(prefix, suffix string) string {
-	padding := delivered - len(prefix) - seqDigits - len(suffix)
-	return prefix + seqMark + strings.Repeat("x", padding) + suffix
+// overhead is by how much a message is longer than its content.
+func overhead(speak func(content string) dialect) int {
+	return len(speak("").receive)
 }
 
 // write puts a sequence number into a template.
@@ -73,23 +63,43 @@ func write(template string, seq uint64) string {
 	return strings.Replace(template, seqMark, fmt.Sprintf("%0*d", seqDigits, seq), 1)
 }
 
-// serverFrame returns the text frame that a server writes (RFC 6455, section 5.2).
-func serverFrame(text string) []byte {
-	return append(frameHead(text, 0), text...)
-}
-
-// clientFrame returns the text frame that a client writes. Its masking key is
-// zero: valid, and the payload stays as it is.
-func clientFrame(text string) []byte {
-	const maskBit = 0x80
-	frame := append(frameHead(text, maskBit), 0, 0, 0, 0)
-	return append(frame, text...)
-}
-
-func frameHead(text string, maskBit byte) []byte {
-	const finText = 0x81
-	if len(text) < 126 {
-		return []byte{finText, maskBit | byte(len(text))}
+// opening is what a client of the dialect says and hears before it is used: the
+// greeting, then what it says itself and what is answered.
+func (d dialect) opening(say, answer string) opening {
+	var o opening
+	if d.greeting != "" {
+		o.greeting = d.serverFrame(d.greeting)
 	}
-	return binary.BigEndian.AppendUint16([]byte{finText, maskBit | 126}, uint16(len(text)))
+	if say != "" {
+		o.say = d.clientFrame(say)
+	}
+	if answer != "" {
+		o.answer = d.serverFrame(answer)
+	}
+	return o
+}
+
+// serverFrame returns the frame that a server writes (RFC 6455, section 5.2).
+func (d dialect) serverFrame(message string) []byte {
+	return append(d.frameHead(message, 0), message...)
+}
+
+// clientFrame returns the frame that a client writes. Its masking key is zero:
+// valid, and the payload stays as it is.
+func (d dialect) clientFrame(message string) []byte {
+	const maskBit = 0x80
+	frame := append(d.frameHead(message, maskBit), 0, 0, 0, 0)
+	return append(frame, message...)
+}
+
+func (d dialect) frameHead(message string, maskBit byte) []byte {
+	const finText, finBinary = 0x81, 0x82
+	first := byte(finText)
+	if d.binary {
+		first = finBinary
+	}
+	if len(message) < 126 {
+		return []byte{first, maskBit | byte(len(message))}
+	}
+	return binary.BigEndian.AppendUint16([]byte{first, maskBit | 126}, uint16(len(message)))
 }

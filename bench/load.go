@@ -16,12 +16,13 @@ const maxInFlight = 64
 // stall is how long nothing may arrive while something is awaited.
 const stall = 5 * time.Second
 
-// load is one publisher and many subscribers, driven by one goroutine with one
-// epoll. Every byte that a subscriber reads is compared with what it must read,
+// load is one publisher and many subscribers, who may speak several dialects,
+// driven by one goroutine with one epoll. Every byte that a subscriber reads is compared with what it must read,
 // so a lost, repeated, overtaken or changed message is an error and not a
 // figure. Owned by one goroutine.
 type load struct {
-	dialect     dialect
+	speaker     dialect
+	listeners   []dialect
 	epoll       int
 	publisher   int
 	subscribers []subscriber
@@ -45,26 +46,31 @@ type load struct {
 
 type subscriber struct {
 	fd int
+	// listener is the index of its dialect in the load's listeners.
+	listener int
 	// seq and offset say which byte of which frame is read next.
 	seq    uint64
 	offset int
 }
 
 type slot struct {
-	frame   []byte
+	// frames are what is to be read, by listener.
+	frames  [][]byte
 	sent    time.Time
 	missing int
 }
 
-// newLoad connects n subscribers and a publisher to a server, and returns when
-// a message has reached every one of them.
-func newLoad(addr netip.AddrPort, d dialect, n int, spin bool) (*load, error) {
+// newLoad connects n subscribers, of each of a contender's listeners by turns, and
+// a publisher to its server, and returns when a message has reached every one of
+// them.
+func newLoad(addr netip.AddrPort, c contender, n int, spin bool) (*load, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("making epoll: %w", err)
 	}
 	l := &load{
-		dialect:   d,
+		speaker:   c.speaker,
+		listeners: c.listeners,
 		epoll:     epoll,
 		publisher: -1,
 		events:    make([]unix.EpollEvent, 512),
@@ -78,7 +84,7 @@ func newLoad(addr netip.AddrPort, d dialect, n int, spin bool) (*load, error) {
 			return nil, fmt.Errorf("opening subscriber %d: %w", i, err)
 		}
 	}
-	if l.publisher, err = dial(addr, d.pubPath, d.announce); err != nil {
+	if l.publisher, err = dial(addr, c.speaker.pubPath, c.speaker.opening(c.speaker.announce, "")); err != nil {
 		l.close()
 		return nil, fmt.Errorf("opening publisher: %w", err)
 	}
@@ -90,12 +96,14 @@ func newLoad(addr netip.AddrPort, d dialect, n int, spin bool) (*load, error) {
 }
 
 func (l *load) subscribe(addr netip.AddrPort) error {
-	fd, err := dial(addr, l.dialect.subPath, l.dialect.subscribe)
+	index := len(l.subscribers)
+	listener := index % len(l.listeners)
+	d := l.listeners[listener]
+	fd, err := dial(addr, d.subPath, d.opening(d.subscribe, d.subscribed))
 	if err != nil {
 		return err
 	}
-	index := len(l.subscribers)
-	l.subscribers = append(l.subscribers, subscriber{fd: fd})
+	l.subscribers = append(l.subscribers, subscriber{fd: fd, listener: listener})
 	// The event carries the index, not the descriptor.
 	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(index)}
 	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
@@ -115,7 +123,7 @@ func (l *load) close() {
 	_ = unix.Close(l.epoll)
 }
 
-// settle waits until every subscriber hears. Subscribing is quiet in these
+// settle waits until every subscriber hears. Subscribing is quiet in some
 // formats, so the only sign is a message: it publishes one, gives it a moment
 // and asks those that missed it to begin with the next. Once a message has
 // reached all of them, all are subscribed for good.
@@ -185,12 +193,12 @@ func (l *load) run(inFlight int, duration time.Duration) (deliveries uint64, ela
 func (l *load) publish(n int) error {
 	l.out = l.out[:0]
 	for i := range uint64(n) {
-		l.out = append(l.out, clientFrame(write(l.dialect.publish, l.next+i))...)
+		l.out = append(l.out, l.speaker.clientFrame(write(l.speaker.publish, l.next+i))...)
 	}
 	now := time.Now()
 	for range n {
 		l.slots[l.next%maxInFlight] = slot{
-			frame:   serverFrame(write(l.dialect.receive, l.next)),
+			frames:  l.expected(l.next),
 			sent:    now,
 			missing: len(l.subscribers),
 		}
@@ -200,6 +208,15 @@ func (l *load) publish(n int) error {
 		return fmt.Errorf("publishing: %w", err)
 	}
 	return nil
+}
+
+// expected returns the frames of a message, by listener.
+func (l *load) expected(seq uint64) [][]byte {
+	frames := make([][]byte, len(l.listeners))
+	for i, d := range l.listeners {
+		frames[i] = d.serverFrame(write(d.receive, seq))
+	}
+	return frames
 }
 
 // receive waits up to ms milliseconds for bytes from the server and reads them.
@@ -265,13 +282,14 @@ func (l *load) read(index int) error {
 			return fmt.Errorf("unexpected bytes %q", data[:min(len(data), 160)])
 		}
 		slot := &l.slots[s.seq%maxInFlight]
-		want := slot.frame[s.offset:]
+		frame := slot.frames[s.listener]
+		want := frame[s.offset:]
 		m := min(len(want), len(data))
 		if !bytes.Equal(data[:m], want[:m]) {
 			return fmt.Errorf("message %d: got %q, want %q", s.seq, data[:m], want[:m])
 		}
 		data = data[m:]
-		if s.offset += m; s.offset < len(slot.frame) {
+		if s.offset += m; s.offset < len(frame) {
 			continue
 		}
 		s.seq, s.offset = s.seq+1, 0

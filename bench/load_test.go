@@ -6,11 +6,13 @@ import (
 	"net/netip"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
+	"golang.org/x/sys/unix"
 )
 
 // TestLoad plays the load against the real peers, in both modes of waiting.
@@ -30,7 +32,7 @@ func TestLoad(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer p.stop()
-			l, err := newLoad(addr, c.dialect, 50, c.name == reference)
+			l, err := newLoad(addr, c, 50, c.name == reference)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -72,8 +74,9 @@ func TestLoadNotices(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			hub := sized(plainHub)
 			addr := faultyHub(t, test.deliver)
-			l, err := newLoad(addr, plainHub(), 1, false)
+			l, err := newLoad(addr, contender{speaker: hub, listeners: []dialect{hub}}, 1, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -130,6 +133,97 @@ func faultyHub(t *testing.T, deliver func(string) []string) netip.AddrPort {
 	go func() { _ = server.Serve(ln) }()
 	t.Cleanup(func() { _ = server.Close() })
 	return netip.MustParseAddrPort(ln.Addr().String())
+}
+
+// TestMixedDialects checks that one content reads differently in every format,
+// and has the wanted size on average.
+func TestMixedDialects(t *testing.T) {
+	speaker, listeners := mixedDialects(formats())
+	var sum int
+	frames := make(map[string]bool)
+	for _, d := range listeners {
+		frame := d.serverFrame(write(d.receive, 7))
+		frames[string(frame)] = true
+		sum += len(write(d.receive, 7))
+	}
+	if mean := sum / len(listeners); mean != delivered || len(frames) != len(formats()) {
+		t.Errorf("%d different messages of %d bytes on average, want %d of %d", len(frames), mean, len(formats()), delivered)
+	}
+	if !slices.ContainsFunc(listeners, func(d dialect) bool { return d.receive == speaker.receive }) {
+		t.Error("nobody listens in the speaker's format")
+	}
+}
+
+// TestBroker plays the load against the broker, in each format and mixed.
+func TestBroker(t *testing.T) {
+	bin := t.TempDir()
+	build := exec.Command("go", "build", "-o", filepath.Join(bin, "broker"), "./cmd/broker")
+	build.Dir = ".."
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building broker: %v\n%s", err, out)
+	}
+	free, err := cores()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range contenders(filepath.Join(bin, "broker"), bin)[2:] {
+		t.Run(c.name, func(t *testing.T) {
+			p, addr, err := c.start(t.Context(), t.TempDir(), free[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.stop()
+			l, err := newLoad(addr, c, 50, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.close()
+			for _, inFlight := range []int{1, 16} {
+				deliveries, _, err := l.run(inFlight, 50*time.Millisecond)
+				if err != nil || deliveries == 0 {
+					t.Fatalf("%d in flight: %d deliveries, %v", inFlight, deliveries, err)
+				}
+			}
+		})
+	}
+}
+
+// TestOpening checks that a server that greets or answers wrongly is found out.
+func TestOpening(t *testing.T) {
+	var d dialect
+	tests := []struct {
+		name string
+		// sent is what the server writes after its upgrade.
+		sent string
+		want string
+	}{
+		{"right", "\x81\x01hi", ""},
+		{"another greeting", "\x81\x01i", "reading greeting: got"},
+		{"another answer", "\x81\x01hj", "reading answer to first message: got"},
+		{"the end", "\x81\x01h", "reading answer to first message: unexpected EOF"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(pair[0])
+			defer unix.Close(pair[1])
+			if err := writeAll(pair[1], []byte(test.sent)); err != nil {
+				t.Fatal(err)
+			}
+			if err := unix.Shutdown(pair[1], unix.SHUT_WR); err != nil {
+				t.Fatal(err)
+			}
+			o := d.opening("subscribe", "")
+			o.greeting, o.answer = d.serverFrame("h"), []byte("i")
+			err = o.play(pair[0])
+			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want an error with %q", err, test.want)
+			}
+		})
+	}
 }
 
 // TestStartFails checks that a server that does not come up is an error, not a wait for ever.

@@ -3,12 +3,19 @@
 // lxzan/gws hub.
 //
 // One publisher sends messages that a thousand (and a hundred) subscribers read
-// as 128 bytes each, one message at a time or sixteen in flight. The server has
-// one core for itself, the load another. The contenders take turns, round after
-// round, each time as a fresh process; a ratio is taken within a round and the
-// median over the rounds is what counts, because absolute times move with the
-// machine and ratios hardly do. The resident memory per idle subscriber is
-// measured once for each contender.
+// as 128 bytes each, one message at a time or sixteen in flight. The broker is
+// measured in each of its formats, and mixed: then one vws client publishes to
+// equally many subscribers of all formats, and a delivery is compared with one in
+// the dearest single format. The server has one core for itself, the load
+// another. The contenders take turns, round after round, each time as a fresh
+// process; a ratio is taken within a round and the median over the rounds is what
+// counts, because absolute times move with the machine and ratios hardly do. The
+// resident memory per idle subscriber is measured once for each contender.
+//
+// Parts are run again with -only, a regular expression of contenders
+// (-only 'vws$'; the reference always runs), and with -weigh=false:
+//
+//	make bench BENCHFLAGS='-quick -only broker -weigh=false'
 //
 // Only loopback addresses are used, and every phase is bounded in time.
 package main
@@ -20,7 +27,9 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
+	"slices"
 	"time"
 )
 
@@ -31,7 +40,7 @@ type plan struct {
 	inFlight    []int
 	// warmUp runs before each measured window.
 	warmUp, window time.Duration
-	// idle subscribers are opened to see what they weigh after settle.
+	// idle subscribers are opened to see what they weigh after settle; 0 for none.
 	idle   int
 	settle time.Duration
 	// spin makes the load poll instead of sleep (see load.wait).
@@ -42,41 +51,42 @@ func main() {
 	broker := flag.String("broker", "../bin/broker", "the broker's binary")
 	peers := flag.String("peers", "bin", "folder of the peers' binaries")
 	out := flag.String("json", "bin/bench.json", "file for all figures, as JSON")
-	quick := flag.Bool("quick", false, "half a minute instead of several")
+	quick := flag.Bool("quick", false, "a minute instead of seven")
 	rounds := flag.Int("rounds", 0, "rounds; 0 for the plan's own number")
-	only := flag.String("only", "", "run this contender and the reference alone")
+	only := flag.String("only", "", "run the reference and the contenders that match this regular expression alone")
+	weigh := flag.Bool("weigh", true, "measure what an idle subscriber weighs")
 	sleep := flag.Bool("sleep", false, "let the load sleep between messages instead of polling")
 	flag.Parse()
 
 	p := plan{
 		rounds: 5, subscribers: []int{1000, 100}, inFlight: []int{1, 16},
-		warmUp: 500 * time.Millisecond, window: 2 * time.Second, idle: 5000, settle: 5 * time.Second, spin: !*sleep,
+		warmUp: 500 * time.Millisecond, window: 1500 * time.Millisecond, idle: 5000, settle: 5 * time.Second, spin: !*sleep,
 	}
 	if *quick {
-		p.rounds, p.subscribers, p.window, p.settle = 1, []int{1000}, 1500*time.Millisecond, 2*time.Second
+		p.rounds, p.subscribers, p.window, p.settle = 1, []int{1000}, time.Second, 2*time.Second
+	}
+	if !*weigh {
+		p.idle = 0
 	}
 	if *rounds > 0 {
 		p.rounds = *rounds
 	}
+	choice, err := regexp.Compile(*only)
+	if err != nil {
+		log.Fatal(fmt.Errorf("reading -only: %w", err))
+	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
-	if err := run(ctx, p, choose(contenders(*broker, *peers), *only), *out); err != nil {
+	if err := run(ctx, p, choose(contenders(*broker, *peers), choice), *out); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// choose keeps the named contender and the reference; an empty name keeps all.
-func choose(all []contender, only string) []contender {
-	if only == "" {
-		return all
-	}
-	var kept []contender
-	for _, c := range all {
-		if c.name == only || c.name == reference {
-			kept = append(kept, c)
-		}
-	}
-	return kept
+// choose keeps the contenders that match only, and the reference.
+func choose(all []contender, only *regexp.Regexp) []contender {
+	return slices.DeleteFunc(all, func(c contender) bool {
+		return c.name != reference && !only.MatchString(c.name)
+	})
 }
 
 func run(ctx context.Context, p plan, servers []contender, out string) error {

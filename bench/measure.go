@@ -64,7 +64,13 @@ func (b *bench) run(ctx context.Context) (figures, error) {
 			}
 		}
 	}
+	if b.plan.idle == 0 {
+		return all, nil
+	}
 	for _, c := range b.servers {
+		if len(c.listeners) > 1 {
+			continue
+		}
 		w, err := b.weigh(ctx, c)
 		if err != nil {
 			return all, fmt.Errorf("weighing %s: %w", c.name, err)
@@ -75,7 +81,7 @@ func (b *bench) run(ctx context.Context) (figures, error) {
 }
 
 func (f figure) String() string {
-	return fmt.Sprintf("%-14s %5d subscribers %3d in flight  %7.3f µs CPU/delivery  %9.0f deliveries/s  p50 %6.0f µs  p99 %6.0f µs  load busy %.0f %%  others %.0f %%",
+	return fmt.Sprintf("%-15s %5d subscribers %3d in flight  %7.3f µs CPU/delivery  %9.0f deliveries/s  p50 %6.0f µs  p99 %6.0f µs  load busy %.0f %%  others %.0f %%",
 		f.Server, f.Subscribers, f.InFlight, f.CPU, f.Rate, f.P50, f.P99, f.LoadBusy*100, f.Others*100)
 }
 
@@ -86,7 +92,7 @@ func (b *bench) fanOut(ctx context.Context, c contender, subscribers int) ([]fig
 		return nil, err
 	}
 	defer p.stop()
-	l, err := newLoad(addr, c.dialect, subscribers, b.plan.spin)
+	l, err := newLoad(addr, c, subscribers, b.plan.spin)
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +167,7 @@ func (b *bench) weigh(ctx context.Context, c contender) (weight, error) {
 		return weight{}, err
 	}
 	defer p.stop()
-	few, err := newLoad(addr, c.dialect, 20, false)
+	few, err := newLoad(addr, c, 20, false)
 	if err != nil {
 		return weight{}, err
 	}
@@ -173,7 +179,7 @@ func (b *bench) weigh(ctx context.Context, c contender) (weight, error) {
 	if err != nil {
 		return weight{}, err
 	}
-	l, err := newLoad(addr, c.dialect, b.plan.idle, false)
+	l, err := newLoad(addr, c, b.plan.idle, false)
 	if err != nil {
 		return weight{}, err
 	}

@@ -13,6 +13,7 @@ import (
 // report is what a run says in the end.
 type report struct {
 	Rows    []row
+	Mixed   []mixedRow
 	Weights []weightRow
 	// Figures are the single windows that the rows are medians of.
 	Figures figures
@@ -47,6 +48,9 @@ const (
 	targetFlight = 0.1
 	// targetSubscribers is the audience for which both hold.
 	targetSubscribers = 1000
+	// targetMixed: a delivery to mixed subscribers costs at most this much of one
+	// to as many subscribers of the dearest single format.
+	targetMixed = 1.15
 	// targetWeight is the memory of an idle subscribed connection, in bytes.
 	targetWeight = 3 << 10
 )
@@ -57,7 +61,7 @@ const quiet = 0.1
 
 // target returns the bound for a contender in a setting, 0 if there is none.
 func target(server string, subscribers, inFlight int) float64 {
-	if !ours(server) || subscribers != targetSubscribers {
+	if !ours(server) || server == mixed || subscribers != targetSubscribers {
 		return 0
 	}
 	switch inFlight {
@@ -108,6 +112,7 @@ func summarize(f figures) report {
 	for _, c := range order {
 		r.Rows = append(r.Rows, summarizeCell(windows[c], baseline[c.setting]))
 	}
+	r.Mixed = summarizeMixed(r.Rows, f.Windows)
 	r.Weights = summarizeWeights(f.Weights)
 	return r
 }
@@ -173,7 +178,16 @@ func (r report) print(to io.Writer) error {
 		fmt.Fprintf(t, "%d\t%d\t%s\t%.3f\t%.3f\t%s\t%.0f\t%.0f\t%.0f\t%.0f %%\t%.0f %%\n", w.Subscribers, w.InFlight, w.Server, w.CPU,
 			w.Ratio, verdict("<= %.2f\t%s", w.Ratio, w.Target), w.Rate, w.P50, w.P99, w.LoadBusy*100, w.Others*100)
 	}
-	fmt.Fprintf(t, "\nidle subscriber\tKiB resident\tof %s\ttarget\n", reference)
+	for i, m := range r.Mixed {
+		if i == 0 {
+			fmt.Fprintf(t, "\nmixed subscribers\tin flight\tCPU µs/delivery\tdearest format\tof it\ttarget\n")
+		}
+		fmt.Fprintf(t, "%d\t%d\t%.3f\t%s\t%.3f\t%s\n", m.Subscribers, m.InFlight, m.CPU, m.Dearest, m.Ratio,
+			verdict("<= %.2f\t%s", m.Ratio, m.Target))
+	}
+	if len(r.Weights) > 0 {
+		fmt.Fprintf(t, "\nidle subscriber\tKiB resident\tof %s\ttarget\n", reference)
+	}
 	for _, w := range r.Weights {
 		fmt.Fprintf(t, "%s\t%.2f\t%.3f\t%s\n", w.Server, w.Bytes/1024, w.Ratio,
 			verdict("<= %.0f bytes\t%s", w.Bytes, w.Target))

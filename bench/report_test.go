@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -44,6 +45,51 @@ func TestSummarize(t *testing.T) {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, &text)
 		}
+	}
+}
+
+// TestMixed checks that the mixed contender is held against the format that is
+// dearest over all rounds, within each round.
+func TestMixed(t *testing.T) {
+	window := func(server string, round, inFlight int, cpu float64) figure {
+		return figure{Server: server, Round: round, Subscribers: 1000, InFlight: inFlight, CPU: cpu}
+	}
+	windows := []figure{
+		window("gorilla", 1, 1, 50), window("broker vws", 1, 1, 10), window("broker wsify", 1, 1, 5), window(mixed, 1, 1, 11),
+		window("gorilla", 2, 1, 50), window("broker vws", 2, 1, 30), window("broker wsify", 2, 1, 31), window(mixed, 2, 1, 36),
+		window("gorilla", 3, 1, 50), window("broker vws", 3, 1, 10), window("broker wsify", 3, 1, 5), window(mixed, 3, 1, 11),
+		window("broker vws", 1, 16, 1), window(mixed, 1, 16, 0.5),
+	}
+	tests := []struct {
+		name    string
+		windows []figure
+		want    []mixedRow
+	}{
+		{"all", windows, []mixedRow{
+			{1000, 1, 11, "broker vws", 1.1, targetMixed},
+			{1000, 16, 0.5, "broker vws", 0.5, targetMixed},
+		}},
+		{"no single format", []figure{window("gorilla", 1, 1, 50), window(mixed, 1, 1, 11)}, nil},
+		{"not mixed", []figure{window("broker vws", 1, 1, 10)}, nil},
+		{
+			"no target",
+			[]figure{{Server: "broker vws", Subscribers: 100, CPU: 2}, {Server: mixed, Subscribers: 100, CPU: 3}},
+			[]mixedRow{{100, 0, 3, "broker vws", 1.5, 0}},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := summarize(figures{Windows: test.windows}).Mixed; !slices.Equal(got, test.want) {
+				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+		})
+	}
+	var text strings.Builder
+	if err := summarize(figures{Windows: windows}).print(&text); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(text.String(), "1.100") || strings.Contains(text.String(), "idle subscriber") {
+		t.Errorf("the tables lack the mixed ratio or have weights:\n%s", &text)
 	}
 }
 

@@ -15,8 +15,11 @@ import (
 
 // contender is a server that the benchmark can start.
 type contender struct {
-	name    string
-	dialect dialect
+	name string
+	// speaker is the dialect of the publisher.
+	speaker dialect
+	// listeners are the dialects of the subscribers, equally many of each.
+	listeners []dialect
 	// command returns how to start the server and, if it is known before, where
 	// it will listen; a zero address is read from its first line of output. dir
 	// is for files of its own.
@@ -26,14 +29,22 @@ type contender struct {
 // reference is the name of the contender that all ratios are taken against.
 const reference = "gorilla"
 
+// mixed is the name of the broker with subscribers of all formats at once.
+const mixed = "broker mixed"
+
 // contenders returns the servers in the order in which every round runs them.
 func contenders(broker, peers string) []contender {
-	return []contender{
-		{reference, plainHub(), peer(filepath.Join(peers, "gorilla"))},
-		{"gws", plainHub(), peer(filepath.Join(peers, "gws"))},
-		{"broker wubsub", wubsub(), endpoint(broker, "wubsub", wubsub().subPath)},
-		{"broker wsify", wsify(), endpoint(broker, "wsify", wsify().subPath)},
+	hub := sized(plainHub)
+	list := []contender{
+		{reference, hub, []dialect{hub}, peer(filepath.Join(peers, "gorilla"))},
+		{"gws", hub, []dialect{hub}, peer(filepath.Join(peers, "gws"))},
 	}
+	for _, f := range formats() {
+		d := sized(f.speak)
+		list = append(list, contender{"broker " + f.protocol, d, []dialect{d}, serve(broker, f)})
+	}
+	speaker, listeners := mixedDialects(formats())
+	return append(list, contender{mixed, speaker, listeners, serve(broker, formats()...)})
 }
 
 // peer starts a program that says where it listens.
@@ -43,8 +54,9 @@ func peer(path string) func(string) (*exec.Cmd, netip.AddrPort, error) {
 	}
 }
 
-// endpoint starts the broker with one endpoint and otherwise its defaults.
-func endpoint(broker, protocol, path string) func(string) (*exec.Cmd, netip.AddrPort, error) {
+// serve starts the broker with one endpoint for each format, at one address, and
+// otherwise its defaults.
+func serve(broker string, formats ...format) func(string) (*exec.Cmd, netip.AddrPort, error) {
 	return func(dir string) (*exec.Cmd, netip.AddrPort, error) {
 		addr, err := freePort()
 		if err != nil {
@@ -54,10 +66,15 @@ func endpoint(broker, protocol, path string) func(string) (*exec.Cmd, netip.Addr
 		if err != nil {
 			return nil, addr, err
 		}
-		file := filepath.Join(dir, protocol+".yaml")
-		text := fmt.Sprintf("endpoints:\n  - { name: bench, protocol: %s, listen: %q, path: %q }\nadmin: { listen: %q }\n",
-			protocol, addr, path, admin)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		var text strings.Builder
+		text.WriteString("endpoints:\n")
+		for _, f := range formats {
+			fmt.Fprintf(&text, "  - { name: %s, protocol: %[1]s, listen: %q, path: %q%s }\n",
+				f.protocol, addr, f.path(), f.settings)
+		}
+		fmt.Fprintf(&text, "admin: { listen: %q }\n", admin)
+		file := filepath.Join(dir, "broker.yaml")
+		if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 			return nil, addr, fmt.Errorf("writing configuration: %w", err)
 		}
 		return exec.Command(broker, "serve", "--config", file), addr, nil

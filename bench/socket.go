@@ -14,10 +14,14 @@ import (
 // dialTimeout bounds every blocking call on a socket that is being opened.
 const dialTimeout = 5 * time.Second
 
-// dial opens a WebSocket to addr, sends text as its first message unless it is
-// empty, and returns the socket, which does not block any more. The load uses
+// opening is what is said on a new WebSocket before it is used: whole frames,
+// nil for none. The server begins.
+type opening struct{ greeting, say, answer []byte }
+
+// dial opens a WebSocket to addr, goes through the opening, and returns the
+// socket, which does not block any more. The load uses
 // bare sockets: what the Go network poller costs would be charged to its core.
-func dial(addr netip.AddrPort, path, text string) (fd int, err error) {
+func dial(addr netip.AddrPort, path string, o opening) (fd int, err error) {
 	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("making socket: %w", err)
@@ -42,15 +46,48 @@ func dial(addr netip.AddrPort, path, text string) (fd int, err error) {
 	if err := upgrade(fd, addr, path); err != nil {
 		return -1, fmt.Errorf("upgrading at %s%s: %w", addr, path, err)
 	}
-	if text != "" {
-		if err := writeAll(fd, clientFrame(text)); err != nil {
-			return -1, fmt.Errorf("sending first message: %w", err)
-		}
+	if err := o.play(fd); err != nil {
+		return -1, err
 	}
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return -1, fmt.Errorf("setting non-blocking: %w", err)
 	}
 	return fd, nil
+}
+
+// play says and hears the opening on a blocking socket.
+func (o opening) play(fd int) error {
+	if err := expect(fd, o.greeting); err != nil {
+		return fmt.Errorf("reading greeting: %w", err)
+	}
+	if err := writeAll(fd, o.say); err != nil {
+		return fmt.Errorf("sending first message: %w", err)
+	}
+	if err := expect(fd, o.answer); err != nil {
+		return fmt.Errorf("reading answer to first message: %w", err)
+	}
+	return nil
+}
+
+// expect reads want from a blocking socket, and nothing behind it.
+func expect(fd int, want []byte) error {
+	got := make([]byte, len(want))
+	for n := 0; n < len(want); {
+		m, err := unix.Read(fd, got[n:])
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return err
+		case m == 0:
+			return io.ErrUnexpectedEOF
+		}
+		n += m
+		if !bytes.Equal(got[:n], want[:n]) {
+			return fmt.Errorf("got %q, want %q", got[:n], want)
+		}
+	}
+	return nil
 }
 
 // connect connects a blocking socket. The Go runtime's signals may interrupt the

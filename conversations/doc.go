@@ -43,7 +43,7 @@
 //	NAME >raw BYTES             bytes without a frame around them
 //	NAME cut                    ends the TCP connection; "abort" resets it
 //
-// BYTES are hexadecimal digits and "quoted strings" with Go's escapes.
+// BYTES are hexadecimal digits, "quoted strings" with Go's escapes, and `plain ones`.
 //
 //	NAME < PATTERN              a text message
 //	NAME <= TEXT                a text message of exactly these bytes

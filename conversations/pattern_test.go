@@ -65,6 +65,7 @@ func TestMatchBytes(t *testing.T) {
 		match              bool
 	}{
 		{"equal", `00 ff "ab"`, "\x00\xffab", true},
+		{"backquotes", "00 `\\\"` \"\\\"\"", "\x00\\\"\"", true},
 		{"shorter", `00 ff`, "\x00", false},
 		{"longer", `00`, "\x00\x00", false},
 		{"run in the middle", `00 * ff`, "\x00abc\xff", true},

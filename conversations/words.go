@@ -19,7 +19,7 @@ func cutWord(s string) (word, rest string) {
 	return s[:i], strings.TrimSpace(s[i:])
 }
 
-// cutQuoted splits s after the double-quoted Go string at its beginning.
+// cutQuoted splits s after the Go string at its beginning, quoted or in backquotes.
 func cutQuoted(s string) (value, rest string, err error) {
 	q, err := strconv.QuotedPrefix(s)
 	if err != nil {
@@ -36,13 +36,14 @@ type byteRun struct {
 }
 
 // parseBytes reads bytes as a script writes them: pairs of hexadecimal digits
-// and double-quoted strings, in any number, and the word * for any bytes.
+// and Go strings, quoted or in backquotes, in any number, and the word * for any
+// bytes.
 func parseBytes(s string) ([]byteRun, error) {
 	var runs []byteRun
 	s = strings.TrimSpace(s)
 	for s != "" {
 		var data []byte
-		if s[0] == '"' {
+		if s[0] == '"' || s[0] == '`' {
 			value, rest, err := cutQuoted(s)
 			if err != nil {
 				return nil, err

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // reference is a client message as the original's encoding/json reads it, but
@@ -25,6 +26,9 @@ type reference struct {
 func FuzzDecode(f *testing.F) {
 	for _, c := range readCases(f, "testdata/decode.txt") {
 		f.Add(frame(f, c).Data)
+	}
+	for _, message := range coretest.Said(f, "../../conversations/vws/*.txt") {
+		f.Add(message)
 	}
 	format := newTestFormat(f, `{"allow_send":true,"max_event_size":0}`)
 	codec := format.NewCodec()

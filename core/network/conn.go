@@ -42,6 +42,7 @@ type conn struct {
 	parked bool      // fd is the connection's own
 	state  state
 	reason core.Reason // why the connection is ending
+	hello  []byte      // the response to the upgrade request; nil once queued
 	early  []byte      // what the client sent behind its upgrade; nil once fed
 
 	parser parser

@@ -13,26 +13,12 @@ import (
 	"github.com/gobwas/httphead"
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsflate"
-
-	"github.com/polywire/polywire/core"
 )
 
-// squeezed is the echo format with permessage-deflate.
-type squeezed struct{ echo }
-
-func (squeezed) Profile() core.Profile { return core.Profile{Deflate: true} }
-
-func startSqueezed(t *testing.T) *rig {
-	return start(t, func(_ *Options, ep *Endpoint) {
-		ep.Endpoint.Format = squeezed{}
-		ep.MaxMessage = 64 << 10
-	})
-}
-
 // dialDeflate connects with an offer and returns the answer.
-func (r *rig) dialDeflate(offer string) (*client, string) {
+func (r *rig) dialDeflate(endpoint, offer string) (*client, string) {
 	r.t.Helper()
-	c := r.dialTCP("chat")
+	c := r.dialTCP(endpoint)
 	c.write([]byte(upgradeRequest("Sec-WebSocket-Extensions: " + offer + "\r\n")))
 	_, answer, _ := strings.Cut(c.readResponse("HTTP/1.1 101 "), "Sec-WebSocket-Extensions: ")
 	answer, _, _ = strings.Cut(answer, "\r\n")
@@ -50,30 +36,30 @@ func TestDeflateOffers(t *testing.T) {
 		{"permessage-deflate; unknown=1", ""},
 		{"permessage-bzip2", ""},
 	}
-	r := startSqueezed(t)
+	r := start(t, nil)
 	for _, tt := range tests {
 		t.Run(tt.offer, func(t *testing.T) {
-			_, answer := r.dialDeflate(tt.offer)
+			_, answer := r.dialDeflate("echo", tt.offer)
 			if got := strings.ReplaceAll(answer, "; ", ";"); got != tt.answer {
 				t.Errorf("answer %q, want %q", got, tt.answer)
 			}
 		})
 	}
-	if _, answer := start(t, nil).dialDeflate("permessage-deflate"); answer != "" {
+	if _, answer := r.dialDeflate("chat", "permessage-deflate"); answer != "" {
 		t.Errorf("a format without compression accepts: %q", answer)
 	}
 }
 
 // TestDeflateEcho: the client is gobwas's own implementation of the extension.
 func TestDeflateEcho(t *testing.T) {
-	r := startSqueezed(t)
+	r := start(t, nil)
 	for _, bits := range []wsflate.WindowBits{0, 9, 15} {
 		offer := wsflate.Parameters{ServerMaxWindowBits: bits}
 		d := ws.Dialer{
 			Timeout:    10 * time.Second,
 			Extensions: []httphead.Option{offer.Option()},
 		}
-		nc, br, _, err := d.Dial(context.Background(), "ws://"+r.Addr("chat").String()+"/")
+		nc, br, _, err := d.Dial(context.Background(), "ws://"+r.Addr("echo").String()+"/")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,7 +21,7 @@ var (
 
 func (echo) NewCodec() core.Codec { return echo{} }
 
-func (echo) Profile() core.Profile { return core.Profile{MaxMessage: 32 << 20} }
+func (echo) Profile() core.Profile { return core.Profile{MaxMessage: 32 << 20, Deflate: true} }
 
 func (echo) Goodbye(r core.Reason) (uint16, string) { return r.CloseCode(), "" }
 

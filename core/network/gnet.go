@@ -30,6 +30,11 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 	c.ep.Stats.Opened.Add(1)
 	c.ep.Stats.Open.Add(1)
 	c.startTimers()
+	// The client learns that it is connected when it is: what it hears from the start
+	// it does not miss.
+	hello := newFrame()
+	hello.bytes, c.hello = c.hello, nil
+	c.queueLast(hello)
 	c.peer = e.server.hub.Connect(c)
 	if o, ok := c.codec.(core.Opener); ok {
 		o.Open(c.id, c)

@@ -396,3 +396,23 @@ func TestGoodbyeWithoutCloseFrame(t *testing.T) {
 		t.Errorf("read %d bytes, %v; want EOF", n, err)
 	}
 }
+
+// eager is the chat format whose connections are subscribed from the start.
+type eager struct{ chat }
+
+func (e eager) NewCodec() core.Codec { return e }
+
+func (eager) Open(_ uint64, to core.Sink) { to.Do(core.Command{Verb: core.Subscribe}) }
+
+// TestConnectedMeansSubscribed: who has read the answer to its upgrade misses nothing
+// of what it hears from the start.
+func TestConnectedMeansSubscribed(t *testing.T) {
+	r := start(t, func(_ *Options, ep *Endpoint) { ep.Endpoint.Format = eager{} })
+	for range 100 {
+		c := r.dial("chat")
+		r.hub.publish([]byte("hello"), nil)
+		c.expect("ok")
+		c.expect("hello")
+		_ = c.Close()
+	}
+}

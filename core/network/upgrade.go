@@ -34,8 +34,10 @@ func (d *door) upgrade(v *visitor, h *head) {
 		lingeringClose(v.TCPConn)
 		return
 	}
-	window, ok := ep.handshake(v, h, target)
+	var response bytes.Buffer
+	window, ok := ep.handshake(v, h, target, &response)
 	if !ok {
+		_, _ = v.Write(response.Bytes())
 		s.open.Add(-1)
 		lingeringClose(v.TCPConn)
 		return
@@ -43,6 +45,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	c := &conn{
 		ep: ep, id: s.ids.Add(1),
 		remote: v.RemoteAddr().String(),
+		hello:  response.Bytes(),
 		codec:  ep.Format.NewCodec(),
 		window: window,
 		parser: parser{maxMessage: ep.MaxMessage, deflate: window != 0},
@@ -83,10 +86,10 @@ func (s *Server) admit() bool {
 	return true
 }
 
-// handshake writes the response to an upgrade request and reports whether the
-// connection is a WebSocket now, and the window of permessage-deflate. It may block,
-// on the authorizer.
-func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL) (wsflate.WindowBits, bool) {
+// handshake makes the response to an upgrade request and reports whether the
+// connection is a WebSocket with it, and the window of permessage-deflate. It may
+// block, on the authorizer.
+func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, response io.Writer) (wsflate.WindowBits, bool) {
 	reason := core.ReasonHandshake
 	var offer deflateOffer
 	u := ws.Upgrader{
@@ -103,7 +106,7 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL) (wsflate.Win
 	_, err := u.Upgrade(struct {
 		io.Reader
 		io.Writer
-	}{bytes.NewReader(h.raw), v.TCPConn})
+	}{bytes.NewReader(h.raw), response})
 	if err != nil {
 		ep.Stats.Rejected.Inc(reason)
 		ep.server.log.Debug("refusing upgrade", "endpoint", ep.Name, "remote", v.RemoteAddr().String(),
