@@ -12,6 +12,7 @@ import (
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/engine"
 	"github.com/polywire/polywire/core/network"
+	"github.com/polywire/polywire/upstream"
 )
 
 // drainTimeout is how long clients have to take their goodbye.
@@ -26,6 +27,7 @@ type Broker struct {
 	network   *network.Server
 	endpoints []network.Endpoint
 	admin     *admin.Server // nil if it is turned off
+	upstreams []*upstream.Upstream
 	ready     chan struct{} // closed by Run
 }
 
@@ -56,10 +58,7 @@ func New(cfg *config.Config, logger *slog.Logger) (*Broker, error) {
 		b.engine.Close()
 		return nil, err
 	}
-	for _, s := range cfg.Services {
-		// echo is the only builtin that config lets through.
-		b.engine.Handle(s.Match, echo)
-	}
+	b.addServices()
 	if cfg.Admin.Listen != "" {
 		b.admin = admin.New(b.adminSource(), logger)
 	}
@@ -114,10 +113,18 @@ func (b *Broker) adminSource() admin.Source {
 	return src
 }
 
-// Handle makes h answer the calls of service, before any client that offers it;
-// nil ends that. The service is a whole address, with the topic prefix of the
-// endpoints whose clients are to reach it.
-func (b *Broker) Handle(service string, h core.Handler) { b.engine.Handle(service, h) }
+// Handle makes h answer the calls of a service, or of all services that match a
+// pattern, before any client that offers it; nil ends that. Services are named as
+// clients name them, without the topic prefix of their endpoints. Of several that
+// match, the exact name wins, then the pattern registered first.
+func (b *Broker) Handle(match string, h core.Handler) { b.engine.Handle(match, h) }
+
+// Otherwise makes h answer the calls that nobody else answers; nil ends that.
+func (b *Broker) Otherwise(h core.Handler) { b.engine.Otherwise(h) }
+
+// Use puts an interceptor around all handlers: those of Handle and Otherwise, and
+// the services of the configuration. The first one is the outermost.
+func (b *Broker) Use(i core.Interceptor) { b.engine.Use(i) }
 
 // Ready is closed when all endpoints listen.
 func (b *Broker) Ready() <-chan struct{} { return b.ready }
@@ -175,6 +182,9 @@ func (b *Broker) drain() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	err := b.network.Shutdown(ctx)
+	for _, u := range b.upstreams {
+		u.Close()
+	}
 	return errors.Join(err, b.stopAdmin())
 }
 
@@ -186,6 +196,3 @@ func (b *Broker) stopAdmin() error {
 	defer cancel()
 	return b.admin.Shutdown(ctx)
 }
-
-// echo answers with the payload.
-func echo(_ context.Context, _ string, p core.Payload) (core.Payload, error) { return p, nil }

@@ -47,6 +47,10 @@ var rules = []rule{
 	},
 	{packages: "codecs/...", allow: []string{"core", "core/rawjson"}, why: "a codec is bytes in, commands out: no socket, no engine, no other codec"},
 	{packages: "auth", allow: []string{"core", "core/rawjson"}, why: "an authorizer judges commands; it knows no format and no socket"},
+	{
+		packages: "upstream", allow: []string{"core", "core/rawjson", "github.com/sony/gobreaker/v2"},
+		why: "a service that asks a server is a handler like any other",
+	},
 	{packages: "admin", allow: []string{"core", "github.com/prometheus/client_golang/..."}, why: "metrics are read from core's counters"},
 	{
 		packages: "config",
@@ -59,7 +63,7 @@ var rules = []rule{
 	{packages: "conversations", allow: []string{"github.com/gobwas/ws/..."}, why: "the player speaks to any server, so it knows none"},
 	{
 		packages: ".",
-		allow:    []string{"core/...", "codecs/...", "auth", "admin", "config"},
+		allow:    []string{"core/...", "codecs/...", "auth", "admin", "config", "upstream"},
 		why:      "the root wires the rooms together and needs nothing besides them",
 	},
 	{

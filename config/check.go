@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -109,16 +110,7 @@ func (r *report) checkServices(services []Service) {
 		} else {
 			matches[s.Match] = i
 		}
-		if core.HasWildcard(s.Match) {
-			r.add(join(path, "match"), "%q must be one service, without wildcards", s.Match)
-		}
-		switch s.Builtin {
-		case "echo":
-		case "":
-			r.add(join(path, "builtin"), "is missing; there is echo")
-		default:
-			r.add(join(path, "builtin"), "unknown builtin %q; there is echo", s.Builtin)
-		}
+		r.checkAnswerer(path, s)
 	}
 }
 
@@ -151,5 +143,24 @@ func (r *report) checkNetwork(n Network) {
 	between("send_buffer", int(n.SendBuffer), 2048, 1<<30)
 	if n.HandshakeTimeout < 0 {
 		r.add("network.handshake_timeout", "must not be negative")
+	}
+}
+
+// checkAnswerer checks who answers a service: exactly one of builtin and url.
+func (r *report) checkAnswerer(path string, s Service) {
+	switch {
+	case s.Builtin == "" && s.URL == "":
+		r.add(path, "needs builtin or url, to say who answers")
+	case s.Builtin != "" && s.URL != "":
+		r.add(join(path, "url"), "is no use with builtin; leave one of them out")
+	case s.Builtin != "" && s.Builtin != "echo":
+		r.add(join(path, "builtin"), "unknown builtin %q; there is echo", s.Builtin)
+	case s.URL != "":
+		if u, err := url.Parse(s.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			r.add(join(path, "url"), "must be an absolute http or https address")
+		}
+	}
+	if s.Timeout < 0 {
+		r.add(join(path, "timeout"), "must not be negative")
 	}
 }

@@ -62,12 +62,19 @@ type Endpoint struct {
 	Format core.Format `koanf:"-"`
 }
 
-// Service is one service that the broker answers itself.
+// Service is who answers a service, or all services that match a pattern, if it is
+// not a client. Exactly one of Builtin and URL is set.
 type Service struct {
-	// Match is the name of the service.
+	// Match is the name of the service, or a pattern.
 	Match string `koanf:"match"`
 	// Builtin is what answers: echo returns the payload.
 	Builtin string `koanf:"builtin"`
+	// URL is the address of the HTTP server that answers.
+	URL string `koanf:"url"`
+	// Timeout is how long it may take; 0 is 5s.
+	Timeout time.Duration `koanf:"timeout"`
+	// MaxAnswerSize is the biggest answer in bytes; 0 is 1MiB.
+	MaxAnswerSize Size `koanf:"max_answer_size"`
 }
 
 // Admin is the address of metrics and health.

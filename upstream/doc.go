@@ -1,0 +1,21 @@
+// Package upstream answers calls by asking HTTP servers, as the configuration's
+// services say.
+//
+// A call is a POST of its payload; who calls stands in the request's header:
+//
+//	Content-Type          application/json, text/plain; charset=utf-8 or application/octet-stream
+//	Polywire-Service      the service
+//	Polywire-Endpoint     the caller's endpoint
+//	Polywire-Protocol     the caller's wire format
+//	Polywire-Connection   the number of the caller's connection
+//	Polywire-Session      the key of the caller's session, if it has one
+//
+// What the answer means:
+//
+//	2xx                              the body is the answer; 204 is an empty one
+//	other, Polywire-Error-Code: C    the answerer's own failure C; the body is its text
+//	other                            an internal failure; the client is told no details
+//
+// A 2xx with Polywire-Session-Open: JSON opens a session with that information, and
+// one with Polywire-Session-Close: 1 closes the caller's session, before the answer.
+package upstream

@@ -1,0 +1,231 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/polywire/polywire/core"
+)
+
+const (
+	// maxConns bounds the connections to one server; further calls wait for one,
+	// inside their time-out.
+	maxConns = 256
+	// idleConnTime is how long an unused connection is kept.
+	idleConnTime = 90 * time.Second
+	// maxHead bounds the head of an answer, and maxText the text of a failure.
+	maxHead, maxText = 64 << 10, 4 << 10
+	// tripAfter is after how many failures in a row a server is left alone, and
+	// tripTime for how long; then one call tries whether it answers again.
+	tripAfter, tripTime = 5, 5 * time.Second
+)
+
+// Options are what an upstream is made with.
+type Options struct {
+	// URL is absolute, http or https.
+	URL string
+	// Timeout bounds one call, waiting for a connection and a second attempt included.
+	Timeout time.Duration
+	// MaxAnswer bounds the body of an answer, in bytes.
+	MaxAnswer int64
+	// Logger is told when the server is left alone and when it answers again.
+	Logger *slog.Logger
+}
+
+// Upstream asks one HTTP server. Its methods may be called from any goroutine.
+type Upstream struct {
+	// Static after construction.
+	options Options
+	client  *http.Client
+	breaker *gobreaker.CircuitBreaker[*answer]
+}
+
+// New returns an upstream. Nothing is dialled yet. Proxies of the environment are
+// not used and redirects are not followed.
+func New(o Options) *Upstream {
+	u := &Upstream{
+		options: o,
+		client: &http.Client{
+			Transport: &http.Transport{
+				DialContext:            (&net.Dialer{Timeout: o.Timeout}).DialContext,
+				TLSHandshakeTimeout:    o.Timeout,
+				ForceAttemptHTTP2:      true,
+				DisableCompression:     true,
+				MaxConnsPerHost:        maxConns,
+				MaxIdleConns:           maxConns,
+				MaxIdleConnsPerHost:    maxConns,
+				IdleConnTimeout:        idleConnTime,
+				MaxResponseHeaderBytes: maxHead,
+			},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+	u.breaker = gobreaker.NewCircuitBreaker[*answer](gobreaker.Settings{
+		Timeout:     tripTime,
+		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
+		IsExcluded:  func(err error) bool { return errors.Is(err, context.Canceled) },
+		OnStateChange: func(_ string, from, to gobreaker.State) {
+			o.Logger.Warn("upstream changed its state", "from", from.String(), "to", to.String())
+		},
+	})
+	return u
+}
+
+// Close closes the connections that are not in use.
+func (u *Upstream) Close() { u.client.CloseIdleConnections() }
+
+// The failures that a client may see.
+var (
+	errUnavailable = core.Failure{Code: core.Overloaded, Text: "the service is unavailable; try again later"}
+	errTimeout     = core.Failure{Code: core.Timeout, Text: "the service did not answer in time"}
+)
+
+// Call answers one call. It is a core.Handler.
+func (u *Upstream) Call(ctx context.Context, c core.Invocation) (core.Payload, error) {
+	asking, cancel := context.WithTimeout(ctx, u.options.Timeout)
+	defer cancel()
+	a, err := u.breaker.Execute(func() (*answer, error) { return u.ask(asking, c) })
+	switch {
+	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
+		return core.Payload{}, errUnavailable
+	case errors.Is(err, context.DeadlineExceeded):
+		return core.Payload{}, errTimeout
+	case err != nil:
+		return core.Payload{}, fmt.Errorf("asking upstream: %w", withoutURL(err))
+	}
+	return a.settle(c)
+}
+
+// ask sends the request, twice if the first attempt did not reach the server: only
+// then it is safe to ask again.
+func (u *Upstream) ask(ctx context.Context, c core.Invocation) (*answer, error) {
+	res, err := u.post(ctx, c)
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && ctx.Err() == nil {
+		res, err = u.post(ctx, c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	return readAnswer(res, u.options.MaxAnswer)
+}
+
+func (u *Upstream) post(ctx context.Context, c core.Invocation) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u.options.URL, bytes.NewReader(c.Payload.Data))
+	if err != nil {
+		return nil, err
+	}
+	h := r.Header
+	switch c.Payload.Kind {
+	case core.JSON:
+		h.Set("Content-Type", "application/json")
+	case core.Text:
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+	case core.Binary:
+		h.Set("Content-Type", "application/octet-stream")
+	}
+	h.Set("Polywire-Service", headerText(c.Service))
+	h.Set("Polywire-Endpoint", c.Endpoint)
+	h.Set("Polywire-Protocol", c.Protocol)
+	h.Set("Polywire-Connection", strconv.FormatUint(c.Connection, 10))
+	if c.Session != "" {
+		h.Set("Polywire-Session", headerText(c.Session))
+	}
+	return u.client.Do(r)
+}
+
+// headerText returns s as it may stand in a header: a name that a client chose could
+// hold line ends.
+func headerText(s string) string {
+	for _, ch := range []byte(s) {
+		if ch < ' ' || ch >= 0x7f {
+			return url.PathEscape(s)
+		}
+	}
+	return s
+}
+
+// withoutURL takes off what net/http puts before its errors: the URL may hold a
+// secret, and the log is no place for it.
+func withoutURL(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
+}
+
+// errStatus is an answer without a word for the client.
+type errStatus int
+
+func (e errStatus) Error() string { return fmt.Sprintf("upstream answered with status %d", int(e)) }
+
+var errTooLarge = errors.New("the answer is over the limit")
+
+// answer is what the server said.
+type answer struct {
+	payload core.Payload
+	failure core.Failure
+	open    string // Polywire-Session-Open
+	close   bool   // Polywire-Session-Close
+}
+
+// settle does to the session what the answer says, and returns the rest.
+func (a *answer) settle(c core.Invocation) (core.Payload, error) {
+	if a.failure.Failed() {
+		return core.Payload{}, a.failure
+	}
+	if a.open != "" {
+		if _, err := c.Caller.OpenSession([]byte(a.open)); err != nil {
+			return core.Payload{}, fmt.Errorf("opening session: %w", err)
+		}
+	}
+	if a.close {
+		if err := c.Caller.CloseSession(); err != nil {
+			return core.Payload{}, fmt.Errorf("closing session: %w", err)
+		}
+	}
+	return a.payload, nil
+}
+
+// readAnswer reads a response. An error means that the server is at fault.
+func readAnswer(res *http.Response, limit int64) (*answer, error) {
+	if res.StatusCode >= 200 && res.StatusCode < 300 {
+		body, err := readAll(res.Body, limit)
+		if err != nil {
+			return nil, err
+		}
+		a := &answer{open: res.Header.Get("Polywire-Session-Open"), close: res.Header.Get("Polywire-Session-Close") == "1"}
+		if res.StatusCode != http.StatusNoContent {
+			a.payload, err = payloadOf(res.Header.Get("Content-Type"), body)
+		}
+		return a, err
+	}
+	if code := res.Header.Get("Polywire-Error-Code"); code != "" {
+		// A text that is cut is better than a failure without its code.
+		text, err := io.ReadAll(io.LimitReader(res.Body, maxText))
+		if err != nil {
+			return nil, err
+		}
+		return &answer{failure: core.Failure{Code: core.Code(code), Text: string(bytes.ToValidUTF8(text, []byte("?")))}}, nil
+	}
+	return nil, errStatus(res.StatusCode)
+}
+
+func readAll(r io.Reader, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(body)) > limit {
+		err = errTooLarge
+	}
+	return body, err
+}
