@@ -209,8 +209,8 @@ func ask(t *testing.T, url, method string) string {
 
 func TestServices(t *testing.T) {
 	b := run(t, localhost)
-	b.Handle("test/greet", func(_ context.Context, service string, _ core.Payload) (core.Payload, error) {
-		return core.Payload{Kind: core.Text, Data: []byte("hello from " + service)}, nil
+	b.Handle("test/greet", func(_ context.Context, c core.Invocation) (core.Payload, error) {
+		return core.Payload{Kind: core.Text, Data: []byte("hello from " + c.Service)}, nil
 	})
 	if got := ask(t, b.urls["bots"].URL, "echo"); got != `[1]` {
 		t.Errorf("echo: %s", got)
@@ -288,7 +288,7 @@ func TestAdmin(t *testing.T) {
 func TestDrain(t *testing.T) {
 	b := run(t, localhost)
 	asked := make(chan struct{})
-	b.Handle("test/slow", func(ctx context.Context, _ string, _ core.Payload) (core.Payload, error) {
+	b.Handle("test/slow", func(ctx context.Context, _ core.Invocation) (core.Payload, error) {
 		close(asked)
 		<-ctx.Done()
 		return core.Payload{}, ctx.Err()

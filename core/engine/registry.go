@@ -115,9 +115,8 @@ func (s *handlerSet) find(service []byte) core.Handler {
 	if h := s.exact[string(service)]; h != nil || len(s.patterns) == 0 {
 		return h
 	}
-	name := string(service)
 	for _, e := range s.patterns {
-		if core.MatchPattern(e.match, name) {
+		if core.MatchPattern(e.match, service) {
 			return e.handler
 		}
 	}
