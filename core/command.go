@@ -55,10 +55,6 @@ func (v Verb) String() string {
 	return "unknown"
 }
 
-// CallID names one call. It is a random (version 4) UUID, so that an id cannot
-// be guessed by a connection that was not asked.
-type CallID [16]byte
-
 // Command is what a client asks, decoded from its own format. It is passed by
 // value; its byte slices are borrowed (see the package comment).
 type Command struct {
@@ -112,29 +108,27 @@ type Command struct {
 	Source []byte
 }
 
-// Clone returns a copy of c that owns all its bytes.
+// Clone returns a copy of c that owns all its bytes, which lie in one piece of
+// memory, whatever their number.
 func (c Command) Clone() Command {
-	c.Ref = clone(c.Ref)
-	c.Topic = clone(c.Topic)
-	c.Channel = clone(c.Channel)
+	n := len(c.Ref) + len(c.Topic) + len(c.Channel) + c.Payload.size() + len(c.Headers) + len(c.Key) + len(c.Source)
+	for _, s := range c.Services {
+		n += len(s)
+	}
+	a := make(arena, 0, n)
+	c.Ref = a.clone(c.Ref)
+	c.Topic = a.clone(c.Topic)
+	c.Channel = a.clone(c.Channel)
 	if c.Services != nil {
 		services := make([][]byte, len(c.Services))
 		for i, s := range c.Services {
-			services[i] = clone(s)
+			services[i] = a.clone(s)
 		}
 		c.Services = services
 	}
-	c.Payload = c.Payload.Clone()
-	c.Headers = clone(c.Headers)
-	c.Key = clone(c.Key)
-	c.Source = clone(c.Source)
+	c.Payload = a.clonePayload(c.Payload)
+	c.Headers = a.clone(c.Headers)
+	c.Key = a.clone(c.Key)
+	c.Source = a.clone(c.Source)
 	return c
-}
-
-// clone copies b and keeps the difference between nil and empty.
-func clone(b []byte) []byte {
-	if b == nil {
-		return nil
-	}
-	return append(make([]byte, 0, len(b)), b...)
 }

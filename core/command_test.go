@@ -85,3 +85,17 @@ func requireOwned(t *testing.T, path string, v, copied reflect.Value) {
 		}
 	}
 }
+
+// A clone costs one piece of memory, however much there is to copy, and no slice of
+// it can grow into the next.
+func TestCloneIsOnePiece(t *testing.T) {
+	ev := Event{Ref: []byte("ref"), Topic: []byte("topic"), Payload: Payload{Kind: Text, Data: []byte("1"), UTF16: []byte("1\x00")}}
+	if n := testing.AllocsPerRun(100, func() { ev.Clone() }); n > 1 {
+		t.Errorf("Event.Clone allocates %v times", n)
+	}
+	copied := ev.Clone()
+	_ = append(copied.Ref, "more"...)
+	if string(copied.Topic) != "topic" {
+		t.Errorf("appending to Ref changed Topic to %q", copied.Topic)
+	}
+}

@@ -78,12 +78,14 @@ type Event struct {
 	Reason Reason
 }
 
-// Clone returns a copy of e that owns all its bytes.
+// Clone returns a copy of e that owns all its bytes, which lie in one piece of
+// memory.
 func (e Event) Clone() Event {
-	e.Ref = clone(e.Ref)
-	e.Topic = clone(e.Topic)
-	e.Payload = e.Payload.Clone()
-	e.Headers = clone(e.Headers)
-	e.Session.Info = clone(e.Session.Info)
+	a := make(arena, 0, len(e.Ref)+len(e.Topic)+e.Payload.size()+len(e.Headers)+len(e.Session.Info))
+	e.Ref = a.clone(e.Ref)
+	e.Topic = a.clone(e.Topic)
+	e.Payload = a.clonePayload(e.Payload)
+	e.Headers = a.clone(e.Headers)
+	e.Session.Info = a.clone(e.Session.Info)
 	return e
 }

@@ -24,6 +24,8 @@ const (
 	Shutdown Code = "shutdown"
 	// Invalid: the message cannot be understood.
 	Invalid Code = "invalid"
+	// AnswererError: the answerer failed and gave no code of its own.
+	AnswererError Code = "error"
 	// Internal: something failed inside; the client is told no details.
 	Internal Code = "internal"
 	// SessionUnknown: there is no session with this key.

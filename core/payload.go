@@ -30,7 +30,9 @@ type Payload struct {
 
 // Clone returns a copy of p that owns its bytes.
 func (p Payload) Clone() Payload {
-	p.Data = clone(p.Data)
-	p.UTF16 = clone(p.UTF16)
-	return p
+	a := make(arena, 0, p.size())
+	return a.clonePayload(p)
 }
+
+// size returns how many bytes p has.
+func (p Payload) size() int { return len(p.Data) + len(p.UTF16) }

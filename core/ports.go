@@ -140,11 +140,6 @@ type Authorizer interface {
 	AuthorizeCommand(ctx context.Context, c Command) Verdict
 }
 
-// Handler answers calls from inside the process. It may block, is never called
-// on an event loop, and owns service and payload. A returned [Failure] reaches
-// the caller as it is; any other error is told as Internal, without details.
-type Handler func(ctx context.Context, service string, payload Payload) (Payload, error)
-
 // Publisher publishes for somebody who is not a connection (an HTTP request),
 // in the name of an endpoint. It may be called from any goroutine; the returned
 // failure says why nothing was published.

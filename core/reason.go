@@ -49,6 +49,8 @@ const (
 	ReasonTimeout
 	// ReasonGone: the other side of a call left.
 	ReasonGone
+	// ReasonAnswerer: a call that its answerer failed, with a code of its own.
+	ReasonAnswerer
 	// ReasonOverload: a bound of the broker was reached.
 	ReasonOverload
 	// ReasonSlow: a receiver that does not read as fast as it is written to.
@@ -70,7 +72,7 @@ var reasonNames = [NumReasons]string{
 	"normal", "lost", "drain", "idle", "no_pong", "protocol", "malformed", "wrong_frame",
 	"unknown_type", "invalid_utf8", "too_large", "too_deep", "denied", "unavailable",
 	"not_owner", "taken", "reserved", "no_service", "not_asked", "timeout", "gone",
-	"overload", "slow", "origin", "handshake", "unwritable", "internal",
+	"answerer", "overload", "slow", "origin", "handshake", "unwritable", "internal",
 }
 
 // String returns the reason as metrics label it.
@@ -97,7 +99,7 @@ func (r Reason) CloseCode() uint16 {
 		return 1008
 	case ReasonTooLarge:
 		return 1009
-	case ReasonInternal:
+	case ReasonInternal, ReasonAnswerer:
 		return 1011
 	case ReasonOverload, ReasonSlow, ReasonUnavailable:
 		return 1013

@@ -8,28 +8,25 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// away runs work, which may block, off the loop, and then what it returns on the
-// loop. The connection is held until then and reads no further message, so order is
-// kept and there is one such goroutine for a connection at most. ctx ends when the
-// peer is gone; then is not called any more, so work leaves nothing for it to undo.
-// On the loop.
-func (p *peer) away(work func(ctx context.Context) (then func())) {
+// away runs work, which may block, off the loop. The connection is held until work
+// has called back, and reads no further message, so order is kept and there is one
+// such goroutine for a connection at most. What back is given runs on the loop; back
+// waits for it, and reports false if it does not run, because the peer is gone. ctx
+// ends when the peer is gone. On the loop.
+func (p *peer) away(work func(ctx context.Context, back func(then func()) bool)) {
 	ctx, cancel := context.WithCancel(p.engine.ctx)
 	p.more().cancel = cancel
+	p.watch()
 	p.link.Hold()
 	go func() {
 		defer cancel()
 		defer p.recovered()
-		then := work(ctx)
-		p.link.Post(func() { p.back(then) })
+		work(ctx, func(then func()) bool { return p.onLoop(func() { p.back(then) }) })
 	}()
 }
 
-// back goes on where away left off.
+// back goes on where away left off. On the loop.
 func (p *peer) back(then func()) {
-	if p.gone {
-		return
-	}
 	x := p.extra
 	x.cancel = nil
 	then()
@@ -44,6 +41,38 @@ func (p *peer) back(then func()) {
 	// A connection that is about to be closed stays held.
 	if !p.leaving {
 		p.link.Release()
+	}
+}
+
+// watch makes p.left, for goroutines that wait for the loop. On the loop.
+func (p *peer) watch() {
+	if p.left == nil {
+		p.left = make(chan struct{})
+	}
+}
+
+// onLoop runs f on the loop and waits for it. It reports false if f does not run,
+// now or later, because the peer is gone. Off the loop, after watch.
+func (p *peer) onLoop(f func()) bool {
+	ran := make(chan struct{})
+	p.link.Post(func() {
+		if p.gone {
+			return
+		}
+		f()
+		close(ran)
+	})
+	select {
+	case <-ran:
+		return true
+	case <-p.left:
+	}
+	// The loop has come to the end of the peer: f has run before that or never will.
+	select {
+	case <-ran:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/polywire/polywire/core"
 )
@@ -59,17 +61,66 @@ func BenchmarkMatch(b *testing.B) {
 	}
 }
 
-// BenchmarkCall is a call and its answer, through two loops of one goroutine.
-func BenchmarkCall(b *testing.B) {
-	w := newWorld(b, 2)
-	s := w.site(core.Endpoint{})
-	x, y := s.connect(0), s.connect(1)
-	x.quiet, y.quiet = true, true
+// lean is a link whose Send costs as little as may be, so that what is measured is the
+// engine. All lean links of a benchmark share one queue, which is their loop.
+type lean struct {
+	*link
+	queue *leanQueue
+}
+
+type leanQueue struct {
+	mail   []leanMail
+	memory []byte
+}
+
+type leanMail struct {
+	to *link
+	ev core.Event
+}
+
+func (s *site) lean(q *leanQueue) *link {
+	l := &link{id: s.w.ids.Add(1), site: s, loop: s.w.loops[0], quiet: true}
+	l.peer = s.w.engine.Connect(lean{l, q})
+	return l
+}
+
+func (l lean) Send(ev core.Event) {
+	q := l.queue
+	ev.Ref, ev.Topic, ev.Payload.Data = q.keep(ev.Ref), q.keep(ev.Topic), q.keep(ev.Payload.Data)
+	q.mail = append(q.mail, leanMail{l.link, ev})
+}
+
+func (q *leanQueue) keep(b []byte) []byte {
+	from := len(q.memory)
+	q.memory = append(q.memory, b...)
+	return q.memory[from:]
+}
+
+func (q *leanQueue) pump() {
+	for i := 0; i < len(q.mail); i++ {
+		q.mail[i].to.Tell(q.mail[i].ev)
+	}
+	q.mail, q.memory = q.mail[:0], q.memory[:0]
+}
+
+// calling is a world in which x asks y, while so many calls wait beside theirs.
+func calling(t testing.TB, outstanding int) (x *link, q *leanQueue, answers *int) {
+	w := newWorld(t, 1)
+	s := w.site(core.Endpoint{CallTimeout: time.Hour, MaxCalls: maxAsked})
+	q, answers = new(leanQueue), new(int)
+	for range outstanding / 1000 {
+		idle, busy := s.lean(q), s.lean(q)
+		idle.peer.Do(share("idle"))
+		for range 1000 {
+			busy.peer.Do(ask("idle", "q"))
+		}
+		q.pump()
+	}
+	x, y := s.lean(q), s.lean(q)
 	y.peer.Do(share("s"))
-	var answers int
 	x.onTell = func(ev core.Event) {
 		if ev.Kind == core.Answer {
-			answers++
+			*answers++
 		}
 	}
 	y.onTell = func(ev core.Event) {
@@ -77,14 +128,40 @@ func BenchmarkCall(b *testing.B) {
 			y.peer.Do(core.Command{Verb: core.Reply, Call: ev.Call, Payload: ev.Payload})
 		}
 	}
+	return x, q, answers
+}
+
+// BenchmarkCall is a call and its answer between two connections: what it costs the
+// engine, without the network, and with many calls outstanding beside it.
+func BenchmarkCall(b *testing.B) {
+	for _, outstanding := range []int{0, 100_000} {
+		b.Run(fmt.Sprint(outstanding), func(b *testing.B) {
+			x, q, answers := calling(b, outstanding)
+			c := ask("s", "q")
+			b.ReportAllocs()
+			for b.Loop() {
+				x.peer.Do(c)
+				q.pump()
+			}
+			if *answers != b.N {
+				b.Errorf("%d answers to %d calls", *answers, b.N)
+			}
+		})
+	}
+}
+
+// BenchmarkHandler is a call that a Go handler answers, with its goroutine.
+func BenchmarkHandler(b *testing.B) {
+	w := newWorld(b, 1)
+	w.engine.Handle("s", func(_ context.Context, c core.Invocation) (core.Payload, error) { return c.Payload, nil })
+	x := w.site(core.Endpoint{}).connect(0)
+	x.quiet = true
 	c := ask("s", "q")
 	b.ReportAllocs()
 	for b.Loop() {
 		x.peer.Do(c)
+		x.loop.await()
 		w.pump()
-	}
-	if answers != b.N {
-		b.Errorf("%d answers to %d calls", answers, b.N)
 	}
 }
 

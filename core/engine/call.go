@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"time"
 
 	"github.com/polywire/polywire/core"
@@ -14,66 +13,71 @@ const (
 	maxTimeout = 24 * time.Hour
 )
 
-// call asks a service. That the call was taken is told before anything else happens
-// to it.
+// call is the command.
 func (p *peer) call(c core.Command) {
 	if r := check(c.Topic); r.Failed() {
 		p.refuse(c, r)
 		return
 	}
-	service := p.whole(c.Topic)
+	if r := p.ask(c, false); r.Failed() {
+		p.endpoint.Stats.CallsFailed.Inc(r.reason)
+		p.tellFailed(c, r)
+	}
+}
+
+// ask puts a call to whoever answers the service. byTopic is how the caller is told
+// of it. That the call was taken is told before anything else happens to it; if it
+// is refused, nothing has been told or done.
+func (p *peer) ask(c core.Command, byTopic bool) refusal {
+	s := p.engine.scratch.Get().(*scratch)
+	defer p.engine.release(s)
+	whole := prefixed(&s.topic, p.endpoint.TopicPrefix, c.Topic)
 	for {
+		a := p.engine.answererOf(c.Topic, whole)
+		switch {
+		case a.handler != nil:
+			return p.askHandler(c, a.handler, byTopic)
+		case a.peer == nil:
+			return refusedNoService
+		}
 		// An answerer that leaves between being found and being asked has withdrawn
 		// its offers by then, so the next round does not find it.
-		if r := p.ask(c, service, p.engine.answererOf(service)); r != refusedGone {
-			if r.Failed() {
-				p.endpoint.Stats.CallsFailed.Inc(r.reason)
-				p.tellFailed(c, r)
-			}
-			return
+		if r := p.askPeer(c, whole, a, byTopic); r != refusedGone {
+			return r
 		}
 	}
 }
 
-// ask puts the call to a. It has told and done nothing if it returns a refusal.
-func (p *peer) ask(c core.Command, service string, a answerer) refusal {
-	switch {
-	case a.handler != nil:
-		return p.askHandler(c, service, a.handler)
-	case a.peer == nil:
-		return refusedNoService
-	}
-	ev := core.Event{
-		Kind: core.Request, Topic: []byte(service)[len(a.peer.endpoint.TopicPrefix):], As: a.as,
-		Payload: c.Payload, OneWay: c.OneWay,
-	}
+// askPeer puts the call to a connection. It has told and done nothing if it returns
+// a refusal.
+func (p *peer) askPeer(c core.Command, whole []byte, a answerer, byTopic bool) refusal {
+	var id core.CallID
 	if c.OneWay {
 		if p.engine.calls.isClosed() {
 			return refusedShutdown
 		}
-		p.taken(c, core.CallID{})
 	} else {
-		kept := p.newCall(c, service)
+		kept := p.newCall(c, byTopic)
 		kept.asked = a.peer
-		if r := p.engine.calls.add(kept, p.deadline(c)); r.Failed() {
+		var r refusal
+		// From here on the call may end, and kept be used for another, at any time.
+		if id, r = p.engine.calls.add(kept, p.deadline(c)); r.Failed() {
+			p.engine.recycle(kept)
 			return r
 		}
-		p.taken(c, kept.id)
-		ev.Call = kept.id
 	}
-	a.peer.link.Send(ev)
+	p.taken(c, id, byTopic)
+	a.peer.link.Send(a.request(c, id, whole[len(a.peer.endpoint.TopicPrefix):]))
 	return refusal{}
 }
 
-// taken counts and tells that the call was taken. A one-way call has no id.
-func (p *peer) taken(c core.Command, id core.CallID) {
+// taken counts and tells that the call was taken. A one-way call has no id. A
+// topic-borne call is told of as a publish, by publishByTopic.
+func (p *peer) taken(c core.Command, id core.CallID, byTopic bool) {
 	p.endpoint.Stats.Calls.Add(1)
-	p.link.Tell(core.Event{Kind: core.Done, Verb: core.Call, Ref: c.Ref, Topic: c.Topic, As: c.As, Call: id})
-}
-
-// newCall returns what is to be kept of a call.
-func (p *peer) newCall(c core.Command, service string) *call {
-	return &call{caller: p, service: service, ref: bytes.Clone(c.Ref), topic: bytes.Clone(c.Topic), as: c.As}
+	if !byTopic {
+		p.link.Tell(core.Event{Kind: core.Done, Verb: core.Call, Ref: c.Ref, Topic: c.Topic, As: c.As, Call: id})
+	}
 }
 
 // timeout returns how long the caller waits.
@@ -89,52 +93,38 @@ func (p *peer) timeout(c core.Command) time.Duration {
 
 func (p *peer) deadline(c core.Command) time.Time { return p.engine.now().Add(p.timeout(c)) }
 
-// reply answers a request that p was asked.
-func (p *peer) reply(c core.Command) {
-	var service *string
-	if c.Topic != nil {
-		s := p.whole(c.Topic)
-		service = &s
-	}
-	asked := p.engine.calls.takeAsked(c.Call, p, service)
+// reply carries out a Reply: it ends the call that it answers.
+func (p *peer) reply(c core.Command) refusal {
+	asked := p.engine.calls.takeAsked(c.Call, p, c.Topic)
 	if asked == nil {
-		p.refuse(c, refusedNotAsked)
-		return
+		return refusedNotAsked
 	}
 	if c.Failure.Failed() {
-		p.engine.fail(asked, refusalOf(c.Failure))
+		p.engine.fail(asked, refusalOf(c.Failure, core.ReasonAnswerer))
 	} else {
 		p.engine.answer(asked, c.Payload)
 	}
-	p.tellDone(c)
+	return refusal{}
 }
 
 // answer ends a call that was taken out of the table with its answer. Any goroutine.
 func (e *Engine) answer(c *call, payload core.Payload) {
-	c.caller.link.Send(core.Event{
-		Kind: core.Answer, Verb: core.Call, Call: c.id, Ref: c.ref, Topic: c.topic, As: c.as, Payload: payload,
-	})
 	c.stop()
+	c.caller.link.Send(c.answered(payload))
+	e.recycle(c)
 }
 
 // fail ends a call that was taken out of the table with a failure. Any goroutine.
 func (e *Engine) fail(c *call, r refusal) {
+	c.stop()
 	c.caller.endpoint.Stats.CallsFailed.Inc(r.reason)
-	c.caller.link.Send(core.Event{
-		Kind: core.Failed, Verb: core.Call, Call: c.id, Ref: c.ref, Topic: c.topic, As: c.as, Failure: r.Failure,
-	})
-	c.stop()
+	c.caller.link.Send(c.failed(r.Failure))
+	e.recycle(c)
 }
 
-// forget ends a call that was taken out of the table and whose caller is gone.
+// forget ends a call that was taken out of the table because its caller left.
 func (e *Engine) forget(c *call) {
-	c.caller.endpoint.Stats.CallsFailed.Inc(core.ReasonGone)
 	c.stop()
-}
-
-// stop tells a Go handler that its answer is not wanted any more.
-func (c *call) stop() {
-	if c.cancel != nil {
-		c.cancel()
-	}
+	c.caller.endpoint.Stats.CallsFailed.Inc(core.ReasonGone)
+	e.recycle(c)
 }

@@ -1,9 +1,6 @@
 package engine
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"testing"
 	"time"
 
@@ -68,7 +65,7 @@ func TestCall(t *testing.T) {
 	x.said()
 	y.do(core.Command{Verb: core.Reply, Call: y.asked(), Failure: core.Failure{Code: "mine", Text: "text"}})
 	wants(t, "the answerer's failure", x.said(), "failed call echo@7 #r mine")
-	wantCount(t, &s.Stats.CallsFailed, core.ReasonNormal, 1)
+	wantCount(t, &s.Stats.CallsFailed, core.ReasonAnswerer, 1)
 
 	wants(t, "nobody answers", x.do(ask("nobody", "q")), "failed call nobody@7 #r no_service")
 	wantCount(t, &s.Stats.CallsFailed, core.ReasonNoService, 1)
@@ -157,9 +154,9 @@ func TestAnswererLeavesBeforeItIsAsked(t *testing.T) {
 	s := w.site(core.Endpoint{})
 	x, y := s.connect(0), s.connect(0)
 	y.do(share("s"))
-	found := w.engine.answererOf("s")
+	found := w.engine.answererOf(b("s"), b("s"))
 	y.gone(false)
-	if r := x.peer.(*peer).ask(ask("s", "q"), "s", found); r != refusedGone {
+	if r := x.peer.(*peer).askPeer(ask("s", "q"), b("s"), found, false); r != refusedGone {
 		t.Errorf("asked: %v", r)
 	}
 	wants(t, "nothing is told", x.said(), "")
@@ -272,143 +269,6 @@ func TestShutdown(t *testing.T) {
 	wants(t, "all else goes on", x.do(pub("a", "m")), "done publish a unheard")
 }
 
-func TestHandler(t *testing.T) {
-	w := newWorld(t, 1)
-	s := w.site(core.Endpoint{TopicPrefix: "t/"})
-	x, y := s.connect(0), s.connect(0)
-	y.do(share("echo"))
-	y.said()
-	w.engine.Handle("t/echo", func(_ context.Context, service string, p core.Payload) (core.Payload, error) {
-		return text(service + " " + string(p.Data)), nil
-	})
-	w.engine.Handle("t/failure", func(context.Context, string, core.Payload) (core.Payload, error) {
-		return core.Payload{}, fmt.Errorf("wrapping: %w", core.Failure{Code: "mine"})
-	})
-	w.engine.Handle("t/error", func(context.Context, string, core.Payload) (core.Payload, error) {
-		return core.Payload{}, errors.New("secret")
-	})
-	w.engine.Handle("t/panic", func(context.Context, string, core.Payload) (core.Payload, error) { panic("secret") })
-	for service, want := range map[string]string{
-		"echo":    "answer echo@7 #r =t/echo q",
-		"failure": "failed call failure@7 #r mine",
-		"error":   "failed call error@7 #r internal",
-		"panic":   "failed call panic@7 #r internal",
-	} {
-		x.message(ask(service, "q"))
-		wants(t, service, x.said(), "done call "+service+"@7 #r")
-		x.loop.await()
-		w.pump()
-		wants(t, service, x.said(), want)
-	}
-	wants(t, "the handler comes first", y.said(), "")
-	wantCount(t, &s.Stats.CallsFailed, core.ReasonInternal, 2)
-	w.engine.Handle("t/echo", nil)
-	x.do(ask("echo", "q"))
-	wants(t, "then the offers", y.said(), "request echo =q")
-}
-
-// The ctx of a handler ends with the call, however it ends; of a one-way call it does
-// not end when the caller leaves.
-func TestHandlerContext(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		oneWay bool
-		end    func(w *world, x *link)
-		want   string
-	}{
-		{"caller gone", false, func(_ *world, x *link) { x.gone(false) }, ""},
-		{"timeout", false, func(w *world, _ *link) { w.pass(2 * defaultTimeout) }, "failed call s@7 #r timeout"},
-		{"shutdown", false, func(w *world, _ *link) { w.engine.Close(); w.pump() }, "failed call s@7 #r shutdown"},
-		{"one-way, caller gone, shutdown", true, func(w *world, x *link) { x.gone(false); w.engine.Close() }, ""},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t, 1)
-			x := w.site(core.Endpoint{}).connect(0)
-			ended := make(chan error)
-			w.engine.Handle("s", func(ctx context.Context, _ string, _ core.Payload) (core.Payload, error) {
-				<-ctx.Done()
-				ended <- ctx.Err()
-				return text("too late"), nil
-			})
-			command := ask("s", "q")
-			command.OneWay = c.oneWay
-			wants(t, "taken", x.do(command), "done call s@7 #r")
-			c.end(w, x)
-			wants(t, "end", x.said(), c.want)
-			if err := <-ended; !errors.Is(err, context.Canceled) {
-				t.Errorf("ctx ended with %v", err)
-			}
-			w.engine.drainHandlers()
-			w.pump()
-			wants(t, "nothing follows", x.said(), "")
-			wantEmpty(t, w.engine)
-		})
-	}
-}
-
-// A one-way call is carried out though its caller leaves, and ends when its time is up.
-func TestOneWayHandlerContext(t *testing.T) {
-	w := newWorld(t, 1)
-	s := w.site(core.Endpoint{})
-	release, ended := make(chan struct{}), make(chan error)
-	w.engine.Handle("patient", func(ctx context.Context, _ string, _ core.Payload) (core.Payload, error) {
-		<-release
-		ended <- ctx.Err()
-		return core.Payload{}, nil
-	})
-	w.engine.Handle("late", func(ctx context.Context, _ string, _ core.Payload) (core.Payload, error) {
-		<-ctx.Done()
-		ended <- ctx.Err()
-		return core.Payload{}, nil
-	})
-	x := s.connect(0)
-	x.do(core.Command{Verb: core.Call, Topic: b("patient"), OneWay: true})
-	x.gone(false)
-	close(release)
-	if err := <-ended; err != nil {
-		t.Errorf("after its caller left: %v", err)
-	}
-	s.connect(0).do(core.Command{Verb: core.Call, Topic: b("late"), OneWay: true, Timeout: 1})
-	if err := <-ended; !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("after its time: %v", err)
-	}
-}
-
-// drainHandlers waits until no handler runs.
-func (e *Engine) drainHandlers() {
-	for range maxHandlers {
-		e.running <- struct{}{}
-	}
-	for range maxHandlers {
-		<-e.running
-	}
-}
-
-func TestHandlerBound(t *testing.T) {
-	w := newWorld(t, 1)
-	s := w.site(core.Endpoint{})
-	x := s.connect(0)
-	release := make(chan struct{})
-	w.engine.Handle("s", func(context.Context, string, core.Payload) (core.Payload, error) {
-		<-release
-		return core.Payload{}, core.Failure{Code: core.Denied}
-	})
-	oneWay := ask("s", "q")
-	oneWay.OneWay = true
-	for range maxHandlers {
-		x.do(oneWay)
-	}
-	x.said()
-	wants(t, "one more", x.do(ask("s", "q"), oneWay), "failed call s@7 #r overloaded; failed call s@7 #r overloaded")
-	wantCount(t, &s.Stats.CallsFailed, core.ReasonOverload, 2)
-	close(release)
-	w.engine.drainHandlers()
-	w.pump()
-	wants(t, "nothing is told of one-way calls", x.said(), "")
-	wantCount(t, &s.Stats.CallsFailed, core.ReasonDenied, maxHandlers)
-	wants(t, "room again", x.do(oneWay), "done call s@7 #r")
-}
-
 // The engine's own goroutine ends calls, and is gone after Close.
 func TestNewKeepsTime(t *testing.T) {
 	w := newWorld(t, 1)
@@ -421,6 +281,51 @@ func TestNewKeepsTime(t *testing.T) {
 	w.pump()
 	wants(t, "timeout", x.said(), "failed call s@7 #r timeout")
 	w.engine.Close()
+}
+
+// A call between two connections costs no memory, once there was one like it.
+func TestCallAllocatesNothing(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
+	x, q, answers := calling(t, 1000)
+	c := ask("s", "q")
+	if n := testing.AllocsPerRun(100, func() { x.peer.Do(c); q.pump() }); n != 0 {
+		t.Errorf("a call and its answer allocate %v times", n)
+	}
+	if *answers != 101 {
+		t.Errorf("%d answers to 101 calls", *answers)
+	}
+}
+
+// Records of calls are used again, and nothing of one call shows in another.
+func TestCallRecordsAreClean(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.site(core.Endpoint{})
+	x, y := s.connect(0), s.connect(0)
+	y.do(share("s", "other"), sub("$serve/topical"))
+	y.said()
+	for range 3 {
+		for _, c := range []struct {
+			command core.Command
+			want    string
+		}{
+			{ask("s", "q"), "done call s@7 #r; answer s@7 #r =a"},
+			{pub("$call/a-long-ref/topical", "q"), "done publish $call/a-long-ref/topical; message $reply/a-long-ref =a"},
+			{core.Command{Verb: core.Call, Topic: b("other")}, "done call other; answer other =a"},
+			{core.Command{Verb: core.Call, Topic: b("other"), Ref: b("")}, "done call other #; answer other # =a"},
+		} {
+			x.message(c.command)
+			w.pump()
+			ev := y.heard[0]
+			id := ev.Call
+			if ev.Kind == core.Message {
+				id, _ = core.ParseCallID(b(y.requested()))
+			}
+			y.do(reply(id, "a"))
+			wants(t, "outcome", x.said(), c.want)
+		}
+	}
 }
 
 func TestCallIDsDiffer(t *testing.T) {

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"sync"
 	"time"
 
@@ -16,27 +15,10 @@ const (
 	maxAsked = 1 << 16
 )
 
-// call is one call that waits for its answer. Whoever takes it out of the table ends
-// it; nobody else does.
-type call struct {
-	// Static after callTable.add.
-	id      core.CallID
-	caller  *peer
-	asked   *peer              // nil if a Go handler is asked
-	cancel  context.CancelFunc // of the Go handler; else nil
-	service string             // whole
-	ref     []byte             // ref, topic and as are those of the command
-	topic   []byte
-	as      uint32
-
-	// Guarded by callTable.mu.
-	timer timer
-}
-
 // desk is a peer's calls. Guarded by callTable.mu.
 type desk struct {
-	asking map[*call]struct{} // it waits for these answers
-	asked  map[*call]struct{} // it is waited for
+	asking callList // it waits for these answers
+	asked  callList // it is waited for
 }
 
 // callTable has all calls that wait for their answers. Any goroutine.
@@ -54,9 +36,9 @@ func (t *callTable) init(now time.Time) {
 	t.wheel.start = now
 }
 
-// add gives c its id and keeps it until it is taken. The refusal is refusedGone if
-// the answerer left before it could be asked.
-func (t *callTable) add(c *call, due time.Time) refusal {
+// add gives c an id, which it returns, and keeps c until it is taken. The refusal is
+// refusedGone if the answerer left before it could be asked.
+func (t *callTable) add(c *call, due time.Time) (core.CallID, refusal) {
 	limit := c.caller.endpoint.MaxCalls
 	if limit <= 0 {
 		limit = defaultMaxCalls
@@ -65,22 +47,22 @@ func (t *callTable) add(c *call, due time.Time) refusal {
 	defer t.mu.Unlock()
 	switch {
 	case t.closed:
-		return refusedShutdown
-	case len(c.caller.atDesk().asking) >= limit:
-		return refusedTooMany
+		return core.CallID{}, refusedShutdown
+	case c.caller.atDesk().asking.size >= limit:
+		return core.CallID{}, refusedTooMany
 	case c.asked != nil && c.asked.closed:
-		return refusedGone
-	case c.asked != nil && len(c.asked.atDesk().asked) >= maxAsked:
-		return refusedOverload
+		return core.CallID{}, refusedGone
+	case c.asked != nil && c.asked.atDesk().asked.size >= maxAsked:
+		return core.CallID{}, refusedOverload
 	}
 	c.id = t.ids.next()
 	t.byID[c.id] = c
 	t.wheel.set(c, due)
-	put(&c.caller.desk.asking, c)
+	c.caller.desk.asking.push(c, byCaller)
 	if c.asked != nil {
-		put(&c.asked.desk.asked, c)
+		c.asked.desk.asked.push(c, byAsked)
 	}
-	return refusal{}
+	return c.id, refusal{}
 }
 
 // atDesk returns p.desk, made if need be. The caller holds mu.
@@ -91,14 +73,7 @@ func (p *peer) atDesk() *desk {
 	return p.desk
 }
 
-func put(set *map[*call]struct{}, c *call) {
-	if *set == nil {
-		*set = make(map[*call]struct{})
-	}
-	(*set)[c] = struct{}{}
-}
-
-// take takes c out. It reports false if somebody else did.
+// take takes c out, which a Go handler is asked. It reports false if somebody else did.
 func (t *callTable) take(c *call) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -110,12 +85,12 @@ func (t *callTable) take(c *call) bool {
 }
 
 // takeAsked takes out the call that answerer p names, or returns nil if p was not
-// asked that. A nil service is not compared.
-func (t *callTable) takeAsked(id core.CallID, p *peer, service *string) *call {
+// asked that. service is what p calls it; nil is not compared.
+func (t *callTable) takeAsked(id core.CallID, p *peer, service []byte) *call {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := t.byID[id]
-	if c == nil || c.asked != p || service != nil && *service != c.service {
+	if c == nil || c.asked != p || service != nil && !c.isFor(p, service) {
 		return nil
 	}
 	t.remove(c)
@@ -131,16 +106,20 @@ func (t *callTable) leave(p *peer) (asking, asked []*call) {
 	if p.desk == nil {
 		return nil, nil
 	}
-	for c := range p.desk.asking {
-		t.remove(c)
-		asking = append(asking, c)
-	}
-	for c := range p.desk.asked {
-		t.remove(c)
-		asked = append(asked, c)
-	}
+	asking = t.empty(&p.desk.asking)
+	asked = t.empty(&p.desk.asked)
 	p.desk = nil
 	return asking, asked
+}
+
+// empty takes out all calls of a list. The caller holds mu.
+func (t *callTable) empty(l *callList) []*call {
+	all := make([]*call, 0, l.size)
+	for l.head != nil {
+		all = append(all, l.head)
+		t.remove(l.head)
+	}
+	return all
 }
 
 // expire takes out the calls whose time is up.
@@ -171,9 +150,9 @@ func (t *callTable) close() []*call {
 func (t *callTable) remove(c *call) {
 	delete(t.byID, c.id)
 	t.wheel.remove(c)
-	delete(c.caller.desk.asking, c)
+	c.caller.desk.asking.remove(c, byCaller)
 	if c.asked != nil {
-		delete(c.asked.desk.asked, c)
+		c.asked.desk.asked.remove(c, byAsked)
 	}
 }
 

@@ -5,25 +5,35 @@
 //	Peer.Do ─> authorise ─┬─> subscribe, unsubscribe    topics, tries
 //	                      ├─> publish                   owners, topics, tries ─> Outlet.Deliver
 //	                      ├─> offer, withdraw           owners, services
-//	                      ├─> call, reply               services, calls ─> Link.Send
+//	                      ├─> call, reply               handlers, services, calls ─> Link.Send
 //	                      └─> sessions                  SessionStore, attachments
+//
+// Publishes to $call, $reply and $error and subscriptions to $serve are calls, replies
+// and offers of formats that have no words for them: topicborne.go turns them into
+// commands, which are authorised and carried out as such.
+//
+// A call is answered by the first of: a Go handler of Handle, a connection that offers
+// the service, a Go handler of Fallback, that of Otherwise. Handlers are looked up by
+// the service as the client calls it, offers by its whole address.
 //
 // # Goroutines
 //
 // A peer belongs to the event loop of its connection, and nothing on that loop
 // blocks. Authorizers and session stores are asked on a goroutine of their own,
 // at most one for each connection, which is held in the meantime; Go handlers run
-// on goroutines of their own, of which there is a bounded number; one goroutine
-// ends the calls whose time is up.
+// on goroutines of their own, of which there is a bounded number, and may ask the
+// session store there; one goroutine ends the calls whose time is up. What such a
+// goroutine found out is done on the loop (peer.onLoop), or never if the peer is gone.
 //
 // # Locks
 //
-// There are three, and none is taken while another is held:
+// There are four, and none is taken while another is held:
 //
-//   - Engine.mu, for topics, patterns, owners, services and Go handlers. Publishing
-//     and finding an answerer only read.
+//   - Engine.mu, for topics, patterns, owners and services. Publishing and finding an
+//     answerer only read.
 //   - callTable.mu, for the calls and their deadlines.
-//   - attachments.mu, for the numbers of connections of sessions.
+//   - attachments.mu, for the connections of sessions.
+//   - registry.mu, for registering Go handlers; finding one takes no lock.
 //
 // No method of a Link, an Outlet or an Audience is called under a lock, except
 // Outlet.NewAudience under Engine.mu.
@@ -41,5 +51,6 @@
 // An address (topic, pattern, channel or service) has at most 65,535 bytes and 256
 // levels. A connection has at most 131,072 subscriptions, 65,536 channels and
 // offers together, its endpoint's MaxCalls unanswered calls (1024 by default), and
-// 65,536 requests that it has not answered. At most 256 Go handlers run at once.
+// 65,536 requests that it has not answered. The ref of a topic-borne call has at most
+// 128 bytes. At most 256 Go handlers run at once.
 package engine

@@ -26,14 +26,15 @@ type Engine struct {
 	cancel   context.CancelFunc
 	running  chan struct{} // a place for each running Go handler
 	calls    callTable
+	handlers registry
 	sessions attachments
 	scratch  sync.Pool // of *scratch
+	records  sync.Pool // of *call
 
 	ticking sync.WaitGroup
 
 	// Guarded by mu.
 	mu        sync.RWMutex
-	handlers  map[string]core.Handler
 	endpoints map[core.Outlet]*endpoint
 	tries     []*trie // one for each topic prefix
 	topics    map[string]*address
@@ -69,7 +70,6 @@ func newEngine(o Options, now func() time.Time) *Engine {
 		log:       o.Logger,
 		now:       now,
 		running:   make(chan struct{}, maxHandlers),
-		handlers:  make(map[string]core.Handler),
 		endpoints: make(map[core.Outlet]*endpoint),
 		topics:    make(map[string]*address),
 		owners:    make(map[string]*peer),
@@ -77,29 +77,16 @@ func newEngine(o Options, now func() time.Time) *Engine {
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.calls.init(now())
+	e.handlers.publish()
 	e.sessions.init()
 	e.scratch.New = func() any { return new(scratch) }
+	e.records.New = func() any { return new(call) }
 	return e
 }
 
 // Connect introduces an open connection. On the connection's loop.
 func (e *Engine) Connect(l core.Link) core.Peer {
 	return &peer{engine: e, link: l, endpoint: e.endpointOf(l)}
-}
-
-// Handle makes h answer the calls of service, before any connection that offers it;
-// nil ends that. The service is a whole address, with the topic prefix of the
-// endpoints whose clients are to reach it. A call that is running goes on with the
-// handler it began with. At most 256 handlers run at once; further calls fail with
-// Overloaded. Any goroutine.
-func (e *Engine) Handle(service string, h core.Handler) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if h == nil {
-		delete(e.handlers, service)
-		return
-	}
-	e.handlers[service] = h
 }
 
 // Publisher returns a publisher in the name of ep, under its topic prefix and its

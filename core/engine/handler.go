@@ -12,55 +12,107 @@ import (
 // maxHandlers bounds the Go handlers that run at once.
 const maxHandlers = 256
 
+// Handle makes h answer the calls of match, a service or a pattern
+// (core.MatchPattern), before any connection that offers the service. The service is
+// what the client calls it, without the topic prefix of its endpoint: one handler
+// answers the clients of all endpoints, and Invocation.Endpoint tells them apart. The
+// very name goes before a pattern, and of patterns the one that was registered first.
+// What has a wildcard is always a pattern.
+//
+// Registering match again replaces its handler, nil ends it. A call that is running
+// goes on with the handler it began with. At most 256 handlers run at once; further
+// calls fail with Overloaded. Any goroutine.
+func (e *Engine) Handle(match string, h core.Handler) { e.handlers.set(&e.handlers.first, match, h) }
+
+// Fallback makes h answer the calls of match that neither a handler of Handle nor a
+// connection answers. All else is as with Handle. Any goroutine.
+func (e *Engine) Fallback(match string, h core.Handler) { e.handlers.set(&e.handlers.last, match, h) }
+
+// Otherwise makes h answer all calls that nobody else answers, whatever their
+// service; nil ends that. Any goroutine.
+func (e *Engine) Otherwise(h core.Handler) { e.handlers.setOtherwise(h) }
+
+// Use puts i around all Go handlers, those of later too. What was put around them
+// first is outermost: it sees a call first and its answer last. Calls that
+// connections answer do not pass through. i is called for each handler, and again when
+// another interceptor is added; it may not register handlers itself. Any goroutine.
+func (e *Engine) Use(i core.Interceptor) { e.handlers.use(i) }
+
 // askHandler puts the call to a Go handler. It has told and done nothing if it
 // returns a refusal.
-func (p *peer) askHandler(c core.Command, service string, h core.Handler) refusal {
+func (p *peer) askHandler(c core.Command, h core.Handler, byTopic bool) refusal {
 	e := p.engine
 	select {
 	case e.running <- struct{}{}:
 	default:
 		return refusedOverload
 	}
-	ctx, cancel := context.WithCancel(e.ctx)
-	kept := p.newCall(c, service)
-	kept.cancel = cancel
-	if c.OneWay {
-		if e.calls.isClosed() {
-			cancel()
-			<-e.running
-			return refusedShutdown
-		}
-		// A caller that leaves does not take its one-way call back; only time does.
-		ctx, kept.cancel = context.WithTimeout(e.ctx, p.timeout(c))
-		cancel()
-	} else if r := e.calls.add(kept, p.deadline(c)); r.Failed() {
-		cancel()
+	ctx, kept, r := p.keep(c, byTopic)
+	if r.Failed() {
 		<-e.running
 		return r
 	}
-	p.taken(c, kept.id)
-	payload := c.Payload.Clone()
+	p.taken(c, kept.id, byTopic)
+	in := p.invocation(ctx, c)
 	go func() {
 		defer func() { <-e.running }()
-		defer kept.stop()
-		answer, err := e.run(ctx, h, service, payload)
-		e.finish(kept, c.OneWay, answer, err)
+		answer, err := e.run(ctx, h, in)
+		kept.cancel()
+		e.finish(kept, in.OneWay, answer, err)
 	}()
 	return refusal{}
+}
+
+// keep returns what is kept of a call that a Go handler is to answer, with the ctx of
+// the handler. A one-way call is not in the table: a caller that leaves does not take
+// it back, only time does.
+func (p *peer) keep(c core.Command, byTopic bool) (context.Context, *call, refusal) {
+	e := p.engine
+	kept := p.newCall(c, byTopic)
+	var ctx context.Context
+	var r refusal
+	if c.OneWay {
+		ctx, kept.cancel = context.WithTimeout(e.ctx, p.timeout(c))
+		if e.calls.isClosed() {
+			r = refusedShutdown
+		}
+	} else {
+		ctx, kept.cancel = context.WithCancel(e.ctx)
+		_, r = e.calls.add(kept, p.deadline(c))
+	}
+	if r.Failed() {
+		kept.cancel()
+	}
+	return ctx, kept, r
+}
+
+// invocation returns c as its handler sees it.
+func (p *peer) invocation(ctx context.Context, c core.Command) core.Invocation {
+	in := core.Invocation{
+		Service: string(c.Topic), Payload: c.Payload.Clone(), OneWay: c.OneWay,
+		Endpoint: p.endpoint.Name, Protocol: p.endpoint.Protocol, Connection: p.link.ID(),
+		Caller: caller{peer: p, ctx: ctx},
+	}
+	if p.extra != nil {
+		in.Session = p.extra.session
+	}
+	p.watch()
+	return in
 }
 
 // errPanic is the error of a handler that panicked.
 var errPanic = errors.New("handler panicked")
 
 // run calls h and turns a panic into an error.
-func (e *Engine) run(ctx context.Context, h core.Handler, service string, p core.Payload) (answer core.Payload, err error) {
+func (e *Engine) run(ctx context.Context, h core.Handler, in core.Invocation) (answer core.Payload, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			e.log.Error("handler panicked", "service", service, slog.Any("panic", v), "stack", string(debug.Stack()))
+			e.log.Error("handler panicked", "endpoint", in.Endpoint, "conn", in.Connection, "service", in.Service,
+				slog.Any("panic", v), "stack", string(debug.Stack()))
 			err = errPanic
 		}
 	}()
-	return h(ctx, service, p)
+	return h(ctx, in)
 }
 
 // finish ends a call as its handler says, if it has not ended otherwise.
@@ -76,9 +128,10 @@ func (e *Engine) finish(c *call, oneWay bool, answer core.Payload, err error) {
 	}
 	r := refusedInternal
 	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
-		r = refusalOf(f)
+		r = refusalOf(f, core.ReasonAnswerer)
 	} else if err != errPanic {
-		e.log.Warn("handler failed", "service", c.service, "error", err)
+		e.log.Warn("handler failed", "endpoint", c.caller.endpoint.Name, "conn", c.caller.link.ID(),
+			"service", string(c.topic()), "error", err)
 	}
 	if oneWay {
 		c.caller.endpoint.Stats.CallsFailed.Inc(r.reason)

@@ -27,11 +27,11 @@ func (e *Engine) mayPublish(sender *peer, topic []byte, asOwner bool, channel []
 	return allowed
 }
 
-// offer takes a channel and services: all that the command names, or nothing.
-func (p *peer) offer(c core.Command) {
+// offer carries out an Offer: it takes a channel and services, all that the command
+// names, or nothing. byTopic is how the peer is asked for the services.
+func (p *peer) offer(c core.Command, byTopic bool) refusal {
 	if r := checkOffer(c); r.Failed() {
-		p.refuse(c, r)
-		return
+		return r
 	}
 	services := make([]string, len(c.Services))
 	for i, s := range c.Services {
@@ -41,20 +41,18 @@ func (p *peer) offer(c core.Command) {
 	services = slices.Compact(services)
 	x := p.more()
 	if len(x.offers)+len(x.channels)+x.exclusive+len(services)+1 > maxOffers {
-		p.refuse(c, refusedTooMany)
-		return
+		return refusedTooMany
 	}
-	var taken bool
+	var given bool
 	if c.Exclusive {
-		taken = !p.engine.own(p, p.whole(c.Channel), services, c.As)
+		given = p.engine.own(p, p.whole(c.Channel), services, c.As)
 	} else {
-		taken = !p.engine.share(p, services, c.As)
+		given = p.engine.share(p, services, c.As, byTopic)
 	}
-	if taken {
-		p.refuse(c, refusedTaken)
-		return
+	if !given {
+		return refusedTaken
 	}
-	p.tellDone(c)
+	return refusal{}
 }
 
 func checkOffer(c core.Command) refusal {
@@ -89,7 +87,8 @@ func (e *Engine) own(p *peer, channel string, services []string, as uint32) bool
 	e.owners[channel] = p
 	offers := make([]*offer, len(services))
 	for i, name := range services {
-		offers[i] = e.addOffer(p, name, as)
+		offers[i] = e.addOffer(p, name)
+		offers[i].as = as
 		offers[i].service.exclusive = true
 	}
 	x := p.more()
@@ -102,8 +101,8 @@ func (e *Engine) own(p *peer, channel string, services []string, as uint32) bool
 }
 
 // share makes p one of the answerers of services. It reports false, and changes
-// nothing, if one of them is owned. What p offers already stays one offer.
-func (e *Engine) share(p *peer, services []string, as uint32) bool {
+// nothing, if one of them is owned. What p offers already stays one offer, made anew.
+func (e *Engine) share(p *peer, services []string, as uint32, byTopic bool) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, name := range services {
@@ -116,17 +115,18 @@ func (e *Engine) share(p *peer, services []string, as uint32) bool {
 		x.offers = make(map[string]*offer)
 	}
 	for _, name := range services {
-		if o := x.offers[name]; o != nil {
-			o.as = as
-			continue
+		o := x.offers[name]
+		if o == nil {
+			o = e.addOffer(p, name)
+			x.offers[o.service.name] = o
 		}
-		o := e.addOffer(p, name, as)
-		x.offers[o.service.name] = o
+		o.as, o.byTopic = as, byTopic
 	}
 	return true
 }
 
-// withdraw ends an offer: of a channel with all its services, or of shared services.
+// withdraw carries out a Withdraw: it ends an offer of a channel with all its
+// services, or of shared services.
 func (p *peer) withdraw(c core.Command) {
 	if p.extra != nil {
 		if c.Exclusive {
@@ -137,7 +137,6 @@ func (p *peer) withdraw(c core.Command) {
 			}
 		}
 	}
-	p.tellDone(c)
 }
 
 // disown frees a channel of p and its services.

@@ -21,6 +21,9 @@ type peer struct {
 	gone          bool
 	leaving       bool // the connection is being closed; commands are not looked at
 
+	// Static once made by watch; closed by Gone.
+	left chan struct{}
+
 	// Guarded by callTable.mu.
 	desk   *desk // nil until the first call
 	closed bool  // takes part in no further call
@@ -77,13 +80,14 @@ func (p *peer) carryOut(c core.Command) {
 	case core.Publish:
 		p.publish(c)
 	case core.Offer:
-		p.offer(c)
+		p.conclude(c, p.offer(c, false))
 	case core.Withdraw:
 		p.withdraw(c)
+		p.tellDone(c)
 	case core.Call:
 		p.call(c)
 	case core.Reply:
-		p.reply(c)
+		p.conclude(c, p.reply(c))
 	case core.OpenSession:
 		p.openSession(c)
 	case core.RestoreSession:
@@ -102,6 +106,9 @@ func (p *peer) carryOut(c core.Command) {
 // Gone takes the connection out of everything.
 func (p *peer) Gone() {
 	p.gone = true
+	if p.left != nil {
+		close(p.left)
+	}
 	p.leaveAll()
 	if x := p.extra; x != nil {
 		p.withdrawAll()
@@ -134,6 +141,15 @@ func (p *peer) tellDone(c core.Command) {
 // tellFailed tells that c did not succeed.
 func (p *peer) tellFailed(c core.Command, r refusal) {
 	p.link.Tell(core.Event{Kind: core.Failed, Verb: c.Verb, Ref: c.Ref, Topic: c.Topic, As: c.As, Failure: r.Failure})
+}
+
+// conclude tells what came of c.
+func (p *peer) conclude(c core.Command, r refusal) {
+	if r.Failed() {
+		p.refuse(c, r)
+		return
+	}
+	p.tellDone(c)
 }
 
 // refuse counts and tells that c is refused.

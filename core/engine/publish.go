@@ -113,6 +113,10 @@ func hasPrefix(b []byte, prefix string) bool {
 
 // publish is the command.
 func (p *peer) publish(c core.Command) {
+	if core.Reserved(c.Topic) {
+		p.publishByTopic(c)
+		return
+	}
 	m := publication{
 		endpoint: p.endpoint.Endpoint, sender: p, topic: c.Topic, payload: c.Payload, headers: c.Headers,
 		asOwner: c.AsOwner, channel: c.Channel,

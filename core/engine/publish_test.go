@@ -130,7 +130,7 @@ func TestReserved(t *testing.T) {
 		want    string
 	}{
 		{pub("$sys/x", "m"), "failed publish $sys/x denied"},
-		{pub("$call/1/x", "m"), "failed publish $call/1/x denied"},
+		{pub("$serve/x", "m"), "failed publish $serve/x denied"},
 		{sub("$reply/1"), "failed subscribe $reply/1 denied"},
 		{subPattern("$call/#"), "failed subscribe $call/# denied"},
 		{core.Command{Verb: core.Offer, Exclusive: true, Channel: b("$serve/x")}, "failed offer denied"},

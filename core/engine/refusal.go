@@ -23,6 +23,9 @@ var (
 
 	refusedNoService = refusal{core.Failure{Code: core.NoService, Text: "nobody answers the service"}, core.ReasonNoService}
 	refusedTimeout   = refusal{core.Failure{Code: core.Timeout, Text: "the answer did not come in time"}, core.ReasonTimeout}
+	refusedNoRef     = refusal{core.Failure{Code: core.Invalid, Text: "a call is published to $call/<ref>/<service>"}, core.ReasonMalformed}
+	refusedNoName    = refusal{core.Failure{Code: core.Invalid, Text: "a service is offered as $serve/<service>, without wildcards"}, core.ReasonMalformed}
+	refusedEnded     = refusal{core.Failure{Code: core.Gone, Text: "the call has ended"}, core.ReasonGone}
 	refusedGone      = refusal{core.Failure{Code: core.Gone, Text: "the answerer left"}, core.ReasonGone}
 	refusedShutdown  = refusal{core.Failure{Code: core.Shutdown, Text: "the broker is shutting down"}, core.ReasonDrain}
 	refusedNotAsked  = refusal{core.Failure{Code: core.Invalid, Text: "no such request waits for this answer"}, core.ReasonNotAsked}
@@ -36,9 +39,9 @@ var (
 
 // refusalOf returns how a failure that somebody else gave (an answerer, a Go handler,
 // a session store) is told, unchanged, and counted: under the reason of its code, or
-// as ReasonNormal if the code is the answerer's own.
-func refusalOf(f core.Failure) refusal {
-	r := refusal{Failure: f, reason: core.ReasonNormal}
+// under own if the code is none of the broker's.
+func refusalOf(f core.Failure, own core.Reason) refusal {
+	r := refusal{Failure: f, reason: own}
 	switch f.Code {
 	case core.NoService:
 		r.reason = core.ReasonNoService

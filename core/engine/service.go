@@ -25,19 +25,20 @@ type offer struct {
 	peer    *peer
 	service *service
 
-	// Guarded by Engine.mu.
-	as    uint32
-	index int // in service.offers
+	// Guarded by Engine.mu. Only the peer's own loop changes as and byTopic.
+	as      uint32
+	byTopic bool // made by topic: so are its requests
+	index   int  // in service.offers
 }
 
 // addOffer makes an offer. The caller holds mu.
-func (e *Engine) addOffer(p *peer, name string, as uint32) *offer {
+func (e *Engine) addOffer(p *peer, name string) *offer {
 	s := e.services[name]
 	if s == nil {
 		s = &service{name: name}
 		e.services[name] = s
 	}
-	o := &offer{peer: p, service: s, as: as, index: len(s.offers)}
+	o := &offer{peer: p, service: s, index: len(s.offers)}
 	s.offers = append(s.offers, o)
 	return o
 }
@@ -61,19 +62,42 @@ type answerer struct {
 	handler core.Handler
 	peer    *peer
 	as      uint32
+	byTopic bool
 }
 
-// answererOf returns who answers a service; both fields are nil if nobody does.
-func (e *Engine) answererOf(name string) answerer {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if h := e.handlers[name]; h != nil {
+// answererOf returns who answers a service, which is name for the caller and whole
+// for the engine; handler and peer are nil if nobody does. The order is that of
+// Handle, Fallback and Otherwise.
+func (e *Engine) answererOf(name, whole []byte) answerer {
+	handlers := e.handlers.table.Load()
+	if h := handlers.first.find(name); h != nil {
 		return answerer{handler: h}
 	}
-	s := e.services[name]
+	if a, found := e.offerOf(whole); found {
+		return a
+	}
+	if h := handlers.last.find(name); h != nil {
+		return answerer{handler: h}
+	}
+	return answerer{handler: handlers.otherwise}
+}
+
+// offerOf returns the connection whose turn it is to answer a service.
+func (e *Engine) offerOf(whole []byte) (a answerer, found bool) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	s := e.services[string(whole)]
 	if s == nil {
-		return answerer{}
+		return answerer{}, false
 	}
 	o := s.offers[(s.next.Add(1)-1)%uint32(len(s.offers))]
-	return answerer{peer: o.peer, as: o.as}
+	return answerer{peer: o.peer, as: o.as, byTopic: o.byTopic}, true
+}
+
+// request returns the call as the answering connection is told of it.
+func (a answerer) request(c core.Command, id core.CallID, service []byte) core.Event {
+	if a.byTopic {
+		return requestByTopic(id, service, c.Payload)
+	}
+	return core.Event{Kind: core.Request, Call: id, Topic: service, As: a.as, Payload: c.Payload, OneWay: c.OneWay}
 }

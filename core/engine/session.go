@@ -3,77 +3,12 @@ package engine
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/polywire/polywire/core"
 )
 
-// attachments counts the connections of each session. Sessions are told apart by
-// their keys alone, so that endpoints may share a store; a place is taken before the
-// store is asked, so that the bound cannot be passed and a session is not deleted
-// under a connection that is about to join it. Any goroutine.
-type attachments struct {
-	// Guarded by mu.
-	mu    sync.Mutex
-	byKey map[string]*attached
-}
-
-// attached is a session that has connections, or is being deleted.
-type attached struct {
-	connections int
-	ending      bool
-}
-
-func (t *attachments) init() { t.byKey = make(map[string]*attached) }
-
-// join takes a place; limit 0 is no bound.
-func (t *attachments) join(key string, limit int) refusal {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	a := t.byKey[key]
-	switch {
-	case a == nil:
-		a = new(attached)
-		t.byKey[key] = a
-	case a.ending:
-		return refusedNoSession
-	case limit > 0 && a.connections >= limit:
-		return refusedSessionFull
-	}
-	a.connections++
-	return refusal{}
-}
-
-// leave gives a place back. The session goes on.
-func (t *attachments) leave(key string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	a := t.byKey[key]
-	if a.connections--; a.connections == 0 {
-		delete(t.byKey, key)
-	}
-}
-
-// close gives a place back. It reports whether it was the last: then nobody can join
-// until ended is called.
-func (t *attachments) close(key string) (last bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	a := t.byKey[key]
-	a.connections--
-	a.ending = a.connections == 0
-	return a.ending
-}
-
-// ended forgets a session whose last place was closed.
-func (t *attachments) ended(key string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.byKey, key)
-}
-
-// openSession makes a session. One whose connection leaves before it is made stays in
-// the store, as any session outlives its connections, though nobody knows its key.
+// openSession makes a session. One whose connection leaves before it has it is
+// deleted again, as nobody knows its key.
 func (p *peer) openSession(c core.Command) {
 	store := p.endpoint.Sessions
 	switch {
@@ -85,20 +20,46 @@ func (p *peer) openSession(c core.Command) {
 		return
 	}
 	c = c.Clone()
-	p.away(func(ctx context.Context) func() {
+	p.away(func(ctx context.Context, back func(func()) bool) {
 		s, err := store.Create(ctx, c.Payload.Data)
-		return func() {
-			if err != nil {
-				p.refuse(c, p.storeFailed("creating session", err))
-				return
-			}
-			if r := p.engine.sessions.join(s.Key, p.endpoint.MaxSessionConnections); r.Failed() {
+		if err != nil {
+			back(func() { p.refuse(c, p.storeFailed("creating session", err)) })
+			return
+		}
+		r := refusedEnded
+		back(func() {
+			if r = p.attach(s); r.Failed() {
 				p.refuse(c, r)
 				return
 			}
-			p.opened(c, s)
+			p.tellSession(c, s)
+		})
+		if r.Failed() {
+			p.discard(s.Key)
 		}
 	})
+}
+
+// attach gives the connection a session that was made for it. On the loop.
+func (p *peer) attach(s core.Session) refusal {
+	x := p.more()
+	if x.session != "" {
+		return refusedSessionExists
+	}
+	if r := p.engine.sessions.join(s.Key, p, p.endpoint.MaxSessionConnections); r.Failed() {
+		return r
+	}
+	x.session = s.Key
+	return refusal{}
+}
+
+// discard deletes a session that was made for the connection and that it did not
+// get. Off the loop.
+func (p *peer) discard(key string) {
+	// The connection's own context has ended, most likely.
+	if err := p.endpoint.Sessions.Delete(p.engine.ctx, key); err != nil {
+		p.engine.log.Error("deleting session that nobody got", "endpoint", p.endpoint.Name, "conn", p.link.ID(), "error", err)
+	}
 }
 
 func (p *peer) restoreSession(c core.Command) {
@@ -115,38 +76,50 @@ func (p *peer) restoreSession(c core.Command) {
 		return
 	}
 	if key != x.session {
-		if r := p.engine.sessions.join(key, p.endpoint.MaxSessionConnections); r.Failed() {
+		if r := p.engine.sessions.join(key, p, p.endpoint.MaxSessionConnections); r.Failed() {
 			p.refuse(c, r)
 			return
 		}
 		x.joining = key
 	}
-	p.away(func(ctx context.Context) func() {
+	p.away(func(ctx context.Context, back func(func()) bool) {
 		s, err := store.Lookup(ctx, c.Key)
-		return func() {
-			if err != nil {
-				if x.joining != "" {
-					p.engine.sessions.leave(x.joining)
-					x.joining = ""
-				}
-				p.refuse(c, p.storeFailed("looking up session", err))
+		back(func() {
+			if r := p.restored(key, err); r.Failed() {
+				p.refuse(c, r)
 				return
 			}
-			if x.joining != "" {
-				if x.session != "" {
-					p.engine.sessions.leave(x.session)
-				}
-				x.joining = ""
-			}
 			s.Key = key
-			p.opened(c, s)
-		}
+			p.tellSession(c, s)
+		})
 	})
 }
 
-// opened notes and tells that the connection has the session, in which it has a place.
-func (p *peer) opened(c core.Command, s core.Session) {
-	p.extra.session = s.Key
+// restored gives the connection the session in which it has a place, in exchange for
+// the one it has, if the look-up went well. On the loop.
+func (p *peer) restored(key string, err error) refusal {
+	x := p.extra
+	joined := x.joining != ""
+	x.joining = ""
+	if err == nil && p.engine.sessions.holds(key, p) {
+		if x.session != "" && x.session != key {
+			p.engine.sessions.leave(x.session, p)
+		}
+		x.session = key
+		return refusal{}
+	}
+	if joined {
+		p.engine.sessions.leave(key, p)
+	}
+	if err == nil {
+		// A Go handler ended the session while it was looked up.
+		return refusedNoSession
+	}
+	return p.storeFailed("looking up session", err)
+}
+
+// tellSession tells that the connection has the session.
+func (p *peer) tellSession(c core.Command, s core.Session) {
 	p.link.Tell(core.Event{Kind: core.SessionOpened, Verb: c.Verb, Ref: c.Ref, Session: s})
 }
 
@@ -159,30 +132,62 @@ func (p *peer) closeSession(c core.Command) {
 	x := p.more()
 	key := x.session
 	x.session = ""
-	if key == "" || !p.engine.sessions.close(key) {
+	if key == "" || !p.engine.sessions.close(key, p) {
 		p.tellDone(c)
 		return
 	}
 	c = c.Clone()
-	p.away(func(context.Context) func() {
-		defer p.engine.sessions.ended(key)
+	p.away(func(_ context.Context, back func(func()) bool) {
 		// The client's leaving does not take back that it closed its session.
 		err := store.Delete(p.engine.ctx, key)
-		return func() {
+		p.engine.sessions.ended(key)
+		back(func() {
 			if err != nil {
 				p.refuse(c, p.storeFailed("deleting session", err))
 				return
 			}
 			p.tellDone(c)
-		}
+		})
 	})
+}
+
+// endSession takes the session of the connection away from all who have it. It
+// returns the key, for the store and then attachments.ended, or nothing if there was
+// no session. On the loop.
+func (p *peer) endSession() (key string) {
+	if p.extra == nil || p.extra.session == "" {
+		return ""
+	}
+	key = p.extra.session
+	all := p.engine.sessions.end(key, p)
+	p.sessionEnded(key)
+	for _, other := range all {
+		if other != p {
+			other.link.Post(func() { other.sessionEnded(key) })
+		}
+	}
+	if all == nil {
+		// Somebody else ended it at the same time, and does the rest.
+		return ""
+	}
+	return key
+}
+
+// sessionEnded tells that the server closed the session, if it is the connection's.
+// On the loop.
+func (p *peer) sessionEnded(key string) {
+	if p.gone || p.extra == nil || p.extra.session != key {
+		return
+	}
+	p.extra.session = ""
+	p.link.Tell(core.Event{Kind: core.SessionClosed})
 }
 
 // leaveSessions gives the places of a connection back that is gone.
 func (p *peer) leaveSessions() {
 	for _, key := range []string{p.extra.session, p.extra.joining} {
 		if key != "" {
-			p.engine.sessions.leave(key)
+			p.engine.sessions.leave(key, p)
 		}
 	}
 }
@@ -191,7 +196,7 @@ func (p *peer) leaveSessions() {
 // store's Failure, or no details.
 func (p *peer) storeFailed(doing string, err error) refusal {
 	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
-		return refusalOf(f)
+		return refusalOf(f, core.ReasonInternal)
 	}
 	p.engine.log.Error(doing, "endpoint", p.endpoint.Name, "conn", p.link.ID(), "error", err)
 	return refusedInternal

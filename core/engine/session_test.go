@@ -178,6 +178,43 @@ func TestSessionRaces(t *testing.T) {
 	g.let <- nil
 }
 
+// A session whose connection leaves before it has it is deleted again, whether the
+// network still runs what is posted or not.
+func TestOrphanSession(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		created bool // before the connection leaves
+		ended   bool
+	}{
+		{"while it is made", false, false},
+		{"while it is made, posts are not run any more", false, true},
+		{"when it is made", true, false},
+		{"when it is made, posts are not run any more", true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, 1)
+			g := newGate()
+			s := w.site(core.Endpoint{Sessions: g})
+			x := s.connect(0)
+			x.message(openSession)
+			wants(t, "the store", <-g.entered, "create")
+			if c.created {
+				g.let <- nil
+				x.loop.await()
+				x.gone(c.ended)
+			} else {
+				x.gone(c.ended)
+				g.let <- nil
+			}
+			wants(t, "the store", <-g.entered, "delete")
+			g.let <- nil
+			w.pump()
+			wants(t, "told nothing", x.said(), "")
+			wantEmpty(t, w.engine)
+		})
+	}
+}
+
 func TestSessionStoreFails(t *testing.T) {
 	w := newWorld(t, 1)
 	g := newGate()

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -30,8 +31,15 @@ func TestStress(t *testing.T) {
 	goroutines := runtime.NumGoroutine()
 	w := newWorld(t, 4)
 	w.engine.ticking.Go(w.engine.keepTime)
-	w.engine.Handle("go", func(ctx context.Context, _ string, p core.Payload) (core.Payload, error) { return p, ctx.Err() })
+	w.engine.Handle("go", func(ctx context.Context, c core.Invocation) (core.Payload, error) { return c.Payload, ctx.Err() })
 	store := NewMemorySessions()
+	w.engine.Fallback("+/2", func(_ context.Context, c core.Invocation) (core.Payload, error) {
+		s, err := c.Caller.OpenSession(nil)
+		return text(s.Key), err
+	})
+	w.engine.Fallback("+/1", func(_ context.Context, c core.Invocation) (core.Payload, error) {
+		return core.Payload{}, c.Caller.CloseSession()
+	})
 	sites := []*site{
 		w.site(core.Endpoint{CallTimeout: time.Hour}),
 		w.site(core.Endpoint{TopicPrefix: "t/", Sessions: store, MaxSessionConnections: 2}),
@@ -41,14 +49,15 @@ func TestStress(t *testing.T) {
 	for _, l := range w.loops {
 		loops.Go(l.run)
 	}
-	var taken, ended atomic.Int64
+	var taken, ended, byTopic atomic.Int64
+	var told sync.Map // keys of sessions
 	var conns sync.WaitGroup
 	const connections, commands = 24, 300
 	for i := range connections {
 		conns.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(i), 1))
 			for range 3 {
-				live(sites[r.IntN(len(sites))], r, commands, &taken, &ended)
+				live(sites[r.IntN(len(sites))], r, commands, &taken, &ended, &byTopic, &told)
 			}
 		})
 	}
@@ -64,6 +73,11 @@ func TestStress(t *testing.T) {
 	}
 	loops.Wait()
 	w.pump()
+	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > goroutines || w.engine.sessions.size() > 0; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, %d before; %d sessions", runtime.NumGoroutine(), goroutines, w.engine.sessions.size())
+		}
+	}
 	wantEmpty(t, w.engine)
 	var failed, calls uint64
 	for _, s := range sites {
@@ -71,29 +85,57 @@ func TestStress(t *testing.T) {
 		failed += s.Stats.CallsFailed[core.ReasonGone].Load()
 	}
 	// Calls whose caller left are not told; all others are, once.
-	if taken.Load() == 0 || ended.Load() == 0 || calls < uint64(taken.Load()) || uint64(ended.Load())+failed < uint64(taken.Load()) {
+	if taken.Load() == 0 || ended.Load() == 0 || byTopic.Load() == 0 || calls < uint64(taken.Load()) || uint64(ended.Load())+failed < uint64(taken.Load()) {
 		t.Errorf("%d calls, %d told as taken, %d told as ended, %d gone", calls, taken.Load(), ended.Load(), failed)
 	}
-	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > goroutines; runtime.Gosched() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), goroutines)
+	store.mu.Lock()
+	defer store.mu.Unlock()
+	for key := range store.byKey {
+		if _, known := told.Load(key); !known {
+			t.Error("a session is left in the store that nobody was told of")
 		}
+	}
+	opened := false
+	told.Range(func(any, any) bool { opened = true; return false })
+	if !opened {
+		t.Error("no session was opened")
 	}
 }
 
+// size returns the number of sessions that have connections or are being deleted.
+func (t *attachments) size() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.byKey)
+}
+
 // live is the life of one connection: random commands, then it is gone.
-func live(s *site, r *rand.Rand, commands int, taken, ended *atomic.Int64) {
+func live(s *site, r *rand.Rand, commands int, taken, ended, byTopic *atomic.Int64, told *sync.Map) {
 	w := s.w
 	l := &link{id: w.ids.Add(1), site: s, loop: w.loops[r.IntN(len(w.loops))], quiet: true}
 	open := map[core.CallID]bool{}
 	var keys []string
 	var asked []core.CallID
+	refs := map[string]bool{} // of topic-borne calls; true until they end
 	l.onTell = func(ev core.Event) {
 		switch {
+		case ev.Kind == core.Message && core.Reserved(ev.Topic):
+			if id, isRequest := bytes.CutPrefix(ev.Topic, b(requestTopic)); isRequest {
+				call, _ := core.ParseCallID(id[:36])
+				asked = append(asked, call)
+				break
+			}
+			_, ref, _ := bytes.Cut(ev.Topic, b("/"))
+			if !refs[string(ref)] {
+				w.t.Errorf("%s %s of a call that is not open", ev.Topic, ev.Payload.Data)
+			}
+			delete(refs, string(ref))
+			byTopic.Add(1)
 		case ev.Kind == core.Request:
 			asked = append(asked, ev.Call)
 		case ev.Kind == core.SessionOpened:
 			keys = append(keys, ev.Session.Key)
+			told.Store(ev.Session.Key, nil)
 		case ev.Kind == core.Done && ev.Verb == core.Call && ev.Call != core.CallID{}:
 			open[ev.Call] = true
 			taken.Add(1)
@@ -111,7 +153,7 @@ func live(s *site, r *rand.Rand, commands int, taken, ended *atomic.Int64) {
 		<-done
 	}
 	onLoop(func() { l.peer = w.engine.Connect(l) })
-	for range commands {
+	for n := range commands {
 		topic := b(fmt.Sprintf("%c/%d", 'a'+rune(r.IntN(3)), r.IntN(4)))
 		c := core.Command{
 			Verb: core.Verb(r.IntN(int(core.Ping))), Topic: topic, As: uint32(r.IntN(2)), Pattern: r.IntN(3) == 0,
@@ -124,13 +166,28 @@ func live(s *site, r *rand.Rand, commands int, taken, ended *atomic.Int64) {
 		if c.Verb == core.Call && r.IntN(4) == 0 {
 			c.Topic = b("go")
 		}
+		if byTopics := r.IntN(3) == 0; byTopics {
+			switch c.Verb {
+			case core.Call:
+				c.Verb, c.Topic = core.Publish, fmt.Appendf(nil, "$call/%d/%s", n, c.Topic)
+			case core.Subscribe, core.Unsubscribe:
+				c.Topic, c.Pattern = append(b("$serve/"), topic...), r.IntN(2) == 0
+			}
+		}
 		onLoop(func() {
 			if c.Verb == core.Reply && len(asked) > 0 {
 				c.Topic, c.Call = nil, asked[len(asked)-1]
 				asked = asked[:len(asked)-1]
+				if n%2 == 0 {
+					c.Verb, c.Topic = core.Publish, c.Call.Append(b([]string{replyTopic, errorTopic}[n/2%2]))
+				}
 			}
 			if c.Verb == core.RestoreSession && len(keys) > 0 {
 				c.Key = b(keys[r.IntN(len(keys))])
+			}
+			if ref, isCall := bytes.CutPrefix(c.Topic, b(callTopic)); isCall {
+				ref, _, _ = bytes.Cut(ref, b("/"))
+				refs[string(ref)] = true
 			}
 			l.message(c)
 		})

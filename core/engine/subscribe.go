@@ -54,7 +54,7 @@ func (p *peer) subscribe(c core.Command) {
 		return
 	}
 	if core.Reserved(c.Topic) && !bytes.HasPrefix(c.Topic, []byte("$sys/")) {
-		p.refuse(c, refusedReserved)
+		p.subscribeByTopic(c)
 		return
 	}
 	k := p.keyOf(c)
@@ -69,7 +69,9 @@ func (p *peer) subscribe(c core.Command) {
 }
 
 func (p *peer) unsubscribe(c core.Command) {
-	if i := p.find(p.keyOf(c)); i >= 0 {
+	if m := meant(c); m.Verb == core.Withdraw {
+		p.withdraw(m)
+	} else if i := p.find(p.keyOf(c)); i >= 0 {
 		s := p.remove(i)
 		p.engine.leave([]*subscription{s})
 	}
@@ -78,6 +80,7 @@ func (p *peer) unsubscribe(c core.Command) {
 
 func (p *peer) unsubscribeAll(c core.Command) {
 	p.leaveAll()
+	p.withdrawByTopic()
 	p.tellDone(c)
 }
 

@@ -385,11 +385,11 @@ func wantEmpty(t testing.TB, e *Engine) {
 		t.Errorf("left: %d calls", n)
 	}
 	for i, c := range e.calls.wheel.slots {
-		if c != nil {
+		if c.size != 0 || c.head != nil {
 			t.Errorf("left: a call in slot %d of the wheel", i)
 		}
 	}
-	if n := len(e.sessions.byKey); n > 0 {
+	if n := e.sessions.size(); n > 0 {
 		t.Errorf("left: %d sessions with connections", n)
 	}
 }

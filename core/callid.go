@@ -1,0 +1,43 @@
+package core
+
+import "encoding/hex"
+
+// CallID names one call. It is a random (version 4) UUID, so that an id cannot
+// be guessed by a connection that was not asked. The zero value (the nil UUID)
+// names no call.
+type CallID [16]byte
+
+// callIDLen is the length of the canonical text of an id.
+const callIDLen = 36
+
+// Append appends the canonical text of id (RFC 9562, section 4): 36 characters, in
+// lower case, with dashes.
+func (id CallID) Append(dst []byte) []byte {
+	dst = hex.AppendEncode(dst, id[:4])
+	for _, group := range [...][]byte{id[4:6], id[6:8], id[8:10], id[10:]} {
+		dst = hex.AppendEncode(append(dst, '-'), group)
+	}
+	return dst
+}
+
+// ParseCallID reads the canonical text of an id, in either case. ok is false if
+// text is anything else.
+func ParseCallID(text []byte) (id CallID, ok bool) {
+	if len(text) != callIDLen {
+		return CallID{}, false
+	}
+	to := id[:]
+	for i, digits := range [...]int{8, 4, 4, 4, 12} {
+		if i > 0 {
+			if text[0] != '-' {
+				return CallID{}, false
+			}
+			text = text[1:]
+		}
+		if _, err := hex.Decode(to, text[:digits]); err != nil {
+			return CallID{}, false
+		}
+		text, to = text[digits:], to[digits/2:]
+	}
+	return id, true
+}

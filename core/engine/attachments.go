@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"maps"
+	"slices"
+	"sync"
+)
+
+// attachments knows the connections of each session. Sessions are told apart by
+// their keys alone, so that endpoints may share a store. A place is taken before the
+// store is asked, so that the bound cannot be passed and a session is not deleted
+// under a connection that is about to join it. Any goroutine.
+type attachments struct {
+	// Guarded by mu.
+	mu    sync.Mutex
+	byKey map[string]*attached
+}
+
+// attached is a session that has connections, or is being deleted.
+type attached struct {
+	places map[*peer]struct{} // those who have the session, or are about to
+	ending bool
+}
+
+func (t *attachments) init() { t.byKey = make(map[string]*attached) }
+
+// join takes a place; limit 0 is no bound.
+func (t *attachments) join(key string, p *peer, limit int) refusal {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	a := t.byKey[key]
+	switch {
+	case a == nil:
+		a = &attached{places: make(map[*peer]struct{}, 1)}
+		t.byKey[key] = a
+	case a.ending:
+		return refusedNoSession
+	case limit > 0 && len(a.places) >= limit:
+		return refusedSessionFull
+	}
+	a.places[p] = struct{}{}
+	return refusal{}
+}
+
+// holds reports whether p has a place: whether nobody ended the session since it joined.
+func (t *attachments) holds(key string, p *peer) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.placed(key, p)
+}
+
+// placed is holds. The caller holds mu.
+func (t *attachments) placed(key string, p *peer) bool {
+	a := t.byKey[key]
+	if a == nil {
+		return false
+	}
+	_, found := a.places[p]
+	return found
+}
+
+// leave gives the place of p back, if it has one. The session goes on.
+func (t *attachments) leave(key string, p *peer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.placed(key, p) {
+		return
+	}
+	a := t.byKey[key]
+	delete(a.places, p)
+	if len(a.places) == 0 {
+		delete(t.byKey, key)
+	}
+}
+
+// close gives the place of p back. It reports whether it was the last: then nobody
+// can join until ended is called.
+func (t *attachments) close(key string, p *peer) (last bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.placed(key, p) {
+		return false
+	}
+	a := t.byKey[key]
+	delete(a.places, p)
+	a.ending = len(a.places) == 0
+	return a.ending
+}
+
+// end takes all places away, if p has one of them, and returns whose they were. Then
+// nobody can join until ended is called.
+func (t *attachments) end(key string, p *peer) []*peer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.placed(key, p) {
+		return nil
+	}
+	a := t.byKey[key]
+	all := slices.Collect(maps.Keys(a.places))
+	clear(a.places)
+	a.ending = true
+	return all
+}
+
+// ended forgets a session whose last place is gone.
+func (t *attachments) ended(key string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.byKey, key)
+}

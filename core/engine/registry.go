@@ -1,0 +1,125 @@
+package engine
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/polywire/polywire/core"
+)
+
+// registry has the Go handlers and what surrounds them. Handlers are registered
+// rarely and looked up with every call: so what is looked up is made anew with each
+// registration, and read without a lock.
+type registry struct {
+	// Guarded by mu.
+	mu           sync.Mutex
+	first, last  []registered
+	otherwise    registered
+	interceptors []core.Interceptor
+
+	// Atomic.
+	table atomic.Pointer[handlerTable]
+}
+
+// registered is a handler as it was registered, and with the interceptors around it.
+type registered struct {
+	match         string
+	bare, handler core.Handler
+}
+
+// handlerTable has the handlers, for looking up. Static after construction.
+type handlerTable struct {
+	first, last handlerSet
+	otherwise   core.Handler // or nil
+}
+
+type handlerSet struct {
+	exact    map[string]core.Handler
+	patterns []registered // in the order of their registration
+}
+
+// set changes one handler of a list, which is first or last of r; nil ends it.
+func (r *registry) set(list *[]registered, match string, h core.Handler) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer r.publish()
+	i := slices.IndexFunc(*list, func(e registered) bool { return e.match == match })
+	entry := registered{match: match, bare: h}
+	r.surround(&entry)
+	switch {
+	case h == nil && i >= 0:
+		*list = slices.Delete(*list, i, i+1)
+	case h == nil:
+	case i >= 0:
+		(*list)[i] = entry
+	default:
+		*list = append(*list, entry)
+	}
+}
+
+// setOtherwise changes the handler of last resort; nil ends it.
+func (r *registry) setOtherwise(h core.Handler) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer r.publish()
+	r.otherwise = registered{bare: h}
+	r.surround(&r.otherwise)
+}
+
+// use adds an interceptor around all handlers, inside those that are there.
+func (r *registry) use(i core.Interceptor) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer r.publish()
+	r.interceptors = append(r.interceptors, i)
+	for _, list := range [][]registered{r.first, r.last} {
+		for i := range list {
+			r.surround(&list[i])
+		}
+	}
+	r.surround(&r.otherwise)
+}
+
+// surround puts the interceptors around a handler. The caller holds mu.
+func (r *registry) surround(e *registered) {
+	e.handler = e.bare
+	if e.bare == nil {
+		return
+	}
+	for _, i := range slices.Backward(r.interceptors) {
+		e.handler = i(e.handler)
+	}
+}
+
+// publish makes what is registered known. The caller holds mu.
+func (r *registry) publish() {
+	r.table.Store(&handlerTable{first: newHandlerSet(r.first), last: newHandlerSet(r.last), otherwise: r.otherwise.handler})
+}
+
+func newHandlerSet(list []registered) handlerSet {
+	s := handlerSet{exact: make(map[string]core.Handler)}
+	for _, e := range list {
+		if core.HasWildcard(e.match) {
+			s.patterns = append(s.patterns, e)
+		} else {
+			s.exact[e.match] = e.handler
+		}
+	}
+	return s
+}
+
+// find returns the handler of a service, or nil: that of the very name, else that of
+// the first pattern which matches.
+func (s *handlerSet) find(service []byte) core.Handler {
+	if h := s.exact[string(service)]; h != nil || len(s.patterns) == 0 {
+		return h
+	}
+	name := string(service)
+	for _, e := range s.patterns {
+		if core.MatchPattern(e.match, name) {
+			return e.handler
+		}
+	}
+	return nil
+}

@@ -1,0 +1,157 @@
+package engine
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/polywire/polywire/core"
+)
+
+// named returns a handler that answers with its name.
+func named(name string) core.Handler {
+	return func(context.Context, core.Invocation) (core.Payload, error) { return text(name), nil }
+}
+
+// answered calls a service and returns what the caller hears in the end.
+func (l *link) answered(service string) string {
+	l.message(ask(service, "q"))
+	l.site.w.engine.drainHandlers()
+	l.site.w.pump()
+	_, end, _ := strings.Cut(l.said(), "; ")
+	return end
+}
+
+func TestHandlerOrder(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.site(core.Endpoint{TopicPrefix: "t/"})
+	x, y := s.connect(0), s.connect(0)
+	y.do(share("a/b", "offered", "fall/offered"))
+	y.said()
+	e := w.engine
+	e.Handle("a/#", named("a/#"))
+	e.Handle("a/+", named("a/+"))
+	e.Handle("a/b", named("a/b"))
+	e.Handle("t/a/x", named("with the prefix"))
+	e.Fallback("fall/+", named("fall/+"))
+	e.Fallback("fall/b", named("fall/b"))
+	e.Fallback("a/b", named("fallback for a/b"))
+	for _, c := range []struct{ service, want string }{
+		{"a/b", "answer a/b@7 #r =a/b"},
+		{"a/x", "answer a/x@7 #r =a/#"},
+		{"a/x/y", "answer a/x/y@7 #r =a/#"},
+		{"fall/b", "answer fall/b@7 #r =fall/b"},
+		{"fall/x", "answer fall/x@7 #r =fall/+"},
+		{"a", ""},
+	} {
+		got := x.answered(c.service)
+		if c.want == "" {
+			got, c.want = x.do(ask(c.service, "q")), "failed call "+c.service+"@7 #r no_service"
+		}
+		wants(t, c.service, got, c.want)
+	}
+	wants(t, "an offer goes before a fallback", x.do(ask("fall/offered", "q")), "done call fall/offered@7 #r")
+	wants(t, "an offer goes before a fallback", y.said(), "request fall/offered =q")
+
+	e.Otherwise(named("otherwise"))
+	for _, service := range []string{"a", "", "$x", "fall/x/y"} {
+		want := "answer " + service + "@7 #r =otherwise"
+		if service == "" {
+			want = "answer@7 #r =otherwise"
+		}
+		wants(t, "otherwise", x.answered(service), want)
+	}
+	wants(t, "an offer goes before that", x.do(ask("offered", "q")), "done call offered@7 #r")
+
+	e.Handle("a/#", named("again"))
+	wants(t, "replaced, in its place", x.answered("a/x"), "answer a/x@7 #r =again")
+	e.Handle("a/#", nil)
+	e.Handle("never", nil)
+	wants(t, "ended", x.answered("a/x"), "answer a/x@7 #r =a/+")
+	e.Handle("a/b", nil)
+	e.Fallback("fall/b", nil)
+	e.Otherwise(nil)
+	wants(t, "ended", x.answered("a/b"), "answer a/b@7 #r =a/+")
+	wants(t, "ended", x.answered("fall/b"), "answer fall/b@7 #r =fall/+")
+	wants(t, "ended", x.do(ask("a", "q")), "failed call a@7 #r no_service")
+}
+
+// The first interceptor is outermost, on the way down and on the way up; handlers
+// registered earlier and later are inside.
+func TestInterceptors(t *testing.T) {
+	w := newWorld(t, 1)
+	x, y := w.site(core.Endpoint{}).connect(0), w.site(core.Endpoint{}).connect(0)
+	e := w.engine
+	around := func(name string) core.Interceptor {
+		return func(next core.Handler) core.Handler {
+			return func(ctx context.Context, c core.Invocation) (core.Payload, error) {
+				c.Payload = text(string(c.Payload.Data) + " " + name)
+				answer, err := next(ctx, c)
+				return text(string(answer.Data) + " " + name), err
+			}
+		}
+	}
+	echo := func(_ context.Context, c core.Invocation) (core.Payload, error) {
+		return text(string(c.Payload.Data) + " |"), nil
+	}
+	e.Handle("before", echo)
+	e.Use(around("one"))
+	e.Handle("between/+", echo)
+	e.Use(around("two"))
+	e.Fallback("after", echo)
+	e.Otherwise(echo)
+	for _, service := range []string{"before", "between/x", "after", "else"} {
+		wants(t, service, x.answered(service), "answer "+service+"@7 #r =q one two | two one")
+	}
+	y.do(share("offered"))
+	y.said()
+	x.do(ask("offered", "q"))
+	wants(t, "not around connections", y.said(), "request offered =q")
+
+	e.Use(func(next core.Handler) core.Handler {
+		return func(ctx context.Context, c core.Invocation) (core.Payload, error) {
+			if c.Service == "forbidden" {
+				return core.Payload{}, core.Failure{Code: core.Denied}
+			}
+			return next(ctx, c)
+		}
+	})
+	wants(t, "an interceptor may answer itself", x.answered("forbidden"), "failed call forbidden@7 #r denied")
+	wants(t, "or not", x.answered("else"), "answer else@7 #r =q one two | two one")
+}
+
+// A handler is told who asks.
+func TestInvocation(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.site(core.Endpoint{Name: "web", Protocol: "wsify", TopicPrefix: "t/", Sessions: NewMemorySessions()})
+	x := s.connect(0)
+	seen := make(chan core.Invocation, 1)
+	w.engine.Handle("a/+", func(_ context.Context, c core.Invocation) (core.Payload, error) {
+		seen <- c
+		return core.Payload{}, nil
+	})
+	for _, oneWay := range []bool{false, true} {
+		c := ask("a/b", "q")
+		c.OneWay = oneWay
+		x.message(c)
+		got := <-seen
+		got.Caller = nil
+		if string(got.Payload.Data) != "q" || got.Payload.Kind != core.Text {
+			t.Errorf("payload %v %q", got.Payload.Kind, got.Payload.Data)
+		}
+		got.Payload = core.Payload{}
+		want := core.Invocation{Service: "a/b", OneWay: oneWay, Endpoint: "web", Protocol: "wsify", Connection: x.id}
+		if got.Session != "" || got.Service != want.Service || got.OneWay != oneWay || got.Endpoint != want.Endpoint ||
+			got.Protocol != want.Protocol || got.Connection != want.Connection {
+			t.Errorf("invocation %+v, want %+v", got, want)
+		}
+		w.engine.drainHandlers()
+		w.pump()
+		x.said()
+	}
+	key := x.open()
+	x.message(ask("a/b", "q"))
+	if got := <-seen; got.Session != key {
+		t.Errorf("session %q, want %q", got.Session, key)
+	}
+}

@@ -1,0 +1,155 @@
+package engine
+
+import (
+	"bytes"
+
+	"github.com/polywire/polywire/core"
+)
+
+// The broker's topics by which formats that have no words for it call and serve
+// (design.md, "Request and reply"). In the language:
+//
+//	publish $call/<ref>/<service>    Call; its outcome is a Message on $reply/<ref>, or
+//	                                 on $error/<ref> with the failure as JSON
+//	subscribe $serve/<service>       Offer, shared; unsubscribe is the Withdraw
+//	                                 a Request is a Message on $request/<id>/<service>
+//	publish $reply/<id>              Reply
+//	publish $error/<id>              Reply with the failure that the payload stands for
+//
+// These messages go to the one connection alone, under As 0. Ids are the canonical
+// text of a CallID; the nil UUID is that of a request which wants no answer.
+const (
+	callTopic    = "$call/"
+	replyTopic   = "$reply/"
+	errorTopic   = "$error/"
+	serveTopic   = "$serve/"
+	requestTopic = "$request/"
+)
+
+// maxRef bounds the ref of a topic-borne call, in bytes.
+const maxRef = 128
+
+// meant returns the Call, Reply, Offer or Withdraw that c stands for, and c itself
+// if it stands for none. It borrows what c borrows.
+func meant(c core.Command) core.Command {
+	switch c.Verb {
+	case core.Publish:
+		return meantByPublish(c)
+	case core.Subscribe, core.Unsubscribe:
+		service, found := bytes.CutPrefix(c.Topic, []byte(serveTopic))
+		if !found || len(service) == 0 || c.Pattern && core.HasWildcard(string(service)) {
+			return c
+		}
+		verb := core.Offer
+		if c.Verb == core.Unsubscribe {
+			verb = core.Withdraw
+		}
+		return core.Command{Verb: verb, Services: [][]byte{service}, Source: c.Source}
+	}
+	return c
+}
+
+func meantByPublish(c core.Command) core.Command {
+	if rest, found := bytes.CutPrefix(c.Topic, []byte(callTopic)); found {
+		ref, service, _ := bytes.Cut(rest, []byte("/"))
+		if len(ref) == 0 || len(ref) > maxRef || len(service) == 0 {
+			return c
+		}
+		return core.Command{Verb: core.Call, Ref: ref, Topic: service, Payload: c.Payload, Source: c.Source}
+	}
+	if text, found := bytes.CutPrefix(c.Topic, []byte(replyTopic)); found {
+		// What is no id is the nil UUID, which nobody was asked.
+		id, _ := core.ParseCallID(text)
+		return core.Command{Verb: core.Reply, Call: id, Payload: c.Payload, Source: c.Source}
+	}
+	if text, found := bytes.CutPrefix(c.Topic, []byte(errorTopic)); found {
+		id, _ := core.ParseCallID(text)
+		return core.Command{Verb: core.Reply, Call: id, Failure: core.FailureFrom(c.Payload), Source: c.Source}
+	}
+	return c
+}
+
+// publishByTopic carries out a publish to one of the broker's topics. That of a call
+// is done as soon as it is understood; all else about the call, also that it failed
+// at once, is told on its own topics.
+func (p *peer) publishByTopic(c core.Command) {
+	switch m := meant(c); {
+	case m.Verb == core.Call:
+		p.tellDone(c)
+		p.callByTopic(m)
+	case m.Verb == core.Reply:
+		p.conclude(c, p.reply(m))
+	case bytes.HasPrefix(c.Topic, []byte(callTopic)):
+		p.refuse(c, refusedNoRef)
+	default:
+		p.refuse(c, refusedReserved)
+	}
+}
+
+// callByTopic makes a call whose publish is done.
+func (p *peer) callByTopic(m core.Command) {
+	r := check(m.Topic)
+	if r.Failed() {
+		p.endpoint.Stats.Refused.Inc(r.reason)
+	} else if r = p.ask(m, true); r.Failed() {
+		p.endpoint.Stats.CallsFailed.Inc(r.reason)
+	}
+	if r.Failed() {
+		p.link.Tell(failureByTopic(m.Ref, r.Failure))
+	}
+}
+
+// deny refuses a command that an authorizer denied: a topic-borne call like any of
+// its failures, all else as it is.
+func (p *peer) deny(c core.Command) {
+	m := meant(c)
+	if c.Verb != core.Publish || m.Verb != core.Call {
+		p.refuse(c, refusedDenied)
+		return
+	}
+	p.endpoint.Stats.Refused.Inc(refusedDenied.reason)
+	p.tellDone(c)
+	p.link.Tell(failureByTopic(m.Ref, refusedDenied.Failure))
+}
+
+// subscribeByTopic carries out a subscription to one of the broker's topics.
+func (p *peer) subscribeByTopic(c core.Command) {
+	switch m := meant(c); {
+	case m.Verb == core.Offer:
+		p.conclude(c, p.offer(m, true))
+	case bytes.HasPrefix(c.Topic, []byte(serveTopic)):
+		p.refuse(c, refusedNoName)
+	default:
+		p.refuse(c, refusedReserved)
+	}
+}
+
+// withdrawByTopic ends all offers that were made by topics.
+func (p *peer) withdrawByTopic() {
+	if p.extra == nil {
+		return
+	}
+	for service, o := range p.extra.offers {
+		if o.byTopic {
+			p.engine.unshare(p, service)
+		}
+	}
+}
+
+// requestByTopic returns the request of a call to who serves it by topic.
+func requestByTopic(id core.CallID, service []byte, payload core.Payload) core.Event {
+	topic := id.Append([]byte(requestTopic))
+	topic = append(append(topic, '/'), service...)
+	return core.Event{Kind: core.Message, Topic: topic, Payload: payload}
+}
+
+// answerByTopic returns the answer to a topic-borne call.
+func answerByTopic(ref []byte, payload core.Payload) core.Event {
+	return core.Event{Kind: core.Message, Topic: append([]byte(replyTopic), ref...), Payload: payload}
+}
+
+// failureByTopic returns the failure of a topic-borne call.
+func failureByTopic(ref []byte, f core.Failure) core.Event {
+	payload := core.Payload{Kind: core.JSON, Data: core.AppendFailure(nil, f)}
+	return core.Event{Kind: core.Message, Topic: append([]byte(errorTopic), ref...), Payload: payload}
+}

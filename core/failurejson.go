@@ -1,0 +1,56 @@
+package core
+
+import "github.com/polywire/polywire/core/rawjson"
+
+// AppendFailure appends f as the JSON object {"code":"…","text":"…"}, which is how a
+// failure reads where a format has no word for it, and returns the extended buffer.
+func AppendFailure(dst []byte, f Failure) []byte {
+	dst = rawjson.AppendQuote(append(dst, `{"code":`...), []byte(f.Code))
+	dst = rawjson.AppendQuote(append(dst, `,"text":`...), []byte(f.Text))
+	return append(dst, '}')
+}
+
+// FailureFrom returns the failure that p stands for: what [AppendFailure] writes, as
+// JSON or as text, where one of the two may be missing and the code may be a number;
+// of anything else the text of the failure is p as text. A failure without a code is
+// an AnswererError. p is as [AppendJSON] demands; the result owns its text.
+func FailureFrom(p Payload) Failure {
+	f, ok := failureObject(p)
+	if !ok {
+		f.Text = plainText(p)
+	}
+	if f.Code == "" {
+		f.Code = AnswererError
+	}
+	return f
+}
+
+// failureObject reads a JSON object; ok is false if p is none that has a code or a
+// text. Of a member that comes twice the last counts.
+func failureObject(p Payload) (f Failure, ok bool) {
+	if p.Kind == Absent || !rawjson.IsObject(p.Data) {
+		return f, false
+	}
+	members := rawjson.Object(AppendJSON(nil, p))
+	for members.Next() {
+		value := Payload{Kind: JSON, Data: members.Value()}
+		switch {
+		case rawjson.IsNull(value.Data):
+		case members.KeyIs("code"):
+			f.Code, ok = Code(plainText(value)), true
+		case members.KeyIs("text"):
+			f.Text, ok = plainText(value), true
+		}
+	}
+	return f, ok
+}
+
+// plainText returns p as text for people: of a JSON string always its characters.
+func plainText(p Payload) string {
+	if p.Kind == JSON {
+		if text, ok := rawjson.Unquote(p.Data, nil); ok {
+			return string(text)
+		}
+	}
+	return string(AppendText(nil, p))
+}

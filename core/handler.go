@@ -1,0 +1,52 @@
+package core
+
+import "context"
+
+// Handler answers calls from inside the process. It runs on a goroutine of its own,
+// may block, and owns what is in c. ctx ends when nobody waits for the answer any
+// more. A returned [Failure] reaches the caller as it is; any other error is told as
+// Internal, without details.
+type Handler func(ctx context.Context, c Invocation) (Payload, error)
+
+// Interceptor surrounds a handler with another: what it does before it calls next
+// happens on the way down, what it does afterwards on the way up. It need not call
+// next, and may call it with another Invocation.
+type Interceptor func(next Handler) Handler
+
+// Invocation is one call as a handler sees it: what is asked, and who asks.
+type Invocation struct {
+	// Service is the service as the client knows it: without the topic prefix of
+	// its endpoint.
+	Service string
+	// Payload is the question.
+	Payload Payload
+	// OneWay: no answer is wanted; an error is only counted.
+	OneWay bool
+
+	// Endpoint and Protocol are the labels of the caller's endpoint.
+	Endpoint, Protocol string
+	// Connection is the number of the caller's connection.
+	Connection uint64
+	// Session is the key of the session that the caller had when it called, empty
+	// if it had none.
+	Session string
+	// Caller is the connection itself.
+	Caller Caller
+}
+
+// Caller is what a handler may do to the connection that calls. What it does is
+// done, and the client is told, when the method returns: so before the answer. The
+// methods are called from within the handler, or from goroutines that it waits for;
+// when the call has ended they fail with Gone. They may block.
+type Caller interface {
+	// OpenSession makes a session for the connection; info is its information, JSON
+	// or nil, and is copied. It fails with SessionsOff, with SessionExists if the
+	// connection has a session already, with Gone if it has left, or with the error
+	// of the session store; then there is no such session.
+	OpenSession(info []byte) (Session, error)
+	// CloseSession ends the session of the connection: all connections of the
+	// session are told, and nobody can restore it. Without a session it does
+	// nothing. It fails with SessionsOff, with Gone, or with the error of the
+	// session store.
+	CloseSession() error
+}
