@@ -35,10 +35,14 @@ func TestTopicBorneCall(t *testing.T) {
 		answer         string
 		failure        string
 	}{
-		{"both", true, true, "done publish $call/1/t/s@3 #r", "message $request/ID/a/t/s =q", "message $reply/1 =a",
-			`message $error/1 ={"code":"mine","text":"why"}`},
-		{"the caller", true, false, "done publish $call/1/t/s@3 #r", "request a/t/s =q", "message $reply/1 =a",
-			`message $error/1 ={"code":"mine","text":"why"}`},
+		{
+			"both", true, true, "done publish $call/1/t/s@3 #r", "message $request/ID/a/t/s =q", "message $reply/1 =a",
+			`message $error/1 ={"code":"mine","text":"why"}`,
+		},
+		{
+			"the caller", true, false, "done publish $call/1/t/s@3 #r", "request a/t/s =q", "message $reply/1 =a",
+			`message $error/1 ={"code":"mine","text":"why"}`,
+		},
 		{"the server", false, true, "done call t/s@7 #r", "message $request/ID/a/t/s =q", "answer t/s@7 #r =a", "failed call t/s@7 #r mine"},
 		{"neither", false, false, "done call t/s@7 #r", "request a/t/s =q", "answer t/s@7 #r =a", "failed call t/s@7 #r mine"},
 	} {
@@ -185,10 +189,14 @@ func TestTopicBorneRefusals(t *testing.T) {
 		{"no ref", x, pub("$call//s", "q"), "failed publish $call//s invalid", core.ReasonMalformed},
 		{"nothing", x, pub("$call/", "q"), "failed publish $call/ invalid", core.ReasonMalformed},
 		{"a long ref", x, pub("$call/r"+long+"/s", "q"), "failed publish $call/r" + long + "/s invalid", core.ReasonMalformed},
-		{"a forged id", z, pub("$reply/00112233-4455-4677-8899-aabbccddeeff", "a"),
-			"failed publish $reply/00112233-4455-4677-8899-aabbccddeeff invalid", core.ReasonNotAsked},
-		{"the nil id", z, pub("$reply/00000000-0000-0000-0000-000000000000", "a"),
-			"failed publish $reply/00000000-0000-0000-0000-000000000000 invalid", core.ReasonNotAsked},
+		{
+			"a forged id", z, pub("$reply/00112233-4455-4677-8899-aabbccddeeff", "a"),
+			"failed publish $reply/00112233-4455-4677-8899-aabbccddeeff invalid", core.ReasonNotAsked,
+		},
+		{
+			"the nil id", z, pub("$reply/00000000-0000-0000-0000-000000000000", "a"),
+			"failed publish $reply/00000000-0000-0000-0000-000000000000 invalid", core.ReasonNotAsked,
+		},
 		{"no id", z, pub("$error/1", "a"), "failed publish $error/1 invalid", core.ReasonNotAsked},
 		{"a very long id", z, pub("$reply/"+long, "a"), "failed publish $reply/" + long + " invalid", core.ReasonNotAsked},
 		{"who was not asked", z, pub("$reply/"+id, "a"), "failed publish $reply/" + id + " invalid", core.ReasonNotAsked},
