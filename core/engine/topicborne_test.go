@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,8 +17,8 @@ func unsub(topic string) core.Command {
 // requested returns the id of the last request that l heard by topic, as it is written.
 func (l *link) requested() string {
 	l.site.w.t.Helper()
-	for i := len(l.heard) - 1; i >= 0; i-- {
-		if rest, found := bytes.CutPrefix(l.heard[i].Topic, b("$request/")); found {
+	for _, ev := range slices.Backward(l.heard) {
+		if rest, found := bytes.CutPrefix(ev.Topic, b("$request/")); found {
 			id, _, _ := strings.Cut(string(rest), "/")
 			return id
 		}
