@@ -174,7 +174,7 @@ func describe(c core.Command) string {
 		fmt.Fprintf(&b, " services=%q", c.Services)
 	}
 	if c.Verb == core.Reply {
-		fmt.Fprintf(&b, " call=%s", appendReqid(nil, c.Call))
+		fmt.Fprintf(&b, " call=%s", c.Call.Append(nil))
 	}
 	switch c.Payload.Kind {
 	case core.JSON:

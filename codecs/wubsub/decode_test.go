@@ -150,8 +150,8 @@ func TestParseReqid(t *testing.T) {
 		if ok != want {
 			t.Errorf("parseReqid(%q) = %v, want %v", text, ok, want)
 		}
-		if ok && string(appendReqid(nil, id)) != canonical {
-			t.Errorf("parseReqid(%q) = %s", text, appendReqid(nil, id))
+		if ok && string(id.Append(nil)) != canonical {
+			t.Errorf("parseReqid(%q) = %s", text, id.Append(nil))
 		}
 	}
 }

@@ -96,7 +96,7 @@ func appendField(dst []byte, name string, text []byte) []byte {
 
 func appendID(dst []byte, id core.CallID) []byte {
 	dst = append(dst, `,"reqid":"`...)
-	dst = appendReqid(dst, id)
+	dst = id.Append(dst)
 	return append(dst, '"')
 }
 

@@ -21,30 +21,5 @@ func parseReqid(text []byte) (id core.CallID, ok bool) {
 		_, err := hex.Decode(id[:], text)
 		return id, err == nil
 	}
-	if len(text) != 36 {
-		return id, false
-	}
-	to := id[:]
-	for i, group := range [...]int{8, 4, 4, 4, 12} {
-		if i > 0 {
-			if text[0] != '-' {
-				return id, false
-			}
-			text = text[1:]
-		}
-		if _, err := hex.Decode(to, text[:group]); err != nil {
-			return id, false
-		}
-		text, to = text[group:], to[group/2:]
-	}
-	return id, true
-}
-
-// appendReqid appends id in the canonical notation: lower case, with dashes.
-func appendReqid(dst []byte, id core.CallID) []byte {
-	dst = hex.AppendEncode(dst, id[:4])
-	for _, group := range [...][]byte{id[4:6], id[6:8], id[8:10], id[10:]} {
-		dst = hex.AppendEncode(append(dst, '-'), group)
-	}
-	return dst
+	return core.ParseCallID(text)
 }
