@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"testing"
 	"time"
 
@@ -210,32 +209,17 @@ func visits(n *node, levels ...string) int {
 	return count
 }
 
-// An idle connection with one subscription is cheap.
-func TestIdleConnectionSize(t *testing.T) {
-	w := newWorld(t, 1)
+// BenchmarkIdleConnection: the bytes of an op are what a connection with one
+// subscription costs in the engine; the audience is the network's and not counted.
+func BenchmarkIdleConnection(b *testing.B) {
+	w := newWorld(b, 1)
 	s := &silent{w.site(core.Endpoint{})}
-	const n = 20_000
-	peers := make([]core.Peer, n)
 	link := silentLink{&link{site: s.site, loop: w.loops[0], quiet: true}, s}
-	var before, after runtime.MemStats
-	measure := func(into *runtime.MemStats) {
-		runtime.GC()
-		runtime.ReadMemStats(into)
-	}
 	c := sub("a/b")
-	measure(&before)
-	for i := range peers {
-		peers[i] = &peer{engine: w.engine, link: link, endpoint: w.engine.endpointOf(link)}
-		// The audience is the network's and is not counted here.
-		p := peers[i].(*peer)
-		k := p.keyOf(c)
-		p.subscriptions = append(p.subscriptions, &subscription{audience: w.engine.join(k, p.endpoint, 0)})
+	ep := w.engine.endpointOf(link)
+	b.ReportAllocs()
+	for b.Loop() {
+		p := &peer{engine: w.engine, link: link, endpoint: ep}
+		p.subscriptions = append(p.subscriptions, &subscription{audience: w.engine.join(p.keyOf(c), ep, 0)})
 	}
-	measure(&after)
-	if each := (after.HeapAlloc - before.HeapAlloc) / n; each > 200 {
-		t.Errorf("an idle connection with a subscription costs %d bytes", each)
-	} else {
-		t.Logf("%d bytes", each)
-	}
-	runtime.KeepAlive(peers)
 }
