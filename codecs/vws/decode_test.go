@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 	"github.com/polywire/polywire/core/rawjson"
 )
 
@@ -13,10 +14,10 @@ import (
 const invalid = `{"k":"n","i":"","e":"Invalid JSON format"}`
 
 func TestDecode(t *testing.T) {
-	for _, c := range readCases(t, "testdata/decode.txt") {
-		t.Run(fmt.Sprintf("line %d", c.line), func(t *testing.T) {
-			if got := decode(t, c.format.NewCodec(), frame(t, c)).String(); got != c.out {
-				t.Errorf("%s\n got %s\nwant %s", c.given, got, c.out)
+	for _, c := range coretest.Cases(t, "testdata/decode.txt", "options ") {
+		t.Run(fmt.Sprintf("line %d", c.Line), func(t *testing.T) {
+			if got := decode(t, newTestFormat(t, c.Setting).NewCodec(), c.Frame(t)).String(); got != c.Out {
+				t.Errorf("%s\n got %s\nwant %s", c.Given, got, c.Out)
 			}
 		})
 	}
@@ -25,8 +26,8 @@ func TestDecode(t *testing.T) {
 // A message that is cut anywhere is refused as a whole: nothing that was read
 // before the cut counts.
 func TestDecodeCutAtEveryByte(t *testing.T) {
-	for _, c := range readCases(t, "testdata/decode.txt") {
-		object := rawjson.Trim(frame(t, c).Data)
+	for _, c := range coretest.Cases(t, "testdata/decode.txt", "options ") {
+		object := rawjson.Trim(c.Frame(t).Data)
 		if rawjson.Check(object) != nil || !rawjson.IsObject(object) {
 			continue
 		}
@@ -36,8 +37,8 @@ func TestDecodeCutAtEveryByte(t *testing.T) {
 				want = "refuse malformed"
 			}
 			cut := core.Frame{Kind: core.TextFrame, Data: object[:i:i]}
-			if got := decode(t, c.format.NewCodec(), cut).String(); got != want {
-				t.Fatalf("line %d cut at %d: %s", c.line, i, got)
+			if got := decode(t, newTestFormat(t, c.Setting).NewCodec(), cut).String(); got != want {
+				t.Fatalf("line %d cut at %d: %s", c.Line, i, got)
 			}
 		}
 	}

@@ -7,28 +7,29 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 func TestEncode(t *testing.T) {
-	for _, c := range readCases(t, "testdata/encode.txt") {
-		t.Run(fmt.Sprintf("line %d", c.line), func(t *testing.T) {
-			want, kind := c.out, core.TextFrame
+	for _, c := range coretest.Cases(t, "testdata/encode.txt", "options ") {
+		t.Run(fmt.Sprintf("line %d", c.Line), func(t *testing.T) {
+			want, kind := c.Out, core.TextFrame
 			if want == "quiet" || want == "error" {
 				want, kind = "", core.NoFrame
 			}
 			ev := event(t, c)
 			check := func(method string, got []byte, gotKind core.FrameKind, err error) {
-				if string(got) != "dst"+want || gotKind != kind || (err != nil) != (c.out == "error") {
-					t.Errorf("%s of %s\n got %s, kind %d, %v\nwant dst%s, kind %d", method, c.given, got, gotKind, err, want, kind)
+				if string(got) != "dst"+want || gotKind != kind || (err != nil) != (c.Out == "error") {
+					t.Errorf("%s of %s\n got %s, kind %d, %v\nwant dst%s, kind %d", method, c.Given, got, gotKind, err, want, kind)
 				}
 				if kind == core.TextFrame && !json.Valid(got[len("dst"):]) {
-					t.Errorf("%s of %s is no JSON: %s", method, c.given, got)
+					t.Errorf("%s of %s is no JSON: %s", method, c.Given, got)
 				}
 			}
-			got, gotKind, err := c.format.NewCodec().Encode([]byte("dst"), ev)
+			got, gotKind, err := newTestFormat(t, c.Setting).NewCodec().Encode([]byte("dst"), ev)
 			check("Encode", got, gotKind, err)
 			if ev.Kind == core.Message {
-				got, gotKind, err = c.format.EncodeMessage([]byte("dst"), ev)
+				got, gotKind, err = newTestFormat(t, c.Setting).EncodeMessage([]byte("dst"), ev)
 				check("EncodeMessage", got, gotKind, err)
 			}
 		})

@@ -24,8 +24,8 @@ type reference struct {
 // refusal comes of one message, at most one answer, and what is published and
 // answered is what encoding/json reads.
 func FuzzDecode(f *testing.F) {
-	for _, c := range readCases(f, "testdata/decode.txt") {
-		f.Add(frame(f, c).Data)
+	for _, c := range coretest.Cases(f, "testdata/decode.txt", "options ") {
+		f.Add(c.Frame(f).Data)
 	}
 	for _, message := range coretest.Said(f, "../../conversations/vws/*.txt") {
 		f.Add(message)

@@ -4,52 +4,14 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
-
-// wireCase is one case of a file in testdata: a line, the line after its arrow,
-// and the endpoint line that they stand under.
-type wireCase struct {
-	line                 int
-	endpoint, given, out string
-}
-
-func readCases(t testing.TB, file string) []wireCase {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cases []wireCase
-	var endpoint string
-	for i, line := range strings.Split(string(data), "\n") {
-		out, isOut := strings.CutPrefix(line, "=> ")
-		options, isEndpoint := strings.CutPrefix(line, "endpoint")
-		switch {
-		case line == "" || line[0] == '#':
-		case isEndpoint:
-			endpoint = strings.TrimSpace(options)
-		case !isOut:
-			cases = append(cases, wireCase{line: i + 1, endpoint: endpoint, given: line})
-		case len(cases) == 0 || cases[len(cases)-1].out != "":
-			t.Fatalf("%s:%d: an arrow without a case", file, i+1)
-		default:
-			cases[len(cases)-1].out = out
-		}
-	}
-	for _, c := range cases {
-		if c.out == "" {
-			t.Fatalf("%s:%d: a case without an arrow", file, c.line)
-		}
-	}
-	return cases
-}
 
 // newCodec makes the codec of an endpoint with options as in "key=value …".
 func newCodec(t testing.TB, options string) codec {
@@ -121,25 +83,25 @@ func wire(t testing.TB, text string) []byte {
 }
 
 // frame reads the client message of a case in decode.txt.
-func frame(t testing.TB, c wireCase) core.Frame {
+func frame(t testing.TB, c coretest.Case) core.Frame {
 	t.Helper()
-	if text, ok := strings.CutPrefix(c.given, "text "); ok {
+	if text, ok := strings.CutPrefix(c.Given, "text "); ok {
 		return core.Frame{Kind: core.TextFrame, Data: wire(t, text)}
 	}
-	if c.given == "nothing" {
+	if c.Given == "nothing" {
 		return core.Frame{Kind: core.BinaryFrame}
 	}
-	return core.Frame{Kind: core.BinaryFrame, Data: wire(t, c.given)}
+	return core.Frame{Kind: core.BinaryFrame, Data: wire(t, c.Given)}
 }
 
 // event reads the event of a case in encode.txt.
-func event(t testing.TB, c wireCase) core.Event {
+func event(t testing.TB, c coretest.Case) core.Event {
 	t.Helper()
-	name, rest, _ := strings.Cut(c.given, " ")
+	name, rest, _ := strings.Cut(c.Given, " ")
 	var ev core.Event
 	for ev.Kind.String() != name {
 		if ev.Kind++; ev.Kind.String() == "unknown" {
-			t.Fatalf("line %d: unknown event %q", c.line, name)
+			t.Fatalf("line %d: unknown event %q", c.Line, name)
 		}
 	}
 	for rest != "" {
@@ -155,14 +117,14 @@ func event(t testing.TB, c wireCase) core.Event {
 	return ev
 }
 
-func setField(t testing.TB, c wireCase, ev *core.Event, key, value string) {
+func setField(t testing.TB, c coretest.Case, ev *core.Event, key, value string) {
 	t.Helper()
 	var err error
 	switch key {
 	case "verb":
 		for ev.Verb.String() != value {
 			if ev.Verb++; ev.Verb.String() == "unknown" {
-				t.Fatalf("line %d: unknown verb %q", c.line, value)
+				t.Fatalf("line %d: unknown verb %q", c.Line, value)
 			}
 		}
 	case "ref":
@@ -190,10 +152,10 @@ func setField(t testing.TB, c wireCase, ev *core.Event, key, value string) {
 	case "info":
 		ev.Session.Info = []byte(value)
 	default:
-		t.Fatalf("line %d: unknown field %q", c.line, key)
+		t.Fatalf("line %d: unknown field %q", c.Line, key)
 	}
 	if err != nil {
-		t.Fatalf("line %d: %s: %v", c.line, key, err)
+		t.Fatalf("line %d: %s: %v", c.Line, key, err)
 	}
 }
 

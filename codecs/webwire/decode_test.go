@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // decode returns what comes of a message: the lines of a recorder, or how the
@@ -29,10 +30,10 @@ func decode(t testing.TB, c codec, f core.Frame) (string, []core.Command) {
 }
 
 func TestDecode(t *testing.T) {
-	for _, c := range readCases(t, "testdata/decode.txt") {
-		t.Run(fmt.Sprintf("line %d", c.line), func(t *testing.T) {
-			if got, _ := decode(t, newCodec(t, c.endpoint), frame(t, c)); got != c.out {
-				t.Errorf("%s\n got %s\nwant %s", c.given, got, c.out)
+	for _, c := range coretest.Cases(t, "testdata/decode.txt", "endpoint") {
+		t.Run(fmt.Sprintf("line %d", c.Line), func(t *testing.T) {
+			if got, _ := decode(t, newCodec(t, c.Setting), frame(t, c)); got != c.Out {
+				t.Errorf("%s\n got %s\nwant %s", c.Given, got, c.Out)
 			}
 		})
 	}

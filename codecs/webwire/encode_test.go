@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 func TestEncode(t *testing.T) {
-	for _, c := range readCases(t, "testdata/encode.txt") {
-		t.Run(fmt.Sprintf("line %d", c.line), func(t *testing.T) {
-			codec, ev := newCodec(t, c.endpoint), event(t, c)
+	for _, c := range coretest.Cases(t, "testdata/encode.txt", "endpoint") {
+		t.Run(fmt.Sprintf("line %d", c.Line), func(t *testing.T) {
+			codec, ev := newCodec(t, c.Setting), event(t, c)
 			requireEncoded(t, c, codec.Encode, ev)
 			if ev.Kind == core.Message {
 				requireEncoded(t, c, codec.format.EncodeMessage, ev)
@@ -22,27 +23,27 @@ func TestEncode(t *testing.T) {
 }
 
 // requireEncoded encodes behind what is in a buffer already, which must stay.
-func requireEncoded(t *testing.T, c wireCase, encode func([]byte, core.Event) ([]byte, core.FrameKind, error), ev core.Event) {
+func requireEncoded(t *testing.T, c coretest.Case, encode func([]byte, core.Event) ([]byte, core.FrameKind, error), ev core.Event) {
 	t.Helper()
 	const before = "before"
 	out, kind, err := encode([]byte(before), ev)
 	message, kept := bytes.CutPrefix(out, []byte(before))
 	if !kept {
-		t.Fatalf("%s: the buffer became %q", c.given, out)
+		t.Fatalf("%s: the buffer became %q", c.Given, out)
 	}
-	switch want, fails := strings.CutPrefix(c.out, "error "); {
+	switch want, fails := strings.CutPrefix(c.Out, "error "); {
 	case fails:
 		if err == nil || err.Error() != want || kind != core.NoFrame || len(message) > 0 {
-			t.Errorf("%s: %x, kind %d, error %v, want the error %s", c.given, message, kind, err, want)
+			t.Errorf("%s: %x, kind %d, error %v, want the error %s", c.Given, message, kind, err, want)
 		}
 	case err != nil:
-		t.Errorf("%s: %v", c.given, err)
+		t.Errorf("%s: %v", c.Given, err)
 	case want == "quiet":
 		if kind != core.NoFrame || len(message) > 0 {
-			t.Errorf("%s: %x, kind %d, want nothing", c.given, message, kind)
+			t.Errorf("%s: %x, kind %d, want nothing", c.Given, message, kind)
 		}
 	case kind != core.BinaryFrame || !bytes.Equal(message, wire(t, want)):
-		t.Errorf("%s\n got %x %q, kind %d\nwant %x", c.given, message, message, kind, wire(t, want))
+		t.Errorf("%s\n got %x %q, kind %d\nwant %x", c.Given, message, message, kind, wire(t, want))
 	}
 }
 

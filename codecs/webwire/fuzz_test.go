@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // For all bytes: no panic; either the connection ends or there is at most one
 // command or refusal; and a signal comes out as it came in, as does the payload
 // of a request in an echo of it.
 func FuzzDecode(f *testing.F) {
-	for _, c := range readCases(f, "testdata/decode.txt") {
+	for _, c := range coretest.Cases(f, "testdata/decode.txt", "endpoint") {
 		f.Add(frame(f, c).Data)
 	}
 	codec := newCodec(f, "message_buffer_size=1048576")

@@ -2,82 +2,28 @@ package wubsub
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
-// wireCase is one case of a file in testdata: a line, and the line after its arrow.
-type wireCase struct {
-	line       int
-	given, out string
-}
-
-func readCases(t testing.TB, file string) []wireCase {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cases []wireCase
-	for i, line := range strings.Split(string(data), "\n") {
-		out, isOut := strings.CutPrefix(line, "=> ")
-		switch {
-		case line == "" || line[0] == '#':
-		case !isOut:
-			cases = append(cases, wireCase{line: i + 1, given: line})
-		case len(cases) == 0 || cases[len(cases)-1].out != "":
-			t.Fatalf("%s:%d: an arrow without a case", file, i+1)
-		default:
-			cases[len(cases)-1].out = out
-		}
-	}
-	for _, c := range cases {
-		if c.out == "" {
-			t.Fatalf("%s:%d: a case without an arrow", file, c.line)
-		}
-	}
-	return cases
-}
-
-// frame reads the client message of a case in decode.txt.
-func frame(t testing.TB, c wireCase) core.Frame {
-	t.Helper()
-	form, message, _ := strings.Cut(c.given, " ")
-	kind, err := core.TextFrame, error(nil)
-	switch form {
-	case "text":
-	case "quoted":
-		message, err = strconv.Unquote(message)
-	case "binary":
-		kind = core.BinaryFrame
-		message, err = strconv.Unquote(message)
-	default:
-		err = fmt.Errorf("unknown form %q", form)
-	}
-	if err != nil {
-		t.Fatalf("line %d: %v", c.line, err)
-	}
-	return core.Frame{Kind: kind, Data: []byte(message)}
-}
-
 // event reads the event of a case in encode.txt.
-func event(t testing.TB, c wireCase) core.Event {
+func event(t testing.TB, c coretest.Case) core.Event {
 	t.Helper()
-	name, rest, _ := strings.Cut(c.given, " ")
+	name, rest, _ := strings.Cut(c.Given, " ")
 	var ev core.Event
 	for ev.Kind.String() != name {
 		if ev.Kind++; ev.Kind.String() == "unknown" {
-			t.Fatalf("line %d: unknown event %q", c.line, name)
+			t.Fatalf("line %d: unknown event %q", c.Line, name)
 		}
 	}
 	for rest != "" {
 		key, value, _ := strings.Cut(rest, "=")
 		if value, rest = cutValue(key, value); !setField(&ev, key, value) {
-			t.Fatalf("line %d: cannot read %s=%s", c.line, key, value)
+			t.Fatalf("line %d: cannot read %s=%s", c.Line, key, value)
 		}
 	}
 	return ev

@@ -7,20 +7,21 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 	"github.com/polywire/polywire/core/rawjson"
 )
 
 func TestDecode(t *testing.T) {
 	used := new(Format).NewCodec()
-	for _, c := range readCases(t, "testdata/decode.txt") {
+	for _, c := range coretest.Cases(t, "testdata/decode.txt", "") {
 		for name, codec := range map[string]core.Codec{"used": used, "new": new(Format).NewCodec()} {
-			t.Run(fmt.Sprintf("line %d, %s codec", c.line, name), func(t *testing.T) {
+			t.Run(fmt.Sprintf("line %d, %s codec", c.Line, name), func(t *testing.T) {
 				var got recorder
-				if err := codec.Decode(frame(t, c), &got); err != nil {
-					t.Errorf("%s ended the connection: %v", c.given, err)
+				if err := codec.Decode(c.Frame(t), &got); err != nil {
+					t.Errorf("%s ended the connection: %v", c.Given, err)
 				}
-				if s := strings.Join(got.lines, "; "); s != c.out {
-					t.Errorf("%s\n got %s\nwant %s", c.given, s, c.out)
+				if s := strings.Join(got.lines, "; "); s != c.Out {
+					t.Errorf("%s\n got %s\nwant %s", c.Given, s, c.Out)
 				}
 			})
 		}
@@ -43,8 +44,8 @@ func TestBigBuffersAreNotKept(t *testing.T) {
 // before the cut counts.
 func TestDecodeCutAtEveryByte(t *testing.T) {
 	codec := new(Format).NewCodec()
-	for _, c := range readCases(t, "testdata/decode.txt") {
-		whole := frame(t, c)
+	for _, c := range coretest.Cases(t, "testdata/decode.txt", "") {
+		whole := c.Frame(t)
 		object := rawjson.Trim(whole.Data)
 		if whole.Kind != core.TextFrame || rawjson.Check(object) != nil || !rawjson.IsObject(object) {
 			continue
@@ -53,10 +54,10 @@ func TestDecodeCutAtEveryByte(t *testing.T) {
 			var got recorder
 			cut := core.Frame{Kind: core.TextFrame, Data: object[:i:i]}
 			if err := codec.Decode(cut, &got); err != nil {
-				t.Fatalf("line %d cut at %d: %v", c.line, i, err)
+				t.Fatalf("line %d cut at %d: %v", c.Line, i, err)
 			}
 			if s := strings.Join(got.lines, "; "); s != "refuse malformed" {
-				t.Fatalf("line %d cut at %d: %s", c.line, i, s)
+				t.Fatalf("line %d cut at %d: %s", c.Line, i, s)
 			}
 		}
 	}

@@ -7,24 +7,25 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 func TestEncode(t *testing.T) {
 	format := new(Format)
 	codec := format.NewCodec()
-	for _, c := range readCases(t, "testdata/encode.txt") {
-		t.Run(fmt.Sprintf("line %d", c.line), func(t *testing.T) {
-			want, kind := c.out, core.TextFrame
+	for _, c := range coretest.Cases(t, "testdata/encode.txt", "") {
+		t.Run(fmt.Sprintf("line %d", c.Line), func(t *testing.T) {
+			want, kind := c.Out, core.TextFrame
 			if want == "quiet" {
 				want, kind = "", core.NoFrame
 			}
 			ev := event(t, c)
 			check := func(method string, got []byte, gotKind core.FrameKind, err error) {
 				if string(got) != "dst"+want || gotKind != kind || err != nil {
-					t.Errorf("%s of %s\n got %s, kind %d, %v\nwant dst%s, kind %d", method, c.given, got, gotKind, err, want, kind)
+					t.Errorf("%s of %s\n got %s, kind %d, %v\nwant dst%s, kind %d", method, c.Given, got, gotKind, err, want, kind)
 				}
 				if kind == core.TextFrame && !json.Valid(got[len("dst"):]) {
-					t.Errorf("%s of %s is no JSON: %s", method, c.given, got)
+					t.Errorf("%s of %s is no JSON: %s", method, c.Given, got)
 				}
 			}
 			got, gotKind, err := codec.Encode([]byte("dst"), ev)

@@ -16,8 +16,8 @@ import (
 // refusal comes of one message, and a command's address and payload come back
 // to a client of this format as they were sent.
 func FuzzDecode(f *testing.F) {
-	for _, c := range readCases(f, "testdata/decode.txt") {
-		f.Add(frame(f, c).Data)
+	for _, c := range coretest.Cases(f, "testdata/decode.txt", "") {
+		f.Add(c.Frame(f).Data)
 	}
 	for _, message := range coretest.Said(f, "../../conversations/wubsub/*.txt") {
 		f.Add(message)
