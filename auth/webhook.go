@@ -87,7 +87,7 @@ func (w *Webhook) AuthorizeConnect(ctx context.Context, h core.Handshake) core.V
 // the command in the form of one (see [core.Command], Source). It returns Allow
 // for an answer of 200, Unavailable for 500 and above and for no answer, and
 // Deny for every other.
-func (w *Webhook) AuthorizeCommand(ctx context.Context, c core.Command) core.Verdict {
+func (w *Webhook) AuthorizeCommand(ctx context.Context, _ *core.Identity, c core.Command) core.Verdict {
 	status, err := w.ask(ctx, commandBody(c))
 	switch {
 	case err != nil || status >= http.StatusInternalServerError:

@@ -121,7 +121,7 @@ func TestVerdicts(t *testing.T) {
 			if got := w.AuthorizeConnect(t.Context(), core.Handshake{}); got != c.connect {
 				t.Errorf("connect: %d, want %d", got, c.connect)
 			}
-			if got := w.AuthorizeCommand(t.Context(), core.Command{Source: []byte(`{}`)}); got != c.command {
+			if got := w.AuthorizeCommand(t.Context(), nil, core.Command{Source: []byte(`{}`)}); got != c.command {
 				t.Errorf("command: %d, want %d", got, c.command)
 			}
 		})
@@ -200,7 +200,7 @@ func TestRequests(t *testing.T) {
 		{"none", core.Command{}, `{"command":"none","args":{}}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if v := w.AuthorizeCommand(t.Context(), c.c); v != core.Allow || got != head+c.want {
+			if v := w.AuthorizeCommand(t.Context(), nil, c.c); v != core.Allow || got != head+c.want {
 				t.Errorf("%d %s\nwant %s", v, got, head+c.want)
 			}
 		})
@@ -218,7 +218,7 @@ func TestRedirectKeepsBody(t *testing.T) {
 			w.WriteHeader(400)
 		}
 	})
-	if v := newWebhook(t, s.URL, patient).AuthorizeCommand(t.Context(), core.Command{Source: []byte(`{"x":1}`)}); v != core.Allow {
+	if v := newWebhook(t, s.URL, patient).AuthorizeCommand(t.Context(), nil, core.Command{Source: []byte(`{"x":1}`)}); v != core.Allow {
 		t.Errorf("%d, want Allow", v)
 	}
 }
@@ -260,13 +260,13 @@ func TestReusesConnections(t *testing.T) {
 	w := newWebhook(t, s.URL, patient)
 	for range 20 {
 		w.AuthorizeConnect(t.Context(), core.Handshake{})
-		w.AuthorizeCommand(t.Context(), core.Command{Source: []byte(`{}`)})
+		w.AuthorizeCommand(t.Context(), nil, core.Command{Source: []byte(`{}`)})
 	}
 	if n := opened.Load(); n != 1 {
 		t.Errorf("%d connections for 40 requests one after the other, want 1", n)
 	}
 	w.Close()
-	w.AuthorizeCommand(t.Context(), core.Command{Source: []byte(`{}`)})
+	w.AuthorizeCommand(t.Context(), nil, core.Command{Source: []byte(`{}`)})
 	if n := opened.Load(); n != 2 {
 		t.Errorf("%d connections after Close, want 2", n)
 	}
@@ -285,7 +285,7 @@ func TestEndlessAnswer(t *testing.T) {
 			}
 		}
 	})
-	if v := newWebhook(t, s.URL, patient).AuthorizeCommand(t.Context(), core.Command{Source: []byte(`{}`)}); v != core.Allow {
+	if v := newWebhook(t, s.URL, patient).AuthorizeCommand(t.Context(), nil, core.Command{Source: []byte(`{}`)}); v != core.Allow {
 		t.Errorf("%d, want Allow", v)
 	}
 	// What is not read fills the buffers of the sockets, some megabytes.
@@ -325,7 +325,7 @@ func TestConcurrency(t *testing.T) {
 				source, want = "no", core.Deny
 			}
 			for range 3 {
-				if got := w.AuthorizeCommand(t.Context(), core.Command{Source: []byte(source)}); got != want {
+				if got := w.AuthorizeCommand(t.Context(), nil, core.Command{Source: []byte(source)}); got != want {
 					t.Errorf("%s: %d, want %d", source, got, want)
 				}
 			}
@@ -348,7 +348,7 @@ func TestCancel(t *testing.T) {
 	var log bytes.Buffer
 	w := newWebhook(t, s.URL, patient)
 	w.Logger = slog.New(slog.NewTextHandler(&log, nil))
-	if v := w.AuthorizeCommand(ctx, core.Command{Source: []byte(`{}`)}); v != core.Unavailable {
+	if v := w.AuthorizeCommand(ctx, nil, core.Command{Source: []byte(`{}`)}); v != core.Unavailable {
 		t.Errorf("%d, want Unavailable", v)
 	}
 	if log.Len() != 0 {
@@ -386,7 +386,7 @@ func TestLog(t *testing.T) {
 		{200, `level=WARN msg="authorizer is up again"`},
 	} {
 		status.Store(int64(step.status))
-		w.AuthorizeCommand(t.Context(), core.Command{Source: []byte(`{}`)})
+		w.AuthorizeCommand(t.Context(), nil, core.Command{Source: []byte(`{}`)})
 		got := strings.TrimSpace(log.String())
 		log.Reset()
 		if strings.Count(got, "\n") != 0 || !strings.HasSuffix(got, step.want) || (got == "") != (step.want == "") {

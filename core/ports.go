@@ -20,7 +20,13 @@ type Endpoint struct {
 	CallTimeout time.Duration
 	// MaxCalls bounds the unanswered calls of one connection.
 	MaxCalls int
-	// Authorizer is asked about every connection and command; nil allows all.
+	// Authenticator finds out who a client is; nil asks nobody.
+	Authenticator Authenticator
+	// Access is asked about every publish, subscription, call and offer; nil allows all
+	// but MayPublishOwned.
+	Access Access
+	// Authorizer is asked about every connection and command; nil allows all. What
+	// Access does not allow it is not asked about.
 	Authorizer Authorizer
 	// Sessions keeps the endpoint's sessions; nil turns them off.
 	Sessions SessionStore
@@ -53,6 +59,8 @@ type Link interface {
 	ID() uint64
 	// Endpoint is static. Any goroutine.
 	Endpoint() *Endpoint
+	// Identity is who the client is, and static; nil if nobody asked. Any goroutine.
+	Identity() *Identity
 	// Outlet is the way to the audiences of the link's endpoint. Any goroutine.
 	Outlet() Outlet
 	// Loop is the number of the event loop that the link lives on. Any goroutine.
@@ -114,6 +122,8 @@ type Handshake struct {
 	Header http.Header
 	// Remote is the address of the client, "ip:port".
 	Remote string
+	// Identity is who the client is; nil before that was asked, or if it is not.
+	Identity *Identity
 }
 
 // Verdict is what an authorizer says.
@@ -135,9 +145,9 @@ const (
 type Authorizer interface {
 	// AuthorizeConnect is asked before the upgrade.
 	AuthorizeConnect(ctx context.Context, h Handshake) Verdict
-	// AuthorizeCommand is asked before a command is carried out. It may keep
-	// nothing of c.
-	AuthorizeCommand(ctx context.Context, c Command) Verdict
+	// AuthorizeCommand is asked before a command of a client is carried out. It may
+	// keep nothing of c.
+	AuthorizeCommand(ctx context.Context, by *Identity, c Command) Verdict
 }
 
 // Publisher publishes for somebody who is not a connection (an HTTP request),

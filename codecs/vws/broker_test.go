@@ -30,7 +30,7 @@ type denySecrets struct{}
 
 func (denySecrets) AuthorizeConnect(context.Context, core.Handshake) core.Verdict { return core.Allow }
 
-func (denySecrets) AuthorizeCommand(_ context.Context, c core.Command) core.Verdict {
+func (denySecrets) AuthorizeCommand(_ context.Context, _ *core.Identity, c core.Command) core.Verdict {
 	if string(c.Topic) == "secret" {
 		return core.Deny
 	}

@@ -6,13 +6,47 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// authorize asks the endpoint's authorizer about c and does what it says. It is the
-// one place where commands are authorised. Topic-borne calls, replies and offers are
-// judged as what they stand for.
+// permitted reports whether the endpoint's Access allows c. As with authorize,
+// topic-borne commands are judged as what they stand for.
+func (p *peer) permitted(c core.Command) bool {
+	access := p.endpoint.Access
+	if access == nil {
+		return true
+	}
+	by := p.link.Identity()
+	switch c = meant(c); c.Verb {
+	case core.Publish:
+		return access.May(by, core.MayPublish, c.Topic, false)
+	case core.Subscribe:
+		return access.May(by, core.MaySubscribe, c.Topic, c.Pattern)
+	case core.Call:
+		return access.May(by, core.MayCall, c.Topic, false)
+	case core.Offer:
+		if c.Exclusive && !access.May(by, core.MayServe, c.Channel, false) {
+			return false
+		}
+		for _, service := range c.Services {
+			if !access.May(by, core.MayServe, service, false) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// mayPublishOwned reports whether the client may publish into channels of others. It
+// may be asked of nil, which is no connection.
+func (p *peer) mayPublishOwned(topic []byte) bool {
+	return p != nil && p.endpoint.Access != nil &&
+		p.endpoint.Access.May(p.link.Identity(), core.MayPublishOwned, topic, false)
+}
+
+// authorize asks the endpoint's authorizer about c and does what it says. Topic-borne
+// calls, replies and offers are judged as what they stand for.
 func (p *peer) authorize(c core.Command) {
 	c = c.Clone()
 	p.away(func(ctx context.Context, back func(func()) bool) {
-		verdict := p.endpoint.Authorizer.AuthorizeCommand(ctx, meant(c))
+		verdict := p.endpoint.Authorizer.AuthorizeCommand(ctx, p.link.Identity(), meant(c))
 		back(func() {
 			switch verdict {
 			case core.Allow:

@@ -21,7 +21,7 @@ func newGuard() *guard {
 
 func (g *guard) AuthorizeConnect(context.Context, core.Handshake) core.Verdict { return core.Allow }
 
-func (g *guard) AuthorizeCommand(ctx context.Context, c core.Command) core.Verdict {
+func (g *guard) AuthorizeCommand(ctx context.Context, _ *core.Identity, c core.Command) core.Verdict {
 	g.asked <- c
 	select {
 	case v := <-g.say:
@@ -120,7 +120,9 @@ func TestAuthorizeGone(t *testing.T) {
 
 type panicky struct{ guard }
 
-func (panicky) AuthorizeCommand(context.Context, core.Command) core.Verdict { panic("secret") }
+func (panicky) AuthorizeCommand(context.Context, *core.Identity, core.Command) core.Verdict {
+	panic("secret")
+}
 
 func TestAuthorizerPanics(t *testing.T) {
 	w := newWorld(t, 1)

@@ -60,6 +60,8 @@ func (p *peer) Do(c core.Command) {
 	case p.gone || p.leaving:
 	case p.extra != nil && p.extra.cancel != nil:
 		p.extra.waiting = append(p.extra.waiting, c.Clone())
+	case !p.permitted(c):
+		p.deny(c)
 	case p.endpoint.Authorizer == nil || c.Verb == core.Ping || c.Verb == core.Leave:
 		p.carryOut(c)
 	default:

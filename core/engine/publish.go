@@ -57,7 +57,7 @@ func (e *Engine) deliver(m publication) (heard bool, r refusal) {
 	}
 
 	e.mu.RLock()
-	if !e.mayPublish(m.sender, topic, m.asOwner, channel) {
+	if !e.mayPublish(m.sender, topic, m.asOwner, channel) && (m.asOwner || !m.sender.mayPublishOwned(m.topic)) {
 		e.mu.RUnlock()
 		return false, refusedNotOwner
 	}

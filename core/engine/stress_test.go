@@ -18,7 +18,7 @@ type allowAll struct{}
 
 func (allowAll) AuthorizeConnect(context.Context, core.Handshake) core.Verdict { return core.Allow }
 
-func (allowAll) AuthorizeCommand(_ context.Context, c core.Command) core.Verdict {
+func (allowAll) AuthorizeCommand(_ context.Context, _ *core.Identity, c core.Command) core.Verdict {
 	if len(c.Topic) > 0 && c.Topic[len(c.Topic)-1] == '3' {
 		return core.Deny
 	}

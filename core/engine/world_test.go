@@ -206,6 +206,7 @@ type link struct {
 	id   uint64
 	site *site
 	loop *loop
+	user *core.Identity
 	peer core.Peer
 
 	// Owned by the loop.
@@ -227,6 +228,7 @@ func (s *site) connect(loop int) *link {
 
 func (l *link) ID() uint64               { return l.id }
 func (l *link) Endpoint() *core.Endpoint { return l.site.Endpoint }
+func (l *link) Identity() *core.Identity { return l.user }
 func (l *link) Outlet() core.Outlet      { return l.site }
 func (l *link) Loop() int                { return l.loop.index }
 

@@ -32,6 +32,7 @@ type conn struct {
 	loop   *loop
 	id     uint64
 	remote string
+	user   *core.Identity
 	window wsflate.WindowBits // of permessage-deflate; 0 without
 	codec  core.Codec
 	peer   core.Peer
@@ -74,6 +75,7 @@ var _ core.Link = (*conn)(nil)
 
 func (c *conn) ID() uint64               { return c.id }
 func (c *conn) Endpoint() *core.Endpoint { return c.ep.Endpoint.Endpoint }
+func (c *conn) Identity() *core.Identity { return c.user }
 func (c *conn) Outlet() core.Outlet      { return &c.ep.outlet }
 func (c *conn) Loop() int                { return c.loop.index }
 

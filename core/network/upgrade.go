@@ -35,7 +35,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 		return
 	}
 	var response bytes.Buffer
-	window, ok := ep.handshake(v, h, target, &response)
+	terms, ok := ep.handshake(v, h, target, &response)
 	if !ok {
 		_, _ = v.Write(response.Bytes())
 		s.open.Add(-1)
@@ -45,10 +45,11 @@ func (d *door) upgrade(v *visitor, h *head) {
 	c := &conn{
 		ep: ep, id: s.ids.Add(1),
 		remote: v.RemoteAddr().String(),
+		user:   terms.user,
 		hello:  response.Bytes(),
 		codec:  ep.Format.NewCodec(),
-		window: window,
-		parser: parser{maxMessage: ep.MaxMessage, deflate: window != 0},
+		window: terms.window,
+		parser: parser{maxMessage: ep.MaxMessage, deflate: terms.window != 0},
 	}
 	if len(v.read) > 0 {
 		c.early = bytes.Clone(v.read)
@@ -86,17 +87,23 @@ func (s *Server) admit() bool {
 	return true
 }
 
+// terms are what an upgrade has settled.
+type terms struct {
+	window wsflate.WindowBits // of permessage-deflate; 0 without
+	user   *core.Identity
+}
+
 // handshake makes the response to an upgrade request and reports whether the
-// connection is a WebSocket with it, and the window of permessage-deflate. It may
-// block, on the authorizer.
-func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, response io.Writer) (wsflate.WindowBits, bool) {
+// connection is a WebSocket with it, and on which terms. It may block, on
+// authenticator and authorizer.
+func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, response io.Writer) (t terms, ok bool) {
 	reason := core.ReasonHandshake
 	var offer deflateOffer
 	u := ws.Upgrader{
 		ReadBufferSize: len(h.raw),
 		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
-			header, r, err := ep.check(v, h, target)
-			reason = r
+			header, user, r, err := ep.check(v, h, target)
+			reason, t.user = r, user
 			return header, err
 		},
 	}
@@ -111,16 +118,17 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, response io.
 		ep.Stats.Rejected.Inc(reason)
 		ep.server.log.Debug("refusing upgrade", "endpoint", ep.Name, "remote", v.RemoteAddr().String(),
 			"reason", reason.String(), "error", err)
-		return 0, false
+		return t, false
 	}
-	return offer.window, true
+	t.window = offer.window
+	return t, true
 }
 
-// check is asked when the request is a proper upgrade: origin, subprotocol, and
-// the authorizer's opinion.
-func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHeader, core.Reason, error) {
+// check is asked when the request is a proper upgrade: origin, subprotocol, who the
+// client is, and the authorizer's opinion.
+func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHeader, *core.Identity, core.Reason, error) {
 	if !ep.originAllowed(h) {
-		return nil, core.ReasonOrigin, ep.refusal(h, http.StatusForbidden)
+		return nil, nil, core.ReasonOrigin, ep.refusal(h, http.StatusForbidden)
 	}
 	response := http.Header{}
 	if ep.profile.Subprotocol {
@@ -129,31 +137,58 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 		case 1:
 			response.Set("Sec-WebSocket-Protocol", offered[0])
 		default:
-			return nil, core.ReasonHandshake, ep.refusal(h, http.StatusBadRequest)
+			return nil, nil, core.ReasonHandshake, ep.refusal(h, http.StatusBadRequest)
+		}
+	}
+	user, status, reason := ep.judge(v, h, target)
+	if status != 0 {
+		return nil, nil, reason, ep.refusal(h, status)
+	}
+	return ws.HandshakeHeaderHTTP(response), user, 0, nil
+}
+
+// judge asks who the client is and whether it may connect. The status is 0 if it may.
+func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Identity, status int, r core.Reason) {
+	if ep.Authenticator == nil && ep.Authorizer == nil {
+		return nil, 0, 0
+	}
+	// The judges' time is not the client's.
+	defer func() { _ = v.SetDeadline(time.Now().Add(ep.server.options.HandshakeTimeout)) }()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	shake := core.Handshake{Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.RemoteAddr().String()}
+	if a := ep.Authenticator; a != nil {
+		user, verdict := a.Authenticate(ctx, shake)
+		switch verdict {
+		case core.Allow:
+			shake.Identity = user
+		case core.Unavailable:
+			return nil, http.StatusServiceUnavailable, core.ReasonUnavailable
+		default:
+			return nil, http.StatusUnauthorized, core.ReasonDenied
 		}
 	}
 	if a := ep.Authorizer; a != nil {
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		verdict := a.AuthorizeConnect(ctx, core.Handshake{
-			Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.RemoteAddr().String(),
-		})
-		// The authorizer's time is not the client's.
-		_ = v.SetDeadline(time.Now().Add(ep.server.options.HandshakeTimeout))
-		switch verdict {
+		switch a.AuthorizeConnect(ctx, shake) {
 		case core.Allow:
 		case core.Unavailable:
-			return nil, core.ReasonUnavailable, ep.refusal(h, http.StatusForbidden)
+			return nil, http.StatusForbidden, core.ReasonUnavailable
 		default:
-			return nil, core.ReasonDenied, ep.refusal(h, http.StatusForbidden)
+			return nil, http.StatusForbidden, core.ReasonDenied
 		}
 	}
-	return ws.HandshakeHeaderHTTP(response), 0, nil
+	return shake.Identity, 0, 0
 }
 
 // refusal is the error that makes the upgrader answer with status and an empty body.
 func (ep *endpoint) refusal(h *head, status int) error {
 	header := http.Header{}
+	switch status {
+	case http.StatusUnauthorized:
+		header.Set("WWW-Authenticate", "Bearer")
+	case http.StatusServiceUnavailable:
+		header.Set("Retry-After", "1")
+	}
 	if ep.profile.CORS && h.count("Origin") > 0 {
 		header.Set("Access-Control-Allow-Origin", "*")
 	}

@@ -1,0 +1,74 @@
+package network
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/polywire/polywire/core"
+)
+
+// badge is an authenticator: the user is what the header X-User names, but nobody and
+// unknown.
+type badge struct{}
+
+func (badge) Authenticate(_ context.Context, h core.Handshake) (*core.Identity, core.Verdict) {
+	switch user := h.Header.Get("X-User"); user {
+	case "":
+		return nil, core.Deny
+	case "unknown":
+		return nil, core.Unavailable
+	default:
+		return &core.Identity{Subject: user}, core.Allow
+	}
+}
+
+// annOnly is an authorizer.
+type annOnly struct{}
+
+func (annOnly) AuthorizeConnect(_ context.Context, h core.Handshake) core.Verdict {
+	switch h.Identity.User() {
+	case "ann":
+		return core.Allow
+	case "bob":
+		return core.Deny
+	}
+	return core.Unavailable
+}
+
+func (annOnly) AuthorizeCommand(context.Context, *core.Identity, core.Command) core.Verdict {
+	return core.Allow
+}
+
+// Who the client is is found out first; then the authorizer is asked about it.
+func TestJudges(t *testing.T) {
+	for _, c := range []struct {
+		user, status, header string
+		reason               core.Reason
+	}{
+		{"", "401 Unauthorized", "Www-Authenticate: Bearer\r\n", core.ReasonDenied},
+		{"X-User: unknown\r\n", "503 Service Unavailable", "Retry-After: 1\r\n", core.ReasonUnavailable},
+		{"X-User: bob\r\n", "403 Forbidden", "", core.ReasonDenied},
+		{"X-User: carl\r\n", "403 Forbidden", "", core.ReasonUnavailable},
+		{"X-User: ann\r\n", "101 Switching Protocols", "", core.NumReasons},
+	} {
+		t.Run(c.user, func(t *testing.T) {
+			r := start(t, func(_ *Options, ep *Endpoint) { ep.Authenticator, ep.Authorizer = badge{}, annOnly{} })
+			client := r.dialTCP("chat")
+			client.write([]byte(upgradeRequest(c.user)))
+			head := client.readResponse("HTTP/1.1 " + c.status)
+			if !strings.Contains(head, c.header) {
+				t.Errorf("response %q without %q", head, c.header)
+			}
+			if c.reason == core.NumReasons {
+				client.send("sub")
+				client.read()
+				if got := r.hub.newest().Identity().User(); got != "ann" {
+					t.Errorf("the link is of %q", got)
+				}
+				return
+			}
+			eventually(t, "the refusal is counted", func() bool { return r.stats.Rejected[c.reason].Load() == 1 })
+		})
+	}
+}
