@@ -15,9 +15,6 @@ import (
 	"github.com/polywire/polywire/upstream"
 )
 
-// drainTimeout is how long clients have to take their goodbye.
-const drainTimeout = 10 * time.Second
-
 // Broker is one broker. Its methods may be called from any goroutine.
 type Broker struct {
 	// Static after construction.
@@ -153,8 +150,8 @@ func (b *Broker) AdminURL() string {
 	return AdminURL(b.cfg)
 }
 
-// Run serves until ctx ends; then it ends all calls, says goodbye to all clients
-// and returns. It is called once. The error says what could not be started, or
+// Run serves until ctx ends; then it drains: it lets nobody in, waits for the calls
+// under way, says goodbye to all clients at the configured pace, and returns. It is called once. The error says what could not be started, or
 // not be ended in time.
 func (b *Broker) Run(ctx context.Context) error {
 	// The admin server comes first and goes last: it tells of starting and
@@ -174,18 +171,36 @@ func (b *Broker) Run(ctx context.Context) error {
 	return b.drain()
 }
 
-// drain ends everything in order.
+// drain ends everything in order: nobody is let in, calls come to their end, clients
+// are told goodbye at the configured pace.
 func (b *Broker) drain() error {
-	b.log.Info("draining", "timeout", drainTimeout)
+	d := b.cfg.Drain
+	b.log.Info("draining", "connections", b.network.Connections(), "calls", b.engine.Calls(), "timeout", d.Timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), d.Timeout)
+	defer cancel()
+	b.network.StopAdmitting()
+	waiting, stop := context.WithTimeout(ctx, d.Timeout-closingTime(d, b.network.Connections()))
+	if err := b.engine.Drain(waiting); err != nil {
+		b.log.Warn("ending calls that did not end in time", "error", err)
+	}
+	stop()
 	// Callers hear that their calls have failed before they hear the goodbye.
 	b.engine.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
-	defer cancel()
-	err := b.network.Shutdown(ctx)
+	err := b.network.Shutdown(ctx, d.Rate.PerSecond())
 	for _, u := range b.upstreams {
 		u.Close()
 	}
 	return errors.Join(err, b.stopAdmin())
+}
+
+// closingTime returns how much of the time for draining is kept for the closing of n
+// connections: as long as their pace takes, from a quarter to a half.
+func closingTime(d config.Drain, n int) time.Duration {
+	took := time.Duration(0)
+	if rate := d.Rate.PerSecond(); rate > 0 {
+		took = time.Duration(float64(n) / rate * float64(time.Second))
+	}
+	return min(max(took, d.Timeout/4), d.Timeout/2)
 }
 
 func (b *Broker) stopAdmin() error {

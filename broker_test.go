@@ -284,9 +284,10 @@ func TestAdmin(t *testing.T) {
 	}
 }
 
-// TestDrain shows the end: calls fail, clients are told goodbye, nothing listens.
+// TestDrain shows the end: calls that do not end in time fail, clients are told
+// goodbye, nothing listens.
 func TestDrain(t *testing.T) {
-	b := run(t, localhost)
+	b := run(t, localhost+"drain: {timeout: 2s}\n")
 	asked := make(chan struct{})
 	b.Handle("test/slow", func(ctx context.Context, _ core.Invocation) (core.Payload, error) {
 		close(asked)
@@ -324,6 +325,46 @@ func TestDrain(t *testing.T) {
 			_ = c.Close()
 			t.Errorf("%s listens after Run", name)
 		}
+	}
+}
+
+// TestDrainWaitsForCalls shows that a call which is under way gets its answer, and
+// only then its caller the goodbye, while nobody else is let in.
+func TestDrainWaitsForCalls(t *testing.T) {
+	b := run(t, localhost)
+	asked, answer := make(chan struct{}), make(chan struct{})
+	b.Handle("test/slow", func(context.Context, core.Invocation) (core.Payload, error) {
+		close(asked)
+		<-answer
+		return core.Payload{Kind: core.JSON, Data: []byte(`"late"`)}, nil
+	})
+	bot := dial(t, b.urls["bots"].URL)
+	bot.send(`{"type":"pie-do","channel":"test","topic":"slow"}`)
+	<-asked
+	ended := make(chan error, 1)
+	go func() { ended <- b.stop() }()
+	ready := strings.Replace(b.AdminURL(), "/metrics", "/readyz", 1)
+	for status := 200; status == 200; status, _ = get(t, ready) {
+		time.Sleep(time.Millisecond)
+	}
+	if _, _, _, err := ws.Dial(t.Context(), b.urls["bots"].URL); err == nil || !strings.Contains(err.Error(), "503") {
+		t.Errorf("a new client: %v, want status 503", err)
+	}
+	close(answer)
+	var last string
+	for {
+		got, err := wsutil.ReadServerText(bot.rw)
+		if err != nil {
+			break
+		}
+		last = string(got)
+	}
+	if !strings.Contains(last, `"late"`) {
+		t.Errorf("the last message is %s, want the answer", last)
+	}
+	_ = bot.conn.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 

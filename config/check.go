@@ -146,6 +146,12 @@ func (r *report) checkNetwork(n Network) {
 	}
 }
 
+func (r *report) checkDrain(d Drain) {
+	if d.Timeout <= 0 {
+		r.add("drain.timeout", "must be more than 0")
+	}
+}
+
 // checkAnswerer checks who answers a service: exactly one of builtin and url.
 func (r *report) checkAnswerer(path string, s Service) {
 	switch {

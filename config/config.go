@@ -16,6 +16,7 @@ type Config struct {
 	Admin     Admin      `koanf:"admin"`
 	Log       Log        `koanf:"log"`
 	Network   Network    `koanf:"network"`
+	Drain     Drain      `koanf:"drain"`
 }
 
 // Endpoint is one address at which one wire format is spoken.
@@ -127,11 +128,22 @@ type Network struct {
 	SendBuffer Size `koanf:"send_buffer"`
 }
 
+// Drain is how the broker ends.
+type Drain struct {
+	// Rate is how many connections are closed in a time; it is raised where that
+	// would not be done within Timeout. The zero value closes all at once.
+	Rate Rate `koanf:"rate"`
+	// Timeout is how long running calls are waited for, and the connections closed,
+	// together. What is left then is ended.
+	Timeout time.Duration `koanf:"timeout"`
+}
+
 // Defaults returns what holds where no source says otherwise.
 func Defaults() Config {
 	return Config{
 		Admin: Admin{Listen: "127.0.0.1:9100"},
 		Log:   Log{Level: Level(slog.LevelInfo), Format: "text"},
+		Drain: Drain{Rate: Rate{N: 500, Per: time.Second}, Timeout: 30 * time.Second},
 	}
 }
 

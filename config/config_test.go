@@ -185,6 +185,7 @@ services: [{match: echo, builtin: echo}]
 admin: {listen: ""}
 log: {level: warn, format: json}
 network: {loops: 2, max_connections: 10, max_handshakes: 20, handshake_timeout: 3s, max_header: 16KiB, send_buffer: 1MiB}
+drain: {rate: 90/m, timeout: 1m}
 `)
 	want := config.Endpoint{
 		Name: "a", Protocol: "hook", Listen: ":3000", Path: "/a",
@@ -218,6 +219,7 @@ network: {loops: 2, max_connections: 10, max_handshakes: 20, handshake_timeout: 
 			Loops: 2, MaxConnections: 10, MaxHandshakes: 20, HandshakeTimeout: 3 * time.Second,
 			MaxHeader: 16 << 10, SendBuffer: 1 << 20,
 		},
+		Drain: config.Drain{Rate: config.Rate{N: 90, Per: time.Minute}, Timeout: time.Minute},
 	}
 	cfg.Endpoints = nil
 	if !reflect.DeepEqual(*cfg, rest) {

@@ -23,8 +23,9 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Run the broker",
 		Long: `serve listens on every endpoint of the configuration, prints the addresses that
-clients dial, and runs until SIGINT or SIGTERM. It then says goodbye to all
-clients; a second signal ends it at once. The log goes to stderr.`,
+clients dial, and runs until SIGINT or SIGTERM. It then lets nobody new in, waits
+for running calls and says goodbye to all clients, as drain: of the configuration
+says; a second signal ends it at once. The log goes to stderr.`,
 		Example: `  broker serve
   broker serve --config config.yaml --log-level debug
   broker serve --set endpoints.web.listen=:3001 --set endpoints.web.options.broadcasting_key=s3cret

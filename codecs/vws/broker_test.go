@@ -53,7 +53,7 @@ func serve(t *testing.T, options string) *broker {
 		t.Fatal(err)
 	}
 	// The context of the test has ended by then: clients that are left are cut.
-	t.Cleanup(func() { _ = b.server.Shutdown(t.Context()) })
+	t.Cleanup(func() { _ = b.server.Shutdown(t.Context(), 0) })
 	return b
 }
 
@@ -195,7 +195,7 @@ func TestBrokerGoodbyes(t *testing.T) {
 	last.send(`{"k":"a"}`)
 	last.reads(`{"k":"a"}`)
 	ended := make(chan error, 1)
-	go func() { ended <- b.server.Shutdown(t.Context()) }()
+	go func() { ended <- b.server.Shutdown(t.Context(), 0) }()
 	last.readsClose(1001, "Server shutting down")
 	if err := <-ended; err != nil {
 		t.Error(err)

@@ -36,8 +36,8 @@ func TestAccess(t *testing.T) {
 		return c
 	}
 	for _, c := range []struct {
-		name         string
-		do           core.Command
+		name        string
+		do          core.Command
 		may, mayNot string
 	}{
 		{"publish", pub("ok", "1"), "done publish ok unheard", "failed publish ok denied"},

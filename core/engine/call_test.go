@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"context"
+	"errors"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -268,6 +271,45 @@ func TestShutdown(t *testing.T) {
 	wants(t, "no more calls", x.do(ask("s", "q"), once), "failed call s@7 #r shutdown; failed call s@7 #r shutdown")
 	wantCount(t, &s.Stats.CallsFailed, core.ReasonDrain, 3)
 	wants(t, "all else goes on", x.do(pub("a", "m")), "done publish a unheard")
+}
+
+// A drain refuses further calls and ends when those under way have.
+func TestDrain(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.site(core.Endpoint{})
+	x, y := s.connect(0), s.connect(0)
+	y.do(share("s"))
+	x.do(ask("s", "q"))
+	x.said()
+	ended := make(chan error, 1)
+	go func() { ended <- w.engine.Drain(t.Context()) }()
+	for !w.engine.calls.isClosed() {
+		runtime.Gosched()
+	}
+	wants(t, "no more calls", x.do(ask("s", "q")), "failed call s@7 #r shutdown")
+	select {
+	case err := <-ended:
+		t.Fatalf("ended with a call under way: %v", err)
+	default:
+	}
+	y.do(reply(y.asked(), "a"))
+	wants(t, "the call ends as ever", x.said(), "answer s@7 #r =a")
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// What does not end in time is told of, and left to Close.
+func TestDrainInVain(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.site(core.Endpoint{})
+	x := s.connect(0)
+	x.do(share("s"), ask("s", "q"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.engine.Drain(ctx); !errors.Is(err, context.Canceled) || w.engine.Calls() != 1 {
+		t.Errorf("%d calls, %v", w.engine.Calls(), err)
+	}
 }
 
 // The engine's own goroutine ends calls, and is gone after Close.

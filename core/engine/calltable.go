@@ -133,6 +133,13 @@ func (t *callTable) expire(now time.Time) []*call {
 	return due
 }
 
+// refuse makes the table take no further call.
+func (t *callTable) refuse() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+}
+
 // close takes out all calls; none can be added any more.
 func (t *callTable) close() []*call {
 	t.mu.Lock()

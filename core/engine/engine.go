@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -93,6 +94,22 @@ func (e *Engine) Connect(l core.Link) core.Peer {
 // counters. It owns no channel. Any goroutine.
 func (e *Engine) Publisher(ep *core.Endpoint) core.Publisher {
 	return publisher{engine: e, endpoint: ep}
+}
+
+// Drain makes further calls fail with Shutdown and waits until those under way have
+// ended, or ctx has. All else goes on. Any goroutine.
+func (e *Engine) Drain(ctx context.Context) error {
+	e.calls.refuse()
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for e.calls.size() > 0 || len(e.running) > 0 {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %d calls and %d handlers: %w", e.calls.size(), len(e.running), ctx.Err())
+		case <-ticker.C:
+		}
+	}
+	return nil
 }
 
 // Close ends all calls with Shutdown, cancels what runs off the loops (Go handlers,

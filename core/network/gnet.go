@@ -40,7 +40,7 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 		o.Open(c.id, c)
 	}
 	c.Tell(core.Event{Kind: core.Welcome})
-	if e.server.draining.Load() {
+	if e.server.down.Load() {
 		c.sayGoodbye(core.ReasonDrain)
 	}
 	early := c.early

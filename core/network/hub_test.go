@@ -179,7 +179,7 @@ func start(t testing.TB, change func(o *Options, chat *Endpoint)) *rig {
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancel()
 		// Clients that a test left behind do not answer the goodbye.
-		_ = s.Shutdown(ctx)
+		_ = s.Shutdown(ctx, 0)
 	})
 	return &rig{Server: s, t: t, hub: hub, stats: ep.Stats}
 }

@@ -244,17 +244,6 @@ func TestPingIsAnsweredBetweenFragments(t *testing.T) {
 	c.expect("hello")
 }
 
-func TestShutdownSaysGoodbye(t *testing.T) {
-	r := start(t, nil)
-	c := r.dial("chat")
-	go func() { _ = r.Shutdown(t.Context()) }()
-	c.expectClose(1001)
-	c.write(masked(ws.OpClose, true, "\x03\xe9"))
-	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		t.Errorf("after the handshake: %v, want EOF", err)
-	}
-}
-
 func TestRefusedHandshakes(t *testing.T) {
 	sameOrigin := func(_ *Options, ep *Endpoint) { ep.Origins = []string{"https://good.example"} }
 	tests := []struct {

@@ -77,6 +77,14 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.comeBack(w, r)
 		return
 	}
+	if s := p.door.server; s.draining.Load() {
+		reason, text := s.whyNot()
+		s.stats.Rejected.Inc(reason)
+		w.Header().Set("Connection", "close")
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, text, http.StatusServiceUnavailable)
+		return
+	}
 	ep := p.door.match(r.URL.Path)
 	if ep == nil || ep.Path == "" || r.Method == http.MethodOptions {
 		for _, other := range p.door.endpoints {

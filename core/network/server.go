@@ -1,7 +1,6 @@
 package network
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -152,7 +151,8 @@ type Server struct {
 	open      atomic.Int64 // upgraded connections
 	ids       atomic.Uint64
 	congested atomic.Int32 // loops whose mailboxes are congested
-	draining  atomic.Bool
+	draining  atomic.Bool  // nobody is admitted any more
+	down      atomic.Bool  // Shutdown was called
 	ready     atomic.Bool
 }
 
@@ -247,44 +247,6 @@ func (s *Server) Ready() bool { return s.ready.Load() && !s.draining.Load() }
 
 // Stats returns the counters of the front door.
 func (s *Server) Stats() *Stats { return &s.stats }
-
-// Shutdown stops listening, says goodbye to every connection and waits for them
-// until ctx ends; then it cuts those that are left. Only the first call does so.
-func (s *Server) Shutdown(ctx context.Context) error {
-	if s.draining.Swap(true) {
-		return nil
-	}
-	s.mu.Lock()
-	doors := s.doors
-	s.mu.Unlock()
-	var errs []error
-	for _, d := range doors {
-		errs = append(errs, d.close(ctx))
-	}
-	for _, l := range s.loopList() {
-		l.post(mail{fn: func() {
-			for c := range l.conns {
-				c.sayGoodbye(core.ReasonDrain)
-			}
-		}})
-	}
-	errs = append(errs, s.drained(ctx), s.stop())
-	return errors.Join(errs...)
-}
-
-// drained waits until no connection is open.
-func (s *Server) drained(ctx context.Context) error {
-	ticker := time.NewTicker(10 * time.Millisecond)
-	defer ticker.Stop()
-	for s.open.Load() > 0 {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("draining: %d connections left: %w", s.open.Load(), ctx.Err())
-		case <-ticker.C:
-		}
-	}
-	return nil
-}
 
 // stop ends the loops.
 func (s *Server) stop() error {

@@ -29,8 +29,9 @@ func (d *door) upgrade(v *visitor, h *head) {
 		return
 	}
 	if !s.admit() {
-		ep.Stats.Rejected.Inc(core.ReasonOverload)
-		turnAway(v.TCPConn, http.StatusServiceUnavailable, "too many connections")
+		reason, text := s.whyNot()
+		ep.Stats.Rejected.Inc(reason)
+		turnAway(v.TCPConn, http.StatusServiceUnavailable, text)
 		lingeringClose(v.TCPConn)
 		return
 	}
@@ -91,6 +92,14 @@ func (s *Server) admit() bool {
 type terms struct {
 	window wsflate.WindowBits // of permessage-deflate; 0 without
 	user   *core.Identity
+}
+
+// whyNot says why a client is turned away.
+func (s *Server) whyNot() (core.Reason, string) {
+	if s.draining.Load() {
+		return core.ReasonDrain, "shutting down"
+	}
+	return core.ReasonOverload, "too many connections"
 }
 
 // handshake makes the response to an upgrade request and reports whether the

@@ -1,0 +1,119 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
+
+// StopAdmitting makes the server answer further clients, and further requests of plain
+// HTTP, with 503. It still listens, so that they hear why; connections that are open
+// go on. Ready is false from here on.
+func (s *Server) StopAdmitting() { s.draining.Store(true) }
+
+// Connections returns how many connections are open.
+func (s *Server) Connections() int { return int(s.open.Load()) }
+
+// Shutdown says goodbye to every connection, to rate of them in a second (0: to all at
+// once), faster where that would take longer than ctx allows. When ctx ends it cuts
+// those that are left. Then it stops listening and ends the loops. Only the first call
+// does so.
+func (s *Server) Shutdown(ctx context.Context, rate float64) error {
+	s.StopAdmitting()
+	if s.down.Swap(true) {
+		return nil
+	}
+	errs := []error{s.sayGoodbyes(ctx, rate), s.drained(ctx)}
+	s.mu.Lock()
+	doors := s.doors
+	s.mu.Unlock()
+	for _, d := range doors {
+		errs = append(errs, d.close(ctx))
+	}
+	return errors.Join(append(errs, s.stop())...)
+}
+
+// goodbyeTick is how often a paced drain closes connections.
+const goodbyeTick = 20 * time.Millisecond
+
+// sayGoodbyes begins the close handshake of every connection, at the pace of rate.
+func (s *Server) sayGoodbyes(ctx context.Context, rate float64) error {
+	conns, err := s.connections(ctx)
+	if err != nil {
+		return err
+	}
+	rate = pace(ctx, rate, len(conns), time.Now())
+	ticker := time.NewTicker(goodbyeTick)
+	defer ticker.Stop()
+	start := time.Now()
+	for told := 0; told < len(conns); {
+		due := len(conns)
+		if rate > 0 {
+			due = min(due, int(rate*time.Since(start).Seconds())+1)
+		}
+		for ; told < due; told++ {
+			conns[told].Close(core.ReasonDrain)
+		}
+		select {
+		case <-ctx.Done():
+			rate = 0
+		case <-ticker.C:
+		}
+	}
+	return nil
+}
+
+// pace returns the rate at which n connections are closed within ctx, leaving some of
+// its time to the clients for their answers: rate, if that is enough.
+func pace(ctx context.Context, rate float64, n int, now time.Time) float64 {
+	deadline, ok := ctx.Deadline()
+	if rate <= 0 || !ok {
+		return rate
+	}
+	left := deadline.Sub(now)
+	left -= min(left/4, 5*time.Second)
+	return max(rate, float64(n)/max(left.Seconds(), 0.001))
+}
+
+// connections returns the open connections. A client that was in the middle of its
+// upgrade may come later; it is told when it opens.
+func (s *Server) connections(ctx context.Context) ([]*conn, error) {
+	loops := s.loopList()
+	lists := make(chan []*conn, len(loops))
+	for _, l := range loops {
+		l.post(mail{fn: func() {
+			list := make([]*conn, 0, len(l.conns))
+			for c := range l.conns {
+				list = append(list, c)
+			}
+			lists <- list
+		}})
+	}
+	var all []*conn
+	for range loops {
+		select {
+		case list := <-lists:
+			all = append(all, list...)
+		case <-ctx.Done():
+			return nil, fmt.Errorf("listing connections: %w", ctx.Err())
+		}
+	}
+	return all, nil
+}
+
+// drained waits until no connection is open.
+func (s *Server) drained(ctx context.Context) error {
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for s.open.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("draining: %d connections left: %w", s.open.Load(), ctx.Err())
+		case <-ticker.C:
+		}
+	}
+	return nil
+}
