@@ -41,7 +41,7 @@ func New(cfg *config.Config, logger *slog.Logger) (*Broker, error) {
 			return nil, fmt.Errorf("endpoint %q has no format: the configuration was not loaded by config.Load", cfg.Endpoints[i].Name)
 		}
 	}
-	b.engine = engine.New(engine.Options{Logger: logger})
+	b.engine = engine.New(engine.Options{Logger: logger, MaxServiceCalls: cfg.Calls.MaxPerService})
 	b.network = network.New(network.Options{
 		Hub: b.engine, Logger: logger,
 		Loops:            cfg.Network.Loops,
@@ -113,7 +113,8 @@ func (b *Broker) adminSource() admin.Source {
 // Handle makes h answer the calls of a service, or of all services that match a
 // pattern, before any client that offers it; nil ends that. Services are named as
 // clients name them, without the topic prefix of their endpoints. Of several that
-// match, the exact name wins, then the pattern registered first.
+// match, the exact name wins, then the pattern registered first. A handler answers 256
+// calls at once; further ones fail with core.Overloaded.
 func (b *Broker) Handle(match string, h core.Handler) { b.engine.Handle(match, h) }
 
 // Otherwise makes h answer the calls that nobody else answers; nil ends that.

@@ -14,6 +14,7 @@ import (
 const (
 	serviceTimeout   = 5 * time.Second
 	serviceMaxAnswer = 1 << 20
+	serviceMaxCalls  = 256
 )
 
 // addServices makes the configured services answer. A builtin answers before
@@ -25,14 +26,20 @@ func (b *Broker) addServices() {
 			b.engine.Handle(s.Match, echo)
 			continue
 		}
+		if s.MaxCalls == 0 {
+			s.MaxCalls = serviceMaxCalls
+		}
 		u := newUpstream(s, b.log)
 		b.upstreams = append(b.upstreams, u)
-		b.engine.Fallback(s.Match, u.Call)
+		b.engine.Fallback(s.Match, u.Call, s.MaxCalls)
 	}
 }
 
 func newUpstream(s config.Service, log *slog.Logger) *upstream.Upstream {
-	o := upstream.Options{URL: s.URL, Timeout: s.Timeout, MaxAnswer: int64(s.MaxAnswerSize), Logger: log.With("service", s.Match)}
+	o := upstream.Options{
+		URL: s.URL, Timeout: s.Timeout, MaxAnswer: int64(s.MaxAnswerSize), MaxConns: s.MaxCalls,
+		Logger: log.With("service", s.Match),
+	}
 	if o.Timeout == 0 {
 		o.Timeout = serviceTimeout
 	}

@@ -14,6 +14,9 @@ import (
 // maxMessage bounds what an endpoint may let one client message be.
 const maxMessage = 1 << 30
 
+// maxServiceCalls bounds what the unanswered calls of one service may be.
+const maxServiceCalls = 1 << 24
+
 func (e *endpointReader) checkName(name string) {
 	if name == "" {
 		e.fault("name", "is missing")
@@ -114,6 +117,12 @@ func (r *report) checkServices(services []Service) {
 	}
 }
 
+func (r *report) checkCalls(c Calls) {
+	if c.MaxPerService < 1 || c.MaxPerService > maxServiceCalls {
+		r.add("calls.max_per_service", "must be from 1 to %d", maxServiceCalls)
+	}
+}
+
 func (r *report) checkAdmin(a Admin) {
 	if a.Listen == "" {
 		return
@@ -168,5 +177,11 @@ func (r *report) checkAnswerer(path string, s Service) {
 	}
 	if s.Timeout < 0 {
 		r.add(join(path, "timeout"), "must not be negative")
+	}
+	switch {
+	case s.MaxCalls < 0 || s.MaxCalls > maxServiceCalls:
+		r.add(join(path, "max_calls"), "must be from 1 to %d, or 0 for the default", maxServiceCalls)
+	case s.MaxCalls > 0 && s.Builtin != "":
+		r.add(join(path, "max_calls"), "is no use with builtin, which does not keep a call waiting")
 	}
 }

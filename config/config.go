@@ -13,6 +13,7 @@ import (
 type Config struct {
 	Endpoints []Endpoint `koanf:"endpoints"`
 	Services  []Service  `koanf:"services"`
+	Calls     Calls      `koanf:"calls"`
 	Admin     Admin      `koanf:"admin"`
 	Log       Log        `koanf:"log"`
 	Network   Network    `koanf:"network"`
@@ -76,6 +77,15 @@ type Service struct {
 	Timeout time.Duration `koanf:"timeout"`
 	// MaxAnswerSize is the biggest answer in bytes; 0 is 1MiB.
 	MaxAnswerSize Size `koanf:"max_answer_size"`
+	// MaxCalls is how many calls the server is asked at once; 0 is 256.
+	MaxCalls int `koanf:"max_calls"`
+}
+
+// Calls are the bounds of calls that are not those of one endpoint or one entry of
+// Services.
+type Calls struct {
+	// MaxPerService bounds the unanswered calls of one service that clients offer.
+	MaxPerService int `koanf:"max_per_service"`
 }
 
 // Admin is the address of metrics and health.
@@ -141,6 +151,7 @@ type Drain struct {
 // Defaults returns what holds where no source says otherwise.
 func Defaults() Config {
 	return Config{
+		Calls: Calls{MaxPerService: 1 << 16},
 		Admin: Admin{Listen: "127.0.0.1:9100"},
 		Log:   Log{Level: Level(slog.LevelInfo), Format: "text"},
 		Drain: Drain{Rate: Rate{N: 500, Per: time.Second}, Timeout: 30 * time.Second},

@@ -68,6 +68,7 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol) *Config {
 		e.read(&cfg.Endpoints[i], protocols)
 	}
 	r.checkServices(cfg.Services)
+	r.checkCalls(cfg.Calls)
 	r.checkAdmin(cfg.Admin)
 	r.checkLog(cfg.Log)
 	r.checkNetwork(cfg.Network)

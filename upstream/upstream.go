@@ -19,9 +19,6 @@ import (
 )
 
 const (
-	// maxConns bounds the connections to one server; further calls wait for one,
-	// inside their time-out.
-	maxConns = 256
 	// idleConnTime is how long an unused connection is kept.
 	idleConnTime = 90 * time.Second
 	// maxHead bounds the head of an answer, and maxText the text of a failure.
@@ -39,6 +36,9 @@ type Options struct {
 	Timeout time.Duration
 	// MaxAnswer bounds the body of an answer, in bytes.
 	MaxAnswer int64
+	// MaxConns bounds the connections to the server; further calls wait for one,
+	// inside their time-out. 0 is no bound.
+	MaxConns int
 	// Logger is told when the server is left alone and when it answers again.
 	Logger *slog.Logger
 }
@@ -62,9 +62,9 @@ func New(o Options) *Upstream {
 				TLSHandshakeTimeout:    o.Timeout,
 				ForceAttemptHTTP2:      true,
 				DisableCompression:     true,
-				MaxConnsPerHost:        maxConns,
-				MaxIdleConns:           maxConns,
-				MaxIdleConnsPerHost:    maxConns,
+				MaxConnsPerHost:        o.MaxConns,
+				MaxIdleConns:           o.MaxConns,
+				MaxIdleConnsPerHost:    o.MaxConns,
 				IdleConnTimeout:        idleConnTime,
 				MaxResponseHeaderBytes: maxHead,
 			},

@@ -58,7 +58,7 @@ func (p *peer) askPeer(c core.Command, whole []byte, a answerer, byTopic bool) r
 		}
 	} else {
 		kept := p.newCall(c, byTopic)
-		kept.asked = a.peer
+		kept.asked, kept.service = a.peer, a.service
 		var r refusal
 		// From here on the call may end, and kept be used for another, at any time.
 		if id, r = p.engine.calls.add(kept, p.deadline(c)); r.Failed() {

@@ -255,6 +255,42 @@ func TestCallBounds(t *testing.T) {
 	wantEmpty(t, w.engine)
 }
 
+// A service whose answerers are slow is full by itself: for all who ask it, and for
+// nobody who asks another of the same answerers.
+func TestServiceBound(t *testing.T) {
+	w := newWorld(t, 1)
+	w.engine = newEngine(Options{MaxServiceCalls: 3}, w.clock)
+	s, t1 := w.site(core.Endpoint{}), w.site(core.Endpoint{TopicPrefix: "s/"})
+	x, other, y, z := s.connect(0), t1.connect(0), s.connect(0), s.connect(0)
+	y.do(share("s/1", "s/2"))
+	z.do(share("s/1"), own("o", "o/m"))
+	y.said()
+	z.said()
+	x.do(ask("s/1", "q"), ask("s/1", "q"), ask("s/1", "q"))
+	id := z.asked()
+	x.said()
+	wants(t, "one more", x.do(ask("s/1", "q")), "failed call s/1@7 #r overloaded")
+	wants(t, "from elsewhere", other.do(ask("1", "q"), pub("$call/r/1", "q")),
+		`failed call 1@7 #r overloaded; done publish $call/r/1; `+
+			`message $error/r ={"code":"overloaded","text":"the service has too many unanswered calls"}`)
+	wantCount(t, &s.Stats.CallsFailed, core.ReasonOverload, 1)
+	wantCount(t, &t1.Stats.CallsFailed, core.ReasonOverload, 2)
+	wants(t, "another service", x.do(ask("s/2", "q"), ask("o/m", "q")), "done call s/2@7 #r; done call o/m@7 #r")
+
+	z.do(reply(id, "a"))
+	x.said()
+	wants(t, "room after an answer", x.do(ask("s/1", "q"), ask("s/1", "q")), "done call s/1@7 #r; failed call s/1@7 #r overloaded")
+	x.gone(false)
+	wants(t, "room after a caller left", other.do(ask("1", "q")), "done call 1@7 #r")
+	w.pass(2 * defaultTimeout)
+	other.said()
+	wants(t, "room after time ran out", other.do(ask("1", "q"), ask("1", "q"), ask("1", "q")), "done call 1@7 #r; done call 1@7 #r; done call 1@7 #r")
+	for _, l := range []*link{other, y, z} {
+		l.gone(false)
+	}
+	wantEmpty(t, w.engine)
+}
+
 func TestShutdown(t *testing.T) {
 	w := newWorld(t, 1)
 	s := w.site(core.Endpoint{})

@@ -16,11 +16,12 @@ type call struct {
 	id      core.CallID
 	caller  *peer
 	asked   *peer              // nil if a Go handler is asked
+	service *service           // by which asked was found; nil if a Go handler is asked
 	cancel  context.CancelFunc // of the Go handler; else nil
 	byTopic bool               // the caller hears of it by topics
 	as      uint32             // ref and as are those of the command
 	ref     []byte             // part of words, or nil
-	service []byte             // whole; part of words
+	name    []byte             // the whole address of the service; part of words
 	words   []byte
 
 	// Guarded by callTable.mu.
@@ -36,7 +37,7 @@ func (p *peer) newCall(c core.Command, byTopic bool) *call {
 	if c.Ref != nil {
 		k.ref = k.words[:len(c.Ref)]
 	}
-	k.service = k.words[len(c.Ref):]
+	k.name = k.words[len(c.Ref):]
 	return k
 }
 
@@ -63,12 +64,12 @@ func (e *Engine) recycle(c *call) {
 }
 
 // topic returns the service as the caller knows it.
-func (c *call) topic() []byte { return c.service[len(c.caller.endpoint.TopicPrefix):] }
+func (c *call) topic() []byte { return c.name[len(c.caller.endpoint.TopicPrefix):] }
 
 // isFor reports whether the call is for what p knows as service.
 func (c *call) isFor(p *peer, service []byte) bool {
 	prefix := p.endpoint.TopicPrefix
-	return hasPrefix(c.service, prefix) && string(c.service[len(prefix):]) == string(service)
+	return hasPrefix(c.name, prefix) && string(c.name[len(prefix):]) == string(service)
 }
 
 // answered returns what tells the caller of the answer.

@@ -13,6 +13,9 @@ const (
 	defaultMaxCalls = 1024
 	// maxAsked bounds the requests that one connection has not answered.
 	maxAsked = 1 << 16
+	// defaultMaxServiceCalls bounds the unanswered calls of one service that
+	// connections offer, unless Options say otherwise.
+	defaultMaxServiceCalls = 1 << 16
 )
 
 // desk is a peer's calls. Guarded by callTable.mu.
@@ -23,6 +26,9 @@ type desk struct {
 
 // callTable has all calls that wait for their answers. Any goroutine.
 type callTable struct {
+	// Static after construction.
+	perService int // the bound of service.unanswered
+
 	// Guarded by mu.
 	mu     sync.Mutex
 	byID   map[core.CallID]*call
@@ -31,7 +37,11 @@ type callTable struct {
 	closed bool
 }
 
-func (t *callTable) init(now time.Time) {
+func (t *callTable) init(now time.Time, perService int) {
+	if perService <= 0 {
+		perService = defaultMaxServiceCalls
+	}
+	t.perService = perService
 	t.byID = make(map[core.CallID]*call)
 	t.wheel.start = now
 }
@@ -52,8 +62,8 @@ func (t *callTable) add(c *call, due time.Time) (core.CallID, refusal) {
 		return core.CallID{}, refusedTooMany
 	case c.asked != nil && c.asked.closed:
 		return core.CallID{}, refusedGone
-	case c.asked != nil && c.asked.atDesk().asked.size >= maxAsked:
-		return core.CallID{}, refusedOverload
+	case c.asked != nil && (c.service.unanswered >= t.perService || c.asked.atDesk().asked.size >= maxAsked):
+		return core.CallID{}, refusedBusy
 	}
 	c.id = t.ids.next()
 	t.byID[c.id] = c
@@ -61,6 +71,7 @@ func (t *callTable) add(c *call, due time.Time) (core.CallID, refusal) {
 	c.caller.desk.asking.push(c, byCaller)
 	if c.asked != nil {
 		c.asked.desk.asked.push(c, byAsked)
+		c.service.unanswered++
 	}
 	return c.id, refusal{}
 }
@@ -160,6 +171,7 @@ func (t *callTable) remove(c *call) {
 	c.caller.desk.asking.remove(c, byCaller)
 	if c.asked != nil {
 		c.asked.desk.asked.remove(c, byAsked)
+		c.service.unanswered--
 	}
 }
 

@@ -21,7 +21,7 @@
 // A peer belongs to the event loop of its connection, and nothing on that loop
 // blocks. Authorizers and session stores are asked on a goroutine of their own,
 // at most one for each connection, which is held in the meantime; Go handlers run
-// on goroutines of their own, of which there is a bounded number, and may ask the
+// on goroutines of their own, of which each has a bounded number, and may ask the
 // session store there; one goroutine ends the calls whose time is up. What such a
 // goroutine found out is done on the loop (peer.onLoop), or never if the peer is gone.
 //
@@ -51,6 +51,8 @@
 // An address (topic, pattern, channel or service) has at most 65,535 bytes and 256
 // levels. A connection has at most 131,072 subscriptions, 65,536 channels and
 // offers together, its endpoint's MaxCalls unanswered calls (1024 by default), and
-// 65,536 requests that it has not answered. The ref of a topic-borne call has at most
-// 128 bytes. At most 256 Go handlers run at once.
+// 65,536 requests that it has not answered. A service that connections offer has at most
+// Options.MaxServiceCalls unanswered calls (65,536 by default), and a Go handler answers
+// 256 calls at once, unless it was registered with a bound of its own: so who is slow
+// takes no room from others. The ref of a topic-borne call has at most 128 bytes.
 package engine

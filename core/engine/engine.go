@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/polywire/polywire/core"
@@ -15,6 +16,9 @@ type Options struct {
 	// Logger is told of faults of Go handlers, authorizers and session stores;
 	// nil is slog.Default().
 	Logger *slog.Logger
+	// MaxServiceCalls bounds the unanswered calls of one service that connections
+	// offer; 0 is 65,536.
+	MaxServiceCalls int
 }
 
 // Engine is core.Hub. Its methods may be called from any goroutine; Connect only
@@ -25,7 +29,6 @@ type Engine struct {
 	now      func() time.Time
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
-	running  chan struct{} // a place for each running Go handler
 	calls    callTable
 	handlers registry
 	sessions attachments
@@ -33,6 +36,9 @@ type Engine struct {
 	records  sync.Pool // of *call
 
 	ticking sync.WaitGroup
+
+	// Atomic.
+	running atomic.Int64 // Go handlers that run
 
 	// Guarded by mu.
 	mu        sync.RWMutex
@@ -70,14 +76,13 @@ func newEngine(o Options, now func() time.Time) *Engine {
 	e := &Engine{
 		log:       o.Logger,
 		now:       now,
-		running:   make(chan struct{}, maxHandlers),
 		endpoints: make(map[core.Outlet]*endpoint),
 		topics:    make(map[string]*address),
 		owners:    make(map[string]*peer),
 		services:  make(map[string]*service),
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
-	e.calls.init(now())
+	e.calls.init(now(), o.MaxServiceCalls)
 	e.handlers.publish()
 	e.sessions.init()
 	e.scratch.New = func() any { return new(scratch) }
@@ -102,10 +107,10 @@ func (e *Engine) Drain(ctx context.Context) error {
 	e.calls.refuse()
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	for e.calls.size() > 0 || len(e.running) > 0 {
+	for e.calls.size() > 0 || e.running.Load() > 0 {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for %d calls and %d handlers: %w", e.calls.size(), len(e.running), ctx.Err())
+			return fmt.Errorf("waiting for %d calls and %d handlers: %w", e.calls.size(), e.running.Load(), ctx.Err())
 		case <-ticker.C:
 		}
 	}

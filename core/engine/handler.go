@@ -8,8 +8,9 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// maxHandlers bounds the Go handlers that run at once.
-const maxHandlers = 256
+// maxRunning bounds the calls that one Go handler answers at once, unless it was
+// registered with a bound of its own.
+const maxRunning = 256
 
 // Handle makes h answer the calls of match, a service or a pattern
 // (core.MatchPattern), before any connection that offers the service. The service is
@@ -19,16 +20,21 @@ const maxHandlers = 256
 // What has a wildcard is always a pattern.
 //
 // Registering match again replaces its handler, nil ends it. A call that is running
-// goes on with the handler it began with. At most 256 handlers run at once; further
-// calls fail with Overloaded. Any goroutine.
-func (e *Engine) Handle(match string, h core.Handler) { e.handlers.set(&e.handlers.first, match, h) }
+// goes on with the handler it began with. A handler answers 256 calls at once; further
+// ones fail with Overloaded, and no other handler is the slower for it. Any goroutine.
+func (e *Engine) Handle(match string, h core.Handler) {
+	e.handlers.set(&e.handlers.first, match, h, maxRunning)
+}
 
 // Fallback makes h answer the calls of match that neither a handler of Handle nor a
-// connection answers. All else is as with Handle. Any goroutine.
-func (e *Engine) Fallback(match string, h core.Handler) { e.handlers.set(&e.handlers.last, match, h) }
+// connection answers, atOnce of them at once. All else is as with Handle. Any
+// goroutine.
+func (e *Engine) Fallback(match string, h core.Handler, atOnce int) {
+	e.handlers.set(&e.handlers.last, match, h, atOnce)
+}
 
 // Otherwise makes h answer all calls that nobody else answers, whatever their
-// service; nil ends that. Any goroutine.
+// service, 256 at once; nil ends that. Any goroutine.
 func (e *Engine) Otherwise(h core.Handler) { e.handlers.setOtherwise(h) }
 
 // Use puts i around all Go handlers, those of later too. What was put around them
@@ -39,23 +45,27 @@ func (e *Engine) Use(i core.Interceptor) { e.handlers.use(i) }
 
 // askHandler puts the call to a Go handler. It has told and done nothing if it
 // returns a refusal.
-func (p *peer) askHandler(c core.Command, h core.Handler, byTopic bool) refusal {
+func (p *peer) askHandler(c core.Command, h *registered, byTopic bool) refusal {
 	e := p.engine
 	select {
-	case e.running <- struct{}{}:
+	case h.running <- struct{}{}:
 	default:
-		return refusedOverload
+		return refusedBusy
 	}
 	ctx, kept, r := p.keep(c, byTopic)
 	if r.Failed() {
-		<-e.running
+		<-h.running
 		return r
 	}
 	p.taken(c, kept.id, byTopic)
 	in := p.invocation(ctx, c)
+	e.running.Add(1)
 	go func() {
-		defer func() { <-e.running }()
-		answer, err := e.run(ctx, h, in)
+		defer func() {
+			e.running.Add(-1)
+			<-h.running
+		}()
+		answer, err := e.run(ctx, h.handler, in)
 		kept.cancel()
 		e.finish(kept, in.OneWay, answer, err)
 	}()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/polywire/polywire/core"
@@ -113,11 +114,14 @@ func TestOneWayHandlerContext(t *testing.T) {
 
 // drainHandlers waits until no handler runs.
 func (e *Engine) drainHandlers() {
-	for range maxHandlers {
-		e.running <- struct{}{}
-	}
-	for range maxHandlers {
-		<-e.running
+	r := &e.handlers
+	for _, h := range slices.Concat(r.first, r.last, []registered{r.otherwise}) {
+		for range cap(h.running) {
+			h.running <- struct{}{}
+		}
+		for range cap(h.running) {
+			<-h.running
+		}
 	}
 }
 
@@ -132,7 +136,7 @@ func TestHandlerBound(t *testing.T) {
 	})
 	oneWay := ask("s", "q")
 	oneWay.OneWay = true
-	for range maxHandlers {
+	for range maxRunning {
 		x.do(oneWay)
 	}
 	x.said()
@@ -142,6 +146,41 @@ func TestHandlerBound(t *testing.T) {
 	w.engine.drainHandlers()
 	w.pump()
 	wants(t, "nothing is told of one-way calls", x.said(), "")
-	wantCount(t, &s.Stats.CallsFailed, core.ReasonDenied, maxHandlers)
+	wantCount(t, &s.Stats.CallsFailed, core.ReasonDenied, maxRunning)
 	wants(t, "room again", x.do(oneWay), "done call s@7 #r")
+}
+
+// A slow handler takes its own places and no other's.
+func TestHandlerBoundIsItsOwn(t *testing.T) {
+	w := newWorld(t, 1)
+	x := w.site(core.Endpoint{}).connect(0)
+	release := make(chan struct{})
+	slow := func(context.Context, core.Invocation) (core.Payload, error) {
+		<-release
+		return core.Payload{}, nil
+	}
+	quick := func(context.Context, core.Invocation) (core.Payload, error) { return text("a"), nil }
+	w.engine.Fallback("slow", slow, 2)
+	w.engine.Fallback("slow/+", slow, 1)
+	w.engine.Fallback("quick", quick, 1)
+	w.engine.Otherwise(quick)
+	// An interceptor that is added later does not make new places.
+	use := func() { w.engine.Use(func(next core.Handler) core.Handler { return next }) }
+	for _, c := range []struct{ service, want string }{
+		{"slow", "done call slow@7 #r"},
+		{"slow", "done call slow@7 #r"},
+		{"slow", "failed call slow@7 #r overloaded"},
+		{"slow/1", "done call slow/1@7 #r"},
+		{"slow/2", "failed call slow/2@7 #r overloaded"},
+	} {
+		use()
+		wants(t, c.service, x.do(ask(c.service, "q")), c.want)
+	}
+	for _, service := range []string{"quick", "other"} {
+		x.message(ask(service, "q"))
+		x.loop.await()
+		w.pump()
+		wants(t, service, x.said(), "done call "+service+"@7 #r; answer "+service+"@7 #r =a")
+	}
+	close(release)
 }

@@ -19,7 +19,7 @@ var (
 	refusedTaken       = refusal{core.Failure{Code: core.Taken, Text: "the channel or service has an owner"}, core.ReasonTaken}
 	refusedUnknownVerb = refusal{core.Failure{Code: core.Invalid, Text: "unknown command"}, core.ReasonUnknownType}
 	refusedTooMany     = refusal{core.Failure{Code: core.Overloaded, Text: "the connection has too many of these"}, core.ReasonOverload}
-	refusedOverload    = refusal{core.Failure{Code: core.Overloaded}, core.ReasonOverload}
+	refusedBusy        = refusal{core.Failure{Code: core.Overloaded, Text: "the service has too many unanswered calls"}, core.ReasonOverload}
 
 	refusedNoService = refusal{core.Failure{Code: core.NoService, Text: "nobody answers the service"}, core.ReasonNoService}
 	refusedTimeout   = refusal{core.Failure{Code: core.Timeout, Text: "the answer did not come in time"}, core.ReasonTimeout}

@@ -26,26 +26,28 @@ type registry struct {
 type registered struct {
 	match         string
 	bare, handler core.Handler
+	running       chan struct{} // a place for each call that it may answer at once
 }
 
 // handlerTable has the handlers, for looking up. Static after construction.
 type handlerTable struct {
 	first, last handlerSet
-	otherwise   core.Handler // or nil
+	otherwise   *registered // or nil
 }
 
 type handlerSet struct {
-	exact    map[string]core.Handler
-	patterns []registered // in the order of their registration
+	exact    map[string]*registered
+	patterns []*registered // in the order of their registration
 }
 
-// set changes one handler of a list, which is first or last of r; nil ends it.
-func (r *registry) set(list *[]registered, match string, h core.Handler) {
+// set changes one handler of a list, which is first or last of r; nil ends it. It
+// answers atOnce calls at once.
+func (r *registry) set(list *[]registered, match string, h core.Handler, atOnce int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	defer r.publish()
 	i := slices.IndexFunc(*list, func(e registered) bool { return e.match == match })
-	entry := registered{match: match, bare: h}
+	entry := registered{match: match, bare: h, running: make(chan struct{}, atOnce)}
 	r.surround(&entry)
 	switch {
 	case h == nil && i >= 0:
@@ -63,7 +65,7 @@ func (r *registry) setOtherwise(h core.Handler) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	defer r.publish()
-	r.otherwise = registered{bare: h}
+	r.otherwise = registered{bare: h, running: make(chan struct{}, maxRunning)}
 	r.surround(&r.otherwise)
 }
 
@@ -94,16 +96,20 @@ func (r *registry) surround(e *registered) {
 
 // publish makes what is registered known. The caller holds mu.
 func (r *registry) publish() {
-	r.table.Store(&handlerTable{first: newHandlerSet(r.first), last: newHandlerSet(r.last), otherwise: r.otherwise.handler})
+	table := &handlerTable{first: newHandlerSet(r.first), last: newHandlerSet(r.last)}
+	if otherwise := r.otherwise; otherwise.handler != nil {
+		table.otherwise = &otherwise
+	}
+	r.table.Store(table)
 }
 
 func newHandlerSet(list []registered) handlerSet {
-	s := handlerSet{exact: make(map[string]core.Handler)}
+	s := handlerSet{exact: make(map[string]*registered)}
 	for _, e := range list {
 		if core.HasWildcard(e.match) {
-			s.patterns = append(s.patterns, e)
+			s.patterns = append(s.patterns, &e)
 		} else {
-			s.exact[e.match] = e.handler
+			s.exact[e.match] = &e
 		}
 	}
 	return s
@@ -111,13 +117,13 @@ func newHandlerSet(list []registered) handlerSet {
 
 // find returns the handler of a service, or nil: that of the very name, else that of
 // the first pattern which matches.
-func (s *handlerSet) find(service []byte) core.Handler {
+func (s *handlerSet) find(service []byte) *registered {
 	if h := s.exact[string(service)]; h != nil || len(s.patterns) == 0 {
 		return h
 	}
 	for _, e := range s.patterns {
 		if core.MatchPattern(e.match, service) {
-			return e.handler
+			return e
 		}
 	}
 	return nil

@@ -33,9 +33,9 @@ func TestHandlerOrder(t *testing.T) {
 	e.Handle("a/+", named("a/+"))
 	e.Handle("a/b", named("a/b"))
 	e.Handle("t/a/x", named("with the prefix"))
-	e.Fallback("fall/+", named("fall/+"))
-	e.Fallback("fall/b", named("fall/b"))
-	e.Fallback("a/b", named("fallback for a/b"))
+	e.Fallback("fall/+", named("fall/+"), maxRunning)
+	e.Fallback("fall/b", named("fall/b"), maxRunning)
+	e.Fallback("a/b", named("fallback for a/b"), maxRunning)
 	for _, c := range []struct{ service, want string }{
 		{"a/b", "answer a/b@7 #r =a/b"},
 		{"a/x", "answer a/x@7 #r =a/#"},
@@ -69,7 +69,7 @@ func TestHandlerOrder(t *testing.T) {
 	e.Handle("never", nil)
 	wants(t, "ended", x.answered("a/x"), "answer a/x@7 #r =a/+")
 	e.Handle("a/b", nil)
-	e.Fallback("fall/b", nil)
+	e.Fallback("fall/b", nil, maxRunning)
 	e.Otherwise(nil)
 	wants(t, "ended", x.answered("a/b"), "answer a/b@7 #r =a/+")
 	wants(t, "ended", x.answered("fall/b"), "answer fall/b@7 #r =fall/+")
@@ -98,7 +98,7 @@ func TestInterceptors(t *testing.T) {
 	e.Use(around("one"))
 	e.Handle("between/+", echo)
 	e.Use(around("two"))
-	e.Fallback("after", echo)
+	e.Fallback("after", echo, maxRunning)
 	e.Otherwise(echo)
 	for _, service := range []string{"before", "between/x", "after", "else"} {
 		wants(t, service, x.answered(service), "answer "+service+"@7 #r =q one two | two one")

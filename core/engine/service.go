@@ -15,6 +15,9 @@ type service struct {
 	exclusive bool // the one offer is an owner's
 	offers    []*offer
 
+	// Guarded by callTable.mu.
+	unanswered int // calls that were put to an offer
+
 	// Atomic. next counts calls, so that offers take turns.
 	next atomic.Uint32
 }
@@ -57,10 +60,12 @@ func (e *Engine) removeOffer(o *offer) {
 	}
 }
 
-// answerer is who is asked next for a service: a Go handler or a connection.
+// answerer is who is asked next for a service: a Go handler or a connection, by the
+// service that it offers.
 type answerer struct {
-	handler core.Handler
+	handler *registered
 	peer    *peer
+	service *service
 	as      uint32
 	byTopic bool
 }
@@ -91,7 +96,7 @@ func (e *Engine) offerOf(whole []byte) (a answerer, found bool) {
 		return answerer{}, false
 	}
 	o := s.offers[(s.next.Add(1)-1)%uint32(len(s.offers))]
-	return answerer{peer: o.peer, as: o.as, byTopic: o.byTopic}, true
+	return answerer{peer: o.peer, service: s, as: o.as, byTopic: o.byTopic}, true
 }
 
 // request returns the call as the answering connection is told of it.

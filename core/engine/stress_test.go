@@ -36,10 +36,10 @@ func TestStress(t *testing.T) {
 	w.engine.Fallback("+/2", func(_ context.Context, c core.Invocation) (core.Payload, error) {
 		s, err := c.Caller.OpenSession(nil)
 		return text(s.Key), err
-	})
+	}, maxRunning)
 	w.engine.Fallback("+/1", func(_ context.Context, c core.Invocation) (core.Payload, error) {
 		return core.Payload{}, c.Caller.CloseSession()
-	})
+	}, maxRunning)
 	sites := []*site{
 		w.site(core.Endpoint{CallTimeout: time.Hour}),
 		w.site(core.Endpoint{TopicPrefix: "t/", Sessions: store, MaxSessionConnections: 2}),
