@@ -78,8 +78,9 @@ func (b *Broker) makeEndpoints() error {
 			Endpoint: &core.Endpoint{
 				Name: c.Name, Protocol: c.Protocol, Format: c.Format,
 				TopicPrefix: c.TopicPrefix, CallTimeout: c.CallTimeout, MaxCalls: c.MaxCalls,
-				Authorizer: authorizer(c.Options, b.log.With("endpoint", c.Name)),
-				Sessions:   store, MaxSessionConnections: maxConnections,
+				CallsAtOnce: callsAtOnce(c.Options),
+				Authorizer:  authorizer(c.Options, b.log.With("endpoint", c.Name)),
+				Sessions:    store, MaxSessionConnections: maxConnections,
 				Stats: new(core.Stats),
 			},
 			Listen: c.Listen, Path: c.Path,

@@ -68,6 +68,19 @@ func sessions(options any) (store core.SessionStore, maxConnections int, err err
 	return store, o.Sessions.MaxConnections, nil
 }
 
+// callsAtOnce returns how many calls of one connection the options of a protocol let
+// run at once; 0 is no bound.
+func callsAtOnce(options any) int {
+	o, ok := options.(*webwire.Options)
+	switch {
+	case !ok || o.ConcurrencyLimit < 0:
+		return 0
+	case o.ConcurrencyLimit == 0:
+		return 1
+	}
+	return o.ConcurrencyLimit
+}
+
 // httpPath returns the path at which the plain HTTP of a protocol takes
 // messages; "" if there is none.
 func httpPath(options any) string {

@@ -18,8 +18,11 @@ type Endpoint struct {
 	TopicPrefix string
 	// CallTimeout is how long a call waits that does not say so itself.
 	CallTimeout time.Duration
-	// MaxCalls bounds the unanswered calls of one connection.
+	// MaxCalls bounds the unanswered calls of one connection; further ones fail.
 	MaxCalls int
+	// CallsAtOnce bounds them too, but its further messages wait; 0 is no bound.
+	// Topic-borne calls are messages like any other and do not count.
+	CallsAtOnce int
 	// Authenticator finds out who a client is; nil asks nobody.
 	Authenticator Authenticator
 	// Access is asked about every publish, subscription, call and offer; nil allows all

@@ -67,6 +67,11 @@ type Options struct {
 	DefaultTopic string `koanf:"default_topic"`
 	// ReplyEncoding is SameEncoding or UTF8Encoding.
 	ReplyEncoding string `koanf:"reply_encoding"`
+	// ConcurrencyLimit is how many requests of one connection are answered at once;
+	// its further messages, signals too, wait their turn. As in the original 0 is 1,
+	// one after the other, and anything below 0 is no limit. The format does not read
+	// it: whoever builds the endpoint sees to it.
+	ConcurrencyLimit int `koanf:"concurrency_limit"`
 	// Sessions say where sessions are kept.
 	Sessions SessionOptions `koanf:"sessions"`
 }
@@ -82,7 +87,8 @@ func Protocol() core.Protocol {
 		Options: func() any {
 			return &Options{
 				ReadTimeout: defaultReadTimeout, MessageBufferSize: defaultBufferSize, ReplyEncoding: SameEncoding,
-				Sessions: SessionOptions{Store: MemoryStore, Dir: "wwrsess"},
+				ConcurrencyLimit: -1,
+				Sessions:         SessionOptions{Store: MemoryStore, Dir: "wwrsess"},
 			}
 		},
 		Validate: func(options any) error {

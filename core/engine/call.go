@@ -75,8 +75,24 @@ func (p *peer) askPeer(c core.Command, whole []byte, a answerer, byTopic bool) r
 // topic-borne call is told of as a publish, by publishByTopic.
 func (p *peer) taken(c core.Command, id core.CallID, byTopic bool) {
 	p.endpoint.Stats.Calls.Add(1)
-	if !byTopic {
-		p.link.Tell(core.Event{Kind: core.Done, Verb: core.Call, Ref: c.Ref, Topic: c.Topic, As: c.As, Call: id})
+	if byTopic {
+		return
+	}
+	p.link.Tell(core.Event{Kind: core.Done, Verb: core.Call, Ref: c.Ref, Topic: c.Topic, As: c.As, Call: id})
+	if limit := p.endpoint.CallsAtOnce; limit > 0 && !c.OneWay {
+		if p.running++; p.running >= limit && !p.full {
+			p.full = true
+			p.link.Hold()
+		}
+	}
+}
+
+// ended is called when a call that counts for CallsAtOnce has ended. On the loop.
+func (p *peer) ended() {
+	p.running--
+	if p.full && p.running < p.endpoint.CallsAtOnce {
+		p.full = false
+		p.link.Release()
 	}
 }
 
@@ -110,7 +126,7 @@ func (p *peer) reply(c core.Command) refusal {
 // answer ends a call that was taken out of the table with its answer. Any goroutine.
 func (e *Engine) answer(c *call, payload core.Payload) {
 	c.stop()
-	c.caller.link.Send(c.answered(payload))
+	c.tell(c.answered(payload))
 	e.recycle(c)
 }
 
@@ -118,8 +134,16 @@ func (e *Engine) answer(c *call, payload core.Payload) {
 func (e *Engine) fail(c *call, r refusal) {
 	c.stop()
 	c.caller.endpoint.Stats.CallsFailed.Inc(r.reason)
-	c.caller.link.Send(c.failed(r.Failure))
+	c.tell(c.failed(r.Failure))
 	e.recycle(c)
+}
+
+// tell sends the caller the end of the call, behind which its next message may be read.
+func (c *call) tell(outcome core.Event) {
+	c.caller.link.Send(outcome)
+	if c.counted {
+		c.caller.link.Post(c.caller.ended)
+	}
 }
 
 // forget ends a call that was taken out of the table because its caller left.

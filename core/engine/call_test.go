@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -253,6 +254,69 @@ func TestCallBounds(t *testing.T) {
 	}
 	y.gone(false)
 	wantEmpty(t, w.engine)
+}
+
+// With CallsAtOnce messages behind a full number of calls wait, in their order.
+func TestCallsAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		limit int
+		first string // what the answerer hears before it answers
+		rest  string // what it hears then
+	}{
+		{1, "message before =m; request s =1", "request s =2"},
+		{2, "message before =m; request s =1; request s =2", "message behind =m"},
+		{3, "message before =m; request s =1; request s =2; message behind =m", ""},
+		{0, "message before =m; request s =1; request s =2; message behind =m", ""},
+	} {
+		w := newWorld(t, 2)
+		s := w.site(core.Endpoint{CallsAtOnce: c.limit})
+		x, y := s.connect(0), w.site(core.Endpoint{}).connect(1)
+		y.do(share("s"), sub("before"), sub("behind"))
+		y.said()
+		for _, command := range []core.Command{pub("before", "m"), ask("s", "1"), ask("s", "2"), pub("behind", "m")} {
+			x.message(command)
+		}
+		w.pump()
+		first := y.heard[1].Call
+		wants(t, "at once", y.said(), c.first)
+		wants(t, "then", y.do(reply(first, "a")), "done reply"+strings.TrimSuffix("; "+c.rest, "; "))
+	}
+}
+
+// However a call ends, what waits behind it goes on; what is no call of its own does not wait.
+func TestCallsAtOnceGoOn(t *testing.T) {
+	store := NewMemorySessions()
+	for _, c := range []struct {
+		name   string
+		end    func(w *world, x, y *link)
+		told   string
+		behind string
+	}{
+		{"answered", func(_ *world, _, y *link) { y.do(reply(y.asked(), "a")) }, "answer s@7 #r =a", "done call s@7 #r"},
+		{"failed", func(_ *world, _, y *link) {
+			y.do(core.Command{Verb: core.Reply, Call: y.asked(), Failure: core.Failure{Code: "mine"}})
+		}, "failed call s@7 #r mine", "done call s@7 #r"},
+		{"timeout", func(w *world, _, _ *link) { w.pass(2 * defaultTimeout) }, "failed call s@7 #r timeout", "done call s@7 #r"},
+		{"answerer gone", func(w *world, _, y *link) { y.gone(false); w.pump() }, "failed call s@7 #r gone", "failed call s@7 #r no_service"},
+		{"shutdown", func(w *world, _, _ *link) { w.engine.Close(); w.pump() }, "failed call s@7 #r shutdown", "failed call s@7 #r shutdown"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, 1)
+			x := w.site(core.Endpoint{CallsAtOnce: 1, Sessions: store}).connect(0)
+			y := w.site(core.Endpoint{}).connect(0)
+			y.do(share("s"))
+			wants(t, "free", x.do(ask("nobody", "q"), pub("$call/r/s", "q"), core.Command{Verb: core.Call, Topic: b("s"), OneWay: true}),
+				"failed call nobody@7 #r no_service; done publish $call/r/s; done call s")
+			y.do(reply(y.heard[0].Call, "a"))
+			x.said()
+			wants(t, "taken, and one waits", x.do(ask("s", "q"), ask("s", "q")), "done call s@7 #r")
+			c.end(w, x, y)
+			wants(t, "outcome", x.said(), c.told+"; "+c.behind)
+			x.gone(false)
+			y.gone(false)
+			wantEmpty(t, w.engine)
+		})
+	}
 }
 
 // A service whose answerers are slow is full by itself: for all who ask it, and for

@@ -19,6 +19,7 @@ type call struct {
 	service *service           // by which asked was found; nil if a Go handler is asked
 	cancel  context.CancelFunc // of the Go handler; else nil
 	byTopic bool               // the caller hears of it by topics
+	counted bool               // in caller.running
 	as      uint32             // ref and as are those of the command
 	ref     []byte             // part of words, or nil
 	name    []byte             // the whole address of the service; part of words
@@ -33,6 +34,7 @@ type call struct {
 func (p *peer) newCall(c core.Command, byTopic bool) *call {
 	k := p.engine.records.Get().(*call)
 	k.caller, k.byTopic, k.as = p, byTopic, c.As
+	k.counted = p.endpoint.CallsAtOnce > 0 && !byTopic && !c.OneWay
 	k.words = append(append(append(k.words[:0], c.Ref...), p.endpoint.TopicPrefix...), c.Topic...)
 	if c.Ref != nil {
 		k.ref = k.words[:len(c.Ref)]

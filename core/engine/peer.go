@@ -18,6 +18,8 @@ type peer struct {
 	subscriptions []*subscription
 	index         map[subscriptionKey]int // into subscriptions; nil while there are few
 	extra         *extra                  // made by more
+	running       int                     // calls that count for CallsAtOnce
+	full          bool                    // they are as many as may be: the connection is held
 	gone          bool
 	leaving       bool // the connection is being closed; commands are not looked at
 
