@@ -95,8 +95,8 @@ type Command struct {
 	Call CallID
 	// Payload is the content of Publish, Call, Reply and OpenSession.
 	Payload Payload
-	// Headers accompany the Payload of a Publish: a JSON object of strings as its
-	// author wrote it, nil for none.
+	// Headers accompany the Payload of a Publish or a Call: a JSON object of strings
+	// as its author wrote it, nil for none.
 	Headers []byte
 	// Failure, on Reply: the answerer's own failure; zero if it answers with Payload.
 	Failure Failure

@@ -27,6 +27,9 @@ type Invocation struct {
 	Endpoint, Protocol string
 	// Connection is the number of the caller's connection.
 	Connection uint64
+	// Trace is the trace context that the caller sent with the call, else the one it
+	// connected with; zero if there is none.
+	Trace Trace
 	// Session is the key of the session that the caller had when it called, empty
 	// if it had none.
 	Session string

@@ -66,6 +66,8 @@ type Link interface {
 	Identity() *Identity
 	// Outlet is the way to the audiences of the link's endpoint. Any goroutine.
 	Outlet() Outlet
+	// Trace is the trace context of the upgrade request. Any goroutine.
+	Trace() Trace
 	// Loop is the number of the event loop that the link lives on. Any goroutine.
 	Loop() int
 

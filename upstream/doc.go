@@ -9,12 +9,15 @@
 //	Polywire-Protocol     the caller's wire format
 //	Polywire-Connection   the number of the caller's connection
 //	Polywire-Session      the key of the caller's session, if it has one
+//	traceparent           W3C Trace Context: a span of its own within the caller's trace,
+//	tracestate            if it sent one with the call or its upgrade, else a new trace
 //
 // What the answer means:
 //
 //	2xx                              the body is the answer; 204 is an empty one
 //	other, Polywire-Error-Code: C    the answerer's own failure C; the body is its text
-//	other                            an internal failure; the client is told no details
+//	other                            an internal failure; the client is told no details,
+//	                                 the log the cause and the trace
 //
 // A 2xx with Polywire-Session-Open: JSON opens a session with that information, and
 // one with Polywire-Session-Close: 1 closes the caller's session, before the answer.

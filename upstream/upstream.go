@@ -39,7 +39,8 @@ type Options struct {
 	// MaxConns bounds the connections to the server; further calls wait for one,
 	// inside their time-out. 0 is no bound.
 	MaxConns int
-	// Logger is told when the server is left alone and when it answers again.
+	// Logger is told when the server is left alone and when it answers again, and why
+	// a call failed that the server did not fail itself.
 	Logger *slog.Logger
 }
 
@@ -87,24 +88,43 @@ func (u *Upstream) Close() { u.client.CloseIdleConnections() }
 
 // The failures that a client may see.
 var (
+	errInternal    = core.Failure{Code: core.Internal}
 	errUnavailable = core.Failure{Code: core.Overloaded, Text: "the service is unavailable; try again later"}
 	errTimeout     = core.Failure{Code: core.Timeout, Text: "the service did not answer in time"}
 )
 
-// Call answers one call. It is a core.Handler.
+// Call answers one call. It is a core.Handler. A failure that the server did not choose
+// itself is logged here, with its trace, and told as a core.Failure that wraps its cause.
 func (u *Upstream) Call(ctx context.Context, c core.Invocation) (core.Payload, error) {
 	asking, cancel := context.WithTimeout(ctx, u.options.Timeout)
 	defer cancel()
+	c.Trace = c.Trace.Child()
 	a, err := u.breaker.Execute(func() (*answer, error) { return u.ask(asking, c) })
 	switch {
 	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
 		return core.Payload{}, errUnavailable
-	case errors.Is(err, context.DeadlineExceeded):
-		return core.Payload{}, errTimeout
 	case err != nil:
-		return core.Payload{}, fmt.Errorf("asking upstream: %w", withoutURL(err))
+		return core.Payload{}, u.failed(c, fmt.Errorf("asking upstream: %w", withoutURL(err)))
 	}
-	return a.settle(c)
+	payload, err := a.settle(c)
+	if err != nil {
+		return core.Payload{}, u.failed(c, err)
+	}
+	return payload, nil
+}
+
+// failed returns what is told of an error: a failure as it is, of a call whose caller
+// left nothing, and of all else no details, which are logged instead.
+func (u *Upstream) failed(c core.Invocation, err error) error {
+	told := errInternal
+	if errors.Is(err, context.DeadlineExceeded) {
+		told = errTimeout
+	} else if _, ok := errors.AsType[core.Failure](err); ok || errors.Is(err, context.Canceled) {
+		return err
+	}
+	u.options.Logger.Warn("upstream failed", "called", c.Service, "endpoint", c.Endpoint, "conn", c.Connection,
+		"trace", c.Trace.TraceID(), "error", err)
+	return fmt.Errorf("%w: %w", told, err)
 }
 
 // ask sends the request, twice if the first attempt did not reach the server: only
@@ -141,6 +161,10 @@ func (u *Upstream) post(ctx context.Context, c core.Invocation) (*http.Response,
 	h.Set("Polywire-Connection", strconv.FormatUint(c.Connection, 10))
 	if c.Session != "" {
 		h.Set("Polywire-Session", headerText(c.Session))
+	}
+	h.Set("traceparent", c.Trace.Parent())
+	if c.Trace.State != "" {
+		h.Set("tracestate", c.Trace.State)
 	}
 	return u.client.Do(r)
 }

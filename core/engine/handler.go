@@ -100,7 +100,11 @@ func (p *peer) invocation(ctx context.Context, c core.Command) core.Invocation {
 	in := core.Invocation{
 		Service: string(c.Topic), Payload: c.Payload.Clone(), OneWay: c.OneWay,
 		Endpoint: p.endpoint.Name, Protocol: p.endpoint.Protocol, Connection: p.link.ID(),
+		Trace:  core.TraceFromHeaders(c.Headers),
 		Caller: caller{peer: p, ctx: ctx},
+	}
+	if in.Trace == (core.Trace{}) {
+		in.Trace = p.link.Trace()
 	}
 	if p.extra != nil {
 		in.Session = p.extra.session

@@ -45,6 +45,45 @@ func TestHandler(t *testing.T) {
 	wants(t, "then the offers", y.said(), "request echo =q")
 }
 
+// A handler is told the trace that came with the call, else that of the connection.
+func TestHandlerTrace(t *testing.T) {
+	connected := core.ParseTrace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "a=1")
+	called := core.ParseTrace("00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb-00", "")
+	byTopic := pub("$call/r/s", "q")
+	byTopic.Headers = b(`{"traceparent":"` + called.Parent() + `"}`)
+	for _, c := range []struct {
+		name       string
+		authorizer core.Authorizer // makes the command wait
+		connected  core.Trace
+		command    core.Command
+		want       core.Trace
+	}{
+		{"none", nil, core.Trace{}, ask("s", "q"), core.Trace{}},
+		{"of the connection", nil, connected, ask("s", "q"), connected},
+		{"of the call", nil, connected, byTopic, called},
+		{"of the call, authorised", allowAll{}, connected, byTopic, called},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, 1)
+			x := w.site(core.Endpoint{Authorizer: c.authorizer}).connect(0)
+			x.trace = c.connected
+			got := make(chan core.Trace, 1)
+			w.engine.Handle("s", func(_ context.Context, in core.Invocation) (core.Payload, error) {
+				got <- in.Trace
+				return core.Payload{}, nil
+			})
+			x.message(c.command)
+			for len(got) == 0 {
+				x.loop.await()
+				w.pump()
+			}
+			if trace := <-got; trace != c.want {
+				t.Errorf("trace %+v, want %+v", trace, c.want)
+			}
+		})
+	}
+}
+
 // The ctx of a handler ends with the call, however it ends; of a one-way call it does
 // not end when the caller leaves.
 func TestHandlerContext(t *testing.T) {

@@ -55,7 +55,7 @@ func meantByPublish(c core.Command) core.Command {
 		if len(ref) == 0 || len(ref) > maxRef || len(service) == 0 {
 			return c
 		}
-		return core.Command{Verb: core.Call, Ref: ref, Topic: service, Payload: c.Payload, Source: c.Source}
+		return core.Command{Verb: core.Call, Ref: ref, Topic: service, Payload: c.Payload, Headers: c.Headers, Source: c.Source}
 	}
 	if text, found := bytes.CutPrefix(c.Topic, []byte(replyTopic)); found {
 		// What is no id is the nil UUID, which nobody was asked.

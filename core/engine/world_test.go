@@ -209,6 +209,8 @@ type link struct {
 	user *core.Identity
 	peer core.Peer
 
+	trace core.Trace
+
 	// Owned by the loop.
 	heard  []core.Event
 	quiet  bool // hears, but does not remember
@@ -230,6 +232,7 @@ func (l *link) ID() uint64               { return l.id }
 func (l *link) Endpoint() *core.Endpoint { return l.site.Endpoint }
 func (l *link) Identity() *core.Identity { return l.user }
 func (l *link) Outlet() core.Outlet      { return l.site }
+func (l *link) Trace() core.Trace        { return l.trace }
 func (l *link) Loop() int                { return l.loop.index }
 
 func (l *link) Tell(ev core.Event) {

@@ -34,6 +34,7 @@ type conn struct {
 	remote string
 	user   *core.Identity
 	window wsflate.WindowBits // of permessage-deflate; 0 without
+	trace  *core.Trace        // of the upgrade request; nil without
 	codec  core.Codec
 	peer   core.Peer
 
@@ -78,6 +79,14 @@ func (c *conn) Endpoint() *core.Endpoint { return c.ep.Endpoint.Endpoint }
 func (c *conn) Identity() *core.Identity { return c.user }
 func (c *conn) Outlet() core.Outlet      { return &c.ep.outlet }
 func (c *conn) Loop() int                { return c.loop.index }
+
+// Trace returns the trace context of the upgrade request.
+func (c *conn) Trace() core.Trace {
+	if c.trace == nil {
+		return core.Trace{}
+	}
+	return *c.trace
+}
 
 // Tell encodes ev and queues the bytes.
 func (c *conn) Tell(ev core.Event) {

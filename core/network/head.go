@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/textproto"
 	"strings"
+
+	"github.com/polywire/polywire/core"
 )
 
 // maxFields bounds the header fields of a request.
@@ -162,6 +164,18 @@ func (h *head) hasToken(name, token string) bool {
 		}
 	}
 	return false
+}
+
+// trace returns the trace context of the request, nil if it has none.
+func (h *head) trace() *core.Trace {
+	if h.count("traceparent") != 1 {
+		return nil
+	}
+	t := core.ParseTrace(h.get("traceparent"), strings.Join(h.tokens("tracestate"), ","))
+	if t == (core.Trace{}) {
+		return nil
+	}
+	return &t
 }
 
 // header returns the fields as net/http has them: canonical names, without Host.

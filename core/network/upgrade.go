@@ -50,6 +50,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 		hello:  response.Bytes(),
 		codec:  ep.Format.NewCodec(),
 		window: terms.window,
+		trace:  h.trace(),
 		parser: parser{maxMessage: ep.MaxMessage, deflate: terms.window != 0},
 	}
 	if len(v.read) > 0 {
