@@ -26,6 +26,7 @@ type Broker struct {
 	admin     *admin.Server // nil if it is turned off
 	upstreams []*upstream.Upstream
 	ready     chan struct{} // closed by Run
+	draining  chan struct{} // closed by drain
 }
 
 // New makes a broker of a configuration that [config.Load] returned; cfg must
@@ -35,7 +36,7 @@ func New(cfg *config.Config, logger *slog.Logger) (*Broker, error) {
 	if logger == nil {
 		logger = slog.Default()
 	}
-	b := &Broker{cfg: cfg, log: logger, ready: make(chan struct{})}
+	b := &Broker{cfg: cfg, log: logger, ready: make(chan struct{}), draining: make(chan struct{})}
 	for i := range cfg.Endpoints {
 		if cfg.Endpoints[i].Format == nil {
 			return nil, fmt.Errorf("endpoint %q has no format: the configuration was not loaded by config.Load", cfg.Endpoints[i].Name)
@@ -128,6 +129,9 @@ func (b *Broker) Use(i core.Interceptor) { b.engine.Use(i) }
 // Ready is closed when all endpoints listen.
 func (b *Broker) Ready() <-chan struct{} { return b.ready }
 
+// Draining is closed when Run has begun to end: further calls and clients are refused.
+func (b *Broker) Draining() <-chan struct{} { return b.draining }
+
 // Endpoints describes the endpoints in the order of the configuration, with
 // their real ports once they listen.
 func (b *Broker) Endpoints() []EndpointInfo {
@@ -153,8 +157,8 @@ func (b *Broker) AdminURL() string {
 }
 
 // Run serves until ctx ends; then it drains: it lets nobody in, waits for the calls
-// under way, says goodbye to all clients at the configured pace, and returns. It is called once. The error says what could not be started, or
-// not be ended in time.
+// under way, says goodbye to all clients at the configured pace, and returns. It is
+// called once. The error says what could not be started, or not be ended in time.
 func (b *Broker) Run(ctx context.Context) error {
 	// The admin server comes first and goes last: it tells of starting and
 	// draining as well.
@@ -180,7 +184,9 @@ func (b *Broker) drain() error {
 	b.log.Info("draining", "connections", b.network.Connections(), "calls", b.engine.Calls(), "timeout", d.Timeout)
 	ctx, cancel := context.WithTimeout(context.Background(), d.Timeout)
 	defer cancel()
+	b.engine.RefuseCalls()
 	b.network.StopAdmitting()
+	close(b.draining)
 	waiting, stop := context.WithTimeout(ctx, d.Timeout-closingTime(d, b.network.Connections()))
 	if err := b.engine.Drain(waiting); err != nil {
 		b.log.Warn("ending calls that did not end in time", "error", err)

@@ -55,14 +55,16 @@ func play(t *testing.T, script *conversations.Script) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	endpoints := serve(t, yaml)
+	var endpoints map[string]*url.URL
+	endpoints, player.Stop = serve(t, yaml)
 	if err := player.Play(t.Context(), endpoints); err != nil {
 		t.Error(err)
 	}
 }
 
-// serve runs a broker until the test ends and returns its addresses.
-func serve(t *testing.T, yaml string) map[string]*url.URL {
+// serve runs a broker until the test ends, or stop begins to end it, and returns its
+// addresses.
+func serve(t *testing.T, yaml string) (endpoints map[string]*url.URL, stop func() error) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
@@ -92,11 +94,15 @@ func serve(t *testing.T, yaml string) map[string]*url.URL {
 		t.FailNow()
 	case <-broker.Ready():
 	}
-	endpoints := map[string]*url.URL{"admin": parseURL(t, broker.AdminURL())}
+	endpoints = map[string]*url.URL{"admin": parseURL(t, broker.AdminURL())}
 	for _, ep := range broker.Endpoints() {
 		endpoints[ep.Name] = parseURL(t, ep.URL)
 	}
-	return endpoints
+	return endpoints, func() error {
+		cancel()
+		<-broker.Draining()
+		return nil
+	}
 }
 
 func parseURL(t *testing.T, s string) *url.URL {

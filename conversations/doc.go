@@ -104,6 +104,13 @@
 // looks at the metrics page of the endpoint "admin" until the sum of the series
 // is at least N, or with == is N.
 //
+// # The end
+//
+//	broker stop
+//
+// begins to end the broker: from here on it refuses calls and new clients, waits for the
+// calls under way, and then says goodbye to every connection.
+//
 // # Webhooks
 //
 //	auth answers join 403 [after 100ms]

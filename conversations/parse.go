@@ -174,6 +174,11 @@ func (p *parser) step(l *line) (step, error) {
 		return &habitStep{rest, syncNow}, nil
 	case "repeat":
 		return p.repeat(rest, l)
+	case "broker":
+		if rest != "stop" {
+			return nil, wrong("write \"broker stop\"", "a broker has no %q", rest)
+		}
+		return stopStep{}, nil
 	}
 	switch {
 	case p.connections[verb]:
@@ -196,7 +201,7 @@ func (p *parser) unknown(name string) error {
 
 // statements are the words that cannot be names.
 var statements = []string{
-	"connect", "dial", "http", "metric", "sync", "repeat", "timeout", "nosync", "webhook",
+	"connect", "dial", "http", "metric", "sync", "repeat", "broker", "timeout", "nosync", "webhook",
 }
 
 // newName makes name known.

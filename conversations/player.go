@@ -13,6 +13,11 @@ import (
 
 // Player plays one script once. Its methods are called on one goroutine.
 type Player struct {
+	// Stop begins to end the server, for the statement "broker stop", and returns when
+	// it refuses calls and new clients. Nil, if a script cannot end it. Set it before
+	// Play.
+	Stop func() error
+
 	script      *Script
 	vars        variables
 	webhooks    map[string]*webhook

@@ -117,7 +117,8 @@ func (c *converse) play(ctx context.Context, file string, servers map[string]*ur
 	if err != nil {
 		return fmt.Errorf("%s: the script's configuration: %w", file, err)
 	}
-	return c.withBroker(ctx, cfg, func(servers map[string]*url.URL) error {
+	return c.withBroker(ctx, cfg, func(servers map[string]*url.URL, stop func() error) error {
+		player.Stop = stop
 		// The clients go first, lest the broker wait for them to take their leave.
 		return errors.Join(player.Play(ctx, servers), player.Close())
 	})
@@ -148,8 +149,8 @@ func (c *converse) config(player *conversations.Player) (*config.Config, error) 
 	}}, polywire.Protocols())
 }
 
-// withBroker runs a broker for as long as f takes.
-func (c *converse) withBroker(ctx context.Context, cfg *config.Config, f func(map[string]*url.URL) error) error {
+// withBroker runs a broker for as long as f takes, or until f calls stop.
+func (c *converse) withBroker(ctx context.Context, cfg *config.Config, f func(servers map[string]*url.URL, stop func() error) error) error {
 	broker, err := polywire.New(cfg, newLogger(cfg.Log, c.log))
 	if err != nil {
 		return err
@@ -165,7 +166,11 @@ func (c *converse) withBroker(ctx context.Context, cfg *config.Config, f func(ma
 	}
 	servers, err := addresses(broker)
 	if err == nil {
-		err = f(servers)
+		err = f(servers, func() error {
+			cancel()
+			<-broker.Draining()
+			return nil
+		})
 	}
 	cancel()
 	return errors.Join(err, <-ended)

@@ -54,6 +54,11 @@ func TestConverse(t *testing.T) {
 			name: "otherwise", file: script(t, "connect a echo\na > x\na < y\n"),
 			parts: []string{"1 of 1 conversations", "script.txt:3: a < y", "arrived:  text x"},
 		},
+		{name: "stops its own broker", file: script(t, "connect a echo\nbroker stop\nconnect b echo => 503\na <close 1001 *\n")},
+		{
+			name: "cannot stop others", file: script(t, "broker stop\n"), args: []string{"--url", "echo=ws://127.0.0.1:1/"},
+			parts: []string{"script.txt:1: broker stop", "without --url"},
+		},
 		{name: "no script", file: script(t, "connect\n"), parts: []string{"script.txt:1: the endpoint is missing"}},
 		{name: "bad configuration", file: script(t, "---\nendpoint: []\n---\nconnect a e\n"), parts: []string{"the script's configuration", "endpoint"}},
 		{name: "no such file", file: "nowhere.txt", parts: []string{"nowhere.txt"}},
@@ -98,7 +103,7 @@ func TestConverseElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := script(t, "connect a far\na > hello\na < hello\n")
-	err = host.withBroker(t.Context(), cfg, func(servers map[string]*url.URL) error {
+	err = host.withBroker(t.Context(), cfg, func(servers map[string]*url.URL, _ func() error) error {
 		out, err := converseWith(t, "--url", "far="+servers["echo"].String(), file)
 		if err == nil && out != "ok "+file+"\n" {
 			t.Errorf("said %q", out)

@@ -81,6 +81,64 @@ func TestCall(t *testing.T) {
 	wantEmpty(t, w.engine)
 }
 
+// Whoever was not asked, or names no call that waits for him, ends no call: not by a
+// command, not by a topic, not with an answer and not with a failure.
+func TestForgedReplies(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.site(core.Endpoint{})
+	x, y, thief := s.connect(0), s.connect(0), s.connect(0)
+	y.do(share("s", "other"))
+	thief.do(share("thief"))
+	ended := ask("other", "q")
+	x.do(ended)
+	past := y.asked()
+	y.do(reply(past, "a"))
+	x.do(ask("thief", "q"), ask("s", "q"))
+	asked, thiefs := y.asked(), thief.asked()
+
+	elsewhere := newWorld(t, 1)
+	far := elsewhere.site(core.Endpoint{}).connect(0)
+	far.message(share("s"), ask("s", "q"))
+	elsewhere.pump()
+	guessed := asked
+	guessed[15] ^= 1
+	for _, l := range []*link{x, y, thief} {
+		l.said()
+	}
+	for _, c := range []struct {
+		name string
+		by   *link
+		id   core.CallID
+	}{
+		{"asked of another", thief, asked},
+		{"asked of another, by its caller", x, asked},
+		{"asked of the thief, by the answerer", y, thiefs},
+		{"ended", y, past},
+		{"one bit off", y, guessed},
+		{"of another node", y, far.asked()},
+		{"none", y, core.CallID{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before := s.Stats.Refused[core.ReasonNotAsked].Load()
+			text := string(c.id.Append(nil))
+			wants(t, "told", c.by.do(
+				reply(c.id, "forged"),
+				core.Command{Verb: core.Reply, Call: c.id, Failure: core.Failure{Code: "forged"}},
+				pub("$reply/"+text, "forged"),
+				pub("$error/"+text, "forged"),
+			), "failed reply invalid; failed reply invalid; failed publish $reply/"+text+" invalid; failed publish $error/"+text+" invalid")
+			wantCount(t, &s.Stats.Refused, core.ReasonNotAsked, before+4)
+			wants(t, "the caller is told nothing", x.said(), "")
+			if n := w.engine.Calls(); n != 2 {
+				t.Errorf("%d calls wait, want 2", n)
+			}
+		})
+	}
+	wants(t, "no id is read out of what is none", y.do(pub("$reply/x", "a")), "failed publish $reply/x invalid")
+	y.do(reply(asked, "a"))
+	wants(t, "the right answer", x.said(), "answer s@7 #r =a")
+}
+
 func TestCallItself(t *testing.T) {
 	w := newWorld(t, 1)
 	x := w.site(core.Endpoint{}).connect(0)

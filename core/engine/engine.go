@@ -101,10 +101,13 @@ func (e *Engine) Publisher(ep *core.Endpoint) core.Publisher {
 	return publisher{engine: e, endpoint: ep}
 }
 
-// Drain makes further calls fail with Shutdown and waits until those under way have
-// ended, or ctx has. All else goes on. Any goroutine.
+// RefuseCalls makes further calls fail with Shutdown. All else goes on. Any goroutine.
+func (e *Engine) RefuseCalls() { e.calls.refuse() }
+
+// Drain refuses further calls and waits until those under way have ended, or ctx has.
+// Any goroutine.
 func (e *Engine) Drain(ctx context.Context) error {
-	e.calls.refuse()
+	e.RefuseCalls()
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for e.calls.size() > 0 || e.running.Load() > 0 {
