@@ -14,6 +14,7 @@ GO       ?= go
 CONFIG   ?= config.example.yaml
 FUZZTIME ?= 10s
 BENCHFLAGS ?=
+CALLS    ?= 1000000
 
 # `broker version` reads what the go command stamps into the binary: the version
 # that git knows. Outside a work tree there is nothing to stamp.
@@ -25,7 +26,7 @@ TOOL := $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 # Every module of the repository that holds our own code.
 MODULES := . bench clients
 
-.PHONY: all help run build check test clients vet fuzz lint fmt bench benchcmp clean
+.PHONY: all help run build check test soak clients vet fuzz lint fmt bench benchcmp clean
 
 all: fmt lint test ## format, lint and test: the default
 
@@ -51,6 +52,9 @@ test: vet clients ## vet, all tests with the race detector, a little of every fu
 		(cd $$module && $(GO) test $$race -shuffle=on -timeout 15m ./...); \
 	done
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
+
+soak: ## make CALLS calls (a million) between clients that come and go, and look for what is left
+	$(GO) test ./soak -run '^TestSoak$$' -count=1 -v -timeout 1h -args -calls=$(CALLS)
 
 # The clients of Node.js that the tests in clients/ drive, at the versions of
 # clients/node/package-lock.json. They are installed anew when that file changes.

@@ -1,0 +1,204 @@
+package soak
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// Where the broker's topics have the id of a request, and how long it is.
+const (
+	requestTopic = "$request/"
+	idLength     = 36
+)
+
+// news is what a message tells a caller about its calls.
+type news int
+
+const (
+	nothing news = iota
+	taken        // the call has a name now: key
+	refused      // the oldest call without a name has ended
+	ended        // the call of that name has ended
+)
+
+// dialect is what a client of one format says and hears to call and to serve.
+type dialect interface {
+	// binary reports whether messages are binary.
+	binary() bool
+	// call asks service and names the call ref, or, if named is false, is told its name.
+	call(ref, service string) string
+	named() bool
+	// hears reads what a caller is told. key is the name of the call.
+	hears(message []byte) (key string, what news)
+	// offer offers a service under a name of the client's own.
+	offer(service string) string
+	// request returns the id of the request that a message is, "" if it is none.
+	request(message []byte) (id string)
+	// answer answers a request, or fails it.
+	answer(id, service string, fail bool) string
+}
+
+var dialects = map[string]dialect{
+	"wubsub": wubsub{}, "wsify": wsify{}, "stocking": stocking{}, "vws": vws{}, "webwire": webwire{},
+}
+
+// between returns what follows before in a message, up to after; "" if it is not there.
+func between(message []byte, before, after string) string {
+	_, rest, found := bytes.Cut(message, []byte(before))
+	if !found {
+		return ""
+	}
+	text, _, _ := bytes.Cut(rest, []byte(after))
+	return string(text)
+}
+
+// byTopic is what is the same in all formats that call and serve by the broker's topics.
+type byTopic struct{}
+
+func (byTopic) named() bool { return true }
+
+// hears finds the ref on $reply/ref or $error/ref; a quote, a comma or a brace ends it.
+func (byTopic) hears(message []byte) (string, news) {
+	for _, topic := range []string{"$reply/", "$error/"} {
+		if ref := between(message, topic, `"`); ref != "" {
+			return ref, ended
+		}
+	}
+	return "", nothing
+}
+
+func (byTopic) request(message []byte) string {
+	i := bytes.Index(message, []byte(requestTopic))
+	if i < 0 || len(message) < i+len(requestTopic)+idLength {
+		return ""
+	}
+	return string(message[i+len(requestTopic):][:idLength])
+}
+
+// outcomeTopic is where a request is answered.
+func outcomeTopic(id string, fail bool) string {
+	if fail {
+		return "$error/" + id
+	}
+	return "$reply/" + id
+}
+
+type wsify struct{ byTopic }
+
+func (wsify) binary() bool { return false }
+
+func (wsify) call(ref, service string) string {
+	return fmt.Sprintf(`{"command":"broadcast","args":{"channel":"$call/%s/%s","content":1}}`, ref, service)
+}
+
+func (wsify) offer(service string) string {
+	return fmt.Sprintf(`{"command":"join","args":{"channel":"$serve/%s"}}`, service)
+}
+
+func (wsify) answer(id, _ string, fail bool) string {
+	return fmt.Sprintf(`{"command":"broadcast","args":{"channel":"%s","content":"a"}}`, outcomeTopic(id, fail))
+}
+
+type vws struct{ byTopic }
+
+func (vws) binary() bool { return false }
+
+func (vws) call(ref, service string) string {
+	return fmt.Sprintf(`{"t":"$call/%s/%s","d":1}`, ref, service)
+}
+
+func (vws) offer(service string) string { return fmt.Sprintf(`{"k":"s","t":"$serve/%s"}`, service) }
+
+func (vws) answer(id, _ string, fail bool) string {
+	return fmt.Sprintf(`{"t":"%s","d":"a"}`, outcomeTopic(id, fail))
+}
+
+type stocking struct{ byTopic }
+
+func (stocking) binary() bool { return false }
+
+func (stocking) call(ref, service string) string {
+	return fmt.Sprintf(`4,%s,{"e":"%s","p":1}`, ref, service)
+}
+
+func (stocking) hears(message []byte) (string, news) {
+	if ref := between(message, "4,", ","); ref != "" && message[0] == '4' {
+		return ref, ended
+	}
+	return "", nothing
+}
+
+func (stocking) offer(service string) string { return "6,1,$serve/" + service }
+
+func (stocking) answer(id, _ string, fail bool) string { return "5," + outcomeTopic(id, fail) + ",a" }
+
+// webwire is the format of protocols.md, section 5. Refs have 8 bytes.
+type webwire struct{ byTopic }
+
+func (webwire) binary() bool { return true }
+
+func (webwire) call(ref, service string) string {
+	return fmt.Sprintf("\x80%s%c%s1", ref, len(service), service)
+}
+
+func (webwire) hears(message []byte) (string, news) {
+	switch message[0] {
+	case 0, 1, 2, 191, 192, 193:
+		if ref := string(message[1:9]); !strings.HasPrefix(ref, "offer") {
+			return ref, ended
+		}
+	}
+	return "", nothing
+}
+
+func (webwire) offer(service string) string { return "\x80offer000\x0a$subscribe$serve/" + service }
+
+func (webwire) answer(id, _ string, fail bool) string {
+	topic := outcomeTopic(id, fail)
+	return fmt.Sprintf("\x40%c%sa", len(topic), topic)
+}
+
+// wubsub is the format of protocols.md, section 1. A service is channel/method; the
+// broker names requests.
+type wubsub struct{}
+
+func (wubsub) binary() bool { return false }
+
+func (wubsub) named() bool { return false }
+
+func (wubsub) call(_, service string) string {
+	channel, method, _ := strings.Cut(service, "/")
+	return fmt.Sprintf(`{"type":"pie-do","channel":"%s","topic":"%s","data":1}`, channel, method)
+}
+
+func (wubsub) hears(message []byte) (string, news) {
+	id := between(message, `"reqid":"`, `"`)
+	switch between(message, `"type":"`, `"`) {
+	case "pie-ack":
+		if id == "" {
+			return "", refused
+		}
+		return id, taken
+	case "pie-recv", "error":
+		return id, ended
+	}
+	return "", nothing
+}
+
+func (wubsub) offer(service string) string {
+	channel, method, _ := strings.Cut(service, "/")
+	return fmt.Sprintf(`{"type":"register","channel":"%s","data":{"restpie":{"methods":["%s"]}}}`, channel, method)
+}
+
+func (wubsub) request(message []byte) string {
+	if between(message, `"type":"`, `"`) != "pie-req" {
+		return ""
+	}
+	return between(message, `"reqid":"`, `"`)
+}
+
+func (wubsub) answer(id, service string, _ bool) string {
+	channel, method, _ := strings.Cut(service, "/")
+	return fmt.Sprintf(`{"type":"pie-resp","channel":"%s","topic":"%s","reqid":"%s","data":"a"}`, channel, method, id)
+}
