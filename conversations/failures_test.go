@@ -11,7 +11,7 @@ import (
 
 var (
 	codeSpan   = regexp.MustCompile("`([^`]*…[^`]*|[^`]*[{][^`]*)`")
-	scriptLink = regexp.MustCompile(`conversations/(failures/\w+\.txt)`)
+	scriptLink = regexp.MustCompile(`conversations/(failures/\w+\.\w+)`)
 )
 
 // TestFailureTable wants a proof of every cell of docs/failures.md: in the script that
