@@ -69,6 +69,9 @@ func NeedRestart(old, next *Config) []string {
 	if old.Log.Format != next.Log.Format {
 		keys = append(keys, "log.format")
 	}
+	if old.Calls != next.Calls {
+		keys = append(keys, "calls")
+	}
 	_, needed := divide(differences(old.Network, next.Network), fixedNetwork)
 	for _, key := range needed {
 		keys = append(keys, join("network", key))

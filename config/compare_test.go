@@ -66,9 +66,10 @@ func TestNeedRestart(t *testing.T) {
 log: {level: debug, format: json}
 network: {loops: 3, max_connections: 7}
 drain: {timeout: 1m}
+calls: {max_per_service: 7}
 admin: {listen: ""}
 `)
-	want := []string{"admin", "log.format", "network.loops"}
+	want := []string{"admin", "log.format", "calls", "network.loops"}
 	if got := config.NeedRestart(old, next); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
