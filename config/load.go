@@ -70,7 +70,7 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol) *Config {
 	r.checkServices(cfg.Services)
 	r.checkAdmin(cfg.Admin)
 	r.checkLog(cfg.Log)
-	r.checkNetwork(cfg.Network)
+	r.checkNetwork(cfg.Network, cfg.Endpoints)
 	r.checkDrain(cfg.Drain)
 	r.checkNames(cfg.Endpoints)
 	r.checkAddresses(cfg.Endpoints, cfg.Admin)
