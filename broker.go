@@ -51,6 +51,7 @@ func New(cfg *config.Config, logger *slog.Logger) (*Broker, error) {
 		HandshakeTimeout: cfg.Network.HandshakeTimeout,
 		MaxHeader:        int(cfg.Network.MaxHeader),
 		SendBuffer:       int(cfg.Network.SendBuffer),
+		OutboundBudget:   int64(cfg.Network.OutboundBudget),
 	})
 	if err := b.makeEndpoints(); err != nil {
 		b.engine.Close()
@@ -104,6 +105,7 @@ func (b *Broker) adminSource() admin.Source {
 		Version:  Version(),
 		Rejected: &stats.Rejected, AcceptErrors: &stats.AcceptErrors, Panics: &stats.Panics,
 		Calls: b.engine.Calls, Topics: b.engine.Topics,
+		Outbound: b.network.Outbound, OutboundBudget: b.network.OutboundBudget(),
 		Ready: b.network.Ready,
 	}
 	for _, ep := range b.endpoints {

@@ -32,6 +32,7 @@ func source(ready *atomic.Bool) admin.Source {
 	one.Stats.Rejected.Add(core.ReasonOrigin, 11)
 	one.Stats.Refused.Add(core.ReasonMalformed, 12)
 	one.Stats.Dropped.Add(core.ReasonSlow, 13)
+	one.Stats.DroppedBytes.Add(core.ReasonSlow, 20)
 	one.Stats.CallsFailed.Add(core.ReasonTimeout, 14)
 	one.Stats.CallsFailed.Add(core.ReasonGone, 15)
 	two := &core.Endpoint{Name: "two", Protocol: "wsify", Stats: new(core.Stats)}
@@ -44,6 +45,7 @@ func source(ready *atomic.Bool) admin.Source {
 		Version: "v1.2.3", Endpoints: []*core.Endpoint{one, two}, Rejected: rejected,
 		AcceptErrors: accept, Panics: panics,
 		Calls: func() int { return 18 }, Topics: func() int { return 19 },
+		Outbound: func() int64 { return 21 }, OutboundBudget: 22,
 		Ready: ready.Load,
 	}
 }
@@ -82,6 +84,7 @@ func get(t *testing.T, url string) (status int, body string) {
 
 const metrics = `polywire_accept_errors_total 16
 polywire_build_info{version="v1.2.3"} 1
+polywire_bytes_dropped_total{endpoint="one",protocol="wubsub",reason="slow"} 20
 polywire_bytes_in_total{endpoint="one",protocol="wubsub"} 5
 polywire_bytes_in_total{endpoint="two",protocol="wsify"} 0
 polywire_bytes_out_total{endpoint="one",protocol="wubsub"} 7
@@ -104,6 +107,8 @@ polywire_messages_in_total{endpoint="two",protocol="wsify"} 0
 polywire_messages_out_total{endpoint="one",protocol="wubsub"} 6
 polywire_messages_out_total{endpoint="two",protocol="wsify"} 0
 polywire_messages_refused_total{endpoint="one",protocol="wubsub",reason="malformed"} 12
+polywire_outbound_budget_bytes 22
+polywire_outbound_bytes 21
 polywire_panics_total 17
 polywire_published_total{endpoint="one",protocol="wubsub"} 8
 polywire_published_total{endpoint="two",protocol="wsify"} 0

@@ -23,6 +23,9 @@ type Source struct {
 	// Calls is the number of calls that wait for their answer, Topics the number
 	// of topics that somebody hears.
 	Calls, Topics func() int
+	// Outbound is how many bytes wait for clients, OutboundBudget how many may.
+	Outbound       func() int64
+	OutboundBudget int64
 	// Ready reports whether new clients are welcome.
 	Ready func() bool
 }
@@ -47,7 +50,7 @@ type collector struct {
 	totals  []total
 	reasons []reasons
 	// rejected is also one of reasons.
-	rejected, accept, panics, calls, topics, build *prometheus.Desc
+	rejected, accept, panics, calls, topics, outbound, budget, build *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*collector)(nil)
@@ -79,6 +82,8 @@ func newCollector(src Source) *collector {
 		panics:   whole("panics_total", "Panics that were caught; each ended one connection."),
 		calls:    whole("calls_outstanding", "Calls that wait for their answer."),
 		topics:   whole("topics", "Topics and patterns that somebody hears."),
+		outbound: whole("outbound_bytes", "Memory of encoded messages that wait for clients."),
+		budget:   whole("outbound_budget_bytes", "What outbound_bytes may be; above it the slowest clients lose messages or are disconnected."),
 		build:    prometheus.NewDesc("polywire_build_info", "The version of the broker; always 1.", []string{"version"}, nil),
 	}
 	c.totals = []total{
@@ -95,6 +100,7 @@ func newCollector(src Source) *collector {
 		{c.rejected, func(s *core.Stats) *core.Counters { return &s.Rejected }},
 		{perReason("messages_refused_total", "Messages from clients that were ignored or answered with an error."), func(s *core.Stats) *core.Counters { return &s.Refused }},
 		{perReason("messages_dropped_total", "Messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.Dropped }},
+		{perReason("bytes_dropped_total", "Payload bytes of messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.DroppedBytes }},
 		{perReason("calls_failed_total", "Calls that ended with a failure."), func(s *core.Stats) *core.Counters { return &s.CallsFailed }},
 	}
 	return c
@@ -108,7 +114,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, r := range c.reasons {
 		to <- r.desc
 	}
-	for _, d := range []*prometheus.Desc{c.open, c.accept, c.panics, c.calls, c.topics, c.build} {
+	for _, d := range []*prometheus.Desc{c.open, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.build} {
 		to <- d
 	}
 }
@@ -129,6 +135,8 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(c.panics, prometheus.CounterValue, float64(c.source.Panics.Load()))
 	to <- prometheus.MustNewConstMetric(c.calls, prometheus.GaugeValue, float64(c.source.Calls()))
 	to <- prometheus.MustNewConstMetric(c.topics, prometheus.GaugeValue, float64(c.source.Topics()))
+	to <- prometheus.MustNewConstMetric(c.outbound, prometheus.GaugeValue, float64(c.source.Outbound()))
+	to <- prometheus.MustNewConstMetric(c.budget, prometheus.GaugeValue, float64(c.source.OutboundBudget))
 	to <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, c.source.Version)
 }
 

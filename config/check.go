@@ -67,7 +67,7 @@ func (e *endpointReader) checkLimits(ep *Endpoint) {
 	if e.given("outbound_limit") && ep.OutboundLimit < 1 {
 		e.fault("outbound_limit", "must be more than 0")
 	}
-	policies := []string{"disconnect", "drop_oldest", "drop_newest"}
+	policies := []string{"disconnect", "drop_oldest", "drop_newest", "conflate"}
 	if !slices.Contains(policies, ep.SlowConsumer) {
 		e.fault("slow_consumer", "must be %s, not %q%s", strings.Join(policies, ", "), ep.SlowConsumer, suggest(ep.SlowConsumer, policies))
 	}
@@ -139,7 +139,7 @@ func (r *report) checkLog(l Log) {
 	}
 }
 
-func (r *report) checkNetwork(n Network) {
+func (r *report) checkNetwork(n Network, endpoints []Endpoint) {
 	between := func(key string, value, low, high int) {
 		if value != 0 && (value < low || value > high) {
 			r.add(join("network", key), "must be from %d to %d, or 0 for the default", low, high)
@@ -150,6 +150,12 @@ func (r *report) checkNetwork(n Network) {
 	between("max_handshakes", n.MaxHandshakes, 1, 1<<20)
 	between("max_header", int(n.MaxHeader), 512, 1<<20)
 	between("send_buffer", int(n.SendBuffer), 2048, 1<<30)
+	for _, ep := range endpoints {
+		if n.OutboundBudget != 0 && n.OutboundBudget < ep.OutboundLimit {
+			r.add("network.outbound_budget", "must be at least the outbound_limit of every endpoint; that of %s is %s", ep.Name, ep.OutboundLimit)
+			break
+		}
+	}
 	if n.HandshakeTimeout < 0 {
 		r.add("network.handshake_timeout", "must not be negative")
 	}

@@ -12,7 +12,7 @@ var fixed = []string{"protocol", "listen", "path", "options", "topic_prefix", "m
 
 // fixedNetwork are the keys of the front door and the loops that only a new process
 // takes.
-var fixedNetwork = []string{"loops", "max_handshakes", "handshake_timeout", "max_header", "send_buffer"}
+var fixedNetwork = []string{"loops", "max_handshakes", "handshake_timeout", "max_header", "send_buffer", "outbound_budget"}
 
 // Change is what becomes of one endpoint under another configuration.
 type Change struct {

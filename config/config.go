@@ -40,8 +40,8 @@ type Endpoint struct {
 	MaxMessageSize Size `koanf:"max_message_size"`
 	// OutboundLimit is how many bytes may wait for one connection.
 	OutboundLimit Size `koanf:"outbound_limit"`
-	// SlowConsumer is what happens at the limit: disconnect, drop_oldest or
-	// drop_newest.
+	// SlowConsumer is what happens at the limit, and over the budget of the
+	// network: disconnect, drop_oldest, drop_newest or conflate.
 	SlowConsumer string `koanf:"slow_consumer"`
 	// PingInterval is the time between pings to a client; 0 for none.
 	PingInterval time.Duration `koanf:"ping_interval"`
@@ -136,6 +136,8 @@ type Network struct {
 	MaxHeader Size `koanf:"max_header"`
 	// SendBuffer is the kernel's send buffer for each connection, in bytes.
 	SendBuffer Size `koanf:"send_buffer"`
+	// OutboundBudget bounds the bytes that wait for all connections together.
+	OutboundBudget Size `koanf:"outbound_budget"`
 }
 
 // Drain is how the broker ends.

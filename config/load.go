@@ -71,7 +71,7 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol) *Config {
 	r.checkCalls(cfg.Calls)
 	r.checkAdmin(cfg.Admin)
 	r.checkLog(cfg.Log)
-	r.checkNetwork(cfg.Network)
+	r.checkNetwork(cfg.Network, cfg.Endpoints)
 	r.checkDrain(cfg.Drain)
 	r.checkNames(cfg.Endpoints)
 	r.checkAddresses(cfg.Endpoints, cfg.Admin)

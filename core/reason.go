@@ -55,6 +55,9 @@ const (
 	ReasonOverload
 	// ReasonSlow: a receiver that does not read as fast as it is written to.
 	ReasonSlow
+	// ReasonConflated: a message that a newer one of its topic replaced before it
+	// was written.
+	ReasonConflated
 	// ReasonOrigin: a foreign Origin.
 	ReasonOrigin
 	// ReasonHandshake: an HTTP request head that is no valid upgrade.
@@ -72,7 +75,7 @@ var reasonNames = [NumReasons]string{
 	"normal", "lost", "drain", "idle", "no_pong", "protocol", "malformed", "wrong_frame",
 	"unknown_type", "invalid_utf8", "too_large", "too_deep", "denied", "unavailable",
 	"not_owner", "taken", "reserved", "no_service", "not_asked", "timeout", "gone",
-	"answerer", "overload", "slow", "origin", "handshake", "unwritable", "internal",
+	"answerer", "overload", "slow", "conflated", "origin", "handshake", "unwritable", "internal",
 }
 
 // String returns the reason as metrics label it.

@@ -24,8 +24,9 @@ type Stats struct {
 	Rejected Counters
 	// Refused counts client messages that were ignored or answered with an error.
 	Refused Counters
-	// Dropped counts messages that did not reach a receiver.
-	Dropped Counters
+	// Dropped counts messages that did not reach a receiver, DroppedBytes their
+	// payload bytes as far as they were encoded.
+	Dropped, DroppedBytes Counters
 	// Closed counts ended connections.
 	Closed Counters
 	// CallsFailed counts calls that ended with a failure.

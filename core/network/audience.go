@@ -31,6 +31,12 @@ func (o *outlet) Deliver(ev core.Event, to []core.Audience, except core.Link) {
 		m.frame, m.lost = nil, err
 	case !ok:
 		return
+	default:
+		f.message = true
+		if o.ep.SlowConsumer == Conflate {
+			f.setKey(o.ep.server.seed, ev)
+		}
+		f.charge(&o.ep.server.budget)
 	}
 	if except != nil {
 		m.except = except.(*conn)
@@ -74,9 +80,14 @@ func (a *audience) count(n int, f *frame) {
 	a.ep.Stats.BytesOut.Add(uint64(n * f.payload))
 }
 
-// overload counts a message that the loop's mailbox had no room for.
-func (a *audience) overload() {
-	a.ep.Stats.Dropped.Add(core.ReasonOverload, uint64(a.size.Load()))
+// overload counts a message that the loop's mailbox had no room for; f is nil for
+// one that could not be encoded.
+func (a *audience) overload(f *frame) {
+	n := uint64(a.size.Load())
+	a.ep.Stats.Dropped.Add(core.ReasonOverload, n)
+	if f != nil {
+		a.ep.Stats.DroppedBytes.Add(core.ReasonOverload, n*uint64(f.payload))
+	}
 }
 
 func (a *audience) Add(l core.Link, m *core.Member) {

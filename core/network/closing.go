@@ -23,9 +23,12 @@ func (c *conn) sayGoodbye(r core.Reason) {
 	if c.state != open {
 		return
 	}
-	c.tellGuarded(core.Event{Kind: core.Goodbye, Reason: r})
-	if c.state != open {
-		return
+	if r != core.ReasonSlow {
+		// What a slow client is told behind its queue would never arrive.
+		c.tellGuarded(core.Event{Kind: core.Goodbye, Reason: r})
+		if c.state != open {
+			return
+		}
 	}
 	code, text := c.ep.Format.Goodbye(r)
 	c.depart(r)
@@ -130,17 +133,19 @@ func (c *conn) gone() {
 	c.depart(core.ReasonLost)
 	for _, f := range c.out {
 		if !isControl(f) {
-			c.ep.Stats.Dropped.Inc(core.ReasonGone)
+			c.count(f, core.ReasonGone)
 		}
 	}
 	for _, f := range c.out[:c.retained] {
 		f.release()
 	}
+	c.setRetained(0)
+	c.logLost()
 	if c.parked {
 		_ = unix.Close(c.fd)
 	}
 	c.state, c.parked, c.fd = ended, false, noFile
-	c.out, c.retained, c.outBytes, c.inbox, c.parser = nil, 0, 0, nil, parser{}
+	c.out, c.outBytes, c.late, c.inbox, c.parser = nil, 0, nil, nil, parser{}
 	c.loop.wheel.remove(c)
 	delete(c.loop.conns, c)
 	c.ep.Stats.Open.Add(-1)

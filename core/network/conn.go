@@ -52,17 +52,18 @@ type conn struct {
 	choked bool   // one of them is that it does not read the answers
 	inbox  []byte // what came while held
 
-	out      []*frame // frames to write, in order
-	outOff   int      // how much of out[0] is written
-	outBytes int      // bytes of out not written
-	retained int      // how many of out, from the front, hold a reference
-	dirty    bool     // in loop.dirty
-	stuck    bool     // in loop.stuck
-	shut     bool     // our half of the stream is shut
-	missed   bool     // a message that could not be written was logged
-	discard  bool     // input is not looked at any more
-	backoff  uint8    // retries since the socket was found full
-	stamp    uint64   // the last delivery taken
+	out      []*frame  // frames to write, in order
+	outOff   int       // how much of out[0] is written
+	outBytes int       // bytes of out not written
+	retained int       // how many of out, from the front, hold a reference
+	dirty    bool      // in loop.dirty or loop.unwritten
+	stuck    bool      // in loop.stuck
+	late     *lateness // nil as long as it reads fast enough
+	shut     bool      // our half of the stream is shut
+	missed   bool      // a message that could not be written was logged
+	discard  bool      // input is not looked at any more
+	backoff  uint8     // retries since the socket was found full
+	stamp    uint64    // the last delivery taken
 
 	timer       timer
 	opened      uint32 // ticks

@@ -129,6 +129,7 @@ func (f *frame) deflated(window wsflate.WindowBits) *frame {
 		} else {
 			z.seal(b, ws.OpCode(f.bytes[0]&15))
 			z.bytes[0] |= 0x40
+			z.inherit(f)
 		}
 		f.packed[window-minWindow] = z
 	}

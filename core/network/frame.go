@@ -23,7 +23,12 @@ type frame struct {
 	// Static after encoding.
 	bytes   []byte // header and payload
 	payload int    // length of the payload
-	buf     []byte // what bytes lies in
+	buf     []byte // what bytes and key lie in
+	message bool   // of a subscription: a policy may drop it
+	key     []byte // the address, if newer messages of it may replace this one
+	hash    uint64 // of key
+	budget  *budget
+	charged int // bytes that count against budget; 0 without one
 
 	// Guarded by mu: the frame compressed for each window size, as far as it was
 	// asked for.
@@ -55,7 +60,8 @@ func (f *frame) release() {
 			z.release()
 		}
 	}
-	f.bytes = nil
+	f.budget.add(-f.charged)
+	f.bytes, f.message, f.key, f.budget, f.charged = nil, false, nil, nil, 0
 	if cap(f.buf) > keepFrame {
 		f.buf = nil
 	}

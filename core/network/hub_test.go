@@ -50,6 +50,7 @@ func (h *chatHub) newest() core.Link {
 	return h.links[len(h.links)-1]
 }
 
+// publish tells all subscribers text, on the topic that stands before its colon.
 func (h *chatHub) publish(text []byte, except core.Link) {
 	h.mu.Lock()
 	var to []core.Audience
@@ -58,7 +59,8 @@ func (h *chatHub) publish(text []byte, except core.Link) {
 	}
 	outlet := h.outlet
 	h.mu.Unlock()
-	outlet.Deliver(core.Event{Kind: core.Message, Payload: core.Payload{Kind: core.Text, Data: text}}, to, except)
+	topic, _, _ := bytes.Cut(text, []byte(":"))
+	outlet.Deliver(core.Event{Kind: core.Message, Topic: topic, Payload: core.Payload{Kind: core.Text, Data: text}}, to, except)
 }
 
 type chatPeer struct {

@@ -182,7 +182,7 @@ func TestPartialWrite(t *testing.T) {
 // without the look at OutboundLimit.
 func TestStalledReader(t *testing.T) {
 	const messages, size, limit = 3000, 4 << 10, 256 << 10
-	policies := map[string]SlowConsumer{"disconnect": Disconnect, "drop_oldest": DropOldest, "drop_newest": DropNewest}
+	policies := map[string]SlowConsumer{"disconnect": Disconnect, "drop_oldest": DropOldest, "drop_newest": DropNewest, "conflate": Conflate}
 	for name, policy := range policies {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, func(o *Options, ep *Endpoint) {
@@ -190,13 +190,7 @@ func TestStalledReader(t *testing.T) {
 				ep.OutboundLimit = limit
 				ep.SlowConsumer = policy
 			})
-			stalled := r.dialTCP("chat")
-			_ = stalled.Conn.(*net.TCPConn).SetReadBuffer(32 << 10)
-			stalled.write([]byte(upgradeRequest()))
-			stalled.readResponse("HTTP/1.1 101 ")
-			stalled.send("sub")
-			stalled.expect("ok")
-			link := r.hub.newest()
+			stalled, link := r.sleeper()
 			healthy := r.dial("chat")
 			healthy.send("sub")
 			healthy.expect("ok")

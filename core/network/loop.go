@@ -10,10 +10,13 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// The bounds of one turn: after so many mails or so long the loop lets I/O in.
+// The bounds of one turn: after so many mails, so long, or so many connections
+// written to, the loop lets I/O in. A mail is handed out to all its members at once,
+// which is quick; writing to them is not.
 const (
-	turnMails = 256
-	turnTime  = time.Millisecond
+	turnMails  = 256
+	turnTime   = time.Millisecond
+	turnWrites = 512
 )
 
 // loop is what one gnet event loop owns.
@@ -27,16 +30,17 @@ type loop struct {
 	mailbox mailbox
 
 	// Owned by the loop.
-	conns   map[*conn]struct{}
-	wheel   wheel
-	dirty   []*conn    // connections with output of this turn
-	stuck   []*conn    // connections whose sockets are full, waiting for retry
-	turn    []*frame   // frames to release when the turn ends
-	cork    []byte     // where small frames are put together for one write
-	corked  []*frame   // the frames that lie in cork now
-	spare   [][]*frame // empty output queues, to be used again
-	leaving []*conn    // connections whose peer is to be told
-	depth   int        // how many callbacks of gnet are nested
+	conns     map[*conn]struct{}
+	wheel     wheel
+	dirty     []*conn    // connections with output of this turn
+	unwritten []*conn    // connections whose output was too much for a turn, in order
+	stuck     []*conn    // connections whose sockets are full, waiting for retry
+	turn      []*frame   // frames to release when the turn ends
+	cork      []byte     // where small frames are put together for one write
+	corked    []*frame   // the frames that lie in cork now
+	spare     [][]*frame // empty output queues, to be used again
+	leaving   []*conn    // connections whose peer is to be told
+	depth     int        // how many callbacks of gnet are nested
 
 	nextRetry time.Time
 	retries   uint64  // rounds of retries
@@ -45,6 +49,7 @@ type loop struct {
 	// Atomic.
 	ticks     atomic.Uint32 // coarse clock, in units of tick
 	congested atomic.Bool   // counted in server.congested
+	largest   atomic.Int64  // the most bytes that wait for one full socket
 }
 
 func newLoop(s *Server, index int, el gnet.EventLoop) *loop {
@@ -54,6 +59,7 @@ func newLoop(s *Server, index int, el gnet.EventLoop) *loop {
 		conns: make(map[*conn]struct{}),
 		cork:  make([]byte, 0, corkSize),
 	}
+	l.mailbox.init(s.options.OutboundBudget, s.options.Loops)
 	l.ticks.Store(s.now())
 	l.wheel.init(s.now())
 	go l.pace()
@@ -117,7 +123,7 @@ func (l *loop) deliver(m mail, to []core.Audience) {
 			continue
 		}
 		if b.full() {
-			aud.overload()
+			aud.overload(m.frame)
 			continue
 		}
 		if m.frame != nil {
@@ -147,6 +153,7 @@ func (l *loop) Run(context.Context) error {
 	}
 	start := time.Now()
 	l.retryStuck(start)
+	l.writeRest()
 	for n := 1; ; n++ {
 		m := l.mailbox.take()
 		if m == nil {
@@ -159,6 +166,7 @@ func (l *loop) Run(context.Context) error {
 			break
 		}
 	}
+	l.relieve()
 	l.relax()
 	return nil
 }
@@ -169,7 +177,7 @@ func (l *loop) relax() {
 		return
 	}
 	l.mailbox.mu.Lock()
-	over := len(l.mailbox.queue) < congestedMails/2 && l.mailbox.bytes < congestedBytes/2
+	over := l.mailbox.relaxed()
 	l.mailbox.mu.Unlock()
 	if over && l.congested.CompareAndSwap(true, false) {
 		l.server.relaxed()
@@ -235,14 +243,11 @@ func (l *loop) endTurn() {
 		return
 	}
 	for len(l.dirty) > 0 || len(l.leaving) > 0 {
-		l.corked = l.corked[:0]
 		for i := 0; i < len(l.dirty); i++ {
-			c := l.dirty[i]
-			c.dirty = false
-			if c.stuck {
-				c.wait()
+			if i < turnWrites {
+				l.dirty[i].write()
 			} else {
-				c.flush()
+				l.postpone(l.dirty[i])
 			}
 		}
 		clear(l.dirty)
@@ -260,7 +265,37 @@ func (l *loop) endTurn() {
 	}
 	clear(l.turn)
 	l.turn = l.turn[:0]
+	// From here on the frames may be others with other bytes.
+	l.corked = l.corked[:0]
 	l.depth--
+}
+
+// postpone leaves the output of c to a later turn.
+func (l *loop) postpone(c *conn) {
+	if c.state == ended {
+		c.dirty = false
+		return
+	}
+	c.retainAll()
+	l.unwritten = append(l.unwritten, c)
+	l.askLater(0)
+}
+
+// writeRest writes what earlier turns have postponed, as much as one turn may.
+func (l *loop) writeRest() {
+	if len(l.unwritten) == 0 {
+		return
+	}
+	n := min(len(l.unwritten), turnWrites)
+	for _, c := range l.unwritten[:n] {
+		c.write()
+	}
+	clear(l.unwritten[:n])
+	if l.unwritten = l.unwritten[n:]; len(l.unwritten) == 0 {
+		l.unwritten = nil
+		return
+	}
+	l.askLater(0)
 }
 
 // ephemeral gives f to the turn: it is released when the turn ends.

@@ -36,7 +36,9 @@ func (m *mail) size() int {
 }
 
 // The bounds of a mailbox. Above congested publishers on this node are held until
-// it is below relaxed; above full, frames for audiences are dropped and counted.
+// it is below half of that; above full, frames for audiences are dropped and
+// counted. The bytes of all mailboxes are within a quarter of the outbound budget,
+// so that they leave most of it to slow clients.
 const (
 	congestedMails = 4 << 10
 	congestedBytes = 16 << 20
@@ -47,6 +49,9 @@ const (
 // mailbox is the way into a loop from outside: ordered, bounded, and drained by
 // the loop in batches.
 type mailbox struct {
+	// Static after construction.
+	congestedBytes, fullBytes int
+
 	// Guarded by mu.
 	mu        sync.Mutex
 	queue     []mail
@@ -57,6 +62,12 @@ type mailbox struct {
 	// Owned by the loop: the batch being drained, and where in it the loop is.
 	batch []mail
 	next  int
+}
+
+// init sets the bounds of one of n mailboxes.
+func (b *mailbox) init(budget int64, n int) {
+	b.fullBytes = int(min(fullBytes, budget/4/int64(n)))
+	b.congestedBytes = min(congestedBytes, b.fullBytes/4)
 }
 
 // position returns the position of the newest mail.
@@ -94,12 +105,17 @@ func (b *mailbox) schedule() bool {
 
 // full reports whether no more frames for audiences are taken. The caller holds mu.
 func (b *mailbox) full() bool {
-	return len(b.queue) >= fullMails || b.bytes >= fullBytes
+	return len(b.queue) >= fullMails || b.bytes >= b.fullBytes
 }
 
 // congested reports whether publishers should wait. The caller holds mu.
 func (b *mailbox) congested() bool {
-	return len(b.queue) >= congestedMails || b.bytes >= congestedBytes
+	return len(b.queue) >= congestedMails || b.bytes >= b.congestedBytes
+}
+
+// relaxed reports whether held publishers may go on. The caller holds mu.
+func (b *mailbox) relaxed() bool {
+	return len(b.queue) < congestedMails/2 && b.bytes < max(1, b.congestedBytes/2)
 }
 
 // take returns the next mail, or nil if there is none: then the drain is no longer

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
 
 	"github.com/polywire/polywire/core"
@@ -16,8 +15,8 @@ const (
 	// corkFrame is the size from which a frame is written by itself, uncopied.
 	corkFrame = 16 << 10
 	// maxSpare bounds the output queues that a loop keeps for use again, and
-	// maxSpareCap their capacity.
-	maxSpare, maxSpareCap = 4096, 256
+	// minSpareCap and maxSpareCap their capacity.
+	maxSpare, minSpareCap, maxSpareCap = 4096, 4, 256
 )
 
 // queue puts f behind the connection's output, to be written at the end of the
@@ -30,8 +29,20 @@ func (c *conn) queue(f *frame) bool {
 	if c.window != 0 {
 		f = f.deflated(c.window)
 	}
-	if c.outBytes > 0 && c.outBytes+len(f.bytes) > c.ep.OutboundLimit && !c.makeRoom(f) {
+	if !c.stuck && !c.fits(f) {
+		c.flush()
+		if c.state != open {
+			return false
+		}
+	}
+	if f.key != nil && c.conflate(f) {
+		return true
+	}
+	if !c.fits(f) && !c.makeRoom(f) {
 		return false
+	}
+	if c.stuck && f.key != nil {
+		c.lateness().index.set(f, len(c.out))
 	}
 	c.push(f)
 	return true
@@ -55,77 +66,71 @@ func (c *conn) push(f *frame) {
 	}
 }
 
-// makeRoom is called when f does not fit under the bound: it writes what it can,
-// and if that does not help applies the policy. It reports whether f may be queued.
-func (c *conn) makeRoom(f *frame) bool {
-	if !c.stuck {
-		c.flush()
-	}
-	if c.state != open {
-		return false
-	}
-	if c.outBytes == 0 || c.outBytes+len(f.bytes) <= c.ep.OutboundLimit {
-		return true
-	}
-	switch c.ep.SlowConsumer {
-	case DropNewest:
-		c.ep.Stats.Dropped.Inc(core.ReasonSlow)
-		return false
-	case DropOldest:
-		for c.outBytes+len(f.bytes) > c.ep.OutboundLimit {
-			if !c.dropOldest() {
-				break
-			}
-		}
-		return true
-	}
-	c.ep.Stats.Dropped.Inc(core.ReasonSlow)
-	c.sayGoodbye(core.ReasonSlow)
-	return false
-}
-
-// dropOldest drops the oldest frame of which nothing is written. Control frames
-// stay: a pong or close is small and owed.
-func (c *conn) dropOldest() bool {
-	i := 0
+// firstUnwritten returns the index of the first frame of which nothing is written.
+func (c *conn) firstUnwritten() int {
 	if c.outOff > 0 {
-		i = 1
+		return 1
 	}
-	for i < len(c.out) && isControl(c.out[i]) {
-		i++
-	}
-	if i >= len(c.out) {
-		return false
-	}
-	c.drop(i)
-	c.ep.Stats.Dropped.Inc(core.ReasonSlow)
-	return true
+	return 0
 }
 
-func isControl(f *frame) bool { return ws.OpCode(f.bytes[0] & 15).IsControl() }
+// removeEarly takes the frame at i, of which nothing is written, out of the queue
+// and moves those before it, of which none is conflated: it is quick for a message
+// near the front.
+func (c *conn) removeEarly(i int) {
+	f := c.out[i]
+	c.outBytes -= len(f.bytes)
+	if c.late != nil {
+		c.late.index.left(f, i)
+		if c.outOff > 0 {
+			c.late.index.left(c.out[0], 0)
+		}
+		c.late.index.gone++
+	}
+	if i < c.retained {
+		c.setRetained(c.retained - 1)
+		f.release()
+	}
+	copy(c.out[1:], c.out[:i])
+	c.out[0] = nil
+	c.out = c.out[1:]
+}
 
-// drop takes the frame at i, of which nothing is written, out of the queue.
-func (c *conn) drop(i int) {
+// removeLate takes the frame at i, of which nothing is written, out of the queue and
+// moves those behind it, for queues without index: it is quick near the end.
+func (c *conn) removeLate(i int) {
 	f := c.out[i]
 	c.outBytes -= len(f.bytes)
 	if i < c.retained {
-		c.retained--
+		c.setRetained(c.retained - 1)
 		f.release()
 	}
 	c.out = slices.Delete(c.out, i, i+1)
 }
 
+// setRetained sets how many frames of the queue, from its front, hold a reference.
+// The places in queues that last are counted against the budget.
+func (c *conn) setRetained(n int) {
+	c.ep.server.budget.add((n - c.retained) * slotBytes)
+	c.retained = n
+}
+
 // abandon drops all output of which nothing is written.
 func (c *conn) abandon() {
-	keep := 0
-	if c.outOff > 0 {
-		keep = 1
+	for i := len(c.out) - 1; i >= c.firstUnwritten(); i-- {
+		c.lose(c.out[i])
+		c.removeLate(i)
 	}
-	for len(c.out) > keep {
-		if !isControl(c.out[len(c.out)-1]) {
-			c.ep.Stats.Dropped.Inc(c.reason)
-		}
-		c.drop(len(c.out) - 1)
+	c.late.forget()
+}
+
+// write ends c's being dirty.
+func (c *conn) write() {
+	c.dirty = false
+	if c.stuck {
+		c.wait()
+	} else {
+		c.flush()
 	}
 }
 
@@ -160,6 +165,7 @@ func (c *conn) flush() {
 		return
 	}
 	c.backoff = 0
+	c.late.forget()
 	c.loop.giveSpare(c.out)
 	c.out = nil
 	if c.state == closed {
@@ -210,26 +216,30 @@ func (c *conn) written(n int) {
 		}
 		n -= left
 		c.outOff = 0
-		if gone < c.retained {
-			c.out[gone].release()
-		}
 		gone++
 	}
 	if gone == 0 {
 		return
 	}
-	c.retained = max(0, c.retained-gone)
-	rest := copy(c.out, c.out[gone:])
-	clear(c.out[rest:])
-	c.out = c.out[:rest]
+	c.late.left(c.out[:gone])
+	for _, f := range c.out[:min(gone, c.retained)] {
+		f.release()
+	}
+	c.setRetained(max(0, c.retained-gone))
+	clear(c.out[:gone])
+	if gone < len(c.out) {
+		c.out = c.out[gone:]
+	} else {
+		c.out = c.out[:0]
+	}
 }
 
 // wait keeps what the socket did not take until a later turn.
 func (c *conn) wait() {
-	for _, f := range c.out[c.retained:] {
-		f.retain()
+	if c.ep.SlowConsumer == Conflate {
+		c.lateness().index.add(c.out, c.retained)
 	}
-	c.retained = len(c.out)
+	c.retainAll()
 	if c.stuck {
 		return
 	}
@@ -239,6 +249,16 @@ func (c *conn) wait() {
 	}
 	c.loop.stuck = append(c.loop.stuck, c)
 	c.loop.askLater(retryDelay)
+}
+
+// retainAll holds the output beyond the turn.
+func (c *conn) retainAll() {
+	b := &c.ep.server.budget
+	for _, f := range c.out[c.retained:] {
+		f.retain()
+		f.charge(b)
+	}
+	c.setRetained(len(c.out))
 }
 
 // Retries of full sockets: the first comes soon; those of a socket that stays full
@@ -279,6 +299,7 @@ func (l *loop) retryStuck(now time.Time) {
 	}
 	clear(todo)
 	l.retrying = todo[:0]
+	l.measure()
 	l.nextRetry = now.Add(retryDelay)
 	if len(l.stuck) > 0 {
 		l.askLater(retryDelay)
@@ -292,12 +313,12 @@ func (l *loop) takeSpare() []*frame {
 		l.spare = l.spare[:n-1]
 		return q
 	}
-	return make([]*frame, 0, 4)
+	return make([]*frame, 0, minSpareCap)
 }
 
 // giveSpare takes an empty output queue back.
 func (l *loop) giveSpare(q []*frame) {
-	if q != nil && cap(q) <= maxSpareCap && len(l.spare) < maxSpare {
+	if cap(q) >= minSpareCap && cap(q) <= maxSpareCap && len(l.spare) < maxSpare {
 		l.spare = append(l.spare, q[:0])
 	}
 }

@@ -3,6 +3,7 @@ package network
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"net"
 	"net/http"
@@ -41,6 +42,12 @@ type Options struct {
 	// SendBuffer is the kernel's send buffer for each connection, in bytes: what a
 	// stalled client may hold in the kernel. The default is 128 KiB.
 	SendBuffer int
+	// OutboundBudget bounds the memory of encoded messages, in bytes: those in
+	// mailboxes and those that wait for clients that do not read fast enough. Over
+	// it the slowest clients are treated by the SlowConsumer of their endpoints. The
+	// default is a quarter of the soft memory limit (GOMEMLIMIT), but at least 64
+	// MiB; without a limit 256 MiB.
+	OutboundBudget int64
 }
 
 func (o Options) withDefaults() Options {
@@ -61,6 +68,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.SendBuffer <= 0 {
 		o.SendBuffer = 128 << 10
+	}
+	if o.OutboundBudget <= 0 {
+		o.OutboundBudget = outboundBudget()
 	}
 	return o
 }
@@ -89,33 +99,6 @@ type Endpoint struct {
 	Origins []string
 }
 
-// SlowConsumer is what happens to a client that does not read as fast as it is
-// written to.
-type SlowConsumer uint8
-
-// The policies.
-const (
-	// Disconnect ends the connection with 1013.
-	Disconnect SlowConsumer = iota
-	// DropOldest drops the oldest queued messages.
-	DropOldest
-	// DropNewest drops the message that does not fit.
-	DropNewest
-)
-
-// ParseSlowConsumer reads a policy as the configuration writes it.
-func ParseSlowConsumer(s string) (SlowConsumer, error) {
-	switch s {
-	case "disconnect":
-		return Disconnect, nil
-	case "drop_oldest":
-		return DropOldest, nil
-	case "drop_newest":
-		return DropNewest, nil
-	}
-	return 0, fmt.Errorf("unknown slow consumer policy %q: want disconnect, drop_oldest or drop_newest", s)
-}
-
 // endpoint is an Endpoint with what the loops look at most.
 type endpoint struct {
 	Endpoint
@@ -137,6 +120,7 @@ type Server struct {
 	log     *slog.Logger
 	client  *gnet.Client
 	started time.Time
+	seed    maphash.Seed  // of the keys of frames
 	done    chan struct{} // closed when the loops are to be left alone
 	stats   Stats
 
@@ -154,6 +138,7 @@ type Server struct {
 	draining  atomic.Bool  // nobody is admitted any more
 	down      atomic.Bool  // Shutdown was called
 	ready     atomic.Bool
+	budget    budget
 }
 
 // New returns a server that does not listen yet.
@@ -162,8 +147,10 @@ func New(o Options) *Server {
 	s := &Server{
 		options: o, hub: o.Hub, log: o.Logger,
 		started: time.Now(),
+		seed:    maphash.MakeSeed(),
 		done:    make(chan struct{}),
 		eps:     make(map[string]*endpoint),
+		budget:  budget{limit: o.OutboundBudget},
 	}
 	s.loops.Store(new([]*loop))
 	return s

@@ -1,0 +1,193 @@
+package network
+
+import (
+	"fmt"
+
+	"github.com/gobwas/ws"
+
+	"github.com/polywire/polywire/core"
+)
+
+// SlowConsumer is what happens to a client that does not read as fast as it is
+// written to: when what waits for it reaches the endpoint's outbound limit, or when
+// all that waits for clients goes over the outbound budget.
+//
+// Only messages of subscriptions are dropped. Answers, outcomes and requests are
+// owed to the client: where they do not fit, messages make room, and if that is not
+// enough the connection ends, whatever the policy.
+type SlowConsumer uint8
+
+// The policies.
+const (
+	// Disconnect ends the connection with the format's goodbye for a slow client.
+	Disconnect SlowConsumer = iota
+	// DropOldest drops the oldest queued messages.
+	DropOldest
+	// DropNewest drops the message that does not fit.
+	DropNewest
+	// Conflate keeps the newest message of each topic while the client's socket is
+	// full: it takes the place of the one before. At the bound, with too many
+	// topics, it drops like DropOldest.
+	Conflate
+)
+
+// ParseSlowConsumer reads a policy as the configuration writes it.
+func ParseSlowConsumer(s string) (SlowConsumer, error) {
+	switch s {
+	case "disconnect":
+		return Disconnect, nil
+	case "drop_oldest":
+		return DropOldest, nil
+	case "drop_newest":
+		return DropNewest, nil
+	case "conflate":
+		return Conflate, nil
+	}
+	return 0, fmt.Errorf("unknown slow consumer policy %q: want disconnect, drop_oldest, drop_newest or conflate", s)
+}
+
+// lateness is what is kept of a connection that is, or was, late in reading.
+type lateness struct {
+	index           index  // with Conflate
+	lost, lostBytes uint64 // messages that the policy took from it
+}
+
+// makeRoom is called when f does not fit under the bound although what the socket
+// takes is written. It applies the policy and reports whether f may be queued.
+func (c *conn) makeRoom(f *frame) bool {
+	policy := c.ep.SlowConsumer
+	if policy == DropOldest || policy == Conflate || policy == DropNewest && !f.message {
+		for !c.fits(f) && c.dropMessage() {
+		}
+	}
+	switch {
+	case c.fits(f):
+		return true
+	case policy != Disconnect && f.message:
+		c.lose(f)
+	default:
+		c.lose(f)
+		c.sayGoodbye(core.ReasonSlow)
+	}
+	return false
+}
+
+// fits reports whether f may be queued under the endpoint's bound. One message is
+// always taken.
+func (c *conn) fits(f *frame) bool {
+	return c.outBytes == 0 || c.outBytes+len(f.bytes) <= c.ep.OutboundLimit
+}
+
+// dropMessage drops the queued message of which nothing is written that is the
+// policy's to drop: the newest with DropNewest, else the oldest. It reports whether
+// there was one.
+func (c *conn) dropMessage() bool {
+	first := c.firstUnwritten()
+	if c.ep.SlowConsumer == DropNewest {
+		for i := len(c.out) - 1; i >= first; i-- {
+			if c.out[i].message {
+				c.lose(c.out[i])
+				c.removeLate(i)
+				return true
+			}
+		}
+		return false
+	}
+	for i := first; i < len(c.out); i++ {
+		if c.out[i].message {
+			c.lose(c.out[i])
+			c.removeEarly(i)
+			return true
+		}
+	}
+	return false
+}
+
+// relieve is called while all that waits for clients is over the budget and this
+// client is among those for whom most waits: it loses half of that by its policy.
+func (c *conn) relieve() {
+	goal, dropped := c.outBytes/2, false
+	if c.ep.SlowConsumer != Disconnect {
+		for c.outBytes > goal && c.dropMessage() {
+			dropped = true
+		}
+	}
+	if !dropped {
+		c.sayGoodbye(core.ReasonSlow)
+	}
+}
+
+// count counts a message that c does not get.
+func (c *conn) count(f *frame, r core.Reason) {
+	c.ep.Stats.Dropped.Inc(r)
+	c.ep.Stats.DroppedBytes.Add(r, uint64(f.payload))
+}
+
+// lose counts a frame that c does not get because it is slow, and logs the first.
+func (c *conn) lose(f *frame) {
+	if isControl(f) {
+		return
+	}
+	c.count(f, core.ReasonSlow)
+	late := c.lateness()
+	if late.lost == 0 {
+		c.ep.server.log.Warn("client reads too slowly and loses messages; how many is logged when it leaves",
+			append(c.attrs(), "waiting", c.outBytes)...)
+	}
+	late.lost++
+	late.lostBytes += uint64(f.payload)
+}
+
+// logLost tells, when c is gone, what it has lost.
+func (c *conn) logLost() {
+	if c.late == nil || c.late.lost == 0 {
+		return
+	}
+	c.ep.server.log.Warn("slow client left", append(c.attrs(), "reason", c.reason.String(),
+		"lost_messages", c.late.lost, "lost_bytes", c.late.lostBytes)...)
+}
+
+func (c *conn) lateness() *lateness {
+	if c.late == nil {
+		c.late = new(lateness)
+	}
+	return c.late
+}
+
+// attrs says in a log line which connection it is about.
+func (c *conn) attrs() []any {
+	return []any{"endpoint", c.ep.Name, "conn", c.id, "user", c.user.User(), "remote", c.remote}
+}
+
+func isControl(f *frame) bool { return ws.OpCode(f.bytes[0] & 15).IsControl() }
+
+// relieve is called in every turn. While more waits for clients than the budget
+// lets, those of the loop for whom most waits are treated by their policies: all
+// that have at least half of what the slowest of all loops has.
+func (l *loop) relieve() {
+	s := l.server
+	if !s.budget.over() {
+		return
+	}
+	most := int64(0)
+	for _, other := range s.loopList() {
+		most = max(most, other.largest.Load())
+	}
+	for _, c := range l.stuck {
+		if c.state == open && c.outBytes > 0 && int64(c.outBytes) >= most/2 && s.budget.over() {
+			s.guard(c, c.relieve)
+		}
+	}
+	l.measure()
+}
+
+// measure looks for the largest backlog of the loop.
+func (l *loop) measure() {
+	largest := 0
+	for _, c := range l.stuck {
+		if c.state == open {
+			largest = max(largest, c.outBytes)
+		}
+	}
+	l.largest.Store(int64(largest))
+}
