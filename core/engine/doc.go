@@ -22,7 +22,8 @@
 // blocks. Authorizers and session stores are asked on a goroutine of their own,
 // at most one for each connection, which is held in the meantime; Go handlers run
 // on goroutines of their own, of which there is a bounded number, and may ask the
-// session store there; one goroutine ends the calls whose time is up. What such a
+// session store there; those of Hear and the hooks Connected and SessionRestored run as
+// authorizers do, Disconnected when the connection is gone; one goroutine ends the calls whose time is up. What such a
 // goroutine found out is done on the loop (peer.onLoop), or never if the peer is gone.
 //
 // # Locks
@@ -52,5 +53,6 @@
 // levels. A connection has at most 131,072 subscriptions, 65,536 channels and
 // offers together, its endpoint's MaxCalls unanswered calls (1024 by default), and
 // 65,536 requests that it has not answered. The ref of a topic-borne call has at most
-// 128 bytes. At most 256 Go handlers run at once.
+// 128 bytes. At most 256 Go handlers run at once, and at
+// most 256 of the hooks Connected and Disconnected.
 package engine

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/polywire/polywire/core"
@@ -15,6 +16,8 @@ type Options struct {
 	// Logger is told of faults of Go handlers, authorizers and session stores;
 	// nil is slog.Default().
 	Logger *slog.Logger
+	// Hooks are told of connections and sessions. BeforeUpgrade is the network's.
+	Hooks core.Hooks
 }
 
 // Engine is core.Hub. Its methods may be called from any goroutine; Connect only
@@ -26,6 +29,8 @@ type Engine struct {
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
 	running  chan struct{} // a place for each running Go handler
+	hooks    core.Hooks
+	hooking  chan struct{} // a place for each running Connected and Disconnected
 	calls    callTable
 	handlers registry
 	sessions attachments
@@ -33,6 +38,10 @@ type Engine struct {
 	records  sync.Pool // of *call
 
 	ticking sync.WaitGroup
+
+	// Atomic.
+	panics    atomic.Uint64
+	departing atomic.Int64 // connections that are gone, but for Disconnected
 
 	// Guarded by mu.
 	mu        sync.RWMutex
@@ -71,6 +80,8 @@ func newEngine(o Options, now func() time.Time) *Engine {
 		log:       o.Logger,
 		now:       now,
 		running:   make(chan struct{}, maxHandlers),
+		hooks:     o.Hooks,
+		hooking:   make(chan struct{}, maxHooks),
 		endpoints: make(map[core.Outlet]*endpoint),
 		topics:    make(map[string]*address),
 		owners:    make(map[string]*peer),
@@ -87,7 +98,9 @@ func newEngine(o Options, now func() time.Time) *Engine {
 
 // Connect introduces an open connection. On the connection's loop.
 func (e *Engine) Connect(l core.Link) core.Peer {
-	return &peer{engine: e, link: l, endpoint: e.endpointOf(l)}
+	p := &peer{engine: e, link: l, endpoint: e.endpointOf(l)}
+	p.arrive()
+	return p
 }
 
 // Publisher returns a publisher in the name of ep, under its topic prefix and its
@@ -127,6 +140,10 @@ func (e *Engine) Close() {
 
 // Calls returns the number of calls that wait for their answer. Any goroutine.
 func (e *Engine) Calls() int { return e.calls.size() }
+
+// Panics returns how many panics of Go handlers, hooks, authorizers and session stores
+// were caught. Any goroutine.
+func (e *Engine) Panics() uint64 { return e.panics.Load() }
 
 // Topics returns the number of topics and patterns that somebody hears. Any goroutine.
 func (e *Engine) Topics() int {

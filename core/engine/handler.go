@@ -52,7 +52,8 @@ func (p *peer) askHandler(c core.Command, h core.Handler, byTopic bool) refusal 
 		return r
 	}
 	p.taken(c, kept.id, byTopic)
-	in := p.invocation(ctx, c)
+	in := p.invocation(c)
+	in.Caller = caller{peer: p, ctx: ctx}
 	go func() {
 		defer func() { <-e.running }()
 		answer, err := e.run(ctx, h, in)
@@ -85,12 +86,11 @@ func (p *peer) keep(c core.Command, byTopic bool) (context.Context, *call, refus
 	return ctx, kept, r
 }
 
-// invocation returns c as its handler sees it.
-func (p *peer) invocation(ctx context.Context, c core.Command) core.Invocation {
+// invocation returns c as its handler sees it, but for its Caller.
+func (p *peer) invocation(c core.Command) core.Invocation {
 	in := core.Invocation{
 		Service: string(c.Topic), Payload: c.Payload.Clone(), OneWay: c.OneWay,
 		Endpoint: p.endpoint.Name, Protocol: p.endpoint.Protocol, Connection: p.link.ID(),
-		Caller: caller{peer: p, ctx: ctx},
 	}
 	if p.extra != nil {
 		in.Session = p.extra.session
@@ -106,6 +106,7 @@ var errPanic = errors.New("handler panicked")
 func (e *Engine) run(ctx context.Context, h core.Handler, in core.Invocation) (answer core.Payload, err error) {
 	defer func() {
 		if v := recover(); v != nil {
+			e.panics.Add(1)
 			e.log.Error("handler panicked", "endpoint", in.Endpoint, "conn", in.Connection, "service", in.Service,
 				"panic", v, "stack", string(debug.Stack()))
 			err = errPanic
@@ -128,13 +129,19 @@ func (e *Engine) finish(c *call, oneWay bool, answer core.Payload, err error) {
 	r := refusedInternal
 	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
 		r = refusalOf(f, core.ReasonAnswerer)
-	} else if !errors.Is(err, errPanic) {
-		e.log.Warn("handler failed", "endpoint", c.caller.endpoint.Name, "conn", c.caller.link.ID(),
-			"service", string(c.topic()), "error", err)
+	} else {
+		e.handlerFailed(c.caller.endpoint.Name, c.caller.link.ID(), string(c.topic()), err)
 	}
 	if oneWay {
 		c.caller.endpoint.Stats.CallsFailed.Inc(r.reason)
 		return
 	}
 	e.fail(c, r)
+}
+
+// handlerFailed logs the error of a handler; that of a panic is logged already.
+func (e *Engine) handlerFailed(endpoint string, conn uint64, service string, err error) {
+	if !errors.Is(err, errPanic) {
+		e.log.Warn("handler failed", "endpoint", endpoint, "conn", conn, "service", service, "error", err)
+	}
 }

@@ -15,6 +15,7 @@ type registry struct {
 	// Guarded by mu.
 	mu           sync.Mutex
 	first, last  []registered
+	ears         []registered // of Hear
 	otherwise    registered
 	interceptors []core.Interceptor
 
@@ -31,6 +32,7 @@ type registered struct {
 // handlerTable has the handlers, for looking up. Static after construction.
 type handlerTable struct {
 	first, last handlerSet
+	ears        handlerSet
 	otherwise   core.Handler // or nil
 }
 
@@ -39,7 +41,7 @@ type handlerSet struct {
 	patterns []registered // in the order of their registration
 }
 
-// set changes one handler of a list, which is first or last of r; nil ends it.
+// set changes one handler of a list, which is first, last or ears of r; nil ends it.
 func (r *registry) set(list *[]registered, match string, h core.Handler) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -73,7 +75,7 @@ func (r *registry) use(i core.Interceptor) {
 	defer r.mu.Unlock()
 	defer r.publish()
 	r.interceptors = append(r.interceptors, i)
-	for _, list := range [][]registered{r.first, r.last} {
+	for _, list := range [][]registered{r.first, r.last, r.ears} {
 		for i := range list {
 			r.surround(&list[i])
 		}
@@ -94,7 +96,10 @@ func (r *registry) surround(e *registered) {
 
 // publish makes what is registered known. The caller holds mu.
 func (r *registry) publish() {
-	r.table.Store(&handlerTable{first: newHandlerSet(r.first), last: newHandlerSet(r.last), otherwise: r.otherwise.handler})
+	r.table.Store(&handlerTable{
+		first: newHandlerSet(r.first), last: newHandlerSet(r.last), ears: newHandlerSet(r.ears),
+		otherwise: r.otherwise.handler,
+	})
 }
 
 func newHandlerSet(list []registered) handlerSet {
