@@ -32,7 +32,7 @@ type Broker struct {
 // New makes a broker of a configuration that [config.Load] returned; cfg must
 // not be changed after that. A nil logger is slog.Default(). Nothing listens
 // yet, but what is made here ends only with Run.
-func New(cfg *config.Config, logger *slog.Logger) (*Broker, error) {
+func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, error) {
 	if logger == nil {
 		logger = slog.Default()
 	}
@@ -42,9 +42,13 @@ func New(cfg *config.Config, logger *slog.Logger) (*Broker, error) {
 			return nil, fmt.Errorf("endpoint %q has no format: the configuration was not loaded by config.Load", cfg.Endpoints[i].Name)
 		}
 	}
-	b.engine = engine.New(engine.Options{Logger: logger, MaxServiceCalls: cfg.Calls.MaxPerService})
+	own, err := gather(cfg, options)
+	if err != nil {
+		return nil, err
+	}
+	b.engine = engine.New(engine.Options{Logger: logger, Hooks: own.hooks, MaxServiceCalls: cfg.Calls.MaxPerService})
 	b.network = network.New(network.Options{
-		Hub: b.engine, Logger: logger,
+		Hub: b.engine, Logger: logger, BeforeUpgrade: own.hooks.BeforeUpgrade,
 		Loops:            cfg.Network.Loops,
 		MaxConnections:   cfg.Network.MaxConnections,
 		MaxHandshakes:    cfg.Network.MaxHandshakes,
@@ -53,7 +57,7 @@ func New(cfg *config.Config, logger *slog.Logger) (*Broker, error) {
 		SendBuffer:       int(cfg.Network.SendBuffer),
 		OutboundBudget:   int64(cfg.Network.OutboundBudget),
 	})
-	if err := b.makeEndpoints(); err != nil {
+	if err := b.makeEndpoints(own); err != nil {
 		b.engine.Close()
 		return nil, err
 	}
@@ -65,14 +69,14 @@ func New(cfg *config.Config, logger *slog.Logger) (*Broker, error) {
 }
 
 // makeEndpoints turns the configured endpoints into those of the network.
-func (b *Broker) makeEndpoints() error {
+func (b *Broker) makeEndpoints(own *settings) error {
 	for i := range b.cfg.Endpoints {
 		c := &b.cfg.Endpoints[i]
 		policy, err := network.ParseSlowConsumer(c.SlowConsumer)
 		if err != nil {
 			return fmt.Errorf("endpoint %q: %w", c.Name, err)
 		}
-		store, maxConnections, err := sessions(c.Options)
+		store, maxConnections, err := sessions(c.Options, own.stores[c.Name])
 		if err != nil {
 			return fmt.Errorf("endpoint %q: %w", c.Name, err)
 		}
@@ -82,7 +86,7 @@ func (b *Broker) makeEndpoints() error {
 				TopicPrefix: c.TopicPrefix, CallTimeout: c.CallTimeout, MaxCalls: c.MaxCalls,
 				CallsAtOnce: callsAtOnce(c.Options),
 				Authorizer:  authorizer(c.Options, b.log.With("endpoint", c.Name)),
-				Sessions:    store, MaxSessionConnections: maxConnections,
+				Sessions:    store, SessionKeys: own.keys[c.Name], MaxSessionConnections: maxConnections,
 				Stats: new(core.Stats),
 			},
 			Listen: c.Listen, Path: c.Path,
@@ -103,8 +107,9 @@ func (b *Broker) adminSource() admin.Source {
 	stats := b.network.Stats()
 	src := admin.Source{
 		Version:  Version(),
-		Rejected: &stats.Rejected, AcceptErrors: &stats.AcceptErrors, Panics: &stats.Panics,
-		Calls: b.engine.Calls, Topics: b.engine.Topics,
+		Rejected: &stats.Rejected, AcceptErrors: &stats.AcceptErrors,
+		Panics: func() uint64 { return stats.Panics.Load() + b.engine.Panics() },
+		Calls:  b.engine.Calls, Topics: b.engine.Topics,
 		Outbound: b.network.Outbound, OutboundBudget: b.network.OutboundBudget(),
 		Ready: b.network.Ready,
 	}
@@ -159,8 +164,9 @@ func (b *Broker) AdminURL() string {
 }
 
 // Run serves until ctx ends; then it drains: it lets nobody in, waits for the calls
-// under way, says goodbye to all clients at the configured pace, and returns. It is
-// called once. The error says what could not be started, or not be ended in time.
+// under way, says goodbye to all clients at the configured pace, waits for their hooks,
+// and returns. It is called once. The error says what could not be started, or not be
+// ended in time.
 func (b *Broker) Run(ctx context.Context) error {
 	// The admin server comes first and goes last: it tells of starting and
 	// draining as well.
@@ -196,7 +202,7 @@ func (b *Broker) drain() error {
 	stop()
 	// Callers hear that their calls have failed before they hear the goodbye.
 	b.engine.Close()
-	err := b.network.Shutdown(ctx, d.Rate.PerSecond())
+	err := errors.Join(b.network.Shutdown(ctx, d.Rate.PerSecond()), b.engine.AwaitHooks(ctx))
 	for _, u := range b.upstreams {
 		u.Close()
 	}

@@ -48,9 +48,9 @@ type running struct {
 	stop func() error
 }
 
-func run(t *testing.T, text string) *running {
+func run(t *testing.T, text string, options ...polywire.Option) *running {
 	t.Helper()
-	b, err := polywire.New(load(t, text), slog.New(slog.DiscardHandler))
+	b, err := polywire.New(load(t, text), slog.New(slog.DiscardHandler), options...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,6 +67,7 @@ var rules = []rule{
 		allow:    []string{"core/...", "codecs/...", "auth", "admin", "config", "upstream"},
 		why:      "the root wires the rooms together and needs nothing besides them",
 	},
+	{packages: "examples/...", allow: []string{".", "core", "config"}, why: "an example needs no more than its readers have"},
 	{
 		packages: "cmd/...",
 		allow:    []string{".", "config", "conversations", "github.com/spf13/cobra/...", "github.com/spf13/pflag"},

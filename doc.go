@@ -5,10 +5,15 @@
 //	…
 //	broker, err := polywire.New(cfg, slog.Default())
 //	…
-//	broker.Handle("time", func(context.Context, string, core.Payload) (core.Payload, error) {
+//	broker.Handle("time", func(context.Context, core.Invocation) (core.Payload, error) {
 //		return core.Payload{Kind: core.Text, Data: []byte(time.Now().String())}, nil
 //	})
 //	err = broker.Run(ctx)
+//
+// A program answers calls (Handle, Otherwise, Use), hears what clients publish (Hear),
+// publishes itself (Publish), is told of connections and sessions ([WithHooks]) and keeps
+// the sessions ([WithSessions], [WithSessionKeys]). The folder examples has a program that
+// was written with stocking's router, and one that was written with webwire's server.
 //
 // The package wires the rooms of the house together and does nothing else.
 package polywire

@@ -50,17 +50,26 @@ func authorizer(options any, log *slog.Logger) core.Authorizer {
 	return hook
 }
 
-// sessions returns the session store that the options of a protocol ask for, and how
-// many connections a session may have; nil if they ask for none.
-func sessions(options any) (store core.SessionStore, maxConnections int, err error) {
+// hasSessions reports whether the options of a protocol ask for sessions.
+func hasSessions(options any) bool {
+	o, ok := options.(*webwire.Options)
+	return ok && o.Sessions.Store != webwire.NoStore
+}
+
+// sessions returns own, or if it is nil the session store that the options of a
+// protocol ask for, and how many connections a session may have; nil if they ask for
+// none.
+func sessions(options any, own core.SessionStore) (store core.SessionStore, maxConnections int, err error) {
 	o, ok := options.(*webwire.Options)
 	if !ok {
-		return nil, 0, nil
+		return own, 0, nil
 	}
-	switch o.Sessions.Store {
-	case webwire.MemoryStore:
+	switch {
+	case own != nil:
+		store = own
+	case o.Sessions.Store == webwire.MemoryStore:
 		store = engine.NewMemorySessions()
-	case webwire.FileStore:
+	case o.Sessions.Store == webwire.FileStore:
 		if store, err = webwire.NewFileSessions(o.Sessions.Dir); err != nil {
 			return nil, 0, fmt.Errorf("opening session store: %w", err)
 		}

@@ -38,12 +38,11 @@ func source(ready *atomic.Bool) admin.Source {
 	two := &core.Endpoint{Name: "two", Protocol: "wsify", Stats: new(core.Stats)}
 	rejected := new(core.Counters)
 	rejected.Inc(core.ReasonHandshake)
-	accept, panics := new(atomic.Uint64), new(atomic.Uint64)
+	accept := new(atomic.Uint64)
 	accept.Store(16)
-	panics.Store(17)
 	return admin.Source{
 		Version: "v1.2.3", Endpoints: []*core.Endpoint{one, two}, Rejected: rejected,
-		AcceptErrors: accept, Panics: panics,
+		AcceptErrors: accept, Panics: func() uint64 { return 17 },
 		Calls: func() int { return 18 }, Topics: func() int { return 19 },
 		Outbound: func() int64 { return 21 }, OutboundBudget: 22,
 		Ready: ready.Load,

@@ -18,8 +18,10 @@ type Source struct {
 	Endpoints []*core.Endpoint
 	// Rejected counts connections turned away before their endpoint was known.
 	Rejected *core.Counters
-	// AcceptErrors counts failed accepts, Panics recovered panics.
-	AcceptErrors, Panics *atomic.Uint64
+	// AcceptErrors counts failed accepts.
+	AcceptErrors *atomic.Uint64
+	// Panics returns how many panics were caught.
+	Panics func() uint64
 	// Calls is the number of calls that wait for their answer, Topics the number
 	// of topics that somebody hears.
 	Calls, Topics func() int
@@ -79,7 +81,7 @@ func newCollector(src Source) *collector {
 		open:     perEndpoint("connections_open", "Connections that are open now."),
 		rejected: perReason("handshakes_rejected_total", "Connections turned away before their upgrade; endpoint is empty if none was asked for yet."),
 		accept:   whole("accept_errors_total", "Failed accepts, such as those without a free file descriptor."),
-		panics:   whole("panics_total", "Panics that were caught; each ended one connection."),
+		panics:   whole("panics_total", "Panics that were caught: in the handling of a connection, which they end, and in handlers, hooks and stores."),
 		calls:    whole("calls_outstanding", "Calls that wait for their answer."),
 		topics:   whole("topics", "Topics and patterns that somebody hears."),
 		outbound: whole("outbound_bytes", "Memory of encoded messages that wait for clients."),
@@ -132,7 +134,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	}
 	collect(to, c.rejected, c.source.Rejected, "", "")
 	to <- prometheus.MustNewConstMetric(c.accept, prometheus.CounterValue, float64(c.source.AcceptErrors.Load()))
-	to <- prometheus.MustNewConstMetric(c.panics, prometheus.CounterValue, float64(c.source.Panics.Load()))
+	to <- prometheus.MustNewConstMetric(c.panics, prometheus.CounterValue, float64(c.source.Panics()))
 	to <- prometheus.MustNewConstMetric(c.calls, prometheus.GaugeValue, float64(c.source.Calls()))
 	to <- prometheus.MustNewConstMetric(c.topics, prometheus.GaugeValue, float64(c.source.Topics()))
 	to <- prometheus.MustNewConstMetric(c.outbound, prometheus.GaugeValue, float64(c.source.Outbound()))

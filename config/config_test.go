@@ -266,6 +266,21 @@ admin: {listen: "127.0.0.1:0"}
 `)
 }
 
+// A configuration may be a text; its faults are told as those of a file.
+func TestText(t *testing.T) {
+	const text = `endpoints: [{name: a, protocol: chat, listen: ":${PORT:-1}"}]`
+	cfg, err := config.Load(config.Source{Text: text, Env: []string{"PORT=2"}}, protocols())
+	if err != nil || cfg.Endpoints[0].Listen != ":2" {
+		t.Errorf("%+v, %v", cfg, err)
+	}
+	for file, want := range map[string]string{"": "\nconfig:1: endpoint: unknown key", "main.go": "\nmain.go:1: endpoint: unknown key"} {
+		_, err := config.Load(config.Source{Text: "endpoint: []", File: file}, protocols())
+		if err == nil || !strings.Contains("\n"+err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
 func TestMissingFile(t *testing.T) {
 	_, err := config.Load(config.Source{File: "testdata/no-such-file"}, protocols())
 	if !errors.Is(err, os.ErrNotExist) {

@@ -16,6 +16,9 @@ import (
 type Source struct {
 	// File is the path of the YAML file.
 	File string
+	// Text is the YAML itself, for programs that have no file; File is then only what
+	// the faults are told under, "config" if it is empty.
+	Text string
 	// Env is the environment, as os.Environ returns it: for overrides and for
 	// ${NAME} in the file.
 	Env []string
@@ -27,11 +30,11 @@ type Source struct {
 // may name; Load makes the endpoints' formats with them. The error is [Errors],
 // with every fault, unless the file cannot be read.
 func Load(src Source, protocols []core.Protocol) (*Config, error) {
-	data, err := os.ReadFile(src.File)
+	data, err := src.read()
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
-	r := &report{file: src.File, written: make(map[string]position)}
+	r := &report{file: src.name(), written: make(map[string]position)}
 	tree, ok := (&file{report: r, lookup: lookup(src.Env)}).parse(data)
 	if !ok {
 		return nil, r.sorted()
@@ -51,6 +54,21 @@ func Load(src Source, protocols []core.Protocol) (*Config, error) {
 		return nil, r.sorted()
 	}
 	return cfg, nil
+}
+
+func (src Source) read() ([]byte, error) {
+	if src.Text != "" {
+		return []byte(src.Text), nil
+	}
+	return os.ReadFile(src.File)
+}
+
+// name is what faults are told under.
+func (src Source) name() string {
+	if src.File == "" {
+		return "config"
+	}
+	return src.File
 }
 
 // read decodes the merged tree and checks every value.

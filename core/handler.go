@@ -42,6 +42,9 @@ type Invocation struct {
 // methods are called from within the handler, or from goroutines that it waits for;
 // when the call has ended they fail with Gone. They may block.
 type Caller interface {
+	// Client is the connection as hooks know it. It never fails, and what it returns
+	// may be kept.
+	Client() Client
 	// OpenSession makes a session for the connection; info is its information, JSON
 	// or nil, and is copied. It fails with SessionsOff, with SessionExists if the
 	// connection has a session already, with Gone if it has left, or with the error

@@ -33,6 +33,8 @@ type Endpoint struct {
 	Authorizer Authorizer
 	// Sessions keeps the endpoint's sessions; nil turns them off.
 	Sessions SessionStore
+	// SessionKeys makes the keys of its sessions; nil is the default.
+	SessionKeys SessionKeys
 	// MaxSessionConnections bounds the connections of one session; 0 is no bound.
 	MaxSessionConnections int
 	// Stats are the endpoint's counters; never nil.
@@ -52,8 +54,8 @@ type Peer interface {
 	// Do carries out one command. Its outcome comes back through [Link.Tell],
 	// often before Do returns.
 	Do(Command)
-	// Gone says that the connection is closed. No other call follows.
-	Gone()
+	// Gone says that the connection is closed, and why. No other call follows.
+	Gone(r Reason)
 }
 
 // Link is a connection as the engine sees it. Links are comparable.
@@ -68,6 +70,8 @@ type Link interface {
 	Outlet() Outlet
 	// Trace is the trace context of the upgrade request. Any goroutine.
 	Trace() Trace
+	// Remote is the address of the client, "ip:port". Any goroutine.
+	Remote() string
 	// Loop is the number of the event loop that the link lives on. Any goroutine.
 	Loop() int
 
@@ -175,12 +179,14 @@ type Session struct {
 // SessionStore keeps sessions. Its methods may block, are never called on an
 // event loop, and may be called from many goroutines at once.
 type SessionStore interface {
-	// Create makes a session with a new, unguessable key.
-	Create(ctx context.Context, info []byte) (Session, error)
+	// Create keeps a new session under key, which is as [SessionKeys.New] makes keys,
+	// and returns it. The error is [ErrSessionTaken] if there is one under this key.
+	// info is JSON or nil, and borrowed.
+	Create(ctx context.Context, key string, info []byte) (Session, error)
 	// Lookup finds a session by the key that a client sent, which may be any
 	// bytes, and sets its last look-up to now; the returned LastLookup is the
 	// one before. The error is a [Failure] with SessionUnknown if there is none.
 	Lookup(ctx context.Context, key []byte) (Session, error)
-	// Delete forgets a session.
+	// Delete forgets a session; there may be none.
 	Delete(ctx context.Context, key string) error
 }

@@ -19,6 +19,8 @@ import (
 // caller notes what is done to the session.
 type caller struct{ did []string }
 
+func (c *caller) Client() core.Client { return core.Client{} }
+
 func (c *caller) OpenSession(info []byte) (core.Session, error) {
 	c.did = append(c.did, "open "+string(info))
 	return core.Session{}, nil

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -134,16 +133,7 @@ func (c *converse) config(player *conversations.Player) (*config.Config, error) 
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "converse")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(path, []byte(yaml), 0o600); err != nil {
-		return nil, err
-	}
-	return config.Load(config.Source{File: path, Set: []config.Override{
+	return config.Load(config.Source{Text: yaml, Set: []config.Override{
 		{From: "converse", Key: "admin.listen", Value: "127.0.0.1:0"},
 		{From: "--log-level", Key: "log.level", Value: c.logLevel},
 	}}, polywire.Protocols())

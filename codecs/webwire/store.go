@@ -2,8 +2,6 @@ package webwire
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,8 +17,6 @@ import (
 )
 
 const (
-	// keyBytes is how many random bytes a key stands for.
-	keyBytes = 48
 	// fileSuffix follows the key in the name of a session's file.
 	fileSuffix = ".wwrsess"
 	// maxKey is the longest key whose file name every usual file system takes.
@@ -88,11 +84,13 @@ func NewFileSessions(dir string) (*FileSessions, error) {
 	return &FileSessions{dir: dir, seed: maphash.MakeSeed(), now: time.Now}, nil
 }
 
-// Create makes a session. Its key is 64 characters of URL-safe base64: 48 random
-// bytes (protocols.md, section 5, "Sessions").
-func (f *FileSessions) Create(ctx context.Context, info []byte) (core.Session, error) {
+// Create keeps a new session. A key of which no file name can be made is an error.
+func (f *FileSessions) Create(ctx context.Context, key string, info []byte) (core.Session, error) {
 	if err := ctx.Err(); err != nil {
 		return core.Session{}, fmt.Errorf("creating a session: %w", err)
+	}
+	if !isKey(key) {
+		return core.Session{}, fmt.Errorf("creating a session: its key must be 1 to %d letters, digits, - and _: it names a file", maxKey)
 	}
 	info = rawjson.Trim(info)
 	if rawjson.IsNull(info) {
@@ -101,12 +99,17 @@ func (f *FileSessions) Create(ctx context.Context, info []byte) (core.Session, e
 	if len(info) > 0 && (!rawjson.IsObject(info) || !rawjson.Valid(info)) {
 		return core.Session{}, core.Failure{Code: core.Invalid, Text: "the information of a session must be a JSON object"}
 	}
-	var random [keyBytes]byte
-	rand.Read(random[:]) // never fails
 	now := f.now().UTC()
-	s := core.Session{Key: base64.RawURLEncoding.EncodeToString(random[:]), Created: now, LastLookup: now}
+	s := core.Session{Key: key, Created: now, LastLookup: now}
 	if len(info) > 0 {
 		s.Info = append(s.Info, info...)
+	}
+	defer f.lock(key).Unlock()
+	switch _, err := os.Lstat(f.path(key)); {
+	case err == nil:
+		return core.Session{}, core.ErrSessionTaken
+	case !errors.Is(err, fs.ErrNotExist):
+		return core.Session{}, fmt.Errorf("creating a session: %w", withoutPath(err))
 	}
 	if err := f.write(s); err != nil {
 		return core.Session{}, fmt.Errorf("creating a session: %w", withoutPath(err))
@@ -162,8 +165,7 @@ func (f *FileSessions) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
-// write puts s where it is looked for. The caller has the lock of the key, unless
-// nobody else knows it yet.
+// write puts s where it is looked for. The caller has the lock of the key.
 func (f *FileSessions) write(s core.Session) (err error) {
 	temp, err := os.CreateTemp(f.dir, "*.tmp")
 	if err != nil {

@@ -16,6 +16,15 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
+// create makes a session as the engine does.
+func create(ctx context.Context, store *FileSessions, info []byte) (core.Session, error) {
+	key, err := core.SessionKeys(nil).New()
+	if err != nil {
+		return core.Session{}, err
+	}
+	return store.Create(ctx, key, info)
+}
+
 func newStore(t *testing.T) *FileSessions {
 	t.Helper()
 	store, err := NewFileSessions(filepath.Join(t.TempDir(), "wwrsess"))
@@ -58,7 +67,7 @@ func TestFileSessions(t *testing.T) {
 	store := newStore(t)
 	created := time.Date(2018, 1, 2, 3, 4, 5, 6, time.UTC)
 	store.now = func() time.Time { return created }
-	s, err := store.Create(t.Context(), []byte(` {"name": "ada", "n": 9007199254740993} `))
+	s, err := create(t.Context(), store, []byte(` {"name": "ada", "n": 9007199254740993} `))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +103,27 @@ func TestFileSessions(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(store.dir); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestFileSessionsKeys(t *testing.T) {
+	store := newStore(t)
+	if s, err := store.Create(t.Context(), "own-Key_1", nil); err != nil || s.Key != "own-Key_1" {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if _, err := store.Create(t.Context(), "own-Key_1", []byte(`{"other":1}`)); !errors.Is(err, core.ErrSessionTaken) {
+		t.Errorf("a key that is taken: %v", err)
+	}
+	if s, err := store.Lookup(t.Context(), []byte("own-Key_1")); err != nil || s.Info != nil {
+		t.Errorf("the first session is now %+v, %v", s, err)
+	}
+	for _, key := range []string{"", "../out", "a.b", "a b", strings.Repeat("k", 248)} {
+		if _, err := store.Create(t.Context(), key, nil); err == nil || !strings.Contains(err.Error(), "its key must be 1 to 247 letters") {
+			t.Errorf("key %.20q: %v", key, err)
+		}
+	}
+	if left, _ := os.ReadDir(store.dir); len(left) != 1 {
+		t.Errorf("files: %v", left)
 	}
 }
 
@@ -171,7 +201,7 @@ func TestFileSessionsInfo(t *testing.T) {
 		``: ``, `null`: ``, ` null `: ``, `{}`: `{}`, `{"a":"<&>"}`: `{"a":"<&>"}`, `{"b":1,"a":1e400,"b":2}`: `{"b":1,"a":1e400,"b":2}`,
 	} {
 		store := newStore(t)
-		s, err := store.Create(t.Context(), []byte(info))
+		s, err := create(t.Context(), store, []byte(info))
 		if err != nil || string(s.Info) != want {
 			t.Fatalf("%s: %q, %v", info, s.Info, err)
 		}
@@ -182,7 +212,7 @@ func TestFileSessionsInfo(t *testing.T) {
 	store := newStore(t)
 	for _, info := range []string{`1`, `"x"`, `[{}]`, `true`, `{`, `{}{}`, `x`} {
 		var failure core.Failure
-		if s, err := store.Create(t.Context(), []byte(info)); !errors.As(err, &failure) || failure.Code != core.Invalid {
+		if s, err := create(t.Context(), store, []byte(info)); !errors.As(err, &failure) || failure.Code != core.Invalid {
 			t.Errorf("%s: %+v, %v", info, s, err)
 		}
 	}
@@ -215,14 +245,14 @@ func TestFileSessionsFaults(t *testing.T) {
 			t.Errorf("%s is gone: %v", key, err)
 		}
 	}
-	s, err := store.Create(t.Context(), nil)
+	s, err := create(t.Context(), store, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.RemoveAll(store.dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Create(t.Context(), nil); err == nil {
+	if _, err := create(t.Context(), store, nil); err == nil {
 		t.Error("a session in no folder")
 	}
 	requireUnknown(t, store, s.Key)
@@ -245,7 +275,7 @@ func TestFileSessionsPermissions(t *testing.T) {
 		t.Skip("Windows has no such permissions")
 	}
 	store := newStore(t)
-	s, err := store.Create(t.Context(), nil)
+	s, err := create(t.Context(), store, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +293,7 @@ func TestFileSessionsPermissions(t *testing.T) {
 // on what it said.
 func TestFileSessionsReplacesFiles(t *testing.T) {
 	store := newStore(t)
-	s, err := store.Create(t.Context(), []byte(`{"a":1}`))
+	s, err := create(t.Context(), store, []byte(`{"a":1}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +314,7 @@ func TestFileSessionsConcurrently(t *testing.T) {
 	store := newStore(t)
 	var all sync.WaitGroup
 	for range 4 {
-		s, err := store.Create(t.Context(), []byte(`{"a":"`+strings.Repeat("x", 4096)+`"}`))
+		s, err := create(t.Context(), store, []byte(`{"a":"`+strings.Repeat("x", 4096)+`"}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -329,7 +359,7 @@ func TestFileSessionsCancelled(t *testing.T) {
 	store := newStore(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := store.Create(ctx, nil); !errors.Is(err, context.Canceled) {
+	if _, err := create(ctx, store, nil); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	if _, err := store.Lookup(ctx, []byte("k")); !errors.Is(err, context.Canceled) {

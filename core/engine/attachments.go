@@ -95,11 +95,49 @@ func (t *attachments) end(key string, p *peer) []*peer {
 	if !t.placed(key, p) {
 		return nil
 	}
+	return t.byKey[key].end()
+}
+
+// expel takes all places away, if there are any, and returns whose they were. Then
+// nobody can join until ended is called. It reports false, and does nothing, if that is
+// so already.
+func (t *attachments) expel(key string) (all []*peer, mine bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	a := t.byKey[key]
+	switch {
+	case a == nil:
+		a = new(attached)
+		t.byKey[key] = a
+	case a.ending:
+		return nil, false
+	}
+	return a.end(), true
+}
+
+// end takes all places away. The caller holds mu of the table.
+func (a *attached) end() []*peer {
 	all := slices.Collect(maps.Keys(a.places))
 	clear(a.places)
 	a.ending = true
 	return all
+}
+
+// of returns the connections that have a place.
+func (t *attachments) of(key string) []*peer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if a := t.byKey[key]; a != nil {
+		return slices.Collect(maps.Keys(a.places))
+	}
+	return nil
+}
+
+// size returns how many sessions have connections, or are being deleted.
+func (t *attachments) size() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.byKey)
 }
 
 // ended forgets a session whose last place is gone.

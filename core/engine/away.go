@@ -17,7 +17,9 @@ func (p *peer) away(work func(ctx context.Context, back func(then func()) bool))
 	p.more().cancel = cancel
 	p.watch()
 	p.link.Hold()
+	p.visit.begin()
 	go func() {
+		defer p.visit.end()
 		defer cancel()
 		defer p.recovered()
 		work(ctx, func(then func()) bool { return p.onLoop(func() { p.back(then) }) })
@@ -41,6 +43,21 @@ func (p *peer) back(then func()) {
 	if !p.leaving {
 		p.link.Release()
 	}
+}
+
+// settle goes on as back does with then, but if then reports true it calls a session
+// hook before the connection reads on. Off the loop, once within away.
+func (p *peer) settle(ctx context.Context, back func(func()) bool, h sessionHook, s core.Session, then func() bool) {
+	if h.call == nil {
+		back(func() { then() })
+		return
+	}
+	done := false
+	p.onLoop(func() { done = then() })
+	if done {
+		h.tell(ctx, p, s)
+	}
+	back(func() {})
 }
 
 // watch makes p.left, for goroutines that wait for the loop. On the loop.
@@ -79,6 +96,7 @@ func (p *peer) onLoop(f func()) bool {
 // ends the connection, not the process.
 func (p *peer) recovered() {
 	if v := recover(); v != nil {
+		p.engine.panics.Add(1)
 		p.engine.log.Error("authorizer or session store panicked", "endpoint", p.endpoint.Name,
 			"conn", p.link.ID(), "panic", v, "stack", string(debug.Stack()))
 		p.link.Close(core.ReasonInternal)

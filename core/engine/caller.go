@@ -15,13 +15,16 @@ type caller struct {
 
 var _ core.Caller = caller{}
 
+// Client is the connection as hooks know it. Any goroutine.
+func (c caller) Client() core.Client { return core.NewClient(c.peer.link) }
+
 // OpenSession makes a session and gives it to the connection. Off the loop.
 func (c caller) OpenSession(info []byte) (core.Session, error) {
 	p := c.peer
 	if p.endpoint.Sessions == nil {
 		return core.Session{}, refusedSessionsOff.Failure
 	}
-	s, err := p.endpoint.Sessions.Create(c.ctx, info)
+	s, err := p.endpoint.newSession(c.ctx, info)
 	if err != nil {
 		return core.Session{}, fmt.Errorf("creating session: %w", err)
 	}
@@ -31,6 +34,7 @@ func (c caller) OpenSession(info []byte) (core.Session, error) {
 			return
 		}
 		if r = p.attach(s); !r.Failed() {
+			p.visit.begin()
 			p.link.Tell(core.Event{Kind: core.SessionOpened, Verb: core.OpenSession, Session: s})
 		}
 	})
@@ -38,6 +42,8 @@ func (c caller) OpenSession(info []byte) (core.Session, error) {
 		p.discard(s.Key)
 		return core.Session{}, r.Failure
 	}
+	defer p.visit.end()
+	p.engine.created().tell(c.ctx, p, s)
 	return s, nil
 }
 
@@ -64,5 +70,6 @@ func (c caller) CloseSession() error {
 	if err := p.endpoint.Sessions.Delete(p.engine.ctx, key); err != nil {
 		return fmt.Errorf("deleting session: %w", err)
 	}
+	p.engine.sessionClosed(p.engine.ctx, key)
 	return nil
 }

@@ -22,8 +22,10 @@
 // blocks. Authorizers and session stores are asked on a goroutine of their own,
 // at most one for each connection, which is held in the meantime; Go handlers run
 // on goroutines of their own, of which each has a bounded number, and may ask the
-// session store there; one goroutine ends the calls whose time is up. What such a
-// goroutine found out is done on the loop (peer.onLoop), or never if the peer is gone.
+// session store there; those of Hear and the hooks Connected and SessionRestored run as
+// authorizers do, Disconnected when the connection is gone; one goroutine ends the
+// calls whose time is up. What such a goroutine found out is done on the loop
+// (peer.onLoop), or never if the peer is gone.
 //
 // # Locks
 //
@@ -54,5 +56,6 @@
 // 65,536 requests that it has not answered. A service that connections offer has at most
 // Options.MaxServiceCalls unanswered calls (65,536 by default), and a Go handler answers
 // 256 calls at once, unless it was registered with a bound of its own: so who is slow
-// takes no room from others. The ref of a topic-borne call has at most 128 bytes.
+// takes no room from others. At most 256 of the hooks Connected and Disconnected run at
+// once. The ref of a topic-borne call has at most 128 bytes.
 package engine

@@ -19,6 +19,8 @@ type Options struct {
 	// MaxServiceCalls bounds the unanswered calls of one service that connections
 	// offer; 0 is 65,536.
 	MaxServiceCalls int
+	// Hooks are told of connections and sessions. BeforeUpgrade is the network's.
+	Hooks core.Hooks
 }
 
 // Engine is core.Hub. Its methods may be called from any goroutine; Connect only
@@ -29,6 +31,8 @@ type Engine struct {
 	now      func() time.Time
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
+	hooks    core.Hooks
+	hooking  chan struct{} // a place for each running Connected and Disconnected
 	calls    callTable
 	handlers registry
 	sessions attachments
@@ -38,7 +42,9 @@ type Engine struct {
 	ticking sync.WaitGroup
 
 	// Atomic.
-	running atomic.Int64 // Go handlers that run
+	running   atomic.Int64 // Go handlers that run
+	panics    atomic.Uint64
+	departing atomic.Int64 // connections that are gone, but for Disconnected
 
 	// Guarded by mu.
 	mu        sync.RWMutex
@@ -76,6 +82,8 @@ func newEngine(o Options, now func() time.Time) *Engine {
 	e := &Engine{
 		log:       o.Logger,
 		now:       now,
+		hooks:     o.Hooks,
+		hooking:   make(chan struct{}, maxHooks),
 		endpoints: make(map[core.Outlet]*endpoint),
 		topics:    make(map[string]*address),
 		owners:    make(map[string]*peer),
@@ -92,7 +100,9 @@ func newEngine(o Options, now func() time.Time) *Engine {
 
 // Connect introduces an open connection. On the connection's loop.
 func (e *Engine) Connect(l core.Link) core.Peer {
-	return &peer{engine: e, link: l, endpoint: e.endpointOf(l)}
+	p := &peer{engine: e, link: l, endpoint: e.endpointOf(l)}
+	p.arrive()
+	return p
 }
 
 // Publisher returns a publisher in the name of ep, under its topic prefix and its
@@ -135,6 +145,10 @@ func (e *Engine) Close() {
 
 // Calls returns the number of calls that wait for their answer. Any goroutine.
 func (e *Engine) Calls() int { return e.calls.size() }
+
+// Panics returns how many panics of Go handlers, hooks, authorizers and session stores
+// were caught. Any goroutine.
+func (e *Engine) Panics() uint64 { return e.panics.Load() }
 
 // Topics returns the number of topics and patterns that somebody hears. Any goroutine.
 func (e *Engine) Topics() int {

@@ -58,8 +58,9 @@ func (p *peer) askHandler(c core.Command, h *registered, byTopic bool) refusal {
 		return r
 	}
 	p.taken(c, kept.id, byTopic)
-	in := p.invocation(ctx, c)
 	e.running.Add(1)
+	in := p.invocation(c)
+	in.Caller = caller{peer: p, ctx: ctx}
 	go func() {
 		defer func() {
 			e.running.Add(-1)
@@ -95,13 +96,12 @@ func (p *peer) keep(c core.Command, byTopic bool) (context.Context, *call, refus
 	return ctx, kept, r
 }
 
-// invocation returns c as its handler sees it.
-func (p *peer) invocation(ctx context.Context, c core.Command) core.Invocation {
+// invocation returns c as its handler sees it, but for its Caller.
+func (p *peer) invocation(c core.Command) core.Invocation {
 	in := core.Invocation{
 		Service: string(c.Topic), Payload: c.Payload.Clone(), OneWay: c.OneWay,
 		Endpoint: p.endpoint.Name, Protocol: p.endpoint.Protocol, Connection: p.link.ID(),
-		Trace:  core.TraceFromHeaders(c.Headers),
-		Caller: caller{peer: p, ctx: ctx},
+		Trace: core.TraceFromHeaders(c.Headers),
 	}
 	if in.Trace == (core.Trace{}) {
 		in.Trace = p.link.Trace()
@@ -120,6 +120,7 @@ var errPanic = errors.New("handler panicked")
 func (e *Engine) run(ctx context.Context, h core.Handler, in core.Invocation) (answer core.Payload, err error) {
 	defer func() {
 		if v := recover(); v != nil {
+			e.panics.Add(1)
 			e.log.Error("handler panicked", "endpoint", in.Endpoint, "conn", in.Connection, "service", in.Service,
 				"panic", v, "stack", string(debug.Stack()))
 			err = errPanic
@@ -142,13 +143,19 @@ func (e *Engine) finish(c *call, oneWay bool, answer core.Payload, err error) {
 	r := refusedInternal
 	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
 		r = refusalOf(f, core.ReasonAnswerer)
-	} else if !errors.Is(err, errPanic) {
-		e.log.Warn("handler failed", "endpoint", c.caller.endpoint.Name, "conn", c.caller.link.ID(),
-			"service", string(c.topic()), "error", err)
+	} else {
+		e.handlerFailed(c.caller.endpoint.Name, c.caller.link.ID(), string(c.topic()), err)
 	}
 	if oneWay {
 		c.caller.endpoint.Stats.CallsFailed.Inc(r.reason)
 		return
 	}
 	e.fail(c, r)
+}
+
+// handlerFailed logs the error of a handler; that of a panic is logged already.
+func (e *Engine) handlerFailed(endpoint string, conn uint64, service string, err error) {
+	if !errors.Is(err, errPanic) {
+		e.log.Warn("handler failed", "endpoint", endpoint, "conn", conn, "service", service, "error", err)
+	}
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"container/list"
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"sync"
 	"time"
 
@@ -42,21 +40,18 @@ func NewMemorySessions() *MemorySessions {
 	return &MemorySessions{now: time.Now, byKey: make(map[string]*list.Element)}
 }
 
-// Create makes a session. Its key is 64 characters of URL-safe base64: 48 random
-// bytes (protocols.md, section 5, "Sessions"). info is copied.
-func (m *MemorySessions) Create(_ context.Context, info []byte) (core.Session, error) {
+// Create keeps a new session.
+func (m *MemorySessions) Create(_ context.Context, key string, info []byte) (core.Session, error) {
 	if len(info) > maxSessionInfo {
 		return core.Session{}, core.Failure{Code: core.Overloaded, Text: "the session has too much information"}
 	}
-	var random [48]byte
-	// crypto/rand.Read never returns an error.
-	_, _ = rand.Read(random[:])
 	now := m.now()
-	s := &core.Session{
-		Key: base64.URLEncoding.EncodeToString(random[:]), Created: now, LastLookup: now, Info: bytes.Clone(info),
-	}
+	s := &core.Session{Key: key, Created: now, LastLookup: now, Info: bytes.Clone(info)}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.byKey[key] != nil {
+		return core.Session{}, core.ErrSessionTaken
+	}
 	for m.recent.Len() >= maxSessions || m.info+len(info) > maxSessionInfo {
 		m.remove(m.recent.Back())
 		m.evicted++

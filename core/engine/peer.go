@@ -13,6 +13,7 @@ type peer struct {
 	engine   *Engine
 	link     core.Link
 	endpoint *endpoint
+	visit    *visit // nil without hooks
 
 	// Owned by the loop.
 	subscriptions []*subscription
@@ -108,7 +109,7 @@ func (p *peer) carryOut(c core.Command) {
 }
 
 // Gone takes the connection out of everything.
-func (p *peer) Gone() {
+func (p *peer) Gone(r core.Reason) {
 	p.gone = true
 	if p.left != nil {
 		close(p.left)
@@ -129,6 +130,7 @@ func (p *peer) Gone() {
 	for _, c := range asked {
 		p.engine.fail(c, refusedGone)
 	}
+	p.depart(r)
 }
 
 // close ends the connection; commands behind this one are not looked at.

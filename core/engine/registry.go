@@ -15,6 +15,7 @@ type registry struct {
 	// Guarded by mu.
 	mu           sync.Mutex
 	first, last  []registered
+	ears         []registered // of Hear
 	otherwise    registered
 	interceptors []core.Interceptor
 
@@ -32,6 +33,7 @@ type registered struct {
 // handlerTable has the handlers, for looking up. Static after construction.
 type handlerTable struct {
 	first, last handlerSet
+	ears        handlerSet
 	otherwise   *registered // or nil
 }
 
@@ -40,7 +42,7 @@ type handlerSet struct {
 	patterns []*registered // in the order of their registration
 }
 
-// set changes one handler of a list, which is first or last of r; nil ends it. It
+// set changes one handler of a list, which is first, last or ears of r; nil ends it. It
 // answers atOnce calls at once.
 func (r *registry) set(list *[]registered, match string, h core.Handler, atOnce int) {
 	r.mu.Lock()
@@ -75,7 +77,7 @@ func (r *registry) use(i core.Interceptor) {
 	defer r.mu.Unlock()
 	defer r.publish()
 	r.interceptors = append(r.interceptors, i)
-	for _, list := range [][]registered{r.first, r.last} {
+	for _, list := range [][]registered{r.first, r.last, r.ears} {
 		for i := range list {
 			r.surround(&list[i])
 		}
@@ -96,7 +98,7 @@ func (r *registry) surround(e *registered) {
 
 // publish makes what is registered known. The caller holds mu.
 func (r *registry) publish() {
-	table := &handlerTable{first: newHandlerSet(r.first), last: newHandlerSet(r.last)}
+	table := &handlerTable{first: newHandlerSet(r.first), last: newHandlerSet(r.last), ears: newHandlerSet(r.ears)}
 	if otherwise := r.otherwise; otherwise.handler != nil {
 		table.otherwise = &otherwise
 	}

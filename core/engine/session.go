@@ -10,9 +10,8 @@ import (
 // openSession makes a session. One whose connection leaves before it has it is
 // deleted again, as nobody knows its key.
 func (p *peer) openSession(c core.Command) {
-	store := p.endpoint.Sessions
 	switch {
-	case store == nil:
+	case p.endpoint.Sessions == nil:
 		p.refuse(c, refusedSessionsOff)
 		return
 	case p.more().session != "":
@@ -21,23 +20,38 @@ func (p *peer) openSession(c core.Command) {
 	}
 	c = c.Clone()
 	p.away(func(ctx context.Context, back func(func()) bool) {
-		s, err := store.Create(ctx, c.Payload.Data)
+		s, err := p.endpoint.newSession(ctx, c.Payload.Data)
 		if err != nil {
 			back(func() { p.refuse(c, p.storeFailed("creating session", err)) })
 			return
 		}
 		r := refusedEnded
-		back(func() {
+		p.settle(ctx, back, p.engine.created(), s, func() bool {
 			if r = p.attach(s); r.Failed() {
 				p.refuse(c, r)
-				return
+				return false
 			}
 			p.tellSession(c, s)
+			return true
 		})
 		if r.Failed() {
 			p.discard(s.Key)
 		}
 	})
+}
+
+// newSession makes a session in the endpoint's store. Off the loop.
+func (ep *endpoint) newSession(ctx context.Context, info []byte) (core.Session, error) {
+	key, err := ep.SessionKeys.New()
+	if err != nil {
+		return core.Session{}, err
+	}
+	s, err := ep.Sessions.Create(ctx, key, info)
+	if err != nil {
+		return core.Session{}, err
+	}
+	s.Key = key
+	return s, nil
 }
 
 // attach gives the connection a session that was made for it. On the loop.
@@ -84,13 +98,14 @@ func (p *peer) restoreSession(c core.Command) {
 	}
 	p.away(func(ctx context.Context, back func(func()) bool) {
 		s, err := store.Lookup(ctx, c.Key)
-		back(func() {
+		s.Key = key
+		p.settle(ctx, back, p.engine.restored(), s, func() bool {
 			if r := p.restored(key, err); r.Failed() {
 				p.refuse(c, r)
-				return
+				return false
 			}
-			s.Key = key
 			p.tellSession(c, s)
+			return true
 		})
 	})
 }
@@ -141,6 +156,9 @@ func (p *peer) closeSession(c core.Command) {
 		// The client's leaving does not take back that it closed its session.
 		err := store.Delete(p.engine.ctx, key)
 		p.engine.sessions.ended(key)
+		if err == nil {
+			p.engine.sessionClosed(p.engine.ctx, key)
+		}
 		back(func() {
 			if err != nil {
 				p.refuse(c, p.storeFailed("deleting session", err))

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"testing"
@@ -100,12 +99,12 @@ func newGate() *gate {
 	return &gate{NewMemorySessions(), make(chan string), make(chan error)}
 }
 
-func (g *gate) Create(ctx context.Context, info []byte) (core.Session, error) {
+func (g *gate) Create(ctx context.Context, key string, info []byte) (core.Session, error) {
 	g.entered <- "create"
 	if err := <-g.let; err != nil {
 		return core.Session{}, err
 	}
-	return g.SessionStore.Create(ctx, info)
+	return g.SessionStore.Create(ctx, key, info)
 }
 
 func (g *gate) Lookup(ctx context.Context, key []byte) (core.Session, error) {
@@ -235,18 +234,23 @@ func TestSessionStoreFails(t *testing.T) {
 	wantEmpty(t, w.engine)
 }
 
+func newKey() string {
+	key, _ := core.SessionKeys(nil).New()
+	return key
+}
+
 func TestMemorySessions(t *testing.T) {
 	m := NewMemorySessions()
 	now := time.Unix(1000, 0)
 	m.now = func() time.Time { return now }
 	ctx := context.Background()
 	info := b("info")
-	s, err := m.Create(ctx, info)
+	s, err := m.Create(ctx, newKey(), info)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if raw, err := base64.URLEncoding.DecodeString(s.Key); len(s.Key) != 64 || err != nil || len(raw) != 48 {
-		t.Errorf("key %q: want 64 characters of URL-safe base64", s.Key)
+	if _, err := m.Create(ctx, s.Key, nil); !errors.Is(err, core.ErrSessionTaken) {
+		t.Errorf("Create with a key that is taken: %v", err)
 	}
 	info[0], s.Info[0] = '!', '!'
 	for _, want := range []time.Time{now, now.Add(time.Second), now.Add(2 * time.Second)} {
@@ -265,7 +269,7 @@ func TestMemorySessions(t *testing.T) {
 	if _, err := m.Lookup(ctx, b(s.Key)); !errors.As(err, &f) || f.Code != core.SessionUnknown {
 		t.Errorf("Lookup after Delete: %v", err)
 	}
-	if without, _ := m.Create(ctx, nil); without.Info != nil {
+	if without, _ := m.Create(ctx, newKey(), nil); without.Info != nil {
 		t.Errorf("info %q of a session without", without.Info)
 	}
 }
@@ -273,15 +277,15 @@ func TestMemorySessions(t *testing.T) {
 func TestMemorySessionsBounds(t *testing.T) {
 	m := NewMemorySessions()
 	ctx := context.Background()
-	first, _ := m.Create(ctx, nil)
-	second, _ := m.Create(ctx, nil)
+	first, _ := m.Create(ctx, newKey(), nil)
+	second, _ := m.Create(ctx, newKey(), nil)
 	for range maxSessions - 2 {
-		_, _ = m.Create(ctx, nil)
+		_, _ = m.Create(ctx, newKey(), nil)
 	}
 	if _, err := m.Lookup(ctx, b(first.Key)); err != nil {
 		t.Fatal(err)
 	}
-	_, _ = m.Create(ctx, nil)
+	_, _ = m.Create(ctx, newKey(), nil)
 	if _, err := m.Lookup(ctx, b(first.Key)); err != nil {
 		t.Errorf("what was looked up lately was put out: %v", err)
 	}
@@ -289,13 +293,13 @@ func TestMemorySessionsBounds(t *testing.T) {
 		t.Errorf("%d sessions were put out, the oldest: %v", m.Evicted(), err)
 	}
 
-	if _, err := m.Create(ctx, make([]byte, maxSessionInfo+1)); err == nil {
+	if _, err := m.Create(ctx, newKey(), make([]byte, maxSessionInfo+1)); err == nil {
 		t.Error("too much information was taken")
 	}
-	if _, err := m.Create(ctx, make([]byte, maxSessionInfo)); err != nil {
+	if _, err := m.Create(ctx, newKey(), make([]byte, maxSessionInfo)); err != nil {
 		t.Error(err)
 	}
-	if _, err := m.Create(ctx, make([]byte, 1)); err != nil {
+	if _, err := m.Create(ctx, newKey(), make([]byte, 1)); err != nil {
 		t.Error(err)
 	}
 	if m.info != 1 || len(m.byKey) != m.recent.Len() {

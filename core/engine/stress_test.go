@@ -102,13 +102,6 @@ func TestStress(t *testing.T) {
 	}
 }
 
-// size returns the number of sessions that have connections or are being deleted.
-func (t *attachments) size() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.byKey)
-}
-
 // live is the life of one connection: random commands, then it is gone.
 func live(s *site, r *rand.Rand, commands int, taken, ended, byTopic *atomic.Int64, told *sync.Map) {
 	w := s.w

@@ -233,6 +233,7 @@ func (l *link) Endpoint() *core.Endpoint { return l.site.Endpoint }
 func (l *link) Identity() *core.Identity { return l.user }
 func (l *link) Outlet() core.Outlet      { return l.site }
 func (l *link) Trace() core.Trace        { return l.trace }
+func (l *link) Remote() string           { return "192.0.2.1:9" }
 func (l *link) Loop() int                { return l.loop.index }
 
 func (l *link) Tell(ev core.Event) {
@@ -301,7 +302,7 @@ func (l *link) direct(c core.Command) {
 // gone ends the connection. Nothing posted earlier is run any more if ended.
 func (l *link) gone(ended bool) {
 	l.ended = ended
-	l.peer.Gone()
+	l.peer.Gone(core.ReasonLost)
 }
 
 // do sends one message, lets everything happen, and returns what the connection heard.

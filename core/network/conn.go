@@ -79,6 +79,7 @@ func (c *conn) ID() uint64               { return c.id }
 func (c *conn) Endpoint() *core.Endpoint { return c.ep.Endpoint.Endpoint }
 func (c *conn) Identity() *core.Identity { return c.user }
 func (c *conn) Outlet() core.Outlet      { return &c.ep.outlet }
+func (c *conn) Remote() string           { return c.remote }
 func (c *conn) Loop() int                { return c.loop.index }
 
 // Trace returns the trace context of the upgrade request.

@@ -96,7 +96,7 @@ func (p *chatPeer) Do(c core.Command) {
 	}
 }
 
-func (p *chatPeer) Gone() {
+func (p *chatPeer) Gone(core.Reason) {
 	if p.aud != nil {
 		p.aud.Remove(&p.at)
 	}

@@ -255,7 +255,7 @@ func (l *loop) endTurn() {
 		// Only now: while mail goes out to an audience its members must stay.
 		for i := 0; i < len(l.leaving); i++ {
 			c := l.leaving[i]
-			l.server.guard(nil, c.peer.Gone)
+			l.server.guard(nil, func() { c.peer.Gone(c.reason) })
 		}
 		clear(l.leaving)
 		l.leaving = l.leaving[:0]

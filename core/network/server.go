@@ -1,6 +1,7 @@
 package network
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -23,6 +24,9 @@ import (
 type Options struct {
 	// Hub is the engine. Required.
 	Hub core.Hub
+	// BeforeUpgrade may refuse a connection before its upgrade (see core.Hooks); nil
+	// refuses none.
+	BeforeUpgrade func(ctx context.Context, endpoint string, h core.Handshake) error
 	// Logger takes the log; the default discards it.
 	Logger *slog.Logger
 	// Loops is the number of event loops; the default is one for each CPU.

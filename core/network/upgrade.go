@@ -105,7 +105,7 @@ func (s *Server) whyNot() (core.Reason, string) {
 
 // handshake makes the response to an upgrade request and reports whether the
 // connection is a WebSocket with it, and on which terms. It may block, on
-// authenticator and authorizer.
+// authenticator, application and authorizer.
 func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, response io.Writer) (t terms, ok bool) {
 	reason := core.ReasonHandshake
 	var offer deflateOffer
@@ -135,7 +135,7 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, response io.
 }
 
 // check is asked when the request is a proper upgrade: origin, subprotocol, who the
-// client is, and the authorizer's opinion.
+// client is, and what application and authorizer say.
 func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHeader, *core.Identity, core.Reason, error) {
 	if !ep.originAllowed(h) {
 		return nil, nil, core.ReasonOrigin, ep.refusal(h, http.StatusForbidden)
@@ -159,7 +159,7 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 
 // judge asks who the client is and whether it may connect. The status is 0 if it may.
 func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Identity, status int, r core.Reason) {
-	if ep.Authenticator == nil && ep.Authorizer == nil {
+	if ep.Authenticator == nil && ep.Authorizer == nil && ep.server.options.BeforeUpgrade == nil {
 		return nil, 0, 0
 	}
 	// The judges' time is not the client's.
@@ -177,6 +177,9 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 		default:
 			return nil, http.StatusUnauthorized, core.ReasonDenied
 		}
+	}
+	if reason, refused := ep.beforeUpgrade(ctx, shake); refused {
+		return nil, http.StatusForbidden, reason
 	}
 	if a := ep.Authorizer; a != nil {
 		switch a.AuthorizeConnect(ctx, shake) {

@@ -1,0 +1,57 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/polywire/polywire/core"
+)
+
+// CloseSession ends a session in the name of the application: all its connections are
+// told, and stores, which are those that may have it, forget it. The error is
+// SessionUnknown if there is no such session, or that of a store; the connections have
+// lost their session then all the same. Off the loops; any goroutine.
+func (e *Engine) CloseSession(ctx context.Context, key string, stores ...core.SessionStore) error {
+	all, mine := e.sessions.expel(key)
+	if !mine {
+		// Somebody else is ending it just now.
+		return nil
+	}
+	defer e.sessions.ended(key)
+	for _, p := range all {
+		p.link.Post(func() { p.sessionEnded(key) })
+	}
+	known := len(all) > 0
+	for _, store := range stores {
+		_, err := store.Lookup(ctx, []byte(key))
+		if f, ok := errors.AsType[core.Failure](err); ok && f.Code == core.SessionUnknown {
+			continue
+		}
+		if err == nil {
+			err = store.Delete(ctx, key)
+		}
+		if err != nil {
+			return fmt.Errorf("deleting session: %w", err)
+		}
+		known = true
+	}
+	if !known {
+		return refusedNoSession.Failure
+	}
+	e.sessionClosed(ctx, key)
+	return nil
+}
+
+// SessionClients returns the connections that have a session, or are about to join it,
+// in no order. Any goroutine.
+func (e *Engine) SessionClients(key string) []core.Client {
+	var clients []core.Client
+	for _, p := range e.sessions.of(key) {
+		clients = append(clients, core.NewClient(p.link))
+	}
+	return clients
+}
+
+// ActiveSessions returns the number of sessions that have connections. Any goroutine.
+func (e *Engine) ActiveSessions() int { return e.sessions.size() }

@@ -1,0 +1,79 @@
+package polywire
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/core"
+)
+
+// Option is what a program that embeds a broker gives to it besides the configuration.
+type Option func(*settings) error
+
+// settings are what the options say.
+type settings struct {
+	hooks  core.Hooks
+	stores map[string]core.SessionStore // by endpoint
+	keys   map[string]core.SessionKeys  // by endpoint
+
+	cfg *config.Config
+}
+
+// WithHooks has the broker tell h of connections and sessions. Of several the last one
+// counts.
+func WithHooks(h core.Hooks) Option {
+	return func(s *settings) error {
+		s.hooks = h
+		return nil
+	}
+}
+
+// WithSessions keeps sessions in store instead of where the configuration says: those of
+// the endpoints that are named, or of all endpoints that have sessions if none is. Of
+// several for one endpoint the last one counts. An endpoint that is named has sessions
+// whatever its protocol; in formats without words for them they are a matter of Go
+// handlers alone.
+func WithSessions(store core.SessionStore, endpoints ...string) Option {
+	return func(s *settings) error {
+		return s.each(endpoints, "WithSessions", func(name string) { s.stores[name] = store })
+	}
+}
+
+// WithSessionKeys makes the keys of new sessions with keys, for the same endpoints as
+// with WithSessions.
+func WithSessionKeys(keys core.SessionKeys, endpoints ...string) Option {
+	return func(s *settings) error {
+		return s.each(endpoints, "WithSessionKeys", func(name string) { s.keys[name] = keys })
+	}
+}
+
+// gather returns what the options say.
+func gather(cfg *config.Config, options []Option) (*settings, error) {
+	s := &settings{
+		stores: make(map[string]core.SessionStore), keys: make(map[string]core.SessionKeys),
+		cfg: cfg,
+	}
+	for _, o := range options {
+		if err := o(s); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// each calls set for the endpoints that are named, or all that have sessions.
+func (s *settings) each(names []string, option string, set func(name string)) error {
+	for i := range s.cfg.Endpoints {
+		if ep := &s.cfg.Endpoints[i]; len(names) == 0 && hasSessions(ep.Options) {
+			set(ep.Name)
+		}
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(s.cfg.Endpoints, func(ep config.Endpoint) bool { return ep.Name == name }) {
+			return fmt.Errorf("%s names the endpoint %q, which the configuration does not have", option, name)
+		}
+		set(name)
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+package polywire
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/polywire/polywire/core"
+)
+
+// This file is what a program that embeds a broker does on its own account, besides
+// answering.
+
+// Publish tells everyone who hears topic, in the name of an endpoint: topic stands under
+// its topic prefix, and its counters count. p is copied; JSON must be valid JSON, text
+// valid UTF-8. The error is a [core.Failure] if the topic is one of the broker's own, or
+// too long, or below a channel that a client owns.
+func (b *Broker) Publish(endpoint, topic string, p core.Payload) error {
+	for _, ep := range b.endpoints {
+		if ep.Name != endpoint {
+			continue
+		}
+		if f := b.engine.Publisher(ep.Endpoint).Publish([]byte(topic), p); f.Failed() {
+			return fmt.Errorf("publishing to %q: %w", topic, f)
+		}
+		return nil
+	}
+	return fmt.Errorf("publishing to %q: there is no endpoint %q", topic, endpoint)
+}
+
+// Hear makes h hear what clients publish on match, a topic or a pattern without topic
+// prefixes, after it has gone out; nil ends that. In the [core.Invocation] the topic is
+// Service, and OneWay is set; what h returns is ignored, but for an error, which is
+// logged. A message is heard by one handler, chosen as with Handle. What is published by
+// HTTP or by Publish is not heard.
+//
+// The client's next message waits until h has returned, so h hears the messages of one
+// client one after the other, in their order; those of different clients it hears at the
+// same time.
+func (b *Broker) Hear(match string, h core.Handler) { b.engine.Hear(match, h) }
+
+// CloseSession ends a session: its connections are told, and nobody can restore it. The
+// error is a [core.Failure] with SessionUnknown if no endpoint has such a session, or
+// that of a session store; its connections have lost the session then all the same.
+func (b *Broker) CloseSession(ctx context.Context, key string) error {
+	var stores []core.SessionStore
+	for _, ep := range b.endpoints {
+		if ep.Sessions != nil {
+			stores = append(stores, ep.Sessions)
+		}
+	}
+	return b.engine.CloseSession(ctx, key, stores...)
+}
+
+// SessionClients returns the connections of a session, in no order: none if it has none
+// now, although it may be restored later.
+func (b *Broker) SessionClients(key string) []core.Client { return b.engine.SessionClients(key) }
+
+// ActiveSessions returns how many sessions have a connection now.
+func (b *Broker) ActiveSessions() int { return b.engine.ActiveSessions() }
