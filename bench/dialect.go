@@ -81,25 +81,29 @@ func (d dialect) opening(say, answer string) opening {
 
 // serverFrame returns the frame that a server writes (RFC 6455, section 5.2).
 func (d dialect) serverFrame(message string) []byte {
-	return append(d.frameHead(message, 0), message...)
+	return append(frameHead(nil, d.binary, len(message), 0), message...)
 }
 
 // clientFrame returns the frame that a client writes. Its masking key is zero:
 // valid, and the payload stays as it is.
 func (d dialect) clientFrame(message string) []byte {
-	const maskBit = 0x80
-	frame := append(d.frameHead(message, maskBit), 0, 0, 0, 0)
-	return append(frame, message...)
+	return append(clientHead(nil, d.binary, len(message)), message...)
 }
 
-func (d dialect) frameHead(message string, maskBit byte) []byte {
+// clientHead appends what stands before a message of n bytes from a client.
+func clientHead(dst []byte, binary bool, n int) []byte {
+	const maskBit = 0x80
+	return append(frameHead(dst, binary, n, maskBit), 0, 0, 0, 0)
+}
+
+func frameHead(dst []byte, binaryFrame bool, n int, maskBit byte) []byte {
 	const finText, finBinary = 0x81, 0x82
 	first := byte(finText)
-	if d.binary {
+	if binaryFrame {
 		first = finBinary
 	}
-	if len(message) < 126 {
-		return []byte{first, maskBit | byte(len(message))}
+	if n < 126 {
+		return append(dst, first, maskBit|byte(n))
 	}
-	return binary.BigEndian.AppendUint16([]byte{first, maskBit | 126}, uint16(len(message)))
+	return binary.BigEndian.AppendUint16(append(dst, first, maskBit|126), uint16(n))
 }

@@ -23,7 +23,6 @@ const stall = 5 * time.Second
 type load struct {
 	speaker     dialect
 	listeners   []dialect
-	epoll       int
 	publisher   int
 	subscribers []subscriber
 
@@ -33,13 +32,9 @@ type load struct {
 	// slots hold what is in flight: message seq is in slots[seq%maxInFlight].
 	slots [maxInFlight]slot
 
-	events []unix.EpollEvent
+	poller poller
 	buffer []byte
 	out    []byte
-	// spin makes waiting for the server a busy loop, see wait.
-	spin bool
-	// idle is the time spent waiting for the server.
-	idle time.Duration
 	// latency is from the publisher's write to a subscriber's read.
 	latency *histogram
 }
@@ -64,18 +59,16 @@ type slot struct {
 // a publisher to its server, and returns when a message has reached every one of
 // them.
 func newLoad(addr netip.AddrPort, c contender, n int, spin bool) (*load, error) {
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	poller, err := newPoller(spin)
 	if err != nil {
-		return nil, fmt.Errorf("making epoll: %w", err)
+		return nil, err
 	}
 	l := &load{
 		speaker:   c.speaker,
 		listeners: c.listeners,
-		epoll:     epoll,
 		publisher: -1,
-		events:    make([]unix.EpollEvent, 512),
+		poller:    poller,
 		buffer:    make([]byte, 64<<10),
-		spin:      spin,
 		latency:   new(histogram),
 	}
 	for i := range n {
@@ -104,12 +97,7 @@ func (l *load) subscribe(addr netip.AddrPort) error {
 		return err
 	}
 	l.subscribers = append(l.subscribers, subscriber{fd: fd, listener: listener})
-	// The event carries the index, not the descriptor.
-	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(index)}
-	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
-		return fmt.Errorf("adding to epoll: %w", err)
-	}
-	return nil
+	return l.poller.add(fd, index)
 }
 
 // close closes all sockets.
@@ -120,7 +108,7 @@ func (l *load) close() {
 	if l.publisher >= 0 {
 		_ = unix.Close(l.publisher)
 	}
-	_ = unix.Close(l.epoll)
+	l.poller.close()
 }
 
 // settle waits until every subscriber hears. Subscribing is quiet in some
@@ -158,9 +146,9 @@ func (l *load) skip() {
 }
 
 // run publishes for the given time, with up to inFlight messages under way, and
-// returns how many deliveries there were and how long they took, to the last.
-func (l *load) run(inFlight int, duration time.Duration) (deliveries uint64, elapsed time.Duration, err error) {
-	*l.latency, l.idle = histogram{}, 0
+// counts the deliveries.
+func (l *load) run(inFlight int, duration time.Duration) (tally, error) {
+	*l.latency, l.poller.idle = histogram{}, 0
 	start, first := time.Now(), l.next
 	last := start
 	for {
@@ -172,21 +160,21 @@ func (l *load) run(inFlight int, duration time.Duration) (deliveries uint64, ela
 			}
 		} else if free > 0 {
 			if err := l.publish(free); err != nil {
-				return 0, 0, err
+				return tally{}, err
 			}
 		}
 		n, err := l.receive(1000)
 		if err != nil {
-			return 0, 0, err
+			return tally{}, err
 		}
 		if n > 0 {
 			last = now
 		} else if now.Sub(last) > stall {
-			return 0, 0, fmt.Errorf("waiting for message %d: %d deliveries missing after %v",
+			return tally{}, fmt.Errorf("waiting for message %d: %d deliveries missing after %v",
 				l.done, l.slots[l.done%maxInFlight].missing, stall)
 		}
 	}
-	return (l.next - first) * uint64(len(l.subscribers)), time.Since(start), nil
+	return tally{(l.next - first) * uint64(len(l.subscribers)), time.Since(start), l.poller.idle, l.latency}, nil
 }
 
 // publish sends the next n messages with one write.
@@ -222,46 +210,16 @@ func (l *load) expected(seq uint64) [][]byte {
 // receive waits up to ms milliseconds for bytes from the server and reads them.
 // It returns the number of sockets that had some.
 func (l *load) receive(ms int) (int, error) {
-	n, err := l.wait(ms)
+	ready, err := l.poller.wait(ms)
 	if err != nil {
 		return 0, err
 	}
-	for _, event := range l.events[:n] {
+	for _, event := range ready {
 		if err := l.read(int(event.Fd)); err != nil {
 			return 0, fmt.Errorf("reading subscriber %d: %w", event.Fd, err)
 		}
 	}
-	return n, nil
-}
-
-// wait returns how many sockets are ready. With spin it asks again and again
-// instead of sleeping: then no write of the server pays for waking the load,
-// which a server whose clients are on other machines never does.
-func (l *load) wait(ms int) (int, error) {
-	start := time.Now()
-	defer func() { l.idle += time.Since(start) }()
-	if !l.spin {
-		return epollWait(l.epoll, l.events, ms)
-	}
-	limit := time.Duration(ms) * time.Millisecond
-	for {
-		asked := time.Now()
-		n, err := epollWait(l.epoll, l.events, 0)
-		if n > 0 || err != nil || asked.Sub(start) > limit {
-			return n, err
-		}
-	}
-}
-
-func epollWait(fd int, events []unix.EpollEvent, ms int) (int, error) {
-	n, err := unix.EpollWait(fd, events, ms)
-	if errors.Is(err, unix.EINTR) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("waiting for events: %w", err)
-	}
-	return n, nil
+	return len(ready), nil
 }
 
 // read takes what a subscriber's socket holds.

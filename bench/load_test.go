@@ -39,7 +39,7 @@ func TestLoad(t *testing.T) {
 			defer l.close()
 			for _, inFlight := range []int{1, 16} {
 				before := l.done
-				f, err := window(p, l, free[0], inFlight, 50*time.Millisecond)
+				f, err := window(p, free[0], func() (tally, error) { return l.run(inFlight, 50*time.Millisecond) })
 				if err != nil {
 					t.Fatalf("%d in flight: %v", inFlight, err)
 				}
@@ -50,7 +50,7 @@ func TestLoad(t *testing.T) {
 					t.Errorf("%d in flight: %d latencies for %d messages", inFlight, l.latency.total, l.done-before)
 				}
 				if f.CPU <= 0 || f.Rate <= 0 || f.P99 < f.P50 || f.LoadBusy <= 0 || f.LoadBusy >= 1 {
-					t.Errorf("%d in flight: impossible figure %+v", inFlight, f)
+					t.Errorf("%d in flight: impossible cost %+v", inFlight, f)
 				}
 			}
 			if rss, err := p.resident(); err != nil || rss < 1<<20 {
@@ -81,7 +81,7 @@ func TestLoadNotices(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer l.close()
-			_, _, err = l.run(1, time.Second)
+			_, err = l.run(1, time.Second)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want an error with %q", err, test.want)
 			}
@@ -179,9 +179,9 @@ func TestBroker(t *testing.T) {
 			}
 			defer l.close()
 			for _, inFlight := range []int{1, 16} {
-				deliveries, _, err := l.run(inFlight, 50*time.Millisecond)
-				if err != nil || deliveries == 0 {
-					t.Fatalf("%d in flight: %d deliveries, %v", inFlight, deliveries, err)
+				counted, err := l.run(inFlight, 50*time.Millisecond)
+				if err != nil || counted.count == 0 {
+					t.Fatalf("%d in flight: %d deliveries, %v", inFlight, counted.count, err)
 				}
 			}
 		})
@@ -232,12 +232,12 @@ func TestStartFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := contender{name: "missing", command: peer(filepath.Join(t.TempDir(), "nothing"))}
-	if _, _, err := c.start(t.Context(), t.TempDir(), free[0]); err == nil {
+	s := server{"missing", peer(filepath.Join(t.TempDir(), "nothing"))}
+	if _, _, err := s.start(t.Context(), t.TempDir(), free[0]); err == nil {
 		t.Error("started a program that does not exist")
 	}
-	c = contender{name: "mute", command: peer("true")}
-	if _, _, err := c.start(t.Context(), t.TempDir(), free[0]); err == nil || !strings.Contains(err.Error(), "reading address of mute") {
+	s = server{"mute", peer("true")}
+	if _, _, err := s.start(t.Context(), t.TempDir(), free[0]); err == nil || !strings.Contains(err.Error(), "reading address of mute") {
 		t.Errorf("got %v, want an error about the missing address", err)
 	}
 }

@@ -12,10 +12,15 @@
 // counts, because absolute times move with the machine and ratios hardly do. The
 // resident memory per idle subscriber is measured once for each contender.
 //
-// Parts are run again with -only, a regular expression of contenders
-// (-only 'vws$'; the reference always runs), and with -weigh=false:
+// Then calls: 64 clients ask, each one call at a time, and one client answers, or a Go
+// handler in the broker does. nats-server, asked in the same way over WebSocket, is the
+// reference. The broker is measured again with 100,000 calls outstanding beside.
 //
-//	make bench BENCHFLAGS='-quick -only broker -weigh=false'
+// Parts are run again with -only, a regular expression of contenders
+// (-only 'vws$'; the reference always runs), and with -fanout=false, -weigh=false
+// or -calls=false:
+//
+//	make bench BENCHFLAGS='-quick -only broker -weigh=false -calls=false'
 //
 // Only loopback addresses are used, and every phase is bounded in time.
 package main
@@ -43,7 +48,10 @@ type plan struct {
 	// idle subscribers are opened to see what they weigh after settle; 0 for none.
 	idle   int
 	settle time.Duration
-	// spin makes the load poll instead of sleep (see load.wait).
+	// outstanding is how many calls there are beside the measured ones; 0 for no
+	// window with such.
+	outstanding int
+	// spin makes the load poll instead of sleep (see poller.wait).
 	spin bool
 }
 
@@ -51,22 +59,29 @@ func main() {
 	broker := flag.String("broker", "../bin/broker", "the broker's binary")
 	peers := flag.String("peers", "bin", "folder of the peers' binaries")
 	out := flag.String("json", "bin/bench.json", "file for all figures, as JSON")
-	quick := flag.Bool("quick", false, "a minute instead of seven")
+	quick := flag.Bool("quick", false, "two minutes instead of ten")
 	rounds := flag.Int("rounds", 0, "rounds; 0 for the plan's own number")
 	only := flag.String("only", "", "run the reference and the contenders that match this regular expression alone")
+	fanOut := flag.Bool("fanout", true, "measure messages to many subscribers")
+	calls := flag.Bool("calls", true, "measure calls")
+	outstanding := flag.Int("outstanding", 100_000, "calls outstanding beside the measured ones, whole thousands; 0 for none")
 	weigh := flag.Bool("weigh", true, "measure what an idle subscriber weighs")
 	sleep := flag.Bool("sleep", false, "let the load sleep between messages instead of polling")
 	flag.Parse()
 
 	p := plan{
 		rounds: 5, subscribers: []int{1000, 100}, inFlight: []int{1, 16},
-		warmUp: 500 * time.Millisecond, window: 1500 * time.Millisecond, idle: 5000, settle: 5 * time.Second, spin: !*sleep,
+		warmUp: 500 * time.Millisecond, window: 1500 * time.Millisecond, idle: 5000, settle: 5 * time.Second,
+		outstanding: *outstanding, spin: !*sleep,
 	}
 	if *quick {
 		p.rounds, p.subscribers, p.window, p.settle = 1, []int{1000}, time.Second, 2*time.Second
 	}
 	if !*weigh {
 		p.idle = 0
+	}
+	if !*fanOut {
+		p.subscribers = nil
 	}
 	if *rounds > 0 {
 		p.rounds = *rounds
@@ -77,19 +92,24 @@ func main() {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
-	if err := run(ctx, p, choose(contenders(*broker, *peers), choice), *out); err != nil {
+	b := bench{plan: p, servers: choose(contenders(*broker, *peers), reference, choice)}
+	if *calls {
+		b.callServers = choose(callContenders(*broker, *peers), callReference, choice)
+	}
+	if err := b.report(ctx, *out); err != nil {
 		log.Fatal(err)
 	}
 }
 
 // choose keeps the contenders that match only, and the reference.
-func choose(all []contender, only *regexp.Regexp) []contender {
-	return slices.DeleteFunc(all, func(c contender) bool {
-		return c.name != reference && !only.MatchString(c.name)
+func choose[T interface{ called() string }](all []T, reference string, only *regexp.Regexp) []T {
+	return slices.DeleteFunc(all, func(c T) bool {
+		return c.called() != reference && !only.MatchString(c.called())
 	})
 }
 
-func run(ctx context.Context, p plan, servers []contender, out string) error {
+// report runs the benchmark, prints the report and saves it in the file out.
+func (b *bench) report(ctx context.Context, out string) error {
 	free, err := cores()
 	if err != nil {
 		return err
@@ -109,7 +129,7 @@ func run(ctx context.Context, p plan, servers []contender, out string) error {
 		return fmt.Errorf("making folder: %w", err)
 	}
 	// The folder stays if something fails: an error names the server's log in it.
-	b := bench{plan: p, servers: servers, core: serverCore, dir: dir}
+	b.core, b.dir = serverCore, dir
 	figures, err := b.run(ctx)
 	if err != nil {
 		return err
@@ -118,6 +138,7 @@ func run(ctx context.Context, p plan, servers []contender, out string) error {
 		return fmt.Errorf("removing folder: %w", err)
 	}
 	report := summarize(figures)
+	report.Calls = summarizeCalls(figures.Calls, b.callServers)
 	if err := report.print(os.Stdout); err != nil {
 		return fmt.Errorf("printing: %w", err)
 	}

@@ -19,7 +19,7 @@ func TestChoose(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.only, func(t *testing.T) {
 			var got []string
-			for _, c := range choose(contenders("", ""), regexp.MustCompile(test.only)) {
+			for _, c := range choose(contenders("", ""), reference, regexp.MustCompile(test.only)) {
 				got = append(got, c.name)
 			}
 			if !slices.Equal(got, test.want) {

@@ -6,17 +6,13 @@ import (
 	"time"
 )
 
-// figure is one measured window.
-type figure struct {
-	Server      string
-	Round       int
-	Subscribers int
-	InFlight    int
-	// CPU is the server's processor time per delivery, in microseconds.
+// cost is what a window costs: each delivery, or each round trip of a call.
+type cost struct {
+	// CPU is the server's processor time for each, in microseconds.
 	CPU float64
-	// Rate is deliveries per second.
+	// Rate is how many there are per second.
 	Rate float64
-	// P50 and P99 are the time from publishing to reading, in microseconds.
+	// P50 and P99 are the time from writing to reading, in microseconds.
 	P50, P99 float64
 	// LoadBusy is the part of the time in which the load had work; near 1 the
 	// load was the bottleneck and Rate says little about the server.
@@ -24,6 +20,15 @@ type figure struct {
 	// Others is the part of the server's core that went to other processes. They
 	// push the server out of the caches, and make figures and ratios worthless.
 	Others float64
+}
+
+// figure is one measured window of messages to many.
+type figure struct {
+	Server      string
+	Round       int
+	Subscribers int
+	InFlight    int
+	cost
 }
 
 // weight is the memory of one idle subscriber.
@@ -37,14 +42,16 @@ type weight struct {
 type figures struct {
 	Windows []figure
 	Weights []weight
+	Calls   []callFigure
 }
 
 // bench carries out a plan.
 type bench struct {
-	plan    plan
-	servers []contender
-	core    int
-	dir     string
+	plan        plan
+	servers     []contender
+	callServers []callContender
+	core        int
+	dir         string
 }
 
 func (b *bench) run(ctx context.Context) (figures, error) {
@@ -64,8 +71,9 @@ func (b *bench) run(ctx context.Context) (figures, error) {
 			}
 		}
 	}
-	if b.plan.idle == 0 {
-		return all, nil
+	var err error
+	if all.Calls, err = b.callRounds(ctx); err != nil || b.plan.idle == 0 {
+		return all, err
 	}
 	for _, c := range b.servers {
 		if len(c.listeners) > 1 {
@@ -102,42 +110,50 @@ func (b *bench) fanOut(ctx context.Context, c contender, subscribers int) ([]fig
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if _, _, err := l.run(inFlight, b.plan.warmUp); err != nil {
+		if _, err := l.run(inFlight, b.plan.warmUp); err != nil {
 			return nil, fmt.Errorf("warming up: %w", err)
 		}
-		f, err := window(p, l, b.core, inFlight, b.plan.window)
+		spent, err := window(p, b.core, func() (tally, error) { return l.run(inFlight, b.plan.window) })
 		if err != nil {
 			return nil, err
 		}
-		f.Server, f.Subscribers = c.name, subscribers
-		windows = append(windows, f)
+		windows = append(windows, figure{Server: c.name, Subscribers: subscribers, InFlight: inFlight, cost: spent})
 	}
 	return windows, nil
 }
 
-// window measures one run of the load against a server on the given core.
-func window(p *process, l *load, core, inFlight int, duration time.Duration) (figure, error) {
+// tally is what a run of a load counted.
+type tally struct {
+	count uint64
+	// elapsed is how long it took, to the last; idle is how much of that was spent
+	// waiting for the server.
+	elapsed, idle time.Duration
+	// latency is the load's own, and overwritten by its next run.
+	latency *histogram
+}
+
+// window measures one run of a load against a server on the given core.
+func window(p *process, core int, run func() (tally, error)) (cost, error) {
 	before, err := readTimes(p, core)
 	if err != nil {
-		return figure{}, err
+		return cost{}, err
 	}
-	deliveries, elapsed, err := l.run(inFlight, duration)
+	t, err := run()
 	if err != nil {
-		return figure{}, err
+		return cost{}, err
 	}
 	after, err := readTimes(p, core)
 	if err != nil {
-		return figure{}, err
+		return cost{}, err
 	}
 	server := after.server - before.server
-	return figure{
-		InFlight: inFlight,
-		CPU:      micros(server) / float64(deliveries),
-		Rate:     float64(deliveries) / elapsed.Seconds(),
-		P50:      micros(l.latency.quantile(0.50)),
-		P99:      micros(l.latency.quantile(0.99)),
-		LoadBusy: 1 - l.idle.Seconds()/elapsed.Seconds(),
-		Others:   max(0, (after.core-before.core-server).Seconds()/elapsed.Seconds()),
+	return cost{
+		CPU:      micros(server) / float64(t.count),
+		Rate:     float64(t.count) / t.elapsed.Seconds(),
+		P50:      micros(t.latency.quantile(0.50)),
+		P99:      micros(t.latency.quantile(0.99)),
+		LoadBusy: 1 - t.idle.Seconds()/t.elapsed.Seconds(),
+		Others:   max(0, (after.core-before.core-server).Seconds()/t.elapsed.Seconds()),
 	}, nil
 }
 

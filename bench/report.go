@@ -15,6 +15,7 @@ type report struct {
 	Rows    []row
 	Mixed   []mixedRow
 	Weights []weightRow
+	Calls   []callRow
 	// Figures are the single windows that the rows are medians of.
 	Figures figures
 }
@@ -23,8 +24,7 @@ type report struct {
 type row struct {
 	Server                string
 	Subscribers, InFlight int
-	CPU, Rate, P50, P99   float64
-	LoadBusy, Others      float64
+	cost
 	// Ratio is CPU over the reference's CPU in the same round, the median of the rounds.
 	Ratio float64
 	// Target is what Ratio must not exceed; 0 for no target.
@@ -119,26 +119,39 @@ func summarize(f figures) report {
 
 // summarizeCell makes one row of a contender's windows in one setting.
 func summarizeCell(windows []figure, baseline map[int]float64) row {
-	by := func(value func(figure) float64) float64 {
-		values := make([]float64, len(windows))
-		for i, w := range windows {
-			values[i] = value(w)
-		}
-		return median(values)
+	var costs []cost
+	var ratios []float64
+	for _, w := range windows {
+		costs = append(costs, w.cost)
+		ratios = append(ratios, w.CPU/baseline[w.Round])
 	}
 	w := windows[0]
 	return row{
 		Server:      w.Server,
 		Subscribers: w.Subscribers,
 		InFlight:    w.InFlight,
-		CPU:         by(func(f figure) float64 { return f.CPU }),
-		Rate:        by(func(f figure) float64 { return f.Rate }),
-		P50:         by(func(f figure) float64 { return f.P50 }),
-		P99:         by(func(f figure) float64 { return f.P99 }),
-		LoadBusy:    by(func(f figure) float64 { return f.LoadBusy }),
-		Others:      by(func(f figure) float64 { return f.Others }),
-		Ratio:       by(func(f figure) float64 { return f.CPU / baseline[f.Round] }),
+		cost:        medianCost(costs),
+		Ratio:       median(ratios),
 		Target:      target(w.Server, w.Subscribers, w.InFlight),
+	}
+}
+
+// medianCost returns the medians of each part of the costs.
+func medianCost(costs []cost) cost {
+	by := func(value func(cost) float64) float64 {
+		values := make([]float64, len(costs))
+		for i, c := range costs {
+			values[i] = value(c)
+		}
+		return median(values)
+	}
+	return cost{
+		CPU:      by(func(c cost) float64 { return c.CPU }),
+		Rate:     by(func(c cost) float64 { return c.Rate }),
+		P50:      by(func(c cost) float64 { return c.P50 }),
+		P99:      by(func(c cost) float64 { return c.P99 }),
+		LoadBusy: by(func(c cost) float64 { return c.LoadBusy }),
+		Others:   by(func(c cost) float64 { return c.Others }),
 	}
 }
 
@@ -173,8 +186,10 @@ func median(values []float64) float64 {
 // print writes the report as tables.
 func (r report) print(to io.Writer) error {
 	t := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "\nsubscribers\tin flight\tserver\tCPU µs/delivery\tof %s\ttarget\t\tdeliveries/s\tp50 µs\tp99 µs\tload busy\tothers\n", reference)
-	for _, w := range r.Rows {
+	for i, w := range r.Rows {
+		if i == 0 {
+			fmt.Fprintf(t, "\nsubscribers\tin flight\tserver\tCPU µs/delivery\tof %s\ttarget\t\tdeliveries/s\tp50 µs\tp99 µs\tload busy\tothers\n", reference)
+		}
 		fmt.Fprintf(t, "%d\t%d\t%s\t%.3f\t%.3f\t%s\t%.0f\t%.0f\t%.0f\t%.0f %%\t%.0f %%\n", w.Subscribers, w.InFlight, w.Server, w.CPU,
 			w.Ratio, verdict("<= %.2f\t%s", w.Ratio, w.Target), w.Rate, w.P50, w.P99, w.LoadBusy*100, w.Others*100)
 	}
@@ -192,7 +207,9 @@ func (r report) print(to io.Writer) error {
 		fmt.Fprintf(t, "%s\t%.2f\t%.3f\t%s\n", w.Server, w.Bytes/1024, w.Ratio,
 			verdict("<= %.0f bytes\t%s", w.Bytes, w.Target))
 	}
-	if slices.ContainsFunc(r.Rows, func(w row) bool { return w.Others > quiet }) {
+	printCalls(t, r.Calls)
+	if slices.ContainsFunc(r.Rows, func(w row) bool { return w.Others > quiet }) ||
+		slices.ContainsFunc(r.Calls, func(w callRow) bool { return w.Others > quiet }) {
 		fmt.Fprintf(t, "\nnote: other processes took more than %.0f %% of the server's core; run it again on a quiet machine\n", quiet*100)
 	}
 	return t.Flush()

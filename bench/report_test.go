@@ -11,14 +11,14 @@ import (
 func TestSummarize(t *testing.T) {
 	r := summarize(figures{
 		Windows: []figure{
-			{Server: "gorilla", Round: 1, Subscribers: 1000, InFlight: 1, CPU: 10},
-			{Server: "broker wubsub", Round: 1, Subscribers: 1000, InFlight: 1, CPU: 8},
-			{Server: "gorilla", Round: 2, Subscribers: 1000, InFlight: 1, CPU: 30},
-			{Server: "broker wubsub", Round: 2, Subscribers: 1000, InFlight: 1, CPU: 24},
-			{Server: "gorilla", Round: 1, Subscribers: 100, InFlight: 16, CPU: 10},
-			{Server: "broker wubsub", Round: 1, Subscribers: 100, InFlight: 16, CPU: 9},
-			{Server: "gorilla", Round: 1, Subscribers: 1000, InFlight: 16, CPU: 10},
-			{Server: "broker wubsub", Round: 1, Subscribers: 1000, InFlight: 16, CPU: 2, Others: 0.3},
+			{Server: "gorilla", Round: 1, Subscribers: 1000, InFlight: 1, cost: cost{CPU: 10}},
+			{Server: "broker wubsub", Round: 1, Subscribers: 1000, InFlight: 1, cost: cost{CPU: 8}},
+			{Server: "gorilla", Round: 2, Subscribers: 1000, InFlight: 1, cost: cost{CPU: 30}},
+			{Server: "broker wubsub", Round: 2, Subscribers: 1000, InFlight: 1, cost: cost{CPU: 24}},
+			{Server: "gorilla", Round: 1, Subscribers: 100, InFlight: 16, cost: cost{CPU: 10}},
+			{Server: "broker wubsub", Round: 1, Subscribers: 100, InFlight: 16, cost: cost{CPU: 9}},
+			{Server: "gorilla", Round: 1, Subscribers: 1000, InFlight: 16, cost: cost{CPU: 10}},
+			{Server: "broker wubsub", Round: 1, Subscribers: 1000, InFlight: 16, cost: cost{CPU: 2, Others: 0.3}},
 		},
 		Weights: []weight{{"gorilla", 20 << 10}, {"broker wubsub", 2 << 10}},
 	})
@@ -52,7 +52,7 @@ func TestSummarize(t *testing.T) {
 // dearest over all rounds, within each round.
 func TestMixed(t *testing.T) {
 	window := func(server string, round, inFlight int, cpu float64) figure {
-		return figure{Server: server, Round: round, Subscribers: 1000, InFlight: inFlight, CPU: cpu}
+		return figure{Server: server, Round: round, Subscribers: 1000, InFlight: inFlight, cost: cost{CPU: cpu}}
 	}
 	windows := []figure{
 		window("gorilla", 1, 1, 50), window("broker vws", 1, 1, 10), window("broker wsify", 1, 1, 5), window(mixed, 1, 1, 11),
@@ -73,7 +73,7 @@ func TestMixed(t *testing.T) {
 		{"not mixed", []figure{window("broker vws", 1, 1, 10)}, nil},
 		{
 			"no target",
-			[]figure{{Server: "broker vws", Subscribers: 100, CPU: 2}, {Server: mixed, Subscribers: 100, CPU: 3}},
+			[]figure{{Server: "broker vws", Subscribers: 100, cost: cost{CPU: 2}}, {Server: mixed, Subscribers: 100, cost: cost{CPU: 3}}},
 			[]mixedRow{{100, 0, 3, "broker vws", 1.5, 0}},
 		},
 	}

@@ -13,17 +13,25 @@ import (
 	"time"
 )
 
-// contender is a server that the benchmark can start.
-type contender struct {
+// server is what the benchmark can start.
+type server struct {
 	name string
-	// speaker is the dialect of the publisher.
-	speaker dialect
-	// listeners are the dialects of the subscribers, equally many of each.
-	listeners []dialect
 	// command returns how to start the server and, if it is known before, where
 	// it will listen; a zero address is read from its first line of output. dir
 	// is for files of its own.
 	command func(dir string) (*exec.Cmd, netip.AddrPort, error)
+}
+
+// called returns the server's name.
+func (s server) called() string { return s.name }
+
+// contender is a server that hands on what is published.
+type contender struct {
+	server
+	// speaker is the dialect of the publisher.
+	speaker dialect
+	// listeners are the dialects of the subscribers, equally many of each.
+	listeners []dialect
 }
 
 // reference is the name of the contender that all ratios are taken against.
@@ -36,15 +44,15 @@ const mixed = "broker mixed"
 func contenders(broker, peers string) []contender {
 	hub := sized(plainHub)
 	list := []contender{
-		{reference, hub, []dialect{hub}, peer(filepath.Join(peers, "gorilla"))},
-		{"gws", hub, []dialect{hub}, peer(filepath.Join(peers, "gws"))},
+		{server{reference, peer(filepath.Join(peers, "gorilla"))}, hub, []dialect{hub}},
+		{server{"gws", peer(filepath.Join(peers, "gws"))}, hub, []dialect{hub}},
 	}
 	for _, f := range formats() {
 		d := sized(f.speak)
-		list = append(list, contender{"broker " + f.protocol, d, []dialect{d}, serve(broker, f)})
+		list = append(list, contender{server{"broker " + f.protocol, serve(broker, "", f)}, d, []dialect{d}})
 	}
 	speaker, listeners := mixedDialects(formats())
-	return append(list, contender{mixed, speaker, listeners, serve(broker, formats()...)})
+	return append(list, contender{server{mixed, serve(broker, "", formats()...)}, speaker, listeners})
 }
 
 // peer starts a program that says where it listens.
@@ -54,9 +62,9 @@ func peer(path string) func(string) (*exec.Cmd, netip.AddrPort, error) {
 	}
 }
 
-// serve starts the broker with one endpoint for each format, at one address, and
-// otherwise its defaults.
-func serve(broker string, formats ...format) func(string) (*exec.Cmd, netip.AddrPort, error) {
+// serve starts the broker with one endpoint for each format, at one address, with
+// further lines of configuration, and otherwise its defaults.
+func serve(broker, further string, formats ...format) func(string) (*exec.Cmd, netip.AddrPort, error) {
 	return func(dir string) (*exec.Cmd, netip.AddrPort, error) {
 		addr, err := freePort()
 		if err != nil {
@@ -72,7 +80,7 @@ func serve(broker string, formats ...format) func(string) (*exec.Cmd, netip.Addr
 			fmt.Fprintf(&text, "  - { name: %s, protocol: %[1]s, listen: %q, path: %q%s }\n",
 				f.protocol, addr, f.path(), f.settings)
 		}
-		fmt.Fprintf(&text, "admin: { listen: %q }\n", admin)
+		fmt.Fprintf(&text, "admin: { listen: %q }\n%s", admin, further)
 		file := filepath.Join(dir, "broker.yaml")
 		if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 			return nil, addr, fmt.Errorf("writing configuration: %w", err)
@@ -91,14 +99,14 @@ func freePort() (netip.AddrPort, error) {
 	return netip.ParseAddrPort(ln.Addr().String())
 }
 
-// start runs the contender on one core and returns when it accepts connections.
+// start runs the server on one core and returns when it accepts connections.
 // What it logs goes to a file in dir.
-func (c contender) start(ctx context.Context, dir string, core int) (*process, netip.AddrPort, error) {
-	cmd, addr, err := c.command(dir)
+func (s server) start(ctx context.Context, dir string, core int) (*process, netip.AddrPort, error) {
+	cmd, addr, err := s.command(dir)
 	if err != nil {
 		return nil, addr, err
 	}
-	logFile, err := os.Create(filepath.Join(dir, strings.ReplaceAll(c.name, " ", "-")+".log"))
+	logFile, err := os.Create(filepath.Join(dir, strings.ReplaceAll(s.name, " ", "-")+".log"))
 	if err != nil {
 		return nil, addr, fmt.Errorf("making log: %w", err)
 	}
@@ -126,12 +134,12 @@ func (c contender) start(ctx context.Context, dir string, core int) (*process, n
 		}
 		if err != nil {
 			p.stop()
-			return nil, addr, fmt.Errorf("reading address of %s: %w", c.name, err)
+			return nil, addr, fmt.Errorf("reading address of %s: %w", s.name, err)
 		}
 	}
 	if err := await(ctx, addr); err != nil {
 		p.stop()
-		return nil, addr, fmt.Errorf("awaiting %s (its log is %s): %w", c.name, logFile.Name(), err)
+		return nil, addr, fmt.Errorf("awaiting %s (its log is %s): %w", s.name, logFile.Name(), err)
 	}
 	return p, addr, nil
 }
