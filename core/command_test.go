@@ -35,6 +35,16 @@ func TestEventClone(t *testing.T) {
 		t.Fatalf("Clone = %+v, want %+v", copied, e)
 	}
 	requireOwned(t, "Event", reflect.ValueOf(e), reflect.ValueOf(copied))
+	for _, room := range []int{0, 3, 100} {
+		copied, memory := e.CloneInto(make([]byte, room))
+		if !reflect.DeepEqual(copied, e) {
+			t.Errorf("CloneInto %d bytes = %+v, want %+v", room, copied, e)
+		}
+		requireOwned(t, "Event", reflect.ValueOf(e), reflect.ValueOf(copied))
+		if n := testing.AllocsPerRun(10, func() { _, memory = e.CloneInto(memory) }); n != 0 {
+			t.Errorf("CloneInto what CloneInto returned allocates %v times", n)
+		}
+	}
 }
 
 // An absent slice and an empty one mean different things and stay different.

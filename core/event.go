@@ -81,11 +81,22 @@ type Event struct {
 // Clone returns a copy of e that owns all its bytes, which lie in one piece of
 // memory.
 func (e Event) Clone() Event {
-	a := make(arena, 0, len(e.Ref)+len(e.Topic)+e.Payload.size()+len(e.Headers)+len(e.Session.Info))
+	e, _ = e.CloneInto(nil)
+	return e
+}
+
+// CloneInto is Clone with its bytes in memory, which is overwritten, or in a new piece
+// if that is too small. It returns the piece, which belongs to the copy.
+func (e Event) CloneInto(memory []byte) (Event, []byte) {
+	n := len(e.Ref) + len(e.Topic) + e.Payload.size() + len(e.Headers) + len(e.Session.Info)
+	a := arena(memory[:0])
+	if cap(a) < n {
+		a = make(arena, 0, n)
+	}
 	e.Ref = a.clone(e.Ref)
 	e.Topic = a.clone(e.Topic)
 	e.Payload = a.clonePayload(e.Payload)
 	e.Headers = a.clone(e.Headers)
 	e.Session.Info = a.clone(e.Session.Info)
-	return e
+	return e, a
 }

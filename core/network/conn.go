@@ -123,12 +123,14 @@ func (c *conn) miss(err error) {
 
 // Send posts a copy of ev to the loop.
 func (c *conn) Send(ev core.Event) {
-	ev = ev.Clone()
-	c.loop.post(mail{conn: c, ev: &ev})
+	c.loop.post(mail{conn: c, letter: newLetter(ev)})
 }
 
 // Post posts f to the loop.
 func (c *conn) Post(f func()) { c.loop.post(mail{conn: c, fn: f}) }
+
+// Later posts f to the loop.
+func (c *conn) Later(f func()) { c.loop.post(mail{fn: f}) }
 
 // Close posts the end of the connection to the loop.
 func (c *conn) Close(r core.Reason) { c.Post(func() { c.sayGoodbye(r) }) }

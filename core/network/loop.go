@@ -200,9 +200,12 @@ func (l *loop) carryOut(m *mail) {
 		l.handOut(m)
 	case m.conn == nil:
 		l.server.guard(nil, m.fn)
+	case m.letter != nil:
+		if m.conn.state != ended {
+			m.conn.tellGuarded(m.letter.ev)
+		}
+		m.letter.release()
 	case m.conn.state == ended:
-	case m.ev != nil:
-		m.conn.tellGuarded(*m.ev)
 	default:
 		l.server.guard(m.conn, m.fn)
 	}

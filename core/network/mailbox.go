@@ -1,10 +1,6 @@
 package network
 
-import (
-	"sync"
-
-	"github.com/polywire/polywire/core"
-)
+import "sync"
 
 // mail is one piece of work for a loop: a frame for an audience, an event for a
 // connection, or a function.
@@ -19,9 +15,9 @@ type mail struct {
 	pos    uint64 // position in the mailbox, counted from 1
 
 	// An event, or a function, for a connection; or a function for the loop.
-	conn *conn
-	ev   *core.Event
-	fn   func()
+	conn   *conn
+	letter *letter
+	fn     func()
 }
 
 // size is what m counts against the bound of a mailbox.
@@ -29,8 +25,8 @@ func (m *mail) size() int {
 	if m.frame != nil {
 		return len(m.frame.bytes)
 	}
-	if m.ev != nil {
-		return len(m.ev.Payload.Data)
+	if m.letter != nil {
+		return len(m.letter.ev.Payload.Data)
 	}
 	return 0
 }
