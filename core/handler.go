@@ -2,7 +2,7 @@ package core
 
 import "context"
 
-// Handler answers calls from inside the process. It runs on a goroutine of its own,
+// Handler answers calls from inside the process. It runs off the event loops,
 // may block, and owns what is in c. ctx ends when nobody waits for the answer any
 // more. A returned [Failure] reaches the caller as it is; any other error is told as
 // Internal, without details.

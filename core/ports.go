@@ -90,6 +90,9 @@ type Link interface {
 	// Post runs f on the link's loop, unless the link is closed by then. Any
 	// goroutine.
 	Post(f func())
+	// Later runs f on the link's loop, once the loop has looked at all sockets that
+	// have something for it; also if the link is closed by then. Any goroutine.
+	Later(f func())
 	// Close ends the connection with the format's goodbye for r, after what is
 	// queued. Any goroutine.
 	Close(r Reason)

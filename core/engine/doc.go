@@ -21,7 +21,7 @@
 // A peer belongs to the event loop of its connection, and nothing on that loop
 // blocks. Authorizers and session stores are asked on a goroutine of their own,
 // at most one for each connection, which is held in the meantime; Go handlers run
-// on goroutines of their own, of which each has a bounded number, and may ask the
+// on the goroutines of workers, of which each has a bounded number, and may ask the
 // session store there; those of Hear and the hooks Connected and SessionRestored run as
 // authorizers do, Disconnected when the connection is gone; one goroutine ends the
 // calls whose time is up. What such a goroutine found out is done on the loop
@@ -29,13 +29,14 @@
 //
 // # Locks
 //
-// There are four, and none is taken while another is held:
+// There are five, and none is taken while another is held:
 //
 //   - Engine.mu, for topics, patterns, owners and services. Publishing and finding an
 //     answerer only read.
 //   - callTable.mu, for the calls and their deadlines.
 //   - attachments.mu, for the connections of sessions.
 //   - registry.mu, for registering Go handlers; finding one takes no lock.
+//   - workers.mu, for the tasks of Go handlers that wait for a worker.
 //
 // No method of a Link, an Outlet or an Audience is called under a lock, except
 // Outlet.NewAudience under Engine.mu.

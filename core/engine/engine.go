@@ -33,6 +33,7 @@ type Engine struct {
 	cancel   context.CancelFunc
 	hooks    core.Hooks
 	hooking  chan struct{} // a place for each running Connected and Disconnected
+	workers  workers
 	calls    callTable
 	handlers registry
 	sessions attachments
@@ -90,6 +91,7 @@ func newEngine(o Options, now func() time.Time) *Engine {
 		services:  make(map[string]*service),
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.workers.do = e.handle
 	e.calls.init(now(), o.MaxServiceCalls)
 	e.handlers.publish()
 	e.sessions.init()

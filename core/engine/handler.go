@@ -61,16 +61,19 @@ func (p *peer) askHandler(c core.Command, h *registered, byTopic bool) refusal {
 	e.running.Add(1)
 	in := p.invocation(c)
 	in.Caller = caller{peer: p, ctx: ctx}
-	go func() {
-		defer func() {
-			e.running.Add(-1)
-			<-h.running
-		}()
-		answer, err := e.run(ctx, h.handler, in)
-		kept.cancel()
-		e.finish(kept, in.OneWay, answer, err)
-	}()
+	e.workers.add(p.link, task{ctx: ctx, by: h, in: in, call: kept})
 	return refusal{}
+}
+
+// handle runs a handler and ends its call. It gives the place of the handler back.
+func (e *Engine) handle(t task) {
+	defer func() {
+		e.running.Add(-1)
+		<-t.by.running
+	}()
+	answer, err := e.run(t.ctx, t.by.handler, t.in)
+	t.call.cancel()
+	e.finish(t.call, t.in.OneWay, answer, err)
 }
 
 // keep returns what is kept of a call that a Go handler is to answer, with the ctx of
@@ -87,7 +90,8 @@ func (p *peer) keep(c core.Command, byTopic bool) (context.Context, *call, refus
 			r = refusedShutdown
 		}
 	} else {
-		ctx, kept.cancel = context.WithCancel(e.ctx)
+		// Close ends the calls in the table one by one, and their contexts with them.
+		ctx, kept.cancel = context.WithCancel(context.Background())
 		_, r = e.calls.add(kept, p.deadline(c))
 	}
 	if r.Failed() {
@@ -134,6 +138,8 @@ func (e *Engine) finish(c *call, oneWay bool, answer core.Payload, err error) {
 	if !oneWay && !e.calls.take(c) {
 		return
 	}
+	// The handler is done with the record.
+	c.cancel = nil
 	if err == nil {
 		if !oneWay {
 			e.answer(c, answer)

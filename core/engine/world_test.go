@@ -269,6 +269,9 @@ func (l *link) Post(f func()) {
 	})
 }
 
+// Later does not wait for the loop: who calls it must not depend on when f runs.
+func (l *link) Later(f func()) { go f() }
+
 func (l *link) Close(r core.Reason) { l.Post(func() { l.closed = append(l.closed, r) }) }
 
 // message is one client message with some commands, usually one. The bytes are

@@ -73,6 +73,23 @@ func TestGoodbyeIsAnsweredAndCounted(t *testing.T) {
 	<-r.hub.gone
 }
 
+// What is for later is done though the connection has closed; what is posted to the
+// connection is not.
+func TestLaterOutlivesConnection(t *testing.T) {
+	r := start(t, nil)
+	c := r.dial("chat")
+	c.send("sub")
+	c.expect("ok")
+	link := r.hub.newest()
+	_ = c.Close()
+	<-r.hub.gone
+	later := make(chan struct{})
+	link.Post(func() { t.Error("ran what was posted to a closed connection") })
+	link.Send(core.Event{Kind: core.Pong})
+	link.Later(func() { close(later) })
+	<-later
+}
+
 func TestHoldKeepsOrder(t *testing.T) {
 	r := start(t, nil)
 	c := r.dial("chat")

@@ -1,0 +1,116 @@
+package engine
+
+import (
+	"context"
+	"sync"
+
+	"github.com/polywire/polywire/core"
+)
+
+// task is a call that a Go handler is to answer.
+type task struct {
+	ctx  context.Context
+	by   *registered
+	in   core.Invocation
+	call *call
+}
+
+// workers run the Go handlers. While a task waits a worker is on its way to it, so no
+// handler waits for another one that blocks; but a worker goes on with the next task as
+// long as there is one. To start a goroutine for each call, in the middle of what a loop
+// does, would make the two take the processor from each other call by call: a worker
+// starts when the loop has read all its sockets, and finds their calls together.
+type workers struct {
+	// Static after construction.
+	do func(task)
+
+	// Guarded by mu.
+	mu     sync.Mutex
+	queue  []task // as many as there are places for handlers, at most
+	next   int    // in queue; what is before it is taken
+	coming bool   // a worker is on its way
+}
+
+// add has a worker do t. near is the connection that t is for. Any goroutine.
+func (w *workers) add(near core.Link, t task) {
+	w.put(t)
+	w.send(near)
+}
+
+// send sends a worker if a task waits and none is coming.
+func (w *workers) send(near core.Link) {
+	if !w.wanted() {
+		return
+	}
+	near.Later(func() {
+		if w.needed() {
+			go w.work(near)
+		}
+	})
+}
+
+// work is the life of a worker.
+func (w *workers) work(near core.Link) {
+	w.arrive()
+	for {
+		t, ok := w.take()
+		if !ok {
+			return
+		}
+		w.send(near)
+		w.do(t)
+	}
+}
+
+// put puts a task behind the others.
+func (w *workers) put(t task) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.queue) == cap(w.queue) && w.next > len(w.queue)/2 {
+		n := copy(w.queue, w.queue[w.next:])
+		clear(w.queue[n:])
+		w.queue, w.next = w.queue[:n], 0
+	}
+	w.queue = append(w.queue, t)
+}
+
+// take returns the next task, if there is one.
+func (w *workers) take() (t task, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.next == len(w.queue) {
+		return task{}, false
+	}
+	t, w.queue[w.next] = w.queue[w.next], task{}
+	w.next++
+	if w.next == len(w.queue) {
+		w.queue, w.next = w.queue[:0], 0
+	}
+	return t, true
+}
+
+// wanted reports whether a worker is to be sent. The caller sends it then.
+func (w *workers) wanted() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.coming || w.next == len(w.queue) {
+		return false
+	}
+	w.coming = true
+	return true
+}
+
+// needed calls the coming worker off if others have taken the tasks.
+func (w *workers) needed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.coming = w.next < len(w.queue)
+	return w.coming
+}
+
+// arrive says that the coming worker is there.
+func (w *workers) arrive() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.coming = false
+}
