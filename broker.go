@@ -46,12 +46,15 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	if err != nil {
 		return nil, err
 	}
+	limits, err := networkLimits(cfg.Network)
+	if err != nil {
+		return nil, err
+	}
 	b.engine = engine.New(engine.Options{Logger: logger, Hooks: own.hooks, MaxServiceCalls: cfg.Calls.MaxPerService})
 	b.network = network.New(network.Options{
 		Hub: b.engine, Logger: logger, BeforeUpgrade: own.hooks.BeforeUpgrade,
 		Loops:            cfg.Network.Loops,
-		MaxConnections:   cfg.Network.MaxConnections,
-		MaxHandshakes:    cfg.Network.MaxHandshakes,
+		Limits:           limits,
 		HandshakeTimeout: cfg.Network.HandshakeTimeout,
 		MaxHeader:        int(cfg.Network.MaxHeader),
 		SendBuffer:       int(cfg.Network.SendBuffer),
@@ -76,6 +79,10 @@ func (b *Broker) makeEndpoints(own *settings) error {
 		if err != nil {
 			return fmt.Errorf("endpoint %q: %w", c.Name, err)
 		}
+		proxyProtocol, err := network.ParseProxyProtocol(c.ProxyProtocol)
+		if err != nil {
+			return fmt.Errorf("endpoint %q: %w", c.Name, err)
+		}
 		store, maxConnections, err := sessions(c.Options, own.stores[c.Name])
 		if err != nil {
 			return fmt.Errorf("endpoint %q: %w", c.Name, err)
@@ -87,12 +94,13 @@ func (b *Broker) makeEndpoints(own *settings) error {
 				CallsAtOnce: callsAtOnce(c.Options),
 				Authorizer:  authorizer(c.Options, b.log.With("endpoint", c.Name)),
 				Sessions:    store, SessionKeys: own.keys[c.Name], MaxSessionConnections: maxConnections,
-				Stats: new(core.Stats),
+				Limits: core.NewLiveLimits(clientLimits(c.Limits)),
+				Stats:  new(core.Stats),
 			},
 			Listen: c.Listen, Path: c.Path,
 			MaxMessage: int(c.MaxMessageSize), OutboundLimit: int(c.OutboundLimit), SlowConsumer: policy,
 			PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, IdleTimeout: c.IdleTimeout,
-			Origins: c.Origins,
+			Origins: c.Origins, ProxyProtocol: proxyProtocol,
 		}
 		if f, ok := c.Format.(httpFormat); ok {
 			ep.HTTP = f.Handler(b.engine.Publisher(ep.Endpoint), ep.Stats)
@@ -111,7 +119,8 @@ func (b *Broker) adminSource() admin.Source {
 		Panics: func() uint64 { return stats.Panics.Load() + b.engine.Panics() },
 		Calls:  b.engine.Calls, Topics: b.engine.Topics,
 		Outbound: b.network.Outbound, OutboundBudget: b.network.OutboundBudget(),
-		Ready: b.network.Ready,
+		Memory: b.network.Memory,
+		Ready:  b.network.Ready,
 	}
 	for _, ep := range b.endpoints {
 		src.Endpoints = append(src.Endpoints, ep.Endpoint)

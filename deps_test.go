@@ -41,7 +41,8 @@ var rules = []rule{
 		packages: "core/network",
 		allow: []string{
 			"core", "github.com/panjf2000/gnet/v2/...", "github.com/gobwas/ws/...", "github.com/gobwas/httphead",
-			"github.com/klauspost/compress/flate", "golang.org/x/sys/...",
+			"github.com/klauspost/compress/flate", "golang.org/x/sys/...", "github.com/pires/go-proxyproto",
+			"github.com/KimMachineGun/automemlimit/memlimit",
 		},
 		why: "network and engine meet only through core's ports, and every library here can stop a loop",
 	},

@@ -28,6 +28,7 @@ func source(ready *atomic.Bool) admin.Source {
 	one.Stats.BytesOut.Store(7)
 	one.Stats.Published.Store(8)
 	one.Stats.Calls.Store(9)
+	one.Stats.Throttled.Store(20)
 	one.Stats.Closed.Add(core.ReasonLost, 10)
 	one.Stats.Rejected.Add(core.ReasonOrigin, 11)
 	one.Stats.Refused.Add(core.ReasonMalformed, 12)
@@ -45,7 +46,8 @@ func source(ready *atomic.Bool) admin.Source {
 		AcceptErrors: accept, Panics: func() uint64 { return 17 },
 		Calls: func() int { return 18 }, Topics: func() int { return 19 },
 		Outbound: func() int64 { return 21 }, OutboundBudget: 22,
-		Ready: ready.Load,
+		Memory: func() (used, watermark uint64) { return 23, 24 },
+		Ready:  ready.Load,
 	}
 }
 
@@ -100,6 +102,8 @@ polywire_connections_opened_total{endpoint="one",protocol="wubsub"} 3
 polywire_connections_opened_total{endpoint="two",protocol="wsify"} 0
 polywire_handshakes_rejected_total{endpoint="",protocol="",reason="handshake"} 1
 polywire_handshakes_rejected_total{endpoint="one",protocol="wubsub",reason="origin"} 11
+polywire_memory_used_bytes 23
+polywire_memory_watermark_bytes 24
 polywire_messages_dropped_total{endpoint="one",protocol="wubsub",reason="slow"} 13
 polywire_messages_in_total{endpoint="one",protocol="wubsub"} 4
 polywire_messages_in_total{endpoint="two",protocol="wsify"} 0
@@ -111,6 +115,8 @@ polywire_outbound_bytes 21
 polywire_panics_total 17
 polywire_published_total{endpoint="one",protocol="wubsub"} 8
 polywire_published_total{endpoint="two",protocol="wsify"} 0
+polywire_throttled_total{endpoint="one",protocol="wubsub"} 20
+polywire_throttled_total{endpoint="two",protocol="wsify"} 0
 polywire_topics 19`
 
 func TestMetrics(t *testing.T) {

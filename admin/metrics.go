@@ -28,6 +28,9 @@ type Source struct {
 	// Outbound is how many bytes wait for clients, OutboundBudget how many may.
 	Outbound       func() int64
 	OutboundBudget int64
+	// Memory returns the bytes that are in use and how many may be before new clients
+	// are refused; 0 is no bound.
+	Memory func() (used, watermark uint64)
 	// Ready reports whether new clients are welcome.
 	Ready func() bool
 }
@@ -52,7 +55,7 @@ type collector struct {
 	totals  []total
 	reasons []reasons
 	// rejected is also one of reasons.
-	rejected, accept, panics, calls, topics, outbound, budget, build *prometheus.Desc
+	rejected, accept, panics, calls, topics, outbound, budget, memory, watermark, build *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*collector)(nil)
@@ -77,16 +80,18 @@ func newCollector(src Source) *collector {
 		return prometheus.NewDesc("polywire_"+name, help, nil, nil)
 	}
 	c := &collector{
-		source:   src,
-		open:     perEndpoint("connections_open", "Connections that are open now."),
-		rejected: perReason("handshakes_rejected_total", "Connections turned away before their upgrade; endpoint is empty if none was asked for yet."),
-		accept:   whole("accept_errors_total", "Failed accepts, such as those without a free file descriptor."),
-		panics:   whole("panics_total", "Panics that were caught: in the handling of a connection, which they end, and in handlers, hooks and stores."),
-		calls:    whole("calls_outstanding", "Calls that wait for their answer."),
-		topics:   whole("topics", "Topics and patterns that somebody hears."),
-		outbound: whole("outbound_bytes", "Memory of encoded messages that wait for clients."),
-		budget:   whole("outbound_budget_bytes", "What outbound_bytes may be; above it the slowest clients lose messages or are disconnected."),
-		build:    prometheus.NewDesc("polywire_build_info", "The version of the broker; always 1.", []string{"version"}, nil),
+		source:    src,
+		open:      perEndpoint("connections_open", "Connections that are open now."),
+		rejected:  perReason("handshakes_rejected_total", "Connections turned away before their upgrade; endpoint is empty if none was asked for yet."),
+		accept:    whole("accept_errors_total", "Failed accepts, such as those without a free file descriptor."),
+		panics:    whole("panics_total", "Panics that were caught: in the handling of a connection, which they end, and in handlers, hooks and stores."),
+		calls:     whole("calls_outstanding", "Calls that wait for their answer."),
+		topics:    whole("topics", "Topics and patterns that somebody hears."),
+		outbound:  whole("outbound_bytes", "Memory of encoded messages that wait for clients."),
+		budget:    whole("outbound_budget_bytes", "What outbound_bytes may be; above it the slowest clients lose messages or are disconnected."),
+		memory:    whole("memory_used_bytes", "Memory in use, without garbage and without what the kernel keeps for sockets."),
+		watermark: whole("memory_watermark_bytes", "How much memory may be in use before new connections are refused; 0 is no bound."),
+		build:     prometheus.NewDesc("polywire_build_info", "The version of the broker; always 1.", []string{"version"}, nil),
 	}
 	c.totals = []total{
 		{perEndpoint("connections_opened_total", "Connections that finished their upgrade."), func(s *core.Stats) *atomic.Uint64 { return &s.Opened }},
@@ -96,6 +101,7 @@ func newCollector(src Source) *collector {
 		{perEndpoint("bytes_out_total", "Payload bytes of messages to clients."), func(s *core.Stats) *atomic.Uint64 { return &s.BytesOut }},
 		{perEndpoint("published_total", "Publishes that were taken, heard or not."), func(s *core.Stats) *atomic.Uint64 { return &s.Published }},
 		{perEndpoint("calls_total", "Calls that were taken."), func(s *core.Stats) *atomic.Uint64 { return &s.Calls }},
+		{perEndpoint("throttled_total", "Times that a client was not read for a while because it sent faster than its limits."), func(s *core.Stats) *atomic.Uint64 { return &s.Throttled }},
 	}
 	c.reasons = []reasons{
 		{perReason("connections_closed_total", "Connections that ended."), func(s *core.Stats) *core.Counters { return &s.Closed }},
@@ -116,7 +122,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, r := range c.reasons {
 		to <- r.desc
 	}
-	for _, d := range []*prometheus.Desc{c.open, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.build} {
+	for _, d := range []*prometheus.Desc{c.open, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.memory, c.watermark, c.build} {
 		to <- d
 	}
 }
@@ -139,6 +145,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(c.topics, prometheus.GaugeValue, float64(c.source.Topics()))
 	to <- prometheus.MustNewConstMetric(c.outbound, prometheus.GaugeValue, float64(c.source.Outbound()))
 	to <- prometheus.MustNewConstMetric(c.budget, prometheus.GaugeValue, float64(c.source.OutboundBudget))
+	used, watermark := c.source.Memory()
+	to <- prometheus.MustNewConstMetric(c.memory, prometheus.GaugeValue, float64(used))
+	to <- prometheus.MustNewConstMetric(c.watermark, prometheus.GaugeValue, float64(watermark))
 	to <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, c.source.Version)
 }
 

@@ -86,11 +86,37 @@ func (e *endpointReader) checkLimits(ep *Endpoint) {
 		e.fault("max_calls", "must be at least 1")
 	}
 	for i, origin := range ep.Origins {
-		if origin != "*" && origin != "null" && !strings.Contains(origin, "://") {
-			e.fault(join("origins", strconv.Itoa(i)), "%q is no origin such as \"https://example.com\", nor \"*\"", origin)
+		if problem := badOrigin(origin); problem != "" {
+			e.fault(join("origins", strconv.Itoa(i)), "%q %s", origin, problem)
 		}
 	}
+	e.checkClients(ep.Limits)
+	choices := []string{"off", "optional", "required"}
+	if !slices.Contains(choices, ep.ProxyProtocol) {
+		e.fault("proxy_protocol", "must be %s, not %q%s", strings.Join(choices, ", "), ep.ProxyProtocol, suggest(ep.ProxyProtocol, choices))
+	}
 	e.checkPrefix(ep.TopicPrefix)
+}
+
+// badOrigin says what is wrong with an origin; "" if nothing is.
+func badOrigin(origin string) string {
+	_, host, ok := strings.Cut(origin, "://")
+	switch {
+	case origin == "*" || origin == "null":
+		return ""
+	case !ok:
+		return `is no origin such as "https://example.com", nor "*"`
+	}
+	// Anywhere else a * would match hosts that nobody meant: example.com.evil.org.
+	if rest, wild := strings.CutPrefix(host, "*."); wild {
+		host = rest
+	} else {
+		host = strings.TrimSuffix(host, ":*")
+	}
+	if strings.Contains(host, "*") {
+		return `may have one *, for the labels before a domain ("https://*.example.com") or for a port ("http://localhost:*")`
+	}
+	return ""
 }
 
 func (e *endpointReader) checkPrefix(prefix string) {
@@ -148,6 +174,11 @@ func (r *report) checkNetwork(n Network, endpoints []Endpoint) {
 	between("loops", n.Loops, 1, 1024)
 	between("max_connections", n.MaxConnections, 1, 1<<30)
 	between("max_handshakes", n.MaxHandshakes, 1, 1<<20)
+	between("max_handshakes_per_address", n.MaxHandshakesPerAddress, 1, 1<<20)
+	between("handshake_burst", n.HandshakeBurst, 1, 1<<20)
+	if n.HandshakeBurst > 0 && n.HandshakeRate.N == 0 {
+		r.add("network.handshake_burst", "is no use without handshake_rate, such as 500/s")
+	}
 	between("max_header", int(n.MaxHeader), 512, 1<<20)
 	between("send_buffer", int(n.SendBuffer), 2048, 1<<30)
 	for _, ep := range endpoints {

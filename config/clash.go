@@ -42,6 +42,16 @@ func (r *report) checkAddresses(endpoints []Endpoint, admin Admin) {
 	}
 }
 
+// checkProxies reports endpoints that wait for the header of proxies that nobody
+// trusts.
+func (r *report) checkProxies(endpoints []Endpoint, trusted []CIDR) {
+	for i, ep := range endpoints {
+		if (ep.ProxyProtocol == "optional" || ep.ProxyProtocol == "required") && len(trusted) == 0 {
+			r.add("endpoints."+strconv.Itoa(i)+".proxy_protocol", "is no use without network.trusted_proxies, which may send the header")
+		}
+	}
+}
+
 // checkShared checks two endpoints at one port.
 func (r *report) checkShared(path string, ep, other Endpoint) {
 	switch {
@@ -52,6 +62,8 @@ func (r *report) checkShared(path string, ep, other Endpoint) {
 		r.add(join(path, "path"), "%s takes any path, and so does endpoint %q; give one of them a path", ep.Listen, other.Name)
 	case ep.Path == other.Path:
 		r.add(join(path, "path"), "%s%s is the address of endpoint %q already", ep.Listen, ep.Path, other.Name)
+	case ep.ProxyProtocol != other.ProxyProtocol:
+		r.add(join(path, "proxy_protocol"), "must be that of endpoint %q, which has the same address: %s", other.Name, other.ProxyProtocol)
 	case servesHTTP(ep.Format) && servesHTTP(other.Format):
 		r.add(join(path, "listen"), "%q has the plain HTTP of endpoint %q already; two at one address cannot be told apart", ep.Listen, other.Name)
 	}

@@ -8,11 +8,11 @@ import (
 // fixed are the keys of an endpoint that cannot change while it serves: it is closed
 // and opened anew, and its clients have to connect again. All others are applied to
 // the running endpoint.
-var fixed = []string{"protocol", "listen", "path", "options", "topic_prefix", "max_message_size"}
+var fixed = []string{"protocol", "listen", "path", "options", "topic_prefix", "max_message_size", "proxy_protocol"}
 
 // fixedNetwork are the keys of the front door and the loops that only a new process
 // takes.
-var fixedNetwork = []string{"loops", "max_handshakes", "handshake_timeout", "max_header", "send_buffer", "outbound_budget"}
+var fixedNetwork = []string{"loops", "handshake_timeout", "max_header", "send_buffer", "outbound_budget"}
 
 // Change is what becomes of one endpoint under another configuration.
 type Change struct {

@@ -49,8 +49,14 @@ type Endpoint struct {
 	PongTimeout time.Duration `koanf:"pong_timeout"`
 	// IdleTimeout is how long a client may go without a message; 0 for ever.
 	IdleTimeout time.Duration `koanf:"idle_timeout"`
+	// Limits are what the endpoint's clients may have and send.
+	Limits Limits `koanf:"limits"`
+	// ProxyProtocol says whether connections begin with a PROXY header: off,
+	// optional or required. The same for all endpoints of one listener.
+	ProxyProtocol string `koanf:"proxy_protocol"`
 	// Origins are the web origins whose pages may connect; nil is the
-	// protocol's default, "*" is any.
+	// protocol's default, "*" is any. One * may stand for the labels before a
+	// domain, or for a port.
 	Origins []string `koanf:"origins"`
 	// TopicPrefix is put before every topic of the endpoint's clients.
 	TopicPrefix string `koanf:"topic_prefix"`
@@ -128,8 +134,14 @@ type Network struct {
 	Loops int `koanf:"loops"`
 	// MaxConnections bounds the open connections of the process.
 	MaxConnections int `koanf:"max_connections"`
-	// MaxHandshakes bounds the connections that are still shaking hands.
-	MaxHandshakes int `koanf:"max_handshakes"`
+	// MaxHandshakes bounds the connections that are still shaking hands, and those
+	// of them that one address has.
+	MaxHandshakes           int `koanf:"max_handshakes"`
+	MaxHandshakesPerAddress int `koanf:"max_handshakes_per_address"`
+	// HandshakeRate bounds how fast connections are accepted; HandshakeBurst is how
+	// many may come at once, 0 as many as in one period.
+	HandshakeRate  Rate `koanf:"handshake_rate"`
+	HandshakeBurst int  `koanf:"handshake_burst"`
 	// HandshakeTimeout is how long a client may take to ask for its upgrade.
 	HandshakeTimeout time.Duration `koanf:"handshake_timeout"`
 	// MaxHeader is the biggest request head in bytes.
@@ -138,6 +150,11 @@ type Network struct {
 	SendBuffer Size `koanf:"send_buffer"`
 	// OutboundBudget bounds the bytes that wait for all connections together.
 	OutboundBudget Size `koanf:"outbound_budget"`
+	// MemoryWatermark is how much memory may be in use before new connections are
+	// refused; 0 is no bound.
+	MemoryWatermark Watermark `koanf:"memory_watermark"`
+	// TrustedProxies are believed when they say for whom they connect.
+	TrustedProxies []CIDR `koanf:"trusted_proxies"`
 }
 
 // Drain is how the broker ends.
@@ -163,8 +180,9 @@ func Defaults() Config {
 // endpointDefaults is an endpoint without what depends on its protocol.
 func endpointDefaults() Endpoint {
 	return Endpoint{
-		SlowConsumer: "disconnect",
-		CallTimeout:  30 * time.Second,
-		MaxCalls:     1024,
+		SlowConsumer:  "disconnect",
+		CallTimeout:   30 * time.Second,
+		MaxCalls:      1024,
+		ProxyProtocol: "off",
 	}
 }

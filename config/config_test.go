@@ -5,6 +5,7 @@ import (
 	"flag"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -174,7 +175,20 @@ endpoints:
     ping_interval: 10s
     pong_timeout: 15s
     idle_timeout: 0
-    origins: ["https://example.com", "*"]
+    origins: ["https://example.com", "https://*.example.com:8443", "http://localhost:*", "*"]
+    proxy_protocol: optional
+    limits:
+      connections: 100
+      connections_per_address: 10
+      connections_per_user: 5
+      messages: 600/m
+      messages_burst: 50
+      bytes: 1 MB / s
+      bytes_burst: 4MiB
+      subscriptions: 64
+      topic_length: 128
+      topic_depth: 8
+      json_depth: 32
     topic_prefix: tenant/
     call_timeout: 1s
     max_calls: 7
@@ -185,15 +199,23 @@ services: [{match: echo, builtin: echo}, {match: up, url: "http://h/", max_calls
 calls: {max_per_service: 9}
 admin: {listen: ""}
 log: {level: warn, format: json}
-network: {loops: 2, max_connections: 10, max_handshakes: 20, handshake_timeout: 3s, max_header: 16KiB, send_buffer: 1MiB}
+network: {loops: 2, max_connections: 10, max_handshakes: 20, handshake_timeout: 3s, max_header: 16KiB, send_buffer: 1MiB,
+  max_handshakes_per_address: 5, handshake_rate: 500/s, handshake_burst: 1000, memory_watermark: 80%,
+  trusted_proxies: [10.0.0.0/8, 192.168.1.1, "2001:db8::/32"]}
 drain: {rate: 90/m, timeout: 1m}
 `)
 	want := config.Endpoint{
 		Name: "a", Protocol: "hook", Listen: ":3000", Path: "/a",
 		MaxMessageSize: 64 << 10, OutboundLimit: 32_000_000, SlowConsumer: "drop_oldest",
 		PingInterval: 10 * time.Second, PongTimeout: 15 * time.Second,
-		Origins: []string{"https://example.com", "*"}, TopicPrefix: "tenant/",
-		CallTimeout: time.Second, MaxCalls: 7,
+		Origins:     []string{"https://example.com", "https://*.example.com:8443", "http://localhost:*", "*"},
+		TopicPrefix: "tenant/", CallTimeout: time.Second, MaxCalls: 7, ProxyProtocol: "optional",
+		Limits: config.Limits{
+			Connections: 100, ConnectionsPerAddress: 10, ConnectionsPerUser: 5,
+			Messages: config.Rate{N: 600, Per: time.Minute}, MessagesBurst: 50,
+			Bytes: config.Rate{N: 1e6, Per: time.Second}, BytesBurst: 4 << 20,
+			Subscriptions: 64, TopicLength: 128, TopicDepth: 8, JSONDepth: 32,
+		},
 	}
 	options := hookOptions{
 		Key: "0123", Wait: 150 * time.Second, Strict: true, Ratio: 0.5, Retries: 3,
@@ -220,6 +242,12 @@ drain: {rate: 90/m, timeout: 1m}
 		Network: config.Network{
 			Loops: 2, MaxConnections: 10, MaxHandshakes: 20, HandshakeTimeout: 3 * time.Second,
 			MaxHeader: 16 << 10, SendBuffer: 1 << 20,
+			MaxHandshakesPerAddress: 5, HandshakeRate: config.Rate{N: 500, Per: time.Second}, HandshakeBurst: 1000,
+			MemoryWatermark: config.Watermark{Percent: 80},
+			TrustedProxies: []config.CIDR{
+				{Prefix: netip.MustParsePrefix("10.0.0.0/8")}, {Prefix: netip.MustParsePrefix("192.168.1.1/32")},
+				{Prefix: netip.MustParsePrefix("2001:db8::/32")},
+			},
 		},
 		Drain: config.Drain{Rate: config.Rate{N: 90, Per: time.Minute}, Timeout: time.Minute},
 	}

@@ -60,6 +60,9 @@ func (e *endpointReader) common(ep *Endpoint) {
 	if !e.given("max_calls") {
 		ep.MaxCalls = d.MaxCalls
 	}
+	if !e.given("proxy_protocol") {
+		ep.ProxyProtocol = d.ProxyProtocol
+	}
 }
 
 // protocol finds the endpoint's protocol.

@@ -93,6 +93,7 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol) *Config {
 	r.checkDrain(cfg.Drain)
 	r.checkNames(cfg.Endpoints)
 	r.checkAddresses(cfg.Endpoints, cfg.Admin)
+	r.checkProxies(cfg.Endpoints, cfg.Network.TrustedProxies)
 	return &cfg
 }
 

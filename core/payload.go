@@ -1,5 +1,7 @@
 package core
 
+import "github.com/polywire/polywire/core/rawjson"
+
 // PayloadKind says how the bytes of a payload are to be read.
 type PayloadKind uint8
 
@@ -26,6 +28,15 @@ type Payload struct {
 	// gives it on unchanged. Data is then the same text in UTF-8, with U+FFFD
 	// for what has no place there. Nil for everything else.
 	UTF16 []byte
+}
+
+// Deeper reports whether p reads as JSON that is nested more than depth levels deep.
+func (p Payload) Deeper(depth int) bool {
+	// Fewer bytes cannot open so many levels.
+	if len(p.Data) <= depth || p.Kind == Absent {
+		return false
+	}
+	return rawjson.Deeper(p.Data, depth) && (p.Kind == JSON || rawjson.Valid(p.Data))
 }
 
 // Clone returns a copy of p that owns its bytes.

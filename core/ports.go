@@ -37,6 +37,9 @@ type Endpoint struct {
 	SessionKeys SessionKeys
 	// MaxSessionConnections bounds the connections of one session; 0 is no bound.
 	MaxSessionConnections int
+	// Limits bound what the clients may have and send; nil has none. They alone may
+	// change while the endpoint serves.
+	Limits *LiveLimits
 	// Stats are the endpoint's counters; never nil.
 	Stats *Stats
 }

@@ -53,6 +53,12 @@ const (
 	ReasonAnswerer
 	// ReasonOverload: a bound of the broker was reached.
 	ReasonOverload
+	// ReasonMemory: the process holds more memory than its watermark.
+	ReasonMemory
+	// ReasonRate: more came in a while than may come.
+	ReasonRate
+	// ReasonLimit: one address or user has as many connections as it may have.
+	ReasonLimit
 	// ReasonSlow: a receiver that does not read as fast as it is written to.
 	ReasonSlow
 	// ReasonConflated: a message that a newer one of its topic replaced before it
@@ -75,7 +81,8 @@ var reasonNames = [NumReasons]string{
 	"normal", "lost", "drain", "idle", "no_pong", "protocol", "malformed", "wrong_frame",
 	"unknown_type", "invalid_utf8", "too_large", "too_deep", "denied", "unavailable",
 	"not_owner", "taken", "reserved", "no_service", "not_asked", "timeout", "gone",
-	"answerer", "overload", "slow", "conflated", "origin", "handshake", "unwritable", "internal",
+	"answerer", "overload", "memory", "rate", "limit", "slow", "conflated", "origin", "handshake", "unwritable",
+	"internal",
 }
 
 // String returns the reason as metrics label it.
@@ -98,13 +105,13 @@ func (r Reason) CloseCode() uint16 {
 		return 1003
 	case ReasonInvalidUTF8:
 		return 1007
-	case ReasonDenied, ReasonOrigin, ReasonReserved, ReasonNotOwner, ReasonTaken:
+	case ReasonDenied, ReasonOrigin, ReasonReserved, ReasonNotOwner, ReasonTaken, ReasonLimit:
 		return 1008
 	case ReasonTooLarge:
 		return 1009
 	case ReasonInternal, ReasonAnswerer:
 		return 1011
-	case ReasonOverload, ReasonSlow, ReasonUnavailable:
+	case ReasonOverload, ReasonMemory, ReasonRate, ReasonSlow, ReasonUnavailable:
 		return 1013
 	}
 	return 1002

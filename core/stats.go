@@ -19,6 +19,9 @@ type Stats struct {
 	Published atomic.Uint64
 	// Calls counts calls that were taken.
 	Calls atomic.Uint64
+	// Throttled counts how often a client was not read for a while because it sent
+	// faster than its limits.
+	Throttled atomic.Uint64
 
 	// Rejected counts connections turned away before their upgrade.
 	Rejected Counters

@@ -16,14 +16,39 @@ const (
 )
 
 // check returns why a topic, pattern, channel or service is refused for its size.
-func check(a []byte) refusal {
-	if len(a) > maxAddress {
+func check(l *core.Limits, a []byte) refusal {
+	if len(a) > bound(l.TopicLength, maxAddress) {
 		return refusedTooLarge
 	}
-	if bytes.Count(a, []byte{'/'}) >= maxLevels {
+	if bytes.Count(a, []byte{'/'}) >= bound(l.TopicDepth, maxLevels) {
 		return refusedTooDeep
 	}
 	return refusal{}
+}
+
+// checkPayload returns why a payload is refused for its depth.
+func checkPayload(l *core.Limits, p core.Payload) refusal {
+	if l.JSONDepth > 0 && p.Deeper(l.JSONDepth) {
+		return refusedNested
+	}
+	return refusal{}
+}
+
+// checkMessage returns why a message to a is refused for its size or depth.
+func checkMessage(l *core.Limits, a []byte, p core.Payload) refusal {
+	if r := check(l, a); r.Failed() {
+		return r
+	}
+	return checkPayload(l, p)
+}
+
+// bound returns the limit that an endpoint sets (0 is none), or the engine's own if
+// that is lower.
+func bound(limit, own int) int {
+	if limit == 0 {
+		return own
+	}
+	return min(limit, own)
 }
 
 // address is a topic or a pattern that somebody hears.

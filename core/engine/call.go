@@ -15,7 +15,7 @@ const (
 
 // call is the command.
 func (p *peer) call(c core.Command) {
-	if r := check(c.Topic); r.Failed() {
+	if r := checkMessage(p.endpoint.Limits.Get(), c.Topic, c.Payload); r.Failed() {
 		p.refuse(c, r)
 		return
 	}
@@ -111,6 +111,9 @@ func (p *peer) deadline(c core.Command) time.Time { return p.engine.now().Add(p.
 
 // reply carries out a Reply: it ends the call that it answers.
 func (p *peer) reply(c core.Command) refusal {
+	if r := checkPayload(p.endpoint.Limits.Get(), c.Payload); r.Failed() {
+		return r
+	}
 	asked := p.engine.calls.takeAsked(c.Call, p, c.Topic)
 	if asked == nil {
 		return refusedNotAsked

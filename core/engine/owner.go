@@ -30,7 +30,7 @@ func (e *Engine) mayPublish(sender *peer, topic []byte, asOwner bool, channel []
 // offer carries out an Offer: it takes a channel and services, all that the command
 // names, or nothing. byTopic is how the peer is asked for the services.
 func (p *peer) offer(c core.Command, byTopic bool) refusal {
-	if r := checkOffer(c); r.Failed() {
+	if r := checkOffer(p.endpoint.Limits.Get(), c); r.Failed() {
 		return r
 	}
 	services := make([]string, len(c.Services))
@@ -55,13 +55,13 @@ func (p *peer) offer(c core.Command, byTopic bool) refusal {
 	return refusal{}
 }
 
-func checkOffer(c core.Command) refusal {
+func checkOffer(l *core.Limits, c core.Command) refusal {
 	names := c.Services
 	if c.Exclusive {
 		names = append([][]byte{c.Channel}, names...)
 	}
 	for _, name := range names {
-		if r := check(name); r.Failed() {
+		if r := check(l, name); r.Failed() {
 			return r
 		}
 		if core.Reserved(name) {

@@ -42,7 +42,7 @@ func (e *Engine) publish(m publication) (heard bool, r refusal) {
 }
 
 func (e *Engine) deliver(m publication) (heard bool, r refusal) {
-	if r := check(m.topic); r.Failed() {
+	if r := checkMessage(m.endpoint.Limits.Get(), m.topic, m.payload); r.Failed() {
 		return false, r
 	}
 	if core.Reserved(m.topic) {

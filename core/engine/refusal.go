@@ -13,6 +13,7 @@ type refusal struct {
 var (
 	refusedTooLarge    = refusal{core.Failure{Code: core.Invalid, Text: "the address is too long"}, core.ReasonTooLarge}
 	refusedTooDeep     = refusal{core.Failure{Code: core.Invalid, Text: "the address has too many levels"}, core.ReasonTooDeep}
+	refusedNested      = refusal{core.Failure{Code: core.Invalid, Text: "the payload is nested too deeply"}, core.ReasonTooDeep}
 	refusedReserved    = refusal{core.Failure{Code: core.Denied, Text: "the address belongs to the broker"}, core.ReasonReserved}
 	refusedDenied      = refusal{core.Failure{Code: core.Denied}, core.ReasonDenied}
 	refusedNotOwner    = refusal{core.Failure{Code: core.NotOwner, Text: "the channel is not the sender's"}, core.ReasonNotOwner}

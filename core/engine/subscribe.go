@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	// maxSubscriptions bounds the subscriptions of one connection.
+	// maxSubscriptions bounds the subscriptions of one connection if its endpoint does
+	// not.
 	maxSubscriptions = 1 << 17
 	// indexFrom is the number of subscriptions from which they are found by a map.
 	indexFrom = 16
@@ -49,7 +50,8 @@ func (p *peer) keyOf(c core.Command) subscriptionKey {
 }
 
 func (p *peer) subscribe(c core.Command) {
-	if r := check(c.Topic); r.Failed() {
+	limits := p.endpoint.Limits.Get()
+	if r := check(limits, c.Topic); r.Failed() {
 		p.refuse(c, r)
 		return
 	}
@@ -59,7 +61,7 @@ func (p *peer) subscribe(c core.Command) {
 	}
 	k := p.keyOf(c)
 	if p.find(k) < 0 {
-		if len(p.subscriptions) >= maxSubscriptions {
+		if len(p.subscriptions) >= bound(limits.Subscriptions, maxSubscriptions) {
 			p.refuse(c, refusedTooMany)
 			return
 		}

@@ -88,7 +88,7 @@ func (p *peer) publishByTopic(c core.Command) {
 
 // callByTopic makes a call whose publish is done.
 func (p *peer) callByTopic(m core.Command) {
-	r := check(m.Topic)
+	r := checkMessage(p.endpoint.Limits.Get(), m.Topic, m.Payload)
 	if r.Failed() {
 		p.endpoint.Stats.Refused.Inc(r.reason)
 	} else if r = p.ask(m, true); r.Failed() {

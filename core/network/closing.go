@@ -149,7 +149,7 @@ func (c *conn) gone() {
 	c.loop.wheel.remove(c)
 	delete(c.loop.conns, c)
 	c.ep.Stats.Open.Add(-1)
-	c.ep.server.open.Add(-1)
+	c.ep.leave(c.address(), c.user)
 }
 
 // startTimers arms the timers of a new connection.
@@ -174,11 +174,14 @@ func (c *conn) expire() {
 		}
 		return
 	}
+	if c.waited(now) && c.state != open {
+		return
+	}
 	ep := c.ep
 	switch {
 	case c.held > 0 && !c.choked:
 		// We do not hear it, so nothing can be said of its silence.
-		c.loop.wheel.set(c, now+ticksOf(time.Second))
+		c.sleep(now, ticksOf(time.Second))
 		return
 	case ep.idleTicks > 0 && int32(now-c.idleAt()) >= 0:
 		c.sayGoodbye(core.ReasonIdle)
@@ -206,9 +209,11 @@ func (c *conn) idleAt() uint32 {
 	return at
 }
 
+// never is a time that no timer is set to.
+const never = 1 << 30
+
 // rearm sets the timer to the earliest thing that may have to be done.
 func (c *conn) rearm(now uint32) {
-	const never = 1 << 30
 	wait := uint32(never)
 	if c.ep.idleTicks > 0 {
 		wait = min(wait, c.idleAt()-now)
@@ -219,7 +224,5 @@ func (c *conn) rearm(now uint32) {
 	if c.ep.pingTicks > 0 {
 		wait = min(wait, c.nextPing-now)
 	}
-	if wait != never {
-		c.loop.wheel.set(c, now+wait)
-	}
+	c.sleep(now, wait)
 }

@@ -50,6 +50,7 @@ type conn struct {
 	parser parser
 	held   uint8  // how many reasons there are to read no further message
 	choked bool   // one of them is that it does not read the answers
+	meter  *meter // nil unless the endpoint has had rates
 	inbox  []byte // what came while held
 
 	out      []*frame  // frames to write, in order

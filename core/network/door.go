@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -18,13 +19,15 @@ type door struct {
 	server    *Server
 	listener  *net.TCPListener
 	endpoints []*endpoint
-	slots     chan struct{} // one for each handshake under way
 	plain     *plainServer
 	done      sync.WaitGroup
+
+	// proxyProtocol is that of all the endpoints.
+	proxyProtocol ProxyProtocol
 }
 
-func newDoor(s *Server, ln *net.TCPListener) *door {
-	d := &door{server: s, listener: ln, slots: make(chan struct{}, s.options.MaxHandshakes)}
+func newDoor(s *Server, ln *net.TCPListener, p ProxyProtocol) *door {
+	d := &door{server: s, listener: ln, proxyProtocol: p}
 	d.plain = newPlainServer(d)
 	return d
 }
@@ -69,27 +72,57 @@ func (d *door) accept() {
 			continue
 		}
 		delay = first
-		select {
-		case d.slots <- struct{}{}:
-			go func() {
-				defer func() { <-d.slots }()
-				defer d.server.recovered(nil)
-				d.receive(&visitor{TCPConn: nc})
-			}()
-		default:
-			d.server.stats.Rejected.Inc(core.ReasonOverload)
-			turnAway(nc, http.StatusServiceUnavailable, "too many handshakes under way")
-			_ = nc.Close()
-		}
+		d.greet(nc)
 	}
+}
+
+// greet lets an accepted connection in, or turns it away. It does not wait for the
+// client.
+func (d *door) greet(nc *net.TCPConn) {
+	s := d.server
+	if r, ok := s.admission.knock(time.Since(s.started)); !ok {
+		s.stats.Rejected.Inc(r)
+		d.turnAwayAside(nc, r)
+		return
+	}
+	go func() {
+		defer s.admission.handshaken()
+		defer s.recovered(nil)
+		d.meet(&visitor{TCPConn: nc, client: addrPortOf(nc.RemoteAddr())})
+	}()
+}
+
+// maxAside bounds the connections that are told at leisure why they are turned away.
+const maxAside = 2048
+
+// turnAwayAside tells a client that is not let in why. So that it can read it although
+// it is still sending, that takes a while, and a goroutine; when there are too many of
+// these the connection is just closed.
+func (d *door) turnAwayAside(nc *net.TCPConn, r core.Reason) {
+	aside := &d.server.aside
+	if aside.Add(1) > maxAside {
+		aside.Add(-1)
+		_ = nc.Close()
+		return
+	}
+	go func() {
+		defer aside.Add(-1)
+		turnAway(nc, statusOf(r), whyNot(r))
+		lingeringClose(nc)
+	}()
 }
 
 // visitor is a connection before it is upgraded: a TCP connection and what was
 // read from it already.
 type visitor struct {
 	*net.TCPConn
-	read []byte // read before, not used yet
+	client netip.AddrPort // whose connection it is, as far as trusted proxies tell
+	read   []byte         // read before, not used yet
 }
+
+// RemoteAddr is the address of the client, also if a proxy told it by the PROXY
+// protocol.
+func (v *visitor) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(v.client) }
 
 func (v *visitor) Read(b []byte) (int, error) {
 	if len(v.read) > 0 {
@@ -100,13 +133,30 @@ func (v *visitor) Read(b []byte) (int, error) {
 	return v.TCPConn.Read(b)
 }
 
-// receive reads the request head and sends the visitor on its way.
-func (d *door) receive(v *visitor) {
+// meet is how a visitor begins: it finds out who it is.
+func (d *door) meet(v *visitor) {
 	s := d.server
 	if err := v.SetWriteBuffer(s.options.SendBuffer); err != nil {
 		d.reject(v, core.ReasonLost, 0, "")
 		return
 	}
+	_ = v.SetDeadline(time.Now().Add(s.options.HandshakeTimeout))
+	if err := d.readProxyHeader(v); err != nil {
+		d.rejectFor(v, err)
+		return
+	}
+	caller := v.client.Addr()
+	if !s.admission.call(caller) {
+		d.reject(v, core.ReasonLimit, statusOf(core.ReasonLimit), whyNot(core.ReasonLimit))
+		return
+	}
+	defer s.admission.called(caller)
+	d.receive(v)
+}
+
+// receive reads the request head and sends the visitor on its way.
+func (d *door) receive(v *visitor) {
+	s := d.server
 	_ = v.SetDeadline(time.Now().Add(s.options.HandshakeTimeout))
 	buf, end, err := readHead(v, s.options.MaxHeader)
 	switch {
@@ -132,7 +182,17 @@ func (d *door) receive(v *visitor) {
 		return
 	}
 	v.read = buf[end:]
+	v.client = s.admission.limits.Load().client(v.client, h.tokens("X-Forwarded-For"))
 	d.upgrade(v, h)
+}
+
+// rejectFor rejects a visitor for a *refusedVisitor.
+func (d *door) rejectFor(v *visitor, err error) {
+	if r, ok := errors.AsType[*refusedVisitor](err); ok {
+		d.reject(v, r.reason, r.status, r.text)
+		return
+	}
+	d.reject(v, core.ReasonLost, 0, "")
 }
 
 // reject turns a visitor away before its endpoint is known.
@@ -151,7 +211,7 @@ func (d *door) reject(v *visitor, r core.Reason, status int, text string) {
 func turnAway(nc *net.TCPConn, status int, text string) {
 	_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
 	extra := ""
-	if status == http.StatusServiceUnavailable {
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		extra = "Retry-After: 1\r\n"
 	}
 	_, _ = fmt.Fprintf(nc, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n%sContent-Length: %d\r\n\r\n%s",

@@ -25,13 +25,22 @@ func (c *conn) receive(b []byte) {
 
 // parse feeds the parser until b is used up or the connection is held.
 func (c *conn) parse(b []byte) {
-	used, err := c.parser.feed(b, c)
-	if err != nil {
-		c.fail(reasonOf(err), err)
-		return
-	}
-	if used < len(b) && !c.discard {
-		c.keep(b[used:])
+	for len(b) > 0 && !c.discard {
+		if c.heldBack() {
+			c.keep(b)
+			return
+		}
+		piece := b
+		if c.ep.Limits.Get().Bytes.Amount > 0 {
+			piece = b[:min(len(b), readAtOnce)]
+		}
+		used, err := c.parser.feed(piece, c)
+		if err != nil {
+			c.fail(reasonOf(err), err)
+			return
+		}
+		c.charge(0, used)
+		b = b[used:]
 	}
 }
 
@@ -106,6 +115,7 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	c.lastMessage = c.loop.ticks.Load()
 	c.ep.Stats.MessagesIn.Add(1)
 	c.ep.Stats.BytesIn.Add(uint64(len(payload)))
+	c.charge(1, 0)
 	kind := core.TextFrame
 	if op == ws.OpBinary {
 		kind = core.BinaryFrame
@@ -146,6 +156,7 @@ func (c *conn) onControl(op ws.OpCode, payload []byte) bool {
 		c.alive()
 		if c.state == open {
 			c.queueOwn(controlFrame(ws.OpPong, payload))
+			c.charge(1, 0)
 		}
 	case ws.OpPong:
 		c.alive()
@@ -153,7 +164,7 @@ func (c *conn) onControl(op ws.OpCode, payload []byte) bool {
 	case ws.OpClose:
 		return c.onClose(payload)
 	}
-	return !c.discard
+	return !c.discard && !c.heldBack()
 }
 
 // alive counts a ping or pong as a sign of life where the format does.

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/polywire/polywire/core"
@@ -21,6 +23,8 @@ type plainServer struct {
 
 	conns chan net.Conn // unbuffered, never closed
 	done  chan struct{} // closed by Close
+
+	open atomic.Int64 // connections taken and not closed or given back
 }
 
 func newPlainServer(d *door) *plainServer {
@@ -32,6 +36,7 @@ func newPlainServer(d *door) *plainServer {
 		WriteTimeout:      time.Minute,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    d.server.options.MaxHeader,
+		ConnState:         p.follow,
 		ErrorLog:          slog.NewLogLogger(d.server.log.Handler(), slog.LevelDebug),
 	}
 	return p
@@ -43,12 +48,24 @@ func (p *plainServer) serve() {
 	}
 }
 
-// take hands a connection over.
+// take hands a connection over, if there may be one more.
 func (p *plainServer) take(v *visitor) {
+	if !upTo(&p.open, p.door.server.admission.limits.Load().MaxHandshakes) {
+		p.door.reject(v, core.ReasonOverload, statusOf(core.ReasonOverload), whyNot(core.ReasonOverload))
+		return
+	}
 	select {
 	case p.conns <- v:
 	case <-p.done:
+		p.open.Add(-1)
 		_ = v.Close()
+	}
+}
+
+// follow counts the connections that http.Server has no longer.
+func (p *plainServer) follow(_ net.Conn, s http.ConnState) {
+	if s == http.StateClosed || s == http.StateHijacked {
+		p.open.Add(-1)
 	}
 }
 
@@ -78,13 +95,13 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s := p.door.server; s.draining.Load() {
-		reason, text := s.whyNot()
-		s.stats.Rejected.Inc(reason)
+		s.stats.Rejected.Inc(core.ReasonDrain)
 		w.Header().Set("Connection", "close")
 		w.Header().Set("Retry-After", "1")
-		http.Error(w, text, http.StatusServiceUnavailable)
+		http.Error(w, whyNot(core.ReasonDrain), http.StatusServiceUnavailable)
 		return
 	}
+	r.RemoteAddr = p.clientOf(r)
 	ep := p.door.match(r.URL.Path)
 	if ep == nil || ep.Path == "" || r.Method == http.MethodOptions {
 		for _, other := range p.door.endpoints {
@@ -110,16 +127,40 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func isUpgrade(r *http.Request) bool {
-	h := head{}
-	for _, v := range r.Header["Upgrade"] {
-		h.fields = append(h.fields, field{[]byte("Upgrade"), []byte(v)})
-	}
+	h := headOf(r, "Upgrade")
 	return h.hasToken("Upgrade", "websocket")
+}
+
+// clientOf returns the address of the client, as far as trusted proxies tell.
+func (p *plainServer) clientOf(r *http.Request) string {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	h := headOf(r, "X-Forwarded-For")
+	return p.door.server.admission.limits.Load().client(from, h.tokens("X-Forwarded-For")).String()
+}
+
+// headOf returns a head with the fields called name alone; name is canonical.
+func headOf(r *http.Request, name string) head {
+	h := head{}
+	for _, v := range r.Header[name] {
+		h.fields = append(h.fields, field{[]byte(name), []byte(v)})
+	}
+	return h
 }
 
 // comeBack returns a connection to the front door: a client (a proxy, mostly) that
 // kept its connection after a plain request and asks for an upgrade now.
 func (p *plainServer) comeBack(w http.ResponseWriter, r *http.Request) {
+	a := &p.door.server.admission
+	if !a.handshake() {
+		p.door.server.stats.Rejected.Inc(core.ReasonOverload)
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, whyNot(core.ReasonOverload), statusOf(core.ReasonOverload))
+		return
+	}
+	defer a.handshaken()
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		http.Error(w, "upgrade is not possible here", http.StatusInternalServerError)

@@ -31,12 +31,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Loops is the number of event loops; the default is one for each CPU.
 	Loops int
-	// MaxConnections bounds the open WebSocket connections; more are answered 503.
-	// The default is no bound.
-	MaxConnections int
-	// MaxHandshakes bounds the connections that are not upgraded yet; more are
-	// answered 503. The default is 4096.
-	MaxHandshakes int
+	// Limits are what is let in at first.
+	Limits
 	// HandshakeTimeout is the time for a client to send its request head. The
 	// default is 10 s.
 	HandshakeTimeout time.Duration
@@ -60,9 +56,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Loops <= 0 {
 		o.Loops = runtime.NumCPU()
-	}
-	if o.MaxHandshakes <= 0 {
-		o.MaxHandshakes = 4096
 	}
 	if o.HandshakeTimeout <= 0 {
 		o.HandshakeTimeout = 10 * time.Second
@@ -98,8 +91,10 @@ type Endpoint struct {
 	SlowConsumer  SlowConsumer
 	// PingInterval, PongTimeout and IdleTimeout are as in core.Profile.
 	PingInterval, PongTimeout, IdleTimeout time.Duration
-	// Origins lists the origins whose pages may connect, "*" for all; nil is the
-	// format's default. A request without Origin is no page and may always connect.
+	// ProxyProtocol is the same for all endpoints of a listener.
+	ProxyProtocol ProxyProtocol
+	// Origins lists the origins whose pages may connect, as originMatches reads them;
+	// nil is the format's default. A request without Origin is no page and may always connect.
 	Origins []string
 }
 
@@ -114,6 +109,10 @@ type endpoint struct {
 	pingsCount                                 bool
 	closeReply                                 uint16
 	profile                                    core.Profile
+
+	open  atomic.Int64 // connections that have entered
+	hosts headcount[host]
+	users headcount[string]
 }
 
 // Server serves endpoints. All exported methods may be called from any goroutine.
@@ -128,6 +127,8 @@ type Server struct {
 	done    chan struct{} // closed when the loops are to be left alone
 	stats   Stats
 
+	admission admission
+
 	// Guarded by mu.
 	mu      sync.Mutex
 	doors   []*door
@@ -136,7 +137,8 @@ type Server struct {
 
 	// Atomic.
 	loops     atomic.Pointer[[]*loop]
-	open      atomic.Int64 // upgraded connections
+	open      atomic.Int64 // connections that have entered
+	aside     atomic.Int64 // connections that turnAwayAside speaks to
 	ids       atomic.Uint64
 	congested atomic.Int32 // loops whose mailboxes are congested
 	draining  atomic.Bool  // nobody is admitted any more
@@ -156,6 +158,7 @@ func New(o Options) *Server {
 		eps:     make(map[string]*endpoint),
 		budget:  budget{limit: o.OutboundBudget},
 	}
+	s.admission.init(o.Limits)
 	s.loops.Store(new([]*loop))
 	return s
 }
@@ -183,6 +186,7 @@ func (s *Server) Start(eps []Endpoint) error {
 	for _, d := range s.doors {
 		d.open()
 	}
+	go s.admission.memory.watch(func() uint64 { return s.admission.limits.Load().MemoryWatermark }, s.done)
 	s.ready.Store(true)
 	return nil
 }
@@ -203,7 +207,7 @@ func (s *Server) listen(eps []Endpoint) error {
 			if err != nil {
 				return fmt.Errorf("endpoint %s: %w", e.Name, err)
 			}
-			d = newDoor(s, ln.(*net.TCPListener))
+			d = newDoor(s, ln.(*net.TCPListener), e.ProxyProtocol)
 			s.doors = append(s.doors, d)
 			if port != "0" {
 				byAddress[e.Listen] = d
@@ -235,6 +239,15 @@ func (s *Server) Addr(endpoint string) net.Addr {
 
 // Ready reports whether the server listens and is not draining.
 func (s *Server) Ready() bool { return s.ready.Load() && !s.draining.Load() }
+
+// SetLimits puts other limits in force. Whoever is in stays.
+func (s *Server) SetLimits(l Limits) { s.admission.set(l) }
+
+// Memory returns how many bytes the process uses, as MemoryWatermark counts them, and
+// the watermark.
+func (s *Server) Memory() (used, watermark uint64) {
+	return s.admission.memory.used.Load(), s.admission.limits.Load().MemoryWatermark
+}
 
 // Stats returns the counters of the front door.
 func (s *Server) Stats() *Stats { return &s.stats }

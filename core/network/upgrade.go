@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,10 +29,9 @@ func (d *door) upgrade(v *visitor, h *head) {
 		d.reject(v, core.ReasonHandshake, http.StatusNotFound, "no endpoint at this path")
 		return
 	}
-	if !s.admit() {
-		reason, text := s.whyNot()
-		ep.Stats.Rejected.Inc(reason)
-		turnAway(v.TCPConn, http.StatusServiceUnavailable, text)
+	if r, ok := ep.enter(v.client.Addr()); !ok {
+		ep.Stats.Rejected.Inc(r)
+		turnAway(v.TCPConn, statusOf(r), whyNot(r))
 		lingeringClose(v.TCPConn)
 		return
 	}
@@ -39,13 +39,13 @@ func (d *door) upgrade(v *visitor, h *head) {
 	terms, ok := ep.handshake(v, h, target, &response)
 	if !ok {
 		_, _ = v.Write(response.Bytes())
-		s.open.Add(-1)
+		ep.leave(v.client.Addr(), terms.user)
 		lingeringClose(v.TCPConn)
 		return
 	}
 	c := &conn{
 		ep: ep, id: s.ids.Add(1),
-		remote: v.RemoteAddr().String(),
+		remote: v.client.String(),
 		user:   terms.user,
 		hello:  response.Bytes(),
 		codec:  ep.Format.NewCodec(),
@@ -59,7 +59,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	_ = v.SetDeadline(time.Time{})
 	// EnrollContext works on a duplicate of the descriptor and closes this one.
 	if _, err := s.client.EnrollContext(v.TCPConn, c); err != nil {
-		s.open.Add(-1)
+		ep.leave(v.client.Addr(), c.user)
 		ep.Stats.Rejected.Inc(core.ReasonOverload)
 		s.log.Error("enrolling connection", "endpoint", ep.Name, "remote", c.remote, "error", err)
 	}
@@ -79,28 +79,10 @@ func (d *door) match(path string) *endpoint {
 	return anyPath
 }
 
-// admit counts one more open connection, if there may be one more.
-func (s *Server) admit() bool {
-	n := s.open.Add(1)
-	if limit := s.options.MaxConnections; limit > 0 && n > int64(limit) || s.draining.Load() {
-		s.open.Add(-1)
-		return false
-	}
-	return true
-}
-
 // terms are what an upgrade has settled.
 type terms struct {
 	window wsflate.WindowBits // of permessage-deflate; 0 without
-	user   *core.Identity
-}
-
-// whyNot says why a client is turned away.
-func (s *Server) whyNot() (core.Reason, string) {
-	if s.draining.Load() {
-		return core.ReasonDrain, "shutting down"
-	}
-	return core.ReasonOverload, "too many connections"
+	user   *core.Identity     // counted by enterAs
 }
 
 // handshake makes the response to an upgrade request and reports whether the
@@ -126,7 +108,7 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, response io.
 	}{bytes.NewReader(h.raw), response})
 	if err != nil {
 		ep.Stats.Rejected.Inc(reason)
-		ep.server.log.Debug("refusing upgrade", "endpoint", ep.Name, "remote", v.RemoteAddr().String(),
+		ep.server.log.Debug("refusing upgrade", "endpoint", ep.Name, "remote", v.client,
 			"reason", reason.String(), "error", err)
 		return t, false
 	}
@@ -154,6 +136,9 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 	if status != 0 {
 		return nil, nil, reason, ep.refusal(h, status)
 	}
+	if !ep.enterAs(user) {
+		return nil, nil, core.ReasonLimit, ep.refusal(h, statusOf(core.ReasonLimit))
+	}
 	return ws.HandshakeHeaderHTTP(response), user, 0, nil
 }
 
@@ -166,7 +151,7 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 	defer func() { _ = v.SetDeadline(time.Now().Add(ep.server.options.HandshakeTimeout)) }()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	shake := core.Handshake{Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.RemoteAddr().String()}
+	shake := core.Handshake{Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.client.String()}
 	if a := ep.Authenticator; a != nil {
 		user, verdict := a.Authenticate(ctx, shake)
 		switch verdict {
@@ -199,7 +184,7 @@ func (ep *endpoint) refusal(h *head, status int) error {
 	switch status {
 	case http.StatusUnauthorized:
 		header.Set("WWW-Authenticate", "Bearer")
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		header.Set("Retry-After", "1")
 	}
 	if ep.profile.CORS && h.count("Origin") > 0 {
@@ -221,10 +206,20 @@ func (ep *endpoint) originAllowed(h *head) bool {
 		u, err := url.Parse(origin)
 		return err == nil && strings.EqualFold(u.Host, h.get("Host"))
 	}
-	for _, allowed := range ep.Origins {
-		if allowed == "*" || strings.EqualFold(allowed, origin) {
-			return true
-		}
+	return slices.ContainsFunc(ep.Origins, func(allowed string) bool { return originMatches(allowed, origin) })
+}
+
+// originMatches reports whether an origin is the one that is allowed. In it, one *
+// stands for the labels before a domain (https://*.example.com) or for a port
+// (http://localhost:*); alone it stands for all.
+func originMatches(allowed, origin string) bool {
+	before, after, wild := strings.Cut(strings.ToLower(allowed), "*")
+	if !wild || allowed == "*" {
+		return wild || strings.EqualFold(allowed, origin)
 	}
-	return false
+	rest, ok := strings.CutPrefix(strings.ToLower(origin), before)
+	if !ok || len(rest) <= len(after) || !strings.HasSuffix(rest, after) {
+		return false
+	}
+	return strings.Trim(rest[:len(rest)-len(after)], "abcdefghijklmnopqrstuvwxyz0123456789-.") == ""
 }

@@ -28,6 +28,13 @@ func Valid(data []byte) bool {
 	return s.value(0) == nil && skipSpace(data, s.pos) == len(data)
 }
 
+// Deeper reports whether data, a JSON value, is nested more than depth levels deep.
+// Of a text that is not JSON it may report either.
+func Deeper(data []byte, depth int) bool {
+	s := scanner{data: data, pos: skipSpace(data, 0)}
+	return s.value(MaxDepth-depth) == ErrDepth
+}
+
 // Trim strips the white space of JSON (space, tab, line feed, carriage return)
 // from both ends.
 func Trim(data []byte) []byte {

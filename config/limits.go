@@ -1,0 +1,111 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Limits are what the clients of one endpoint may have and send. A zero is no limit.
+type Limits struct {
+	// Connections bounds the open connections of the endpoint.
+	Connections int `koanf:"connections"`
+	// ConnectionsPerAddress bounds those of one client address (IPv6: of one /64).
+	ConnectionsPerAddress int `koanf:"connections_per_address"`
+	// ConnectionsPerUser bounds those of one user, if clients say who they are.
+	ConnectionsPerUser int `koanf:"connections_per_user"`
+	// Messages and Bytes bound what one connection sends; Burst is how much may come
+	// at once, 0 as much as in one period.
+	Messages      Rate `koanf:"messages"`
+	MessagesBurst int  `koanf:"messages_burst"`
+	Bytes         Rate `koanf:"bytes"`
+	BytesBurst    Size `koanf:"bytes_burst"`
+	// Subscriptions bounds the subscriptions of one connection.
+	Subscriptions int `koanf:"subscriptions"`
+	// TopicLength bounds topics in bytes, TopicDepth in levels.
+	TopicLength int `koanf:"topic_length"`
+	TopicDepth  int `koanf:"topic_depth"`
+	// JSONDepth bounds how deeply arrays and objects are nested in a payload.
+	JSONDepth int `koanf:"json_depth"`
+}
+
+// Watermark is an amount of memory: a size, or a part of what the process may have,
+// written 80%.
+type Watermark struct {
+	Percent int
+	Size    Size
+}
+
+// UnmarshalText parses a watermark.
+func (w *Watermark) UnmarshalText(text []byte) error {
+	percent, ok := strings.CutSuffix(string(text), "%")
+	if ok {
+		n, err := strconv.Atoi(strings.TrimSpace(percent))
+		if err != nil || n < 1 || n > 100 {
+			return fmt.Errorf("must be from 1%% to 100%%, not %q", text)
+		}
+		*w = Watermark{Percent: n}
+		return nil
+	}
+	var size Size
+	if size.UnmarshalText(text) != nil {
+		return fmt.Errorf("must be a part such as 80%% or a size such as 2GiB, not %q", text)
+	}
+	*w = Watermark{Size: size}
+	return nil
+}
+
+// Of returns the bytes that w is of what the process may have, which is 0 if nobody
+// knows.
+func (w Watermark) Of(available uint64) uint64 {
+	if w.Percent > 0 {
+		return available / 100 * uint64(w.Percent)
+	}
+	return uint64(w.Size)
+}
+
+// CIDR are network addresses, written 10.0.0.0/8, 2001:db8::/32 or, a single one, 10.1.2.3.
+type CIDR struct{ netip.Prefix }
+
+// UnmarshalText parses addresses.
+func (c *CIDR) UnmarshalText(text []byte) error {
+	p, err := netip.ParsePrefix(string(text))
+	if a, e := netip.ParseAddr(string(text)); e == nil && a.Zone() == "" {
+		p, err = netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("must be addresses such as 10.0.0.0/8 or 10.1.2.3, not %q", text)
+	case p.Addr().Is4In6():
+		return fmt.Errorf("must be written as IPv4 addresses, not %q", text)
+	case p != p.Masked():
+		return fmt.Errorf("%q has bits behind its prefix; did you mean %q?", text, p.Masked())
+	}
+	c.Prefix = p
+	return nil
+}
+
+// checkClients checks the limits of clients.
+func (e *endpointReader) checkClients(l Limits) {
+	between := func(key string, value, high int) {
+		if value < 0 || value > high {
+			e.fault(join("limits", key), "must be from 1 to %d, or 0 for no limit of its own", high)
+		}
+	}
+	between("connections", l.Connections, 1<<30)
+	between("connections_per_address", l.ConnectionsPerAddress, 1<<30)
+	between("connections_per_user", l.ConnectionsPerUser, 1<<30)
+	between("messages_burst", l.MessagesBurst, 1<<30)
+	between("subscriptions", l.Subscriptions, 1<<17)
+	between("topic_length", l.TopicLength, 1<<16-1)
+	between("topic_depth", l.TopicDepth, 256)
+	between("json_depth", l.JSONDepth, 10000)
+	given, _ := e.fields["limits"].(map[string]any)
+	if l.MessagesBurst > 0 && given["messages"] == nil {
+		e.fault("limits.messages_burst", "is no use without messages, such as 100/s")
+	}
+	if l.BytesBurst > 0 && given["bytes"] == nil {
+		e.fault("limits.bytes_burst", "is no use without bytes, such as 1MB/s")
+	}
+}

@@ -1,0 +1,229 @@
+package network
+
+import (
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
+
+// Limits are what all doors of a server together let in. They are not changed after
+// they were made; Server.SetLimits puts others in force.
+type Limits struct {
+	// MaxConnections bounds the open WebSocket connections; more are answered 503.
+	// 0 is no bound.
+	MaxConnections int
+	// MaxHandshakes bounds the connections that are not upgraded yet, and apart from
+	// these the plain HTTP connections; more are answered 503. 0 is 4096.
+	MaxHandshakes int
+	// MaxHandshakesPerAddress bounds the handshakes under way of one address; more
+	// are answered 429. Trusted proxies have no such bound. 0 is no bound.
+	MaxHandshakesPerAddress int
+	// HandshakeRate bounds how fast connections are accepted; more are answered 503.
+	HandshakeRate core.Rate
+	// MemoryWatermark is how many bytes the process may use before new connections
+	// are answered 503; 0 is no bound.
+	MemoryWatermark uint64
+	// TrustedProxies are believed when they say on whose behalf they connect, by
+	// X-Forwarded-For or by the PROXY protocol. The default is nobody.
+	TrustedProxies []netip.Prefix
+}
+
+// admission decides who may come in, for all doors of a server.
+type admission struct {
+	memory memoryGauge
+
+	// Atomic.
+	limits     atomic.Pointer[Limits]
+	handshakes atomic.Int64 // connections that are not upgraded yet
+
+	callers headcount[host] // handshakes under way
+
+	// Guarded by mu.
+	mu   sync.Mutex
+	pace bucket
+}
+
+func (a *admission) init(l Limits) {
+	a.pace = newBucket()
+	a.set(l)
+}
+
+// set puts limits in force.
+func (a *admission) set(l Limits) {
+	if l.MaxHandshakes <= 0 {
+		l.MaxHandshakes = 4096
+	}
+	a.limits.Store(&l)
+}
+
+// knock is asked for every accepted connection, before anything is read from it. If
+// it is let in, the end of its handshake is told with handshaken; if not, r says why.
+func (a *admission) knock(now time.Duration) (r core.Reason, ok bool) {
+	l := a.limits.Load()
+	switch {
+	case l.MemoryWatermark > 0 && a.memory.used.Load() > l.MemoryWatermark:
+		return core.ReasonMemory, false
+	case !a.handshake():
+		return core.ReasonOverload, false
+	case !a.inTime(l.HandshakeRate, now):
+		a.handshaken()
+		return core.ReasonRate, false
+	}
+	return 0, true
+}
+
+// handshake counts one more handshake, if there may be one; handshaken is its end.
+func (a *admission) handshake() bool {
+	return upTo(&a.handshakes, a.limits.Load().MaxHandshakes)
+}
+
+func (a *admission) handshaken() { a.handshakes.Add(-1) }
+
+// call counts one more handshake of an address, if there may be one; called is its
+// end. A trusted proxy has as many as it likes.
+func (a *admission) call(from netip.Addr) bool {
+	l := a.limits.Load()
+	most := l.MaxHandshakesPerAddress
+	if l.trusts(from) {
+		most = 0
+	}
+	return a.callers.add(hostOf(from), most)
+}
+
+func (a *admission) called(from netip.Addr) { a.callers.remove(hostOf(from)) }
+
+// inTime takes one connection from the rate, if there is one left.
+func (a *admission) inTime(r core.Rate, now time.Duration) bool {
+	if r.Amount == 0 {
+		return true
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.pace.wait(r, now) > 0 {
+		return false
+	}
+	a.pace.take(r, now, 1)
+	return true
+}
+
+// enter counts a connection that is about to be upgraded, if there may be one more:
+// in the process, at the endpoint, and of its address. It is told of again with
+// leave.
+func (ep *endpoint) enter(from netip.Addr) (r core.Reason, ok bool) {
+	s, l := ep.server, ep.Limits.Get()
+	switch {
+	case s.draining.Load():
+		return core.ReasonDrain, false
+	case !upTo(&s.open, s.admission.limits.Load().MaxConnections):
+		return core.ReasonOverload, false
+	case !upTo(&ep.open, l.Connections):
+		s.open.Add(-1)
+		return core.ReasonOverload, false
+	case !ep.hosts.add(hostOf(from), l.ConnectionsPerAddress):
+		ep.open.Add(-1)
+		s.open.Add(-1)
+		return core.ReasonLimit, false
+	}
+	return 0, true
+}
+
+// enterAs counts a connection that entered for its user, if there may be one more.
+func (ep *endpoint) enterAs(user *core.Identity) bool {
+	name := user.User()
+	return name == "" || ep.users.add(name, ep.Limits.Get().ConnectionsPerUser)
+}
+
+// leave is the end of a connection that has entered, as user if that was counted.
+func (ep *endpoint) leave(from netip.Addr, user *core.Identity) {
+	if name := user.User(); name != "" {
+		ep.users.remove(name)
+	}
+	ep.hosts.remove(hostOf(from))
+	ep.open.Add(-1)
+	ep.server.open.Add(-1)
+}
+
+// address returns the address of the client, as it was when it entered.
+func (c *conn) address() netip.Addr {
+	// It was written by netip, which reads it again.
+	a, _ := netip.ParseAddrPort(c.remote)
+	return a.Addr()
+}
+
+// statusOf is the HTTP status by which a client learns that it is not let in.
+func statusOf(r core.Reason) int {
+	if r == core.ReasonLimit {
+		return http.StatusTooManyRequests
+	}
+	return http.StatusServiceUnavailable
+}
+
+// whyNot says why a client is turned away, to people.
+func whyNot(r core.Reason) string {
+	switch r {
+	case core.ReasonDrain:
+		return "shutting down"
+	case core.ReasonMemory:
+		return "short of memory"
+	case core.ReasonRate:
+		return "too many connections at once"
+	case core.ReasonLimit:
+		return "too many connections of yours"
+	}
+	return "too many connections"
+}
+
+// upTo adds one to n unless it is limit; limit 0 is none.
+func upTo(n *atomic.Int64, limit int) bool {
+	if n.Add(1) > int64(limit) && limit > 0 {
+		n.Add(-1)
+		return false
+	}
+	return true
+}
+
+// headcount counts connections by what they have in common. Any goroutine.
+type headcount[K comparable] struct {
+	// Guarded by mu.
+	mu sync.Mutex
+	n  map[K]int
+}
+
+// add counts one more of k unless there are limit of it; limit 0 is none.
+func (h *headcount[K]) add(k K, limit int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if limit > 0 && h.n[k] >= limit {
+		return false
+	}
+	if h.n == nil {
+		h.n = make(map[K]int)
+	}
+	h.n[k]++
+	return true
+}
+
+// remove counts one less of k.
+func (h *headcount[K]) remove(k K) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.n[k]--; h.n[k] == 0 {
+		delete(h.n, k)
+	}
+}
+
+// host is a client address as limits count it: an IPv4 address, or the /64 of an
+// IPv6 address, which is what one subscriber has.
+type host [16]byte
+
+func hostOf(a netip.Addr) host {
+	h := host(a.Unmap().As16())
+	if !a.Unmap().Is4() {
+		clear(h[8:])
+	}
+	return h
+}

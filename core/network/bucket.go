@@ -1,0 +1,42 @@
+package network
+
+import (
+	"math"
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
+
+// bucket is a token bucket kept as one number (the generic cell rate algorithm): the
+// time up to which the rate is used up. It may lie in the future: what came has to be
+// taken. Times count from the start of the server. Not safe for concurrent use.
+type bucket struct{ spent time.Duration }
+
+// newBucket returns a full bucket.
+func newBucket() bucket { return bucket{math.MinInt64 / 2} }
+
+// take uses up n, whether or not so much is left.
+func (b *bucket) take(r core.Rate, now time.Duration, n int) {
+	b.spent = b.level(r, now) + span(r, n)
+}
+
+// wait returns how long it takes until there is one left; 0 or less if there is.
+func (b *bucket) wait(r core.Rate, now time.Duration) time.Duration {
+	return b.level(r, now) + span(r, 1) - now
+}
+
+// level returns spent, with no more saved up than a burst.
+func (b *bucket) level(r core.Rate, now time.Duration) time.Duration {
+	burst := r.Burst
+	if burst == 0 {
+		burst = r.Amount
+	}
+	// Who is made to wait is looked at once in a tick. A smaller burst would make the
+	// rate smaller.
+	return max(b.spent, now-max(span(r, burst), tick))
+}
+
+// span returns how long the rate takes for n.
+func span(r core.Rate, n int) time.Duration {
+	return time.Duration(float64(n) * float64(r.Per) / float64(r.Amount))
+}

@@ -1,0 +1,93 @@
+package network
+
+import (
+	"math"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"sync/atomic"
+	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+)
+
+const (
+	// memoryEvery is the time between two looks at the memory.
+	memoryEvery = time.Second
+	// collectEvery is the least time between garbage collections that the gauge asks
+	// for.
+	collectEvery = 10 * time.Second
+)
+
+// AvailableMemory returns how many bytes the process may have: GOMEMLIMIT, the limit
+// of its cgroup or the machine's memory, whichever is least; 0 if none is known. Any
+// goroutine.
+func AvailableMemory() uint64 {
+	least := uint64(math.MaxInt64)
+	if limit := debug.SetMemoryLimit(-1); limit > 0 {
+		least = uint64(limit)
+	}
+	for _, source := range []func() (uint64, error){memlimit.FromCgroup, memlimit.FromSystem} {
+		if limit, err := source(); err == nil && limit > 0 {
+			least = min(least, limit)
+		}
+	}
+	if least == math.MaxInt64 {
+		return 0
+	}
+	return least
+}
+
+// memoryGauge knows how much memory the process uses: what was alive at the last
+// garbage collection, stacks, and the runtime's own. Garbage is not counted, as it is
+// given up when memory is needed; nor is what the kernel keeps for sockets.
+type memoryGauge struct {
+	// Owned by watch.
+	collected time.Time
+
+	// Atomic.
+	used atomic.Uint64
+}
+
+// watch looks once in a while until done is closed. watermark is asked each time.
+func (g *memoryGauge) watch(watermark func() uint64, done <-chan struct{}) {
+	ticker := time.NewTicker(memoryEvery)
+	defer ticker.Stop()
+	for {
+		g.look(watermark())
+		select {
+		case <-done:
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// look measures. If all that is allocated is over the watermark, and what was alive
+// is not, only a garbage collection tells what is true.
+func (g *memoryGauge) look(watermark uint64) {
+	alive, allocated := memoryInUse()
+	if watermark > 0 && allocated > watermark && alive <= watermark && time.Since(g.collected) > collectEvery {
+		runtime.GC()
+		g.collected = time.Now()
+		alive, _ = memoryInUse()
+	}
+	g.used.Store(alive)
+}
+
+// memoryInUse returns the bytes that are in use without and with garbage.
+func memoryInUse() (alive, allocated uint64) {
+	samples := []metrics.Sample{
+		{Name: "/memory/classes/total:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+		{Name: "/memory/classes/heap/released:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/gc/heap/live:bytes"},
+	}
+	metrics.Read(samples)
+	value := func(i int) uint64 { return samples[i].Value.Uint64() }
+	allocated = value(0) - value(1) - value(2) - value(3)
+	garbage := value(4) - min(value(4), value(5))
+	return allocated - garbage, allocated
+}

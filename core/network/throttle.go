@@ -1,0 +1,81 @@
+package network
+
+import (
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
+
+// readAtOnce is how much is parsed at once of a connection whose bytes are limited.
+const readAtOnce = 16 << 10
+
+// meter is what a connection has sent of late. Only connections of endpoints with
+// rates have one. Owned by the loop.
+type meter struct {
+	messages, bytes bucket
+	waiting         bool   // the connection is held until due
+	due             uint32 // ticks
+}
+
+// charge counts what the client has sent, and holds the connection if it was faster
+// than its limits.
+func (c *conn) charge(messages, bytes int) {
+	l := c.ep.Limits.Get()
+	if l.Messages.Amount == 0 && l.Bytes.Amount == 0 || c.state != open {
+		return
+	}
+	if c.meter == nil {
+		c.meter = &meter{messages: newBucket(), bytes: newBucket()}
+	}
+	now := time.Since(c.ep.server.started)
+	wait := max(use(&c.meter.messages, l.Messages, now, messages), use(&c.meter.bytes, l.Bytes, now, bytes))
+	if wait > 0 {
+		c.waitFor(wait)
+	}
+}
+
+// use takes n from b and returns how long to wait for more; 0 without a rate.
+func use(b *bucket, r core.Rate, now time.Duration, n int) time.Duration {
+	if r.Amount == 0 {
+		return 0
+	}
+	b.take(r, now, n)
+	return b.wait(r, now)
+}
+
+// waitFor holds the connection for d.
+func (c *conn) waitFor(d time.Duration) {
+	m := c.meter
+	// A client that owes more than it can pay in a day is not heard again for a day.
+	m.due = c.loop.ticks.Load() + ticksOf(min(d, 24*time.Hour))
+	if !m.waiting {
+		m.waiting = true
+		c.ep.Stats.Throttled.Add(1)
+		c.Hold()
+	}
+	if !c.timer.armed || int32(m.due-c.timer.due) < 0 {
+		c.loop.wheel.set(c, m.due)
+	}
+}
+
+// waited ends the wait if it is over, and reports whether it did.
+func (c *conn) waited(now uint32) bool {
+	m := c.meter
+	if m == nil || !m.waiting || int32(now-m.due) < 0 {
+		return false
+	}
+	m.waiting = false
+	c.Release()
+	return true
+}
+
+// sleep sets the timer to wait ticks from now, or to the end of the connection's wait
+// if that is earlier.
+func (c *conn) sleep(now, wait uint32) {
+	if m := c.meter; m != nil && m.waiting {
+		wait = min(wait, m.due-now)
+	}
+	if wait != never {
+		c.loop.wheel.set(c, now+wait)
+	}
+}

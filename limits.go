@@ -1,0 +1,49 @@
+package polywire
+
+import (
+	"errors"
+	"net/netip"
+
+	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/network"
+)
+
+// networkLimits are what the doors together let in.
+func networkLimits(n config.Network) (network.Limits, error) {
+	available := network.AvailableMemory()
+	if n.MemoryWatermark.Percent > 0 && available == 0 {
+		return network.Limits{}, errors.New("network.memory_watermark: how much memory there is cannot be found out here; write a size such as 2GiB")
+	}
+	l := network.Limits{
+		MaxConnections:          n.MaxConnections,
+		MaxHandshakes:           n.MaxHandshakes,
+		MaxHandshakesPerAddress: n.MaxHandshakesPerAddress,
+		HandshakeRate:           rate(n.HandshakeRate, n.HandshakeBurst),
+		MemoryWatermark:         n.MemoryWatermark.Of(available),
+		TrustedProxies:          make([]netip.Prefix, len(n.TrustedProxies)),
+	}
+	for i, p := range n.TrustedProxies {
+		l.TrustedProxies[i] = p.Prefix
+	}
+	return l, nil
+}
+
+// clientLimits are what the clients of an endpoint may have and send.
+func clientLimits(l config.Limits) core.Limits {
+	return core.Limits{
+		Connections:           l.Connections,
+		ConnectionsPerAddress: l.ConnectionsPerAddress,
+		ConnectionsPerUser:    l.ConnectionsPerUser,
+		Messages:              rate(l.Messages, l.MessagesBurst),
+		Bytes:                 rate(l.Bytes, int(l.BytesBurst)),
+		Subscriptions:         l.Subscriptions,
+		TopicLength:           l.TopicLength,
+		TopicDepth:            l.TopicDepth,
+		JSONDepth:             l.JSONDepth,
+	}
+}
+
+func rate(r config.Rate, burst int) core.Rate {
+	return core.Rate{Amount: r.N, Per: r.Per, Burst: burst}
+}
