@@ -63,11 +63,11 @@ func (g *memoryGauge) watch(watermark func() uint64, done <-chan struct{}) {
 	}
 }
 
-// look measures. If all that is allocated is over the watermark, and what was alive
-// is not, only a garbage collection tells what is true.
+// look measures. Over the watermark only a garbage collection tells what is true:
+// what was allocated since the last one, or during it, may be either.
 func (g *memoryGauge) look(watermark uint64) {
 	alive, allocated := memoryInUse()
-	if watermark > 0 && allocated > watermark && alive <= watermark && time.Since(g.collected) > collectEvery {
+	if watermark > 0 && allocated > watermark && time.Since(g.collected) > collectEvery {
 		runtime.GC()
 		g.collected = time.Now()
 		alive, _ = memoryInUse()
