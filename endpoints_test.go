@@ -66,7 +66,10 @@ func TestExample(t *testing.T) {
 	// The example of origins is what the format does without any.
 	full.Endpoints[0].Origins = nil
 	// The network fills in what is 0; the example shows with what.
-	plain.Network = config.Network{MaxHandshakes: 4096, HandshakeTimeout: 10e9, MaxHeader: 8 << 10, SendBuffer: 128 << 10, OutboundBudget: 256 << 20}
+	plain.Network = config.Network{
+		MaxHandshakes: 4096, HandshakeTimeout: 10e9, MaxHeader: 8 << 10, SendBuffer: 128 << 10, OutboundBudget: 256 << 20,
+		TrustedProxies: []config.CIDR{},
+	}
 	for i := range plain.Endpoints {
 		plain.Endpoints[i].Format, full.Endpoints[i].Format = nil, nil
 	}
