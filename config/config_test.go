@@ -245,7 +245,8 @@ drain: {rate: 90/m, timeout: 1m}
 			MaxHandshakesPerAddress: 5, HandshakeRate: config.Rate{N: 500, Per: time.Second}, HandshakeBurst: 1000,
 			MemoryWatermark: config.Watermark{Percent: 80},
 			TrustedProxies: []config.CIDR{
-				{Prefix: netip.MustParsePrefix("10.0.0.0/8")}, {Prefix: netip.MustParsePrefix("192.168.1.1/32")},
+				{Prefix: netip.MustParsePrefix("10.0.0.0/8")},
+				{Prefix: netip.MustParsePrefix("192.168.1.1/32")},
 				{Prefix: netip.MustParsePrefix("2001:db8::/32")},
 			},
 		},

@@ -2,6 +2,7 @@ package rawjson
 
 import (
 	"encoding/binary"
+	"errors"
 	"math/bits"
 )
 
@@ -32,7 +33,7 @@ func Valid(data []byte) bool {
 // Of a text that is not JSON it may report either.
 func Deeper(data []byte, depth int) bool {
 	s := scanner{data: data, pos: skipSpace(data, 0)}
-	return s.value(MaxDepth-depth) == ErrDepth
+	return errors.Is(s.value(MaxDepth-depth), ErrDepth)
 }
 
 // Trim strips the white space of JSON (space, tab, line feed, carriage return)
