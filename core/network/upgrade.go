@@ -6,8 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -191,35 +189,4 @@ func (ep *endpoint) refusal(h *head, status int) error {
 		header.Set("Access-Control-Allow-Origin", "*")
 	}
 	return ws.RejectConnectionError(ws.RejectionStatus(status), ws.RejectionHeader(ws.HandshakeHeaderHTTP(header)))
-}
-
-// originAllowed reports whether the page that wants to connect may.
-func (ep *endpoint) originAllowed(h *head) bool {
-	origin := h.get("Origin")
-	if origin == "" {
-		return true
-	}
-	if ep.Origins == nil {
-		if !ep.profile.SameOrigin {
-			return true
-		}
-		u, err := url.Parse(origin)
-		return err == nil && strings.EqualFold(u.Host, h.get("Host"))
-	}
-	return slices.ContainsFunc(ep.Origins, func(allowed string) bool { return originMatches(allowed, origin) })
-}
-
-// originMatches reports whether an origin is the one that is allowed. In it, one *
-// stands for the labels before a domain (https://*.example.com) or for a port
-// (http://localhost:*); alone it stands for all.
-func originMatches(allowed, origin string) bool {
-	before, after, wild := strings.Cut(strings.ToLower(allowed), "*")
-	if !wild || allowed == "*" {
-		return wild || strings.EqualFold(allowed, origin)
-	}
-	rest, ok := strings.CutPrefix(strings.ToLower(origin), before)
-	if !ok || len(rest) <= len(after) || !strings.HasSuffix(rest, after) {
-		return false
-	}
-	return strings.Trim(rest[:len(rest)-len(after)], "abcdefghijklmnopqrstuvwxyz0123456789-.") == ""
 }

@@ -1,0 +1,214 @@
+package network
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/polywire/polywire/core"
+)
+
+// The rates of what a client sends: who is faster waits, and loses nothing.
+func TestThrottle(t *testing.T) {
+	const texts = 15
+	ping := func(c *client, i int) {
+		c.write(masked(ws.OpPing, true, string(rune('a'+i))))
+		if f := c.read(); f.Header.OpCode != ws.OpPong {
+			t.Fatalf("got %v, want pong", f.Header.OpCode)
+		}
+	}
+	echo := func(c *client, i int) {
+		text := string(rune('a'+i)) + strings.Repeat("x", 1000)
+		c.send("echo " + text)
+		c.expect(text)
+	}
+	tests := []struct {
+		name   string
+		limits core.Limits
+		send   func(*client, int)
+		least  time.Duration
+	}{
+		{"messages", core.Limits{Messages: core.Rate{Amount: 20, Per: time.Second, Burst: 5}}, echo, 400 * time.Millisecond},
+		{"pings", core.Limits{Messages: core.Rate{Amount: 20, Per: time.Second, Burst: 5}}, ping, 400 * time.Millisecond},
+		{"bytes", core.Limits{Bytes: core.Rate{Amount: 20_000, Per: time.Second, Burst: 5000}}, echo, 400 * time.Millisecond},
+		{"neither", core.Limits{Messages: core.Rate{Amount: 1000, Per: time.Second}, Bytes: core.Rate{Amount: 1 << 30, Per: time.Second}}, echo, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := start(t, func(_ *Options, ep *Endpoint) { ep.Limits = core.NewLiveLimits(tt.limits) })
+			c := r.dial("chat")
+			begin := time.Now()
+			for i := range texts {
+				tt.send(c, i)
+			}
+			took := time.Since(begin)
+			if took < tt.least {
+				t.Errorf("all was read in %s, want at least %s", took, tt.least)
+			}
+			if throttled := r.stats.Throttled.Load() > 0; throttled != (tt.least > 0) {
+				t.Errorf("throttled: %v", throttled)
+			}
+		})
+	}
+}
+
+// TestThrottledInput: all that a client sends at once comes out in order, in time, and
+// when its rate is lifted meanwhile; others do not wait.
+func TestThrottledInput(t *testing.T) {
+	const texts = 12
+	r := start(t, func(o *Options, ep *Endpoint) {
+		o.Loops = 1
+		ep.Limits = core.NewLiveLimits(core.Limits{Messages: core.Rate{Amount: 1, Per: time.Minute, Burst: 3}})
+	})
+	c := r.dial("chat")
+	var all []byte
+	for i := range texts {
+		all = append(all, masked(ws.OpText, true, "echo "+string(rune('a'+i)))...)
+	}
+	c.write(all)
+	for i := range 3 {
+		c.expect(string(rune('a' + i)))
+	}
+	_ = c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	if n, err := c.Read(make([]byte, 1)); n > 0 || !isTimeout(err) {
+		t.Fatalf("more was read than may come in a minute: %d bytes, %v", n, err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	other := r.dial("chat")
+	other.send("echo other")
+	other.expect("other")
+	// The client can leave while it waits.
+	waiting := r.dial("chat")
+	waiting.write(all)
+	for i := range 3 {
+		waiting.expect(string(rune('a' + i)))
+	}
+	_ = waiting.Close()
+	eventually(t, "who waited has left", func() bool { return r.stats.Closed[core.ReasonLost].Load() == 1 })
+}
+
+// TestThrottledAtAnEnd: a goodbye reaches who waits, and its time does not run out
+// later than that of others.
+func TestThrottledAtAnEnd(t *testing.T) {
+	r := start(t, func(_ *Options, ep *Endpoint) {
+		ep.Limits = core.NewLiveLimits(core.Limits{Messages: core.Rate{Amount: 1, Per: time.Hour}})
+	})
+	c := r.dial("chat")
+	c.send("echo one")
+	c.expect("one")
+	r.hub.newest().Close(core.ReasonDrain)
+	c.expectClose(1001)
+	c.write(masked(ws.OpClose, true, "\x03\xe9"))
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("after the handshake: %v, want EOF", err)
+	}
+	eventually(t, "it is gone", func() bool { return r.stats.Open.Load() == 0 })
+}
+
+// TestIdleAfterThrottle: the timers go on when the wait is over.
+func TestIdleAfterThrottle(t *testing.T) {
+	r := start(t, func(_ *Options, ep *Endpoint) {
+		ep.Limits = core.NewLiveLimits(core.Limits{Messages: core.Rate{Amount: 4, Per: time.Second, Burst: 1}})
+		ep.IdleTimeout = time.Second
+	})
+	c := r.dial("chat")
+	for range 3 {
+		c.send("echo x")
+	}
+	for range 3 {
+		c.expect("x")
+	}
+	c.expectClose(1001)
+	if r.stats.Closed[core.ReasonIdle].Load() != 1 {
+		t.Error("it was not closed as idle")
+	}
+}
+
+// TestThrottledStream: a client that sends at once what takes a second is served in
+// little more than a second.
+func TestThrottledStream(t *testing.T) {
+	const texts = 20
+	r := start(t, func(_ *Options, ep *Endpoint) {
+		ep.Limits = core.NewLiveLimits(core.Limits{Messages: core.Rate{Amount: 20, Per: time.Second, Burst: 2}})
+		ep.IdleTimeout = time.Hour
+	})
+	c := r.dial("chat")
+	began := time.Now()
+	c.write([]byte(strings.Repeat(string(masked(ws.OpText, true, "echo x")), texts)))
+	for range texts {
+		c.expect("x")
+	}
+	if took := time.Since(began); took < 800*time.Millisecond || took > 5*time.Second {
+		t.Errorf("a second's worth took %s", took)
+	}
+}
+
+// TestThrottledAtOnce: what comes in one packet is not more than may come at once.
+func TestThrottledAtOnce(t *testing.T) {
+	text := strings.Repeat("x", 1000)
+	tests := []struct {
+		name   string
+		limits core.Limits
+		frame  []byte
+		most   int
+	}{
+		{"messages", core.Limits{Messages: core.Rate{Amount: 3, Per: time.Hour}}, masked(ws.OpText, true, "echo x"), 3},
+		{"pings", core.Limits{Messages: core.Rate{Amount: 3, Per: time.Hour}}, masked(ws.OpPing, true, "x"), 3},
+		{"bytes", core.Limits{Bytes: core.Rate{Amount: 10_000, Per: time.Hour}}, masked(ws.OpText, true, "echo "+text), readAtOnce/1000 + 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := start(t, func(_ *Options, ep *Endpoint) { ep.Limits = core.NewLiveLimits(tt.limits) })
+			c := r.dial("chat")
+			c.write(bytes.Repeat(tt.frame, 60))
+			_ = c.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+			got := 0
+			for _, err := ws.ReadFrame(c); err == nil; _, err = ws.ReadFrame(c) {
+				got++
+			}
+			if got == 0 || got > tt.most {
+				t.Errorf("%d answers, want at most %d", got, tt.most)
+			}
+		})
+	}
+}
+
+func TestBucket(t *testing.T) {
+	rate := core.Rate{Amount: 10, Per: time.Second}
+	ms := time.Millisecond
+	type step struct {
+		at   time.Duration
+		n    int
+		wait time.Duration // after it
+	}
+	tests := []struct {
+		name  string
+		rate  core.Rate
+		steps []step
+	}{
+		{"full at first", rate, []step{{0, 9, 0}, {0, 1, 100 * ms}}},
+		{"steady", rate, []step{{0, 10, 100 * ms}, {100 * ms, 1, 100 * ms}, {200 * ms, 1, 100 * ms}}},
+		{"a pause saves up one burst at most", rate, []step{{0, 10, 100 * ms}, {time.Hour, 9, 0}, {time.Hour, 1, 100 * ms}}},
+		{"debt is paid off", rate, []step{{0, 30, 2100 * ms}, {time.Second, 0, 1100 * ms}, {2 * time.Second, 0, 100 * ms}}},
+		{"small burst", core.Rate{Amount: 10, Per: time.Second, Burst: 2}, []step{{0, 2, 100 * ms}, {time.Second, 1, 0}, {time.Second, 1, 100 * ms}}},
+		{"big burst", core.Rate{Amount: 60, Per: time.Minute, Burst: 100}, []step{{0, 99, 0}, {0, 1, time.Second}}},
+		{"a burst is no less than a tick", core.Rate{Amount: 1000, Per: time.Second, Burst: 1}, []step{{0, 99, 0}, {0, 1, ms}}},
+		{"many bytes", core.Rate{Amount: 1 << 40, Per: time.Second}, []step{{0, 1 << 40, 0}, {0, 1 << 40, time.Second}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBucket()
+			for i, s := range tt.steps {
+				b.take(tt.rate, s.at, s.n)
+				if got := max(b.wait(tt.rate, s.at), 0); got != s.wait {
+					t.Fatalf("step %d: wait %s, want %s", i, got, s.wait)
+				}
+			}
+		})
+	}
+}
