@@ -36,6 +36,7 @@ var rules = []rule{
 	{packages: "core/rawjson", why: "JSON text is cut and joined with the standard library alone"},
 	{packages: "core", allow: []string{"core/rawjson"}, why: "the language changes for no library's sake"},
 	{packages: "core/coretest", allow: []string{"core"}, testing: true, why: "what the tests of codecs share is read from files"},
+	{packages: "certs/certstest", testing: true, why: "the certificates of tests are made from nothing"},
 	{packages: "core/engine", allow: []string{"core"}, why: "who hears what is decided without sockets and wire formats"},
 	{
 		packages: "core/network",
@@ -80,7 +81,7 @@ var rules = []rule{
 var testRule = rule{
 	testing: true,
 	allow: []string{
-		".", "core/...", "codecs/...", "auth", "admin", "config", "conversations",
+		".", "core/...", "codecs/...", "auth", "admin", "certs/...", "config", "conversations",
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 	},
 }

@@ -2,11 +2,14 @@ package network
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/polywire/polywire/core"
@@ -18,13 +21,14 @@ type door struct {
 	server    *Server
 	listener  *net.TCPListener
 	endpoints []*endpoint
+	tls       *tls.Config   // nil without TLS
 	slots     chan struct{} // one for each handshake under way
 	plain     *plainServer
 	done      sync.WaitGroup
 }
 
-func newDoor(s *Server, ln *net.TCPListener) *door {
-	d := &door{server: s, listener: ln, slots: make(chan struct{}, s.options.MaxHandshakes)}
+func newDoor(s *Server, ln *net.TCPListener, config *tls.Config) *door {
+	d := &door{server: s, listener: ln, tls: config, slots: make(chan struct{}, s.options.MaxHandshakes)}
 	d.plain = newPlainServer(d)
 	return d
 }
@@ -74,21 +78,26 @@ func (d *door) accept() {
 			go func() {
 				defer func() { <-d.slots }()
 				defer d.server.recovered(nil)
-				d.receive(&visitor{TCPConn: nc})
+				d.welcome(&visitor{Conn: nc, tcp: nc})
 			}()
 		default:
 			d.server.stats.Rejected.Inc(core.ReasonOverload)
-			turnAway(nc, http.StatusServiceUnavailable, "too many handshakes under way")
+			if d.tls == nil {
+				turnAway(nc, http.StatusServiceUnavailable, "too many handshakes under way")
+			}
 			_ = nc.Close()
 		}
 	}
 }
 
-// visitor is a connection before it is upgraded: a TCP connection and what was
-// read from it already.
+// visitor is a connection before it is upgraded. It is read and written as what it
+// embeds: the socket or, with TLS, the tls.Conn on it. It must not have ReadFrom and
+// WriteTo of the socket, which would go around both.
 type visitor struct {
-	*net.TCPConn
-	read []byte // read before, not used yet
+	net.Conn
+	tcp    *net.TCPConn
+	secure *secure // nil without TLS
+	read   []byte  // read before, not used yet
 }
 
 func (v *visitor) Read(b []byte) (int, error) {
@@ -97,13 +106,56 @@ func (v *visitor) Read(b []byte) (int, error) {
 		v.read = v.read[n:]
 		return n, nil
 	}
-	return v.TCPConn.Read(b)
+	return v.Conn.Read(b)
+}
+
+// welcome makes the TLS handshake, if there is TLS, and goes on to the request.
+func (d *door) welcome(v *visitor) {
+	if d.tls == nil || d.shakeHands(v) {
+		d.receive(v)
+	}
+}
+
+// shakeHands makes the TLS handshake and reports whether there is TLS now. If not,
+// the visitor was turned away.
+func (d *door) shakeHands(v *visitor) bool {
+	_ = v.SetDeadline(time.Now().Add(d.server.options.HandshakeTimeout))
+	s := newSecure(v.Conn, v.read, d.tls)
+	err := s.conn.Handshake()
+	if err == nil {
+		v.Conn, v.read, v.secure = s.conn, nil, s
+		return true
+	}
+	d.server.log.Debug("refusing TLS", "remote", v.RemoteAddr().String(), "error", err)
+	switch fault, ok := errors.AsType[tls.RecordHeaderError](err); {
+	case isTimeout(err):
+		d.reject(v, core.ReasonTimeout, 0, "")
+	case ok && looksLikeHTTP(fault.RecordHeader):
+		d.reject(v, core.ReasonTLS, http.StatusBadRequest, "client sent an HTTP request to an HTTPS server")
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		d.reject(v, core.ReasonLost, 0, "")
+	default:
+		// The alert is written; the client is given time to read it.
+		d.server.stats.Rejected.Inc(core.ReasonTLS)
+		lingeringClose(v)
+	}
+	return false
+}
+
+// looksLikeHTTP reports whether what should be the head of a TLS record is the
+// beginning of a request.
+func looksLikeHTTP(head [5]byte) bool {
+	switch string(head[:]) {
+	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "DELET", "PATCH":
+		return true
+	}
+	return false
 }
 
 // receive reads the request head and sends the visitor on its way.
 func (d *door) receive(v *visitor) {
 	s := d.server
-	if err := v.SetWriteBuffer(s.options.SendBuffer); err != nil {
+	if err := v.tcp.SetWriteBuffer(s.options.SendBuffer); err != nil {
 		d.reject(v, core.ReasonLost, 0, "")
 		return
 	}
@@ -139,16 +191,16 @@ func (d *door) receive(v *visitor) {
 func (d *door) reject(v *visitor, r core.Reason, status int, text string) {
 	d.server.stats.Rejected.Inc(r)
 	if status != 0 {
-		turnAway(v.TCPConn, status, text)
-		lingeringClose(v.TCPConn)
+		turnAway(v, status, text)
+		lingeringClose(v)
 		return
 	}
-	_ = v.Close()
+	_ = v.tcp.Close()
 }
 
 // turnAway writes a whole HTTP response. An error does not matter: the client is
 // being turned away.
-func turnAway(nc *net.TCPConn, status int, text string) {
+func turnAway(nc net.Conn, status int, text string) {
 	_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
 	extra := ""
 	if status == http.StatusServiceUnavailable {
@@ -158,10 +210,16 @@ func turnAway(nc *net.TCPConn, status int, text string) {
 		status, http.StatusText(status), extra, len(text), text)
 }
 
-// lingeringClose closes nc so that what was written arrives although the client
-// may still be sending: unread input would make the kernel reset the connection.
-func lingeringClose(nc *net.TCPConn) {
+// lingeringClose closes the visitor so that what was written arrives although the
+// client may still be sending: unread input would make the kernel reset the
+// connection.
+func lingeringClose(v *visitor) {
+	nc := v.tcp
 	defer func() { _ = nc.Close() }()
+	if v.secure != nil {
+		// The client may be gone, and then so is the socket.
+		_ = v.secure.conn.CloseWrite()
+	}
 	if nc.CloseWrite() != nil {
 		return
 	}

@@ -2,6 +2,7 @@ package network
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +33,7 @@ func newPlainServer(d *door) *plainServer {
 		WriteTimeout:      time.Minute,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    d.server.options.MaxHeader,
+		ConnContext:       withVisitor,
 		ErrorLog:          slog.NewLogLogger(d.server.log.Handler(), slog.LevelDebug),
 	}
 	return p
@@ -50,6 +52,13 @@ func (p *plainServer) take(v *visitor) {
 	case <-p.done:
 		_ = v.Close()
 	}
+}
+
+// visitorKey is the key of a connection's visitor in the context of its requests.
+type visitorKey struct{}
+
+func withVisitor(ctx context.Context, nc net.Conn) context.Context {
+	return context.WithValue(ctx, visitorKey{}, nc.(*visitor))
 }
 
 // Accept, Close and Addr make the server its own net.Listener.
@@ -73,6 +82,8 @@ func (p *plainServer) Addr() net.Addr { return p.door.listener.Addr() }
 
 // ServeHTTP answers what is no upgrade request.
 func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// The server knows TLS only from connections that are bare tls.Conns.
+	r.TLS = r.Context().Value(visitorKey{}).(*visitor).secure.state()
 	if isUpgrade(r) {
 		p.comeBack(w, r)
 		return

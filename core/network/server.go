@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -37,8 +38,8 @@ type Options struct {
 	// MaxHandshakes bounds the connections that are not upgraded yet; more are
 	// answered 503. The default is 4096.
 	MaxHandshakes int
-	// HandshakeTimeout is the time for a client to send its request head. The
-	// default is 10 s.
+	// HandshakeTimeout is the time for a client to make its TLS handshake, if there
+	// is TLS, and then to send its request head. The default is 10 s for each.
 	HandshakeTimeout time.Duration
 	// MaxHeader bounds a request head, in bytes; a longer one is answered 431. The
 	// default is 8 KiB.
@@ -85,6 +86,9 @@ type Endpoint struct {
 	// Listen is the TCP address; endpoints with the same Listen share a listener,
 	// except that port 0 is a new port for each.
 	Listen string
+	// TLS is how TLS is spoken; nil is plain TCP. Endpoints that share a listener have
+	// the same. Its GetConfigForClient may swap certificates at any time.
+	TLS *tls.Config
 	// Path is the path of the upgrade request; "" is any path that no other
 	// endpoint of the listener has.
 	Path string
@@ -203,11 +207,14 @@ func (s *Server) listen(eps []Endpoint) error {
 			if err != nil {
 				return fmt.Errorf("endpoint %s: %w", e.Name, err)
 			}
-			d = newDoor(s, ln.(*net.TCPListener))
+			d = newDoor(s, ln.(*net.TCPListener), e.TLS)
 			s.doors = append(s.doors, d)
 			if port != "0" {
 				byAddress[e.Listen] = d
 			}
+		}
+		if d.tls != e.TLS {
+			return fmt.Errorf("endpoint %s: another endpoint listens on %s with other TLS", e.Name, e.Listen)
 		}
 		p := e.Format.Profile()
 		ep := &endpoint{

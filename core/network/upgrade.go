@@ -31,8 +31,8 @@ func (d *door) upgrade(v *visitor, h *head) {
 	if !s.admit() {
 		reason, text := s.whyNot()
 		ep.Stats.Rejected.Inc(reason)
-		turnAway(v.TCPConn, http.StatusServiceUnavailable, text)
-		lingeringClose(v.TCPConn)
+		turnAway(v, http.StatusServiceUnavailable, text)
+		lingeringClose(v)
 		return
 	}
 	var response bytes.Buffer
@@ -40,7 +40,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	if !ok {
 		_, _ = v.Write(response.Bytes())
 		s.open.Add(-1)
-		lingeringClose(v.TCPConn)
+		lingeringClose(v)
 		return
 	}
 	c := &conn{
@@ -52,13 +52,17 @@ func (d *door) upgrade(v *visitor, h *head) {
 		window: terms.window,
 		trace:  h.trace(),
 		parser: parser{maxMessage: ep.MaxMessage, deflate: terms.window != 0},
+		secure: v.secure,
 	}
 	if len(v.read) > 0 {
 		c.early = bytes.Clone(v.read)
 	}
 	_ = v.SetDeadline(time.Time{})
+	if c.secure != nil {
+		c.secure.leaveSocket()
+	}
 	// EnrollContext works on a duplicate of the descriptor and closes this one.
-	if _, err := s.client.EnrollContext(v.TCPConn, c); err != nil {
+	if _, err := s.client.EnrollContext(v.tcp, c); err != nil {
 		s.open.Add(-1)
 		ep.Stats.Rejected.Inc(core.ReasonOverload)
 		s.log.Error("enrolling connection", "endpoint", ep.Name, "remote", c.remote, "error", err)
@@ -166,7 +170,9 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 	defer func() { _ = v.SetDeadline(time.Now().Add(ep.server.options.HandshakeTimeout)) }()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	shake := core.Handshake{Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.RemoteAddr().String()}
+	shake := core.Handshake{
+		Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.RemoteAddr().String(), TLS: v.secure.state(),
+	}
 	if a := ep.Authenticator; a != nil {
 		user, verdict := a.Authenticate(ctx, shake)
 		switch verdict {
