@@ -45,6 +45,9 @@ func source(ready *atomic.Bool) admin.Source {
 		AcceptErrors: accept, Panics: func() uint64 { return 17 },
 		Calls: func() int { return 18 }, Topics: func() int { return 19 },
 		Outbound: func() int64 { return 21 }, OutboundBudget: 22,
+		Certificates: func() []admin.Certificate {
+			return []admin.Certificate{{Endpoint: "one", File: "one.pem", Expires: time.Unix(20, 0)}}
+		},
 		Ready: ready.Load,
 	}
 }
@@ -111,6 +114,7 @@ polywire_outbound_bytes 21
 polywire_panics_total 17
 polywire_published_total{endpoint="one",protocol="wubsub"} 8
 polywire_published_total{endpoint="two",protocol="wsify"} 0
+polywire_tls_certificate_expiry_timestamp_seconds{endpoint="one",file="one.pem"} 20
 polywire_topics 19`
 
 func TestMetrics(t *testing.T) {

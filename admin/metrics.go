@@ -2,6 +2,7 @@ package admin
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -22,6 +23,8 @@ type Source struct {
 	AcceptErrors *atomic.Uint64
 	// Panics returns how many panics were caught.
 	Panics func() uint64
+	// Certificates are the TLS certificates in use.
+	Certificates func() []Certificate
 	// Calls is the number of calls that wait for their answer, Topics the number
 	// of topics that somebody hears.
 	Calls, Topics func() int
@@ -30,6 +33,14 @@ type Source struct {
 	OutboundBudget int64
 	// Ready reports whether new clients are welcome.
 	Ready func() bool
+}
+
+// Certificate is a TLS certificate of an endpoint.
+type Certificate struct {
+	// Endpoint names the endpoint, File the file of the certificate.
+	Endpoint, File string
+	// Expires is when it ends.
+	Expires time.Time
 }
 
 // total is a counter of an endpoint.
@@ -52,7 +63,7 @@ type collector struct {
 	totals  []total
 	reasons []reasons
 	// rejected is also one of reasons.
-	rejected, accept, panics, calls, topics, outbound, budget, build *prometheus.Desc
+	rejected, accept, panics, calls, topics, outbound, budget, expiry, build *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*collector)(nil)
@@ -86,7 +97,9 @@ func newCollector(src Source) *collector {
 		topics:   whole("topics", "Topics and patterns that somebody hears."),
 		outbound: whole("outbound_bytes", "Memory of encoded messages that wait for clients."),
 		budget:   whole("outbound_budget_bytes", "What outbound_bytes may be; above it the slowest clients lose messages or are disconnected."),
-		build:    prometheus.NewDesc("polywire_build_info", "The version of the broker; always 1.", []string{"version"}, nil),
+		expiry: prometheus.NewDesc("polywire_tls_certificate_expiry_timestamp_seconds",
+			"When the TLS certificate in use ends, in seconds since 1970.", []string{"endpoint", "file"}, nil),
+		build: prometheus.NewDesc("polywire_build_info", "The version of the broker; always 1.", []string{"version"}, nil),
 	}
 	c.totals = []total{
 		{perEndpoint("connections_opened_total", "Connections that finished their upgrade."), func(s *core.Stats) *atomic.Uint64 { return &s.Opened }},
@@ -116,7 +129,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, r := range c.reasons {
 		to <- r.desc
 	}
-	for _, d := range []*prometheus.Desc{c.open, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.build} {
+	for _, d := range []*prometheus.Desc{c.open, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.expiry, c.build} {
 		to <- d
 	}
 }
@@ -139,6 +152,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(c.topics, prometheus.GaugeValue, float64(c.source.Topics()))
 	to <- prometheus.MustNewConstMetric(c.outbound, prometheus.GaugeValue, float64(c.source.Outbound()))
 	to <- prometheus.MustNewConstMetric(c.budget, prometheus.GaugeValue, float64(c.source.OutboundBudget))
+	for _, cert := range c.source.Certificates() {
+		to <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(cert.Expires.Unix()), cert.Endpoint, cert.File)
+	}
 	to <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, c.source.Version)
 }
 

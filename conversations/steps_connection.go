@@ -25,7 +25,7 @@ func (s *connectStep) play(p *Player) error {
 	if err != nil {
 		return err
 	}
-	c, err := dial(p.ctx, s.name, u, p.script.Timeout)
+	c, err := dial(p.ctx, s.name, u, p.script.Timeout, p.trusted)
 	if err != nil {
 		return err
 	}
