@@ -105,7 +105,7 @@ func TestSecurePartialWrite(t *testing.T) {
 // TestSecureStalledReader: the policies and the bound hold with TLS, and a stalled
 // client's own ciphertext is no more than a record.
 func TestSecureStalledReader(t *testing.T) {
-	const messages, size, limit = 1500, 4 << 10, 256 << 10
+	const messages, size, limit = 200, 40 << 10, 512 << 10
 	for name, policy := range map[string]SlowConsumer{"disconnect": Disconnect, "drop_oldest": DropOldest, "drop_newest": DropNewest} {
 		t.Run(name, func(t *testing.T) {
 			r := startSecure(t, func(o *Options, ep *Endpoint) {
@@ -151,7 +151,7 @@ func TestSecureStalledReader(t *testing.T) {
 			if s := <-states; s.out > limit+64 || s.out < limit/2 || s.out != s.sum || s.rest > recordSize+64 {
 				t.Errorf("queued: %+v, the bound is %d", s, limit)
 			}
-			for range 30 {
+			for range 5 {
 				stalled.expect(text)
 			}
 		})
