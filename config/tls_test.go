@@ -52,6 +52,19 @@ func TestTLS(t *testing.T) {
 			t.Error("there is no TLS")
 		}
 	})
+	t.Run("changes", func(t *testing.T) {
+		endpoint := func(tls string) *config.Config {
+			return load(t, config.Source{}, "endpoints: [{name: a, protocol: chat"+tls+"}]")
+		}
+		none := endpoint("")
+		first, second := endpoint(fmt.Sprintf(", tls: {cert: %s, key: %s}", cert, key)), endpoint(fmt.Sprintf(", tls: {cert: %s, key: %s}", cert2, key2))
+		if c := config.Compare(first, second)[0]; c.Ends() || fmt.Sprint(c.Live) != "[tls]" {
+			t.Errorf("another certificate: %+v", c)
+		}
+		if c := config.Compare(none, first)[0]; !c.Ends() || fmt.Sprint(c.Fixed) != "[tls]" {
+			t.Errorf("turned on: %+v", c)
+		}
+	})
 	t.Run("key of another certificate", func(t *testing.T) {
 		file := write(t, fmt.Sprintf("endpoints:\n  - name: a\n    protocol: chat\n    tls:\n      cert: %s\n      key: %s\n", cert, key2))
 		_, err := config.Load(config.Source{File: file}, protocols())

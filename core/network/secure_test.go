@@ -174,7 +174,9 @@ func TestSecureStalledHandshake(t *testing.T) {
 	r := startSecure(t, func(o *Options, _ *Endpoint) {
 		o.HandshakeTimeout, o.MaxHandshakes = 2*time.Second, 3
 	})
+	free := func() bool { return len(r.eps["chat"].door.slots) == 0 }
 	old := r.dial(r.config(), nil)
+	eventually(t, "no slot is taken", free)
 	silent, half := r.dialTCP("chat"), r.dialTCP("chat")
 	half.write([]byte{22, 3, 1, 2, 0, 1, 0, 1}) // the beginning of a ClientHello of 512 bytes
 	other := r.dial(r.config(), nil)
@@ -189,6 +191,7 @@ func TestSecureStalledHandshake(t *testing.T) {
 		t.Errorf("Rejected[timeout] = %d, want 2", got)
 	}
 	for range 10 { // more than there are slots
+		eventually(t, "no slot is taken", free)
 		c := r.dial(r.config(), nil)
 		c.send("echo free")
 		c.expect("free")
