@@ -116,7 +116,7 @@ func (c *conn) decrypt(b []byte) {
 		if n > 0 {
 			c.receive(l.plain[:n])
 		}
-		if err == errEmpty {
+		if errors.Is(err, errEmpty) {
 			break
 		}
 		if err != nil {

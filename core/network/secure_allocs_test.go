@@ -30,7 +30,7 @@ func TestSecureOutputAllocatesNothing(t *testing.T) {
 	}
 	s.leaveSocket()
 	l := &loop{}
-	c := &conn{loop: l, ep: &endpoint{}, secure: s}
+	c := &conn{loop: l, ep: &endpoint{server: &Server{}}, secure: s}
 	f := controlFrame(1, make([]byte, 100))
 	allocs := testing.AllocsPerRun(1000, func() {
 		for range 16 {
