@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/polywire/polywire/admin"
@@ -23,6 +24,7 @@ type Broker struct {
 	engine    *engine.Engine
 	network   *network.Server
 	endpoints []network.Endpoint
+	keys      []*keys
 	admin     *admin.Server // nil if it is turned off
 	upstreams []*upstream.Upstream
 	ready     chan struct{} // closed by Run
@@ -87,6 +89,10 @@ func (b *Broker) makeEndpoints(own *settings) error {
 		if err != nil {
 			return fmt.Errorf("endpoint %q: %w", c.Name, err)
 		}
+		tlsConfig, err := b.addTLS(c)
+		if err != nil {
+			return fmt.Errorf("endpoint %q: %w", c.Name, err)
+		}
 		ep := network.Endpoint{
 			Endpoint: &core.Endpoint{
 				Name: c.Name, Protocol: c.Protocol, Format: c.Format,
@@ -97,7 +103,7 @@ func (b *Broker) makeEndpoints(own *settings) error {
 				Limits: core.NewLiveLimits(clientLimits(c.Limits)),
 				Stats:  new(core.Stats),
 			},
-			Listen: c.Listen, Path: c.Path,
+			Listen: c.Listen, Path: c.Path, TLS: tlsConfig,
 			MaxMessage: int(c.MaxMessageSize), OutboundLimit: int(c.OutboundLimit), SlowConsumer: policy,
 			PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, IdleTimeout: c.IdleTimeout,
 			Origins: c.Origins, ProxyProtocol: proxyProtocol,
@@ -119,8 +125,9 @@ func (b *Broker) adminSource() admin.Source {
 		Panics: func() uint64 { return stats.Panics.Load() + b.engine.Panics() },
 		Calls:  b.engine.Calls, Topics: b.engine.Topics,
 		Outbound: b.network.Outbound, OutboundBudget: b.network.OutboundBudget(),
-		Memory: b.network.Memory,
-		Ready:  b.network.Ready,
+		Memory:       b.network.Memory,
+		Certificates: b.certificates,
+		Ready:        b.network.Ready,
 	}
 	for _, ep := range b.endpoints {
 		src.Endpoints = append(src.Endpoints, ep.Endpoint)
@@ -190,8 +197,14 @@ func (b *Broker) Run(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("starting the endpoints: %w", err), b.stopAdmin())
 	}
 	close(b.ready)
+	var watches sync.WaitGroup
+	for _, k := range b.keys {
+		watches.Go(func() { k.source.Watch(ctx) })
+	}
 	<-ctx.Done()
-	return b.drain()
+	err := b.drain()
+	watches.Wait()
+	return err
 }
 
 // drain ends everything in order: nobody is let in, calls come to their end, clients

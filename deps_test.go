@@ -36,6 +36,8 @@ var rules = []rule{
 	{packages: "core/rawjson", why: "JSON text is cut and joined with the standard library alone"},
 	{packages: "core", allow: []string{"core/rawjson"}, why: "the language changes for no library's sake"},
 	{packages: "core/coretest", allow: []string{"core"}, testing: true, why: "what the tests of codecs share is read from files"},
+	{packages: "certs", why: "keys and certificates are for crypto/tls alone to use"},
+	{packages: "certs/certstest", testing: true, why: "the certificates of tests are made from nothing"},
 	{packages: "core/engine", allow: []string{"core"}, why: "who hears what is decided without sockets and wire formats"},
 	{
 		packages: "core/network",
@@ -56,7 +58,7 @@ var rules = []rule{
 	{
 		packages: "config",
 		allow: []string{
-			"core", "github.com/knadh/koanf/...", "github.com/go-viper/mapstructure/v2", "go.yaml.in/yaml/v3",
+			"core", "certs", "github.com/knadh/koanf/...", "github.com/go-viper/mapstructure/v2", "go.yaml.in/yaml/v3",
 			"github.com/agnivade/levenshtein",
 		},
 		why: "the configuration is one struct; the root wires the rooms that it describes",
@@ -65,7 +67,7 @@ var rules = []rule{
 	{packages: "soak", why: "it is a test, of the broker as its users have it"},
 	{
 		packages: ".",
-		allow:    []string{"core/...", "codecs/...", "auth", "admin", "config", "upstream"},
+		allow:    []string{"core/...", "codecs/...", "auth", "admin", "certs", "config", "upstream"},
 		why:      "the root wires the rooms together and needs nothing besides them",
 	},
 	{packages: "examples/...", allow: []string{".", "core", "config"}, why: "an example needs no more than its readers have"},
@@ -81,7 +83,7 @@ var rules = []rule{
 var testRule = rule{
 	testing: true,
 	allow: []string{
-		".", "core/...", "codecs/...", "auth", "admin", "config", "conversations",
+		".", "core/...", "codecs/...", "auth", "admin", "certs/...", "config", "conversations",
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 	},
 }

@@ -9,7 +9,7 @@ import (
 // EndpointInfo tells people where an endpoint is.
 type EndpointInfo struct {
 	Name, Protocol string
-	// URL is what clients dial: ws://127.0.0.1:9190/. The host is 127.0.0.1
+	// URL is what clients dial: ws://127.0.0.1:9190/, or wss:// with TLS. The host is 127.0.0.1
 	// where the endpoint listens on every address.
 	URL string
 	// HTTP is the address at which the endpoint takes messages by HTTP; "" if it
@@ -42,9 +42,13 @@ func describe(cfg *config.Config, address func(*config.Endpoint) string) []Endpo
 		if path == "" {
 			path = "/"
 		}
-		infos[i] = EndpointInfo{Name: ep.Name, Protocol: ep.Protocol, URL: "ws://" + host + path}
+		s := ""
+		if ep.TLS.On() {
+			s = "s"
+		}
+		infos[i] = EndpointInfo{Name: ep.Name, Protocol: ep.Protocol, URL: "ws" + s + "://" + host + path}
 		if p := httpPath(ep.Options); p != "" {
-			infos[i].HTTP = "http://" + host + p
+			infos[i].HTTP = "http" + s + "://" + host + p
 		}
 	}
 	return infos

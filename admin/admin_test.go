@@ -47,7 +47,10 @@ func source(ready *atomic.Bool) admin.Source {
 		Calls: func() int { return 18 }, Topics: func() int { return 19 },
 		Outbound: func() int64 { return 21 }, OutboundBudget: 22,
 		Memory: func() (used, watermark uint64) { return 23, 24 },
-		Ready:  ready.Load,
+		Certificates: func() []admin.Certificate {
+			return []admin.Certificate{{Endpoint: "one", File: "one.pem", Expires: time.Unix(20, 0)}}
+		},
+		Ready: ready.Load,
 	}
 }
 
@@ -117,6 +120,7 @@ polywire_published_total{endpoint="one",protocol="wubsub"} 8
 polywire_published_total{endpoint="two",protocol="wsify"} 0
 polywire_throttled_total{endpoint="one",protocol="wubsub"} 20
 polywire_throttled_total{endpoint="two",protocol="wsify"} 0
+polywire_tls_certificate_expiry_timestamp_seconds{endpoint="one",file="one.pem"} 20
 polywire_topics 19`
 
 func TestMetrics(t *testing.T) {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -22,6 +23,8 @@ type Source struct {
 	AcceptErrors *atomic.Uint64
 	// Panics returns how many panics were caught.
 	Panics func() uint64
+	// Certificates are the TLS certificates in use.
+	Certificates func() []Certificate
 	// Calls is the number of calls that wait for their answer, Topics the number
 	// of topics that somebody hears.
 	Calls, Topics func() int
@@ -33,6 +36,14 @@ type Source struct {
 	Memory func() (used, watermark uint64)
 	// Ready reports whether new clients are welcome.
 	Ready func() bool
+}
+
+// Certificate is a TLS certificate of an endpoint.
+type Certificate struct {
+	// Endpoint names the endpoint, File the file of the certificate.
+	Endpoint, File string
+	// Expires is when it ends.
+	Expires time.Time
 }
 
 // total is a counter of an endpoint.
@@ -55,7 +66,7 @@ type collector struct {
 	totals  []total
 	reasons []reasons
 	// rejected is also one of reasons.
-	rejected, accept, panics, calls, topics, outbound, budget, memory, watermark, build *prometheus.Desc
+	rejected, accept, panics, calls, topics, outbound, budget, memory, watermark, expiry, build *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*collector)(nil)
@@ -91,7 +102,9 @@ func newCollector(src Source) *collector {
 		budget:    whole("outbound_budget_bytes", "What outbound_bytes may be; above it the slowest clients lose messages or are disconnected."),
 		memory:    whole("memory_used_bytes", "Memory in use, without garbage and without what the kernel keeps for sockets."),
 		watermark: whole("memory_watermark_bytes", "How much memory may be in use before new connections are refused; 0 is no bound."),
-		build:     prometheus.NewDesc("polywire_build_info", "The version of the broker; always 1.", []string{"version"}, nil),
+		expiry: prometheus.NewDesc("polywire_tls_certificate_expiry_timestamp_seconds",
+			"When the TLS certificate in use ends, in seconds since 1970.", []string{"endpoint", "file"}, nil),
+		build: prometheus.NewDesc("polywire_build_info", "The version of the broker; always 1.", []string{"version"}, nil),
 	}
 	c.totals = []total{
 		{perEndpoint("connections_opened_total", "Connections that finished their upgrade."), func(s *core.Stats) *atomic.Uint64 { return &s.Opened }},
@@ -122,7 +135,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, r := range c.reasons {
 		to <- r.desc
 	}
-	for _, d := range []*prometheus.Desc{c.open, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.memory, c.watermark, c.build} {
+	for _, d := range []*prometheus.Desc{c.open, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.memory, c.watermark, c.expiry, c.build} {
 		to <- d
 	}
 }
@@ -148,6 +161,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	used, watermark := c.source.Memory()
 	to <- prometheus.MustNewConstMetric(c.memory, prometheus.GaugeValue, float64(used))
 	to <- prometheus.MustNewConstMetric(c.watermark, prometheus.GaugeValue, float64(watermark))
+	for _, cert := range c.source.Certificates() {
+		to <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(cert.Expires.Unix()), cert.Endpoint, cert.File)
+	}
 	to <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, c.source.Version)
 }
 

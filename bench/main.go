@@ -16,9 +16,12 @@
 // handler in the broker does. nats-server, asked in the same way over WebSocket, is the
 // reference. The broker is measured again with 100,000 calls outstanding beside.
 //
+// Then the fan-out and the memory once more with TLS: the broker's vws against the
+// gorilla hub.
+//
 // Parts are run again with -only, a regular expression of contenders
-// (-only 'vws$'; the reference always runs), and with -fanout=false, -weigh=false
-// or -calls=false:
+// (-only 'vws$'; the reference always runs), and with -fanout=false, -weigh=false,
+// -calls=false or -tls=false:
 //
 //	make bench BENCHFLAGS='-quick -only broker -weigh=false -calls=false'
 //
@@ -66,6 +69,7 @@ func main() {
 	calls := flag.Bool("calls", true, "measure calls")
 	outstanding := flag.Int("outstanding", 100_000, "calls outstanding beside the measured ones, whole thousands; 0 for none")
 	weigh := flag.Bool("weigh", true, "measure what an idle subscriber weighs")
+	secure := flag.Bool("tls", true, "measure the broker and the reference with TLS too")
 	sleep := flag.Bool("sleep", false, "let the load sleep between messages instead of polling")
 	flag.Parse()
 
@@ -98,6 +102,11 @@ func main() {
 	}
 	if err := b.report(ctx, *out); err != nil {
 		log.Fatal(err)
+	}
+	if *secure {
+		if err := runSecure(ctx, p, *broker, *peers); err != nil {
+			log.Fatal(err)
+		}
 	}
 }
 

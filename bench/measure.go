@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -174,40 +175,52 @@ func readTimes(p *process, core int) (times, error) {
 
 func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
 
-// weigh opens many subscribers, leaves them alone for a while, and sees by how
-// much the server has grown. A few connections come and go first, so that what
-// the server sets up once is not charged to the subscribers.
+// weigh returns the memory of one idle subscriber of c.
 func (b *bench) weigh(ctx context.Context, c contender) (weight, error) {
+	bytes, err := b.growth(ctx, c, func(addr netip.AddrPort, n int) (func(), error) {
+		l, err := newLoad(addr, c, n, false)
+		if err != nil {
+			return nil, err
+		}
+		return l.close, nil
+	})
+	return weight{c.name, bytes}, err
+}
+
+// growth opens many subscribers, leaves them alone for a while, and sees by how
+// much the server has grown for each. A few connections come and go first, so that what
+// the server sets up once is not charged to the subscribers.
+func (b *bench) growth(ctx context.Context, c contender, open func(netip.AddrPort, int) (closeAll func(), err error)) (float64, error) {
 	p, addr, err := c.start(ctx, b.dir, b.core)
 	if err != nil {
-		return weight{}, err
+		return 0, err
 	}
 	defer p.stop()
-	few, err := newLoad(addr, c, 20, false)
+	closeFew, err := open(addr, 20)
 	if err != nil {
-		return weight{}, err
+		return 0, err
 	}
-	few.close()
+	closeFew()
 	if err := pause(ctx, time.Second); err != nil {
-		return weight{}, err
+		return 0, err
 	}
 	before, err := p.resident()
 	if err != nil {
-		return weight{}, err
+		return 0, err
 	}
-	l, err := newLoad(addr, c, b.plan.idle, false)
+	closeAll, err := open(addr, b.plan.idle)
 	if err != nil {
-		return weight{}, err
+		return 0, err
 	}
-	defer l.close()
+	defer closeAll()
 	if err := pause(ctx, b.plan.settle); err != nil {
-		return weight{}, err
+		return 0, err
 	}
 	after, err := p.resident()
 	if err != nil {
-		return weight{}, err
+		return 0, err
 	}
-	return weight{c.name, float64(after-before) / float64(b.plan.idle)}, nil
+	return float64(after-before) / float64(b.plan.idle), nil
 }
 
 // pause waits, unless ctx ends before.

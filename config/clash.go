@@ -3,6 +3,7 @@ package config
 import (
 	"net"
 	"net/http"
+	"reflect"
 	"strconv"
 
 	"github.com/polywire/polywire/core"
@@ -58,6 +59,8 @@ func (r *report) checkShared(path string, ep, other Endpoint) {
 	case ep.Listen != other.Listen:
 		r.add(join(path, "listen"), "%q overlaps with %q of endpoint %q; to share the port, write the same address in both",
 			ep.Listen, other.Listen, other.Name)
+	case !reflect.DeepEqual(ep.TLS, other.TLS):
+		r.add(join(path, "tls"), "%s has other TLS at endpoint %q; endpoints at one address share it, so write the same in both", ep.Listen, other.Name)
 	case ep.Path == other.Path && ep.Path == "":
 		r.add(join(path, "path"), "%s takes any path, and so does endpoint %q; give one of them a path", ep.Listen, other.Name)
 	case ep.Path == other.Path:

@@ -47,7 +47,7 @@ func Compare(old, next *Config) []Change {
 	for i := range next.Endpoints {
 		c := Change{New: &next.Endpoints[i]}
 		if c.Old = find(old, c.New.Name); c.Old != nil {
-			c.Live, c.Fixed = divide(differences(*c.Old, *c.New), fixed)
+			c.Live, c.Fixed = divide(differences(*c.Old, *c.New), fixedBetween(c.Old, c.New))
 		}
 		changes = append(changes, c)
 	}
@@ -57,6 +57,15 @@ func Compare(old, next *Config) []Change {
 		}
 	}
 	return changes
+}
+
+// fixedBetween returns the keys that cannot change from old to next while the endpoint
+// serves: also tls where it is turned on or off, as the clients' address changes with it.
+func fixedBetween(old, next *Endpoint) []string {
+	if old.TLS.On() != next.TLS.On() {
+		return append(slices.Clone(fixed), "tls")
+	}
+	return fixed
 }
 
 // NeedRestart returns the keys outside the endpoints that change from old to next and

@@ -85,6 +85,7 @@ func TestEveryKeyIsClassified(t *testing.T) {
 		"name", // another name is another endpoint
 		"outbound_limit", "slow_consumer", "ping_interval", "pong_timeout", "idle_timeout", "origins",
 		"call_timeout", "max_calls", "limits",
+		"tls", // but turning it on or off is not
 	}
 	fixed := []string{"protocol", "listen", "path", "options", "topic_prefix", "max_message_size", "proxy_protocol"}
 	for field := range reflect.TypeFor[config.Endpoint]().Fields() {

@@ -33,6 +33,9 @@ type Endpoint struct {
 	// Path begins with a slash; "" is any path that no other endpoint of the
 	// listener has.
 	Path string `koanf:"path"`
+	// TLS is how the listener speaks TLS, if it does. Endpoints that share a listener
+	// have the same.
+	TLS TLS `koanf:"tls"`
 	// Options are the protocol's own, as [core.Protocol.Options] returned them
 	// and filled in; nil if it has none.
 	Options any `koanf:"options"`

@@ -40,6 +40,7 @@ func (e *endpointReader) read(ep *Endpoint, protocols []core.Protocol) {
 		ep.Path = p.Path
 	}
 	e.checkAddress(ep)
+	e.tls(&ep.TLS)
 	before := len(e.problems)
 	e.options(ep, p)
 	e.checkLimits(ep)

@@ -6,9 +6,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/polywire/polywire"
+	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/conversations"
 )
@@ -25,10 +27,58 @@ func protocols() []string {
 // TestConversations plays every script of the folders beside this file against a
 // broker of its own, over real sockets.
 func TestConversations(t *testing.T) {
-	files, err := filepath.Glob("*/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("found %d scripts, %v", len(files), err)
+	playAll(t, scripts(t, "*/*.txt"), plain)
+}
+
+// starter starts the broker of a player, with the configuration that its script wants,
+// and returns the addresses.
+type starter func(t *testing.T, player *conversations.Player, yaml string) map[string]*url.URL
+
+func plain(t *testing.T, player *conversations.Player, yaml string) (endpoints map[string]*url.URL) {
+	endpoints, player.Stop = serve(t, load(t, yaml))
+	return endpoints
+}
+
+// TestConversationsOverTLS plays most of those of each format once more, with TLS at
+// every endpoint.
+func TestConversationsOverTLS(t *testing.T) {
+	ca := certstest.NewCA(t, "conversations")
+	cert, key := certstest.Write(t, t.TempDir(), "server", ca.Issue(nil, "127.0.0.1"))
+	secured := func(t *testing.T, player *conversations.Player, yaml string) (endpoints map[string]*url.URL) {
+		player.Trust(ca.Pool())
+		var secure []config.Override
+		for _, ep := range load(t, yaml).Endpoints {
+			secure = append(secure,
+				config.Override{From: "test", Key: "endpoints." + ep.Name + ".tls.cert", Value: cert},
+				config.Override{From: "test", Key: "endpoints." + ep.Name + ".tls.key", Value: key})
+		}
+		endpoints, player.Stop = serve(t, load(t, yaml, secure...))
+		for name, u := range endpoints {
+			if name != "admin" && u.Scheme != "wss" {
+				t.Errorf("%s is at %s", name, u)
+			}
+		}
+		return endpoints
 	}
+	for _, name := range append(protocols(), "websocket") {
+		// Slow receivers and silence take long, and the network's own tests have them.
+		playAll(t, slices.DeleteFunc(scripts(t, name+"/*.txt"), func(file string) bool {
+			return slices.Contains([]string{"slow.txt", "idle.txt"}, filepath.Base(file))
+		}), secured)
+	}
+}
+
+// scripts returns the files that match pattern, of which there are some.
+func scripts(t *testing.T, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("found %d scripts %s, %v", len(files), pattern, err)
+	}
+	return files
+}
+
+func playAll(t *testing.T, files []string, start starter) {
 	for _, file := range files {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
@@ -40,12 +90,12 @@ func TestConversations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			play(t, script)
+			play(t, script, start)
 		})
 	}
 }
 
-func play(t *testing.T, script *conversations.Script) {
+func play(t *testing.T, script *conversations.Script, start starter) {
 	player, err := conversations.NewPlayer(script, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -55,26 +105,30 @@ func play(t *testing.T, script *conversations.Script) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var endpoints map[string]*url.URL
-	endpoints, player.Stop = serve(t, yaml)
-	if err := player.Play(t.Context(), endpoints); err != nil {
+	if err := player.Play(t.Context(), start(t, player, yaml)); err != nil {
 		t.Error(err)
 	}
 }
 
-// serve runs a broker until the test ends, or stop begins to end it, and returns its
-// addresses.
-func serve(t *testing.T, yaml string) (endpoints map[string]*url.URL, stop func() error) {
+// load loads a configuration, with free ports for the metrics.
+func load(t *testing.T, yaml string, set ...config.Override) *config.Config {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	admin := config.Override{From: "test", Key: "admin.listen", Value: "127.0.0.1:0"}
-	cfg, err := config.Load(config.Source{File: file, Set: []config.Override{admin}}, polywire.Protocols())
+	set = append(set, config.Override{From: "test", Key: "admin.listen", Value: "127.0.0.1:0"})
+	cfg, err := config.Load(config.Source{File: file, Set: set}, polywire.Protocols())
 	if err != nil {
 		t.Fatal(err)
 	}
+	return cfg
+}
+
+// serve runs a broker until the test ends, or stop begins to end it, and returns its
+// addresses.
+func serve(t *testing.T, cfg *config.Config) (endpoints map[string]*url.URL, stop func() error) {
+	t.Helper()
 	broker, err := polywire.New(cfg, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)

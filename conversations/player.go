@@ -2,6 +2,7 @@ package conversations
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -22,6 +23,7 @@ type Player struct {
 	vars        variables
 	webhooks    map[string]*webhook
 	endpoints   map[string]*url.URL
+	trusted     *x509.CertPool
 	connections []*connection
 	syncs       int
 	ctx         context.Context // of Play
@@ -56,7 +58,11 @@ func (p *Player) Config(protocols []string) (string, error) {
 	return p.vars.expand(p.script.Config)
 }
 
-// Play plays the script against the servers at the given addresses: one ws://
+// Trust sets the authorities of the servers that speak TLS; without it they are those of
+// the system. It is called before Play.
+func (p *Player) Trust(authorities *x509.CertPool) { p.trusted = authorities }
+
+// Play plays the script against the servers at the given addresses: one ws:// or wss://
 // URL for each endpoint of the script and, for metrics, "admin". The error of a
 // conversation that went wrong is a [*Failure].
 func (p *Player) Play(ctx context.Context, endpoints map[string]*url.URL) error {

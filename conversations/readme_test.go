@@ -23,5 +23,5 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	play(t, s)
+	play(t, s, plain)
 }

@@ -3,6 +3,7 @@ package conversations
 import (
 	"errors"
 	"fmt"
+	"net"
 	"time"
 )
 
@@ -25,7 +26,7 @@ func (s *connectStep) play(p *Player) error {
 	if err != nil {
 		return err
 	}
-	c, err := dial(p.ctx, s.name, u, p.script.Timeout)
+	c, err := dial(p.ctx, s.name, u, p.script.Timeout, p.trusted)
 	if err != nil {
 		return err
 	}
@@ -132,15 +133,19 @@ func (s *habitStep) play(p *Player) error {
 
 func (s *habitStep) end(c *connection) error {
 	c.left, c.ended = true, true
+	socket := c.conn
+	if t, ok := c.conn.(interface{ NetConn() net.Conn }); ok { // TLS
+		socket = t.NetConn()
+	}
 	if s.habit == abort {
-		if t, ok := c.conn.(interface{ SetLinger(int) error }); ok {
+		if t, ok := socket.(interface{ SetLinger(int) error }); ok {
 			if err := t.SetLinger(0); err != nil {
 				return fmt.Errorf("resetting %s: %w", s.name, err)
 			}
 		}
 	}
 	c.note(">", "end of the TCP connection")
-	return c.conn.Close()
+	return socket.Close()
 }
 
 // silenceStep is "NAME silence [DURATION]".

@@ -2,6 +2,8 @@ package conversations
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
@@ -43,7 +45,11 @@ func (s *httpStep) ask(p *Player, u *url.URL) (*answered, error) {
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, p.script.Timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, s.method, "http://"+u.Host+path, strings.NewReader(body))
+	scheme := "http://"
+	if secure(u) {
+		scheme = "https://"
+	}
+	request, err := http.NewRequestWithContext(ctx, s.method, scheme+u.Host+path, strings.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("making the request: %w", err)
 	}
@@ -54,12 +60,15 @@ func (s *httpStep) ask(p *Player, u *url.URL) (*answered, error) {
 		}
 		request.Header.Add(f.name, value)
 	}
-	return exchange(request)
+	return exchange(request, p.trusted)
 }
 
 // exchange sends a request on a connection of its own and follows no redirect.
-func exchange(request *http.Request) (*answered, error) {
-	response, err := (&http.Transport{DisableKeepAlives: true, DisableCompression: true}).RoundTrip(request)
+func exchange(request *http.Request, trusted *x509.CertPool) (*answered, error) {
+	transport := &http.Transport{
+		DisableKeepAlives: true, DisableCompression: true, TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12},
+	}
+	response, err := transport.RoundTrip(request)
 	if err != nil {
 		return nil, fmt.Errorf("asking %s: %w", request.URL, err)
 	}

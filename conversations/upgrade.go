@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -20,13 +22,23 @@ import (
 // field is one header line.
 type field struct{ name, value string }
 
-// dial opens the TCP connection to an endpoint.
-func dial(ctx context.Context, name string, u *url.URL, timeout time.Duration) (*connection, error) {
+// secure reports whether the server at u speaks TLS.
+func secure(u *url.URL) bool { return u.Scheme == "wss" || u.Scheme == "https" }
+
+// dial opens the TCP or TLS connection to an endpoint.
+func dial(ctx context.Context, name string, u *url.URL, timeout time.Duration, trusted *x509.CertPool) (*connection, error) {
+	var d interface {
+		DialContext(ctx context.Context, network, address string) (net.Conn, error)
+	} = &net.Dialer{Timeout: timeout}
+	port := "80"
+	if secure(u) {
+		port = "443"
+		d = &tls.Dialer{NetDialer: &net.Dialer{Timeout: timeout}, Config: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}}
+	}
 	address := u.Host
 	if u.Port() == "" {
-		address = net.JoinHostPort(u.Hostname(), "80")
+		address = net.JoinHostPort(u.Hostname(), port)
 	}
-	d := net.Dialer{Timeout: timeout}
 	conn, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("dialling for %s: %w", name, err)

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"crypto/tls"
 	"net/http"
 	"net/url"
 	"time"
@@ -137,6 +138,9 @@ type Handshake struct {
 	Header http.Header
 	// Remote is the address of the client, "ip:port".
 	Remote string
+	// TLS is what the TLS handshake has settled, with the client's certificates, which
+	// are verified if there are any; nil without TLS.
+	TLS *tls.ConnectionState
 	// Identity is who the client is; nil before that was asked, or if it is not.
 	Identity *Identity
 }

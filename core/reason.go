@@ -68,6 +68,8 @@ const (
 	ReasonOrigin
 	// ReasonHandshake: an HTTP request head that is no valid upgrade.
 	ReasonHandshake
+	// ReasonTLS: a TLS handshake that failed, or a broken TLS stream.
+	ReasonTLS
 	// ReasonUnwritable: an event that the receiver's format cannot write.
 	ReasonUnwritable
 	// ReasonInternal: a fault of the broker itself.
@@ -81,7 +83,7 @@ var reasonNames = [NumReasons]string{
 	"normal", "lost", "drain", "idle", "no_pong", "protocol", "malformed", "wrong_frame",
 	"unknown_type", "invalid_utf8", "too_large", "too_deep", "denied", "unavailable",
 	"not_owner", "taken", "reserved", "no_service", "not_asked", "timeout", "gone",
-	"answerer", "overload", "memory", "rate", "limit", "slow", "conflated", "origin", "handshake", "unwritable",
+	"answerer", "overload", "memory", "rate", "limit", "slow", "conflated", "origin", "handshake", "tls", "unwritable",
 	"internal",
 }
 

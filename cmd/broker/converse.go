@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -42,7 +44,8 @@ metrics page), and its configuration is not used.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringToStringVar(&c.urls, "url", nil, "the address of an endpoint, NAME=ws://HOST:PORT/PATH; may be repeated")
+	flags.StringToStringVar(&c.urls, "url", nil, "the address of an endpoint, NAME=ws://HOST:PORT/PATH or wss://; may be repeated")
+	flags.StringVar(&c.ca, "ca", "", "a PEM file with the authorities to trust for wss://; default: those of the system")
 	flags.StringToStringVar(&c.webhooks, "webhook", nil, "the listen address of a script's webhook, NAME=HOST:PORT; default: a free port")
 	flags.StringVar(&c.logLevel, "log-level", "error", "debug, info, warn or error; for the brokers of the scripts")
 	return cmd
@@ -51,6 +54,7 @@ metrics page), and its configuration is not used.`,
 // converse is what the flags say.
 type converse struct {
 	urls, webhooks map[string]string
+	ca             string
 	logLevel       string
 	log            io.Writer
 }
@@ -86,8 +90,8 @@ func (c *converse) servers() (map[string]*url.URL, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading --url: %w", err)
 		}
-		if u.Host == "" || u.Scheme != "ws" && u.Scheme != "http" {
-			return nil, fmt.Errorf("--url %s=%s: write ws://HOST:PORT/PATH, or http:// for admin", name, address)
+		if u.Host == "" || !slices.Contains([]string{"ws", "wss", "http", "https"}, u.Scheme) {
+			return nil, fmt.Errorf("--url %s=%s: write ws://HOST:PORT/PATH or wss://, or http:// for admin", name, address)
 		}
 		servers[name] = u
 	}
@@ -109,6 +113,11 @@ func (c *converse) play(ctx context.Context, file string, servers map[string]*ur
 		return err
 	}
 	defer func() { err = errors.Join(err, player.Close()) }()
+	if c.ca != "" {
+		if err := trust(player, c.ca); err != nil {
+			return fmt.Errorf("reading --ca: %w", err)
+		}
+	}
 	if servers != nil {
 		return player.Play(ctx, servers)
 	}
@@ -121,6 +130,20 @@ func (c *converse) play(ctx context.Context, file string, servers map[string]*ur
 		// The clients go first, lest the broker wait for them to take their leave.
 		return errors.Join(player.Play(ctx, servers), player.Close())
 	})
+}
+
+// trust makes the player trust the authorities of a PEM file.
+func trust(player *conversations.Player, file string) error {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	authorities := x509.NewCertPool()
+	if !authorities.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("%s holds no certificate in PEM", file)
+	}
+	player.Trust(authorities)
+	return nil
 }
 
 // config loads the configuration of a script. Its metrics get a free port.

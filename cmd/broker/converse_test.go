@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/conversations"
 )
 
@@ -64,6 +65,7 @@ func TestConverse(t *testing.T) {
 		{name: "no such file", file: "nowhere.txt", parts: []string{"nowhere.txt"}},
 		{name: "nobody there", file: good, args: []string{"--url", "echo=ws://127.0.0.1:1/"}, parts: []string{"script.txt:1:", "dialling for a"}},
 		{name: "no such endpoint", file: good, args: []string{"--url", "other=ws://127.0.0.1:1/"}, parts: []string{`no endpoint "echo"`, "known: other"}},
+		{name: "no authorities", file: good, args: []string{"--ca", good}, parts: []string{"reading --ca: " + good + " holds no certificate"}},
 		{name: "no address", file: good, args: []string{"--url", "echo=127.0.0.1"}, parts: []string{"--url echo=127.0.0.1: write ws://"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -83,6 +85,20 @@ func TestConverse(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestConverseOverTLS plays a script against an endpoint with TLS.
+func TestConverseOverTLS(t *testing.T) {
+	dir, ca := t.TempDir(), certstest.NewCA(t, "ca")
+	cert, key := certstest.Write(t, dir, "server", ca.Issue(nil, "127.0.0.1"))
+	file := script(t, "---\nendpoints: [{name: e, protocol: echo, listen: \"127.0.0.1:0\", tls: {cert: "+cert+", key: "+key+"}}]\n---\n"+
+		"connect a e\na > x\na < x\n")
+	if out, err := converseWith(t, "--ca", certstest.WriteFile(t, dir, "ca.pem", ca.PEM()), file); err != nil || out != "ok "+file+"\n" {
+		t.Errorf("said %q, error %v", out, err)
+	}
+	if _, err := converseWith(t, file); err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") {
+		t.Errorf("without --ca: %v", err)
 	}
 }
 

@@ -79,7 +79,7 @@ func (c *conn) finish() {
 	c.state = closed
 	c.discard = true
 	c.cutAfter(lingerTicks)
-	if len(c.out) == 0 {
+	if c.outBytes == 0 {
 		c.shutdown()
 	}
 }
@@ -89,6 +89,10 @@ func (c *conn) finish() {
 // overtake the close frame.
 func (c *conn) shutdown() {
 	if c.shut || c.state == ended || c.fd == noFile {
+		return
+	}
+	if c.sayLast() {
+		c.flush() // and back here, when it is written
 		return
 	}
 	c.shut = true
@@ -105,7 +109,7 @@ func (c *conn) cutAfter(ticks uint32) {
 
 // cut resets the connection, so that the kernel keeps nothing of it.
 func (c *conn) cut() {
-	if len(c.out) > 0 && c.fd != noFile {
+	if c.outBytes > 0 && c.fd != noFile {
 		// The only error is a socket that is gone already.
 		_ = unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
@@ -131,21 +135,14 @@ func (c *conn) end(r core.Reason) {
 // gone is called when the socket is closed, by us or by the client.
 func (c *conn) gone() {
 	c.depart(core.ReasonLost)
-	for _, f := range c.out {
-		if !isControl(f) {
-			c.count(f, core.ReasonGone)
-		}
-	}
-	for _, f := range c.out[:c.retained] {
-		f.release()
-	}
-	c.setRetained(0)
+	c.forget(core.ReasonGone)
 	c.logLost()
 	if c.parked {
 		_ = unix.Close(c.fd)
 	}
 	c.state, c.parked, c.fd = ended, false, noFile
-	c.out, c.outBytes, c.late, c.inbox, c.parser = nil, 0, nil, nil, parser{}
+	c.forgetSecure()
+	c.outBytes, c.late, c.inbox, c.parser = 0, nil, nil, parser{}
 	c.loop.wheel.remove(c)
 	delete(c.loop.conns, c)
 	c.ep.Stats.Open.Add(-1)

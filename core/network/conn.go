@@ -48,10 +48,11 @@ type conn struct {
 	early  []byte      // what the client sent behind its upgrade; nil once fed
 
 	parser parser
-	held   uint8  // how many reasons there are to read no further message
-	choked bool   // one of them is that it does not read the answers
-	meter  *meter // nil unless the endpoint has had rates
-	inbox  []byte // what came while held
+	meter  *meter  // nil unless the endpoint has had rates
+	secure *secure // nil without TLS
+	held   uint8   // how many reasons there are to read no further message
+	choked bool    // one of them is that it does not read the answers
+	inbox  []byte  // what came while held
 
 	out      []*frame  // frames to write, in order
 	outOff   int       // how much of out[0] is written

@@ -8,8 +8,8 @@
 // the request head, bounded and strict, and then either upgrades it with gobwas/ws
 // and enrols the socket into a gnet event loop, or hands it to a net/http server.
 //
-//	accept ─> head ─┬─> upgrade ─> loop
-//	                └─> net/http
+//	accept ─> TLS ─> head ─┬─> upgrade ─> loop
+//	                       └─> net/http
 //
 // # The loops
 //
@@ -20,6 +20,11 @@
 // A turn is one batch of work on a loop: one read of one connection, or one drain
 // of the mailbox. What a turn queues is written when it ends, in one system call
 // for each connection that has output.
+//
+// # TLS
+//
+// The handshake is made in the front door, on the socket. On the loop the tls.Conn
+// reads and writes memory, so that it needs no goroutine: see secure.go.
 //
 // # Frames
 //

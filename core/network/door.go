@@ -2,12 +2,15 @@ package network
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/polywire/polywire/core"
@@ -19,6 +22,7 @@ type door struct {
 	server    *Server
 	listener  *net.TCPListener
 	endpoints []*endpoint
+	tls       *tls.Config // nil without TLS
 	plain     *plainServer
 	done      sync.WaitGroup
 
@@ -26,8 +30,8 @@ type door struct {
 	proxyProtocol ProxyProtocol
 }
 
-func newDoor(s *Server, ln *net.TCPListener, p ProxyProtocol) *door {
-	d := &door{server: s, listener: ln, proxyProtocol: p}
+func newDoor(s *Server, ln *net.TCPListener, config *tls.Config, p ProxyProtocol) *door {
+	d := &door{server: s, listener: ln, tls: config, proxyProtocol: p}
 	d.plain = newPlainServer(d)
 	return d
 }
@@ -88,7 +92,7 @@ func (d *door) greet(nc *net.TCPConn) {
 	go func() {
 		defer s.admission.handshaken()
 		defer s.recovered(nil)
-		d.meet(&visitor{TCPConn: nc, client: addrPortOf(nc.RemoteAddr())})
+		d.meet(&visitor{Conn: nc, tcp: nc, client: addrPortOf(nc.RemoteAddr())})
 	}()
 }
 
@@ -97,10 +101,10 @@ const maxAside = 2048
 
 // turnAwayAside tells a client that is not let in why. So that it can read it although
 // it is still sending, that takes a while, and a goroutine; when there are too many of
-// these the connection is just closed.
+// these, and where it expects TLS, the connection is just closed.
 func (d *door) turnAwayAside(nc *net.TCPConn, r core.Reason) {
 	aside := &d.server.aside
-	if aside.Add(1) > maxAside {
+	if aside.Add(1) > maxAside || d.tls != nil {
 		aside.Add(-1)
 		_ = nc.Close()
 		return
@@ -108,15 +112,18 @@ func (d *door) turnAwayAside(nc *net.TCPConn, r core.Reason) {
 	go func() {
 		defer aside.Add(-1)
 		turnAway(nc, statusOf(r), whyNot(r))
-		lingeringClose(nc)
+		lingeringClose(&visitor{Conn: nc, tcp: nc})
 	}()
 }
 
-// visitor is a connection before it is upgraded: a TCP connection and what was
-// read from it already.
+// visitor is a connection before it is upgraded. It is read and written as what it
+// embeds: the socket or, with TLS, the tls.Conn on it. It must not have ReadFrom and
+// WriteTo of the socket, which would go around both.
 type visitor struct {
-	*net.TCPConn
+	net.Conn
+	tcp    *net.TCPConn
 	client netip.AddrPort // whose connection it is, as far as trusted proxies tell
+	secure *secure        // nil without TLS
 	read   []byte         // read before, not used yet
 }
 
@@ -130,13 +137,56 @@ func (v *visitor) Read(b []byte) (int, error) {
 		v.read = v.read[n:]
 		return n, nil
 	}
-	return v.TCPConn.Read(b)
+	return v.Conn.Read(b)
+}
+
+// welcome makes the TLS handshake, if there is TLS, and goes on to the request.
+func (d *door) welcome(v *visitor) {
+	if d.tls == nil || d.shakeHands(v) {
+		d.receive(v)
+	}
+}
+
+// shakeHands makes the TLS handshake and reports whether there is TLS now. If not,
+// the visitor was turned away.
+func (d *door) shakeHands(v *visitor) bool {
+	_ = v.SetDeadline(time.Now().Add(d.server.options.HandshakeTimeout))
+	s := newSecure(v.Conn, v.read, d.tls)
+	err := s.conn.Handshake()
+	if err == nil {
+		v.Conn, v.read, v.secure = s.conn, nil, s
+		return true
+	}
+	d.server.log.Debug("refusing TLS", "remote", v.RemoteAddr().String(), "error", err)
+	switch fault, ok := errors.AsType[tls.RecordHeaderError](err); {
+	case isTimeout(err):
+		d.reject(v, core.ReasonTimeout, 0, "")
+	case ok && looksLikeHTTP(fault.RecordHeader):
+		d.reject(v, core.ReasonTLS, http.StatusBadRequest, "client sent an HTTP request to an HTTPS server")
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		d.reject(v, core.ReasonLost, 0, "")
+	default:
+		// The alert is written; the client is given time to read it.
+		d.server.stats.Rejected.Inc(core.ReasonTLS)
+		lingeringClose(v)
+	}
+	return false
+}
+
+// looksLikeHTTP reports whether what should be the head of a TLS record is the
+// beginning of a request.
+func looksLikeHTTP(head [5]byte) bool {
+	switch string(head[:]) {
+	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "DELET", "PATCH":
+		return true
+	}
+	return false
 }
 
 // meet is how a visitor begins: it finds out who it is.
 func (d *door) meet(v *visitor) {
 	s := d.server
-	if err := v.SetWriteBuffer(s.options.SendBuffer); err != nil {
+	if err := v.tcp.SetWriteBuffer(s.options.SendBuffer); err != nil {
 		d.reject(v, core.ReasonLost, 0, "")
 		return
 	}
@@ -151,7 +201,7 @@ func (d *door) meet(v *visitor) {
 		return
 	}
 	defer s.admission.called(caller)
-	d.receive(v)
+	d.welcome(v)
 }
 
 // receive reads the request head and sends the visitor on its way.
@@ -195,20 +245,21 @@ func (d *door) rejectFor(v *visitor, err error) {
 	d.reject(v, core.ReasonLost, 0, "")
 }
 
-// reject turns a visitor away before its endpoint is known.
+// reject turns a visitor away before its endpoint is known. One that expects TLS and has
+// none yet cannot be told why, unless it speaks HTTP (ReasonTLS).
 func (d *door) reject(v *visitor, r core.Reason, status int, text string) {
 	d.server.stats.Rejected.Inc(r)
-	if status != 0 {
-		turnAway(v.TCPConn, status, text)
-		lingeringClose(v.TCPConn)
+	if status != 0 && (d.tls == nil || v.secure != nil || r == core.ReasonTLS) {
+		turnAway(v, status, text)
+		lingeringClose(v)
 		return
 	}
-	_ = v.Close()
+	_ = v.tcp.Close()
 }
 
 // turnAway writes a whole HTTP response. An error does not matter: the client is
 // being turned away.
-func turnAway(nc *net.TCPConn, status int, text string) {
+func turnAway(nc net.Conn, status int, text string) {
 	_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
 	extra := ""
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
@@ -218,10 +269,16 @@ func turnAway(nc *net.TCPConn, status int, text string) {
 		status, http.StatusText(status), extra, len(text), text)
 }
 
-// lingeringClose closes nc so that what was written arrives although the client
-// may still be sending: unread input would make the kernel reset the connection.
-func lingeringClose(nc *net.TCPConn) {
+// lingeringClose closes the visitor so that what was written arrives although the
+// client may still be sending: unread input would make the kernel reset the
+// connection.
+func lingeringClose(v *visitor) {
+	nc := v.tcp
 	defer func() { _ = nc.Close() }()
+	if v.secure != nil {
+		// The client may be gone, and then so is the socket.
+		_ = v.secure.conn.CloseWrite()
+	}
 	if nc.CloseWrite() != nil {
 		return
 	}

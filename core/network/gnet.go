@@ -48,6 +48,9 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 	if len(early) > 0 {
 		c.receive(early)
 	}
+	if c.secure != nil {
+		c.decrypt(nil) // what came with the end of the handshake
+	}
 	return nil, gnet.None
 }
 
@@ -64,7 +67,11 @@ func (e *events) OnTraffic(gc gnet.Conn) gnet.Action {
 	}
 	c.loop.beginTurn()
 	defer c.loop.endTurn()
-	c.receive(b)
+	if c.secure != nil {
+		c.decrypt(b)
+	} else {
+		c.receive(b)
+	}
 	return gnet.None
 }
 

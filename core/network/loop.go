@@ -38,6 +38,8 @@ type loop struct {
 	turn      []*frame   // frames to release when the turn ends
 	cork      []byte     // where small frames are put together for one write
 	corked    []*frame   // the frames that lie in cork now
+	plain     []byte     // where records are decrypted; nil before the first
+	cipher    []byte     // where records are encrypted
 	spare     [][]*frame // empty output queues, to be used again
 	leaving   []*conn    // connections whose peer is to be told
 	depth     int        // how many callbacks of gnet are nested

@@ -60,6 +60,11 @@ func (c *conn) push(f *frame) {
 	}
 	c.out = append(c.out, f)
 	c.outBytes += len(f.bytes)
+	c.touch()
+}
+
+// touch has the output written at the end of the turn.
+func (c *conn) touch() {
 	if !c.dirty {
 		c.dirty = true
 		c.loop.dirty = append(c.loop.dirty, c)
@@ -134,6 +139,25 @@ func (c *conn) write() {
 	}
 }
 
+// forget drops all output, also what is written in part, counted under r. Ciphertext
+// that waits stays.
+func (c *conn) forget(r core.Reason) {
+	for _, f := range c.out {
+		if !isControl(f) {
+			c.count(f, r)
+		}
+	}
+	for _, f := range c.out[:c.retained] {
+		f.release()
+	}
+	c.setRetained(0)
+	c.late.forget()
+	c.out, c.outOff, c.outBytes = nil, 0, 0
+	if c.secure != nil {
+		c.outBytes = len(c.secure.rest)
+	}
+}
+
 // flush writes as much output as the socket takes.
 func (c *conn) flush() {
 	if c.fd == noFile {
@@ -142,20 +166,12 @@ func (c *conn) flush() {
 		}
 		return
 	}
-	for len(c.out) > 0 && c.state != ended {
-		b := c.gather()
-		n, err := unix.Write(c.fd, b)
-		if err == unix.EINTR {
-			continue
-		}
-		if err == unix.EAGAIN {
-			n, err = 0, nil
-		}
+	for c.outBytes > 0 && c.state != ended {
+		b, n, err := c.writeNext()
 		if err != nil {
 			c.end(core.ReasonLost)
 			return
 		}
-		c.written(n)
 		if n < len(b) {
 			c.wait()
 			return
@@ -173,9 +189,42 @@ func (c *conn) flush() {
 	}
 }
 
+// writeNext writes what is next to the socket. b is what that was, n what the socket
+// took of it.
+func (c *conn) writeNext() (b []byte, n int, err error) {
+	if c.secure == nil {
+		b = c.gather(corkSize)
+		n, err = c.offer(b)
+		c.written(n)
+		return b, n, err
+	}
+	if b, err = c.seal(); err != nil {
+		return nil, 0, err
+	}
+	n, err = c.offer(b)
+	c.sent(b, n)
+	return b, n, err
+}
+
+// offer returns how much of b the socket took: nothing if it is full.
+func (c *conn) offer(b []byte) (int, error) {
+	for {
+		n, err := unix.Write(c.fd, b)
+		switch err {
+		case nil:
+			return n, nil
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return 0, nil
+		default:
+			return 0, err
+		}
+	}
+}
+
 // gather returns what to write next: the first frame as it is, or several small
-// ones put together.
-func (c *conn) gather() []byte {
+// ones put together, up to limit bytes.
+func (c *conn) gather(limit int) []byte {
 	if len(c.out) == 1 || len(c.out[0].bytes) >= corkFrame {
 		return c.out[0].bytes[c.outOff:]
 	}
@@ -189,7 +238,7 @@ func (c *conn) gather() []byte {
 	l.cork = append(l.cork[:0], c.out[0].bytes[c.outOff:]...)
 	n := 1
 	for _, f := range c.out[1:] {
-		if len(f.bytes) >= corkFrame || len(l.cork)+len(f.bytes) > corkSize {
+		if len(f.bytes) >= corkFrame || len(l.cork)+len(f.bytes) > limit {
 			break
 		}
 		l.cork = append(l.cork, f.bytes...)

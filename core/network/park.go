@@ -70,7 +70,7 @@ func (c *conn) returned(gc gnet.Conn) gnet.Action {
 		return gnet.Close
 	}
 	c.gc, c.fd = gc, gc.Fd()
-	if len(c.out) > 0 {
+	if c.outBytes > 0 {
 		c.flush()
 	} else if c.state == closed {
 		c.shutdown()

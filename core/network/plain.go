@@ -2,6 +2,7 @@ package network
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -37,6 +38,7 @@ func newPlainServer(d *door) *plainServer {
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    d.server.options.MaxHeader,
 		ConnState:         p.follow,
+		ConnContext:       withVisitor,
 		ErrorLog:          slog.NewLogLogger(d.server.log.Handler(), slog.LevelDebug),
 	}
 	return p
@@ -69,6 +71,13 @@ func (p *plainServer) follow(_ net.Conn, s http.ConnState) {
 	}
 }
 
+// visitorKey is the key of a connection's visitor in the context of its requests.
+type visitorKey struct{}
+
+func withVisitor(ctx context.Context, nc net.Conn) context.Context {
+	return context.WithValue(ctx, visitorKey{}, nc.(*visitor))
+}
+
 // Accept, Close and Addr make the server its own net.Listener.
 func (p *plainServer) Accept() (net.Conn, error) {
 	select {
@@ -90,6 +99,8 @@ func (p *plainServer) Addr() net.Addr { return p.door.listener.Addr() }
 
 // ServeHTTP answers what is no upgrade request.
 func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// The server knows TLS only from connections that are bare tls.Conns.
+	r.TLS = r.Context().Value(visitorKey{}).(*visitor).secure.state()
 	if isUpgrade(r) {
 		p.comeBack(w, r)
 		return

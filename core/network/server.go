@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -33,8 +34,8 @@ type Options struct {
 	Loops int
 	// Limits are what is let in at first.
 	Limits
-	// HandshakeTimeout is the time for a client to send its request head. The
-	// default is 10 s.
+	// HandshakeTimeout is the time for a client to make its TLS handshake, if there
+	// is TLS, and then to send its request head. The default is 10 s for each.
 	HandshakeTimeout time.Duration
 	// MaxHeader bounds a request head, in bytes; a longer one is answered 431. The
 	// default is 8 KiB.
@@ -78,6 +79,9 @@ type Endpoint struct {
 	// Listen is the TCP address; endpoints with the same Listen share a listener,
 	// except that port 0 is a new port for each.
 	Listen string
+	// TLS is how TLS is spoken; nil is plain TCP. Endpoints that share a listener have
+	// the same. Its GetConfigForClient may swap certificates at any time.
+	TLS *tls.Config
 	// Path is the path of the upgrade request; "" is any path that no other
 	// endpoint of the listener has.
 	Path string
@@ -207,11 +211,14 @@ func (s *Server) listen(eps []Endpoint) error {
 			if err != nil {
 				return fmt.Errorf("endpoint %s: %w", e.Name, err)
 			}
-			d = newDoor(s, ln.(*net.TCPListener), e.ProxyProtocol)
+			d = newDoor(s, ln.(*net.TCPListener), e.TLS, e.ProxyProtocol)
 			s.doors = append(s.doors, d)
 			if port != "0" {
 				byAddress[e.Listen] = d
 			}
+		}
+		if d.tls != e.TLS {
+			return fmt.Errorf("endpoint %s: another endpoint listens on %s with other TLS", e.Name, e.Listen)
 		}
 		p := e.Format.Profile()
 		ep := &endpoint{

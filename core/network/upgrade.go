@@ -29,8 +29,8 @@ func (d *door) upgrade(v *visitor, h *head) {
 	}
 	if r, ok := ep.enter(v.client.Addr()); !ok {
 		ep.Stats.Rejected.Inc(r)
-		turnAway(v.TCPConn, statusOf(r), whyNot(r))
-		lingeringClose(v.TCPConn)
+		turnAway(v, statusOf(r), whyNot(r))
+		lingeringClose(v)
 		return
 	}
 	var response bytes.Buffer
@@ -38,7 +38,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	if !ok {
 		_, _ = v.Write(response.Bytes())
 		ep.leave(v.client.Addr(), terms.user)
-		lingeringClose(v.TCPConn)
+		lingeringClose(v)
 		return
 	}
 	c := &conn{
@@ -50,13 +50,17 @@ func (d *door) upgrade(v *visitor, h *head) {
 		window: terms.window,
 		trace:  h.trace(),
 		parser: parser{maxMessage: ep.MaxMessage, deflate: terms.window != 0},
+		secure: v.secure,
 	}
 	if len(v.read) > 0 {
 		c.early = bytes.Clone(v.read)
 	}
 	_ = v.SetDeadline(time.Time{})
+	if c.secure != nil {
+		c.secure.leaveSocket()
+	}
 	// EnrollContext works on a duplicate of the descriptor and closes this one.
-	if _, err := s.client.EnrollContext(v.TCPConn, c); err != nil {
+	if _, err := s.client.EnrollContext(v.tcp, c); err != nil {
 		ep.leave(v.client.Addr(), c.user)
 		ep.Stats.Rejected.Inc(core.ReasonOverload)
 		s.log.Error("enrolling connection", "endpoint", ep.Name, "remote", c.remote, "error", err)
@@ -149,7 +153,9 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 	defer func() { _ = v.SetDeadline(time.Now().Add(ep.server.options.HandshakeTimeout)) }()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	shake := core.Handshake{Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.client.String()}
+	shake := core.Handshake{
+		Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.client.String(), TLS: v.secure.state(),
+	}
 	if a := ep.Authenticator; a != nil {
 		user, verdict := a.Authenticate(ctx, shake)
 		switch verdict {

@@ -28,6 +28,8 @@ const sendQueue = 256
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "address to listen on")
+	cert := flag.String("cert", "", "certificate; with it the server speaks TLS")
+	key := flag.String("key", "", "key of the certificate")
 	flag.Parse()
 	ln, err := net.Listen("tcp", *listen)
 	if err != nil {
@@ -38,6 +40,9 @@ func main() {
 	go h.run()
 	http.HandleFunc("/sub", h.subscribe)
 	http.HandleFunc("/pub", h.publish)
+	if *cert != "" {
+		log.Fatal(http.ServeTLS(ln, nil, *cert, *key))
+	}
 	log.Fatal(http.Serve(ln, nil))
 }
 

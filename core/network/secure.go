@@ -1,0 +1,250 @@
+package network
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
+
+const (
+	// recordSize is how much plaintext is encrypted at once: one full record (RFC
+	// 8446, section 5.1). So no more than that of a slow client's output exists in its
+	// own ciphertext; the rest stays in frames that it shares with others.
+	recordSize = 16 << 10
+	// maxAnswers bounds what a client that does not read may make the TLS layer
+	// answer by itself, which is key updates.
+	maxAnswers = 64 << 10
+)
+
+// wire is what a tls.Conn reads from and writes to. In the front door that is the
+// socket. On a loop it is memory: the loop lends it the input and takes the output.
+// Used by one goroutine at a time.
+type wire struct {
+	net.Conn        // the socket; nil on a loop
+	in       []byte // to be read before the socket; borrowed
+	out      []byte // on a loop: what was written
+}
+
+// errEmpty says that there is no input now. It is temporary, so that a tls.Conn goes
+// on in the middle of a record when there is more.
+var errEmpty net.Error = emptyError{}
+
+type emptyError struct{}
+
+func (emptyError) Error() string   { return "no input at the moment" }
+func (emptyError) Timeout() bool   { return true }
+func (emptyError) Temporary() bool { return true }
+
+func (w *wire) Read(b []byte) (int, error) {
+	if len(w.in) > 0 {
+		n := copy(b, w.in)
+		w.in = w.in[n:]
+		return n, nil
+	}
+	if w.Conn == nil {
+		return 0, errEmpty
+	}
+	return w.Conn.Read(b)
+}
+
+// Write takes all of b on a loop: for a tls.Conn a failed write is the end.
+func (w *wire) Write(b []byte) (int, error) {
+	if w.Conn == nil {
+		w.out = append(w.out, b...)
+		return len(b), nil
+	}
+	return w.Conn.Write(b)
+}
+
+// SetWriteDeadline is called by a tls.Conn that closes.
+func (w *wire) SetWriteDeadline(t time.Time) error {
+	if w.Conn == nil {
+		return nil
+	}
+	return w.Conn.SetWriteDeadline(t)
+}
+
+// secure is the TLS of one connection. It is made in the front door, which makes the
+// handshake on the socket; then it belongs to the connection's loop.
+type secure struct {
+	conn *tls.Conn
+	wire wire
+
+	// Owned by the loop.
+	rest     []byte // ciphertext that the socket did not take, counted in outBytes
+	messages int    // how many messages end in rest
+	payload  int    // and the length of their payloads
+	silent   bool   // the last record is written: close_notify, or an alert
+}
+
+// newSecure returns the server's side of TLS on a socket from which read was read
+// already. The handshake is not made yet.
+func newSecure(socket net.Conn, read []byte, config *tls.Config) *secure {
+	s := &secure{wire: wire{Conn: socket, in: read}}
+	s.conn = tls.Server(&s.wire, config)
+	return s
+}
+
+// leaveSocket turns the wire into memory. From here on s belongs to a loop.
+func (s *secure) leaveSocket() { s.wire.Conn = nil }
+
+// state returns what the handshake has settled; nil without TLS.
+func (s *secure) state() *tls.ConnectionState {
+	if s == nil {
+		return nil
+	}
+	state := s.conn.ConnectionState()
+	return &state
+}
+
+// decrypt takes ciphertext that came from the socket, behind what the tls.Conn has
+// still. b is borrowed. All of it is decrypted: what may not be parsed yet is kept as
+// plaintext, as without TLS.
+func (c *conn) decrypt(b []byte) {
+	defer c.ep.server.recovered(c)
+	s, l := c.secure, c.loop
+	if l.plain == nil {
+		l.plain = make([]byte, recordSize)
+	}
+	s.wire.in = b
+	for !c.discard && c.state != ended {
+		n, err := s.conn.Read(l.plain)
+		if n > 0 {
+			c.receive(l.plain[:n])
+		}
+		if errors.Is(err, errEmpty) {
+			break
+		}
+		if err != nil {
+			c.hungUp(err)
+			break
+		}
+	}
+	s.wire.in = nil
+	if c.state == ended {
+		return
+	}
+	c.collect()
+	if len(s.rest) > maxAnswers {
+		c.end(core.ReasonSlow)
+	}
+}
+
+// hungUp ends a connection whose TLS stream has ended: with the client's close_notify,
+// or with a fault, which the tls.Conn has answered with an alert.
+func (c *conn) hungUp(err error) {
+	if c.state == ended {
+		return
+	}
+	if errors.Is(err, io.EOF) {
+		c.depart(core.ReasonLost)
+	} else {
+		c.ep.server.log.Debug("ending TLS", "endpoint", c.ep.Name, "conn", c.id, "remote", c.remote, "error", err)
+		c.depart(core.ReasonTLS)
+		c.forget(c.reason)
+		c.secure.silent = true
+	}
+	c.collect()
+	c.finish()
+}
+
+// collect queues what the tls.Conn has written by itself: alerts and answers to key
+// updates.
+func (c *conn) collect() {
+	s := c.secure
+	if len(s.wire.out) == 0 {
+		return
+	}
+	c.setRest(append(s.rest, s.wire.out...))
+	c.outBytes += len(s.wire.out)
+	s.wire.out = nil
+	c.touch()
+}
+
+// seal returns the ciphertext to write next: what the socket did not take, or else
+// the next record, in the loop's buffer. It is valid until the next call on the loop.
+func (c *conn) seal() ([]byte, error) {
+	s, l := c.secure, c.loop
+	c.collect()
+	if len(s.rest) > 0 {
+		return s.rest, nil
+	}
+	b := c.gather(recordSize)
+	b = b[:min(len(b), recordSize)]
+	s.wire.out = l.cipher[:0]
+	_, err := s.conn.Write(b)
+	l.cipher, s.wire.out = s.wire.out, nil
+	if err != nil {
+		return nil, err
+	}
+	s.messages, s.payload = c.ending(len(b))
+	c.outBytes += len(l.cipher)
+	c.written(len(b))
+	return l.cipher, nil
+}
+
+// ending counts the messages that end within the next n bytes of output, and the bytes
+// of their payloads.
+func (c *conn) ending(n int) (messages, payload int) {
+	n += c.outOff
+	for _, f := range c.out {
+		if n -= len(f.bytes); n < 0 {
+			break
+		}
+		if !isControl(f) {
+			messages++
+			payload += f.payload
+		}
+	}
+	return messages, payload
+}
+
+// sent notes that the socket took n bytes of b, which came from seal.
+func (c *conn) sent(b []byte, n int) {
+	s := c.secure
+	c.outBytes -= n
+	c.unchoke()
+	if n == len(b) {
+		c.setRest(nil)
+		return
+	}
+	c.setRest(append(s.rest[:0], b[n:]...))
+}
+
+// setRest sets the ciphertext that waits, which counts against the budget.
+func (c *conn) setRest(b []byte) {
+	c.ep.server.budget.add(len(b) - len(c.secure.rest))
+	c.secure.rest = b
+}
+
+// forgetSecure drops the ciphertext that waits, and TLS.
+func (c *conn) forgetSecure() {
+	s := c.secure
+	if s == nil {
+		return
+	}
+	if len(s.rest) > 0 {
+		c.ep.Stats.Dropped.Add(core.ReasonGone, uint64(s.messages))
+		c.ep.Stats.DroppedBytes.Add(core.ReasonGone, uint64(s.payload))
+	}
+	c.setRest(nil)
+	c.secure = nil
+}
+
+// sayLast queues close_notify (RFC 8446, section 6.1), once, and reports whether there
+// is something to write. Without it the client cannot tell the end from a cut.
+func (c *conn) sayLast() bool {
+	s := c.secure
+	if s == nil || s.silent {
+		return false
+	}
+	s.silent = true
+	// What it writes goes to memory, which takes everything.
+	_ = s.conn.CloseWrite()
+	c.collect()
+	return c.outBytes > 0
+}
