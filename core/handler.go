@@ -25,6 +25,8 @@ type Invocation struct {
 
 	// Endpoint and Protocol are the labels of the caller's endpoint.
 	Endpoint, Protocol string
+	// Identity is who the caller is; nil if nobody asked.
+	Identity *Identity
 	// Connection is the number of the caller's connection.
 	Connection uint64
 	// Trace is the trace context that the caller sent with the call, else the one it

@@ -28,6 +28,11 @@ func (i *Identity) User() string {
 	return i.Subject
 }
 
+// Expired reports whether the credential has ended at now; not for the nil Identity.
+func (i *Identity) Expired(now time.Time) bool {
+	return i != nil && !i.Expires.IsZero() && !now.Before(i.Expires)
+}
+
 // Authenticator finds out who a client is. It may block, is never called on an event
 // loop, and may be called from many goroutines at once. When ctx ends the answer is not
 // waited for any more.

@@ -74,6 +74,8 @@ const (
 	ReasonUnwritable
 	// ReasonInternal: a fault of the broker itself.
 	ReasonInternal
+	// ReasonExpired: the client's credential ended ([Identity].Expires).
+	ReasonExpired
 
 	// NumReasons is the number of reasons.
 	NumReasons
@@ -84,7 +86,7 @@ var reasonNames = [NumReasons]string{
 	"unknown_type", "invalid_utf8", "too_large", "too_deep", "denied", "unavailable",
 	"not_owner", "taken", "reserved", "no_service", "not_asked", "timeout", "gone",
 	"answerer", "overload", "memory", "rate", "limit", "slow", "conflated", "origin", "handshake", "tls", "unwritable",
-	"internal",
+	"internal", "expired",
 }
 
 // String returns the reason as metrics label it.
@@ -107,7 +109,7 @@ func (r Reason) CloseCode() uint16 {
 		return 1003
 	case ReasonInvalidUTF8:
 		return 1007
-	case ReasonDenied, ReasonOrigin, ReasonReserved, ReasonNotOwner, ReasonTaken, ReasonLimit:
+	case ReasonDenied, ReasonOrigin, ReasonReserved, ReasonNotOwner, ReasonTaken, ReasonLimit, ReasonExpired:
 		return 1008
 	case ReasonTooLarge:
 		return 1009

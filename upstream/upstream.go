@@ -9,24 +9,17 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/httpclient"
 )
 
-const (
-	// idleConnTime is how long an unused connection is kept.
-	idleConnTime = 90 * time.Second
-	// maxHead bounds the head of an answer, and maxText the text of a failure.
-	maxHead, maxText = 64 << 10, 4 << 10
-	// tripAfter is after how many failures in a row a server is left alone, and
-	// tripTime for how long; then one call tries whether it answers again.
-	tripAfter, tripTime = 5, 5 * time.Second
-)
+// maxText bounds the text of a failure, in bytes.
+const maxText = 4 << 10
 
 // Options are what an upstream is made with.
 type Options struct {
@@ -55,30 +48,9 @@ type Upstream struct {
 // New returns an upstream. Nothing is dialled yet. Proxies of the environment are
 // not used and redirects are not followed.
 func New(o Options) *Upstream {
-	u := &Upstream{
-		options: o,
-		client: &http.Client{
-			Transport: &http.Transport{
-				DialContext:            (&net.Dialer{Timeout: o.Timeout}).DialContext,
-				TLSHandshakeTimeout:    o.Timeout,
-				ForceAttemptHTTP2:      true,
-				DisableCompression:     true,
-				MaxConnsPerHost:        o.MaxConns,
-				MaxIdleConns:           o.MaxConns,
-				MaxIdleConnsPerHost:    o.MaxConns,
-				IdleConnTimeout:        idleConnTime,
-				MaxResponseHeaderBytes: maxHead,
-			},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-	}
-	u.breaker = gobreaker.NewCircuitBreaker[*answer](gobreaker.Settings{
-		Timeout:     tripTime,
-		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
-		IsExcluded:  func(err error) bool { return errors.Is(err, context.Canceled) },
-		OnStateChange: func(_ string, from, to gobreaker.State) {
-			o.Logger.Warn("upstream changed its state", "from", from.String(), "to", to.String())
-		},
+	u := &Upstream{options: o, client: httpclient.NewDirect(o.Timeout, o.MaxConns)}
+	u.breaker = httpclient.NewBreaker[*answer](func(from, to gobreaker.State) {
+		o.Logger.Warn("upstream changed its state", "from", from.String(), "to", to.String())
 	})
 	return u
 }
@@ -104,7 +76,7 @@ func (u *Upstream) Call(ctx context.Context, c core.Invocation) (core.Payload, e
 	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
 		return core.Payload{}, errUnavailable
 	case err != nil:
-		return core.Payload{}, u.failed(c, fmt.Errorf("asking upstream: %w", withoutURL(err)))
+		return core.Payload{}, u.failed(c, fmt.Errorf("asking upstream: %w", httpclient.WithoutURL(err)))
 	}
 	payload, err := a.settle(c)
 	if err != nil {
@@ -155,38 +127,21 @@ func (u *Upstream) post(ctx context.Context, c core.Invocation) (*http.Response,
 	case core.Binary:
 		h.Set("Content-Type", "application/octet-stream")
 	}
-	h.Set("Polywire-Service", headerText(c.Service))
+	h.Set("Polywire-Service", httpclient.HeaderText(c.Service))
 	h.Set("Polywire-Endpoint", c.Endpoint)
 	h.Set("Polywire-Protocol", c.Protocol)
 	h.Set("Polywire-Connection", strconv.FormatUint(c.Connection, 10))
+	if user := c.Identity.User(); user != "" {
+		h.Set("Polywire-Identity", httpclient.HeaderText(user))
+	}
 	if c.Session != "" {
-		h.Set("Polywire-Session", headerText(c.Session))
+		h.Set("Polywire-Session", httpclient.HeaderText(c.Session))
 	}
 	h.Set("traceparent", c.Trace.Parent())
 	if c.Trace.State != "" {
 		h.Set("tracestate", c.Trace.State)
 	}
 	return u.client.Do(r)
-}
-
-// headerText returns s as it may stand in a header: a name that a client chose could
-// hold line ends.
-func headerText(s string) string {
-	for _, ch := range []byte(s) {
-		if ch < ' ' || ch >= 0x7f {
-			return url.PathEscape(s)
-		}
-	}
-	return s
-}
-
-// withoutURL takes off what net/http puts before its errors: the URL may hold a
-// secret, and the log is no place for it.
-func withoutURL(err error) error {
-	if u, ok := errors.AsType[*url.Error](err); ok {
-		return u.Err
-	}
-	return err
 }
 
 // errStatus is an answer without a word for the client.

@@ -63,6 +63,7 @@ func TestRequest(t *testing.T) {
 		}, nil)
 		_, err := u.Call(t.Context(), core.Invocation{
 			Service: "a/b\nc", Payload: tt.payload, Endpoint: "e", Protocol: "p", Connection: 7, Session: "key",
+			Identity: &core.Identity{Subject: "ann\n"},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -73,6 +74,7 @@ func TestRequest(t *testing.T) {
 		for name, want := range map[string]string{
 			"Content-Type": tt.contentType, "Polywire-Service": "a%2Fb%0Ac", "Polywire-Endpoint": "e",
 			"Polywire-Protocol": "p", "Polywire-Connection": "7", "Polywire-Session": "key",
+			"Polywire-Identity": "ann%0A",
 		} {
 			if got.Header.Get(name) != want {
 				t.Errorf("%s: %q, want %q", name, got.Header.Get(name), want)
@@ -157,6 +159,9 @@ func TestTimeout(t *testing.T) {
 		t.Errorf("error %v, want %v", err, errTimeout)
 	}
 }
+
+// tripAfter is after how many failures httpclient's breaker opens.
+const tripAfter = 5
 
 func TestCallerThatLeavesIsNoFault(t *testing.T) {
 	asked := make(chan struct{})

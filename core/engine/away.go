@@ -98,7 +98,7 @@ func (p *peer) recovered() {
 	if v := recover(); v != nil {
 		p.engine.panics.Add(1)
 		p.engine.log.Error("authorizer or session store panicked", "endpoint", p.endpoint.Name,
-			"conn", p.link.ID(), "panic", v, "stack", string(debug.Stack()))
+			"conn", p.link.ID(), "user", p.link.Identity().User(), "panic", v, "stack", string(debug.Stack()))
 		p.link.Close(core.ReasonInternal)
 	}
 }

@@ -104,7 +104,7 @@ func (p *peer) keep(c core.Command, byTopic bool) (context.Context, *call, refus
 func (p *peer) invocation(c core.Command) core.Invocation {
 	in := core.Invocation{
 		Service: string(c.Topic), Payload: c.Payload.Clone(), OneWay: c.OneWay,
-		Endpoint: p.endpoint.Name, Protocol: p.endpoint.Protocol, Connection: p.link.ID(),
+		Endpoint: p.endpoint.Name, Protocol: p.endpoint.Protocol, Identity: p.link.Identity(), Connection: p.link.ID(),
 		Trace: core.TraceFromHeaders(c.Headers),
 	}
 	if in.Trace == (core.Trace{}) {
@@ -125,7 +125,7 @@ func (e *Engine) run(ctx context.Context, h core.Handler, in core.Invocation) (a
 	defer func() {
 		if v := recover(); v != nil {
 			e.panics.Add(1)
-			e.log.Error("handler panicked", "endpoint", in.Endpoint, "conn", in.Connection, "service", in.Service,
+			e.log.Error("handler panicked", "endpoint", in.Endpoint, "conn", in.Connection, "user", in.Identity.User(), "service", in.Service,
 				"panic", v, "stack", string(debug.Stack()))
 			err = errPanic
 		}
@@ -150,7 +150,7 @@ func (e *Engine) finish(c *call, oneWay bool, answer core.Payload, err error) {
 	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
 		r = refusalOf(f, core.ReasonAnswerer)
 	} else {
-		e.handlerFailed(c.caller.endpoint.Name, c.caller.link.ID(), string(c.topic()), err)
+		e.handlerFailed(c.caller.endpoint.Name, c.caller.link, string(c.topic()), err)
 	}
 	if oneWay {
 		c.caller.endpoint.Stats.CallsFailed.Inc(r.reason)
@@ -160,8 +160,8 @@ func (e *Engine) finish(c *call, oneWay bool, answer core.Payload, err error) {
 }
 
 // handlerFailed logs the error of a handler; that of a panic is logged already.
-func (e *Engine) handlerFailed(endpoint string, conn uint64, service string, err error) {
+func (e *Engine) handlerFailed(endpoint string, caller core.Link, service string, err error) {
 	if !errors.Is(err, errPanic) {
-		e.log.Warn("handler failed", "endpoint", endpoint, "conn", conn, "service", service, "error", err)
+		e.log.Warn("handler failed", "endpoint", endpoint, "conn", caller.ID(), "user", caller.Identity().User(), "service", service, "error", err)
 	}
 }

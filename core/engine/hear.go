@@ -27,7 +27,7 @@ func (p *peer) overhear(c core.Command, h core.Handler) {
 	p.away(func(ctx context.Context, back func(func()) bool) {
 		in.Caller = caller{peer: p, ctx: ctx}
 		if _, err := p.engine.run(ctx, h, in); err != nil {
-			p.engine.handlerFailed(in.Endpoint, in.Connection, in.Service, err)
+			p.engine.handlerFailed(in.Endpoint, p.link, in.Service, err)
 		}
 		back(func() {})
 	})

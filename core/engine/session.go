@@ -72,7 +72,7 @@ func (p *peer) attach(s core.Session) refusal {
 func (p *peer) discard(key string) {
 	// The connection's own context has ended, most likely.
 	if err := p.endpoint.Sessions.Delete(p.engine.ctx, key); err != nil {
-		p.engine.log.Error("deleting session that nobody got", "endpoint", p.endpoint.Name, "conn", p.link.ID(), "error", err)
+		p.engine.log.Error("deleting session that nobody got", "endpoint", p.endpoint.Name, "conn", p.link.ID(), "user", p.link.Identity().User(), "error", err)
 	}
 }
 
@@ -216,6 +216,6 @@ func (p *peer) storeFailed(doing string, err error) refusal {
 	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
 		return refusalOf(f, core.ReasonInternal)
 	}
-	p.engine.log.Error("session store failed", "doing", doing, "endpoint", p.endpoint.Name, "conn", p.link.ID(), "error", err)
+	p.engine.log.Error("session store failed", "doing", doing, "endpoint", p.endpoint.Name, "conn", p.link.ID(), "user", p.link.Identity().User(), "error", err)
 	return refusedInternal
 }

@@ -51,7 +51,7 @@ func (c *conn) sayGoodbye(r core.Reason) {
 // a close frame, and nothing more is read (RFC 6455, section 7.1.7).
 func (c *conn) fail(r core.Reason, err error) {
 	c.ep.server.log.Debug("ending connection", "endpoint", c.ep.Name, "conn", c.id,
-		"remote", c.remote, "reason", r.String(), "error", err)
+		"remote", c.remote, "user", c.user.User(), "reason", r.String(), "error", err)
 	if c.state == open {
 		c.sayGoodbye(r)
 	}
@@ -176,6 +176,9 @@ func (c *conn) expire() {
 	}
 	ep := c.ep
 	switch {
+	case c.user != nil && c.user.Expired(time.Now()):
+		c.sayGoodbye(core.ReasonExpired)
+		return
 	case c.held > 0 && !c.choked:
 		// We do not hear it, so nothing can be said of its silence.
 		c.sleep(now, ticksOf(time.Second))
@@ -220,6 +223,11 @@ func (c *conn) rearm(now uint32) {
 	}
 	if c.ep.pingTicks > 0 {
 		wait = min(wait, c.nextPing-now)
+	}
+	if u := c.user; u != nil && !u.Expires.IsZero() {
+		// The wall clock is asked each time: it may be set.
+		left := min(max(time.Until(u.Expires), tick), never*tick)
+		wait = min(wait, ticksOf(left))
 	}
 	c.sleep(now, wait)
 }

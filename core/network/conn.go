@@ -119,7 +119,7 @@ func (c *conn) miss(err error) {
 	if !c.missed {
 		c.missed = true
 		c.ep.server.log.Warn("dropping a message that the receiver's format cannot write; further ones are only counted",
-			"endpoint", c.ep.Name, "conn", c.id, "remote", c.remote, "error", err)
+			"endpoint", c.ep.Name, "conn", c.id, "remote", c.remote, "user", c.user.User(), "error", err)
 	}
 }
 
@@ -159,7 +159,7 @@ func (s *Server) recovered(c *conn) {
 	s.stats.Panics.Add(1)
 	attrs := []any{slog.Any("panic", r), slog.String("stack", stack())}
 	if c != nil {
-		attrs = append(attrs, "endpoint", c.ep.Name, "conn", c.id, "remote", c.remote)
+		attrs = append(attrs, "endpoint", c.ep.Name, "conn", c.id, "remote", c.remote, "user", c.user.User())
 	}
 	s.log.Error("handler panicked", attrs...)
 	if c != nil {

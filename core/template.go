@@ -1,0 +1,210 @@
+package core
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Template is a pattern (see [MatchPattern]) of an access rule, in which {name} stands
+// for a claim of whoever asks and {subject} for the subject. A value is taken literally,
+// whatever its characters: a slash in it is a slash, and + and # in it are no wildcards,
+// so a value never makes the pattern wider than it looks. Of a claim that is a list, each
+// value counts. Texts, numbers and booleans are values; without a value (no such claim,
+// an object, an empty text) the template matches nothing.
+//
+// A topic that begins with $ is matched only by a template that says so itself: not by
+// one that begins with a wildcard or a claim.
+//
+// A Template is not changed after it was parsed; any goroutine may use it. The zero
+// value matches only the empty topic.
+type Template struct {
+	text  string
+	parts []part
+	wild  bool // it has a wildcard
+}
+
+// part is a piece of a template: text that holds slashes too, a claim, or a wildcard.
+type part struct {
+	kind partKind
+	text string // the literal text, or the name of the claim
+}
+
+type partKind uint8
+
+const (
+	literal  partKind = iota
+	claim             // {name}
+	oneLevel          // +
+	allRest           // #, always the last part
+	anyLevel          // an empty level of a client's pattern; in no template
+)
+
+// subjectClaim is the name under which a template finds the subject.
+const subjectClaim = "subject"
+
+// ParseTemplate parses a template. The error says what is wrong with it.
+func ParseTemplate(text string) (Template, error) {
+	t := Template{text: text}
+	if text == "" {
+		return t, errors.New("is empty")
+	}
+	empty := false
+	levels := strings.Split(text, "/")
+	for i, level := range levels {
+		if i > 0 {
+			t.literal("/")
+		}
+		switch {
+		case level == "":
+			empty = true
+		case level[0] != '+' && level[0] != '#':
+			if err := t.level(level); err != nil {
+				return Template{}, err
+			}
+		case strings.Contains(level, "{"):
+			return Template{}, fmt.Errorf("%q: a wildcard takes the whole level", level)
+		case level[0] == '+':
+			t.wild = true
+			t.parts = append(t.parts, part{kind: oneLevel})
+		case i < len(levels)-1:
+			return Template{}, fmt.Errorf("%q: # has no place but the last level", text)
+		default:
+			t.wild = true
+			t.parts = append(t.parts, part{kind: allRest})
+		}
+	}
+	if empty && t.wild {
+		return Template{}, fmt.Errorf("%q: an empty level beside a wildcard would match any level", text)
+	}
+	return t, nil
+}
+
+// level adds a level without wildcard.
+func (t *Template) level(level string) error {
+	for level != "" {
+		before, rest, found := strings.Cut(level, "{")
+		if strings.Contains(before, "}") {
+			return fmt.Errorf("%q: } without {", t.text)
+		}
+		t.literal(before)
+		if !found {
+			return nil
+		}
+		name, after, closed := strings.Cut(rest, "}")
+		if !closed || name == "" || strings.Contains(name, "{") {
+			return fmt.Errorf("%q: a claim is written {name}, within one level", t.text)
+		}
+		t.parts = append(t.parts, part{kind: claim, text: name})
+		level = after
+	}
+	return nil
+}
+
+// literal adds literal text.
+func (t *Template) literal(text string) {
+	if last := len(t.parts) - 1; last >= 0 && t.parts[last].kind == literal {
+		t.parts[last].text += text
+	} else if text != "" {
+		t.parts = append(t.parts, part{text: text})
+	}
+}
+
+// UnmarshalText parses a template.
+func (t *Template) UnmarshalText(text []byte) (err error) {
+	*t, err = ParseTemplate(string(text))
+	return err
+}
+
+// String returns the template as it was written.
+func (t *Template) String() string { return t.text }
+
+// Match reports whether the template, filled in for by, matches topic. It does not
+// allocate.
+func (t *Template) Match(by *Identity, topic []byte) bool {
+	if t.wild && len(topic) == 0 || len(topic) > 0 && topic[0] == '$' && !t.literalStart() {
+		return false
+	}
+	return match(t.parts, by, topic)
+}
+
+// literalStart reports whether the template begins with text of its own.
+func (t *Template) literalStart() bool { return len(t.parts) > 0 && t.parts[0].kind == literal }
+
+func match(parts []part, by *Identity, topic []byte) bool {
+	for i, p := range parts {
+		switch p.kind {
+		case literal:
+			if !hasPrefix(topic, p.text) {
+				return false
+			}
+			topic = topic[len(p.text):]
+		case claim:
+			return matchClaim(by.value(p.text), parts[i+1:], by, topic)
+		case oneLevel:
+			n := bytes.IndexByte(topic, '/')
+			if n < 0 {
+				n = len(topic)
+			}
+			if n == 0 {
+				return false
+			}
+			topic = topic[n:]
+		case allRest:
+			return true
+		}
+	}
+	return len(topic) == 0
+}
+
+// matchClaim matches a claim, each of its values in turn, and then the rest.
+func matchClaim(value any, rest []part, by *Identity, topic []byte) bool {
+	if values, ok := value.([]any); ok {
+		for _, v := range values {
+			if text := valueText(v); text != "" && hasPrefix(topic, text) && match(rest, by, topic[len(text):]) {
+				return true
+			}
+		}
+		return false
+	}
+	text := valueText(value)
+	return text != "" && hasPrefix(topic, text) && match(rest, by, topic[len(text):])
+}
+
+// value returns the claim of a template's {name}; nil if there is none.
+func (i *Identity) value(name string) any {
+	switch {
+	case i == nil:
+		return nil
+	case name == subjectClaim:
+		if i.Subject == "" {
+			return nil
+		}
+		return &i.Subject
+	}
+	return i.Claims[name]
+}
+
+// valueText returns a single value as text; "" if it is none.
+func valueText(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case *string: // the subject: a pointer is not boxed
+		return *v
+	case json.Number:
+		return v.String()
+	case bool:
+		if v {
+			return "true"
+		}
+		return "false"
+	}
+	return ""
+}
+
+func hasPrefix(b []byte, prefix string) bool {
+	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
+}
