@@ -27,6 +27,7 @@ type Broker struct {
 	keys      []*keys
 	admin     *admin.Server // nil if it is turned off
 	upstreams []*upstream.Upstream
+	trusts    []*trust
 	ready     chan struct{} // closed by Run
 	draining  chan struct{} // closed by drain
 }
@@ -64,6 +65,7 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	})
 	if err := b.makeEndpoints(own); err != nil {
 		b.engine.Close()
+		b.closeTrusts()
 		return nil, err
 	}
 	b.addServices()
@@ -93,15 +95,21 @@ func (b *Broker) makeEndpoints(own *settings) error {
 		if err != nil {
 			return fmt.Errorf("endpoint %q: %w", c.Name, err)
 		}
+		stats := new(core.Stats)
+		trust, err := newTrust(c, stats, b.log.With("endpoint", c.Name))
+		if err != nil {
+			return fmt.Errorf("endpoint %q: %w", c.Name, err)
+		}
+		b.trusts = append(b.trusts, trust)
 		ep := network.Endpoint{
 			Endpoint: &core.Endpoint{
 				Name: c.Name, Protocol: c.Protocol, Format: c.Format,
 				TopicPrefix: c.TopicPrefix, CallTimeout: c.CallTimeout, MaxCalls: c.MaxCalls,
-				CallsAtOnce: callsAtOnce(c.Options),
-				Authorizer:  authorizer(c.Options, b.log.With("endpoint", c.Name)),
-				Sessions:    store, SessionKeys: own.keys[c.Name], MaxSessionConnections: maxConnections,
+				CallsAtOnce:   callsAtOnce(c.Options),
+				Authenticator: trust.chain, Access: trust.rules, Authorizer: trust.authorizer,
+				Sessions: store, SessionKeys: own.keys[c.Name], MaxSessionConnections: maxConnections,
 				Limits: core.NewLiveLimits(clientLimits(c.Limits)),
-				Stats:  new(core.Stats),
+				Stats:  stats,
 			},
 			Listen: c.Listen, Path: c.Path, TLS: tlsConfig,
 			MaxMessage: int(c.MaxMessageSize), OutboundLimit: int(c.OutboundLimit), SlowConsumer: policy,
@@ -184,6 +192,7 @@ func (b *Broker) AdminURL() string {
 // and returns. It is called once. The error says what could not be started, or not be
 // ended in time.
 func (b *Broker) Run(ctx context.Context) error {
+	defer b.closeTrusts()
 	// The admin server comes first and goes last: it tells of starting and
 	// draining as well.
 	if b.admin != nil {

@@ -49,9 +49,20 @@ var rules = []rule{
 		why: "network and engine meet only through core's ports, and every library here can stop a loop",
 	},
 	{packages: "codecs/...", allow: []string{"core", "core/rawjson"}, why: "a codec is bytes in, commands out: no socket, no engine, no other codec"},
-	{packages: "auth", allow: []string{"core", "core/rawjson"}, why: "an authorizer judges commands; it knows no format and no socket"},
 	{
-		packages: "upstream", allow: []string{"core", "core/rawjson", "github.com/sony/gobreaker/v2"},
+		packages: "httpclient", allow: []string{"github.com/sony/gobreaker/v2"},
+		why: "settings of HTTP clients know nothing of what is asked",
+	},
+	{
+		packages: "auth",
+		allow: []string{
+			"core", "core/rawjson", "httpclient", "github.com/go-jose/go-jose/v4/...", "github.com/hashicorp/golang-lru/v2",
+			"github.com/sony/gobreaker/v2", "golang.org/x/sync/singleflight",
+		},
+		why: "who a client is and what it may do is judged without formats and sockets",
+	},
+	{
+		packages: "upstream", allow: []string{"core", "core/rawjson", "httpclient", "github.com/sony/gobreaker/v2"},
 		why: "a service that asks a server is a handler like any other",
 	},
 	{packages: "admin", allow: []string{"core", "github.com/prometheus/client_golang/..."}, why: "metrics are read from core's counters"},

@@ -40,14 +40,12 @@ var _ httpFormat = (*wsify.Format)(nil)
 
 // authorizer returns the authorizer that the options of a protocol ask for; nil
 // if they ask for none.
-func authorizer(options any, log *slog.Logger) core.Authorizer {
+func authorizer(options any, log *slog.Logger) *auth.Webhook {
 	o, ok := options.(*wsify.Options)
 	if !ok || o.AuthorizerURL == "" {
 		return nil
 	}
-	hook := auth.NewWebhook(o.AuthorizerURL, o.AuthorizerTimeout)
-	hook.Logger = log
-	return hook
+	return auth.NewWebhook(o.AuthorizerURL, o.AuthorizerTimeout, log)
 }
 
 // hasSessions reports whether the options of a protocol ask for sessions.

@@ -36,6 +36,10 @@ func source(ready *atomic.Bool) admin.Source {
 	one.Stats.DroppedBytes.Add(core.ReasonSlow, 20)
 	one.Stats.CallsFailed.Add(core.ReasonTimeout, 14)
 	one.Stats.CallsFailed.Add(core.ReasonGone, 15)
+	one.Stats.AuthorizerHook.Hits.Store(20)
+	one.Stats.AuthorizerHook.Misses.Store(21)
+	one.Stats.AuthorizerHook.Errors.Store(22)
+	one.Stats.AuthorizerHook.Breaker.Store(true)
 	two := &core.Endpoint{Name: "two", Protocol: "wsify", Stats: new(core.Stats)}
 	rejected := new(core.Counters)
 	rejected.Inc(core.ReasonHandshake)
@@ -121,7 +125,11 @@ polywire_published_total{endpoint="two",protocol="wsify"} 0
 polywire_throttled_total{endpoint="one",protocol="wubsub"} 20
 polywire_throttled_total{endpoint="two",protocol="wsify"} 0
 polywire_tls_certificate_expiry_timestamp_seconds{endpoint="one",file="one.pem"} 20
-polywire_topics 19`
+polywire_topics 19
+polywire_webhook_breaker_open{endpoint="one",protocol="wubsub",webhook="authorizer"} 1
+polywire_webhook_errors_total{endpoint="one",protocol="wubsub",webhook="authorizer"} 22
+polywire_webhook_hits_total{endpoint="one",protocol="wubsub",webhook="authorizer"} 20
+polywire_webhook_misses_total{endpoint="one",protocol="wubsub",webhook="authorizer"} 21`
 
 func TestMetrics(t *testing.T) {
 	s, base := start(t, source(new(atomic.Bool)))

@@ -65,6 +65,7 @@ type collector struct {
 	open    *prometheus.Desc
 	totals  []total
 	reasons []reasons
+	hooks   hookDescs
 	// rejected is also one of reasons.
 	rejected, accept, panics, calls, topics, outbound, budget, memory, watermark, expiry, build *prometheus.Desc
 }
@@ -124,6 +125,7 @@ func newCollector(src Source) *collector {
 		{perReason("bytes_dropped_total", "Payload bytes of messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.DroppedBytes }},
 		{perReason("calls_failed_total", "Calls that ended with a failure."), func(s *core.Stats) *core.Counters { return &s.CallsFailed }},
 	}
+	c.hooks = newHookDescs()
 	return c
 }
 
@@ -135,6 +137,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, r := range c.reasons {
 		to <- r.desc
 	}
+	c.hooks.describe(to)
 	for _, d := range []*prometheus.Desc{c.open, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.memory, c.watermark, c.expiry, c.build} {
 		to <- d
 	}
@@ -150,6 +153,8 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		for _, r := range c.reasons {
 			collect(to, r.desc, r.read(ep.Stats), ep.Name, ep.Protocol)
 		}
+		c.hooks.collect(to, &ep.Stats.IdentityHook, ep.Name, ep.Protocol, "auth")
+		c.hooks.collect(to, &ep.Stats.AuthorizerHook, ep.Name, ep.Protocol, "authorizer")
 	}
 	collect(to, c.rejected, c.source.Rejected, "", "")
 	to <- prometheus.MustNewConstMetric(c.accept, prometheus.CounterValue, float64(c.source.AcceptErrors.Load()))

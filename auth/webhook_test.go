@@ -27,7 +27,13 @@ const (
 // newWebhook returns a webhook at url that is closed with the test.
 func newWebhook(t *testing.T, url string, timeout time.Duration) *Webhook {
 	t.Helper()
-	w := NewWebhook(url, timeout)
+	return loggingWebhook(t, url, timeout, slog.New(slog.DiscardHandler))
+}
+
+// loggingWebhook is newWebhook with a log.
+func loggingWebhook(t *testing.T, url string, timeout time.Duration, log *slog.Logger) *Webhook {
+	t.Helper()
+	w := NewWebhook(url, timeout, log)
 	t.Cleanup(w.Close)
 	return w
 }
@@ -346,8 +352,7 @@ func TestCancel(t *testing.T) {
 		<-r.Context().Done()
 	})
 	var log bytes.Buffer
-	w := newWebhook(t, s.URL, patient)
-	w.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	w := loggingWebhook(t, s.URL, patient, slog.New(slog.NewTextHandler(&log, nil)))
 	if v := w.AuthorizeCommand(ctx, nil, core.Command{Source: []byte(`{}`)}); v != core.Unavailable {
 		t.Errorf("%d, want Unavailable", v)
 	}
@@ -368,22 +373,21 @@ func TestLog(t *testing.T) {
 		w.WriteHeader(n)
 	})
 	var log bytes.Buffer
-	w := newWebhook(t, s.URL+"/?secret=s3cret", patient)
-	w.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	w := loggingWebhook(t, s.URL+"/?secret=s3cret", patient, slog.New(slog.NewTextHandler(&log, nil)))
 	for _, step := range []struct {
 		status int
 		want   string
 	}{
 		{200, ""},
 		{403, ""},
-		{503, `level=WARN msg="authorizer is down" error="status 503"`},
+		{503, `level=WARN msg="webhook is down" error="status 503"`},
 		{500, ""},
 		{0, ""},
-		{404, `level=WARN msg="authorizer is up again"`},
+		{404, `level=WARN msg="webhook is up again"`},
 		{200, ""},
-		{0, `level=WARN msg="authorizer is down" error="asking authorizer: EOF"`},
+		{0, `level=WARN msg="webhook is down" error="asking webhook: EOF"`},
 		{0, ""},
-		{200, `level=WARN msg="authorizer is up again"`},
+		{200, `level=WARN msg="webhook is up again"`},
 	} {
 		status.Store(int64(step.status))
 		w.AuthorizeCommand(t.Context(), nil, core.Command{Source: []byte(`{}`)})
@@ -396,8 +400,7 @@ func TestLog(t *testing.T) {
 			t.Errorf("the log holds the URL: %s", got)
 		}
 	}
-	w = newWebhook(t, "http://s3cret@a b/", patient)
-	w.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	w = loggingWebhook(t, "http://s3cret@a b/", patient, slog.New(slog.NewTextHandler(&log, nil)))
 	w.AuthorizeConnect(t.Context(), core.Handshake{})
 	if got := log.String(); got == "" || strings.Contains(got, "s3cret") {
 		t.Errorf("unreadable URL: %q", got)

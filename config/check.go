@@ -2,7 +2,6 @@ package config
 
 import (
 	"net"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -208,8 +207,8 @@ func (r *report) checkAnswerer(path string, s Service) {
 	case s.Builtin != "" && s.Builtin != "echo":
 		r.add(join(path, "builtin"), "unknown builtin %q; there is echo", s.Builtin)
 	case s.URL != "":
-		if u, err := url.Parse(s.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			r.add(join(path, "url"), "must be an absolute http or https address")
+		if problem := badURL(s.URL); problem != "" {
+			r.add(join(path, "url"), "%s", problem)
 		}
 	}
 	if s.Timeout < 0 {

@@ -84,10 +84,10 @@ func TestEveryKeyIsClassified(t *testing.T) {
 	live := []string{
 		"name", // another name is another endpoint
 		"outbound_limit", "slow_consumer", "ping_interval", "pong_timeout", "idle_timeout", "origins",
-		"call_timeout", "max_calls", "limits",
+		"call_timeout", "max_calls", "limits", "auth", "acl",
 		"tls", // but turning it on or off is not
 	}
-	fixed := []string{"protocol", "listen", "path", "options", "topic_prefix", "max_message_size", "proxy_protocol"}
+	fixed := []string{"protocol", "listen", "path", "options", "topic_prefix", "max_message_size", "proxy_protocol", "authorizer"}
 	for field := range reflect.TypeFor[config.Endpoint]().Fields() {
 		key := field.Tag.Get("koanf")
 		if key != "-" && !slices.Contains(live, key) && !slices.Contains(fixed, key) {

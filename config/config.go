@@ -68,6 +68,15 @@ type Endpoint struct {
 	// MaxCalls bounds the unanswered calls of one connection.
 	MaxCalls int `koanf:"max_calls"`
 
+	// Auth are the ways to tell who a client is, in the order in which they are tried;
+	// nil asks nobody.
+	Auth []Auth `koanf:"auth"`
+	// ACL is what clients may do; nil allows all but publishing into owned channels.
+	ACL *ACL `koanf:"acl"`
+	// Authorizer is the HTTP server that is asked about connections and commands; nil
+	// if there is none.
+	Authorizer *Authorizer `koanf:"authorizer"`
+
 	// Format is the wire format, built from Protocol, Options and
 	// MaxMessageSize.
 	Format core.Format `koanf:"-"`

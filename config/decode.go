@@ -24,6 +24,9 @@ func (r *report) decode(path string, v any, to reflect.Value) {
 		return
 	}
 	switch to.Kind() {
+	case reflect.Pointer:
+		to.Set(reflect.New(to.Type().Elem()))
+		r.decode(path, v, to.Elem())
 	case reflect.Struct:
 		r.decodeStruct(path, v, to)
 	case reflect.Slice:
@@ -39,8 +42,15 @@ func (r *report) decode(path string, v any, to reflect.Value) {
 	}
 }
 
+// shorthand is a struct that may be written as the value of one of its keys.
+type shorthand interface{ short() (key string) }
+
 func (r *report) decodeStruct(path string, v any, to reflect.Value) {
 	tree, ok := v.(map[string]any)
+	if s, short := reflect.TypeAssert[shorthand](to); short && !ok {
+		r.decode(path, v, field(to, s.short()))
+		return
+	}
 	if !ok {
 		r.add(path, "must be a mapping of keys")
 		return
@@ -53,13 +63,23 @@ func (r *report) decodeStruct(path string, v any, to reflect.Value) {
 	}
 	for _, key := range sortedKeys(tree) {
 		child := join(path, key)
-		field, ok := fields[key]
+		value, ok := fields[key]
 		if !ok {
 			r.add(child, "unknown key%s", suggest(key, sortedKeys(fields)))
 			continue
 		}
-		r.decode(child, tree[key], field)
+		r.decode(child, tree[key], value)
 	}
+}
+
+// field returns the field of a struct that has the key.
+func field(of reflect.Value, key string) (found reflect.Value) {
+	for f, value := range of.Fields() {
+		if f.Tag.Get("koanf") == key {
+			found = value
+		}
+	}
+	return found
 }
 
 func (r *report) decodeSlice(path string, v any, to reflect.Value) {

@@ -44,6 +44,9 @@ func (e *endpointReader) read(ep *Endpoint, protocols []core.Protocol) {
 	before := len(e.problems)
 	e.options(ep, p)
 	e.checkLimits(ep)
+	e.auth(ep)
+	e.acl()
+	e.authorizer(ep)
 	if len(e.problems) == before {
 		e.format(ep, p)
 	}
@@ -137,6 +140,7 @@ func (e *endpointReader) format(ep *Endpoint, p core.Protocol) {
 		return
 	}
 	ep.Format = f
+	e.checkCookies(ep)
 	if !e.given("outbound_limit") {
 		// The biggest message fits, beside what already waits.
 		ep.OutboundLimit = ep.MaxMessageSize + 1<<20

@@ -34,6 +34,10 @@ type Stats struct {
 	Closed Counters
 	// CallsFailed counts calls that ended with a failure.
 	CallsFailed Counters
+
+	// IdentityHook and AuthorizerHook count what webhooks are asked: who a client is,
+	// and what it may do.
+	IdentityHook, AuthorizerHook HookStats
 }
 
 // Counters is one counter for each reason.
@@ -44,3 +48,15 @@ func (c *Counters) Inc(r Reason) { c[r].Add(1) }
 
 // Add adds n for r.
 func (c *Counters) Add(r Reason, n uint64) { c[r].Add(n) }
+
+// HookStats count the questions to a webhook. All fields are atomic.
+type HookStats struct {
+	// Hits counts questions that were not sent: the answer was known, or on its way to
+	// somebody else.
+	Hits atomic.Uint64
+	// Misses counts questions that were to be sent, and Errors those without an answer,
+	// because the server failed or is left alone.
+	Misses, Errors atomic.Uint64
+	// Breaker is set while the server is left alone because it fails.
+	Breaker atomic.Bool
+}

@@ -1,0 +1,110 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
+
+// Outcome is what a method found out about a client.
+type Outcome uint8
+
+// The outcomes.
+const (
+	// Absent: the client shows no credential of the method's kind.
+	Absent Outcome = iota
+	// Foreign: it shows one that is not this method's; another may know it.
+	Foreign
+	// Good: the credential is good.
+	Good
+	// Bad: the credential is this method's, and it is not good.
+	Bad
+	// Unknown: whether it is good could not be found out.
+	Unknown
+)
+
+// Finding is what a method found, and whom.
+type Finding struct {
+	Outcome Outcome
+	// Identity is who the client is, with Good.
+	Identity *core.Identity
+	// Err says why the credential is not good, for logs. It holds nothing of it.
+	Err error
+}
+
+// Method is one way to tell who a client is. It may block; any goroutine.
+type Method interface {
+	Identify(ctx context.Context, h core.Handshake) Finding
+}
+
+// Chain asks methods in turn until one knows the client. It goes on only from a method
+// that found no credential of its own: a bad credential is refused, whatever comes
+// behind. Any goroutine.
+type Chain struct {
+	log     *slog.Logger
+	current atomic.Pointer[methods]
+}
+
+// methods is what Replace replaces.
+type methods struct {
+	list      []Method
+	anonymous bool
+}
+
+var _ core.Authenticator = (*Chain)(nil)
+
+// NewChain returns a chain. anonymous lets in the clients that show no credential at
+// all, as nobody. log is told at level debug why clients are refused.
+func NewChain(log *slog.Logger, anonymous bool, list ...Method) *Chain {
+	c := &Chain{log: log}
+	c.Replace(anonymous, list...)
+	return c
+}
+
+// Replace makes the next clients be asked by other methods. Those that are being asked
+// are asked to the end by the old ones.
+func (c *Chain) Replace(anonymous bool, list ...Method) {
+	c.current.Store(&methods{list: list, anonymous: anonymous})
+}
+
+var (
+	errNoCredential = errors.New("no credential")
+	errExpired      = errors.New("the credential has expired")
+)
+
+// Authenticate asks the methods.
+func (c *Chain) Authenticate(ctx context.Context, h core.Handshake) (*core.Identity, core.Verdict) {
+	now := c.current.Load()
+	refused := error(nil)
+	for _, m := range now.list {
+		switch f := m.Identify(ctx, h); {
+		case f.Outcome == Good && f.Identity.Expired(time.Now()):
+			return c.refuse(h, errExpired)
+		case f.Outcome == Good:
+			return f.Identity, core.Allow
+		case f.Outcome == Bad:
+			return c.refuse(h, f.Err)
+		case f.Outcome == Unknown:
+			c.log.Debug("credential could not be checked", "remote", h.Remote, "error", f.Err)
+			return nil, core.Unavailable
+		case f.Outcome == Foreign:
+			refused = f.Err
+		}
+	}
+	if refused != nil {
+		return c.refuse(h, refused)
+	}
+	if now.anonymous {
+		return nil, core.Allow
+	}
+	return c.refuse(h, errNoCredential)
+}
+
+func (c *Chain) refuse(h core.Handshake, err error) (*core.Identity, core.Verdict) {
+	c.log.Debug("credential refused", "remote", h.Remote, "error", err)
+	return nil, core.Deny
+}

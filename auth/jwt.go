@@ -1,0 +1,260 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	strict "github.com/go-jose/go-jose/v4/json" // names in their case, and once
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/polywire/polywire/core"
+)
+
+// JWTOptions say which tokens are good. At least one source of keys is needed.
+type JWTOptions struct {
+	// Places are where clients show the token.
+	Places []Place
+	// Secret is that of HS256, HS384 and HS512, at least MinSecret bytes; "" for none.
+	Secret string
+	// SecretFile holds such a secret; "" for none.
+	SecretFile string
+	// PublicKeys are files of public keys or certificates, in PEM.
+	PublicKeys []string
+	// JWKS is a key set: an http or https URL, or a file; "" for none.
+	JWKS string
+	// Refresh is the time between two fetches of a JWKS URL, and Timeout how long one
+	// may take. Positive with a URL.
+	Refresh, Timeout time.Duration
+	// Algorithms are those that are allowed; nil allows all that fit the keys.
+	Algorithms []string
+	// Issuers and Audiences are those of which the token must name one; nil is any.
+	// A token of another issuer is another method's.
+	Issuers, Audiences []string
+	// Require are claims that the token must have, with one of these values; "*" is any.
+	Require map[string][]string
+	// Subject is the claim that names the user.
+	Subject string
+	// Leeway is how far the clock of the issuer may differ.
+	Leeway time.Duration
+	// Logger is told of key sets that come and go.
+	Logger *slog.Logger
+}
+
+// JWT is the method of signed tokens (RFC 7519, RFC 7515). What it takes is decided by
+// its own keys and list of algorithms; of what a token says about itself only the key's
+// id and the algorithm are looked at, to choose among them.
+type JWT struct {
+	// Static after construction.
+	options    JWTOptions
+	algorithms []jose.SignatureAlgorithm
+	sources    []keySource
+	server     *keyServer // one of sources; nil without
+}
+
+var _ Method = (*JWT)(nil)
+
+// NewJWT returns a method. Files that cannot be used are an error; a URL need not
+// answer yet. What runs in the background ends with Close.
+func NewJWT(o JWTOptions) (*JWT, error) {
+	j := &JWT{options: o}
+	shortest := len(o.Secret)
+	if o.Secret != "" {
+		j.sources = append(j.sources, keyList{{value: []byte(o.Secret)}})
+	}
+	if o.SecretFile != "" {
+		f, err := openFile(o.SecretFile, parseSecret, o.Logger)
+		if err != nil {
+			return nil, fmt.Errorf("opening secret file: %w", err)
+		}
+		if n := len(f.get()[0].value.([]byte)); shortest == 0 || n < shortest {
+			shortest = n
+		}
+		j.sources = append(j.sources, keyFile{f})
+	}
+	for _, path := range o.PublicKeys {
+		f, err := openFile(path, parsePEM, o.Logger)
+		if err != nil {
+			return nil, fmt.Errorf("opening public key: %w", err)
+		}
+		j.sources = append(j.sources, keyFile{f})
+	}
+	if err := j.openSet(); err != nil {
+		return nil, err
+	}
+	j.algorithms = algorithms(shortest, len(o.PublicKeys) > 0 || o.JWKS != "")
+	if o.Algorithms != nil {
+		j.algorithms = nil
+		for _, a := range o.Algorithms {
+			j.algorithms = append(j.algorithms, jose.SignatureAlgorithm(a))
+		}
+	}
+	if j.server != nil {
+		go j.server.run()
+	}
+	return j, nil
+}
+
+// openSet opens the key set.
+func (j *JWT) openSet() error {
+	o := j.options
+	if o.JWKS == "" {
+		return nil
+	}
+	if strings.HasPrefix(o.JWKS, "http://") || strings.HasPrefix(o.JWKS, "https://") {
+		j.server = newKeyServer(o.JWKS, o.Refresh, o.Timeout, o.Logger)
+		j.sources = append(j.sources, j.server)
+		return nil
+	}
+	f, err := openFile(o.JWKS, func(data []byte) ([]key, error) { return keySet(data, o.Logger) }, o.Logger)
+	if err != nil {
+		return fmt.Errorf("opening key set: %w", err)
+	}
+	j.sources = append(j.sources, keyFile{f})
+	return nil
+}
+
+// Close ends what runs in the background.
+func (j *JWT) Close() {
+	if j.server != nil {
+		j.server.close()
+	}
+}
+
+var (
+	errNoToken   = errors.New("no JWT")
+	errIssuer    = errors.New("the token is of another issuer")
+	errSignature = errors.New("no key fits the token's signature")
+)
+
+// Identify checks the client's token.
+func (j *JWT) Identify(ctx context.Context, h core.Handshake) Finding {
+	shown, err := find(j.options.Places, h)
+	switch {
+	case err != nil:
+		return Finding{Outcome: Bad, Err: err}
+	case shown == "":
+		return Finding{}
+	case !isJWT(shown):
+		return Finding{Outcome: Foreign, Err: errNoToken}
+	}
+	token, err := jose.ParseSignedCompact(shown, j.algorithms)
+	if err != nil {
+		return Finding{Outcome: Bad, Err: fmt.Errorf("parsing token: %w", err)}
+	}
+	if !j.ours(token.UnsafePayloadWithoutVerification()) {
+		return Finding{Outcome: Foreign, Err: errIssuer}
+	}
+	payload, err := j.verify(ctx, token)
+	switch {
+	case errors.Is(err, errSignature):
+		return Finding{Outcome: Bad, Err: err}
+	case err != nil:
+		return Finding{Outcome: Unknown, Err: err}
+	}
+	identity, err := j.identity(payload)
+	if err != nil {
+		return Finding{Outcome: Bad, Err: err}
+	}
+	return Finding{Outcome: Good, Identity: identity}
+}
+
+// isJWT reports whether a text has the form of a signed JWT: three parts, of which the
+// first is a JSON object.
+func isJWT(text string) bool {
+	header, _, _ := strings.Cut(text, ".")
+	if strings.Count(text, ".") != 2 {
+		return false
+	}
+	data, err := base64.RawURLEncoding.DecodeString(header)
+	return err == nil && len(data) > 0 && data[0] == '{'
+}
+
+// ours reports whether a payload that is not verified yet names an issuer of ours.
+func (j *JWT) ours(payload []byte) bool {
+	if j.options.Issuers == nil {
+		return true
+	}
+	var claims struct {
+		Issuer string `json:"iss"`
+	}
+	return strict.Unmarshal(payload, &claims) == nil && slices.Contains(j.options.Issuers, claims.Issuer)
+}
+
+// verify returns the payload of a token that one of the keys has signed: errSignature
+// if none has, another error if that is not known.
+func (j *JWT) verify(ctx context.Context, token *jose.JSONWebSignature) ([]byte, error) {
+	var missing error
+	for _, source := range j.sources {
+		keys, err := source.keys(ctx, token.Signatures[0].Header)
+		for _, k := range keys {
+			if payload, err := token.Verify(k.value); err == nil {
+				return payload, nil
+			}
+		}
+		if err != nil {
+			missing = err
+		}
+	}
+	if missing != nil {
+		return nil, missing
+	}
+	return nil, errSignature
+}
+
+// identity checks the claims of a verified token and returns whom they name.
+func (j *JWT) identity(payload []byte) (*core.Identity, error) {
+	o := &j.options
+	var known jwt.Claims
+	decoder := json.NewDecoder(bytes.NewReader(payload))
+	decoder.UseNumber()
+	claims := map[string]any{}
+	if err := errors.Join(strict.Unmarshal(payload, &known), decoder.Decode(&claims)); err != nil {
+		return nil, fmt.Errorf("decoding claims: %w", err)
+	}
+	if o.Issuers != nil && !slices.Contains(o.Issuers, known.Issuer) {
+		return nil, errIssuer
+	}
+	if err := known.ValidateWithLeeway(jwt.Expected{AnyAudience: o.Audiences}, o.Leeway); err != nil {
+		return nil, fmt.Errorf("checking claims: %w", err)
+	}
+	for name, values := range o.Require {
+		if !hasValue(claims[name], values) {
+			return nil, fmt.Errorf("checking claims: %s is missing or has another value", name)
+		}
+	}
+	identity := &core.Identity{Subject: claimText(claims[o.Subject]), Method: "jwt", Claims: claims}
+	if known.Expiry != nil {
+		identity.Expires = known.Expiry.Time().Add(o.Leeway)
+	}
+	return identity, nil
+}
+
+// hasValue reports whether a claim, or an entry of it if it is a list, is one of values.
+func hasValue(claim any, values []string) bool {
+	if list, ok := claim.([]any); ok {
+		return slices.ContainsFunc(list, func(v any) bool { return hasValue(v, values) })
+	}
+	return claim != nil && (slices.Contains(values, "*") || slices.Contains(values, claimText(claim)))
+}
+
+// claimText returns a single value as text; "" if it is none.
+func claimText(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	case bool:
+		return fmt.Sprint(v)
+	}
+	return ""
+}

@@ -1,0 +1,88 @@
+package auth
+
+import (
+	"sync/atomic"
+
+	"github.com/polywire/polywire/core"
+)
+
+// Lists say for one right on which topics a client has it: on those that Allow lists,
+// but for those that Deny lists. Deny without Allow allows the rest; neither allows
+// nothing.
+type Lists struct {
+	Allow, Deny []core.Template
+}
+
+// ACL says what clients may do.
+type ACL struct {
+	Publish, Subscribe, Call, Serve, PublishOwned Lists
+}
+
+// Rules are the core.Access of an ACL; without one they allow all but
+// core.MayPublishOwned. They can be
+// replaced while clients are connected: what those do next is judged by the new ones. Any goroutine.
+type Rules struct {
+	lists atomic.Pointer[[core.MayPublishOwned + 1]Lists]
+}
+
+var _ core.Access = (*Rules)(nil)
+
+// NewRules returns the rules of an ACL, which is not changed after that; nil is none.
+func NewRules(acl *ACL) *Rules {
+	r := new(Rules)
+	r.Replace(acl)
+	return r
+}
+
+// Replace puts other rules in the place of these. Subscriptions that clients have are
+// not judged again.
+func (r *Rules) Replace(acl *ACL) {
+	if acl == nil {
+		all := Lists{Deny: []core.Template{}}
+		acl = &ACL{Publish: all, Subscribe: all, Call: all, Serve: all}
+	}
+	r.lists.Store(&[...]Lists{
+		core.MayPublish:      acl.Publish,
+		core.MaySubscribe:    acl.Subscribe,
+		core.MayCall:         acl.Call,
+		core.MayServe:        acl.Serve,
+		core.MayPublishOwned: acl.PublishOwned,
+	})
+}
+
+// May reports whether the rules allow it. A pattern is allowed only if all that it can
+// match is. For a topic nothing is allocated.
+func (r *Rules) May(by *core.Identity, right core.Right, topic []byte, pattern bool) bool {
+	l := &r.lists.Load()[right]
+	if pattern {
+		return l.mayHear(by, string(topic))
+	}
+	for i := range l.Deny {
+		if l.Deny[i].Match(by, topic) {
+			return false
+		}
+	}
+	for i := range l.Allow {
+		if l.Allow[i].Match(by, topic) {
+			return true
+		}
+	}
+	return l.allowRest()
+}
+
+func (l *Lists) mayHear(by *core.Identity, pattern string) bool {
+	for i := range l.Deny {
+		if l.Deny[i].Overlaps(by, pattern) {
+			return false
+		}
+	}
+	for i := range l.Allow {
+		if l.Allow[i].Contains(by, pattern) {
+			return true
+		}
+	}
+	return l.allowRest()
+}
+
+// allowRest reports whether what no list mentions is allowed.
+func (l *Lists) allowRest() bool { return l.Allow == nil && l.Deny != nil }

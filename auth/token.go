@@ -1,0 +1,111 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/polywire/polywire/core"
+)
+
+// Token is a static token and whom it stands for.
+type Token struct {
+	Token, Subject string
+	Claims         map[string]any
+}
+
+// Tokens is the method of static tokens. A token that it does not have is another
+// method's.
+type Tokens struct {
+	// Static after construction.
+	places []Place
+	fixed  []knownToken
+	file   *file[[]knownToken] // nil without
+}
+
+var _ Method = (*Tokens)(nil)
+
+// knownToken is a token as it is compared: of the same length as all others.
+type knownToken struct {
+	digest   [sha256.Size]byte
+	identity *core.Identity
+}
+
+// NewTokens returns a method for the tokens of list and, unless file is empty, of a
+// file, which is read again when it changes. The file has a line for each token: the
+// subject, white space, the token; empty lines and those that begin with # are comments.
+func NewTokens(places []Place, list []Token, file string, log *slog.Logger) (*Tokens, error) {
+	t := &Tokens{places: places}
+	for _, one := range list {
+		t.fixed = append(t.fixed, known(one))
+	}
+	if file != "" {
+		var err error
+		if t.file, err = openFile(file, parseTokens, log); err != nil {
+			return nil, fmt.Errorf("opening token file: %w", err)
+		}
+	}
+	return t, nil
+}
+
+func known(t Token) knownToken {
+	return knownToken{
+		digest:   sha256.Sum256([]byte(t.Token)),
+		identity: &core.Identity{Subject: t.Subject, Method: "token", Claims: t.Claims},
+	}
+}
+
+func parseTokens(data []byte) ([]knownToken, error) {
+	var list []knownToken
+	n := 0
+	for line := range bytes.Lines(data) {
+		n++
+		switch words := bytes.Fields(line); {
+		case len(words) == 0 || words[0][0] == '#':
+		case len(words) != 2:
+			return nil, fmt.Errorf("line %d: must be a subject and a token", n)
+		default:
+			list = append(list, known(Token{Subject: string(words[0]), Token: string(words[1])}))
+		}
+	}
+	return list, nil
+}
+
+var errUnknownToken = errors.New("unknown token")
+
+// Identify looks the client's token up. How long that takes says nothing about the
+// tokens.
+func (t *Tokens) Identify(_ context.Context, h core.Handshake) Finding {
+	shown, err := find(t.places, h)
+	if err != nil {
+		return Finding{Outcome: Bad, Err: err}
+	}
+	if shown == "" {
+		return Finding{}
+	}
+	digest := sha256.Sum256([]byte(shown))
+	found := pick(t.fixed, &digest)
+	if t.file != nil {
+		if other := pick(t.file.get(), &digest); other != nil {
+			found = other
+		}
+	}
+	if found == nil {
+		return Finding{Outcome: Foreign, Err: errUnknownToken}
+	}
+	return Finding{Outcome: Good, Identity: found}
+}
+
+// pick returns whose token has the digest. It looks at all of them.
+func pick(list []knownToken, digest *[sha256.Size]byte) (found *core.Identity) {
+	for i := range list {
+		if subtle.ConstantTimeCompare(list[i].digest[:], digest[:]) == 1 {
+			found = list[i].identity
+		}
+	}
+	return found
+}

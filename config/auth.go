@@ -1,0 +1,290 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Auth is one way to tell who a client is. Which keys count is decided by Type; the
+// others are zero.
+type Auth struct {
+	// Type is one of those in authKeys.
+	Type string `koanf:"type"`
+
+	// From is where clients show a token or JWT; nil is the header Authorization.
+	From []Place `koanf:"from"`
+
+	// Tokens are static tokens, TokenFile the path of a file of them; "" for none.
+	Tokens    []Token `koanf:"tokens"`
+	TokenFile string  `koanf:"token_file"`
+
+	// Secret, SecretFile, PublicKeys and JWKS are where the keys of JWTs are.
+	Secret     string   `koanf:"secret"`
+	SecretFile string   `koanf:"secret_file"`
+	PublicKeys []string `koanf:"public_keys"`
+	JWKS       string   `koanf:"jwks"`
+	// Refresh is the time between two fetches of a JWKS URL.
+	Refresh time.Duration `koanf:"refresh"`
+	// Algorithms are those that are allowed; nil allows all that fit the keys.
+	Algorithms []string `koanf:"algorithms"`
+	// Issuer and Audience are those of which the token must name one; nil is any.
+	Issuer   Texts `koanf:"issuer"`
+	Audience Texts `koanf:"audience"`
+	// Require are claims that a JWT must have, with one of these values; "*" is any.
+	Require map[string]Texts `koanf:"require"`
+	// Leeway is how far the clock of the issuer may differ.
+	Leeway time.Duration `koanf:"leeway"`
+
+	// Subject is the claim of a JWT, or the part of a certificate (cn, dn, serial, dns,
+	// email, uri), that names the user.
+	Subject string `koanf:"subject"`
+
+	// URL is the address of a webhook.
+	URL string `koanf:"url"`
+	// Timeout is for one request to a webhook or a JWKS URL.
+	Timeout time.Duration `koanf:"timeout"`
+	Cache   Cache         `koanf:"cache"`
+	// OnError is what counts while a webhook does not answer: deny or last_known.
+	OnError string `koanf:"on_error"`
+}
+
+// Token is a static token and whom it stands for.
+type Token struct {
+	Token   string         `koanf:"token"`
+	Subject string         `koanf:"subject"`
+	Claims  map[string]any `koanf:"claims"`
+}
+
+// Texts is a list of texts, of which a single one may be written without brackets.
+type Texts struct {
+	List []string `koanf:"list"`
+}
+
+func (Texts) short() string { return "list" }
+
+// Place is where a client shows a token: header, header:NAME, query:NAME or cookie:NAME.
+type Place struct {
+	// In is header, query or cookie.
+	In string
+	// Name is that of header, parameter or cookie; "" is the header Authorization.
+	Name string
+}
+
+// UnmarshalText parses a place.
+func (p *Place) UnmarshalText(text []byte) error {
+	in, name, named := strings.Cut(string(text), ":")
+	if !slices.Contains([]string{"header", "query", "cookie"}, in) || named && name == "" || !named && in != "header" {
+		return fmt.Errorf("must be header, header:NAME, query:NAME or cookie:NAME, not %q", text)
+	}
+	*p = Place{In: in, Name: name}
+	return nil
+}
+
+// What holds for a method that does not say otherwise.
+const (
+	defaultRefresh     = 15 * time.Minute
+	defaultHookTimeout = 5 * time.Second
+	defaultLeeway      = 10 * time.Second
+	// minSecret is the shortest secret of HS256, in bytes (RFC 7518, section 3.2).
+	minSecret = 32
+)
+
+// authKeys are the keys of each type.
+var authKeys = map[string][]string{
+	"none":  {},
+	"token": {"from", "tokens", "token_file"},
+	"jwt": {
+		"from", "secret", "secret_file", "public_keys", "jwks", "refresh", "timeout", "algorithms",
+		"issuer", "audience", "require", "leeway", "subject",
+	},
+	"webhook":     {"url", "timeout", "cache", "on_error"},
+	"certificate": {"subject"},
+}
+
+// jwtAlgorithms are those that a list of algorithms may name.
+var jwtAlgorithms = []string{
+	"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+}
+
+// auth completes and checks the chain of an endpoint.
+func (e *endpointReader) auth(ep *Endpoint) {
+	e.checkWritten("auth", "to ask nobody who he is, leave it out")
+	entries, _ := e.fields["auth"].([]any)
+	if entries != nil && len(entries) == 0 {
+		e.fault("auth", "is empty; to ask nobody who he is, leave it out")
+	}
+	webhooks := 0
+	for i := range min(len(ep.Auth), len(entries)) {
+		fields, ok := entries[i].(map[string]any)
+		if !ok {
+			continue // reported already
+		}
+		m := &methodReader{endpointReader: e, at: join("auth", strconv.Itoa(i)), fields: fields}
+		m.read(&ep.Auth[i])
+		switch ep.Auth[i].Type {
+		case "none":
+			if i < len(ep.Auth)-1 {
+				m.fault("type", "none takes everybody; it has no place but the end")
+			}
+		case "webhook":
+			if webhooks++; webhooks > 1 {
+				m.fault("type", "there is a webhook already")
+			}
+		}
+	}
+}
+
+// methodReader completes and checks one entry of auth.
+type methodReader struct {
+	*endpointReader
+	at     string // below the endpoint
+	fields map[string]any
+}
+
+func (m *methodReader) given(key string) bool { return m.fields[key] != nil }
+
+func (m *methodReader) fault(key, format string, args ...any) {
+	m.endpointReader.fault(join(m.at, key), format, args...)
+}
+
+func (m *methodReader) read(a *Auth) {
+	keys, ok := authKeys[a.Type]
+	if !ok {
+		types := sortedKeys(authKeys)
+		hint := suggest(a.Type, types)
+		if hint == "" {
+			hint = "; there is " + strings.Join(types, ", ")
+		}
+		m.fault("type", "must say how clients show who they are, not %q%s", a.Type, hint)
+		return
+	}
+	for _, key := range sortedKeys(m.fields) {
+		if key != "type" && !slices.Contains(keys, key) && slices.ContainsFunc(sortedKeys(authKeys), func(t string) bool {
+			return slices.Contains(authKeys[t], key)
+		}) {
+			m.fault(key, "is no use with type %s", a.Type)
+		}
+	}
+	if a.From == nil {
+		a.From = []Place{{In: "header"}}
+	}
+	if !m.given("timeout") {
+		a.Timeout = defaultHookTimeout
+	}
+	if a.Timeout <= 0 {
+		m.fault("timeout", "must be more than 0")
+	}
+	switch a.Type {
+	case "token":
+		m.checkTokens(a)
+	case "jwt":
+		m.readJWT(a)
+	case "webhook":
+		m.checkURL("url", a.URL)
+		m.endpointReader.cache(join(m.at, "cache"), m.fields["cache"], &a.Cache)
+		m.endpointReader.onError(join(m.at, "on_error"), &a.OnError, "deny", "last_known")
+	case "certificate":
+		parts := []string{"cn", "dn", "serial", "dns", "email", "uri"}
+		if !m.given("subject") {
+			a.Subject = "cn"
+		}
+		if !slices.Contains(parts, a.Subject) {
+			m.fault("subject", "must be %s, not %q%s", strings.Join(parts, ", "), a.Subject, suggest(a.Subject, parts))
+		}
+	}
+}
+
+func (m *methodReader) checkTokens(a *Auth) {
+	if len(a.Tokens) == 0 && a.TokenFile == "" {
+		m.fault("tokens", "is missing; there is no token without tokens or token_file")
+	}
+	for i, t := range a.Tokens {
+		if t.Token == "" {
+			m.fault(join("tokens", join(strconv.Itoa(i), "token")), "is empty")
+		}
+	}
+}
+
+// readJWT completes and checks a method of type jwt.
+func (m *methodReader) readJWT(a *Auth) {
+	if !m.given("refresh") {
+		a.Refresh = defaultRefresh
+	}
+	if !m.given("leeway") {
+		a.Leeway = defaultLeeway
+	}
+	if !m.given("subject") {
+		a.Subject = "sub"
+	}
+	if a.Refresh < time.Second {
+		m.fault("refresh", "must be at least 1s")
+	}
+	if a.Leeway < 0 {
+		m.fault("leeway", "must not be negative")
+	}
+	secret, public := m.given("secret") || a.SecretFile != "", len(a.PublicKeys) > 0 || a.JWKS != ""
+	if !secret && !public {
+		m.fault("type", "jwt needs secret, secret_file, public_keys or jwks, to have keys")
+	}
+	if m.given("secret") && len(a.Secret) < minSecret {
+		m.fault("secret", "has %d bytes; a shorter secret than %d can be guessed", len(a.Secret), minSecret)
+	}
+	if strings.Contains(a.JWKS, "://") {
+		m.checkURL("jwks", a.JWKS)
+	}
+	m.checkAlgorithms(a, secret, public)
+}
+
+// checkAlgorithms checks that each algorithm has a key.
+func (m *methodReader) checkAlgorithms(a *Auth, secret, public bool) {
+	if a.Algorithms != nil && len(a.Algorithms) == 0 {
+		m.fault("algorithms", "is empty; to allow all that fit the keys, leave it out")
+	}
+	for i, name := range a.Algorithms {
+		key := join("algorithms", strconv.Itoa(i))
+		switch {
+		case !slices.Contains(jwtAlgorithms, name):
+			m.fault(key, "unknown algorithm %q%s", name, suggest(name, jwtAlgorithms))
+		case strings.HasPrefix(name, "HS") && !secret:
+			m.fault(key, "%s needs secret or secret_file", name)
+		case !strings.HasPrefix(name, "HS") && !public:
+			m.fault(key, "%s needs public_keys or jwks", name)
+		}
+	}
+}
+
+func (m *methodReader) checkURL(key, text string) {
+	if problem := badURL(text); problem != "" {
+		m.fault(key, "%s", problem)
+	}
+}
+
+// badURL says what is wrong with the address of an HTTP server; "" if nothing is.
+func badURL(text string) string {
+	if text == "" {
+		return "is missing"
+	}
+	if u, err := url.Parse(text); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return "must be an absolute http or https address"
+	}
+	return ""
+}
+
+// checkCookies reports cookies as credentials of an endpoint that the pages of any site
+// can connect to: a browser sends the cookies along.
+func (e *endpointReader) checkCookies(ep *Endpoint) {
+	if ep.Origins != nil || ep.Format.Profile().SameOrigin {
+		return
+	}
+	for i, a := range ep.Auth {
+		for j, p := range a.From {
+			if p.In == "cookie" {
+				e.fault(fmt.Sprintf("auth.%d.from.%d", i, j), "cookies are sent by the pages of any site; set origins")
+			}
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package polywire
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/polywire/polywire/auth"
+	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/core"
+)
+
+// trust is how an endpoint knows its clients and what they may do. Not for several
+// goroutines at once; its parts are for any.
+type trust struct {
+	// Static after construction.
+	stats      *core.Stats
+	log        *slog.Logger
+	chain      *auth.Chain
+	rules      *auth.Rules
+	authorizer core.Authorizer // nil without
+
+	hook    closer   // the authorizer; nil without
+	methods []closer // of chain
+}
+
+// closer has something that runs in the background, or that is kept open.
+type closer interface{ Close() }
+
+// newTrust makes what the configuration of an endpoint asks for. What it started ends
+// with close; after an error nothing runs.
+func newTrust(c *config.Endpoint, stats *core.Stats, log *slog.Logger) (*trust, error) {
+	t := &trust{stats: stats, log: log, chain: auth.NewChain(log, false), rules: auth.NewRules(nil)}
+	own := authorizer(c.Options, log)
+	switch {
+	case own != nil && c.Authorizer != nil:
+		return nil, errors.New("authorizer and options.authorizer_url are one too many; leave one of them out")
+	case own != nil:
+		t.authorizer, t.hook = own, own
+	case c.Authorizer != nil:
+		a := auth.NewAuthorizer(auth.HookOptions{
+			URL: c.Authorizer.URL, Timeout: c.Authorizer.Timeout, Endpoint: c.Name, Protocol: c.Protocol,
+			Cache: auth.CacheOptions(c.Authorizer.Cache), Stats: &stats.AuthorizerHook, Logger: log,
+		}, map[string]auth.OnError{
+			"deny": auth.DenyOnError, "allow": auth.AllowOnError, "last_known": auth.LastKnownOnError,
+		}[c.Authorizer.OnError])
+		t.authorizer, t.hook = a, a
+	}
+	return t, t.replace(c)
+}
+
+// replace makes the auth and acl of c hold from now on, for the clients that come and
+// for what all clients do. After an error nothing has changed.
+func (t *trust) replace(c *config.Endpoint) error {
+	var list []auth.Method
+	var closers []closer
+	anonymous := c.Auth == nil
+	for i := range c.Auth {
+		if c.Auth[i].Type == "none" {
+			anonymous = true
+			continue
+		}
+		m, err := t.method(c, &c.Auth[i])
+		if err != nil {
+			closeAll(closers)
+			return fmt.Errorf("auth[%d]: %w", i, err)
+		}
+		list = append(list, m)
+		if c, ok := m.(closer); ok {
+			closers = append(closers, c)
+		}
+	}
+	t.chain.Replace(anonymous, list...)
+	t.rules.Replace(acl(c.ACL))
+	closeAll(t.methods)
+	t.methods = closers
+	return nil
+}
+
+// close ends what runs.
+func (t *trust) close() {
+	closeAll(t.methods)
+	if t.hook != nil {
+		t.hook.Close()
+	}
+}
+
+func closeAll(closers []closer) {
+	for _, c := range closers {
+		c.Close()
+	}
+}
+
+// method makes one method of the chain.
+func (t *trust) method(c *config.Endpoint, a *config.Auth) (auth.Method, error) {
+	var places []auth.Place
+	for _, p := range a.From {
+		places = append(places, auth.Place(p))
+	}
+	switch a.Type {
+	case "token":
+		tokens, err := staticTokens(a.Tokens)
+		if err != nil {
+			return nil, err
+		}
+		return auth.NewTokens(places, tokens, a.TokenFile, t.log)
+	case "jwt":
+		return auth.NewJWT(jwtOptions(a, places, t.log))
+	case "webhook":
+		return auth.NewWebhookMethod(auth.HookOptions{
+			URL: a.URL, Timeout: a.Timeout, Endpoint: c.Name, Protocol: c.Protocol,
+			Cache: auth.CacheOptions(a.Cache), Stats: &t.stats.IdentityHook, Logger: t.log,
+		}, a.OnError == "last_known"), nil
+	case "certificate":
+		return auth.Certificate{Subject: a.Subject}, nil
+	}
+	return nil, fmt.Errorf("unknown type %q", a.Type)
+}
+
+func jwtOptions(a *config.Auth, places []auth.Place, log *slog.Logger) auth.JWTOptions {
+	o := auth.JWTOptions{
+		Places: places, Secret: a.Secret, SecretFile: a.SecretFile, PublicKeys: a.PublicKeys,
+		JWKS: a.JWKS, Refresh: a.Refresh, Timeout: a.Timeout, Algorithms: a.Algorithms,
+		Issuers: a.Issuer.List, Audiences: a.Audience.List, Require: map[string][]string{},
+		Subject: a.Subject, Leeway: a.Leeway, Logger: log,
+	}
+	for claim, values := range a.Require {
+		o.Require[claim] = values.List
+	}
+	return o
+}
+
+// staticTokens returns the tokens with claims as core.Identity has them.
+func staticTokens(list []config.Token) ([]auth.Token, error) {
+	var tokens []auth.Token
+	for _, t := range list {
+		data, err := json.Marshal(t.Claims)
+		if err != nil {
+			return nil, fmt.Errorf("reading claims of %q: %w", t.Subject, err)
+		}
+		decoder := json.NewDecoder(bytes.NewReader(data))
+		decoder.UseNumber()
+		one := auth.Token{Token: t.Token, Subject: t.Subject}
+		if err := decoder.Decode(&one.Claims); err != nil {
+			return nil, fmt.Errorf("reading claims of %q: %w", t.Subject, err)
+		}
+		tokens = append(tokens, one)
+	}
+	return tokens, nil
+}
+
+// acl returns the access lists; nil if there are none.
+func acl(c *config.ACL) *auth.ACL {
+	if c == nil {
+		return nil
+	}
+	return &auth.ACL{
+		Publish:      auth.Lists(c.Publish),
+		Subscribe:    auth.Lists(c.Subscribe),
+		Call:         auth.Lists(c.Call),
+		Serve:        auth.Lists(c.Serve),
+		PublishOwned: auth.Lists(c.PublishOwned),
+	}
+}
+
+// closeTrusts ends what the endpoints' ways to know their clients run in the background.
+func (b *Broker) closeTrusts() {
+	for _, t := range b.trusts {
+		t.close()
+	}
+}
