@@ -143,15 +143,18 @@ func (j *JWT) Identify(ctx context.Context, h core.Handshake) Finding {
 		return Finding{Outcome: Bad, Err: err}
 	case shown == "":
 		return Finding{}
-	case !isJWT(shown):
+	}
+	claimed, ok := unverified(shown)
+	switch {
+	case !ok:
 		return Finding{Outcome: Foreign, Err: errNoToken}
+	case !j.ours(claimed):
+		// Before anything else: the token need not be one that we understand.
+		return Finding{Outcome: Foreign, Err: errIssuer}
 	}
 	token, err := jose.ParseSignedCompact(shown, j.algorithms)
 	if err != nil {
 		return Finding{Outcome: Bad, Err: fmt.Errorf("parsing token: %w", err)}
-	}
-	if !j.ours(token.UnsafePayloadWithoutVerification()) {
-		return Finding{Outcome: Foreign, Err: errIssuer}
 	}
 	payload, err := j.verify(ctx, token)
 	switch {
@@ -167,15 +170,19 @@ func (j *JWT) Identify(ctx context.Context, h core.Handshake) Finding {
 	return Finding{Outcome: Good, Identity: identity}
 }
 
-// isJWT reports whether a text has the form of a signed JWT: three parts, of which the
-// first is a JSON object.
-func isJWT(text string) bool {
-	header, _, _ := strings.Cut(text, ".")
+// unverified returns the payload of a text that has the form of a signed JWT: three
+// parts, of which the first is a JSON object.
+func unverified(text string) (payload []byte, ok bool) {
 	if strings.Count(text, ".") != 2 {
-		return false
+		return nil, false
 	}
-	data, err := base64.RawURLEncoding.DecodeString(header)
-	return err == nil && len(data) > 0 && data[0] == '{'
+	parts := strings.Split(text, ".")
+	header, err := base64.RawURLEncoding.DecodeString(parts[0])
+	if err != nil || len(header) == 0 || header[0] != '{' {
+		return nil, false
+	}
+	payload, err = base64.RawURLEncoding.DecodeString(parts[1])
+	return payload, err == nil
 }
 
 // ours reports whether a payload that is not verified yet names an issuer of ours.

@@ -1,0 +1,50 @@
+package network
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
+
+// pass is an authenticator that lets everybody in until a time.
+type pass struct{ ends time.Time }
+
+func (p pass) Authenticate(context.Context, core.Handshake) (*core.Identity, core.Verdict) {
+	return &core.Identity{Subject: "ann", Expires: p.ends}, core.Allow
+}
+
+// A connection ends with its credential, whether it is idle, busy or held; one whose
+// credential does not end, or later, stays.
+func TestConnectionEndsWithItsCredential(t *testing.T) {
+	for name, busy := range map[string]string{"idle": "", "held": "hold"} {
+		t.Run(name, func(t *testing.T) {
+			ends := time.Now().Add(300 * time.Millisecond)
+			r := start(t, func(_ *Options, ep *Endpoint) { ep.Authenticator = pass{ends} })
+			c := r.dial("chat")
+			if busy != "" {
+				c.send(busy)
+			}
+			c.expectClose(1008)
+			if now := time.Now(); now.Before(ends) {
+				t.Errorf("ended %s early", ends.Sub(now))
+			}
+			if n := r.stats.Closed[core.ReasonExpired].Load(); n != 1 {
+				t.Errorf("Closed[expired] = %d, want 1", n)
+			}
+		})
+	}
+	for name, ends := range map[string]time.Time{
+		"never": {}, "in an hour": time.Now().Add(time.Hour), "in a million years": time.Unix(1<<45, 0),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, func(_ *Options, ep *Endpoint) { ep.Authenticator = pass{ends} })
+			c := r.dial("chat")
+			at := (*r.loops.Load())[0].ticks.Load()
+			eventually(t, "some ticks pass", func() bool { return (*r.loops.Load())[0].ticks.Load() > at+3 })
+			c.send("echo fine")
+			c.expect("fine")
+		})
+	}
+}
