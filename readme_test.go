@@ -10,15 +10,21 @@ import (
 	"github.com/polywire/polywire/config"
 )
 
-// TestReadme loads every configuration that the README shows.
+// TestReadme loads every configuration that the README and the documents show.
 func TestReadme(t *testing.T) {
-	text, err := os.ReadFile("README.md")
+	for _, document := range []string{"README.md", "docs/security.md"} {
+		t.Run(document, func(t *testing.T) { loadShown(t, document) })
+	}
+}
+
+func loadShown(t *testing.T, document string) {
+	text, err := os.ReadFile(document)
 	if err != nil {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```\n").FindAllSubmatch(text, -1)
 	if len(blocks) == 0 {
-		t.Fatal("the README shows no configuration")
+		t.Fatal("it shows no configuration")
 	}
 	for _, block := range blocks {
 		file := filepath.Join(t.TempDir(), "config.yaml")

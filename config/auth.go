@@ -89,8 +89,6 @@ const (
 	defaultRefresh     = 15 * time.Minute
 	defaultHookTimeout = 5 * time.Second
 	defaultLeeway      = 10 * time.Second
-	// minSecret is the shortest secret of HS256, in bytes (RFC 7518, section 3.2).
-	minSecret = 32
 )
 
 // authKeys are the keys of each type.
@@ -109,6 +107,9 @@ var authKeys = map[string][]string{
 var jwtAlgorithms = []string{
 	"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 }
+
+// secretSizes are the shortest secrets in bytes (RFC 7518, section 3.2).
+var secretSizes = map[string]int{"HS256": 32, "HS384": 48, "HS512": 64}
 
 // auth completes and checks the chain of an endpoint.
 func (e *endpointReader) auth(ep *Endpoint) {
@@ -230,8 +231,8 @@ func (m *methodReader) readJWT(a *Auth) {
 	if !secret && !public {
 		m.fault("type", "jwt needs secret, secret_file, public_keys or jwks, to have keys")
 	}
-	if m.given("secret") && len(a.Secret) < minSecret {
-		m.fault("secret", "has %d bytes; a shorter secret than %d can be guessed", len(a.Secret), minSecret)
+	if m.given("secret") && len(a.Secret) < secretSizes["HS256"] {
+		m.fault("secret", "has %d bytes; a shorter secret than %d can be guessed", len(a.Secret), secretSizes["HS256"])
 	}
 	if strings.Contains(a.JWKS, "://") {
 		m.checkURL("jwks", a.JWKS)
@@ -251,6 +252,8 @@ func (m *methodReader) checkAlgorithms(a *Auth, secret, public bool) {
 			m.fault(key, "unknown algorithm %q%s", name, suggest(name, jwtAlgorithms))
 		case strings.HasPrefix(name, "HS") && !secret:
 			m.fault(key, "%s needs secret or secret_file", name)
+		case m.given("secret") && len(a.Secret) < secretSizes[name]:
+			m.fault(key, "%s needs a secret of %d bytes; this one has %d", name, secretSizes[name], len(a.Secret))
 		case !strings.HasPrefix(name, "HS") && !public:
 			m.fault(key, "%s needs public_keys or jwks", name)
 		}

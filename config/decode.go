@@ -42,12 +42,16 @@ func (r *report) decode(path string, v any, to reflect.Value) {
 	}
 }
 
-// shorthand is a struct that may be written as the value of one of its keys.
+// shorthand is a struct that may be written as the value of one of its keys, which is
+// a list, and a list of one without its brackets.
 type shorthand interface{ short() (key string) }
 
 func (r *report) decodeStruct(path string, v any, to reflect.Value) {
 	tree, ok := v.(map[string]any)
 	if s, short := reflect.TypeAssert[shorthand](to); short && !ok {
+		if one, ok := v.(scalar); ok && !one.Flat {
+			v = []any{v}
+		}
 		r.decode(path, v, field(to, s.short()))
 		return
 	}
