@@ -65,6 +65,11 @@ func TestExample(t *testing.T) {
 	full.Services = full.Services[:len(plain.Services)]
 	// The example of origins is what the format does without any.
 	full.Endpoints[0].Origins = nil
+	// Those who may not do all are not the default.
+	if ep := &full.Endpoints[0]; len(ep.Auth) != 2 || ep.ACL == nil || ep.Authorizer == nil {
+		t.Error("auth, acl or authorizer is not shown")
+	}
+	full.Endpoints[0].Auth, full.Endpoints[0].ACL, full.Endpoints[0].Authorizer = nil, nil, nil
 	// The network fills in what is 0; the example shows with what.
 	plain.Network = config.Network{
 		MaxHandshakes: 4096, HandshakeTimeout: 10e9, MaxHeader: 8 << 10, SendBuffer: 128 << 10, OutboundBudget: 256 << 20,
