@@ -187,7 +187,7 @@ func addresses(levels []string, n int) []string {
 
 // What is said of patterns is true of every topic that they match.
 func TestTemplateAgainstTopics(t *testing.T) {
-	topics := addresses([]string{"", "a", "b", "+", "$s"}, 4)
+	topics := addresses([]string{"", "a", "+", "$s"}, 4)
 	patterns := addresses([]string{"", "a", "+", "#", "$s"}, 3)
 	matched := make([][]string, len(patterns))
 	for i, p := range patterns {
@@ -198,7 +198,7 @@ func TestTemplateAgainstTopics(t *testing.T) {
 		}
 	}
 	users := []*Identity{nil}
-	for _, v := range []any{"a", "+", "#", "a/b", "a/", "/", "$s", []any{"a", "+"}} {
+	for _, v := range []any{"a", "+", "#", "a/a", "a/", "/", "$s", []any{"a", "+"}} {
 		users = append(users, &Identity{Claims: map[string]any{"c": v}})
 	}
 	for _, text := range addresses([]string{"a", "", "+", "#", "$s", "{c}", "{c}{c}"}, 3) {

@@ -83,7 +83,7 @@ func TestWithoutURL(t *testing.T) {
 	if err == nil || strings.Contains(WithoutURL(err).Error(), "secret") {
 		t.Errorf("error %v", WithoutURL(err))
 	}
-	if plain := errors.New("plain"); WithoutURL(plain) != plain {
+	if plain := errors.New("plain"); !errors.Is(WithoutURL(plain), plain) {
 		t.Error("another error was changed")
 	}
 }
