@@ -149,9 +149,13 @@ func TestKeyServerHangs(t *testing.T) {
 		reached <- struct{}{}
 		<-r.Context().Done()
 	})
-	waits := make(chan Finding)
+	waits := make(chan Finding, 1)
 	go func() { waits <- m.Identify(t.Context(), unknown) }()
-	<-reached
+	select {
+	case <-reached:
+	case f := <-waits:
+		t.Fatalf("did not ask: %v", f.Err)
+	}
 	wantOutcome(t, m, known, Good)
 	select {
 	case f := <-waits:
