@@ -14,7 +14,10 @@ func (p *peer) permitted(c core.Command) bool {
 		return true
 	}
 	by := p.link.Identity()
-	switch c = meant(c); c.Verb {
+	if len(c.Topic) > 0 && c.Topic[0] == '$' {
+		c = meant(c)
+	}
+	switch c.Verb {
 	case core.Publish:
 		return access.May(by, core.MayPublish, c.Topic, false)
 	case core.Subscribe:

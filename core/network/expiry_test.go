@@ -18,15 +18,22 @@ func (p pass) Authenticate(context.Context, core.Handshake) (*core.Identity, cor
 // A connection ends with its credential, whether it is idle, busy or held; one whose
 // credential does not end, or later, stays.
 func TestConnectionEndsWithItsCredential(t *testing.T) {
-	for name, busy := range map[string]string{"idle": "", "held": "hold"} {
-		t.Run(name, func(t *testing.T) {
-			ends := time.Now().Add(300 * time.Millisecond)
+	for _, c := range []struct {
+		name, does string
+		in         time.Duration
+	}{
+		{"idle", "", 300 * time.Millisecond},
+		{"held", "hold", 300 * time.Millisecond},
+		{"over at the start", "", -time.Hour},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ends := time.Now().Add(c.in)
 			r := start(t, func(_ *Options, ep *Endpoint) { ep.Authenticator = pass{ends} })
-			c := r.dial("chat")
-			if busy != "" {
-				c.send(busy)
+			client := r.dial("chat")
+			if c.does != "" {
+				client.send(c.does)
 			}
-			c.expectClose(1008)
+			client.expectClose(1008)
 			if now := time.Now(); now.Before(ends) {
 				t.Errorf("ended %s early", ends.Sub(now))
 			}
