@@ -74,3 +74,44 @@ admin: {listen: "127.0.0.1:0"}
 	}
 	echo()
 }
+
+// TestClientCertificates: who shows one is its subject, with rights of his own; who does
+// not is nobody.
+func TestClientCertificates(t *testing.T) {
+	t.Parallel()
+	dir, ca := t.TempDir(), certstest.NewCA(t, "ca")
+	cert, key := certstest.Write(t, dir, "a", ca.Issue(nil, "127.0.0.1"))
+	r := run(t, fmt.Sprintf(`
+endpoints:
+  - name: web
+    protocol: vws
+    listen: "127.0.0.1:0"
+    tls: {cert: %s, key: %s, client_ca: %s, client_auth: request}
+    auth: [{type: certificate, subject: dns}, {type: none}]
+    acl: {subscribe: ["users/{subject}"]}
+`, cert, key, certstest.WriteFile(t, dir, "ca.pem", ca.PEM())))
+	for _, c := range []struct {
+		name string
+		show []tls.Certificate
+		want string
+	}{
+		{"ann", []tls.Certificate{ca.Issue(nil, "ann")}, `{"k":"a","i":1}`},
+		{"bob", []tls.Certificate{ca.Issue(nil, "bob")}, `{"k":"n","i":1,"e":"subscription not allowed"}`},
+		{"nobody", nil, `{"k":"n","i":1,"e":"subscription not allowed"}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dialer := ws.Dialer{TLSConfig: &tls.Config{RootCAs: ca.Pool(), Certificates: c.show}}
+			conn, _, _, err := dialer.Dial(t.Context(), r.urls["web"].URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if err := wsutil.WriteClientText(conn, []byte(`{"k":"s","t":"users/ann","i":1}`)); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := wsutil.ReadServerText(conn); err != nil || string(got) != c.want {
+				t.Errorf("got %s, %v, want %s", got, err, c.want)
+			}
+		})
+	}
+}

@@ -1,9 +1,6 @@
 package auth
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -14,69 +11,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/core"
 )
 
-// authority issues client certificates.
-type authority struct {
-	t    *testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &authority{t: t, key: key}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	a.cert = a.sign(template, template, key)
-	return a
-}
-
-func (a *authority) sign(template, parent *x509.Certificate, key *ecdsa.PrivateKey) *x509.Certificate {
-	a.t.Helper()
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, a.key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return cert
-}
-
-// client returns a certificate of the template.
-func (a *authority) client(template *x509.Certificate) tls.Certificate {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	template.SerialNumber = big.NewInt(255)
-	template.NotBefore = time.Now().Add(-time.Hour)
-	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-	cert := a.sign(template, a.cert, key)
-	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key}
-}
-
 // Certificates come from real TLS handshakes with a server that asks for them.
 func TestCertificate(t *testing.T) {
-	ours, theirs := newAuthority(t), newAuthority(t)
+	ours, theirs := certstest.NewCA(t, "ours"), certstest.NewCA(t, "theirs")
 	end := time.Now().Add(30 * time.Minute).Truncate(time.Second)
 	spiffe := &url.URL{Scheme: "spiffe", Host: "x", Path: "/ann"}
-	full := ours.client(&x509.Certificate{
-		Subject: pkix.Name{CommonName: "ann", Organization: []string{"us"}}, NotAfter: end,
-		DNSNames: []string{"a.example", "b.example"}, EmailAddresses: []string{"ann@example.com"}, URIs: []*url.URL{spiffe},
-	})
-	bare := ours.client(&x509.Certificate{NotAfter: end})
-	stranger := theirs.client(&x509.Certificate{Subject: pkix.Name{CommonName: "ann"}, NotAfter: end})
+	full := ours.Issue(func(c *x509.Certificate) {
+		c.Subject, c.NotAfter = pkix.Name{CommonName: "ann", Organization: []string{"us"}}, end
+		c.EmailAddresses, c.URIs = []string{"ann@example.com"}, []*url.URL{spiffe}
+	}, "a.example", "b.example")
+	bare := ours.Issue(func(c *x509.Certificate) {
+		c.Subject, c.DNSNames, c.NotAfter, c.SerialNumber = pkix.Name{}, nil, end, big.NewInt(255)
+	}, "bare")
+	stranger := theirs.Issue(func(c *x509.Certificate) { c.Subject.CommonName = "ann" }, "stranger")
 	for _, c := range []struct {
 		name    string
 		show    []tls.Certificate
@@ -100,9 +51,10 @@ func TestCertificate(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var state *tls.ConnectionState
 			s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { state = r.TLS }))
-			pool := x509.NewCertPool()
-			pool.AddCert(ours.cert)
-			s.TLS = &tls.Config{ClientAuth: c.verify, ClientCAs: pool}
+			s.TLS = &tls.Config{ClientAuth: c.verify}
+			if c.verify != tls.RequireAnyClientCert { // which names no authorities
+				s.TLS.ClientCAs = ours.Pool()
+			}
 			s.StartTLS()
 			defer s.Close()
 			s.Client().Transport.(*http.Transport).TLSClientConfig.Certificates = c.show

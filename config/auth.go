@@ -135,6 +135,10 @@ func (e *endpointReader) auth(ep *Endpoint) {
 			if webhooks++; webhooks > 1 {
 				m.fault("type", "there is a webhook already")
 			}
+		case "certificate":
+			if ep.TLS.ClientCA == "" {
+				m.fault("type", "client certificates need tls.client_ca, to be verified")
+			}
 		}
 	}
 }

@@ -2,16 +2,18 @@ package config
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/agnivade/levenshtein"
 )
 
-// suggest returns `; did you mean "x"?` with the candidate nearest to word, or
-// nothing if none is near.
+// suggest returns `; did you mean "x"?` with the candidate nearest to word, of
+// several the one with its first letter, or nothing if none is near.
 func suggest(word string, candidates []string) string {
 	best, distance := "", max(2, len(word)/3)+1
 	for _, c := range candidates {
-		if d := levenshtein.ComputeDistance(word, c); d < distance {
+		d := levenshtein.ComputeDistance(word, c)
+		if d < distance || d == distance && best != "" && word != "" && strings.HasPrefix(c, word[:1]) && !strings.HasPrefix(best, word[:1]) {
 			best, distance = c, d
 		}
 	}

@@ -42,7 +42,6 @@ endpoints:
         subject: uid
       - {type: token, tokens: [{token: "${TOKEN}", subject: bot, claims: {level: 7, rooms: [x]}}], token_file: tokens}
       - {type: webhook, url: "http://x/", cache: {allow: 30s, deny: 5s, jitter: 0}, on_error: last_known}
-      - {type: certificate}
       - {type: none}
     acl:
       publish: [a, "users/{subject}/#"]
@@ -76,7 +75,6 @@ endpoints:
 				Type: "webhook", From: header, URL: "http://x/", Timeout: usual, OnError: "last_known",
 				Cache: config.Cache{Allow: 30 * time.Second, Deny: 5 * time.Second},
 			},
-			{Type: "certificate", From: header, Timeout: usual, Subject: "cn"},
 			{Type: "none", From: header, Timeout: usual},
 		},
 		ACL: &config.ACL{
