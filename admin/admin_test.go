@@ -29,6 +29,8 @@ func source(ready *atomic.Bool) admin.Source {
 	one.Stats.Published.Store(8)
 	one.Stats.Calls.Store(9)
 	one.Stats.Throttled.Store(20)
+	one.Stats.Restarts.Store(30)
+	one.Stats.Unanswered.Store(31)
 	one.Stats.Closed.Add(core.ReasonLost, 10)
 	one.Stats.Rejected.Add(core.ReasonOrigin, 11)
 	one.Stats.Refused.Add(core.ReasonMalformed, 12)
@@ -120,6 +122,10 @@ polywire_messages_refused_total{endpoint="one",protocol="wubsub",reason="malform
 polywire_outbound_budget_bytes 22
 polywire_outbound_bytes 21
 polywire_panics_total 17
+polywire_plugin_restarts_total{endpoint="one",protocol="wubsub"} 30
+polywire_plugin_restarts_total{endpoint="two",protocol="wsify"} 0
+polywire_plugin_unanswered{endpoint="one",protocol="wubsub"} 31
+polywire_plugin_unanswered{endpoint="two",protocol="wsify"} 0
 polywire_published_total{endpoint="one",protocol="wubsub"} 8
 polywire_published_total{endpoint="two",protocol="wsify"} 0
 polywire_throttled_total{endpoint="one",protocol="wubsub"} 20

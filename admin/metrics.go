@@ -63,6 +63,7 @@ type reasons struct {
 type collector struct {
 	source  Source
 	open    *prometheus.Desc
+	away    *prometheus.Desc // in plugins
 	totals  []total
 	reasons []reasons
 	hooks   hookDescs
@@ -94,6 +95,7 @@ func newCollector(src Source) *collector {
 	c := &collector{
 		source:    src,
 		open:      perEndpoint("connections_open", "Connections that are open now."),
+		away:      perEndpoint("plugin_unanswered", "Messages and events that are on their way through the endpoint's plugin now."),
 		rejected:  perReason("handshakes_rejected_total", "Connections turned away before their upgrade; endpoint is empty if none was asked for yet."),
 		accept:    whole("accept_errors_total", "Failed accepts, such as those without a free file descriptor."),
 		panics:    whole("panics_total", "Panics that were caught: in the handling of a connection, which they end, and in handlers, hooks and stores."),
@@ -113,6 +115,7 @@ func newCollector(src Source) *collector {
 		{perEndpoint("bytes_in_total", "Payload bytes of messages from clients."), func(s *core.Stats) *atomic.Uint64 { return &s.BytesIn }},
 		{perEndpoint("messages_out_total", "Messages to clients."), func(s *core.Stats) *atomic.Uint64 { return &s.MessagesOut }},
 		{perEndpoint("bytes_out_total", "Payload bytes of messages to clients."), func(s *core.Stats) *atomic.Uint64 { return &s.BytesOut }},
+		{perEndpoint("plugin_restarts_total", "Processes of the endpoint's plugin that were started again."), func(s *core.Stats) *atomic.Uint64 { return &s.Restarts }},
 		{perEndpoint("published_total", "Publishes that were taken, heard or not."), func(s *core.Stats) *atomic.Uint64 { return &s.Published }},
 		{perEndpoint("calls_total", "Calls that were taken."), func(s *core.Stats) *atomic.Uint64 { return &s.Calls }},
 		{perEndpoint("throttled_total", "Times that a client was not read for a while because it sent faster than its limits."), func(s *core.Stats) *atomic.Uint64 { return &s.Throttled }},
@@ -138,7 +141,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 		to <- r.desc
 	}
 	c.hooks.describe(to)
-	for _, d := range []*prometheus.Desc{c.open, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.memory, c.watermark, c.expiry, c.build} {
+	for _, d := range []*prometheus.Desc{c.open, c.away, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.memory, c.watermark, c.expiry, c.build} {
 		to <- d
 	}
 }
@@ -147,6 +150,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 func (c *collector) Collect(to chan<- prometheus.Metric) {
 	for _, ep := range c.source.Endpoints {
 		to <- prometheus.MustNewConstMetric(c.open, prometheus.GaugeValue, float64(ep.Stats.Open.Load()), ep.Name, ep.Protocol)
+		to <- prometheus.MustNewConstMetric(c.away, prometheus.GaugeValue, float64(ep.Stats.Unanswered.Load()), ep.Name, ep.Protocol)
 		for _, t := range c.totals {
 			to <- prometheus.MustNewConstMetric(t.desc, prometheus.CounterValue, float64(t.read(ep.Stats).Load()), ep.Name, ep.Protocol)
 		}

@@ -76,6 +76,8 @@ const (
 	ReasonInternal
 	// ReasonExpired: the client's credential ended ([Identity].Expires).
 	ReasonExpired
+	// ReasonRestart: a plugin ended, and what it was about could not be done again.
+	ReasonRestart
 
 	// NumReasons is the number of reasons.
 	NumReasons
@@ -86,7 +88,7 @@ var reasonNames = [NumReasons]string{
 	"unknown_type", "invalid_utf8", "too_large", "too_deep", "denied", "unavailable",
 	"not_owner", "taken", "reserved", "no_service", "not_asked", "timeout", "gone",
 	"answerer", "overload", "memory", "rate", "limit", "slow", "conflated", "origin", "handshake", "tls", "unwritable",
-	"internal", "expired",
+	"internal", "expired", "restart",
 }
 
 // String returns the reason as metrics label it.
@@ -115,6 +117,8 @@ func (r Reason) CloseCode() uint16 {
 		return 1009
 	case ReasonInternal, ReasonAnswerer:
 		return 1011
+	case ReasonRestart:
+		return 1012
 	case ReasonOverload, ReasonMemory, ReasonRate, ReasonSlow, ReasonUnavailable:
 		return 1013
 	}

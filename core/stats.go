@@ -22,6 +22,10 @@ type Stats struct {
 	// Throttled counts how often a client was not read for a while because it sent
 	// faster than its limits.
 	Throttled atomic.Uint64
+	// Restarts counts how often a process of the plugin that translates was started again.
+	Restarts atomic.Uint64
+	// Unanswered is how many messages and events are on their way through the plugin now.
+	Unanswered atomic.Int64
 
 	// Rejected counts connections turned away before their upgrade.
 	Rejected Counters

@@ -34,11 +34,11 @@ const (
 // The values of SessionOptions.Store.
 const (
 	// MemoryStore keeps sessions in the process: they end with it.
-	MemoryStore = "memory"
+	MemoryStore = core.SessionsMemory
 	// FileStore keeps them in files, as the original does: see [FileSessions].
-	FileStore = "file"
+	FileStore = core.SessionsFile
 	// NoStore turns sessions off.
-	NoStore = "off"
+	NoStore = core.SessionsNone
 )
 
 // SessionOptions say where an endpoint keeps its sessions. The format does not read
@@ -121,6 +121,26 @@ func optionsOf(options any) (*Options, error) {
 		return nil, fmt.Errorf("webwire options are of type %T", options)
 	}
 	return o, nil
+}
+
+// Needs returns the session store, and the bound on calls.
+func (o *Options) Needs() core.Needs {
+	s := o.Sessions
+	return core.Needs{
+		Sessions: s.Store, SessionsDir: s.Dir, MaxSessionConnections: s.MaxConnections,
+		CallsAtOnce: o.callsAtOnce(),
+	}
+}
+
+// callsAtOnce returns concurrency_limit as the engine counts: 0 is no bound.
+func (o *Options) callsAtOnce() int {
+	switch {
+	case o.ConcurrencyLimit < 0:
+		return 0
+	case o.ConcurrencyLimit == 0:
+		return 1
+	}
+	return o.ConcurrencyLimit
 }
 
 // validate returns everything that is wrong at once.

@@ -68,6 +68,11 @@ func optionsOf(options any) (*Options, error) {
 	return o, nil
 }
 
+// Needs returns the authorizer, and the path of the HTTP door.
+func (o *Options) Needs() core.Needs {
+	return core.Needs{AuthorizerURL: o.AuthorizerURL, AuthorizerTimeout: o.AuthorizerTimeout, HTTPPath: o.BroadcastPath}
+}
+
 // validate returns everything that is wrong at once.
 func (o *Options) validate() error {
 	var faults []error

@@ -23,6 +23,10 @@ func (o *outlet) NewAudience(loop int, _ uint32) core.Audience {
 }
 
 func (o *outlet) Deliver(ev core.Event, to []core.Audience, except core.Link) {
+	if o.ep.remote != nil {
+		o.deliverRemotely(ev, to, except)
+		return
+	}
 	f := newFrame()
 	defer f.release()
 	m := mail{frame: f, stamp: o.stamps.Add(1)}
@@ -80,13 +84,13 @@ func (a *audience) count(n int, f *frame) {
 	a.ep.Stats.BytesOut.Add(uint64(n * f.payload))
 }
 
-// overload counts a message that the loop's mailbox had no room for; f is nil for
-// one that could not be encoded.
-func (a *audience) overload(f *frame) {
+// lose counts a message that does not even reach the loop; f is nil for one that
+// could not be encoded.
+func (a *audience) lose(f *frame, r core.Reason) {
 	n := uint64(a.size.Load())
-	a.ep.Stats.Dropped.Add(core.ReasonOverload, n)
+	a.ep.Stats.Dropped.Add(r, n)
 	if f != nil {
-		a.ep.Stats.DroppedBytes.Add(core.ReasonOverload, n*uint64(f.payload))
+		a.ep.Stats.DroppedBytes.Add(r, n*uint64(f.payload))
 	}
 }
 

@@ -23,12 +23,17 @@ func (c *conn) sayGoodbye(r core.Reason) {
 	if c.state != open {
 		return
 	}
-	if r != core.ReasonSlow {
-		// What a slow client is told behind its queue would never arrive.
-		c.tellGuarded(core.Event{Kind: core.Goodbye, Reason: r})
-		if c.state != open {
+	switch {
+	case c.relay != nil:
+		if !c.farewell(r, func() { c.sayGoodbye(r) }) {
 			return
 		}
+	case r != core.ReasonSlow:
+		// What a slow client is told behind its queue would never arrive.
+		c.tellGuarded(core.Event{Kind: core.Goodbye, Reason: r})
+	}
+	if c.state != open {
+		return
 	}
 	code, text := c.ep.Format.Goodbye(r)
 	c.depart(r)
@@ -50,6 +55,10 @@ func (c *conn) sayGoodbye(r core.Reason) {
 // fail ends the connection because the client broke the protocol or the format:
 // a close frame, and nothing more is read (RFC 6455, section 7.1.7).
 func (c *conn) fail(r core.Reason, err error) {
+	if c.relay != nil && c.state == open && !c.farewell(r, func() { c.fail(r, err) }) {
+		c.discard = true
+		return
+	}
 	c.ep.server.log.Debug("ending connection", "endpoint", c.ep.Name, "conn", c.id,
 		"remote", c.remote, "user", c.user.User(), "reason", r.String(), "error", err)
 	if c.state == open {
@@ -66,6 +75,9 @@ func (c *conn) depart(r core.Reason) {
 	}
 	c.state, c.reason = closing, r
 	c.ep.Stats.Closed.Inc(r)
+	if c.relay != nil {
+		c.detach()
+	}
 	if c.peer != nil {
 		c.loop.leaving = append(c.loop.leaving, c)
 	}
@@ -78,6 +90,10 @@ func (c *conn) finish() {
 	}
 	c.state = closed
 	c.discard = true
+	if c.relay != nil && c.relay.orphan {
+		c.end(c.reason)
+		return
+	}
 	c.cutAfter(lingerTicks)
 	if c.outBytes == 0 {
 		c.shutdown()
@@ -121,8 +137,13 @@ func (c *conn) end(r core.Reason) {
 	if c.state == ended {
 		return
 	}
-	c.depart(r)
-	c.discard = true
+	if r != core.ReasonLost {
+		// Of a lost connection that is gone's to decide.
+		c.depart(r)
+	}
+	if c.relay == nil || c.state != open {
+		c.discard = true
+	}
 	if c.gc == nil {
 		c.gone()
 		return
@@ -134,6 +155,9 @@ func (c *conn) end(r core.Reason) {
 
 // gone is called when the socket is closed, by us or by the client.
 func (c *conn) gone() {
+	if c.linger() {
+		return
+	}
 	c.depart(core.ReasonLost)
 	c.forget(core.ReasonGone)
 	c.logLost()

@@ -35,7 +35,8 @@ type conn struct {
 	user   *core.Identity
 	window wsflate.WindowBits // of permessage-deflate; 0 without
 	trace  *core.Trace        // of the upgrade request; nil without
-	codec  core.Codec
+	codec  core.Codec         // nil if the format translates elsewhere
+	relay  *relay             // nil if it does not
 	peer   core.Peer
 
 	// Owned by the loop.
@@ -97,6 +98,10 @@ func (c *conn) Tell(ev core.Event) {
 	if c.state != open {
 		return
 	}
+	if c.relay != nil {
+		c.tellRemotely(ev)
+		return
+	}
 	f := newFrame()
 	ok, err := f.encodeWith(c.codec.Encode, ev)
 	if !ok {
@@ -106,6 +111,11 @@ func (c *conn) Tell(ev core.Event) {
 		}
 		return
 	}
+	c.queueMessage(f)
+}
+
+// queueMessage queues a message that only this connection gets.
+func (c *conn) queueMessage(f *frame) {
 	if c.queue(c.loop.ephemeral(f)) {
 		c.ep.Stats.MessagesOut.Add(1)
 		c.ep.Stats.BytesOut.Add(uint64(f.payload))
@@ -123,8 +133,12 @@ func (c *conn) miss(err error) {
 	}
 }
 
-// Send posts a copy of ev to the loop.
+// Send posts a copy of ev to the loop, or asks its format at once.
 func (c *conn) Send(ev core.Event) {
+	if c.relay != nil {
+		c.ask(ev)
+		return
+	}
 	c.loop.post(mail{conn: c, letter: newLetter(ev)})
 }
 

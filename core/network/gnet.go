@@ -30,19 +30,38 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 	c.ep.Stats.Opened.Add(1)
 	c.ep.Stats.Open.Add(1)
 	c.startTimers()
-	// The client learns that it is connected when it is: what it hears from the start
-	// it does not miss.
-	hello := newFrame()
-	hello.bytes, c.hello = c.hello, nil
-	c.queueLast(hello)
-	c.peer = e.server.hub.Connect(c)
+	if c.ep.remote != nil {
+		c.openRemotely()
+		return nil, gnet.None
+	}
+	c.connect()
 	if o, ok := c.codec.(core.Opener); ok {
 		o.Open(c.id, c)
 	}
 	c.Tell(core.Event{Kind: core.Welcome})
-	if e.server.down.Load() {
+	c.listen()
+	return nil, gnet.None
+}
+
+// connect tells client and engine that the connection is there. The client learns that
+// it is connected when it is: what it hears from the start it does not miss.
+func (c *conn) connect() {
+	hello := newFrame()
+	hello.bytes, c.hello = c.hello, nil
+	c.queueLast(hello)
+	c.peer = c.ep.server.hub.Connect(c)
+}
+
+// listen begins to hear what the client says, after its greeting.
+func (c *conn) listen() {
+	if c.ep.server.down.Load() {
 		c.sayGoodbye(core.ReasonDrain)
 	}
+	c.hearEarly()
+}
+
+// hearEarly takes what came behind the upgrade request.
+func (c *conn) hearEarly() {
 	early := c.early
 	c.early = nil
 	if len(early) > 0 {
@@ -51,7 +70,6 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 	if c.secure != nil {
 		c.decrypt(nil) // what came with the end of the handshake
 	}
-	return nil, gnet.None
 }
 
 // OnTraffic is called on the loop when a connection has input.

@@ -68,6 +68,12 @@ func (c *conn) Release() {
 // unless the connection is held.
 func (c *conn) resume() {
 	defer c.ep.server.recovered(c)
+	if c.relay != nil && !c.Held() {
+		c.relay.codec.Resume()
+	}
+	if !c.takeTurn() {
+		return
+	}
 	for len(c.inbox) > 0 && !c.heldBack() {
 		b := c.inbox
 		c.inbox = nil
@@ -78,6 +84,7 @@ func (c *conn) resume() {
 	if c.parked && !c.heldBack() {
 		c.unpark()
 	}
+	c.goneAtLast()
 }
 
 // choke stops the reading of a client that asks faster than it reads the answers:
@@ -109,7 +116,7 @@ func (c *conn) heldBack() bool { return c.held > 0 && c.state == open }
 
 // onMessage hands a data message to the codec.
 func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
-	if c.state != open {
+	if c.state != open || c.relay != nil && c.relay.leaving {
 		return !c.discard
 	}
 	c.lastMessage = c.loop.ticks.Load()
@@ -120,20 +127,30 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	if op == ws.OpBinary {
 		kind = core.BinaryFrame
 	}
-	if err := c.codec.Decode(core.Frame{Kind: kind, Data: payload}, c); err != nil {
+	f := core.Frame{Kind: kind, Data: payload}
+	if c.relay != nil {
+		c.askMeaning(f)
+	} else {
+		c.carriedOut(c.codec.Decode(f, c))
+	}
+	return c.held == 0 && !c.discard
+}
+
+// carriedOut goes on behind a data message. err is what its decoding returned.
+func (c *conn) carriedOut(err error) {
+	if err != nil {
 		reason := core.ReasonMalformed
 		if v, ok := errors.AsType[*core.Violation](err); ok {
 			reason = v.Reason
 		}
 		c.ep.Stats.Refused.Inc(reason)
 		c.fail(reason, err)
-		return false
+		return
 	}
 	if c.ep.server.congested.Load() > 0 {
 		c.ep.server.wait(c)
 	}
 	c.choke()
-	return c.held == 0 && !c.discard
 }
 
 // Do hands a decoded command to the engine: conn is the codec's core.Sink.
@@ -149,8 +166,15 @@ func (c *conn) Refuse(r core.Reason, ref []byte, f core.Failure) {
 
 var _ core.Sink = (*conn)(nil)
 
-// onControl handles a control frame (RFC 6455, section 5.5).
+// onControl handles a control frame (RFC 6455, section 5.5) in its turn.
 func (c *conn) onControl(op ws.OpCode, payload []byte) bool {
+	if c.relay != nil && op != ws.OpPong && c.controlLater(op, payload) {
+		return false
+	}
+	return c.control(op, payload)
+}
+
+func (c *conn) control(op ws.OpCode, payload []byte) bool {
 	switch op {
 	case ws.OpPing:
 		c.alive()

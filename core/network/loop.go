@@ -125,7 +125,7 @@ func (l *loop) deliver(m mail, to []core.Audience) {
 			continue
 		}
 		if b.full() {
-			aud.overload(m.frame)
+			aud.lose(m.frame, core.ReasonOverload)
 			continue
 		}
 		if m.frame != nil {
@@ -136,12 +136,18 @@ func (l *loop) deliver(m mail, to []core.Audience) {
 		schedule = true
 	}
 	schedule = schedule && b.schedule()
-	if b.congested() && l.congested.CompareAndSwap(false, true) {
-		l.server.congested.Add(1)
-	}
+	l.noteCongestion()
 	b.mu.Unlock()
 	if schedule {
 		l.execute()
+	}
+}
+
+// noteCongestion makes publishers wait if the mailbox is congested. The caller holds
+// mailbox.mu.
+func (l *loop) noteCongestion() {
+	if l.mailbox.congested() && l.congested.CompareAndSwap(false, true) {
+		l.server.congested.Add(1)
 	}
 }
 

@@ -81,10 +81,20 @@ func (b *mailbox) put(m mail) (schedule bool) {
 	return b.schedule()
 }
 
-// append appends m. The caller holds mu.
+// reserve takes a position for a mail that is put later.
+func (b *mailbox) reserve() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.posted++
+	return b.posted
+}
+
+// append appends m, which may have a position already. The caller holds mu.
 func (b *mailbox) append(m mail) {
 	b.posted++
-	m.pos = b.posted
+	if m.pos == 0 {
+		m.pos = b.posted
+	}
 	b.bytes += m.size()
 	b.queue = append(b.queue, m)
 }

@@ -108,6 +108,7 @@ type endpoint struct {
 	server *Server
 	door   *door
 	outlet outlet
+	remote core.RemoteFormat // Format, if it translates elsewhere
 
 	idleTicks, pongTicks, pingTicks, idleCheck uint32
 	pingsCount                                 bool
@@ -227,6 +228,7 @@ func (s *Server) listen(eps []Endpoint) error {
 			idleCheck: ticksOf(min(p.IdleCheck, e.IdleTimeout)), pingsCount: p.PingsCount, closeReply: p.CloseReply,
 		}
 		ep.outlet.ep = ep
+		ep.remote, _ = e.Format.(core.RemoteFormat)
 		d.endpoints = append(d.endpoints, ep)
 		s.eps[e.Name] = ep
 	}

@@ -46,11 +46,13 @@ func (d *door) upgrade(v *visitor, h *head) {
 		remote: v.client.String(),
 		user:   terms.user,
 		hello:  response.Bytes(),
-		codec:  ep.Format.NewCodec(),
 		window: terms.window,
 		trace:  h.trace(),
 		parser: parser{maxMessage: ep.MaxMessage, deflate: terms.window != 0},
 		secure: v.secure,
+	}
+	if ep.remote == nil {
+		c.codec = ep.Format.NewCodec()
 	}
 	if len(v.read) > 0 {
 		c.early = bytes.Clone(v.read)

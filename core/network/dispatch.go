@@ -1,0 +1,100 @@
+package network
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/polywire/polywire/core"
+)
+
+// dispatch is one message for the audiences of one shard, on its way through a format
+// that translates elsewhere.
+type dispatch struct {
+	mail  mail
+	to    []*audience
+	at    []uint64 // where in its loop's mailbox the message was when it was sent
+	as    uint32   // the address, if newer messages of it may replace this one
+	topic []byte
+}
+
+// deliverRemotely asks for the message once for each shard. Who joins an audience
+// in the meantime does not get it, just as if it had been in the mailbox.
+func (o *outlet) deliverRemotely(ev core.Event, to []core.Audience, except core.Link) {
+	m := mail{stamp: o.stamps.Add(1)}
+	if except != nil {
+		m.except = except.(*conn)
+	}
+	shards := o.ep.remote.Shards()
+	for shard := range shards {
+		d := dispatch{mail: m}
+		if o.ep.SlowConsumer == Conflate {
+			d.as, d.topic = ev.As, bytes.Clone(ev.Topic)
+		}
+		for _, a := range to {
+			if aud := a.(*audience); aud.loop.index%shards == shard {
+				d.to = append(d.to, aud)
+				d.at = append(d.at, aud.loop.mailbox.reserve())
+			}
+		}
+		if len(d.to) > 0 {
+			o.ep.remote.AskMessage(shard, ev, d.deliver)
+		}
+	}
+}
+
+// deliver hands the message to the loops. Any goroutine; the order of the calls is that
+// of the messages.
+func (d *dispatch) deliver(f core.Frame, err error) {
+	if v, lost := errors.AsType[*core.Violation](err); lost {
+		for _, aud := range d.to {
+			aud.lose(nil, v.Reason)
+		}
+		return
+	}
+	switch {
+	case err != nil:
+		d.mail.lost = err
+	case f.Kind == core.NoFrame:
+		return
+	default:
+		d.mail.frame = d.frameOf(f)
+		defer d.mail.frame.release()
+	}
+	for i, aud := range d.to {
+		aud.loop.deliverAt(d.mail, aud, d.at[i])
+	}
+}
+
+// frameOf returns the frame of the message with one reference.
+func (d *dispatch) frameOf(f core.Frame) *frame {
+	ep := d.to[0].ep
+	out := frameOf(f)
+	out.message = true
+	if ep.SlowConsumer == Conflate {
+		out.setKey(ep.server.seed, core.Event{As: d.as, Topic: d.topic})
+	}
+	out.charge(&ep.server.budget)
+	return out
+}
+
+// deliverAt puts m into the mailbox for an audience, as if it were at pos.
+func (l *loop) deliverAt(m mail, aud *audience, pos uint64) {
+	b := &l.mailbox
+	b.mu.Lock()
+	if b.full() {
+		b.mu.Unlock()
+		aud.lose(m.frame, core.ReasonOverload)
+		return
+	}
+	if m.frame != nil {
+		m.frame.retain()
+	}
+	m.aud, m.pos = aud, pos
+	b.append(m)
+	schedule := b.schedule()
+	l.noteCongestion()
+	b.mu.Unlock()
+	if schedule {
+		l.execute()
+	}
+}

@@ -1,0 +1,65 @@
+package core
+
+// RemoteFormat is a Format that translates in another process, so later. The network
+// does not use its NewCodec and EncodeMessage; where it would call them it asks, and the
+// answer comes when it comes. Nothing here blocks.
+//
+// Each question is answered once, whatever happens to the other process, and questions
+// of one shard are answered in the order in which they were asked.
+type RemoteFormat interface {
+	Format
+	// Shards is into how many independent parts connections are divided, at least 1.
+	// All connections of one loop are of one shard. Any goroutine.
+	Shards() int
+	// Attach returns the codec of a new connection of a shard. Any goroutine.
+	Attach(shard int, c RemoteConn) RemoteCodec
+	// AskMessage asks how the Message ev reads, once for all who hear it. ev is copied.
+	// done is called on another goroutine and must not block; it borrows the frame. The
+	// error is a [Violation] if nobody could be asked. Any goroutine.
+	AskMessage(shard int, ev Event, done func(Frame, error))
+}
+
+// RemoteCodec asks for one connection. The answers go to its RemoteConn.
+type RemoteCodec interface {
+	// Open asks for the commands of the connection's own and the greeting. It is the
+	// first question. On the connection's loop.
+	Open()
+	// Decode asks what f means. f is copied. If too much of the connection is
+	// unanswered, it is held. On the connection's loop.
+	Decode(f Frame)
+	// Encode asks how ev reads. ev is copied. Any goroutine.
+	Encode(ev Event)
+	// Resume says that commands may be carried out again: RemoteConn.Held is false. On
+	// the connection's loop.
+	Resume()
+	// Close says that the connection is gone. There are no answers after it. It is
+	// called once, on the connection's loop.
+	Close()
+}
+
+// RemoteConn is a connection as its remote codec sees it. The methods besides those of
+// Link are called on its loop (by Link.Post), after Open and before Close. What they are
+// given is borrowed.
+type RemoteConn interface {
+	Link
+	// Held reports whether the answers to Decode must wait for Resume: somebody holds the
+	// connection. Holding it with Pause does not count.
+	Held() bool
+	// Pause and Unpause are Hold and Release for the codec's own use: no further message
+	// is asked about.
+	Pause()
+	Unpause()
+	// Command and Refusal are Sink's Do and Refuse, for what Open and Decode ask. expected
+	// is what the client reads if the event behind it is the usual one, Pong after Ping
+	// and an ordinary Done or Failed after all else; nil if that must be asked.
+	Command(c Command, expected *Frame)
+	Refusal(r Reason, ref []byte, f Failure, expected *Frame)
+	// Opened is the answer to Open: the greeting, NoFrame if there is none.
+	Opened(greeting Frame, err error)
+	// Decoded is the answer to Decode, after its commands. err is what Codec.Decode
+	// would have returned.
+	Decoded(err error)
+	// Encoded is the answer to Encode. A [Violation] ends the connection; any other err
+	// means that the event cannot be written in this format.
+	Encoded(f Frame, err error)
+}
