@@ -26,7 +26,7 @@ TOOL := $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 # Every module of the repository that holds our own code.
 MODULES := . bench clients
 
-.PHONY: all help run build check test soak clients vet fuzz lint fmt bench benchcmp clean
+.PHONY: all help run build check test soak clients vet fuzz generate lint fmt bench benchcmp clean
 
 all: fmt lint test ## format, lint and test: the default
 
@@ -90,6 +90,11 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 				grep -q '^    context deadline exceeded$$' <<<"$$out" && ! grep -q 'Failing input' <<<"$$out"; }; \
 		done; \
 	done
+
+# The generators are pinned in plugin/buf.gen.yaml. What they write is committed, so
+# that nobody needs them who does not change the contract.
+generate: ## generate plugin/codecpb from plugin/codec.proto
+	cd plugin && $(GO) run github.com/bufbuild/buf/cmd/buf@v1.50.0 generate
 
 lint: ## run the linters (the first time builds golangci-lint: two to three minutes)
 	@for module in $(MODULES); do \

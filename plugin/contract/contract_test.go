@@ -1,0 +1,249 @@
+package contract_test
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/plugin/codecpb"
+	"github.com/polywire/polywire/plugin/contract"
+)
+
+func b(s string) []byte { return []byte(s) }
+
+var (
+	id = core.CallID{1, 2, 3, 15: 16}
+	// Every field of these has a value.
+	command = core.Command{
+		Verb: core.Offer, Ref: b("ref"), Topic: b("topic"), As: 300, Pattern: true, Channel: b("channel"), Exclusive: true,
+		AsOwner: true, Services: [][]byte{b("one"), {}, b("two")}, NotToSelf: true, OneWay: true, Timeout: 7 * time.Second, Call: id,
+		Payload: core.Payload{Kind: core.Text, Data: b("1"), UTF16: b("1\x00")}, Headers: b("{}"),
+		Failure: core.Failure{Code: core.Gone, Text: "left"}, Key: b("key"), Source: b("source"),
+	}
+	event = core.Event{
+		Kind: core.SessionOpened, Verb: core.Call, Ref: b("ref"), Topic: b("topic"), As: 300, Call: id, OneWay: true,
+		Payload: core.Payload{Kind: core.Text, Data: b("1"), UTF16: b("1\x00")}, Headers: b("{}"), Unheard: true,
+		Failure: core.Failure{Code: core.Gone, Text: strings.Repeat("long ", 100)},
+		Session: core.Session{Key: "key", Created: time.Unix(1, 5).UTC(), LastLookup: time.Unix(2, 0).UTC(), Info: b("{}")},
+	}
+)
+
+// What is written by hand is what codec.proto says: the generated types read it, and
+// what they write in turn is read the same.
+func TestQuestions(t *testing.T) {
+	goodbye := core.Event{Kind: core.Goodbye, Reason: core.ReasonDrain}
+	frame := core.Frame{Kind: core.BinaryFrame, Data: b(strings.Repeat("x", 300))}
+	var message []byte
+	message = contract.AppendOpen(message, 7)
+	message = contract.AppendDecode(message, 7, frame)
+	message = contract.AppendEncode(message, 7, event)
+	message = contract.AppendMessage(message, goodbye)
+	message = contract.AppendClosed(message, 7)
+	want := []contract.Question{
+		{Kind: contract.Open, Conn: 7},
+		{Kind: contract.Decode, Conn: 7, Frame: frame},
+		{Kind: contract.Encode, Conn: 7, Event: event},
+		{Kind: contract.Message, Event: goodbye},
+		{Kind: contract.Closed, Conn: 7},
+	}
+	for range 2 {
+		var got []contract.Question
+		elements := contract.ElementsOf(message)
+		for elements.Next() {
+			q, err := contract.ReadQuestion(elements.Bytes())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, q)
+		}
+		if err := elements.Err(); err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("read %+v, %v\nwant %+v", got, err, want)
+		}
+		var generated codecpb.Questions
+		message = again(t, message, &generated)
+		requireFilled(t, generated.GetQuestions()[2].GetEvent().ProtoReflect(), "reason")
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	pong := &core.Frame{Kind: core.TextFrame, Data: b("pong")}
+	a := contract.BeginAnswer(nil)
+	a.Command(command, pong)
+	a.Refusal(core.ReasonTooDeep, b("ref"), core.Failure{Code: core.Invalid}, &core.Frame{})
+	a.Command(core.Command{}, nil)
+	a.Frame(core.Frame{Kind: core.TextFrame, Data: b("hello")})
+	a.Err(&core.Violation{Reason: core.ReasonWrongFrame, Err: errors.New("why")})
+	message := a.End()
+	for range 2 {
+		elements := contract.ElementsOf(message)
+		if !elements.Next() {
+			t.Fatal(elements.Err())
+		}
+		var steps recorder
+		out, err := contract.ReadAnswer(elements.Bytes(), &steps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := recorder{
+			{command: command, expected: pong},
+			{reason: core.ReasonTooDeep, ref: b("ref"), failure: core.Failure{Code: core.Invalid}, expected: &core.Frame{}},
+			{},
+		}
+		if !reflect.DeepEqual(steps, want) {
+			t.Errorf("read the steps %+v\nwant %+v", steps, want)
+		}
+		v, _ := errors.AsType[*core.Violation](out.Err)
+		if string(out.Frame.Data) != "hello" || v == nil || v.Reason != core.ReasonWrongFrame || v.Err.Error() != "why" {
+			t.Errorf("read %+v", out)
+		}
+		var generated codecpb.Answers
+		message = again(t, message, &generated)
+		requireFilled(t, generated.GetAnswers()[0].GetSteps()[0].GetCommand().ProtoReflect())
+	}
+}
+
+// again returns message as the generated types write it.
+func again(t *testing.T, message []byte, to proto.Message) []byte {
+	t.Helper()
+	if err := proto.Unmarshal(message, to); err != nil {
+		t.Fatal(err)
+	}
+	out, err := proto.Marshal(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// requireFilled fails if a field is not set, or not known: one that is added to
+// codec.proto must be added to this package.
+func requireFilled(t *testing.T, m protoreflect.Message, except ...protoreflect.Name) {
+	t.Helper()
+	if len(m.GetUnknown()) > 0 {
+		t.Errorf("%s has fields that codec.proto does not: %x", m.Descriptor().Name(), m.GetUnknown())
+	}
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		f := fields.Get(i)
+		if !m.Has(f) && !slices.Contains(except, f.Name()) {
+			t.Errorf("%s.%s is not written", m.Descriptor().Name(), f.Name())
+		}
+	}
+}
+
+type step struct {
+	command  core.Command
+	reason   core.Reason
+	ref      []byte
+	failure  core.Failure
+	expected *core.Frame
+}
+
+type recorder []step
+
+func (r *recorder) Command(c core.Command, expected *core.Frame) {
+	*r = append(*r, step{command: c, expected: expected})
+}
+
+func (r *recorder) Refusal(reason core.Reason, ref []byte, f core.Failure, expected *core.Frame) {
+	*r = append(*r, step{reason: reason, ref: ref, failure: f, expected: expected})
+}
+
+// Empty and absent stay different.
+func TestEmptyAndAbsent(t *testing.T) {
+	for _, c := range []core.Command{{}, {Ref: []byte{}, Topic: []byte{}, Payload: core.Payload{Kind: core.Text, Data: []byte{}, UTF16: []byte{}}}} {
+		a := contract.BeginAnswer(nil)
+		a.Command(c, nil)
+		var steps recorder
+		elements := contract.ElementsOf(a.End())
+		elements.Next()
+		if _, err := contract.ReadAnswer(elements.Bytes(), &steps); err != nil || !reflect.DeepEqual(steps[0].command, c) {
+			t.Errorf("read %+v, %v, want %+v", steps, err, c)
+		}
+	}
+}
+
+// The numbers of codec.proto are those of package core, and mean the same.
+func TestNumbers(t *testing.T) {
+	verbs := codecpb.Verb(0).Descriptor().Values()
+	for i := range verbs.Len() {
+		if want := "VERB_" + strings.ToUpper(core.Verb(i).String()); string(verbs.ByNumber(protoreflect.EnumNumber(i)).Name()) != want {
+			t.Errorf("verb %d is %s, want %s", i, verbs.ByNumber(protoreflect.EnumNumber(i)).Name(), want)
+		}
+	}
+	if core.Verb(verbs.Len()).String() != "unknown" {
+		t.Errorf("codec.proto lacks the verb %s", core.Verb(verbs.Len()))
+	}
+	events := codecpb.EventKind(0).Descriptor().Values()
+	for i := range events.Len() {
+		if want := "EVENT_" + strings.ToUpper(core.EventKind(i).String()); string(events.ByNumber(protoreflect.EnumNumber(i)).Name()) != want {
+			t.Errorf("event %d is %s, want %s", i, events.ByNumber(protoreflect.EnumNumber(i)).Name(), want)
+		}
+	}
+	if core.EventKind(events.Len()).String() != "unknown" {
+		t.Errorf("codec.proto lacks the event %s", core.EventKind(events.Len()))
+	}
+	for kind, want := range map[codecpb.PayloadKind]core.PayloadKind{
+		codecpb.PayloadKind_PAYLOAD_ABSENT: core.Absent, codecpb.PayloadKind_PAYLOAD_JSON: core.JSON,
+		codecpb.PayloadKind_PAYLOAD_TEXT: core.Text, codecpb.PayloadKind_PAYLOAD_BINARY: core.Binary,
+	} {
+		if int(kind) != int(want) {
+			t.Errorf("%s is %d, want %d", kind, kind, want)
+		}
+	}
+	for kind, want := range map[codecpb.Frame_Kind]core.FrameKind{
+		codecpb.Frame_NONE: core.NoFrame, codecpb.Frame_TEXT: core.TextFrame, codecpb.Frame_BINARY: core.BinaryFrame,
+	} {
+		if int(kind) != int(want) {
+			t.Errorf("%s is %d, want %d", kind, kind, want)
+		}
+	}
+	for r := range core.NumReasons {
+		if got, known := contract.ReasonOf(r.String()); !known || got != r {
+			t.Errorf("the reason %s reads as %s", r, got)
+		}
+	}
+}
+
+// An answer that is cut anywhere is an error or a shorter answer, never a panic.
+func TestCutAnswers(t *testing.T) {
+	a := contract.BeginAnswer(nil)
+	a.Command(command, &core.Frame{Kind: core.TextFrame, Data: b("x")})
+	a.Err(errors.New("why"))
+	elements := contract.ElementsOf(a.End())
+	elements.Next()
+	whole := elements.Bytes()
+	for i := range whole {
+		var steps recorder
+		if _, err := contract.ReadAnswer(whole[:i], &steps); err == nil && i > 0 && len(steps) == 0 {
+			t.Errorf("cut at %d the answer is %+v", i, steps)
+		}
+	}
+}
+
+func FuzzReadAnswer(f *testing.F) {
+	a := contract.BeginAnswer(nil)
+	a.Command(command, &core.Frame{})
+	a.Refusal(core.ReasonDenied, nil, core.Failure{Code: core.Denied}, nil)
+	f.Add(a.End())
+	f.Add(contract.AppendEncode(nil, 1, event))
+	f.Fuzz(func(t *testing.T, message []byte) {
+		elements := contract.ElementsOf(message)
+		for elements.Next() {
+			var steps recorder
+			_, _ = contract.ReadAnswer(elements.Bytes(), &steps)
+			_, _ = contract.ReadQuestion(elements.Bytes())
+		}
+		var generated codecpb.Answers
+		if proto.Unmarshal(message, &generated) == nil && elements.Err() != nil && !strings.Contains(elements.Err().Error(), "wrong type") {
+			t.Errorf("generated types read what this package does not: %v", elements.Err())
+		}
+	})
+}

@@ -1,0 +1,120 @@
+package contract
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// The numbers of fields below are those of codec.proto.
+type field = protowire.Number
+
+// errType is a field of another wire type than codec.proto says.
+var errType = errors.New("a field of the wrong type")
+
+// fields walks the fields of one message. What data points to is part of the message.
+type fields struct {
+	rest []byte
+	err  error
+
+	num   field
+	bytes bool   // data holds the value, else value does
+	value uint64 // of a number or bool
+	data  []byte // of bytes, a string or a message; not nil
+}
+
+// next goes to the next field that this package can know: groups and fixed numbers are
+// skipped.
+func (f *fields) next() bool {
+	for len(f.rest) > 0 {
+		num, kind, n := protowire.ConsumeTag(f.rest)
+		if n < 0 {
+			f.err = fmt.Errorf("reading a field: %w", protowire.ParseError(n))
+			return false
+		}
+		f.rest, f.num = f.rest[n:], num
+		switch kind {
+		case protowire.VarintType:
+			f.value, n = protowire.ConsumeVarint(f.rest)
+			f.bytes, f.data = false, nil
+		case protowire.BytesType:
+			f.data, n = protowire.ConsumeBytes(f.rest)
+			f.bytes, f.value = true, 0
+		default:
+			n = protowire.ConsumeFieldValue(num, kind, f.rest)
+		}
+		if n < 0 {
+			f.err = fmt.Errorf("reading field %d: %w", num, protowire.ParseError(n))
+			return false
+		}
+		f.rest = f.rest[n:]
+		if kind != protowire.VarintType && kind != protowire.BytesType {
+			continue
+		}
+		return true
+	}
+	return false
+}
+
+// typed reports an error unless the field is of bytes, or of a number.
+func (f *fields) typed(bytes bool) error {
+	if f.bytes != bytes {
+		return fmt.Errorf("reading field %d: %w", f.num, errType)
+	}
+	return nil
+}
+
+// begin appends the tag of a message and room for its length; end fills that in.
+func begin(dst []byte, num field) (out []byte, start int) {
+	dst = protowire.AppendTag(dst, num, protowire.BytesType)
+	return append(dst, 0), len(dst) + 1
+}
+
+func end(dst []byte, start int) []byte {
+	n := len(dst) - start
+	if n < 0x80 {
+		dst[start-1] = byte(n)
+		return dst
+	}
+	more := protowire.SizeVarint(uint64(n)) - 1
+	dst = slices.Grow(dst, more)[:len(dst)+more]
+	copy(dst[start+more:], dst[start:])
+	protowire.AppendVarint(dst[:start-1], uint64(n))
+	return dst
+}
+
+func appendNumber[N ~uint8 | ~uint16 | ~uint32 | ~uint64](dst []byte, num field, n N) []byte {
+	if n == 0 {
+		return dst
+	}
+	return protowire.AppendVarint(protowire.AppendTag(dst, num, protowire.VarintType), uint64(n))
+}
+
+func appendBool(dst []byte, num field, b bool) []byte {
+	if !b {
+		return dst
+	}
+	return append(protowire.AppendTag(dst, num, protowire.VarintType), 1)
+}
+
+// appendBytes appends an optional field: empty bytes are there, nil is not.
+func appendBytes(dst []byte, num field, b []byte) []byte {
+	if b == nil {
+		return dst
+	}
+	return protowire.AppendBytes(protowire.AppendTag(dst, num, protowire.BytesType), b)
+}
+
+// appendString appends text, which must be UTF-8 in a message: what is none (a text that
+// a client made) is mended.
+func appendString(dst []byte, num field, s string) []byte {
+	if s == "" {
+		return dst
+	}
+	s = strings.ToValidUTF8(s, string(utf8.RuneError))
+	return protowire.AppendString(protowire.AppendTag(dst, num, protowire.BytesType), s)
+}

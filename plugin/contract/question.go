@@ -1,0 +1,133 @@
+package contract
+
+import (
+	"fmt"
+
+	"github.com/polywire/polywire/core"
+)
+
+// QuestionKind says what is asked.
+type QuestionKind uint8
+
+// The questions, as codec.proto describes them.
+const (
+	Unknown QuestionKind = iota // of a version to come: answered with nothing
+	Open
+	Decode
+	Encode
+	Message
+	Closed
+)
+
+// Question is one question as the plugin reads it. Its bytes are those of the message.
+type Question struct {
+	Kind  QuestionKind
+	Conn  uint64
+	Frame core.Frame // of Decode
+	Event core.Event // of Encode and Message
+}
+
+// Fields of Question, and of Questions and Answers.
+const (
+	fieldElement field = 1
+
+	fieldConn    field = 1
+	fieldOpen    field = 2
+	fieldFrame   field = 3
+	fieldEvent   field = 4
+	fieldMessage field = 5
+	fieldClosed  field = 6
+)
+
+// AppendOpen appends the question of a new connection to a Questions message, which is
+// nothing but its questions one behind the other.
+func AppendOpen(dst []byte, conn uint64) []byte { return appendMark(dst, conn, fieldOpen) }
+
+// AppendClosed appends the question that tells of a connection's end.
+func AppendClosed(dst []byte, conn uint64) []byte { return appendMark(dst, conn, fieldClosed) }
+
+// AppendDecode appends the question what f means.
+func AppendDecode(dst []byte, conn uint64, f core.Frame) []byte {
+	dst, start := begin(dst, fieldElement)
+	dst = appendNumber(dst, fieldConn, conn)
+	dst = appendFrame(dst, fieldFrame, f)
+	return end(dst, start)
+}
+
+// AppendEncode appends the question how ev reads.
+func AppendEncode(dst []byte, conn uint64, ev core.Event) []byte {
+	dst, start := begin(dst, fieldElement)
+	dst = appendNumber(dst, fieldConn, conn)
+	dst = appendEvent(dst, fieldEvent, ev)
+	return end(dst, start)
+}
+
+// AppendMessage appends the question how ev reads for all who hear it.
+func AppendMessage(dst []byte, ev core.Event) []byte {
+	dst, start := begin(dst, fieldElement)
+	dst = appendEvent(dst, fieldMessage, ev)
+	return end(dst, start)
+}
+
+func appendMark(dst []byte, conn uint64, num field) []byte {
+	dst, start := begin(dst, fieldElement)
+	dst = appendNumber(dst, fieldConn, conn)
+	dst, mark := begin(dst, num)
+	return end(end(dst, mark), start)
+}
+
+// Elements walks the questions or answers of one message of the stream.
+type Elements struct{ fields fields }
+
+// ElementsOf returns the elements of a Questions or Answers message.
+func ElementsOf(message []byte) Elements { return Elements{fields{rest: message}} }
+
+// Next goes to the next element.
+func (e *Elements) Next() bool {
+	for e.fields.next() {
+		if e.fields.num != fieldElement {
+			continue
+		}
+		e.fields.err = e.fields.typed(true)
+		return e.fields.err == nil
+	}
+	return false
+}
+
+// Bytes returns the element that Next went to.
+func (e *Elements) Bytes() []byte { return e.fields.data }
+
+// Err returns why Next went no further; nil at the end of the message.
+func (e *Elements) Err() error { return e.fields.err }
+
+// ReadQuestion reads one element of a Questions message.
+func ReadQuestion(b []byte) (q Question, err error) {
+	for f := (fields{rest: b}); ; {
+		if !f.next() {
+			return q, f.err
+		}
+		if err := f.typed(f.num != fieldConn); err != nil {
+			return q, fmt.Errorf("reading a question: %w", err)
+		}
+		switch f.num {
+		case fieldConn:
+			q.Conn = f.value
+		case fieldOpen:
+			q.Kind = Open
+		case fieldFrame:
+			q.Kind = Decode
+			q.Frame, err = readFrame(f.data)
+		case fieldEvent:
+			q.Kind = Encode
+			q.Event, err = readEvent(f.data)
+		case fieldMessage:
+			q.Kind = Message
+			q.Event, err = readEvent(f.data)
+		case fieldClosed:
+			q.Kind = Closed
+		}
+		if err != nil {
+			return q, fmt.Errorf("reading a question: %w", err)
+		}
+	}
+}
