@@ -87,7 +87,8 @@ func (b *Broker) makeEndpoints(own *settings) error {
 		if err != nil {
 			return fmt.Errorf("endpoint %q: %w", c.Name, err)
 		}
-		store, maxConnections, err := sessions(c.Options, own.stores[c.Name])
+		needs := needsOf(c)
+		store, err := sessions(needs, own.stores[c.Name])
 		if err != nil {
 			return fmt.Errorf("endpoint %q: %w", c.Name, err)
 		}
@@ -105,9 +106,9 @@ func (b *Broker) makeEndpoints(own *settings) error {
 			Endpoint: &core.Endpoint{
 				Name: c.Name, Protocol: c.Protocol, Format: c.Format,
 				TopicPrefix: c.TopicPrefix, CallTimeout: c.CallTimeout, MaxCalls: c.MaxCalls,
-				CallsAtOnce:   callsAtOnce(c.Options),
+				CallsAtOnce:   needs.CallsAtOnce,
 				Authenticator: trust.chain, Access: trust.rules, Authorizer: trust.authorizer,
-				Sessions: store, SessionKeys: own.keys[c.Name], MaxSessionConnections: maxConnections,
+				Sessions: store, SessionKeys: own.keys[c.Name], MaxSessionConnections: needs.MaxSessionConnections,
 				Limits: core.NewLiveLimits(clientLimits(c.Limits)),
 				Stats:  stats,
 			},
@@ -201,8 +202,13 @@ func (b *Broker) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := b.network.Start(b.endpoints); err != nil {
+	err := b.startPlugins()
+	if err == nil {
+		err = b.network.Start(b.endpoints)
+	}
+	if err != nil {
 		b.engine.Close()
+		b.stopPlugins()
 		return errors.Join(fmt.Errorf("starting the endpoints: %w", err), b.stopAdmin())
 	}
 	close(b.ready)
@@ -211,7 +217,7 @@ func (b *Broker) Run(ctx context.Context) error {
 		watches.Go(func() { k.source.Watch(ctx) })
 	}
 	<-ctx.Done()
-	err := b.drain()
+	err = b.drain()
 	watches.Wait()
 	return err
 }
@@ -234,6 +240,7 @@ func (b *Broker) drain() error {
 	// Callers hear that their calls have failed before they hear the goodbye.
 	b.engine.Close()
 	err := errors.Join(b.network.Shutdown(ctx, d.Rate.PerSecond()), b.engine.AwaitHooks(ctx))
+	b.stopPlugins()
 	for _, u := range b.upstreams {
 		u.Close()
 	}

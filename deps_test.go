@@ -65,6 +65,29 @@ var rules = []rule{
 		packages: "upstream", allow: []string{"core", "core/rawjson", "httpclient", "github.com/sony/gobreaker/v2"},
 		why: "a service that asks a server is a handler like any other",
 	},
+	{
+		packages: "plugin/contract",
+		allow:    []string{"core", "github.com/hashicorp/go-plugin", "google.golang.org/grpc/...", "google.golang.org/protobuf/..."},
+		why:      "the contract is what host and SDK have in common, and no more",
+	},
+	{packages: "plugin/codecpb", allow: []string{"google.golang.org/grpc/...", "google.golang.org/protobuf/..."}, why: "it is generated"},
+	{
+		packages: "plugin/sdk",
+		allow: []string{
+			"core", "plugin/contract", "plugin/codecpb", "github.com/hashicorp/go-plugin", "github.com/hashicorp/go-hclog",
+			"google.golang.org/grpc/...", "github.com/go-viper/mapstructure/v2",
+		},
+		why: "who writes a plugin gets the language, and nothing of the broker",
+	},
+	{
+		packages: "plugin",
+		allow: []string{
+			"core", "core/rawjson", "plugin/contract", "plugin/codecpb", "github.com/hashicorp/go-plugin", "github.com/hashicorp/go-hclog",
+			"google.golang.org/grpc/...", "google.golang.org/protobuf/...",
+		},
+		why: "a plugin is a format like any other; it knows no sockets and no engine",
+	},
+	{packages: "examples/plugins/...", allow: []string{".", "core", "core/rawjson", "plugin/sdk"}, why: "a plugin in Go needs the SDK alone"},
 	{packages: "admin", allow: []string{"core", "github.com/prometheus/client_golang/..."}, why: "metrics are read from core's counters"},
 	{
 		packages: "config",
@@ -78,7 +101,7 @@ var rules = []rule{
 	{packages: "soak", why: "it is a test, of the broker as its users have it"},
 	{
 		packages: ".",
-		allow:    []string{"core/...", "codecs/...", "auth", "admin", "certs", "config", "upstream"},
+		allow:    []string{"core/...", "codecs/...", "auth", "admin", "certs", "config", "upstream", "plugin"},
 		why:      "the root wires the rooms together and needs nothing besides them",
 	},
 	{packages: "examples/...", allow: []string{".", "core", "config"}, why: "an example needs no more than its readers have"},
@@ -94,7 +117,7 @@ var rules = []rule{
 var testRule = rule{
 	testing: true,
 	allow: []string{
-		".", "core/...", "codecs/...", "auth", "admin", "certs/...", "config", "conversations",
+		".", "core/...", "codecs/...", "auth", "admin", "certs/...", "config", "conversations", "plugin/...",
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 	},
 }

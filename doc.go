@@ -1,7 +1,7 @@
 // Package polywire is the broker as a library: one process in which the
 // WebSocket clients of several old wire formats talk to each other.
 //
-//	cfg, err := config.Load(config.Source{File: "config.yaml"}, polywire.Protocols())
+//	cfg, err := polywire.Load(config.Source{File: "config.yaml"}, nil)
 //	…
 //	broker, err := polywire.New(cfg, slog.Default())
 //	…

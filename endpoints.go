@@ -47,7 +47,7 @@ func describe(cfg *config.Config, address func(*config.Endpoint) string) []Endpo
 			s = "s"
 		}
 		infos[i] = EndpointInfo{Name: ep.Name, Protocol: ep.Protocol, URL: "ws" + s + "://" + host + path}
-		if p := httpPath(ep.Options); p != "" {
+		if p := needsOf(ep).HTTPPath; p != "" {
 			infos[i].HTTP = "http" + s + "://" + host + p
 		}
 	}

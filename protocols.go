@@ -11,9 +11,11 @@ import (
 	"github.com/polywire/polywire/codecs/webwire"
 	"github.com/polywire/polywire/codecs/wsify"
 	"github.com/polywire/polywire/codecs/wubsub"
+	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/engine"
 	"github.com/polywire/polywire/core/network"
+	"github.com/polywire/polywire/plugin"
 )
 
 // Protocols returns the wire formats that are built in. This list is the only
@@ -36,63 +38,47 @@ type httpFormat interface {
 	Handler(core.Publisher, *core.Stats) http.Handler
 }
 
-var _ httpFormat = (*wsify.Format)(nil)
+var (
+	_ httpFormat = (*wsify.Format)(nil)
+	_ httpFormat = (*plugin.HTTPFormat)(nil)
+)
 
-// authorizer returns the authorizer that the options of a protocol ask for; nil
-// if they ask for none.
-func authorizer(options any, log *slog.Logger) *auth.Webhook {
-	o, ok := options.(*wsify.Options)
-	if !ok || o.AuthorizerURL == "" {
+// needsOf returns what the broker is to do for an endpoint's format besides.
+func needsOf(ep *config.Endpoint) core.Needs {
+	type needy interface{ Needs() core.Needs }
+	if f, ok := ep.Format.(needy); ok {
+		return f.Needs()
+	}
+	if o, ok := ep.Options.(needy); ok {
+		return o.Needs()
+	}
+	return core.Needs{}
+}
+
+// authorizer returns the authorizer that a format needs; nil if it needs none.
+func authorizer(n core.Needs, log *slog.Logger) *auth.Webhook {
+	if n.AuthorizerURL == "" {
 		return nil
 	}
-	return auth.NewWebhook(o.AuthorizerURL, o.AuthorizerTimeout, log)
+	return auth.NewWebhook(n.AuthorizerURL, n.AuthorizerTimeout, log)
 }
 
-// hasSessions reports whether the options of a protocol ask for sessions.
-func hasSessions(options any) bool {
-	o, ok := options.(*webwire.Options)
-	return ok && o.Sessions.Store != webwire.NoStore
-}
-
-// sessions returns own, or if it is nil the session store that the options of a
-// protocol ask for, and how many connections a session may have; nil if they ask for
-// none.
-func sessions(options any, own core.SessionStore) (store core.SessionStore, maxConnections int, err error) {
-	o, ok := options.(*webwire.Options)
-	if !ok {
-		return own, 0, nil
-	}
+// sessions returns own, or if it is nil the session store that a format needs; nil if it
+// needs none.
+func sessions(n core.Needs, own core.SessionStore) (core.SessionStore, error) {
 	switch {
 	case own != nil:
-		store = own
-	case o.Sessions.Store == webwire.MemoryStore:
-		store = engine.NewMemorySessions()
-	case o.Sessions.Store == webwire.FileStore:
-		if store, err = webwire.NewFileSessions(o.Sessions.Dir); err != nil {
-			return nil, 0, fmt.Errorf("opening session store: %w", err)
+		return own, nil
+	case n.Sessions == core.SessionsMemory:
+		return engine.NewMemorySessions(), nil
+	case n.Sessions == core.SessionsFile:
+		store, err := webwire.NewFileSessions(n.SessionsDir)
+		if err != nil {
+			return nil, fmt.Errorf("opening session store: %w", err)
 		}
+		return store, nil
+	case n.HasSessions():
+		return nil, fmt.Errorf("there is no session store %q", n.Sessions)
 	}
-	return store, o.Sessions.MaxConnections, nil
-}
-
-// callsAtOnce returns how many calls of one connection the options of a protocol let
-// run at once; 0 is no bound.
-func callsAtOnce(options any) int {
-	o, ok := options.(*webwire.Options)
-	switch {
-	case !ok || o.ConcurrencyLimit < 0:
-		return 0
-	case o.ConcurrencyLimit == 0:
-		return 1
-	}
-	return o.ConcurrencyLimit
-}
-
-// httpPath returns the path at which the plain HTTP of a protocol takes
-// messages; "" if there is none.
-func httpPath(options any) string {
-	if o, ok := options.(*wsify.Options); ok {
-		return o.BroadcastPath
-	}
-	return ""
+	return nil, nil
 }

@@ -33,7 +33,7 @@ type closer interface{ Close() }
 // with close; after an error nothing runs.
 func newTrust(c *config.Endpoint, stats *core.Stats, log *slog.Logger) (*trust, error) {
 	t := &trust{stats: stats, log: log, chain: auth.NewChain(log, false), rules: auth.NewRules(nil)}
-	own := authorizer(c.Options, log)
+	own := authorizer(needsOf(c), log)
 	switch {
 	case own != nil && c.Authorizer != nil:
 		return nil, errors.New("authorizer and options.authorizer_url are one too many; leave one of them out")

@@ -8,7 +8,7 @@ import (
 // fixed are the keys of an endpoint that cannot change while it serves: it is closed
 // and opened anew, and its clients have to connect again. All others are applied to
 // the running endpoint.
-var fixed = []string{"protocol", "listen", "path", "options", "topic_prefix", "max_message_size", "proxy_protocol", "authorizer"}
+var fixed = []string{"protocol", "listen", "path", "options", "plugin", "topic_prefix", "max_message_size", "proxy_protocol", "authorizer"}
 
 // fixedNetwork are the keys of the front door and the loops that only a new process
 // takes.

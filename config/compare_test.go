@@ -87,7 +87,7 @@ func TestEveryKeyIsClassified(t *testing.T) {
 		"call_timeout", "max_calls", "limits", "auth", "acl",
 		"tls", // but turning it on or off is not
 	}
-	fixed := []string{"protocol", "listen", "path", "options", "topic_prefix", "max_message_size", "proxy_protocol", "authorizer"}
+	fixed := []string{"protocol", "listen", "path", "options", "plugin", "topic_prefix", "max_message_size", "proxy_protocol", "authorizer"}
 	for field := range reflect.TypeFor[config.Endpoint]().Fields() {
 		key := field.Tag.Get("koanf")
 		if key != "-" && !slices.Contains(live, key) && !slices.Contains(fixed, key) {

@@ -77,9 +77,35 @@ type Endpoint struct {
 	// if there is none.
 	Authorizer *Authorizer `koanf:"authorizer"`
 
-	// Format is the wire format, built from Protocol, Options and
+	// Plugin is the program that translates the endpoint's format; Protocol is then only
+	// what the format is called.
+	Plugin Plugin `koanf:"plugin"`
+
+	// Format is the wire format, built from Protocol or Plugin, Options and
 	// MaxMessageSize.
 	Format core.Format `koanf:"-"`
+}
+
+// Plugin is how the plugin of an endpoint is run. A zero is the plugin package's own
+// choice.
+type Plugin struct {
+	// Command is the program and its arguments; Args are more of them.
+	Command []string `koanf:"command"`
+	Args    []string `koanf:"args"`
+	// Env is added to the environment of the broker.
+	Env map[string]string `koanf:"env"`
+	// Processes is how many processes share the connections.
+	Processes int `koanf:"processes"`
+	// Checksum is what the program must have: "sha256:" and 64 hexadecimal digits.
+	Checksum string `koanf:"checksum"`
+	// Grace is how long connections wait for a plugin that has ended.
+	Grace time.Duration `koanf:"grace"`
+	// AnswerTimeout is how long the plugin may take for an answer, StartTimeout how long
+	// to start.
+	AnswerTimeout time.Duration `koanf:"answer_timeout"`
+	StartTimeout  time.Duration `koanf:"start_timeout"`
+	// MTLS secures the way to the plugin with certificates.
+	MTLS bool `koanf:"mtls"`
 }
 
 // Service is who answers a service, or all services that match a pattern, if it is

@@ -13,6 +13,7 @@ type endpointReader struct {
 	*report
 	path   string
 	fields map[string]any // as they were given
+	plugin pluginMaker
 }
 
 // given reports whether any source has set key.
@@ -29,7 +30,7 @@ func (e *endpointReader) read(ep *Endpoint, protocols []core.Protocol) {
 	}
 	e.common(ep)
 	e.checkName(ep.Name)
-	p, ok := e.protocol(ep.Protocol, protocols)
+	p, ok := e.translator(ep, protocols)
 	if !ok {
 		return
 	}
@@ -69,6 +70,14 @@ func (e *endpointReader) common(ep *Endpoint) {
 	}
 }
 
+// translator finds the endpoint's protocol, built in or spoken by a plugin.
+func (e *endpointReader) translator(ep *Endpoint, protocols []core.Protocol) (core.Protocol, bool) {
+	if e.given("plugin") {
+		return e.pluginProtocol(ep)
+	}
+	return e.protocol(ep.Protocol, protocols)
+}
+
 // protocol finds the endpoint's protocol.
 func (e *endpointReader) protocol(name string, protocols []core.Protocol) (core.Protocol, bool) {
 	names := make([]string, len(protocols))
@@ -106,8 +115,13 @@ func (e *endpointReader) options(ep *Endpoint, p core.Protocol) {
 	if p.Validate == nil || len(e.problems) > before {
 		return
 	}
-	for _, err := range split(p.Validate(ep.Options)) {
-		// A protocol names the option in front, as in "key: text".
+	e.addNamed(path, p.Validate(ep.Options))
+}
+
+// addNamed reports the errors that err joins. They may name a key below path in front, as
+// in "key: text".
+func (e *endpointReader) addNamed(path string, err error) {
+	for _, err := range split(err) {
 		key, text, named := strings.Cut(err.Error(), ": ")
 		if named && !strings.ContainsAny(key, " \t") {
 			e.add(join(path, key), "%s", text)

@@ -24,6 +24,10 @@ type Source struct {
 	Env []string
 	// Set are the flags; a later one wins.
 	Set []Override
+	// Plugin returns the protocol that the plugin of an endpoint speaks. Its error may
+	// name a key of the plugin in front, as in "command: text". Nil: there are no
+	// plugins.
+	Plugin func(endpoint string, p Plugin) (core.Protocol, error)
 }
 
 // Load reads and checks the configuration. protocols are those that an endpoint
@@ -49,7 +53,7 @@ func Load(src Source, protocols []core.Protocol) (*Config, error) {
 	for _, o := range src.Set {
 		r.override(merged, o)
 	}
-	cfg := r.read(merged.Raw(), protocols)
+	cfg := r.read(merged.Raw(), protocols, src.Plugin)
 	if len(r.problems) > 0 {
 		return nil, r.sorted()
 	}
@@ -72,7 +76,7 @@ func (src Source) name() string {
 }
 
 // read decodes the merged tree and checks every value.
-func (r *report) read(tree map[string]any, protocols []core.Protocol) *Config {
+func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin pluginMaker) *Config {
 	cfg := Defaults()
 	r.decode("", tree, reflect.ValueOf(&cfg).Elem())
 	if len(cfg.Endpoints) == 0 {
@@ -82,7 +86,7 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol) *Config {
 	for i := range cfg.Endpoints {
 		index := fmt.Sprint(i)
 		fields, _ := entries[index].(map[string]any)
-		e := &endpointReader{report: r, path: "endpoints." + index, fields: fields}
+		e := &endpointReader{report: r, path: "endpoints." + index, fields: fields, plugin: plugin}
 		e.read(&cfg.Endpoints[i], protocols)
 	}
 	r.checkServices(cfg.Services)

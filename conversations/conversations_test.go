@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -69,6 +70,26 @@ func TestConversationsOverTLS(t *testing.T) {
 	}
 }
 
+// TestConversationsOverPlugins plays all of them once more, with each format in a plugin
+// of its own.
+func TestConversationsOverPlugins(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "builtin")
+	build := exec.Command("go", "build", "-o", program, "../examples/plugins/builtin")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the plugin: %v\n%s", err, out)
+	}
+	plugged := func(t *testing.T, player *conversations.Player, yaml string) (endpoints map[string]*url.URL) {
+		var plugins []config.Override
+		for _, ep := range load(t, yaml).Endpoints {
+			plugins = append(plugins,
+				config.Override{From: "test", Key: "endpoints." + ep.Name + ".plugin.command", Value: program + "," + ep.Protocol})
+		}
+		endpoints, player.Stop = serve(t, load(t, yaml, plugins...))
+		return endpoints
+	}
+	playAll(t, scripts(t, "*/*.txt"), plugged)
+}
+
 // scripts returns the files that match pattern, of which there are some.
 func scripts(t *testing.T, pattern string) []string {
 	t.Helper()
@@ -119,7 +140,7 @@ func load(t *testing.T, yaml string, set ...config.Override) *config.Config {
 		t.Fatal(err)
 	}
 	set = append(set, config.Override{From: "test", Key: "admin.listen", Value: "127.0.0.1:0"})
-	cfg, err := config.Load(config.Source{File: file, Set: set}, polywire.Protocols())
+	cfg, err := polywire.Load(config.Source{File: file, Set: set}, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/url"
 	"os"
 	"os/signal"
@@ -156,10 +157,10 @@ func (c *converse) config(player *conversations.Player) (*config.Config, error) 
 	if err != nil {
 		return nil, err
 	}
-	return config.Load(config.Source{Text: yaml, Set: []config.Override{
+	return polywire.Load(config.Source{Text: yaml, Set: []config.Override{
 		{From: "converse", Key: "admin.listen", Value: "127.0.0.1:0"},
 		{From: "--log-level", Key: "log.level", Value: c.logLevel},
-	}}, polywire.Protocols())
+	}}, slog.New(slog.NewTextHandler(c.log, nil)))
 }
 
 // withBroker runs a broker for as long as f takes, or until f calls stop.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -29,7 +30,7 @@ func (s *settings) add(flags *pflag.FlagSet) {
 // load reads the configuration that the flags name.
 func (s *settings) load() (*config.Config, error) {
 	src := config.Source{File: s.file, Env: os.Environ(), Set: s.overrides}
-	return config.Load(src, polywire.Protocols())
+	return polywire.Load(src, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 }
 
 // override is a flag that sets one key of the configuration, or any if key is "".

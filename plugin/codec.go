@@ -1,0 +1,189 @@
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"unicode/utf8"
+
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/rawjson"
+	"github.com/polywire/polywire/plugin/contract"
+)
+
+// The bounds of what may be unanswered of one connection. One message is always taken.
+const (
+	maxFrames     = 64        // client messages; then the connection is held
+	maxFrameBytes = 128 << 10 // and their bytes
+	maxEventBytes = 4 << 20   // of events; then the connection is closed
+)
+
+var (
+	errLost     = errors.New("the plugin ended, or could not be asked, before it had answered")
+	errNotUTF8  = errors.New("the plugin made a text that is not UTF-8")
+	errNotJSON  = errors.New("the plugin made a JSON payload that is not JSON")
+	errNonsense = errors.New("it answers what cannot be understood")
+)
+
+// lossOf returns the error of a question that got no answer.
+func lossOf(r core.Reason) error { return &core.Violation{Reason: r, Err: errLost} }
+
+// codec asks the plugin for one connection.
+type codec struct {
+	// Static after construction.
+	shard *shard
+	conn  core.RemoteConn
+	id    uint64
+
+	// Atomic.
+	closed     atomic.Bool
+	eventBytes atomic.Int64 // of unanswered events
+
+	// Owned by the loop: the unanswered messages of the client.
+	frames, frameBytes int
+	held               bool
+	later              []later
+	broken             error // what the plugin has made of the message that is being answered
+}
+
+var _ core.RemoteCodec = (*codec)(nil)
+
+// Open asks for the opening.
+func (c *codec) Open() { c.shard.askOpen(c) }
+
+// Decode asks what f means, and holds the connection if too much of it is unanswered.
+func (c *codec) Decode(f core.Frame) {
+	size, congested := c.shard.askDecode(c, f)
+	c.frames++
+	c.frameBytes += size
+	if !c.held && (congested || c.frames >= maxFrames || c.frameBytes >= maxFrameBytes) {
+		c.held = true
+		c.conn.Pause()
+	}
+}
+
+// Encode asks how ev reads. A connection of which too much is unanswered is closed.
+func (c *codec) Encode(ev core.Event) {
+	if !c.closed.Load() && !c.shard.askEncode(c, ev) {
+		c.conn.Close(core.ReasonOverload)
+	}
+}
+
+// Close tells the plugin that the connection is gone.
+func (c *codec) Close() {
+	c.closed.Store(true)
+	c.shard.detach(c)
+}
+
+// later is an answer that waits for the release of its connection.
+type later struct {
+	question question
+	answer   []byte
+}
+
+// Resume hands on what has waited.
+func (c *codec) Resume() {
+	for len(c.later) > 0 && !c.closed.Load() && !c.conn.Held() {
+		l := c.later[0]
+		c.later = c.later[1:]
+		c.handOn(l.question, l.answer)
+	}
+}
+
+// answered hands the answer to q to the connection, now or when it is released. On its
+// loop.
+func (c *codec) answered(q question, answer []byte) {
+	switch {
+	case c.closed.Load():
+	case q.kind == contract.Decode && (len(c.later) > 0 || c.conn.Held()):
+		c.later = append(c.later, later{q, answer})
+	default:
+		c.handOn(q, answer)
+	}
+}
+
+func (c *codec) handOn(q question, answer []byte) {
+	var steps contract.Steps
+	if q.kind != contract.Encode {
+		steps = checked{c}
+	}
+	c.broken = nil
+	out, err := contract.ReadAnswer(answer, steps)
+	switch {
+	case err != nil:
+		c.shard.complain(fmt.Errorf("%w: %w", errNonsense, err))
+		c.lost(q, core.ReasonRestart)
+		return
+	case c.broken != nil:
+		out.Err = &core.Violation{Reason: core.ReasonInternal, Err: c.broken}
+	case out.Frame.Kind == core.TextFrame && !utf8.Valid(out.Frame.Data):
+		out.Err = errNotUTF8
+	}
+	c.conclude(q, out.Frame, out.Err)
+}
+
+// lost tells the connection that q got no answer. On its loop.
+func (c *codec) lost(q question, r core.Reason) {
+	if !c.closed.Load() {
+		c.conclude(q, core.Frame{}, lossOf(r))
+	}
+}
+
+// conclude is the end of every question.
+func (c *codec) conclude(q question, f core.Frame, err error) {
+	switch q.kind {
+	case contract.Open:
+		c.conn.Opened(f, err)
+	case contract.Decode:
+		c.frames--
+		c.frameBytes -= q.size
+		c.conn.Decoded(err)
+		if c.held && c.frames <= maxFrames/2 && c.frameBytes <= maxFrameBytes/2 && (c.frames == 0 || !c.shard.congested()) {
+			c.held = false
+			c.conn.Unpause()
+		}
+	case contract.Encode:
+		c.eventBytes.Add(-int64(q.size))
+		c.conn.Encoded(f, err)
+	}
+}
+
+// checked takes the steps of an answer and carries out those that other connections can
+// be told of. What a plugin gets wrong stays with the connection that it is about.
+type checked struct{ *codec }
+
+// Command carries out a command.
+func (c checked) Command(cmd core.Command, expected *core.Frame) {
+	if c.broken == nil {
+		c.broken = faultOf(cmd)
+	}
+	if c.broken == nil {
+		c.conn.Command(cmd, sound(expected))
+	}
+}
+
+// Refusal carries out a refusal.
+func (c checked) Refusal(r core.Reason, ref []byte, f core.Failure, expected *core.Frame) {
+	c.conn.Refusal(r, ref, f, sound(expected))
+}
+
+// sound returns expected unless no client can read it: then it is asked again.
+func sound(expected *core.Frame) *core.Frame {
+	if expected != nil && expected.Kind == core.TextFrame && !utf8.Valid(expected.Data) {
+		return nil
+	}
+	return expected
+}
+
+// faultOf returns what would harm others in a command.
+func faultOf(c core.Command) error {
+	switch {
+	case c.Payload.Kind == core.JSON && !rawjson.Valid(c.Payload.Data):
+		return errNotJSON
+	case c.Payload.Kind == core.Text && !utf8.Valid(c.Payload.Data), !utf8.Valid(c.Topic), !utf8.Valid(c.Channel):
+		return errNotUTF8
+	case len(c.Headers) > 0 && !(rawjson.Valid(c.Headers) && rawjson.IsObject(c.Headers)):
+		return errNotJSON
+	}
+	return nil
+}

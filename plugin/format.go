@@ -1,0 +1,109 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/plugin/codecpb"
+)
+
+// Format is the format of one endpoint that a plugin translates. It is made by the
+// protocol that an [Inquiry] returns, does nothing until Start, and can be started once.
+type Format struct {
+	// Static after construction.
+	options  Options
+	request  *codecpb.DescribeRequest
+	stateful bool
+	profile  core.Profile
+	goodbyes [core.NumReasons]goodbye
+	needs    core.Needs
+
+	// Static after Start.
+	endpoint *core.Endpoint
+	log      *slog.Logger
+	shards   []*shard
+	cancel   context.CancelFunc
+	done     sync.WaitGroup
+}
+
+var _ core.RemoteFormat = (*Format)(nil)
+
+// Start runs the plugin for ep, whose format this is, until Stop. The error says why the
+// first process did not start.
+func (f *Format) Start(ep *core.Endpoint, log *slog.Logger) error {
+	f.endpoint, f.log = ep, log
+	ctx, cancel := context.WithCancel(context.Background())
+	f.cancel = cancel
+	for i := range f.options.Processes {
+		f.shards = append(f.shards, newShard(f, i))
+	}
+	started := make(chan error, len(f.shards))
+	for _, s := range f.shards {
+		f.done.Go(func() { _ = onThread(func() error { s.supervise(ctx, started); return nil }) })
+	}
+	var errs []error
+	for range f.shards {
+		errs = append(errs, <-started)
+	}
+	if err := errors.Join(errs...); err != nil {
+		f.Stop()
+		return err
+	}
+	return nil
+}
+
+// Stop ends the processes. What has not been answered is not any more.
+func (f *Format) Stop() {
+	if f.cancel != nil {
+		f.cancel()
+		f.done.Wait()
+	}
+}
+
+// Needs returns what the broker is to do for the format.
+func (f *Format) Needs() core.Needs { return f.needs }
+
+// Profile returns the habits of the format.
+func (f *Format) Profile() core.Profile { return f.profile }
+
+// Goodbye returns how a connection is ended.
+func (f *Format) Goodbye(r core.Reason) (code uint16, text string) {
+	return f.goodbyes[r].code, f.goodbyes[r].text
+}
+
+// Shards returns the number of processes.
+func (f *Format) Shards() int { return f.options.Processes }
+
+// Attach returns the codec of a new connection.
+func (f *Format) Attach(index int, conn core.RemoteConn) core.RemoteCodec {
+	c := &codec{shard: f.shards[index], conn: conn, id: conn.ID()}
+	c.shard.attach(c)
+	return c
+}
+
+// AskMessage asks how ev reads.
+func (f *Format) AskMessage(index int, ev core.Event, done func(core.Frame, error)) {
+	f.shards[index].askMessage(ev, done)
+}
+
+// errElsewhere is of the two methods of a Format that a RemoteFormat has no use for.
+var errElsewhere = errors.New("the format translates in a plugin, which is asked by Attach and AskMessage")
+
+// NewCodec returns a codec that can nothing: see [core.RemoteFormat].
+func (f *Format) NewCodec() core.Codec { return elsewhere{} }
+
+// EncodeMessage fails: see [core.RemoteFormat].
+func (f *Format) EncodeMessage(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
+	return elsewhere{}.Encode(dst, ev)
+}
+
+type elsewhere struct{}
+
+func (elsewhere) Decode(core.Frame, core.Sink) error { return errElsewhere }
+
+func (elsewhere) Encode(dst []byte, _ core.Event) ([]byte, core.FrameKind, error) {
+	return dst, core.NoFrame, errElsewhere
+}

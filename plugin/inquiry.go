@@ -1,0 +1,120 @@
+package plugin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/plugin/codecpb"
+)
+
+// Inquiry asks plugins what they are, before they are run to translate. It is used by
+// one goroutine.
+type Inquiry struct {
+	log  *slog.Logger
+	ends []func()
+}
+
+// NewInquiry returns an Inquiry, to be closed. What the plugins say goes to log.
+func NewInquiry(log *slog.Logger) *Inquiry { return &Inquiry{log: log} }
+
+// Close ends the plugins. The formats that they have described stay usable.
+func (i *Inquiry) Close() {
+	for _, end := range i.ends {
+		end()
+	}
+	i.ends = nil
+}
+
+// Protocol starts the plugin of an endpoint and returns the protocol that it speaks,
+// which is usable until Close. Its options are a *map[string]any.
+func (i *Inquiry) Protocol(endpoint string, o Options) (core.Protocol, error) {
+	o = o.withDefaults()
+	if len(o.Command) == 0 || o.Command[0] == "" {
+		return core.Protocol{}, errors.New("command: is missing; it is the program to run and its arguments")
+	}
+	if _, err := parseChecksum(o.Checksum); err != nil {
+		return core.Protocol{}, fmt.Errorf("checksum: %w", errChecksumForm)
+	}
+	log := i.log.With("endpoint", endpoint)
+	var p *process
+	started, ended := make(chan error), make(chan struct{})
+	finish := make(chan struct{})
+	go func() {
+		_ = onThread(func() (err error) {
+			p, err = start(o, log)
+			started <- err
+			if err == nil {
+				<-finish
+				p.end()
+			}
+			return nil
+		})
+		close(ended)
+	}()
+	if err := <-started; err != nil {
+		return core.Protocol{}, err
+	}
+	i.ends = append(i.ends, func() { close(finish); <-ended })
+	c := &candidate{endpoint: endpoint, options: o, process: p}
+	d, _, err := c.describe(nil, 0)
+	if err != nil {
+		return core.Protocol{}, err
+	}
+	return core.Protocol{
+		Name: d.GetFormat(), Listen: d.GetListen(), Path: d.GetPath(),
+		Options:  func() any { return new(map[string]any) },
+		Validate: func(options any) error { return c.validate(*options.(*map[string]any)) },
+		New: func(options any, max int) (core.Format, error) {
+			return c.format(*options.(*map[string]any), max)
+		},
+	}, nil
+}
+
+// candidate is a plugin that is asked.
+type candidate struct {
+	endpoint string
+	options  Options
+	process  *process
+}
+
+func (c *candidate) describe(options map[string]any, max int) (*codecpb.Description, *codecpb.DescribeRequest, error) {
+	r := &codecpb.DescribeRequest{Endpoint: c.endpoint, Options: []byte("{}"), MaxMessage: uint64(max)}
+	if len(options) > 0 {
+		object, err := json.Marshal(options)
+		if err != nil {
+			return nil, nil, fmt.Errorf("writing the options as JSON: %w", err)
+		}
+		r.Options = object
+	}
+	d, err := c.process.describe(c.options, r)
+	return d, r, err
+}
+
+func (c *candidate) validate(options map[string]any) error {
+	d, _, err := c.describe(options, 0)
+	if err != nil {
+		return err
+	}
+	return problemsOf(d)
+}
+
+func (c *candidate) format(options map[string]any, max int) (core.Format, error) {
+	d, r, err := c.describe(options, max)
+	if err != nil {
+		return nil, err
+	}
+	if err := problemsOf(d); err != nil {
+		return nil, err
+	}
+	f := &Format{
+		options: c.options, request: r, stateful: d.GetStateful(),
+		profile: profileOf(d.GetProfile()), goodbyes: goodbyesOf(d), needs: needsOf(d.GetNeeds()),
+	}
+	if d.GetHttp() {
+		return &HTTPFormat{f}, nil
+	}
+	return f, nil
+}

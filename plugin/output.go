@@ -1,0 +1,119 @@
+package plugin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The bounds of what a plugin may write into the log.
+const (
+	maxLine        = 8 << 10
+	linesPerSecond = 200
+	keptLines      = 5
+)
+
+// output makes log records of what a plugin writes. Any goroutine.
+type output struct {
+	// Static after construction.
+	log *slog.Logger
+
+	// Guarded by mu.
+	mu      sync.Mutex
+	line    []byte
+	kept    []string // the last lines
+	second  time.Time
+	count   int // lines since second
+	dropped int
+}
+
+func newOutput(log *slog.Logger) *output { return &output{log: log} }
+
+// Write takes any piece of the output. It does not fail.
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := len(b)
+	for {
+		line, rest, whole := bytes.Cut(b, []byte("\n"))
+		if room := maxLine - len(o.line); len(line) > room {
+			line = line[:room]
+		}
+		o.line = append(o.line, line...)
+		if !whole {
+			return n, nil
+		}
+		if text := bytes.TrimSpace(o.line); len(text) > 0 {
+			o.record(text)
+		}
+		o.line = o.line[:0]
+		b = rest
+	}
+}
+
+// record logs one line. The caller holds mu.
+func (o *output) record(line []byte) {
+	if o.kept = append(o.kept, string(line)); len(o.kept) > keptLines {
+		o.kept = slices.Delete(o.kept, 0, 1)
+	}
+	if now := time.Now(); now.Sub(o.second) >= time.Second {
+		if o.dropped > 0 {
+			o.log.Warn("plugin writes too much; lines were left out of the log", "lines", o.dropped)
+		}
+		o.second, o.count, o.dropped = now, 0, 0
+	}
+	if o.count++; o.count > linesPerSecond {
+		o.dropped++
+		return
+	}
+	level, text, attrs := parseLine(line)
+	o.log.Log(context.Background(), level, "plugin says", append([]any{"text", text}, attrs...)...)
+}
+
+// last returns the last lines, joined.
+func (o *output) last() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return strings.Join(o.kept, " | ")
+}
+
+// parseLine takes a record apart that log/slog, or a logger like it, wrote as JSON. Any
+// other line is its own text.
+func parseLine(line []byte) (level slog.Level, text string, attrs []any) {
+	var record map[string]any
+	if json.Unmarshal(line, &record) != nil {
+		return slog.LevelInfo, string(line), nil
+	}
+	text, ok := take(record, "msg", "@message", "message")
+	if !ok {
+		return slog.LevelInfo, string(line), nil
+	}
+	name, _ := take(record, "level", "@level")
+	if level.UnmarshalText([]byte(name)) != nil {
+		level = slog.LevelInfo
+	}
+	for _, time := range []string{"time", "@timestamp"} {
+		delete(record, time)
+	}
+	for _, key := range slices.Sorted(maps.Keys(record)) {
+		attrs = append(attrs, slog.Any(key, record[key]))
+	}
+	return level, text, attrs
+}
+
+// take takes the first of the members out of record that is a string.
+func take(record map[string]any, names ...string) (string, bool) {
+	for _, name := range names {
+		if s, ok := record[name].(string); ok {
+			delete(record, name)
+			return s, true
+		}
+	}
+	return "", false
+}

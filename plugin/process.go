@@ -1,0 +1,179 @@
+package plugin
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	goplugin "github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	"github.com/polywire/polywire/plugin/codecpb"
+	"github.com/polywire/polywire/plugin/contract"
+)
+
+// flowWindow is how many bytes may be under way in one direction before gRPC waits for
+// the reader.
+const flowWindow = 4 << 20
+
+// process is one running plugin.
+type process struct {
+	// Static after construction.
+	client *goplugin.Client
+	codec  codecpb.CodecClient
+	pid    int
+	dir    string // of its socket
+	output *output
+
+	ended sync.Once
+}
+
+// start runs the program until it can be talked to. On Linux the process ends with the
+// thread that calls start, which must therefore be the caller's own.
+func start(o Options, log *slog.Logger) (*process, error) {
+	path, err := findProgram(o.Command[0])
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "polywire-plugin-")
+	if err != nil {
+		return nil, fmt.Errorf("making a folder for the plugin's socket: %w", err)
+	}
+	p := &process{dir: dir, output: newOutput(log)}
+	cmd := exec.Command(path, o.Command[1:]...)
+	cmd.Env = append(os.Environ(), goplugin.EnvUnixSocketDir+"="+dir)
+	for name, value := range o.Env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	bind(cmd)
+	config, err := p.config(cmd, o)
+	if err != nil {
+		p.end()
+		return nil, err
+	}
+	p.client = goplugin.NewClient(config)
+	if err := p.connect(cmd, o.StartTimeout); err != nil {
+		p.end()
+		return nil, p.explain(err)
+	}
+	return p, nil
+}
+
+// config returns how go-plugin is to run cmd.
+func (p *process) config(cmd *exec.Cmd, o Options) (*goplugin.ClientConfig, error) {
+	c := &goplugin.ClientConfig{
+		HandshakeConfig:  contract.Handshake(),
+		Plugins:          goplugin.PluginSet{contract.Name: dispenser{}},
+		Cmd:              cmd,
+		SkipHostEnv:      true, // it is in cmd already, before what was added
+		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
+		StartTimeout:     o.StartTimeout,
+		AutoMTLS:         o.MTLS,
+		Logger:           hclog.NewNullLogger(),
+		Stderr:           p.output, SyncStdout: newOutput(p.output.log), SyncStderr: newOutput(p.output.log),
+		GRPCDialOptions: []grpc.DialOption{
+			grpc.WithInitialWindowSize(flowWindow), grpc.WithInitialConnWindowSize(flowWindow), grpc.WithDisableRetry(),
+		},
+	}
+	sum, err := parseChecksum(o.Checksum)
+	if err != nil {
+		return nil, err
+	}
+	if sum != nil {
+		c.SecureConfig = &goplugin.SecureConfig{Checksum: sum, Hash: sha256.New()}
+	}
+	return c, nil
+}
+
+// connect starts the process and its gRPC channel.
+func (p *process) connect(cmd *exec.Cmd, timeout time.Duration) error {
+	if _, err := p.client.Start(); err != nil {
+		if cmd.Process != nil {
+			p.pid = cmd.Process.Pid
+		}
+		return err
+	}
+	p.pid = cmd.Process.Pid
+	// What go-plugin asks from here on has no deadline of its own.
+	late := time.AfterFunc(timeout, p.kill)
+	defer late.Stop()
+	channel, err := p.client.Client()
+	if err != nil {
+		return err
+	}
+	raw, err := channel.Dispense(contract.Name)
+	if err != nil {
+		return err
+	}
+	p.codec = raw.(codecpb.CodecClient)
+	return nil
+}
+
+// explain says what is behind an error of go-plugin in words of ours, with what the
+// plugin has said last.
+func (p *process) explain(err error) error {
+	if errors.Is(err, goplugin.ErrChecksumsDoNotMatch) {
+		return errors.New("the program has another checksum than the configuration says")
+	}
+	if last := p.output.last(); last != "" {
+		return fmt.Errorf("starting: %w; the last that it said: %s", err, last)
+	}
+	return fmt.Errorf("starting: %w", err)
+}
+
+// describe asks the plugin what it is.
+func (p *process) describe(o Options, r *codecpb.DescribeRequest) (*codecpb.Description, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), o.StartTimeout)
+	defer cancel()
+	r.Contract = contract.Version
+	d, err := p.codec.Describe(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("asking for its description: %w", err)
+	}
+	return d, checkDescription(d)
+}
+
+// kill ends the process, and what it has started, at once. Any goroutine.
+func (p *process) kill() {
+	if p.pid > 0 {
+		// The only error is that there is nothing left to kill.
+		_ = syscall.Kill(-p.pid, syscall.SIGKILL)
+	}
+}
+
+// end kills the process and removes what is left of it. A plugin keeps nothing that
+// would need a gentle end. Any goroutine; it may be called again.
+func (p *process) end() {
+	p.ended.Do(func() {
+		p.kill()
+		if p.client != nil {
+			p.client.Kill()
+		}
+		_ = os.RemoveAll(p.dir)
+	})
+}
+
+// dispenser makes the client of the service.
+type dispenser struct {
+	goplugin.NetRPCUnsupportedPlugin
+}
+
+var _ goplugin.GRPCPlugin = dispenser{}
+
+// GRPCServer is the plugin's matter.
+func (dispenser) GRPCServer(*goplugin.GRPCBroker, *grpc.Server) error {
+	return errors.New("a host is no plugin")
+}
+
+// GRPCClient returns the client of the service.
+func (dispenser) GRPCClient(_ context.Context, _ *goplugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
+	return codecpb.NewCodecClient(conn), nil
+}

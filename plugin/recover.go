@@ -1,0 +1,88 @@
+package plugin
+
+import (
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/plugin/contract"
+)
+
+// This file is what becomes of the questions when a process has ended.
+//
+// A batch without an answer has had no effect in the broker, so all of it is asked again,
+// before what has waited meanwhile. But one question may be what the process has died
+// of: those of the unanswered batches are asked one at a time, and the one over which
+// another process dies is lost, with its connection. A codec that keeps something of its
+// connections cannot go on with them; they are closed.
+
+// recover puts the unanswered batches back.
+func (s *shard) recover() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var again []*batch
+	for _, b := range s.asked {
+		b.deaths++
+		if b.deaths > 1 {
+			for _, q := range b.questions {
+				s.lose(q, core.ReasonRestart)
+			}
+			continue
+		}
+		again = append(again, s.apart(b)...)
+	}
+	s.asked = nil
+	for _, b := range again {
+		s.waiting += len(b.questions)
+		s.bytes += len(b.bytes)
+	}
+	s.queue = append(again, s.queue...)
+	if s.format.stateful {
+		s.loseConnections()
+	}
+}
+
+// giveUp loses everything: nobody answers any more, or not for some time.
+func (s *shard) giveUp() {
+	s.mu.Lock()
+	s.given = true
+	lost := append(s.asked, s.queue...)
+	s.queue, s.asked, s.waiting, s.bytes = nil, nil, 0, 0
+	for _, b := range lost {
+		for _, q := range b.questions {
+			s.lose(q, core.ReasonRestart)
+		}
+	}
+	for c := range s.codecs {
+		c.conn.Close(core.ReasonRestart)
+	}
+	s.mu.Unlock()
+}
+
+// takeUp ends giveUp.
+func (s *shard) takeUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.given = false
+}
+
+// loseConnections closes all connections and takes their questions back. Messages stay.
+// The caller holds mu.
+func (s *shard) loseConnections() {
+	var kept []*batch
+	for _, b := range s.queue {
+		from := 0
+		for _, q := range b.questions {
+			to := from + q.size
+			if q.kind == contract.Message {
+				kept = append(kept, &batch{bytes: b.bytes[from:to:to], questions: []question{q}, deaths: b.deaths})
+			} else {
+				s.waiting--
+				s.bytes -= q.size
+				s.lose(q, core.ReasonRestart)
+			}
+			from = to
+		}
+	}
+	s.queue = kept
+	for c := range s.codecs {
+		c.conn.Close(core.ReasonRestart)
+	}
+}

@@ -1,0 +1,271 @@
+package plugin_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/polywire/polywire"
+	"github.com/polywire/polywire/config"
+)
+
+// A killed plugin is back soon; no connection notices more than a pause, and no other
+// endpoint that much.
+func TestKill(t *testing.T) {
+	b := run(t, yamlOf("test", "", ""))
+	c, other := b.dial("p"), b.dial("echo")
+	c.expect("hello")
+	pid := c.ask("before")
+	start := time.Now()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		other.send(strconv.Itoa(i))
+		other.expect(strconv.Itoa(i))
+	}
+	for i := range 50 {
+		c.send(strconv.Itoa(i))
+	}
+	for i := range 50 {
+		if got := pidThen.FindStringSubmatch(c.read()); got == nil || got[2] != strconv.Itoa(i) || got[1] == strconv.Itoa(pid) {
+			t.Fatalf("read %q, want message %d from another process", got, i)
+		}
+	}
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("the plugin was back after %v", took)
+	}
+	until(t, "the count of restarts", func() bool { return b.metric(`polywire_plugin_restarts_total{endpoint="p"`) == 1 })
+	until(t, "all answers", func() bool { return b.metric("polywire_plugin_unanswered") == 0 })
+}
+
+// A plugin that hangs is killed when its time is up, also if nobody asks it anything.
+func TestHang(t *testing.T) {
+	for _, idle := range []bool{false, true} {
+		t.Run(fmt.Sprintf("idle=%v", idle), func(t *testing.T) {
+			b := run(t, yamlOf("test", ", answer_timeout: 300ms", ""))
+			c := b.dial("p")
+			c.expect("hello")
+			pid := c.ask("before")
+			if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "the stop", func() bool { return inState(pid, "T") })
+			if idle {
+				until(t, "the restart", func() bool { return b.metric("polywire_plugin_restarts_total") == 1 })
+			}
+			if c.ask("after") == pid {
+				t.Error("the stopped process answered")
+			}
+			until(t, "the end of the old process", func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH })
+		})
+	}
+}
+
+// A message over which the plugin dies twice costs its connection and no other.
+func TestPoison(t *testing.T) {
+	for _, poison := range []string{"die", "hang"} {
+		t.Run(poison, func(t *testing.T) {
+			b := run(t, yamlOf("test", ", answer_timeout: 500ms", ""))
+			good, bad := b.dial("p"), b.dial("p")
+			good.expect("hello")
+			bad.expect("hello")
+			bad.send(poison)
+			bad.expect("close 1012")
+			good.ask("still here")
+			until(t, "all answers", func() bool { return b.metric("polywire_plugin_unanswered") == 0 })
+			if n := b.metric(`polywire_connections_closed_total{endpoint="p",protocol="test",reason="restart"}`); n != 1 {
+				t.Errorf("%v connections were closed, want 1", n)
+			}
+		})
+	}
+}
+
+// A codec that keeps something of its connections cannot go on with them.
+func TestStateful(t *testing.T) {
+	b := run(t, yamlOf("test", "", "    options: {stateful: true}"))
+	c := b.dial("p")
+	c.expect("hello")
+	if err := syscall.Kill(c.ask("x"), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	c.expect("close 1012")
+	again := b.dial("p")
+	again.expect("hello")
+	again.ask("y")
+}
+
+// Connections wait for a plugin that does not come back only so long; when it is back
+// after all, new ones are served.
+func TestGrace(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "program")
+	link := func() {
+		if err := os.Symlink(os.Args[0], program); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link()
+	yaml := strings.Replace(yamlOf("test", ", grace: 300ms", ""), os.Args[0], program, 1)
+	b := run(t, yaml)
+	c := b.dial("p")
+	c.expect("hello")
+	pid := c.ask("x")
+	if err := os.Remove(program); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	c.send("lost")
+	c.expect("close 1012")
+	until(t, "the loss of all", func() bool { return b.metric("polywire_plugin_unanswered") == 0 })
+	b.dial("p").expect("close 1012")
+	link()
+	until(t, "the plugin", func() bool { return b.dial("p").read() == "hello" })
+	if !b.log.has("there is no program") {
+		t.Error("the log does not say why")
+	}
+}
+
+// What a plugin answers wrongly ends connections of its endpoint at worst.
+func TestNonsense(t *testing.T) {
+	for role, want := range map[string]string{
+		"well-behaved": "x", "too many": "close 1012", "too few": "close 1012", "bad call": "close 1012",
+		"bad payload": "close 1012", "steps for an event": "close 1012", "bad kind": "close 1012", "unasked": "close 1012",
+		"bad verb": "", "bad text": "",
+	} {
+		t.Run(role, func(t *testing.T) {
+			b := run(t, yamlOf(role, ", grace: 2s", ""))
+			c, other := b.dial("p"), b.dial("echo")
+			c.send("x")
+			if want != "" {
+				c.expect(want)
+			}
+			other.send("y")
+			other.expect("y")
+			if want == "close 1012" && !b.log.has("endpoint=p") {
+				t.Error("the log does not name the endpoint")
+			}
+		})
+	}
+}
+
+// A panic of the codec, and a payload that others could not read, end the connection.
+func TestFaultyCodec(t *testing.T) {
+	b := run(t, yamlOf("test", "", ""))
+	other := b.dial("p")
+	other.expect("hello")
+	pid := other.ask("x")
+	for _, message := range []string{"panic", `json {"a":`, "json {}x"} {
+		c := b.dial("p")
+		c.expect("hello")
+		c.send(message)
+		c.expect("close 1011")
+	}
+	if other.ask("y") != pid {
+		t.Error("the process has ended")
+	}
+	if !b.log.has("codec panicked") || !b.log.has("as it was told") {
+		t.Error("the log does not tell of the panic")
+	}
+}
+
+// Several processes share the connections, and a message reaches those of all.
+func TestProcesses(t *testing.T) {
+	b := run(t, strings.Replace(yamlOf("test", ", processes: 2", ""), "admin:", "network: {loops: 2}\nadmin:", 1))
+	pids := map[int]bool{}
+	var clients []*client
+	for range 8 {
+		c := b.dial("p")
+		c.expect("hello")
+		c.send("join room")
+		pids[c.ask("x")] = true
+		clients = append(clients, c)
+	}
+	if len(pids) != 2 {
+		t.Errorf("%d processes have answered, want 2", len(pids))
+	}
+	for i := range 20 {
+		clients[0].send("say " + strconv.Itoa(i))
+	}
+	for _, c := range clients {
+		for i := range 20 {
+			c.expect(strconv.Itoa(i))
+		}
+	}
+}
+
+// runHost is a broker in a process of its own. It prints its plugin's greeting.
+func runHost() {
+	cfg, err := polywire.Load(config.Source{File: os.Getenv("POLYWIRE_TEST_CONFIG")}, nil)
+	if err != nil {
+		panic(err)
+	}
+	b, err := polywire.New(cfg, slog.Default())
+	if err != nil {
+		panic(err)
+	}
+	go func() {
+		<-b.Ready()
+		fmt.Fprintln(os.Stdout, b.Endpoints()[0].URL)
+	}()
+	panic(b.Run(context.Background()))
+}
+
+// A broker that is killed takes its plugins with it, and one that ends leaves nothing.
+func TestNothingIsLeft(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	var pid int
+	t.Run("run", func(t *testing.T) {
+		b := run(t, yamlOf("test", "", ""))
+		c := b.dial("p")
+		c.expect("hello")
+		pid = c.ask("x")
+	})
+	if err := syscall.Kill(pid, 0); err != syscall.ESRCH {
+		t.Errorf("process %d of the plugin is still there", pid)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "polywire-plugin-*")); len(left) > 0 {
+		t.Errorf("these folders are left: %v", left)
+	}
+
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, []byte(yamlOf("test", "", "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	host := exec.Command(os.Args[0])
+	host.Env = append(os.Environ(), roleVariable+"=host", "POLYWIRE_TEST_CONFIG="+file)
+	out, err := host.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := host.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var url string
+	if _, err := fmt.Fscanln(out, &url); err != nil {
+		t.Fatal(err)
+	}
+	c := (&broker{t: t, urls: map[string]string{"p": url}}).dial("p")
+	c.expect("hello")
+	pid = c.ask("x")
+	_ = host.Process.Kill()
+	_ = host.Wait()
+	// One that has ended may wait for its new parent.
+	until(t, "the end of the plugin", func() bool { return inState(pid, "Z") || syscall.Kill(pid, 0) == syscall.ESRCH })
+}
+
+// inState reports whether a process is in the state of that letter.
+func inState(pid int, letter string) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && strings.Contains(string(stat), ") "+letter+" ")
+}

@@ -1,0 +1,276 @@
+package plugin
+
+import (
+	"sync"
+	"time"
+
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/plugin/contract"
+)
+
+// The bounds of what one shard may have waiting. Above congested a connection may have
+// one unanswered message only; above full events and messages are lost, and counted.
+const (
+	congestedQuestions = 4 << 10
+	congestedBytes     = 8 << 20
+	fullQuestions      = 64 << 10
+	fullBytes          = 64 << 20
+)
+
+// window is how many batches may be unanswered.
+const window = 4
+
+// shard is the queue of questions to one process and its successors.
+type shard struct {
+	// Static after construction.
+	format *Format
+	index  int
+	wake   chan struct{} // the writer has something to do; capacity 1
+	faults chan error    // what a loop found wrong with the process; capacity 1
+
+	// Guarded by mu.
+	mu       sync.Mutex
+	queue    []*batch // the last one is being filled
+	asked    []*batch // on their way, unanswered, in order
+	waiting  int      // questions in queue
+	bytes    int      // and their bytes
+	codecs   map[*codec]struct{}
+	process  *process // nil while none serves
+	given    bool     // given up: nobody answers until a process lives again
+	answered time.Time
+	spare    *batch
+}
+
+func newShard(f *Format, index int) *shard {
+	return &shard{
+		format: f, index: index,
+		wake: make(chan struct{}, 1), faults: make(chan error, 1),
+		codecs: make(map[*codec]struct{}),
+	}
+}
+
+// attach adds a connection.
+func (s *shard) attach(c *codec) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.codecs[c] = struct{}{}
+}
+
+// detach takes a connection out. A plugin that keeps something of it is told.
+func (s *shard) detach(c *codec) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.codecs, c)
+	if s.format.stateful && !s.given {
+		b := s.open()
+		s.add(b, question{kind: contract.Closed, codec: c}, contract.AppendClosed(b.bytes, c.id))
+	}
+}
+
+func (s *shard) askOpen(c *codec) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := question{kind: contract.Open, codec: c}
+	if s.given {
+		s.lose(q, core.ReasonRestart)
+		return
+	}
+	b := s.open()
+	s.add(b, q, contract.AppendOpen(b.bytes, c.id))
+}
+
+// askDecode returns the size of the question and whether the shard is congested.
+func (s *shard) askDecode(c *codec, f core.Frame) (size int, congested bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := question{kind: contract.Decode, codec: c}
+	if s.given {
+		s.lose(q, core.ReasonRestart)
+		return 0, false
+	}
+	b := s.open()
+	size = s.add(b, q, contract.AppendDecode(b.bytes, c.id, f))
+	return size, s.waiting >= congestedQuestions || s.bytes >= congestedBytes
+}
+
+// askEncode reports whether there was room.
+func (s *shard) askEncode(c *codec, ev core.Event) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := question{kind: contract.Encode, codec: c}
+	if s.given {
+		s.lose(q, core.ReasonRestart)
+		return true
+	}
+	if s.full() || c.eventBytes.Load() > maxEventBytes {
+		s.lose(q, core.ReasonOverload)
+		return false
+	}
+	b := s.open()
+	s.add(b, q, contract.AppendEncode(b.bytes, c.id, ev))
+	return true
+}
+
+func (s *shard) askMessage(ev core.Event, done func(core.Frame, error)) {
+	s.mu.Lock()
+	lost := core.ReasonNormal
+	switch {
+	case s.given:
+		lost = core.ReasonRestart
+	case s.full():
+		lost = core.ReasonOverload
+	default:
+		b := s.open()
+		s.add(b, question{kind: contract.Message, done: done}, contract.AppendMessage(b.bytes, ev))
+	}
+	s.mu.Unlock()
+	if lost != core.ReasonNormal {
+		done(core.Frame{}, lossOf(lost))
+	}
+}
+
+func (s *shard) full() bool { return s.waiting >= fullQuestions || s.bytes >= fullBytes }
+
+// congested reports whether a connection should have no more than one message here.
+func (s *shard) congested() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waiting >= congestedQuestions/2 || s.bytes >= congestedBytes/2
+}
+
+// open returns the batch that is being filled. The caller holds mu.
+func (s *shard) open() *batch {
+	if n := len(s.queue); n > 0 && !s.queue[n-1].full() && s.queue[n-1].deaths == 0 {
+		return s.queue[n-1]
+	}
+	b := s.spare
+	if s.spare = nil; b == nil {
+		b = new(batch)
+	}
+	s.queue = append(s.queue, b)
+	return b
+}
+
+// add adds a question to b, whose bytes with it are bytes, and returns its size. The
+// caller holds mu.
+func (s *shard) add(b *batch, q question, bytes []byte) (size int) {
+	size = len(bytes) - len(b.bytes)
+	q.size = size
+	if q.kind == contract.Encode {
+		q.codec.eventBytes.Add(int64(size))
+	}
+	b.bytes = bytes
+	b.questions = append(b.questions, q)
+	s.waiting++
+	s.bytes += size
+	s.format.endpoint.Stats.Unanswered.Add(1)
+	s.signal()
+	return size
+}
+
+// signal wakes the writer.
+func (s *shard) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// sign makes sure that the process is asked something, if only for a sign of life.
+func (s *shard) sign() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) == 0 && len(s.asked) == 0 {
+		s.queue = append(s.queue, new(batch))
+		s.signal()
+	}
+}
+
+// next returns the batch to be sent now; nil if there is none.
+func (s *shard) next() *batch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) == 0 || len(s.asked) >= window {
+		return nil
+	}
+	b := s.queue[0]
+	if careful := b.deaths > 0 || len(s.asked) > 0 && s.asked[0].deaths > 0; careful && len(s.asked) > 0 {
+		return nil
+	}
+	s.queue = s.queue[1:]
+	s.asked = append(s.asked, b)
+	s.waiting -= len(b.questions)
+	s.bytes -= len(b.bytes)
+	b.sent = time.Now()
+	return b
+}
+
+// first returns the batch that is answered next; nil if none is on its way.
+func (s *shard) first() *batch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.asked) == 0 {
+		return nil
+	}
+	return s.asked[0]
+}
+
+// finish takes out b, which is the first on its way: it is answered.
+func (s *shard) finish(b *batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = s.asked[1:]
+	s.answered = time.Now()
+	if cap(b.bytes) <= keepBatch && b.deaths == 0 {
+		clear(b.questions)
+		*b = batch{bytes: b.bytes[:0], questions: b.questions[:0]}
+		s.spare = b
+	}
+	if len(s.queue) > 0 {
+		s.signal()
+	}
+}
+
+// overdue reports whether the process has taken longer than limit for an answer, and
+// idle for how long nothing was asked of it.
+func (s *shard) overdue(now time.Time, limit time.Duration) (overdue bool, idle time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.asked) > 0 {
+		return now.Sub(s.asked[0].sent) > limit && now.Sub(s.answered) > limit, 0
+	}
+	return false, now.Sub(s.answered)
+}
+
+// forgive forgets a complaint about a process that is gone.
+func (s *shard) forgive() {
+	select {
+	case err := <-s.faults:
+		s.format.log.Debug("plugin was ended before this was looked at", "error", err)
+	default:
+	}
+}
+
+// complain ends the process for what it has answered. Any goroutine.
+func (s *shard) complain(err error) {
+	select {
+	case s.faults <- err:
+	default:
+	}
+}
+
+// begin says that the questions go to p from now on, or to nobody if it is nil.
+func (s *shard) begin(p *process) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.process = p
+	s.answered = time.Now()
+	s.signal()
+}
+
+// current returns the process that serves; nil if none does.
+func (s *shard) current() *process {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.process
+}

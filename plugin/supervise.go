@@ -1,0 +1,224 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/plugin/contract"
+)
+
+const (
+	// look is how often a process is looked after.
+	look = 100 * time.Millisecond
+	// idle is after how long without questions a sign of life is asked for.
+	idle = time.Second
+	// A process that dies young is not started again at once, but after a pause that
+	// doubles from firstPause to longestPause each time.
+	young                    = 5 * time.Second
+	firstPause, longestPause = 50 * time.Millisecond, 5 * time.Second
+)
+
+// onThread runs f on a thread of its own that ends with it: a process that f starts
+// lives no longer.
+func onThread(f func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		done <- f()
+	}()
+	return <-done
+}
+
+// supervise keeps a process running until ctx ends. Whether the first one started goes
+// to started. It is called on a thread of its own.
+func (s *shard) supervise(ctx context.Context, started chan<- error) {
+	log := s.format.log
+	lose := time.AfterFunc(s.format.options.Grace, s.giveUp)
+	lose.Stop()
+	defer s.giveUp()
+	defer lose.Stop()
+	pause := time.Duration(0)
+	for {
+		born, lived := time.Now(), false
+		live := func(pid int) {
+			lived = true
+			lose.Stop()
+			s.takeUp()
+			log.Info("plugin runs", "pid", pid, "process", s.index)
+			if started != nil {
+				started <- nil
+				started = nil
+			}
+		}
+		err := s.run(ctx, live)
+		if ctx.Err() != nil && started == nil {
+			return
+		}
+		if started != nil {
+			started <- err
+			return
+		}
+		s.format.endpoint.Stats.Restarts.Add(1)
+		if lived {
+			lose.Reset(s.format.options.Grace)
+		}
+		s.recover()
+		if time.Since(born) > young {
+			pause = 0
+		}
+		log.Error("plugin ended; starting it again", "process", s.index, "pause", pause, "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		pause = min(max(2*pause, firstPause), longestPause)
+	}
+}
+
+// run runs one process until it ends, and returns why. live is called when it serves.
+func (s *shard) run(ctx context.Context, live func(pid int)) error {
+	f := s.format
+	p, err := start(f.options, f.log)
+	if err != nil {
+		return err
+	}
+	defer p.end()
+	d, err := p.describe(f.options, proto.CloneOf(f.request))
+	if err == nil {
+		err = problemsOf(d)
+	}
+	if err != nil {
+		return err
+	}
+	if d.GetStateful() != f.stateful || profileOf(d.GetProfile()) != f.profile {
+		f.log.Warn("plugin describes itself otherwise than when the broker started; that counts from the broker's next start on")
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := p.codec.Translate(ctx, grpc.ForceCodecV2(contract.GRPCCodec()))
+	if err != nil {
+		return fmt.Errorf("opening the stream: %w", err)
+	}
+	s.forgive()
+	s.begin(p)
+	defer s.begin(nil)
+	live(p.pid)
+	ended := make(chan error, 2)
+	var work sync.WaitGroup
+	work.Go(func() { ended <- s.write(ctx, stream) })
+	work.Go(func() { ended <- s.read(stream) })
+	err = s.watch(ctx, ended)
+	// First of all: what hangs must be gone before its stream is waited for.
+	p.kill()
+	cancel()
+	work.Wait()
+	return err
+}
+
+// watch waits for the end of a process: of its stream, of its time for an answer, or of
+// the patience with its answers.
+func (s *shard) watch(ctx context.Context, ended <-chan error) error {
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	limit := s.format.options.AnswerTimeout
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case err := <-s.faults:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		case now := <-ticker.C:
+			overdue, quiet := s.overdue(now, limit)
+			if overdue {
+				return fmt.Errorf("it gave no answer within %s", limit)
+			}
+			if quiet > idle {
+				s.sign()
+			}
+		}
+	}
+}
+
+type stream = grpc.ClientStream
+
+// write sends batches as long as the stream takes them.
+func (s *shard) write(ctx context.Context, to stream) error {
+	for {
+		b := s.next()
+		if b == nil {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-s.wake:
+				continue
+			}
+		}
+		if err := to.SendMsg(&contract.Packet{Bytes: b.bytes}); err != nil {
+			return fmt.Errorf("its stream: %w", err)
+		}
+	}
+}
+
+var errUnasked = errors.New("it answers although nothing was asked")
+
+// read hands out answers until the stream ends. A batch that is not answered as a whole
+// has no effect at all.
+func (s *shard) read(from stream) error {
+	var answers [][]byte
+	for {
+		var in contract.Packet
+		if err := from.RecvMsg(&in); err != nil {
+			return fmt.Errorf("its stream: %w", err)
+		}
+		b := s.first()
+		if b == nil {
+			return errUnasked
+		}
+		answers = answers[:0]
+		elements := contract.ElementsOf(in.Bytes)
+		for elements.Next() && len(answers) <= len(b.questions) {
+			answers = append(answers, elements.Bytes())
+		}
+		if err := elements.Err(); err != nil {
+			return fmt.Errorf("%w: %w", errNonsense, err)
+		}
+		if len(answers) != len(b.questions) {
+			return fmt.Errorf("%w: %d questions, but %d answers", errNonsense, len(b.questions), len(answers))
+		}
+		for i, q := range b.questions {
+			s.handOut(q, answers[i])
+		}
+		s.finish(b)
+	}
+}
+
+// handOut hands out one answer.
+func (s *shard) handOut(q question, answer []byte) {
+	s.left(q)
+	if q.codec != nil {
+		q.codec.conn.Post(func() { q.codec.answered(q, answer) })
+		return
+	}
+	out, err := contract.ReadAnswer(answer, nil)
+	switch {
+	case err != nil:
+		s.complain(fmt.Errorf("%w: %w", errNonsense, err))
+		q.done(core.Frame{}, lossOf(core.ReasonRestart))
+	case out.Frame.Kind == core.TextFrame && !utf8.Valid(out.Frame.Data):
+		q.done(core.Frame{}, errNotUTF8)
+	default:
+		q.done(out.Frame, out.Err)
+	}
+}
