@@ -44,7 +44,7 @@ func (p *parser) connectionStep(name, rest string, l *line) (step, error) {
 	case strings.HasPrefix(verb, "<"):
 		return expect(name, verb[1:], argument)
 	}
-	return nil, wrong(`use >, >t, >b, >ping, >pong, >close, >raw, >fragments, <, <=, <b, <ping, <pong, <close, <eof, <reset, <end, `+
+	return nil, wrong(`use >, >t, >b, >ping, >pong, >close, >raw, >fragments, <, <=, <t, <b, <ping, <pong, <close, <eof, <reset, <end, `+
 		`<status, silence, stall, resume, nosync, cut or abort`, "a connection does not %q", verb)
 }
 
@@ -109,8 +109,11 @@ func expect(name, kind, argument string) (step, error) {
 		err = checkedPattern(argument)
 	case "=":
 		s.exact = true
+	case "t":
+		s.asBytes = true
+		err = checkedBytes(argument, true)
 	case "b":
-		s.kind = binaryMessage
+		s.kind, s.asBytes = binaryMessage, true
 		err = checkedBytes(argument, true)
 	case "ping":
 		s.kind = pingFrame
@@ -130,7 +133,7 @@ func expect(name, kind, argument string) (step, error) {
 	case "end":
 		s.kind, s.anyEnd = endOfStream, true
 	default:
-		err = wrong("use <, <=, <b, <ping, <pong, <close, <status, <eof, <reset or <end", "there is nothing like <%s to await", kind)
+		err = wrong("use <, <=, <t, <b, <ping, <pong, <close, <status, <eof, <reset or <end", "there is nothing like <%s to await", kind)
 	}
 	if s.kind == pingFrame && argument == "" {
 		s.pattern = "*"

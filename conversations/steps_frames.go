@@ -85,6 +85,8 @@ type expectStep struct {
 	pattern string
 	// exact compares the very bytes of a text.
 	exact bool
+	// asBytes reads the pattern as parseBytes does.
+	asBytes bool
 	// anyEnd takes a reset for an end of stream too.
 	anyEnd bool
 }
@@ -135,28 +137,26 @@ func (s *expectStep) differs(a arrival, pattern string, v variables) string {
 	if a.kind != s.kind && !(s.anyEnd && a.kind == reset) {
 		return "it is of another kind"
 	}
-	switch s.kind {
-	case endOfStream, reset:
+	same := false
+	switch {
+	case s.kind == endOfStream, s.kind == reset:
 		return ""
-	case closeFrame:
+	case s.kind == closeFrame:
 		return differsClose(a, pattern, v)
-	case binaryMessage:
+	case s.asBytes:
 		runs, err := parseBytes(pattern)
 		if err != nil {
 			return err.Error()
 		}
-		if !matchBytes(runs, a.data, v) {
-			return "the bytes differ"
-		}
-		return ""
-	case textMessage:
-		if !s.exact {
-			return matchText(pattern, string(a.data), v)
-		}
+		same = matchBytes(runs, a.data, v)
+	case s.exact:
+		same = pattern == string(a.data)
+	case s.kind == textMessage:
+		return matchText(pattern, string(a.data), v)
 	default:
 		return matchPlain(pattern, string(a.data), v)
 	}
-	if pattern != string(a.data) {
+	if !same {
 		return "the bytes differ"
 	}
 	return ""

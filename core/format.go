@@ -53,8 +53,10 @@ type Codec interface {
 	Decode(f Frame, to Sink) error
 	// Encode appends what the client reads for ev to dst, as one message, and
 	// returns the extended buffer and the kind of frame; NoFrame (and dst as it
-	// was) if the format says nothing. An error means that the event cannot be
-	// written in this format; it is dropped and counted.
+	// was) if the format says nothing. A [Violation] ends the connection behind that
+	// message: for formats that tell of some failures as their last word. Any other
+	// error means that the event cannot be written in this format; it is dropped and
+	// counted.
 	Encode(dst []byte, ev Event) ([]byte, FrameKind, error)
 }
 
@@ -102,6 +104,9 @@ type Profile struct {
 	// Subprotocol makes the upgrade select the one subprotocol that the client
 	// offers and refuse (400) an upgrade that offers several.
 	Subprotocol bool
+	// Subprotocols are the names of the format's versions, best first: the upgrade
+	// selects the first that the client offers, and none if it offers none of them.
+	Subprotocols []string
 	// Deflate accepts permessage-deflate (RFC 7692) from clients that offer it.
 	Deflate bool
 	// SameOrigin makes the upgrade refuse (403) pages of other origins.

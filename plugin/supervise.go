@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"sync"
 	"time"
@@ -100,7 +101,7 @@ func (s *shard) run(ctx context.Context, live func(pid int)) error {
 	if err != nil {
 		return err
 	}
-	if d.GetStateful() != f.stateful || profileOf(d.GetProfile()) != f.profile {
+	if d.GetStateful() != f.stateful || !reflect.DeepEqual(profileOf(d.GetProfile()), f.profile) {
 		f.log.Warn("plugin describes itself otherwise than when the broker started; that counts from the broker's next start on")
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"errors"
 	"log/slog"
 
 	"github.com/gobwas/ws/wsflate"
@@ -104,14 +105,19 @@ func (c *conn) Tell(ev core.Event) {
 	}
 	f := newFrame()
 	ok, err := f.encodeWith(c.codec.Encode, ev)
-	if !ok {
+	v, ends := errors.AsType[*core.Violation](err)
+	switch {
+	case err != nil && !ends:
 		f.release()
-		if err != nil {
-			c.miss(err)
-		}
-		return
+		c.miss(err)
+	case ok:
+		c.queueMessage(f)
+	default:
+		f.release()
 	}
-	c.queueMessage(f)
+	if ends {
+		c.sayGoodbye(v.Reason)
+	}
 }
 
 // queueMessage queues a message that only this connection gets.

@@ -105,7 +105,7 @@ func (f *frame) seal(b []byte, op ws.OpCode) {
 // anything to send.
 func (f *frame) encodeWith(encode func(dst []byte, ev core.Event) ([]byte, core.FrameKind, error), ev core.Event) (bool, error) {
 	b, kind, err := encode(f.room(), ev)
-	if err != nil || kind == core.NoFrame {
+	if kind == core.NoFrame {
 		return false, err
 	}
 	op := ws.OpText
@@ -113,7 +113,7 @@ func (f *frame) encodeWith(encode func(dst []byte, ev core.Event) ([]byte, core.
 		op = ws.OpBinary
 	}
 	f.seal(b, op)
-	return true, nil
+	return true, err
 }
 
 // controlFrame returns a control frame with one reference.

@@ -141,13 +141,17 @@ func (c *conn) ask(ev core.Event) {
 func (c *conn) Encoded(f core.Frame, err error) {
 	c.relay.telling.Add(-1)
 	c.relay.answered++
-	if _, lost := errors.AsType[*core.Violation](err); lost {
-		c.ep.Stats.Dropped.Inc(reasonOfLoss(err))
-		c.sayGoodbye(reasonOfLoss(err))
-	} else if err != nil {
-		c.miss(err)
-	} else {
+	switch v, ends := errors.AsType[*core.Violation](err); {
+	case err == nil:
 		c.say(f)
+	case !ends:
+		c.miss(err)
+	default:
+		if f.Kind == core.NoFrame {
+			c.ep.Stats.Dropped.Inc(v.Reason)
+		}
+		c.say(f)
+		c.sayGoodbye(v.Reason)
 	}
 	c.settled()
 }

@@ -57,6 +57,50 @@ func TestCloseHandshake(t *testing.T) {
 	})
 }
 
+// strict is the chat format that ends a connection over what it does not know.
+type strict struct{ chat }
+
+func (strict) NewCodec() core.Codec { return strict{} }
+
+func (s strict) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
+	dst, kind, err := s.chat.Encode(dst, ev)
+	if ev.Kind == core.Failed {
+		err = &core.Violation{Reason: core.ReasonDenied, Err: errors.New("not here")}
+	}
+	return dst, kind, err
+}
+
+func TestViolationOfAnEventEndsTheConnectionBehindIt(t *testing.T) {
+	r := start(t, func(_ *Options, ep *Endpoint) { ep.Endpoint.Format = strict{} })
+	c := r.dial("chat")
+	c.send("dance")
+	c.expect("what?")
+	c.expectClose(1008)
+	if got := r.stats.Closed[core.ReasonDenied].Load(); got != 1 {
+		t.Errorf("%d ends are counted, want 1", got)
+	}
+}
+
+// versioned is the chat format with subprotocols.
+type versioned struct{ chat }
+
+func (versioned) Profile() core.Profile { return core.Profile{Subprotocols: []string{"v2", "v1"}} }
+
+func TestSubprotocolOfTheFormatIsSelected(t *testing.T) {
+	r := start(t, func(_ *Options, ep *Endpoint) { ep.Endpoint.Format = versioned{} })
+	for offered, want := range map[string]string{
+		"v1, v2, v3": "v2", "v1": "v1", "v3": "", "V2, v1": "v1", "": "",
+	} {
+		c := r.dialTCP("chat")
+		c.write([]byte(upgradeRequest("Sec-WebSocket-Protocol: " + offered + "\r\n")))
+		head := c.readResponse("HTTP/1.1 101 ")
+		_, selected, _ := strings.Cut(head, "Sec-Websocket-Protocol: ")
+		if selected, _, _ = strings.Cut(selected, "\r\n"); selected != want {
+			t.Errorf("of %q %q is selected, want %q", offered, selected, want)
+		}
+	}
+}
+
 // mute is the chat format that cannot write messages with a # in them.
 type mute struct{ chat }
 

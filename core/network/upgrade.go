@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -127,14 +128,12 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 		return nil, nil, core.ReasonOrigin, ep.refusal(h, http.StatusForbidden)
 	}
 	response := http.Header{}
-	if ep.profile.Subprotocol {
-		switch offered := h.tokens("Sec-WebSocket-Protocol"); len(offered) {
-		case 0:
-		case 1:
-			response.Set("Sec-WebSocket-Protocol", offered[0])
-		default:
-			return nil, nil, core.ReasonHandshake, ep.refusal(h, http.StatusBadRequest)
-		}
+	selected, ok := ep.subprotocol(h.tokens("Sec-WebSocket-Protocol"))
+	if !ok {
+		return nil, nil, core.ReasonHandshake, ep.refusal(h, http.StatusBadRequest)
+	}
+	if selected != "" {
+		response.Set("Sec-WebSocket-Protocol", selected)
 	}
 	user, status, reason := ep.judge(v, h, target)
 	if status != 0 {
@@ -182,6 +181,20 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 		}
 	}
 	return shake.Identity, 0, 0
+}
+
+// subprotocol returns which of the offered subprotocols is selected, "" for none; ok is
+// false if the offer is to be refused.
+func (ep *endpoint) subprotocol(offered []string) (selected string, ok bool) {
+	for _, name := range ep.profile.Subprotocols {
+		if slices.Contains(offered, name) {
+			return name, true
+		}
+	}
+	if !ep.profile.Subprotocol || len(offered) == 0 {
+		return "", true
+	}
+	return offered[0], len(offered) == 1
 }
 
 // refusal is the error that makes the upgrader answer with status and an empty body.

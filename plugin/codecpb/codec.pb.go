@@ -35,7 +35,8 @@
 // questions, in the same order. A message without questions is a sign of life and is
 // answered by one without answers. The host sends the next Questions before the last
 // ones are answered, at most four; it puts into one message whatever has come up in the
-// meantime, so messages are small when there is little to do and grow with the load.
+// meantime, so messages are small when there is little to do and grow with the load: also
+// beyond the 4 MiB that gRPC libraries take by default, a limit that a plugin must lift.
 //
 // The order of questions is the order of what happened. For one connection: first
 // open, then frames in the order in which the client sent them and events in the order
@@ -606,7 +607,10 @@ type Profile struct {
 	// Make HTTP answers that refuse an upgrade readable for pages of any origin.
 	Cors bool `protobuf:"varint,11,opt,name=cors,proto3" json:"cors,omitempty"`
 	// The HTTP status of a plain GET of the endpoint; 0 is 400.
-	PlainStatus   uint32 `protobuf:"varint,12,opt,name=plain_status,json=plainStatus,proto3" json:"plain_status,omitempty"`
+	PlainStatus uint32 `protobuf:"varint,12,opt,name=plain_status,json=plainStatus,proto3" json:"plain_status,omitempty"`
+	// The names of the format's versions as WebSocket subprotocols, best first: the first
+	// that the client offers is selected, none if it offers none of them.
+	Subprotocols  []string `protobuf:"bytes,13,rep,name=subprotocols,proto3" json:"subprotocols,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -723,6 +727,13 @@ func (x *Profile) GetPlainStatus() uint32 {
 		return x.PlainStatus
 	}
 	return 0
+}
+
+func (x *Profile) GetSubprotocols() []string {
+	if x != nil {
+		return x.Subprotocols
+	}
+	return nil
 }
 
 // Goodbye says how a connection is ended for a reason.
@@ -1104,7 +1115,8 @@ type Question_Frame struct {
 
 type Question_Event struct {
 	// Something to tell the client. The answer has the frame that the client reads,
-	// none if the format says nothing, or unwritable.
+	// none if the format says nothing, or unwritable. With a violation the connection
+	// is ended behind that frame: some formats tell of a failure as their last word.
 	Event *Event `protobuf:"bytes,4,opt,name=event,proto3,oneof"`
 }
 
@@ -1540,11 +1552,16 @@ type Command struct {
 	Verb  Verb                   `protobuf:"varint,1,opt,name=verb,proto3,enum=polywire.codec.v1.Verb" json:"verb,omitempty"`
 	// The codec's own correlation (an id, nothing): the outcome brings it back.
 	Ref []byte `protobuf:"bytes,2,opt,name=ref,proto3,oneof" json:"ref,omitempty"`
-	// The topic, the pattern, or the service.
+	// The topic, the pattern, or the service: UTF-8 in levels that slashes divide, such as
+	// news/today. Topics that begin with $ and one of call/, reply/, error/, serve/,
+	// request/ and sys/ are the broker's.
 	Topic []byte `protobuf:"bytes,3,opt,name=topic,proto3,oneof" json:"topic,omitempty"`
 	// Tells apart the ways in which the format can write one topic; the codec's own
 	// number, which every event about the subscription, offer or call brings back.
-	As        uint32   `protobuf:"varint,4,opt,name=as,proto3" json:"as,omitempty"`
+	As uint32 `protobuf:"varint,4,opt,name=as,proto3" json:"as,omitempty"`
+	// The topic is a pattern: a level that begins with + stands for any one that is not
+	// empty, a last level that begins with # for one or more. Otherwise these characters
+	// are ordinary ones.
 	Pattern   bool     `protobuf:"varint,5,opt,name=pattern,proto3" json:"pattern,omitempty"`
 	Channel   []byte   `protobuf:"bytes,6,opt,name=channel,proto3,oneof" json:"channel,omitempty"`
 	Exclusive bool     `protobuf:"varint,7,opt,name=exclusive,proto3" json:"exclusive,omitempty"`
@@ -1566,7 +1583,8 @@ type Command struct {
 	// What the client reads if the command has its usual outcome: PONG after PING; after
 	// all others but CALL and the session verbs DONE, with unheard unset. With an empty
 	// frame the client reads nothing. If it is there and fits, the host does not ask with
-	// that event, which saves a round trip. Only for codecs that are not stateful.
+	// that event, which saves a round trip; of its own PUBLISH the client may then read the
+	// outcome before the message. Only for codecs that are not stateful.
 	Expected      *Frame `protobuf:"bytes,19,opt,name=expected,proto3" json:"expected,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1735,6 +1753,12 @@ func (x *Command) GetExpected() *Frame {
 	return nil
 }
 
+// Payload is the content of a message. Who receives it may speak a format that has no such
+// kind. So that all formats agree, one that carries JSON reads JSON as it is; text, and
+// bytes that are UTF-8, as the JSON value that they are or else as a JSON string; other
+// bytes as {"$binary":"<base64>"}; and what is absent as null. One that carries text reads
+// a JSON string as its characters, unless these would themselves be JSON, and any other
+// value as it is written.
 type Payload struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Kind  PayloadKind            `protobuf:"varint,1,opt,name=kind,proto3,enum=polywire.codec.v1.PayloadKind" json:"kind,omitempty"`
@@ -2520,7 +2544,7 @@ const file_codec_proto_rawDesc = "" +
 	" \x01(\bR\x04http\"5\n" +
 	"\aProblem\x12\x16\n" +
 	"\x06option\x18\x01 \x01(\tR\x06option\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"\x8a\x03\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"\xae\x03\n" +
 	"\aProfile\x12\x1f\n" +
 	"\vmax_message\x18\x01 \x01(\x04R\n" +
 	"maxMessage\x12#\n" +
@@ -2539,7 +2563,8 @@ const file_codec_proto_rawDesc = "" +
 	" \x01(\bR\n" +
 	"sameOrigin\x12\x12\n" +
 	"\x04cors\x18\v \x01(\bR\x04cors\x12!\n" +
-	"\fplain_status\x18\f \x01(\rR\vplainStatus\"I\n" +
+	"\fplain_status\x18\f \x01(\rR\vplainStatus\x12\"\n" +
+	"\fsubprotocols\x18\r \x03(\tR\fsubprotocols\"I\n" +
 	"\aGoodbye\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\rR\x04code\x12\x12\n" +

@@ -35,7 +35,8 @@
 // questions, in the same order. A message without questions is a sign of life and is
 // answered by one without answers. The host sends the next Questions before the last
 // ones are answered, at most four; it puts into one message whatever has come up in the
-// meantime, so messages are small when there is little to do and grow with the load.
+// meantime, so messages are small when there is little to do and grow with the load: also
+// beyond the 4 MiB that gRPC libraries take by default, a limit that a plugin must lift.
 //
 // The order of questions is the order of what happened. For one connection: first
 // open, then frames in the order in which the client sent them and events in the order

@@ -66,7 +66,7 @@ func (a *Answer) Frame(f core.Frame) {
 	}
 }
 
-// Err adds the error of Decode.
+// Err adds the error of Decode, or of Encode if it ends the connection.
 func (a *Answer) Err(err error) {
 	reason := core.ReasonMalformed
 	text := err.Error()

@@ -54,7 +54,7 @@ func describe(d *codecpb.Description, f core.Format, options any) {
 		MaxMessage: uint64(p.MaxMessage), PingInterval: ms(p.PingInterval), PongTimeout: ms(p.PongTimeout),
 		IdleTimeout: ms(p.IdleTimeout), IdleCheck: ms(p.IdleCheck), PingsCount: p.PingsCount,
 		CloseReply: uint32(p.CloseReply), Subprotocol: p.Subprotocol, Deflate: p.Deflate, SameOrigin: p.SameOrigin,
-		Cors: p.CORS, PlainStatus: uint32(p.PlainStatus),
+		Cors: p.CORS, PlainStatus: uint32(p.PlainStatus), Subprotocols: p.Subprotocols,
 	}
 	for r := range core.NumReasons {
 		code, text := f.Goodbye(r)

@@ -112,7 +112,9 @@ func (t *translator) open(a *contract.Answer, conn uint64) {
 // encode adds how ev reads.
 func (t *translator) encode(a *contract.Answer, encode func([]byte, core.Event) ([]byte, core.FrameKind, error), ev core.Event) {
 	b, kind, err := encode(t.scratch[:0], ev)
-	if err != nil {
+	if _, ends := errors.AsType[*core.Violation](err); ends {
+		a.Err(err)
+	} else if err != nil {
 		a.Unwritable(err)
 		return
 	}
