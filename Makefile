@@ -56,11 +56,13 @@ test: vet clients ## vet, all tests with the race detector, a little of every fu
 soak: ## make CALLS calls (a million) between clients that come and go, and look for what is left
 	$(GO) test ./soak -run '^TestSoak$$' -count=1 -v -timeout 1h -args -calls=$(CALLS)
 
-# The clients of Node.js that the tests in clients/ drive, at the versions of
-# clients/node/package-lock.json. They are installed anew when that file changes.
-clients: clients/node/node_modules/.package-lock.json ## install what the tests of clients/ drive (with npm)
+# The clients of Node.js that the tests in clients/ drive, and the plugin in Node.js, at
+# the versions of their package-lock.json. They are installed anew when that file changes.
+NODE := clients/node examples/plugins/node-phoenix
 
-clients/node/node_modules/.package-lock.json: clients/node/package.json clients/node/package-lock.json clients/node/.npmrc
+clients: $(NODE:=/node_modules/.package-lock.json) ## install what the tests of clients/ drive (with npm)
+
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json %/.npmrc
 	@if ! type node npm curl >/dev/null 2>&1; then \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			echo "installing nodejs, npm and curl: the tests drive clients of Node.js"; \
@@ -69,8 +71,8 @@ clients/node/node_modules/.package-lock.json: clients/node/package.json clients/
 			echo "the tests drive clients of Node.js: install Node.js 18 or newer, npm and curl"; exit 1; \
 		fi; \
 	fi
-	@echo "npm ci (clients/node)"
-	@cd clients/node && npm ci && touch node_modules/.package-lock.json
+	@echo "npm ci ($*)"
+	@cd $* && npm ci && touch node_modules/.package-lock.json
 
 vet:
 	@for module in $(MODULES); do (cd $$module && echo "go vet ./... ($$module)" && $(GO) vet ./...); done
