@@ -11,5 +11,8 @@
 //	formats_test.go   what clients of each format say and hear
 //	talk_test.go      every library in every format
 //	deflate_test.go   permessage-deflate
+//	plugins_test.go   the walk of docs/plugins.md, and the configurations of the plugins
 //	readme_test.go    the commands of the README
+//	phoenix_test.go   a Phoenix client, through the plugin of examples/plugins/node-phoenix
+//	stomp_test.go     STOMP clients, through the plugin of examples/plugins/stomp
 package clients
