@@ -156,7 +156,7 @@ func TestGoodbye(t *testing.T) {
 
 func TestProfile(t *testing.T) {
 	want := core.Profile{MaxMessage: 32768, PingInterval: 30e9, PongTimeout: 40e9, Deflate: true, SameOrigin: true, PlainStatus: 426}
-	if got := newTestFormat(t, `{}`).Profile(); got != want {
+	if got := newTestFormat(t, `{}`).Profile(); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }

@@ -1,6 +1,7 @@
 package webwire
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -97,7 +98,7 @@ func TestNewKeepsOneBound(t *testing.T) {
 
 func TestProfile(t *testing.T) {
 	want := core.Profile{MaxMessage: 8192, IdleTimeout: time.Minute, PingsCount: true, SameOrigin: true, PlainStatus: 400}
-	if got := newCodec(t, "").format.Profile(); got != want {
+	if got := newCodec(t, "").format.Profile(); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	if got := newCodec(t, "read_timeout=5s").format.Profile().IdleTimeout; got != 5*time.Second {

@@ -1,6 +1,7 @@
 package wsify
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -83,7 +84,7 @@ func TestGoodbye(t *testing.T) {
 
 func TestProfile(t *testing.T) {
 	want := core.Profile{MaxMessage: 33554432, CloseReply: 1000, Subprotocol: true, CORS: true, PlainStatus: 400}
-	if got := (&Format{}).Profile(); got != want {
+	if got := (&Format{}).Profile(); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }

@@ -3,6 +3,7 @@ package wubsub
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -48,7 +49,7 @@ func TestProtocol(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := core.Profile{MaxMessage: 1048576, PingInterval: 54e9, PongTimeout: 60e9, PlainStatus: 400}
-	if got := format.Profile(); got != want {
+	if got := format.Profile(); !reflect.DeepEqual(got, want) {
 		t.Errorf("Profile = %+v, want %+v", got, want)
 	}
 	if format.NewCodec() != format.NewCodec() {
