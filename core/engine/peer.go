@@ -130,6 +130,7 @@ func (p *peer) Gone(r core.Reason) {
 	for _, c := range asked {
 		p.engine.fail(c, refusedGone)
 	}
+	p.engine.delist(p.endpoint)
 	p.depart(r)
 }
 
