@@ -123,6 +123,11 @@ func (ep *endpoint) enter(from netip.Addr) (r core.Reason, ok bool) {
 	case !upTo(&ep.open, l.Connections):
 		s.open.Add(-1)
 		return core.ReasonOverload, false
+	// Only now: who waits for the last connection of a closed endpoint sees this one.
+	case ep.closed.Load():
+		ep.open.Add(-1)
+		s.open.Add(-1)
+		return core.ReasonDrain, false
 	case !ep.hosts.add(hostOf(from), l.ConnectionsPerAddress):
 		ep.open.Add(-1)
 		s.open.Add(-1)

@@ -41,6 +41,8 @@ type conn struct {
 	peer   core.Peer
 
 	// Owned by the loop.
+	settings *settings // those that the connection goes by
+
 	gc     gnet.Conn // nil while parked or on the way back
 	fd     int       // where output is written; noFile on the way back
 	parked bool      // fd is the connection's own

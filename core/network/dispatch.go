@@ -27,7 +27,7 @@ func (o *outlet) deliverRemotely(ev core.Event, to []core.Audience, except core.
 	shards := o.ep.remote.Shards()
 	for shard := range shards {
 		d := dispatch{mail: m}
-		if o.ep.SlowConsumer == Conflate {
+		if o.ep.settings.Load().SlowConsumer == Conflate {
 			d.as, d.topic = ev.As, bytes.Clone(ev.Topic)
 		}
 		for _, a := range to {

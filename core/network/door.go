@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,19 +20,23 @@ import (
 // door is the front door of one listener.
 type door struct {
 	// Static after construction.
-	server    *Server
-	listener  *net.TCPListener
-	endpoints []*endpoint
-	tls       *tls.Config // nil without TLS
-	plain     *plainServer
-	done      sync.WaitGroup
+	server   *Server
+	listen   string // as the endpoints write it
+	listener *net.TCPListener
+	plain    *plainServer
+	done     sync.WaitGroup
+	stopped  chan struct{} // closed by stop
 
-	// proxyProtocol is that of all the endpoints.
+	// tls and proxyProtocol are those of all the endpoints; tls is nil without TLS.
+	tls           *tls.Config
 	proxyProtocol ProxyProtocol
+
+	// Atomic. endpoints is replaced as a whole, by Server.Exchange.
+	endpoints atomic.Pointer[[]*endpoint]
 }
 
-func newDoor(s *Server, ln *net.TCPListener, config *tls.Config, p ProxyProtocol) *door {
-	d := &door{server: s, listener: ln, tls: config, proxyProtocol: p}
+func newDoor(s *Server, address string, ln *net.TCPListener, config *tls.Config, p ProxyProtocol) *door {
+	d := &door{server: s, listen: address, listener: ln, tls: config, proxyProtocol: p, stopped: make(chan struct{})}
 	d.plain = newPlainServer(d)
 	return d
 }
@@ -42,11 +47,32 @@ func (d *door) open() {
 	d.done.Go(d.plain.serve)
 }
 
-// close stops accepting, and waits for HTTP requests under way until ctx ends.
-func (d *door) close(ctx context.Context) error {
-	err := d.listener.Close()
-	if e := d.plain.http.Shutdown(ctx); e != nil {
-		err = errors.Join(err, fmt.Errorf("draining HTTP on %s: %w", d.listener.Addr(), e))
+// stop stops accepting. It is called once. Whoever has been accepted goes on.
+func (d *door) stop() error {
+	close(d.stopped)
+	return d.listener.Close()
+}
+
+// duplicate returns the listener once more, for a door that takes the place of this one:
+// clients who wait to be accepted are the next door's when this one stops.
+func (d *door) duplicate() (*net.TCPListener, error) {
+	file, err := d.listener.File()
+	if err != nil {
+		return nil, fmt.Errorf("duplicating listener: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	ln, err := net.FileListener(file)
+	if err != nil {
+		return nil, fmt.Errorf("duplicating listener: %w", err)
+	}
+	return ln.(*net.TCPListener), nil
+}
+
+// drain waits for HTTP requests under way until ctx ends. The door has stopped.
+func (d *door) drain(ctx context.Context) error {
+	err := d.plain.http.Shutdown(ctx)
+	if err != nil {
+		err = fmt.Errorf("draining HTTP on %s: %w", d.listen, err)
 	}
 	d.done.Wait()
 	return err
@@ -68,7 +94,7 @@ func (d *door) accept() {
 				d.server.log.Error("accepting", "listen", d.listener.Addr().String(), "error", err)
 			}
 			select {
-			case <-d.server.done:
+			case <-d.stopped:
 				return
 			case <-time.After(delay):
 			}

@@ -26,6 +26,7 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 		return nil, c.returned(gc)
 	}
 	c.gc, c.fd, c.loop = gc, gc.Fd(), l
+	c.settings = c.ep.settings.Load()
 	l.conns[c] = struct{}{}
 	c.ep.Stats.Opened.Add(1)
 	c.ep.Stats.Open.Add(1)
@@ -54,7 +55,7 @@ func (c *conn) connect() {
 
 // listen begins to hear what the client says, after its greeting.
 func (c *conn) listen() {
-	if c.ep.server.down.Load() {
+	if c.ep.server.down.Load() || c.ep.closed.Load() {
 		c.sayGoodbye(core.ReasonDrain)
 	}
 	c.hearEarly()

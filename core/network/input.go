@@ -90,13 +90,13 @@ func (c *conn) resume() {
 // choke stops the reading of a client that asks faster than it reads the answers:
 // they would only pile up to its bound.
 func (c *conn) choke() {
-	if c.choked || c.outBytes <= c.ep.OutboundLimit/2 {
+	if c.choked || c.outBytes <= c.settings.OutboundLimit/2 {
 		return
 	}
 	if !c.stuck {
 		c.flush()
 	}
-	if c.state == open && c.outBytes > c.ep.OutboundLimit/2 {
+	if c.state == open && c.outBytes > c.settings.OutboundLimit/2 {
 		c.choked = true
 		c.Hold()
 	}
@@ -104,7 +104,7 @@ func (c *conn) choke() {
 
 // unchoke is called when output was written.
 func (c *conn) unchoke() {
-	if c.choked && c.outBytes <= c.ep.OutboundLimit/4 {
+	if c.choked && c.outBytes <= c.settings.OutboundLimit/4 {
 		c.choked = false
 		c.Post(c.Release)
 	}

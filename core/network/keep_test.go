@@ -138,7 +138,7 @@ func TestPartialWrite(t *testing.T) {
 	const receivers, messages = 4, 400
 	r := start(t, func(o *Options, ep *Endpoint) {
 		o.SendBuffer = 32 << 10
-		ep.OutboundLimit = 1 << 30
+		ep.Settings.OutboundLimit = 1 << 30
 	})
 	rnd := rand.New(rand.NewPCG(5, 6))
 	texts := make([]string, messages)
@@ -187,8 +187,8 @@ func TestStalledReader(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, func(o *Options, ep *Endpoint) {
 				o.SendBuffer = 64 << 10
-				ep.OutboundLimit = limit
-				ep.SlowConsumer = policy
+				ep.Settings.OutboundLimit = limit
+				ep.Settings.SlowConsumer = policy
 			})
 			stalled, link := r.sleeper()
 			healthy := r.dial("chat")

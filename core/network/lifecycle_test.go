@@ -175,7 +175,7 @@ func TestParkedConnectionCanEnd(t *testing.T) {
 }
 
 func TestCongestedMailboxHoldsPublishers(t *testing.T) {
-	r := start(t, func(_ *Options, ep *Endpoint) { ep.OutboundLimit = 1 << 30 })
+	r := start(t, func(_ *Options, ep *Endpoint) { ep.Settings.OutboundLimit = 1 << 30 })
 	sub := r.dial("chat")
 	sub.send("sub")
 	sub.expect("ok")
@@ -207,7 +207,7 @@ func TestCongestedMailboxHoldsPublishers(t *testing.T) {
 }
 
 func TestIdleTimeout(t *testing.T) {
-	r := start(t, func(_ *Options, ep *Endpoint) { ep.IdleTimeout = time.Second })
+	r := start(t, func(_ *Options, ep *Endpoint) { ep.Settings.IdleTimeout = time.Second })
 	c := r.dial("chat")
 	began := time.Now()
 	for range 5 {
@@ -226,8 +226,8 @@ func TestIdleTimeout(t *testing.T) {
 
 func TestPings(t *testing.T) {
 	r := start(t, func(_ *Options, ep *Endpoint) {
-		ep.PingInterval = 200 * time.Millisecond
-		ep.PongTimeout = 2 * time.Second
+		ep.Settings.PingInterval = 200 * time.Millisecond
+		ep.Settings.PongTimeout = 2 * time.Second
 	})
 	c := r.dial("chat")
 	for range 4 {
@@ -262,7 +262,7 @@ func TestPingIsAnsweredBetweenFragments(t *testing.T) {
 }
 
 func TestRefusedHandshakes(t *testing.T) {
-	sameOrigin := func(_ *Options, ep *Endpoint) { ep.Origins = []string{"https://good.example"} }
+	sameOrigin := func(_ *Options, ep *Endpoint) { ep.Settings.Origins = []string{"https://good.example"} }
 	tests := []struct {
 		name    string
 		change  func(*Options, *Endpoint)

@@ -115,7 +115,7 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.RemoteAddr = p.clientOf(r)
 	ep := p.door.match(r.URL.Path)
 	if ep == nil || ep.Path == "" || r.Method == http.MethodOptions {
-		for _, other := range p.door.endpoints {
+		for _, other := range *p.door.endpoints.Load() {
 			if other.HTTP != nil {
 				other.HTTP.ServeHTTP(w, r)
 				return

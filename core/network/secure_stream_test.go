@@ -64,7 +64,7 @@ func TestSecurePartialWrite(t *testing.T) {
 	const receivers, messages = 4, 200
 	r := startSecure(t, func(o *Options, ep *Endpoint) {
 		o.SendBuffer = 32 << 10
-		ep.OutboundLimit = 1 << 30
+		ep.Settings.OutboundLimit = 1 << 30
 	})
 	rnd := rand.New(rand.NewPCG(5, 6))
 	texts := make([]string, messages)
@@ -110,7 +110,7 @@ func TestSecureStalledReader(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := startSecure(t, func(o *Options, ep *Endpoint) {
 				o.SendBuffer = 64 << 10
-				ep.OutboundLimit, ep.SlowConsumer = limit, policy
+				ep.Settings.OutboundLimit, ep.Settings.SlowConsumer = limit, policy
 			})
 			stalled := r.dial(r.config(), func(nc net.Conn) net.Conn {
 				_ = nc.(*net.TCPConn).SetReadBuffer(32 << 10)

@@ -56,8 +56,8 @@ func TestConflate(t *testing.T) {
 	const topics, rounds, size, limit = 20, 150, 4 << 10, 1 << 20
 	r := start(t, func(o *Options, ep *Endpoint) {
 		o.SendBuffer = 64 << 10
-		ep.OutboundLimit = limit
-		ep.SlowConsumer = Conflate
+		ep.Settings.OutboundLimit = limit
+		ep.Settings.SlowConsumer = Conflate
 	})
 	stalled, link := r.sleeper()
 	healthy := r.subscriber()
@@ -181,8 +181,8 @@ func TestOwedIsNotDropped(t *testing.T) {
 			const answers, size, limit = 40, 4 << 10, 256 << 10
 			r := start(t, func(o *Options, ep *Endpoint) {
 				o.SendBuffer = 64 << 10
-				ep.OutboundLimit = limit
-				ep.SlowConsumer = policy
+				ep.Settings.OutboundLimit = limit
+				ep.Settings.SlowConsumer = policy
 			})
 			stalled, link := r.sleeper()
 			text := strings.Repeat("x", size)
@@ -244,8 +244,8 @@ func TestOutboundBudget(t *testing.T) {
 			r := start(t, func(o *Options, ep *Endpoint) {
 				o.SendBuffer = 64 << 10
 				o.OutboundBudget = budget
-				ep.OutboundLimit = 1 << 30
-				ep.SlowConsumer = policy
+				ep.Settings.OutboundLimit = 1 << 30
+				ep.Settings.SlowConsumer = policy
 			})
 			for range sleepers {
 				r.sleeper()
@@ -294,7 +294,7 @@ func TestBudgetTakesTheSlowest(t *testing.T) {
 	r := start(t, func(o *Options, ep *Endpoint) {
 		o.SendBuffer = 64 << 10
 		o.OutboundBudget = budget
-		ep.OutboundLimit = 1 << 30
+		ep.Settings.OutboundLimit = 1 << 30
 	})
 	text := bytes.Repeat([]byte("x"), size)
 	fill := func(l core.Link, bytes int) {
@@ -347,8 +347,8 @@ func TestSlowClientIsLogged(t *testing.T) {
 	r := start(t, func(o *Options, ep *Endpoint) {
 		o.SendBuffer = 64 << 10
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		ep.OutboundLimit = 64 << 10
-		ep.SlowConsumer = DropOldest
+		ep.Settings.OutboundLimit = 64 << 10
+		ep.Settings.SlowConsumer = DropOldest
 	})
 	stalled, _ := r.sleeper()
 	for range 1000 {
@@ -431,7 +431,7 @@ func TestLargeAudience(t *testing.T) {
 func TestCorkOfAnEarlierTurn(t *testing.T) {
 	r := start(t, func(o *Options, ep *Endpoint) {
 		o.Loops = 1
-		ep.OutboundLimit = 10 // two frames
+		ep.Settings.OutboundLimit = 10 // two frames
 	})
 	c := r.subscriber()
 	link := r.hub.newest()

@@ -73,7 +73,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 // match returns the endpoint of a path.
 func (d *door) match(path string) *endpoint {
 	var anyPath *endpoint
-	for _, ep := range d.endpoints {
+	for _, ep := range *d.endpoints.Load() {
 		switch ep.Path {
 		case path:
 			return ep
