@@ -165,7 +165,7 @@ func (c *converse) config(player *conversations.Player) (*config.Config, error) 
 
 // withBroker runs a broker for as long as f takes, or until f calls stop.
 func (c *converse) withBroker(ctx context.Context, cfg *config.Config, f func(servers map[string]*url.URL, stop func() error) error) error {
-	broker, err := polywire.New(cfg, newLogger(cfg.Log, c.log))
+	broker, err := polywire.New(cfg, newLogger(cfg.Log.Format, cfg.Log.Level, c.log))
 	if err != nil {
 		return err
 	}
