@@ -247,11 +247,13 @@ func TestBrokenReloadChangesNothing(t *testing.T) {
 	const base = `{name: a, protocol: wsify, listen: "127.0.0.1:0", acl: {publish: ["#"], subscribe: ["#"]}}`
 	r := run(t, "endpoints: ["+base+"]\nservices: [{match: s, builtin: echo}]\nadmin: {listen: '127.0.0.1:0'}\n")
 	c := dial(t, r.urls["a"].URL)
-	before := runtime.NumGoroutine()
+	before, free := runtime.NumGoroutine(), freePort(t)
 	changed := strings.Replace(base, `publish: ["#"`, `publish: ["other"`, 1)
 	for _, tt := range []struct{ name, endpoints, want string }{
 		{
-			"address in use", changed + fmt.Sprintf(`,{name: ok, protocol: echo, listen: "127.0.0.1:0"},{name: b, protocol: echo, listen: %q}`, taken.Addr()),
+			"address in use",
+			strings.Replace(changed, "a,", `a, auth: [{type: jwt, jwks: "http://127.0.0.1:1/", audience: x}],`, 1) +
+				fmt.Sprintf(`,{name: ok, protocol: echo, listen: "127.0.0.1:%d"},{name: b, protocol: echo, listen: %q}`, free, taken.Addr()),
 			"opening the endpoints: endpoint b: listen tcp",
 		},
 		{"no such file", changed + `,{name: b, protocol: echo, listen: "127.0.0.1:0", auth: [{type: jwt, jwks: ` + dir + `/none, audience: x}]}`, `endpoint "b": auth[0]`},
@@ -272,6 +274,7 @@ func TestBrokenReloadChangesNothing(t *testing.T) {
 			eventually(t, "nothing is left running", func() bool { return runtime.NumGoroutine() <= before+1 }) // the subtest
 		})
 	}
+	r.reload(t, fmt.Sprintf(`endpoints: [{name: ok, protocol: echo, listen: "127.0.0.1:%d"}]`, free)+"\nadmin: {listen: '127.0.0.1:0'}\n")
 	if _, page := get(t, r.AdminURL()); !strings.Contains(page, `polywire_config_reloads_total{result="failed"} 3`) {
 		t.Error("the failures are not counted")
 	}
@@ -427,6 +430,10 @@ func TestTLSIsReloaded(t *testing.T) {
 		t.Error(got)
 	}
 	first.endsWith(1001)
+	eventually(t, "the files are watched no more", func() bool {
+		stacks := make([]byte, 1<<20)
+		return !strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "certs.(*Source).Watch")
+	})
 	plain := "ws" + strings.TrimPrefix(at, "wss")
 	if r.urls["e"].URL != plain {
 		t.Errorf("now at %s, want %s", r.urls["e"].URL, plain)
