@@ -17,6 +17,7 @@ type client struct {
 	dialect
 	conn   net.Conn
 	reader *wsutil.Reader
+	end    error // what ended drain
 }
 
 // dial opens a connection of a format.
@@ -86,6 +87,21 @@ func (c *client) settle() error {
 			return nil
 		}
 	}
+}
+
+// drain hears, and answers pings, until the connection ends, and then closes the channel.
+func (c *client) drain() <-chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			if _, err := c.hear(); err != nil {
+				c.end = err
+				return
+			}
+		}
+	}()
+	return ended
 }
 
 // leave ends the connection in one of the ways in which clients do.

@@ -2,7 +2,6 @@ package soak
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"net"
 	"strings"
@@ -16,13 +15,26 @@ const loudTopic = "loud/t"
 
 // loud publishes without a pause worth mentioning until ctx ends.
 func loud(ctx context.Context, conn *client) error {
+	gone := conn.drain()
+	defer func() {
+		conn.leave()
+		<-gone
+	}()
 	message := conn.publish(loudTopic, strings.Repeat("x", 4<<10))
-	for pace := time.NewTicker(10 * time.Millisecond); ctx.Err() == nil; <-pace.C {
-		if err := conn.say(message, message, message, message); err != nil {
-			return err
+	pace := time.NewTicker(10 * time.Millisecond)
+	defer pace.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-gone:
+			return conn.end
+		case <-pace.C:
+			if err := conn.say(message, message, message, message); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
 }
 
 // sleeper reads a little and sleeps, again and again, and comes back when it was
@@ -42,7 +54,7 @@ func (s *sleeper) run(ctx context.Context) error {
 		case err == nil:
 			s.stay(ctx, conn)
 			conn.leave()
-		case !refusedAtDoor(err):
+		case !refusedAtDoor(s.url, err):
 			return err
 		}
 		nap(ctx, 100*time.Millisecond)
@@ -83,13 +95,4 @@ func nap(ctx context.Context, longest time.Duration) {
 	case <-ctx.Done():
 	case <-time.After(rand.N(longest)):
 	}
-}
-
-// refusedAtDoor reports whether the broker lets nobody more in at the moment. Where it
-// speaks TLS it can only hang up.
-func refusedAtDoor(err error) bool {
-	if status, ok := errors.AsType[ws.StatusError](err); ok {
-		return status == 503
-	}
-	return false
 }

@@ -12,14 +12,13 @@ import (
 type speaker struct {
 	name string
 	conn *client
-	gone chan error // how the connection ended
+	gone <-chan struct{} // closed when the connection has ended
 
 	number int // of its last message
 }
 
-// newSpeaker begins to hear what speakers are told: pings, mostly.
 func newSpeaker(name string, conn *client) (*speaker, error) {
-	s := &speaker{name: name, conn: conn, gone: make(chan error, 1)}
+	s := &speaker{name: name, conn: conn}
 	if own := conn.own(name); own != "" {
 		if err := conn.say(own); err != nil {
 			return nil, err
@@ -28,14 +27,7 @@ func newSpeaker(name string, conn *client) (*speaker, error) {
 	if err := conn.settle(); err != nil {
 		return nil, err
 	}
-	go func() {
-		for {
-			if _, err := conn.hear(); err != nil {
-				s.gone <- err
-				return
-			}
-		}
-	}()
+	s.gone = conn.drain()
 	return s, nil
 }
 
@@ -47,8 +39,8 @@ func (s *speaker) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return s.say(1, "last")
-		case err := <-s.gone:
-			return fmt.Errorf("after message %d: %w", s.number, err)
+		case <-s.gone:
+			return fmt.Errorf("after message %d: %w", s.number, s.conn.end)
 		case <-pace.C:
 			if err := s.say(1+rand.IntN(3), "more"); err != nil {
 				return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -38,7 +39,8 @@ func (s *storms) run(ctx context.Context) error {
 	return nil
 }
 
-// storm is one. It returns the first thing that must not happen to a client.
+// storm is one. It returns what must not happen to clients: to how many it did, and the
+// first.
 func (s *storms) storm(ctx context.Context) error {
 	var clients sync.WaitGroup
 	faults := make(chan error, stormSize)
@@ -50,14 +52,16 @@ func (s *storms) storm(ctx context.Context) error {
 		})
 	}
 	clients.Wait()
-	close(faults)
-	return <-faults
+	if n := len(faults); n > 0 {
+		return fmt.Errorf("%d faults, such as %w", n, <-faults)
+	}
+	return nil
 }
 
 func (s *storms) visit(ctx context.Context, url string) error {
 	conn, err := dial(ctx, s.by, url, vws{})
 	if err != nil {
-		if refusedAtDoor(err) || strings.HasPrefix(url, "wss:") && hungUp(err) {
+		if refusedAtDoor(url, err) {
 			s.refused.Add(1)
 			return nil
 		}
@@ -75,8 +79,12 @@ func (s *storms) visit(ctx context.Context, url string) error {
 	return nil
 }
 
-// hungUp reports whether the broker hung up without a word: it can speak to nobody
-// before the TLS handshake.
-func hungUp(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+// refusedAtDoor reports whether the broker lets nobody more in at the moment. Before the
+// TLS handshake it can only hang up.
+func refusedAtDoor(url string, err error) bool {
+	if status, ok := errors.AsType[ws.StatusError](err); ok {
+		return status == http.StatusServiceUnavailable
+	}
+	return strings.HasPrefix(url, "wss:") &&
+		(errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE))
 }

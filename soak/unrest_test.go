@@ -37,7 +37,7 @@ const (
 func TestUnrest(t *testing.T) {
 	w := newWorld(t)
 	// The first time makes what stays: what the runtime, pools and loops keep.
-	w.live(t, 2*time.Second)
+	w.live(t, min(max(2*time.Second, *unrest/4), 30*time.Second))
 	before := w.settled(t)
 	count := w.live(t, *unrest)
 	after := w.settled(t)
@@ -169,7 +169,7 @@ func (w *world) live(t *testing.T, d time.Duration) *count {
 		talk.Go(func() {
 			heard, err := l.run()
 			if err != nil {
-				t.Errorf("a listener: %v", err)
+				t.Errorf("a listener of %s: %v", l.name, err)
 			}
 			told.heard.Add(int64(heard))
 		})
@@ -226,7 +226,7 @@ func (w *world) peaceful(t *testing.T) (speakers []*speaker, hearers []*listener
 	}
 	for _, name := range names {
 		for range listeners {
-			l, err := newListener(connect(name), names)
+			l, err := newListener(name, connect(name), names)
 			if err != nil {
 				t.Fatalf("subscribing at %s: %v", name, err)
 			}
@@ -263,9 +263,6 @@ func (w *world) disturb(ctx context.Context, t *testing.T, all *sync.WaitGroup) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	start("the loud", func(ctx context.Context) error {
-		defer conn.leave()
-		return loud(ctx, conn)
-	})
+	start("the loud", func(ctx context.Context) error { return loud(ctx, conn) })
 	start("storms", w.storms.run)
 }
