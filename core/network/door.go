@@ -264,10 +264,15 @@ func (d *door) reject(v *visitor, r core.Reason, status int, text string) {
 	_ = v.tcp.Close()
 }
 
+// turnAwayTimeout is how long a client may take to be told that it is turned away. The
+// socket has room for it; but in a storm seconds can pass before a goroutine goes on, and
+// what begins to write after its deadline writes nothing.
+const turnAwayTimeout = 10 * time.Second
+
 // turnAway writes a whole HTTP response. An error does not matter: the client is
 // being turned away.
 func turnAway(nc net.Conn, status int, text string) {
-	_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
+	_ = nc.SetWriteDeadline(time.Now().Add(turnAwayTimeout))
 	extra := ""
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		extra = "Retry-After: 1\r\n"
