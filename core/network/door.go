@@ -126,12 +126,19 @@ func (d *door) greet(nc *net.TCPConn) {
 const maxAside = 2048
 
 // turnAwayAside tells a client that is not let in why. So that it can read it although
-// it is still sending, that takes a while, and a goroutine; when there are too many of
-// these, and where it expects TLS, the connection is just closed.
+// it is still sending, that takes a while, and a goroutine. When there are too many of
+// these it is told all the same, which does not block on a new socket, but a client that
+// has sent something may find its connection reset. Where it expects TLS the connection
+// is just closed.
 func (d *door) turnAwayAside(nc *net.TCPConn, r core.Reason) {
+	if d.tls != nil {
+		_ = nc.Close()
+		return
+	}
 	aside := &d.server.aside
-	if aside.Add(1) > maxAside || d.tls != nil {
+	if aside.Add(1) > maxAside {
 		aside.Add(-1)
+		turnAway(nc, statusOf(r), whyNot(r))
 		_ = nc.Close()
 		return
 	}
@@ -283,10 +290,15 @@ func (d *door) reject(v *visitor, r core.Reason, status int, text string) {
 	_ = v.tcp.Close()
 }
 
+// turnAwayTimeout is how long a client may take to be told that it is turned away. The
+// socket has room for it; but in a storm seconds can pass before a goroutine goes on, and
+// what begins to write after its deadline writes nothing.
+const turnAwayTimeout = 10 * time.Second
+
 // turnAway writes a whole HTTP response. An error does not matter: the client is
 // being turned away.
 func turnAway(nc net.Conn, status int, text string) {
-	_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
+	_ = nc.SetWriteDeadline(time.Now().Add(turnAwayTimeout))
 	extra := ""
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		extra = "Retry-After: 1\r\n"

@@ -362,6 +362,31 @@ func TestUpgradeAfterPlainRequest(t *testing.T) {
 	c.expect("early")
 }
 
+// TestUpgradeWithBody: what a proxy takes for the body of an upgrade request must not
+// become the frames of its client, also on a connection that was used before. Broken
+// version: without the look at TransferEncoding in comeBack.
+func TestUpgradeWithBody(t *testing.T) {
+	const first = "GET /other HTTP/1.1\r\nHost: x\r\n\r\n"
+	for _, before := range []string{"", first} {
+		for _, body := range []string{"Content-Length: 9\r\n", "Transfer-Encoding: chunked\r\n", "Expect: 100-continue\r\nContent-Length: 9\r\n"} {
+			r := start(t, nil)
+			c := r.dialTCP("chat")
+			c.write([]byte(before))
+			if before != "" {
+				c.readResponse("HTTP/1.1 400") // no upgrade
+				if _, err := io.ReadFull(c, make([]byte, len("this is a WebSocket endpoint (chat): connect with a WebSocket client\n"))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.write(append([]byte(upgradeRequest(body)), masked(ws.OpText, true, "pub")...))
+			c.readResponse("HTTP/1.1 400")
+			if got := r.Stats().Rejected[core.ReasonHandshake].Load(); got != 1 {
+				t.Errorf("%q: %d refusals are counted", body, got)
+			}
+		}
+	}
+}
+
 // TestChokedClient: a client that asks for more than it reads is not read any more,
 // and gets all its answers when it does read.
 func TestChokedClient(t *testing.T) {

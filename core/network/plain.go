@@ -164,6 +164,13 @@ func headOf(r *http.Request, name string) head {
 // comeBack returns a connection to the front door: a client (a proxy, mostly) that
 // kept its connection after a plain request and asks for an upgrade now.
 func (p *plainServer) comeBack(w http.ResponseWriter, r *http.Request) {
+	if len(r.TransferEncoding) > 0 {
+		// The front door would not see it: http.Server takes it out of the header.
+		p.door.server.stats.Rejected.Inc(core.ReasonHandshake)
+		w.Header().Set("Connection", "close")
+		http.Error(w, errBody.Error(), http.StatusBadRequest)
+		return
+	}
 	a := &p.door.server.admission
 	if !a.handshake() {
 		p.door.server.stats.Rejected.Inc(core.ReasonOverload)
