@@ -3,6 +3,7 @@ package polywire_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -51,7 +52,7 @@ func (c *client) endsWith(code ws.StatusCode) {
 	c.t.Helper()
 	for {
 		_, err := wsutil.ReadServerText(c.rw)
-		if closed, ok := err.(wsutil.ClosedError); ok {
+		if closed, ok := errors.AsType[wsutil.ClosedError](err); ok {
 			if closed.Code != code {
 				c.t.Fatalf("closed with %d, want %d", closed.Code, code)
 			}

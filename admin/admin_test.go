@@ -248,9 +248,7 @@ func TestReload(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for name, values := range c.header {
-				request.Header[name] = values
-			}
+			maps.Copy(request.Header, c.header)
 			response, err := http.DefaultClient.Do(request)
 			if err != nil {
 				t.Fatal(err)

@@ -34,7 +34,8 @@ func TestHandlerOrder(t *testing.T) {
 	e.Handle("a/b", named("a/b"))
 	e.Handle("t/a/x", named("with the prefix"))
 	e.Configure([]Service{
-		{Match: "fall/+", Handler: named("fall/+")}, {Match: "fall/b", Handler: named("fall/b")},
+		{Match: "fall/+", Handler: named("fall/+")},
+		{Match: "fall/b", Handler: named("fall/b")},
 		{Match: "a/b", Handler: named("fallback for a/b")},
 	})
 	for _, c := range []struct{ service, want string }{
