@@ -95,8 +95,10 @@ func TestConfigure(t *testing.T) {
 		}
 	}
 	e.Configure([]Service{
-		{Match: "mine", Handler: named("configured"), First: true}, {Match: "a", Handler: named("a"), First: true},
-		{Match: "+", Handler: named("+"), First: true}, {Match: "b/+", Handler: named("b/+")},
+		{Match: "mine", Handler: named("configured"), First: true},
+		{Match: "a", Handler: named("a"), First: true},
+		{Match: "+", Handler: named("+"), First: true},
+		{Match: "b/+", Handler: named("b/+")},
 	})
 	asks("at first", map[string]string{"mine": "mine", "a": "a", "x": "+", "b/x": "b/+"})
 	e.Configure([]Service{{Match: "b/+", Handler: named("other b/+")}, {Match: "mine", Handler: named("configured"), First: true}})
