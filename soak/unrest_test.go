@@ -37,10 +37,10 @@ func TestUnrest(t *testing.T) {
 	after := w.settled(t)
 	t.Logf("%v: %d speakers said %d messages, %d listeners heard %d, each once and in order",
 		*unrest, count.speakers, count.said, count.listeners, count.heard.Load())
-	t.Logf("beside them: %d storms of %d clients, of whom %d were let in and %d refused; %d messages dropped and %d sleepers disconnected; %d reloads",
+	t.Logf("beside them: %d storms of %d clients, of whom %d were let in and %d refused; %d messages dropped and %d sleepers disconnected; %d reloads, and %d guests that had to go",
 		(w.storms.in.Load()+w.storms.refused.Load())/stormSize, stormSize, w.storms.in.Load(), w.storms.refused.Load(),
 		w.metric(t, "polywire_messages_dropped_total"),
-		w.metric(t, "polywire_connections_closed_total", reasonIs("slow")), w.reloads)
+		w.metric(t, "polywire_connections_closed_total", reasonIs("slow")), w.reloads, w.invited)
 	if w.storms.in.Load() == 0 || w.storms.refused.Load() == 0 {
 		t.Error("the storms are too mild")
 	}
@@ -101,6 +101,10 @@ func (w *world) live(t *testing.T, d time.Duration) *count {
 	talk.Wait()
 	peace()
 	disturbance.Wait()
+	for _, guest := range w.guests {
+		guest.leave()
+	}
+	w.guests = nil
 	for _, l := range hearers {
 		l.conn.leave()
 	}
