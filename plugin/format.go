@@ -63,6 +63,22 @@ func (f *Format) Stop() {
 	}
 }
 
+// Stateful reports whether the codec keeps something of its connections, so that they end
+// with its process.
+func (f *Format) Stateful() bool { return f.stateful }
+
+// Processes returns the ids of the processes that serve at this moment, after Start. Any
+// goroutine.
+func (f *Format) Processes() []int {
+	var pids []int
+	for _, s := range f.shards {
+		if p := s.current(); p != nil {
+			pids = append(pids, p.pid)
+		}
+	}
+	return pids
+}
+
 // Needs returns what the broker is to do for the format.
 func (f *Format) Needs() core.Needs { return f.needs }
 

@@ -187,22 +187,30 @@ func (s *shard) read(from stream) error {
 		if b == nil {
 			return errUnasked
 		}
-		answers = answers[:0]
-		elements := contract.ElementsOf(in.Bytes)
-		for elements.Next() && len(answers) <= len(b.questions) {
-			answers = append(answers, elements.Bytes())
-		}
-		if err := elements.Err(); err != nil {
-			return fmt.Errorf("%w: %w", errNonsense, err)
-		}
-		if len(answers) != len(b.questions) {
-			return fmt.Errorf("%w: %d questions, but %d answers", errNonsense, len(b.questions), len(answers))
+		var err error
+		if answers, err = cut(in.Bytes, answers[:0], len(b.questions)); err != nil {
+			return err
 		}
 		for i, q := range b.questions {
 			s.handOut(q, answers[i])
 		}
 		s.finish(b)
 	}
+}
+
+// cut appends the n answers of an Answers message to dst.
+func cut(message []byte, dst [][]byte, n int) ([][]byte, error) {
+	elements := contract.ElementsOf(message)
+	for elements.Next() && len(dst) <= n {
+		dst = append(dst, elements.Bytes())
+	}
+	if err := elements.Err(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errNonsense, err)
+	}
+	if len(dst) != n {
+		return nil, fmt.Errorf("%w: %d questions, but %d answers", errNonsense, n, len(dst))
+	}
+	return dst, nil
 }
 
 // handOut hands out one answer.

@@ -63,6 +63,7 @@ One YAML file lists its endpoints; each endpoint speaks one format.`,
 		newServe(),
 		newCheck(),
 		newConverse(),
+		newPlugin(),
 		newVersion(),
 	)
 	return root
