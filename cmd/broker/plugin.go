@@ -69,6 +69,7 @@ Flags stand before the program; what follows it is the program's own.`,
 	flags.StringVar(&f.conversations, "conversations", "", `the folder of conversations; default: "conversations", if there is one`)
 	flags.Uint64Var(&f.seed, "seed", 1, "the seed of the random messages")
 	flags.IntVar(&f.random, "random", 10_000, "how many random messages there are")
+	flags.IntVar(&f.cuts, "cuts", 50_000, "how many cuts of messages there are at most")
 	flags.DurationVar(&f.startTimeout, "start-timeout", 10*time.Second, "how long the program may take to start")
 	flags.DurationVar(&f.answerTimeout, "answer-timeout", 2*time.Second, "how long it may take for an answer")
 	flags.BoolVar(&f.verbose, "verbose", false, "show what the plugin and the brokers log")
@@ -81,7 +82,7 @@ type verifyFlags struct {
 	env                         map[string]string
 	conversations               string
 	seed                        uint64
-	random                      int
+	random, cuts                int
 	startTimeout, answerTimeout time.Duration
 	verbose                     bool
 }
@@ -111,7 +112,7 @@ func (f *verifyFlags) read(program []string, log io.Writer) (verify.Options, err
 	}
 	return verify.Options{
 		Plugin:  plugin.Options{Command: program, Env: f.env, StartTimeout: f.startTimeout, AnswerTimeout: f.answerTimeout},
-		Options: options, Conversations: f.conversations, Seed: f.seed, Random: f.random, Log: logger,
+		Options: options, Conversations: f.conversations, Seed: f.seed, Random: f.random, Cuts: f.cuts, Log: logger,
 	}, nil
 }
 

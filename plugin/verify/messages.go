@@ -23,7 +23,6 @@ func (v *verifier) messages() []check {
 const (
 	maxWhole = 4 << 10 // of bigger messages only so much is sent
 	maxEdge  = 256     // and longer ones are cut at every byte of their beginning and end alone
-	maxCuts  = 50_000
 )
 
 // checkCut sends each message of the conversations in two pieces, which are two messages:
@@ -50,15 +49,15 @@ func (v *verifier) checkCut(ctx context.Context) (string, error) {
 					if at > maxEdge && len(f.Data)-at > maxEdge {
 						continue
 					}
-					if cuts++; cuts > maxCuts || ctx.Err() != nil || !yield(cutAt(before, f, at)) {
+					if cuts++; cuts > v.Cuts || ctx.Err() != nil || !yield(cutAt(before, f, at)) {
 						return
 					}
 				}
 			}
 		}
 	})
-	if cuts > maxCuts {
-		return fmt.Sprintf("%d messages, %d cuts; others were left out", messages, maxCuts), err
+	if cuts > v.Cuts {
+		return fmt.Sprintf("%d messages, %d cuts; others were left out", messages, v.Cuts), err
 	}
 	return fmt.Sprintf("%d messages, %d cuts", messages, cuts), err
 }

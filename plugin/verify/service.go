@@ -22,10 +22,10 @@ func (v *verifier) service() []check {
 	}
 }
 
-// The endpoints of the broker in which the plugin works.
+// brokerYAML is the broker in which the plugin works, whose format is %q.
 const brokerYAML = `
 endpoints:
-  - {name: plugin, plugin: {command: [verified]}, listen: "127.0.0.1:0", outbound_limit: 256KiB, slow_consumer: drop_newest}
+  - {name: plugin, protocol: %q, listen: "127.0.0.1:0", outbound_limit: 256KiB, slow_consumer: drop_newest}
   - {name: publisher, protocol: wsify, listen: "127.0.0.1:0", path: /ws, max_message_size: 64KiB}
   - {name: other, protocol: vws, listen: "127.0.0.1:0", path: /ws, options: {allow_send: true}}
 network: {send_buffer: 64KiB}
@@ -48,7 +48,7 @@ func (v *verifier) work(ctx context.Context, f func(*site) error) error {
 	if err != nil {
 		return err
 	}
-	cfg, end, err := v.load(brokerYAML)
+	cfg, end, err := v.load(fmt.Sprintf(brokerYAML, v.facts.format))
 	if err != nil {
 		return err
 	}

@@ -18,9 +18,10 @@ type Options struct {
 	Options map[string]any
 	// Conversations is the folder with the author's scripts, *.txt; "" is none.
 	Conversations string
-	// Seed makes the random messages, and Random is how many there are.
-	Seed   uint64
-	Random int
+	// Seed makes the random messages, and Random is how many there are; Cuts is how many
+	// cuts of messages at most.
+	Seed         uint64
+	Random, Cuts int
 	// Log takes what the plugin and the brokers say.
 	Log *slog.Logger
 }
