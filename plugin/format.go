@@ -21,6 +21,9 @@ type Format struct {
 	goodbyes [core.NumReasons]goodbye
 	needs    core.Needs
 
+	// Static after Bind.
+	host core.RemoteHost
+
 	// Static after Start.
 	endpoint *core.Endpoint
 	log      *slog.Logger
@@ -60,6 +63,16 @@ func (f *Format) Stop() {
 	if f.cancel != nil {
 		f.cancel()
 		f.done.Wait()
+	}
+}
+
+// Bind says whose loops the connections are on.
+func (f *Format) Bind(h core.RemoteHost) { f.host = h }
+
+// Flush sends what was asked in a turn of a loop.
+func (f *Format) Flush() {
+	for _, s := range f.shards {
+		s.flush()
 	}
 }
 

@@ -221,7 +221,11 @@ func (l *loop) carryOut(m *mail) {
 
 // beginTurn and endTurn enclose every callback of gnet. Closing a connection calls
 // OnClose from within another callback: only the outermost is the turn.
-func (l *loop) beginTurn() { l.depth++ }
+func (l *loop) beginTurn() {
+	if l.depth++; l.depth == 1 {
+		l.server.enterTurn()
+	}
+}
 
 // handOut gives a message to the members of an audience.
 func (l *loop) handOut(m *mail) {
@@ -253,6 +257,8 @@ func (l *loop) endTurn() {
 		l.depth--
 		return
 	}
+	// Before the writes, which take long and ask nothing.
+	l.server.leaveTurn()
 	for len(l.dirty) > 0 || len(l.leaving) > 0 {
 		for i := 0; i < len(l.dirty); i++ {
 			if i < turnWrites {

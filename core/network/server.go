@@ -134,6 +134,9 @@ type Server struct {
 
 	admission admission
 
+	// Static after Start.
+	remotes []core.RemoteFormat
+
 	// Guarded by mu.
 	mu      sync.Mutex
 	doors   []*door
@@ -145,6 +148,7 @@ type Server struct {
 	open      atomic.Int64 // connections that have entered
 	aside     atomic.Int64 // connections that turnAwayAside speaks to
 	ids       atomic.Uint64
+	turns     atomic.Int32 // loops in the midst of a turn
 	congested atomic.Int32 // loops whose mailboxes are congested
 	draining  atomic.Bool  // nobody is admitted any more
 	down      atomic.Bool  // Shutdown was called
@@ -171,6 +175,7 @@ func New(o Options) *Server {
 // Start starts the loops and listens for all endpoints, or for none if one of them
 // cannot be listened for. It is called once.
 func (s *Server) Start(eps []Endpoint) error {
+	s.bind(eps)
 	client, err := gnet.NewClient(&events{server: s},
 		gnet.WithNumEventLoop(s.options.Loops),
 		gnet.WithTCPNoDelay(gnet.TCPNoDelay),
