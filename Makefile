@@ -111,6 +111,7 @@ fmt: ## format with gofumpt and goimports
 	done
 
 bench: build ## measure against the peers and run the Go benchmarks; BENCHFLAGS=-quick takes two minutes
+	$(GO) build -o bench/bin/builtin ./examples/plugins/builtin
 	cd bench && $(GO) build -o bin/ ./...
 	cd bench && bin/bench -broker ../bin/broker $(BENCHFLAGS)
 	$(GO) test -run '^$$' -bench . -benchmem ./core/... ./codecs/... | \

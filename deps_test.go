@@ -87,6 +87,14 @@ var rules = []rule{
 		},
 		why: "a plugin is a format like any other; it knows no sockets and no engine",
 	},
+	{
+		packages: "plugin/verify",
+		allow: []string{
+			".", "core", "config", "conversations", "conversations/stage", "plugin", "plugin/contract", "plugin/codecpb",
+			"github.com/gobwas/ws", "google.golang.org/protobuf/proto",
+		},
+		why: "a plugin is verified from outside, as a broker and its clients see it",
+	},
 	{packages: "examples/plugins/...", allow: []string{".", "core", "core/rawjson", "plugin/sdk"}, why: "a plugin in Go needs the SDK alone"},
 	{packages: "admin", allow: []string{"core", "github.com/prometheus/client_golang/..."}, why: "metrics are read from core's counters"},
 	{
@@ -98,6 +106,7 @@ var rules = []rule{
 		why: "the configuration is one struct; the root wires the rooms that it describes",
 	},
 	{packages: "conversations", allow: []string{"github.com/gobwas/ws/..."}, why: "the player speaks to any server, so it knows none"},
+	{packages: "conversations/stage", allow: []string{".", "config", "conversations"}, why: "a stage is a broker as its users have it"},
 	{packages: "soak", why: "it is a test, of the broker as its users have it"},
 	{
 		packages: ".",
@@ -107,8 +116,11 @@ var rules = []rule{
 	{packages: "examples/...", allow: []string{".", "core", "config"}, why: "an example needs no more than its readers have"},
 	{
 		packages: "cmd/...",
-		allow:    []string{".", "config", "conversations", "github.com/spf13/cobra/...", "github.com/spf13/pflag"},
-		why:      "the command line is thin: what it does, the root can do",
+		allow: []string{
+			".", "config", "conversations", "conversations/stage", "plugin", "plugin/verify",
+			"github.com/spf13/cobra/...", "github.com/spf13/pflag",
+		},
+		why: "the command line is thin: what it does, the root can do",
 	},
 }
 
@@ -117,8 +129,9 @@ var rules = []rule{
 var testRule = rule{
 	testing: true,
 	allow: []string{
-		".", "core/...", "codecs/...", "auth", "admin", "certs/...", "config", "conversations", "plugin/...",
+		".", "core/...", "codecs/...", "auth", "admin", "certs/...", "config", "conversations/...", "plugin/...",
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
+		"github.com/hashicorp/go-plugin", "google.golang.org/grpc", // plugins without the SDK
 	},
 }
 

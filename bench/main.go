@@ -19,9 +19,13 @@
 // Then the fan-out and the memory once more with TLS: the broker's vws against the
 // gorilla hub.
 //
+// Then formats in plugins against the same formats built in: fan-out and frames in per
+// CPU second, broker and plugin together; what a lone frame waits more; and how soon the
+// broker notices a kill -9 and serves again, while no message of another endpoint is lost.
+//
 // Parts are run again with -only, a regular expression of contenders
 // (-only 'vws$'; the reference always runs), and with -fanout=false, -weigh=false,
-// -calls=false or -tls=false:
+// -calls=false, -tls=false or -plugins=false:
 //
 //	make bench BENCHFLAGS='-quick -only broker -weigh=false -calls=false'
 //
@@ -70,6 +74,8 @@ func main() {
 	outstanding := flag.Int("outstanding", 100_000, "calls outstanding beside the measured ones, whole thousands; 0 for none")
 	weigh := flag.Bool("weigh", true, "measure what an idle subscriber weighs")
 	secure := flag.Bool("tls", true, "measure the broker and the reference with TLS too")
+	plugins := flag.Bool("plugins", true, "measure formats in plugins against the same ones built in")
+	builtin := flag.String("builtin", "bin/builtin", "the program that runs each built-in format as a plugin")
 	sleep := flag.Bool("sleep", false, "let the load sleep between messages instead of polling")
 	flag.Parse()
 
@@ -105,6 +111,11 @@ func main() {
 	}
 	if *secure {
 		if err := runSecure(ctx, p, *broker, *peers); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if *plugins {
+		if err := runPlugins(ctx, p, *broker, *builtin); err != nil {
 			log.Fatal(err)
 		}
 	}

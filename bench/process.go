@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -53,14 +54,58 @@ func (p *process) stop() {
 }
 
 // cpu returns the processor time, user and system, that all threads of the
-// process have used so far, in nanoseconds: its POSIX CPU-time clock, whose id
-// is made from the pid (clock_getcpuclockid(3)).
-func (p *process) cpu() (time.Duration, error) {
+// process have used so far.
+func (p *process) cpu() (time.Duration, error) { return cpuOf(p.cmd.Process.Pid) }
+
+// familyCPU returns the processor time of the process and its children.
+func (p *process) familyCPU() (time.Duration, error) {
+	sum, err := p.cpu()
+	if err != nil {
+		return 0, err
+	}
+	children, err := p.children()
+	for _, pid := range children {
+		used, childErr := cpuOf(pid)
+		sum += used
+		err = errors.Join(err, childErr)
+	}
+	return sum, err
+}
+
+// children returns the processes that the process has started, on whichever of its
+// threads.
+func (p *process) children() ([]int, error) {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.cmd.Process.Pid))
+	if err != nil {
+		return nil, fmt.Errorf("listing threads: %w", err)
+	}
+	var pids []int
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // the thread has ended
+		}
+		if err != nil {
+			return nil, fmt.Errorf("listing children: %w", err)
+		}
+		for _, field := range strings.Fields(string(text)) {
+			pid, err := strconv.Atoi(field)
+			if err != nil {
+				return nil, fmt.Errorf("listing children: %w", err)
+			}
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+// cpuOf reads the POSIX CPU-time clock of a process, whose id is made from the pid
+// (clock_getcpuclockid(3)).
+func cpuOf(pid int) (time.Duration, error) {
 	const schedulerClock = 2
-	id := int32(^p.cmd.Process.Pid<<3 | schedulerClock)
 	var ts unix.Timespec
-	if err := unix.ClockGettime(id, &ts); err != nil {
-		return 0, fmt.Errorf("reading CPU clock of %s: %w", p.cmd.Path, err)
+	if err := unix.ClockGettime(int32(^pid<<3|schedulerClock), &ts); err != nil {
+		return 0, fmt.Errorf("reading CPU clock of process %d: %w", pid, err)
 	}
 	return time.Duration(ts.Nano()), nil
 }

@@ -25,6 +25,9 @@ type server struct {
 // called returns the server's name.
 func (s server) called() string { return s.name }
 
+// logName is the name of the file that takes what the server logs.
+func (s server) logName() string { return strings.ReplaceAll(s.name, " ", "-") + ".log" }
+
 // contender is a server that hands on what is published.
 type contender struct {
 	server
@@ -106,7 +109,7 @@ func (s server) start(ctx context.Context, dir string, core int) (*process, neti
 	if err != nil {
 		return nil, addr, err
 	}
-	logFile, err := os.Create(filepath.Join(dir, strings.ReplaceAll(s.name, " ", "-")+".log"))
+	logFile, err := os.Create(filepath.Join(dir, s.logName()))
 	if err != nil {
 		return nil, addr, fmt.Errorf("making log: %w", err)
 	}

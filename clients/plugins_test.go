@@ -20,8 +20,8 @@ func TestPluginsWalk(t *testing.T) {
 	_, section, found := strings.Cut(string(page), "\n**1. ")
 	section, _, _ = strings.Cut(section, "\n## ")
 	blocks := regexp.MustCompile("(?s)```([a-z]+)(?: (\\S+))?\n(.*?\n)```\n").FindAllStringSubmatch(section, -1)
-	if !found || len(blocks) != 9 {
-		t.Fatalf("the page has %d blocks, this test knows 9", len(blocks))
+	if !found || len(blocks) != 10 {
+		t.Fatalf("the page has %d blocks, this test knows 10", len(blocks))
 	}
 	checkout, err := filepath.Abs("..")
 	if err != nil {

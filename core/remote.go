@@ -8,6 +8,11 @@ package core
 // of one shard are answered in the order in which they were asked.
 type RemoteFormat interface {
 	Format
+	// Bind says whose loops the connections are on. It is called once, before all that
+	// follows here.
+	Bind(h RemoteHost)
+	// Flush says that a turn of a loop has come to its end, and is called on that loop.
+	Flush()
 	// Shards is into how many independent parts connections are divided, at least 1.
 	// All connections of one loop are of one shard. Any goroutine.
 	Shards() int
@@ -17,6 +22,18 @@ type RemoteFormat interface {
 	// done is called on another goroutine and must not block; it borrows the frame. The
 	// error is a [Violation] if nobody could be asked. Any goroutine.
 	AskMessage(shard int, ev Event, done func(Frame, error))
+}
+
+// RemoteHost are the loops, as a remote format sees them. All methods may be called from
+// any goroutine.
+type RemoteHost interface {
+	// InTurn reports whether a loop is in the midst of a turn, so that Flush will be
+	// called: who asks more in it can wait for that.
+	InTurn() bool
+	// Together runs f. What f posts to connections, or hands to done of AskMessage, comes
+	// to each loop in one turn, so that the clients get it in one write. f must be quick
+	// and not block.
+	Together(f func())
 }
 
 // RemoteCodec asks for one connection. The answers go to its RemoteConn.

@@ -21,6 +21,9 @@ type Format struct {
 	goodbyes [core.NumReasons]goodbye
 	needs    core.Needs
 
+	// Static after Bind.
+	host core.RemoteHost
+
 	// Static after Start.
 	endpoint *core.Endpoint
 	log      *slog.Logger
@@ -61,6 +64,32 @@ func (f *Format) Stop() {
 		f.cancel()
 		f.done.Wait()
 	}
+}
+
+// Bind says whose loops the connections are on.
+func (f *Format) Bind(h core.RemoteHost) { f.host = h }
+
+// Flush sends what was asked in a turn of a loop.
+func (f *Format) Flush() {
+	for _, s := range f.shards {
+		s.flush()
+	}
+}
+
+// Stateful reports whether the codec keeps something of its connections, so that they end
+// with its process.
+func (f *Format) Stateful() bool { return f.stateful }
+
+// Processes returns the ids of the processes that serve at this moment, after Start. Any
+// goroutine.
+func (f *Format) Processes() []int {
+	var pids []int
+	for _, s := range f.shards {
+		if p := s.current(); p != nil {
+			pids = append(pids, p.pid)
+		}
+	}
+	return pids
 }
 
 // Needs returns what the broker is to do for the format.

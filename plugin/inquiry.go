@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -32,32 +31,14 @@ func (i *Inquiry) Close() {
 // which is usable until Close. Its options are a *map[string]any.
 func (i *Inquiry) Protocol(endpoint string, o Options) (core.Protocol, error) {
 	o = o.withDefaults()
-	if len(o.Command) == 0 || o.Command[0] == "" {
-		return core.Protocol{}, errors.New("command: is missing; it is the program to run and its arguments")
-	}
-	if _, err := parseChecksum(o.Checksum); err != nil {
-		return core.Protocol{}, fmt.Errorf("checksum: %w", errChecksumForm)
-	}
-	log := i.log.With("endpoint", endpoint)
-	var p *process
-	started, ended := make(chan error), make(chan struct{})
-	finish := make(chan struct{})
-	go func() {
-		_ = onThread(func() (err error) {
-			p, err = start(o, log)
-			started <- err
-			if err == nil {
-				<-finish
-				p.end()
-			}
-			return nil
-		})
-		close(ended)
-	}()
-	if err := <-started; err != nil {
+	if err := o.check(); err != nil {
 		return core.Protocol{}, err
 	}
-	i.ends = append(i.ends, func() { close(finish); <-ended })
+	p, end, err := startApart(o, i.log.With("endpoint", endpoint))
+	if err != nil {
+		return core.Protocol{}, err
+	}
+	i.ends = append(i.ends, end)
 	c := &candidate{endpoint: endpoint, options: o, process: p}
 	d, _, err := c.describe(nil, 0)
 	if err != nil {
@@ -71,6 +52,29 @@ func (i *Inquiry) Protocol(endpoint string, o Options) (core.Protocol, error) {
 			return c.format(*options.(*map[string]any), max)
 		},
 	}, nil
+}
+
+// startApart starts a plugin on a thread of its own, on which it lives until end.
+func startApart(o Options, log *slog.Logger) (p *process, end func(), err error) {
+	started, ended := make(chan error), make(chan struct{})
+	finish := make(chan struct{})
+	go func() {
+		_ = onThread(func() error {
+			var err error
+			p, err = start(o, log)
+			started <- err
+			if err == nil {
+				<-finish
+				p.end()
+			}
+			return nil
+		})
+		close(ended)
+	}()
+	if err := <-started; err != nil {
+		return nil, nil, err
+	}
+	return p, func() { close(finish); <-ended }, nil
 }
 
 // candidate is a plugin that is asked.

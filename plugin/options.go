@@ -51,6 +51,17 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// check reports options with which no program can be run.
+func (o Options) check() error {
+	if len(o.Command) == 0 || o.Command[0] == "" {
+		return errors.New("command: is missing; it is the program to run and its arguments")
+	}
+	if _, err := parseChecksum(o.Checksum); err != nil {
+		return fmt.Errorf("checksum: %w", errChecksumForm)
+	}
+	return nil
+}
+
 const checksumPrefix = "sha256:"
 
 var errChecksumForm = errors.New(`must be "sha256:" and 64 hexadecimal digits`)

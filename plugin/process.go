@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -123,10 +124,13 @@ func (p *process) explain(err error) error {
 	if errors.Is(err, goplugin.ErrChecksumsDoNotMatch) {
 		return errors.New("the program has another checksum than the configuration says")
 	}
+	// What go-plugin guesses besides, findProgram knows.
+	text, _, _ := strings.Cut(err.Error(), "\nThis usually means")
+	text = strings.Join(strings.Fields(text), " ")
 	if last := p.output.last(); last != "" {
-		return fmt.Errorf("starting: %w; the last that it said: %s", err, last)
+		return fmt.Errorf("starting it: %s; the last that it said: %s", text, last)
 	}
-	return fmt.Errorf("starting: %w", err)
+	return fmt.Errorf("starting it: %s", text)
 }
 
 // describe asks the plugin what it is.

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/polywire/polywire/core"
@@ -17,8 +18,16 @@ const (
 	fullBytes          = 64 << 20
 )
 
-// window is how many batches may be unanswered.
-const window = 4
+// window is how many batches may be unanswered; above one only those of many questions
+// are sent, as a small one is soon bigger.
+const (
+	window = 4
+	many   = 128
+)
+
+// maxDirect is how many bytes may be unanswered for a loop to send a batch itself. gRPC
+// takes as much (its write quota for a stream is 64 KiB) without waiting for anybody.
+const maxDirect = 32 << 10
 
 // shard is the queue of questions to one process and its successors.
 type shard struct {
@@ -28,6 +37,12 @@ type shard struct {
 	wake   chan struct{} // the writer has something to do; capacity 1
 	faults chan error    // what a loop found wrong with the process; capacity 1
 
+	// sending is held while a batch is taken out of the queue and sent. It comes before mu.
+	sending sync.Mutex
+
+	// Atomic. unsent says that questions wait for the end of a turn.
+	unsent atomic.Bool
+
 	// Guarded by mu.
 	mu       sync.Mutex
 	queue    []*batch // the last one is being filled
@@ -36,6 +51,7 @@ type shard struct {
 	bytes    int      // and their bytes
 	codecs   map[*codec]struct{}
 	process  *process // nil while none serves
+	stream   stream   // of process
 	given    bool     // given up: nobody answers until a process lives again
 	answered time.Time
 	spare    *batch
@@ -164,8 +180,40 @@ func (s *shard) add(b *batch, q question, bytes []byte) (size int) {
 	s.waiting++
 	s.bytes += size
 	s.format.endpoint.Stats.Unanswered.Add(1)
-	s.signal()
+	s.unsent.Store(true)
+	if !s.format.host.InTurn() && s.unsent.Swap(false) {
+		s.signal()
+	}
 	return size
+}
+
+// flush sends what was asked in a turn that has ended: at once if nothing can keep the
+// loop waiting, and otherwise by the writer.
+func (s *shard) flush() {
+	if s.unsent.Load() && s.unsent.Swap(false) && !s.sendDirect() {
+		s.signal()
+	}
+}
+
+// sendDirect sends a batch on the caller's goroutine, which saves a lone question the
+// way over another. It reports whether nothing is left to do.
+func (s *shard) sendDirect() bool {
+	if !s.sending.TryLock() {
+		return false
+	}
+	defer s.sending.Unlock()
+	s.mu.Lock()
+	to := s.stream
+	direct := to != nil && len(s.asked) == 0 && len(s.queue) == 1 && s.bytes <= maxDirect
+	s.mu.Unlock()
+	if !direct {
+		return false
+	}
+	if b := s.next(); b != nil {
+		// An error is the end of the stream, which the reader finds as well.
+		_ = to.SendMsg(&contract.Packet{Bytes: b.bytes})
+	}
+	return true
 }
 
 // signal wakes the writer.
@@ -194,6 +242,9 @@ func (s *shard) next() *batch {
 		return nil
 	}
 	b := s.queue[0]
+	if len(s.asked) > 0 && len(b.questions) < many && len(b.bytes) < maxBatchBytes/2 {
+		return nil
+	}
 	if careful := b.deaths > 0 || len(s.asked) > 0 && s.asked[0].deaths > 0; careful && len(s.asked) > 0 {
 		return nil
 	}
@@ -215,20 +266,27 @@ func (s *shard) first() *batch {
 	return s.asked[0]
 }
 
-// finish takes out b, which is the first on its way: it is answered.
-func (s *shard) finish(b *batch) {
+// settle takes out the first batch on its way: it is answered, and the next may go.
+func (s *shard) settle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked = s.asked[1:]
 	s.answered = time.Now()
-	if cap(b.bytes) <= keepBatch && b.deaths == 0 {
-		clear(b.questions)
-		*b = batch{bytes: b.bytes[:0], questions: b.questions[:0]}
-		s.spare = b
-	}
 	if len(s.queue) > 0 {
 		s.signal()
 	}
+}
+
+// reuse keeps b, whose answers are handed out, for other questions.
+func (s *shard) reuse(b *batch) {
+	if cap(b.bytes) > keepBatch || b.deaths > 0 {
+		return
+	}
+	clear(b.questions)
+	*b = batch{bytes: b.bytes[:0], questions: b.questions[:0]}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spare = b
 }
 
 // overdue reports whether the process has taken longer than limit for an answer, and
@@ -259,11 +317,12 @@ func (s *shard) complain(err error) {
 	}
 }
 
-// begin says that the questions go to p from now on, or to nobody if it is nil.
-func (s *shard) begin(p *process) {
+// begin says that the questions go to p by its stream from now on, or to nobody if both
+// are nil.
+func (s *shard) begin(p *process, to stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.process = p
+	s.process, s.stream = p, to
 	s.answered = time.Now()
 	s.signal()
 }

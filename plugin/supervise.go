@@ -111,8 +111,8 @@ func (s *shard) run(ctx context.Context, live func(pid int)) error {
 		return fmt.Errorf("opening the stream: %w", err)
 	}
 	s.forgive()
-	s.begin(p)
-	defer s.begin(nil)
+	s.begin(p, stream)
+	defer s.begin(nil, nil)
 	live(p.pid)
 	ended := make(chan error, 2)
 	var work sync.WaitGroup
@@ -157,19 +157,30 @@ type stream = grpc.ClientStream
 // write sends batches as long as the stream takes them.
 func (s *shard) write(ctx context.Context, to stream) error {
 	for {
-		b := s.next()
-		if b == nil {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-s.wake:
-				continue
-			}
-		}
-		if err := to.SendMsg(&contract.Packet{Bytes: b.bytes}); err != nil {
+		sent, err := s.sendNext(to)
+		if err != nil {
 			return fmt.Errorf("its stream: %w", err)
 		}
+		if sent {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.wake:
+		}
 	}
+}
+
+// sendNext sends the batch whose turn it is, if there is one.
+func (s *shard) sendNext(to stream) (sent bool, err error) {
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	b := s.next()
+	if b == nil {
+		return false, nil
+	}
+	return true, to.SendMsg(&contract.Packet{Bytes: b.bytes})
 }
 
 var errUnasked = errors.New("it answers although nothing was asked")
@@ -187,22 +198,45 @@ func (s *shard) read(from stream) error {
 		if b == nil {
 			return errUnasked
 		}
-		answers = answers[:0]
-		elements := contract.ElementsOf(in.Bytes)
-		for elements.Next() && len(answers) <= len(b.questions) {
-			answers = append(answers, elements.Bytes())
+		var err error
+		if answers, err = cut(in.Bytes, answers[:0], len(b.questions)); err != nil {
+			return err
 		}
-		if err := elements.Err(); err != nil {
-			return fmt.Errorf("%w: %w", errNonsense, err)
-		}
-		if len(answers) != len(b.questions) {
-			return fmt.Errorf("%w: %d questions, but %d answers", errNonsense, len(b.questions), len(answers))
-		}
+		s.settle()
+		s.handOutAll(b, answers)
+		s.reuse(b)
+	}
+}
+
+// cut appends the n answers of an Answers message to dst.
+func cut(message []byte, dst [][]byte, n int) ([][]byte, error) {
+	elements := contract.ElementsOf(message)
+	for elements.Next() && len(dst) <= n {
+		dst = append(dst, elements.Bytes())
+	}
+	if err := elements.Err(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errNonsense, err)
+	}
+	if len(dst) != n {
+		return nil, fmt.Errorf("%w: %d questions, but %d answers", errNonsense, n, len(dst))
+	}
+	return dst, nil
+}
+
+// handOutAll hands out the answers to b, so that a loop finds its own together.
+func (s *shard) handOutAll(b *batch, answers [][]byte) {
+	if len(answers) == 1 {
+		s.handOut(b.questions[0], answers[0])
+		return
+	}
+	if len(answers) == 0 { // a sign of life
+		return
+	}
+	s.format.host.Together(func() {
 		for i, q := range b.questions {
 			s.handOut(q, answers[i])
 		}
-		s.finish(b)
-	}
+	})
 }
 
 // handOut hands out one answer.

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -19,6 +18,7 @@ import (
 	"github.com/polywire/polywire"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/conversations"
+	"github.com/polywire/polywire/conversations/stage"
 )
 
 // newConverse returns the command that plays conversations.
@@ -126,11 +126,7 @@ func (c *converse) play(ctx context.Context, file string, servers map[string]*ur
 	if err != nil {
 		return fmt.Errorf("%s: the script's configuration: %w", file, err)
 	}
-	return c.withBroker(ctx, cfg, func(servers map[string]*url.URL, stop func() error) error {
-		player.Stop = stop
-		// The clients go first, lest the broker wait for them to take their leave.
-		return errors.Join(player.Play(ctx, servers), player.Close())
-	})
+	return stage.Play(ctx, player, cfg, newLogger(cfg.Log.Format, cfg.Log.Level, c.log))
 }
 
 // trust makes the player trust the authorities of a PEM file.
@@ -161,48 +157,4 @@ func (c *converse) config(player *conversations.Player) (*config.Config, error) 
 		{From: "converse", Key: "admin.listen", Value: "127.0.0.1:0"},
 		{From: "--log-level", Key: "log.level", Value: c.logLevel},
 	}}, slog.New(slog.NewTextHandler(c.log, nil)))
-}
-
-// withBroker runs a broker for as long as f takes, or until f calls stop.
-func (c *converse) withBroker(ctx context.Context, cfg *config.Config, f func(servers map[string]*url.URL, stop func() error) error) error {
-	broker, err := polywire.New(cfg, newLogger(cfg.Log.Format, cfg.Log.Level, c.log))
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	ended := make(chan error, 1)
-	go func() { ended <- broker.Run(ctx) }()
-	select {
-	case err := <-ended:
-		return err
-	case <-broker.Ready():
-	}
-	servers, err := addresses(broker)
-	if err == nil {
-		err = f(servers, func() error {
-			cancel()
-			<-broker.Draining()
-			return nil
-		})
-	}
-	cancel()
-	return errors.Join(err, <-ended)
-}
-
-// addresses are the endpoints of a broker that is ready, and its metrics page.
-func addresses(broker *polywire.Broker) (map[string]*url.URL, error) {
-	texts := map[string]string{"admin": strings.TrimSuffix(broker.AdminURL(), "/metrics")}
-	for _, ep := range broker.Endpoints() {
-		texts[ep.Name] = ep.URL
-	}
-	servers := make(map[string]*url.URL, len(texts))
-	for name, text := range texts {
-		u, err := url.Parse(text)
-		if err != nil {
-			return nil, fmt.Errorf("the address of %s: %w", name, err)
-		}
-		servers[name] = u
-	}
-	return servers, nil
 }

@@ -64,6 +64,7 @@ One YAML file lists its endpoints; each endpoint speaks one format.`,
 		newReload(),
 		newCheck(),
 		newConverse(),
+		newPlugin(),
 		newVersion(),
 	)
 	return root

@@ -57,6 +57,9 @@ func TestRun(t *testing.T) {
 			bad + ":3: endpoints[1].lisen: unknown key; did you mean \"listen\"?\n"},
 		{"serve a bad configuration", []string{"serve", "-c", bad}, 1, "", "did you mean"},
 		{"bad flag value", []string{"check", "-c", good, "--log-level", "loud"}, 1, "", "--log-level: log.level: must be debug, info, warn or error"},
+		{"verify nothing", []string{"plugin", "verify"}, 2, "", "requires at least 1 arg"},
+		{"verify what is missing", []string{"plugin", "verify", "--option", "a.b=1", "./no-plugin", "--flag"}, 1, "FAILED       starts and shakes hands: there is no program", "broker: 1 of 1 checks failed\n"},
+		{"verify with a bad option", []string{"plugin", "verify", "--option", "a", "./no-plugin"}, 1, "", "--option a: write KEY=VALUE"},
 		{"no file", []string{"check", "-c", good + ".no"}, 1, "", "broker: reading the configuration: open "},
 	}
 	for _, tt := range tests {

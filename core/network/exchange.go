@@ -136,10 +136,13 @@ func (x *exchange) carryOut() *Departure {
 	s.doors = nil
 	for _, d := range doors {
 		endpoints := x.next[d]
-		d.endpoints.Store(&endpoints)
 		for _, ep := range endpoints {
+			if ep.remote != nil && s.eps[ep.Name] != ep {
+				s.bind(ep.remote)
+			}
 			s.eps[ep.Name] = ep
 		}
+		d.endpoints.Store(&endpoints)
 		if len(endpoints) > 0 {
 			s.doors = append(s.doors, d)
 		} else {
@@ -178,6 +181,13 @@ func (d *Departure) Run(ctx context.Context, rate float64) error {
 	}
 	for _, door := range d.doors {
 		errs = append(errs, door.drain(ctx))
+	}
+	d.server.mu.Lock()
+	defer d.server.mu.Unlock()
+	for _, ep := range d.endpoints {
+		if ep.remote != nil && ep.open.Load() == 0 {
+			d.server.unbind(ep.remote)
+		}
 	}
 	return errors.Join(errs...)
 }

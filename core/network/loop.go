@@ -43,6 +43,7 @@ type loop struct {
 	spare     [][]*frame // empty output queues, to be used again
 	leaving   []*conn    // connections whose peer is to be told
 	depth     int        // how many callbacks of gnet are nested
+	counted   bool       // this turn is in server.turns
 
 	nextRetry time.Time
 	retries   uint64  // rounds of retries
@@ -221,7 +222,11 @@ func (l *loop) carryOut(m *mail) {
 
 // beginTurn and endTurn enclose every callback of gnet. Closing a connection calls
 // OnClose from within another callback: only the outermost is the turn.
-func (l *loop) beginTurn() { l.depth++ }
+func (l *loop) beginTurn() {
+	if l.depth++; l.depth == 1 {
+		l.counted = l.server.enterTurn()
+	}
+}
 
 // handOut gives a message to the members of an audience.
 func (l *loop) handOut(m *mail) {
@@ -252,6 +257,10 @@ func (l *loop) endTurn() {
 	if l.depth > 1 {
 		l.depth--
 		return
+	}
+	// Before the writes, which take long and ask nothing.
+	if l.counted {
+		l.server.leaveTurn()
 	}
 	for len(l.dirty) > 0 || len(l.leaving) > 0 {
 		for i := 0; i < len(l.dirty); i++ {

@@ -54,6 +54,8 @@ type mailbox struct {
 	bytes     int
 	posted    uint64
 	scheduled bool // a drain is on its way or running
+	holds     int  // how many put off what they put
+	owed      bool // a drain was wanted meanwhile
 
 	// Owned by the loop: the batch being drained, and where in it the loop is.
 	batch []mail
@@ -102,11 +104,34 @@ func (b *mailbox) append(m mail) {
 // schedule reports whether a drain must be scheduled, and remembers that it is.
 // The caller holds mu.
 func (b *mailbox) schedule() bool {
-	if b.scheduled {
+	if b.holds > 0 && !b.scheduled {
+		b.owed = true
+	}
+	if b.scheduled || b.holds > 0 {
 		return false
 	}
 	b.scheduled = true
 	return true
+}
+
+// hold puts off drains until release, so that one finds all that is put in between. One
+// that runs already is not stopped.
+func (b *mailbox) hold() {
+	b.mu.Lock()
+	b.holds++
+	b.mu.Unlock()
+}
+
+// release ends hold. It reports whether the caller must schedule a drain.
+func (b *mailbox) release() (schedule bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.holds--
+	if b.holds > 0 || !b.owed {
+		return false
+	}
+	b.owed = false
+	return b.schedule()
 }
 
 // full reports whether no more frames for audiences are taken. The caller holds mu.

@@ -139,9 +139,11 @@ type Server struct {
 
 	// Atomic.
 	loops     atomic.Pointer[[]*loop]
-	open      atomic.Int64 // connections that have entered
-	aside     atomic.Int64 // connections that turnAwayAside speaks to
+	remotes   atomic.Pointer[[]core.RemoteFormat] // that have connections; written under mu
+	open      atomic.Int64                        // connections that have entered
+	aside     atomic.Int64                        // connections that turnAwayAside speaks to
 	ids       atomic.Uint64
+	turns     atomic.Int32 // loops in the midst of a turn
 	congested atomic.Int32 // loops whose mailboxes are congested
 	draining  atomic.Bool  // nobody is admitted any more
 	down      atomic.Bool  // Shutdown was called
@@ -162,6 +164,7 @@ func New(o Options) *Server {
 	}
 	s.admission.init(o.Limits)
 	s.loops.Store(new([]*loop))
+	s.remotes.Store(new([]core.RemoteFormat))
 	return s
 }
 
