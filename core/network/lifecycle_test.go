@@ -121,10 +121,8 @@ func TestHeldConnectionPushesBack(t *testing.T) {
 			c.send(fmt.Sprintf("echo %d %s", i, strings.Repeat("x", size)))
 		}
 	}()
-	parked := make(chan bool)
 	eventually(t, "the connection is parked", func() bool {
-		link.Post(func() { parked <- link.parked })
-		return <-parked
+		return of(t, link, func(c *conn) bool { return c.parked })
 	})
 	link.Send(core.Event{Kind: core.Pong, Ref: []byte("told while parked")})
 	c.expect("told while parked")
@@ -133,9 +131,7 @@ func TestHeldConnectionPushesBack(t *testing.T) {
 		t.Fatal("64 MB were taken from a held connection")
 	default:
 	}
-	inbox := make(chan int)
-	link.Post(func() { inbox <- len(link.inbox) })
-	if n := <-inbox; n > parkAt+128<<10 {
+	if n := of(t, link, func(c *conn) int { return len(c.inbox) }); n > parkAt+128<<10 {
 		t.Errorf("%d bytes are kept, the bound is about %d", n, parkAt)
 	}
 	link.Post(link.Release)
@@ -155,10 +151,8 @@ func TestParkedConnectionCanEnd(t *testing.T) {
 			go func() {
 				_, _ = c.Write([]byte(strings.Repeat(string(masked(ws.OpText, true, "echo x")), 100_000)))
 			}()
-			parked := make(chan bool)
 			eventually(t, "the connection is parked", func() bool {
-				link.Post(func() { parked <- link.parked })
-				return <-parked
+				return of(t, link, func(c *conn) bool { return c.parked })
 			})
 			if how == "goodbye" {
 				link.Close(core.ReasonUnavailable)
@@ -403,10 +397,8 @@ func TestChokedClient(t *testing.T) {
 			c.send(fmt.Sprintf("echo %d %s", i, strings.Repeat("x", size)))
 		}
 	}()
-	choked := make(chan bool)
 	eventually(t, "the client is choked and parked", func() bool {
-		link.Post(func() { choked <- link.choked && link.parked })
-		return <-choked
+		return of(t, link, func(c *conn) bool { return c.choked && c.parked })
 	})
 	for i := range messages {
 		c.expect(fmt.Sprintf("%d %s", i, strings.Repeat("x", size)))
