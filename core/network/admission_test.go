@@ -105,7 +105,11 @@ func TestNobodySlipsIn(t *testing.T) {
 		t.Fatalf("answers: %v", got)
 	}
 	ep := r.eps["chat"]
-	eventually(t, "the refused have left", func() bool { return int(ep.open.Load()) == got["101"] })
+	here := hostOf(netip.MustParseAddr("127.0.0.1"))
+	eventually(t, "the refused have left", func() bool { return ep.hosts.of(here) == got["101"] })
+	if n := int(ep.open.Load()); n != got["101"] {
+		t.Errorf("%d connections are counted, want %d", n, got["101"])
+	}
 	if n := ep.users.of("ann"); n != got["101"] {
 		t.Errorf("ann is counted %d times, want %d", n, got["101"])
 	}
@@ -171,10 +175,11 @@ func answer(t *testing.T, r *rig, endpoint string) string {
 
 func TestHandshakesPerAddress(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) { o.MaxHandshakesPerAddress = 2 })
+	underWay := func() int { return r.admission.callers.of(hostOf(netip.MustParseAddr("127.0.0.1"))) }
 	first := r.dialTCP("chat")
 	first.write([]byte("GET"))
 	r.dialTCP("chat").write([]byte("GET"))
-	eventually(t, "two handshakes are under way", func() bool { return r.admission.handshakes.Load() == 2 })
+	eventually(t, "two handshakes are under way", func() bool { return underWay() == 2 })
 	if got := answer(t, r, "echo"); !strings.HasPrefix(got, "HTTP/1.1 429") || !strings.Contains(got, "Retry-After") {
 		t.Fatalf("a third of the address: %q", got)
 	}
@@ -182,7 +187,7 @@ func TestHandshakesPerAddress(t *testing.T) {
 		t.Errorf("%d refusals are counted, want 1", got)
 	}
 	_ = first.Close()
-	eventually(t, "one has ended", func() bool { return r.admission.handshakes.Load() == 1 })
+	eventually(t, "one has ended", func() bool { return underWay() == 1 })
 	r.dial("echo")
 }
 
