@@ -32,7 +32,7 @@ type subscriptionKey struct {
 
 func (s *subscription) key() subscriptionKey {
 	a := s.audience.address
-	return subscriptionKey{name: a.name, pattern: a.trie != nil, as: s.audience.as}
+	return subscriptionKey{name: a.name, pattern: a.place != nil, as: s.audience.as}
 }
 
 // keyOf returns the name of the subscription that c is about. A pattern without
@@ -178,8 +178,8 @@ func (e *Engine) leave(some []*subscription) {
 		a.drop(aud)
 		switch {
 		case len(a.audiences) > 0:
-		case a.trie != nil:
-			a.trie.remove(a)
+		case a.place != nil:
+			a.place.trie.remove(a)
 		default:
 			delete(e.topics, a.name)
 		}

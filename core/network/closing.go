@@ -166,7 +166,7 @@ func (c *conn) gone() {
 	}
 	c.state, c.parked, c.fd = ended, false, noFile
 	c.forgetSecure()
-	c.outBytes, c.late, c.inbox, c.parser = 0, nil, nil, parser{}
+	c.outBytes, c.late, c.inbox, c.parser = 0, nil, nil, nil
 	c.loop.wheel.remove(c)
 	delete(c.loop.conns, c)
 	c.ep.Stats.Open.Add(-1)

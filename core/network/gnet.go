@@ -48,7 +48,7 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 // it is connected when it is: what it hears from the start it does not miss.
 func (c *conn) connect() {
 	hello := newFrame()
-	hello.bytes, c.hello = c.hello, nil
+	hello.bytes, c.upgrade.response = c.upgrade.response, nil
 	c.queueLast(hello)
 	c.peer = c.ep.server.hub.Connect(c)
 }
@@ -63,8 +63,8 @@ func (c *conn) listen() {
 
 // hearEarly takes what came behind the upgrade request.
 func (c *conn) hearEarly() {
-	early := c.early
-	c.early = nil
+	early := c.upgrade.early
+	c.upgrade = nil
 	if len(early) > 0 {
 		c.receive(early)
 	}

@@ -38,6 +38,7 @@ type loop struct {
 	turn      []*frame   // frames to release when the turn ends
 	cork      []byte     // where small frames are put together for one write
 	corked    []*frame   // the frames that lie in cork now
+	parser    *parser    // of connections that are between messages; nil if none is
 	plain     []byte     // where records are decrypted; nil before the first
 	cipher    []byte     // where records are encrypted
 	spare     [][]*frame // empty output queues, to be used again
@@ -317,6 +318,20 @@ func (l *loop) writeRest() {
 	}
 	l.askLater(0)
 }
+
+// takeParser returns a parser that is between messages.
+func (l *loop) takeParser(maxMessage int, deflate bool) *parser {
+	p := l.parser
+	if p == nil {
+		p = new(parser)
+	}
+	l.parser = nil
+	p.maxMessage, p.deflate = maxMessage, deflate
+	return p
+}
+
+// giveParser takes back a parser that is between messages.
+func (l *loop) giveParser(p *parser) { l.parser = p }
 
 // ephemeral gives f to the turn: it is released when the turn ends.
 func (l *loop) ephemeral(f *frame) *frame {
