@@ -230,10 +230,10 @@ func TestMemoryGauge(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	var g memoryGauge
 	runtime.GC()
-	g.look(0)
+	g.look(0, 0)
 	before := g.used.Load()
 	kept := make([]byte, size)
-	g.look(before + size/2)
+	g.look(before+size/2, 0)
 	if used := g.used.Load(); used < before+size/2 {
 		t.Errorf("with what is alive: %d, before %d", used, before)
 	}
@@ -242,17 +242,51 @@ func TestMemoryGauge(t *testing.T) {
 	runtime.GC()
 	kept = make([]byte, size)
 	runtime.KeepAlive(kept)
-	g.look(0)
+	g.look(0, 0)
 	if used := g.used.Load(); used > before+size/2 {
 		t.Errorf("with what was allocated since: %d, before %d", used, before)
 	}
-	g.look(before + size/2)
+	g.look(before+size/2, 0)
 	if used := g.used.Load(); used > before+size/2 {
 		t.Errorf("with garbage: %d, before %d", used, before)
 	}
 }
 
-// TestFrontDoorForPlainHTTP: connections for plain HTTP are bounded too.
+// TestCrowdLeavesNothingBehind: what many handshakes took is given back once, when they
+// are over. Broken versions: without quiet (it is collected while they come), without
+// settled (it is collected again and again).
+func TestCrowdLeavesNothingBehind(t *testing.T) {
+	const size = 64 << 20
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	released := func() uint64 {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapReleased
+	}
+	debug.FreeOSMemory()
+	var g memoryGauge
+	litter := func() {
+		kept := make([]byte, size)
+		runtime.KeepAlive(kept)
+	}
+	litter()
+	littered := released()
+	g.look(0, crowdSize)
+	if !g.collected.IsZero() {
+		t.Fatal("collected while they came")
+	}
+	g.look(0, crowdSize+1)
+	if g.collected.IsZero() || released() < littered+size/2 {
+		t.Errorf("%d bytes were given back, of %d", released()-littered, size)
+	}
+	g.collected = time.Time{}
+	litter()
+	if g.look(0, crowdSize+2); !g.collected.IsZero() {
+		t.Error("collected although nobody came")
+	}
+}
+
+// TestPlainConnectionsAreBounded: connections for plain HTTP are bounded too.
 func TestPlainConnectionsAreBounded(t *testing.T) {
 	r := start(t, func(o *Options, ep *Endpoint) { o.MaxHandshakes = 3; ep.Path = "/ws" })
 	plain := func() *client {

@@ -186,7 +186,7 @@ func (s *Server) Start(eps []Endpoint) error {
 	if _, err := s.Exchange(nil, eps); err != nil {
 		return errors.Join(err, s.stop())
 	}
-	go s.admission.memory.watch(func() uint64 { return s.admission.limits.Load().MemoryWatermark }, s.done)
+	go s.admission.memory.watch(func() uint64 { return s.admission.limits.Load().MemoryWatermark }, s.ids.Load, s.done)
 	s.ready.Store(true)
 	return nil
 }
