@@ -76,13 +76,14 @@ func (p *peer) askHandler(c core.Command, h *registered, byTopic bool) refusal {
 	return refusal{}
 }
 
-// handle runs a handler and ends its call. It gives the place of the handler back.
+// handle runs a handler and ends its call. Before that it gives the place of the handler
+// back: who has its answer may ask again.
 func (e *Engine) handle(t task) {
-	defer func() {
-		e.running.Add(-1)
-		<-t.by.running
+	defer e.running.Add(-1)
+	answer, err := func() (core.Payload, error) {
+		defer func() { <-t.by.running }()
+		return e.run(t.ctx, t.by.handler, t.in)
 	}()
-	answer, err := e.run(t.ctx, t.by.handler, t.in)
 	t.call.cancel()
 	e.finish(t.call, t.in.OneWay, answer, err)
 }
