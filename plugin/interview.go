@@ -141,7 +141,7 @@ func (i *Interview) exchange(message []byte, n int) ([][]byte, error) {
 	}
 	late.Stop()
 	if err == nil {
-		return cut(in.Bytes, nil, n)
+		return cut(in.Bytes, n)
 	}
 	i.candidate.process.end() // what it says last is there now
 	why := fmt.Errorf("it ended (%w)", err)

@@ -54,7 +54,7 @@ type shard struct {
 	stream   stream   // of process
 	given    bool     // given up: nobody answers until a process lives again
 	answered time.Time
-	spare    *batch
+	spare    []*batch // to be filled again, at most window
 }
 
 func newShard(f *Format, index int) *shard {
@@ -159,9 +159,9 @@ func (s *shard) open() *batch {
 	if n := len(s.queue); n > 0 && !s.queue[n-1].full() && s.queue[n-1].deaths == 0 {
 		return s.queue[n-1]
 	}
-	b := s.spare
-	if s.spare = nil; b == nil {
-		b = new(batch)
+	b := new(batch)
+	if last := len(s.spare) - 1; last >= 0 {
+		b, s.spare = s.spare[last], s.spare[:last]
 	}
 	s.queue = append(s.queue, b)
 	return b
@@ -277,16 +277,17 @@ func (s *shard) settle() {
 	}
 }
 
-// reuse keeps b, whose answers are handed out, for other questions.
+// reuse keeps the bytes of b, which is answered, for other questions.
 func (s *shard) reuse(b *batch) {
 	if cap(b.bytes) > keepBatch || b.deaths > 0 {
 		return
 	}
-	clear(b.questions)
-	*b = batch{bytes: b.bytes[:0], questions: b.questions[:0]}
+	*b = batch{bytes: b.bytes[:0], questions: make([]question, 0, len(b.questions))}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.spare = b
+	if len(s.spare) < window {
+		s.spare = append(s.spare, b)
+	}
 }
 
 // overdue reports whether the process has taken longer than limit for an answer, and

@@ -188,7 +188,6 @@ var errUnasked = errors.New("it answers although nothing was asked")
 // read hands out answers until the stream ends. A batch that is not answered as a whole
 // has no effect at all.
 func (s *shard) read(from stream) error {
-	var answers [][]byte
 	for {
 		var in contract.Packet
 		if err := from.RecvMsg(&in); err != nil {
@@ -198,62 +197,74 @@ func (s *shard) read(from stream) error {
 		if b == nil {
 			return errUnasked
 		}
-		var err error
-		if answers, err = cut(in.Bytes, answers[:0], len(b.questions)); err != nil {
+		answers, err := cut(in.Bytes, len(b.questions))
+		if err != nil {
 			return err
 		}
 		s.settle()
-		s.handOutAll(b, answers)
+		s.handOutAll(b.questions, answers)
 		s.reuse(b)
 	}
 }
 
-// cut appends the n answers of an Answers message to dst.
-func cut(message []byte, dst [][]byte, n int) ([][]byte, error) {
+// cut returns the n answers of an Answers message.
+func cut(message []byte, n int) ([][]byte, error) {
+	answers := make([][]byte, 0, n+1)
 	elements := contract.ElementsOf(message)
-	for elements.Next() && len(dst) <= n {
-		dst = append(dst, elements.Bytes())
+	for elements.Next() && len(answers) <= n {
+		answers = append(answers, elements.Bytes())
 	}
 	if err := elements.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNonsense, err)
 	}
-	if len(dst) != n {
-		return nil, fmt.Errorf("%w: %d questions, but %d answers", errNonsense, n, len(dst))
+	if len(answers) != n {
+		return nil, fmt.Errorf("%w: %d questions, but %d answers", errNonsense, n, len(answers))
 	}
-	return dst, nil
+	return answers, nil
 }
 
-// handOutAll hands out the answers to b, so that a loop finds its own together.
-func (s *shard) handOutAll(b *batch, answers [][]byte) {
-	if len(answers) == 1 {
-		s.handOut(b.questions[0], answers[0])
-		return
+// handOutAll hands out the answers to b, so that a loop finds its own together. It keeps
+// both slices.
+func (s *shard) handOutAll(questions []question, answers [][]byte) {
+	switch len(answers) {
+	case 0: // a sign of life
+	case 1:
+		s.handOut(questions, answers)
+	default:
+		s.format.host.Together(func() {
+			for from, to := 0, 1; from < len(questions); from, to = to, to+1 {
+				for to < len(questions) && questions[to].codec != nil && questions[to].codec == questions[from].codec {
+					to++
+				}
+				s.handOut(questions[from:to], answers[from:to])
+			}
+		})
 	}
-	if len(answers) == 0 { // a sign of life
-		return
-	}
-	s.format.host.Together(func() {
-		for i, q := range b.questions {
-			s.handOut(q, answers[i])
-		}
-	})
 }
 
-// handOut hands out one answer.
-func (s *shard) handOut(q question, answer []byte) {
-	s.left(q)
-	if q.codec != nil {
-		q.codec.conn.Post(func() { q.codec.answered(q, answer) })
+// handOut hands out the answers to a message for many, or to questions about one
+// connection.
+func (s *shard) handOut(questions []question, answers [][]byte) {
+	for _, q := range questions {
+		s.left(q)
+	}
+	if c := questions[0].codec; c != nil {
+		c.conn.Post(func() {
+			for i, q := range questions {
+				c.answered(q, answers[i])
+			}
+		})
 		return
 	}
-	out, err := contract.ReadAnswer(answer, nil)
+	done := questions[0].done
+	out, err := contract.ReadAnswer(answers[0], nil)
 	switch {
 	case err != nil:
 		s.complain(fmt.Errorf("%w: %w", errNonsense, err))
-		q.done(core.Frame{}, lossOf(core.ReasonRestart))
+		done(core.Frame{}, lossOf(core.ReasonRestart))
 	case out.Frame.Kind == core.TextFrame && !utf8.Valid(out.Frame.Data):
-		q.done(core.Frame{}, errNotUTF8)
+		done(core.Frame{}, errNotUTF8)
 	default:
-		q.done(out.Frame, out.Err)
+		done(out.Frame, out.Err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"runtime/debug"
 	"sync"
 
 	"github.com/hashicorp/go-hclog"
@@ -24,11 +25,23 @@ import (
 // reader: the four messages that the host sends ahead fit.
 const window = 4 << 20
 
+// bufferSize is of what is read from and written to the host's socket at once: a whole
+// message under load.
+const bufferSize = 128 << 10
+
+// gcPercent is how much garbage there may be for what is in use, which is a few MiB.
+const gcPercent = 800
+
 // Serve serves p until the broker ends the process. It does not return. A process that
 // was not started by a broker says what it is and ends with status 1.
 func Serve(p core.Protocol) {
 	// go-plugin will replace os.Stderr; this is the real one.
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	if os.Getenv("GOGC") == "" {
+		// Next to nothing lives longer than a message: the collector would run for every
+		// few of them.
+		debug.SetGCPercent(gcPercent)
+	}
 	s := &service{protocol: p, ended: make(chan struct{})}
 	go plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: contract.Handshake(),
@@ -38,6 +51,7 @@ func Serve(p core.Protocol) {
 				grpc.ForceServerCodecV2(contract.GRPCCodec()),
 				grpc.MaxRecvMsgSize(math.MaxInt32), grpc.MaxSendMsgSize(math.MaxInt32),
 				grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
+				grpc.ReadBufferSize(bufferSize), grpc.WriteBufferSize(bufferSize),
 			)...)
 		},
 		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr, JSONFormat: true}),
