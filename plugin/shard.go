@@ -277,12 +277,20 @@ func (s *shard) settle() {
 	}
 }
 
-// reuse keeps the bytes of b, which is answered, for other questions.
-func (s *shard) reuse(b *batch) {
+// close says that one more has done with b and its answers. The last one leaves it for
+// other questions; if a connection ends before it gets its answers there is none. Any
+// goroutine.
+func (s *shard) close(b *batch) {
+	if b.open.Add(-1) > 0 {
+		return
+	}
+	b.packet.Free()
 	if cap(b.bytes) > keepBatch || b.deaths > 0 {
 		return
 	}
-	*b = batch{bytes: b.bytes[:0], questions: make([]question, 0, len(b.questions))}
+	clear(b.questions)
+	clear(b.answers)
+	b.bytes, b.questions, b.answers = b.bytes[:0], b.questions[:0], b.answers[:0]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.spare) < window {

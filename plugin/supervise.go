@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -106,7 +107,7 @@ func (s *shard) run(ctx context.Context, live func(pid int)) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := p.codec.Translate(ctx, grpc.ForceCodecV2(contract.GRPCCodec()))
+	stream, err := p.codec.Translate(ctx, grpc.ForceCodecV2(contract.GRPCCodec(new(contract.Buffers))))
 	if err != nil {
 		return fmt.Errorf("opening the stream: %w", err)
 	}
@@ -197,19 +198,19 @@ func (s *shard) read(from stream) error {
 		if b == nil {
 			return errUnasked
 		}
-		answers, err := cut(in.Bytes, len(b.questions))
+		answers, err := cut(in.Bytes, b.answers[:0], len(b.questions))
 		if err != nil {
 			return err
 		}
+		b.packet, b.answers = in, answers
 		s.settle()
-		s.handOutAll(b.questions, answers)
-		s.reuse(b)
+		s.handOutAll(b)
 	}
 }
 
-// cut returns the n answers of an Answers message.
-func cut(message []byte, n int) ([][]byte, error) {
-	answers := make([][]byte, 0, n+1)
+// cut appends the n answers of an Answers message to dst.
+func cut(message []byte, dst [][]byte, n int) ([][]byte, error) {
+	answers := slices.Grow(dst, n+1)
 	elements := contract.ElementsOf(message)
 	for elements.Next() && len(answers) <= n {
 		answers = append(answers, elements.Bytes())
@@ -223,36 +224,41 @@ func cut(message []byte, n int) ([][]byte, error) {
 	return answers, nil
 }
 
-// handOutAll hands out the answers to b, so that a loop finds its own together. It keeps
-// both slices.
-func (s *shard) handOutAll(questions []question, answers [][]byte) {
-	switch len(answers) {
+// handOutAll hands out the answers to b, so that a loop finds its own together. b is used
+// again when all have done with it.
+func (s *shard) handOutAll(b *batch) {
+	b.open.Store(1)
+	switch n := len(b.questions); n {
 	case 0: // a sign of life
 	case 1:
-		s.handOut(questions, answers)
+		s.handOut(b, 0, 1)
 	default:
 		s.format.host.Together(func() {
-			for from, to := 0, 1; from < len(questions); from, to = to, to+1 {
-				for to < len(questions) && questions[to].codec != nil && questions[to].codec == questions[from].codec {
+			for from, to := 0, 1; from < n; from, to = to, to+1 {
+				for c := b.questions[from].codec; c != nil && to < n && b.questions[to].codec == c; {
 					to++
 				}
-				s.handOut(questions[from:to], answers[from:to])
+				s.handOut(b, from, to)
 			}
 		})
 	}
+	s.close(b)
 }
 
 // handOut hands out the answers to a message for many, or to questions about one
 // connection.
-func (s *shard) handOut(questions []question, answers [][]byte) {
+func (s *shard) handOut(b *batch, from, to int) {
+	questions, answers := b.questions[from:to], b.answers[from:to]
 	for _, q := range questions {
 		s.left(q)
 	}
 	if c := questions[0].codec; c != nil {
+		b.open.Add(1)
 		c.conn.Post(func() {
 			for i, q := range questions {
 				c.answered(q, answers[i])
 			}
+			s.close(b)
 		})
 		return
 	}

@@ -42,13 +42,14 @@ func Serve(p core.Protocol) {
 		// few of them.
 		debug.SetGCPercent(gcPercent)
 	}
-	s := &service{protocol: p, ended: make(chan struct{})}
+	buffers := new(contract.Buffers)
+	s := &service{protocol: p, buffers: buffers, ended: make(chan struct{})}
 	go plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: contract.Handshake(),
 		Plugins:         plugin.PluginSet{contract.Name: s},
 		GRPCServer: func(options []grpc.ServerOption) *grpc.Server {
 			return grpc.NewServer(append(options,
-				grpc.ForceServerCodecV2(contract.GRPCCodec()),
+				grpc.ForceServerCodecV2(contract.GRPCCodec(buffers)),
 				grpc.MaxRecvMsgSize(math.MaxInt32), grpc.MaxSendMsgSize(math.MaxInt32),
 				grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
 				grpc.ReadBufferSize(bufferSize), grpc.WriteBufferSize(bufferSize),
@@ -68,6 +69,7 @@ type service struct {
 
 	// Static after construction.
 	protocol core.Protocol
+	buffers  *contract.Buffers
 	ended    chan struct{} // closed when the stream has ended
 
 	// Guarded by mu.
@@ -99,7 +101,7 @@ func (s *service) Translate(stream grpc.BidiStreamingServer[codecpb.Questions, c
 		return err
 	}
 	defer close(s.ended)
-	t := newTranslator(format)
+	t := newTranslator(format, s.buffers)
 	for {
 		var in contract.Packet
 		if err := stream.RecvMsg(&in); errors.Is(err, io.EOF) {
@@ -108,11 +110,12 @@ func (s *service) Translate(stream grpc.BidiStreamingServer[codecpb.Questions, c
 			return err
 		}
 		answers, err := t.answer(in.Bytes)
+		in.Free()
 		if err != nil {
 			slog.Error("the host asks what cannot be understood", "error", err)
 			return status.Error(codes.InvalidArgument, err.Error())
 		}
-		if err := stream.SendMsg(&contract.Packet{Bytes: answers}); err != nil {
+		if err := stream.SendMsg(&contract.Packet{Bytes: answers, Spent: true}); err != nil {
 			return err
 		}
 	}

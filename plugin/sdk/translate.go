@@ -16,15 +16,15 @@ type translator struct {
 	format  core.Format
 	shared  core.Codec            // of all connections; nil if they have state
 	codecs  map[uint64]core.Codec // of each connection, if they have state
+	buffers *contract.Buffers     // for answers
 	scratch []byte                // where frames are encoded
 
 	sink     sink       // of the question that is being answered
 	expected core.Frame // what foresee has returned
-	size     int        // of the last Answers message
 }
 
-func newTranslator(f core.Format) *translator {
-	t := &translator{format: f}
+func newTranslator(f core.Format, b *contract.Buffers) *translator {
+	t := &translator{format: f, buffers: b}
 	if stateless(f) {
 		t.shared = f.NewCodec()
 	} else {
@@ -42,8 +42,7 @@ func stateless(f core.Format) bool {
 // answer returns the Answers to a Questions message, which it may overwrite. An error
 // means that it is none.
 func (t *translator) answer(questions []byte) ([]byte, error) {
-	// Under load one message is as big as the other.
-	out := make([]byte, 0, max(len(questions), min(t.size, 4*len(questions)))+64)
+	out := (*t.buffers.Get(len(questions)))[:0]
 	elements := contract.ElementsOf(questions)
 	for elements.Next() {
 		q, err := contract.ReadQuestion(elements.Bytes())
@@ -55,7 +54,6 @@ func (t *translator) answer(questions []byte) ([]byte, error) {
 	if err := elements.Err(); err != nil {
 		return nil, fmt.Errorf("reading questions: %w", err)
 	}
-	t.size = len(out)
 	return out, nil
 }
 
