@@ -15,6 +15,7 @@ CONFIG   ?= config.example.yaml
 FUZZTIME ?= 10s
 BENCHFLAGS ?=
 CALLS    ?= 1000000
+UNREST   ?= 10m
 
 # `broker version` reads what the go command stamps into the binary: the version
 # that git knows. Outside a work tree there is nothing to stamp.
@@ -53,8 +54,8 @@ test: vet clients ## vet, all tests with the race detector, a little of every fu
 	done
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
 
-soak: ## make CALLS calls (a million) between clients that come and go, and look for what is left
-	$(GO) test ./soak -run '^TestSoak$$' -count=1 -v -timeout 1h -args -calls=$(CALLS)
+soak: ## CALLS calls (a million) between clients that come and go, then UNREST (10m) of storms, slow readers and reloads
+	$(GO) test ./soak -count=1 -v -timeout 2h -args -calls=$(CALLS) -unrest=$(UNREST)
 
 # The clients of Node.js that the tests in clients/ drive, and the plugin in Node.js, at
 # the versions of their package-lock.json. They are installed anew when that file changes.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/polywire/polywire/admin"
@@ -13,23 +14,30 @@ import (
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/engine"
 	"github.com/polywire/polywire/core/network"
-	"github.com/polywire/polywire/upstream"
 )
 
 // Broker is one broker. Its methods may be called from any goroutine.
 type Broker struct {
 	// Static after construction.
-	cfg       *config.Config
-	log       *slog.Logger
-	engine    *engine.Engine
-	network   *network.Server
-	endpoints []network.Endpoint
-	keys      []*keys
-	admin     *admin.Server // nil if it is turned off
-	upstreams []*upstream.Upstream
-	trusts    []*trust
-	ready     chan struct{} // closed by Run
-	draining  chan struct{} // closed by drain
+	cfg      *config.Config // that it began with
+	options  []Option
+	source   func() (*config.Config, error) // nil without WithSource
+	log      *slog.Logger
+	engine   *engine.Engine
+	network  *network.Server
+	admin    *admin.Server   // nil if it is turned off
+	life     context.Context // of what runs in the background; ends with end
+	end      context.CancelFunc
+	ready    chan struct{} // closed by Run
+	draining chan struct{} // closed by drain
+
+	background sync.WaitGroup
+	reloads    admin.Reloads
+
+	// Atomic. Written under reloading alone.
+	state atomic.Pointer[state]
+
+	reloading sync.Mutex // held by a reload, and when draining begins
 }
 
 // New makes a broker of a configuration that [config.Load] returned; cfg must
@@ -39,90 +47,32 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	if logger == nil {
 		logger = slog.Default()
 	}
-	b := &Broker{cfg: cfg, log: logger, ready: make(chan struct{}), draining: make(chan struct{})}
-	for i := range cfg.Endpoints {
-		if cfg.Endpoints[i].Format == nil {
-			return nil, fmt.Errorf("endpoint %q has no format: the configuration was not loaded by config.Load", cfg.Endpoints[i].Name)
-		}
-	}
+	b := &Broker{cfg: cfg, options: options, log: logger, ready: make(chan struct{}), draining: make(chan struct{})}
+	b.life, b.end = context.WithCancel(context.Background())
 	own, err := gather(cfg, options)
 	if err != nil {
 		return nil, err
 	}
-	limits, err := networkLimits(cfg.Network)
-	if err != nil {
-		return nil, err
-	}
+	b.source = own.source
 	b.engine = engine.New(engine.Options{Logger: logger, Hooks: own.hooks, MaxServiceCalls: cfg.Calls.MaxPerService})
 	b.network = network.New(network.Options{
 		Hub: b.engine, Logger: logger, BeforeUpgrade: own.hooks.BeforeUpgrade,
 		Loops:            cfg.Network.Loops,
-		Limits:           limits,
 		HandshakeTimeout: cfg.Network.HandshakeTimeout,
 		MaxHeader:        int(cfg.Network.MaxHeader),
 		SendBuffer:       int(cfg.Network.SendBuffer),
 		OutboundBudget:   int64(cfg.Network.OutboundBudget),
 	})
-	if err := b.makeEndpoints(own); err != nil {
+	first, err := b.draft(cfg, &state{cfg: new(config.Config)})
+	if err != nil {
 		b.engine.Close()
-		b.closeTrusts()
 		return nil, err
 	}
-	b.addServices()
+	first.commit()
 	if cfg.Admin.Listen != "" {
 		b.admin = admin.New(b.adminSource(), logger)
 	}
 	return b, nil
-}
-
-// makeEndpoints turns the configured endpoints into those of the network.
-func (b *Broker) makeEndpoints(own *settings) error {
-	for i := range b.cfg.Endpoints {
-		c := &b.cfg.Endpoints[i]
-		policy, err := network.ParseSlowConsumer(c.SlowConsumer)
-		if err != nil {
-			return fmt.Errorf("endpoint %q: %w", c.Name, err)
-		}
-		proxyProtocol, err := network.ParseProxyProtocol(c.ProxyProtocol)
-		if err != nil {
-			return fmt.Errorf("endpoint %q: %w", c.Name, err)
-		}
-		needs := needsOf(c)
-		store, err := sessions(needs, own.stores[c.Name])
-		if err != nil {
-			return fmt.Errorf("endpoint %q: %w", c.Name, err)
-		}
-		tlsConfig, err := b.addTLS(c)
-		if err != nil {
-			return fmt.Errorf("endpoint %q: %w", c.Name, err)
-		}
-		stats := new(core.Stats)
-		trust, err := newTrust(c, stats, b.log.With("endpoint", c.Name))
-		if err != nil {
-			return fmt.Errorf("endpoint %q: %w", c.Name, err)
-		}
-		b.trusts = append(b.trusts, trust)
-		ep := network.Endpoint{
-			Endpoint: &core.Endpoint{
-				Name: c.Name, Protocol: c.Protocol, Format: c.Format,
-				TopicPrefix: c.TopicPrefix, CallTimeout: c.CallTimeout, MaxCalls: c.MaxCalls,
-				CallsAtOnce:   needs.CallsAtOnce,
-				Authenticator: trust.chain, Access: trust.rules, Authorizer: trust.authorizer,
-				Sessions: store, SessionKeys: own.keys[c.Name], MaxSessionConnections: needs.MaxSessionConnections,
-				Limits: core.NewLiveLimits(clientLimits(c.Limits)),
-				Stats:  stats,
-			},
-			Listen: c.Listen, Path: c.Path, TLS: tlsConfig,
-			MaxMessage: int(c.MaxMessageSize), OutboundLimit: int(c.OutboundLimit), SlowConsumer: policy,
-			PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, IdleTimeout: c.IdleTimeout,
-			Origins: c.Origins, ProxyProtocol: proxyProtocol,
-		}
-		if f, ok := c.Format.(httpFormat); ok {
-			ep.HTTP = f.Handler(b.engine.Publisher(ep.Endpoint), ep.Stats)
-		}
-		b.endpoints = append(b.endpoints, ep)
-	}
-	return nil
 }
 
 // adminSource is what the admin server may see.
@@ -137,11 +87,21 @@ func (b *Broker) adminSource() admin.Source {
 		Memory:       b.network.Memory,
 		Certificates: b.certificates,
 		Ready:        b.network.Ready,
+		Endpoints:    b.coreEndpoints,
+		Reloads:      &b.reloads,
 	}
-	for _, ep := range b.endpoints {
-		src.Endpoints = append(src.Endpoints, ep.Endpoint)
+	if b.source != nil {
+		src.Reload = func(dryRun bool) (any, error) { return b.Reread(dryRun) }
 	}
 	return src
+}
+
+func (b *Broker) coreEndpoints() []*core.Endpoint {
+	var list []*core.Endpoint
+	for _, s := range b.state.Load().sites {
+		list = append(list, s.Endpoint.Endpoint)
+	}
+	return list
 }
 
 // Handle makes h answer the calls of a service, or of all services that match a
@@ -167,7 +127,7 @@ func (b *Broker) Draining() <-chan struct{} { return b.draining }
 // Endpoints describes the endpoints in the order of the configuration, with
 // their real ports once they listen.
 func (b *Broker) Endpoints() []EndpointInfo {
-	return describe(b.cfg, func(ep *config.Endpoint) string {
+	return describe(b.state.Load().cfg, func(ep *config.Endpoint) string {
 		if addr := b.network.Addr(ep.Name); addr != nil {
 			return addr.String()
 		}
@@ -193,7 +153,7 @@ func (b *Broker) AdminURL() string {
 // and returns. It is called once. The error says what could not be started, or not be
 // ended in time.
 func (b *Broker) Run(ctx context.Context) error {
-	defer b.closeTrusts()
+	defer b.close()
 	// The admin server comes first and goes last: it tells of starting and
 	// draining as well.
 	if b.admin != nil {
@@ -202,36 +162,49 @@ func (b *Broker) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	err := b.startPlugins()
+	var endpoints []network.Endpoint
+	for _, s := range b.state.Load().sites {
+		endpoints = append(endpoints, s.Endpoint)
+	}
+	err := b.startSites()
 	if err == nil {
-		err = b.network.Start(b.endpoints)
+		err = b.network.Start(endpoints)
 	}
 	if err != nil {
 		b.engine.Close()
-		b.stopPlugins()
 		return errors.Join(fmt.Errorf("starting the endpoints: %w", err), b.stopAdmin())
 	}
+	b.reloads.Last.Store(time.Now().Unix())
 	close(b.ready)
-	var watches sync.WaitGroup
-	for _, k := range b.keys {
-		watches.Go(func() { k.source.Watch(ctx) })
-	}
 	<-ctx.Done()
-	err = b.drain()
-	watches.Wait()
-	return err
+	return b.drain()
+}
+
+// close ends what runs in the background, and what the endpoints run.
+func (b *Broker) close() {
+	b.end()
+	b.background.Wait()
+	for _, s := range b.state.Load().sites {
+		s.close()
+	}
+	for _, s := range b.state.Load().services {
+		s.close()
+	}
 }
 
 // drain ends everything in order: nobody is let in, calls come to their end, clients
 // are told goodbye at the configured pace.
 func (b *Broker) drain() error {
-	d := b.cfg.Drain
-	b.log.Info("draining", "connections", b.network.Connections(), "calls", b.engine.Calls(), "timeout", d.Timeout)
-	ctx, cancel := context.WithTimeout(context.Background(), d.Timeout)
-	defer cancel()
+	// A reload is waited for, and there is none once draining is closed.
+	b.reloading.Lock()
 	b.engine.RefuseCalls()
 	b.network.StopAdmitting()
 	close(b.draining)
+	b.reloading.Unlock()
+	d := b.state.Load().cfg.Drain
+	b.log.Info("draining", "connections", b.network.Connections(), "calls", b.engine.Calls(), "timeout", d.Timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), d.Timeout)
+	defer cancel()
 	waiting, stop := context.WithTimeout(ctx, d.Timeout-closingTime(d, b.network.Connections()))
 	if err := b.engine.Drain(waiting); err != nil {
 		b.log.Warn("ending calls that did not end in time", "error", err)
@@ -240,10 +213,6 @@ func (b *Broker) drain() error {
 	// Callers hear that their calls have failed before they hear the goodbye.
 	b.engine.Close()
 	err := errors.Join(b.network.Shutdown(ctx, d.Rate.PerSecond()), b.engine.AwaitHooks(ctx))
-	b.stopPlugins()
-	for _, u := range b.upstreams {
-		u.Close()
-	}
 	return errors.Join(err, b.stopAdmin())
 }
 

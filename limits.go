@@ -29,8 +29,9 @@ func networkLimits(n config.Network) (network.Limits, error) {
 	return l, nil
 }
 
-// clientLimits are what the clients of an endpoint may have and send.
-func clientLimits(l config.Limits) core.Limits {
+// clientLimits are what the clients of an endpoint may have, send and ask.
+func clientLimits(ep *config.Endpoint) core.Limits {
+	l := ep.Limits
 	return core.Limits{
 		Connections:           l.Connections,
 		ConnectionsPerAddress: l.ConnectionsPerAddress,
@@ -41,6 +42,8 @@ func clientLimits(l config.Limits) core.Limits {
 		TopicLength:           l.TopicLength,
 		TopicDepth:            l.TopicDepth,
 		JSONDepth:             l.JSONDepth,
+		Calls:                 ep.MaxCalls,
+		CallTimeout:           ep.CallTimeout,
 	}
 }
 

@@ -2,6 +2,7 @@ package polywire
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"github.com/polywire/polywire/config"
@@ -16,6 +17,8 @@ type settings struct {
 	hooks  core.Hooks
 	stores map[string]core.SessionStore // by endpoint
 	keys   map[string]core.SessionKeys  // by endpoint
+	source func() (*config.Config, error)
+	level  *slog.LevelVar
 
 	cfg *config.Config
 }
@@ -45,6 +48,24 @@ func WithSessions(store core.SessionStore, endpoints ...string) Option {
 func WithSessionKeys(keys core.SessionKeys, endpoints ...string) Option {
 	return func(s *settings) error {
 		return s.each(endpoints, "WithSessionKeys", func(name string) { s.keys[name] = keys })
+	}
+}
+
+// WithSource tells where the configuration comes from: load returns that of now, as
+// [config.Load] does. It is for Broker.Reread and for POST /reload of the admin server.
+func WithSource(load func() (*config.Config, error)) Option {
+	return func(s *settings) error {
+		s.source = load
+		return nil
+	}
+}
+
+// WithLogLevel has the broker set the level of the log as the configuration says, at first
+// and when it is reloaded.
+func WithLogLevel(level *slog.LevelVar) Option {
+	return func(s *settings) error {
+		s.level = level
+		return nil
 	}
 }
 

@@ -39,27 +39,25 @@ var (
 	_ translator = (*plugin.HTTPFormat)(nil)
 )
 
-// startPlugins starts the plugins of all endpoints, or none.
-func (b *Broker) startPlugins() error {
-	var errs []error
-	for _, ep := range b.endpoints {
-		if t, ok := ep.Format.(translator); ok {
-			if err := t.Start(ep.Endpoint, b.log.With("endpoint", ep.Name)); err != nil {
-				errs = append(errs, fmt.Errorf("endpoint %q: plugin: %w", ep.Name, err))
-			}
-		}
+// start starts the plugin of the site's endpoint, if it has one. It runs until close.
+func (s *site) start(log *slog.Logger) error {
+	t, ok := s.Format.(translator)
+	if !ok {
+		return nil
 	}
-	if len(errs) > 0 {
-		b.stopPlugins()
+	if err := t.Start(s.Endpoint.Endpoint, log.With("endpoint", s.Name)); err != nil {
+		return fmt.Errorf("plugin: %w", err)
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
-// stopPlugins ends the plugins that run.
-func (b *Broker) stopPlugins() {
-	for _, ep := range b.endpoints {
-		if t, ok := ep.Format.(translator); ok {
-			t.Stop()
+// startSites starts the plugins of all endpoints.
+func (b *Broker) startSites() error {
+	var errs []error
+	for _, s := range b.state.Load().sites {
+		if err := s.start(b.log); err != nil {
+			errs = append(errs, fmt.Errorf("endpoint %q: %w", s.Name, err))
 		}
 	}
+	return errors.Join(errs...)
 }

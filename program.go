@@ -15,16 +15,14 @@ import (
 // valid UTF-8. The error is a [core.Failure] if the topic is one of the broker's own, or
 // too long, or below a channel that a client owns.
 func (b *Broker) Publish(endpoint, topic string, p core.Payload) error {
-	for _, ep := range b.endpoints {
-		if ep.Name != endpoint {
-			continue
-		}
-		if f := b.engine.Publisher(ep.Endpoint).Publish([]byte(topic), p); f.Failed() {
-			return fmt.Errorf("publishing to %q: %w", topic, f)
-		}
-		return nil
+	s := b.state.Load().site(endpoint)
+	if s == nil {
+		return fmt.Errorf("publishing to %q: there is no endpoint %q", topic, endpoint)
 	}
-	return fmt.Errorf("publishing to %q: there is no endpoint %q", topic, endpoint)
+	if f := b.engine.Publisher(s.Endpoint.Endpoint).Publish([]byte(topic), p); f.Failed() {
+		return fmt.Errorf("publishing to %q: %w", topic, f)
+	}
+	return nil
 }
 
 // Hear makes h hear what clients publish on match, a topic or a pattern without topic
@@ -43,7 +41,7 @@ func (b *Broker) Hear(match string, h core.Handler) { b.engine.Hear(match, h) }
 // that of a session store; its connections have lost the session then all the same.
 func (b *Broker) CloseSession(ctx context.Context, key string) error {
 	var stores []core.SessionStore
-	for _, ep := range b.endpoints {
+	for _, ep := range b.state.Load().sites {
 		if ep.Sessions != nil {
 			stores = append(stores, ep.Sessions)
 		}

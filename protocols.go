@@ -63,6 +63,11 @@ func authorizer(n core.Needs, log *slog.Logger) *auth.Webhook {
 	return auth.NewWebhook(n.AuthorizerURL, n.AuthorizerTimeout, log)
 }
 
+// sameStore reports whether two formats need one and the same session store.
+func sameStore(a, b core.Needs) bool {
+	return a.HasSessions() && a.Sessions == b.Sessions && a.SessionsDir == b.SessionsDir
+}
+
 // sessions returns own, or if it is nil the session store that a format needs; nil if it
 // needs none.
 func sessions(n core.Needs, own core.SessionStore) (core.SessionStore, error) {

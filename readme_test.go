@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/polywire/polywire"
@@ -33,6 +34,29 @@ func loadShown(t *testing.T, document string) {
 		}
 		if _, err := config.Load(config.Source{File: file}, polywire.Protocols()); err != nil {
 			t.Errorf("%v\n%s", err, block[1])
+		}
+	}
+}
+
+// TestAbuseTable wants the tests and conversations that docs/abuse.md names.
+func TestAbuseTable(t *testing.T) {
+	text, err := os.ReadFile("docs/abuse.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := regexp.MustCompile(`\[([^\]]+)\]\(([^)]+)\)`).FindAllStringSubmatch(string(text), -1)
+	if len(links) == 0 {
+		t.Fatal("it names no test")
+	}
+	for _, l := range links {
+		name, file := l[1], filepath.Join("docs", l[2])
+		code, err := os.ReadFile(file)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if strings.HasSuffix(file, "_test.go") && !strings.Contains(string(code), "\nfunc "+name+"(") {
+			t.Errorf("%s has no %s", file, name)
 		}
 	}
 }

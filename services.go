@@ -1,12 +1,15 @@
 package polywire
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/engine"
 	"github.com/polywire/polywire/upstream"
 )
 
@@ -17,36 +20,56 @@ const (
 	serviceMaxCalls  = 256
 )
 
-// addServices makes the configured services answer. A builtin answers before
-// clients that offer the service; an HTTP server answers what no client does.
-func (b *Broker) addServices() {
-	for _, s := range b.cfg.Services {
-		if s.URL == "" {
-			// echo is the only builtin that config lets through.
-			b.engine.Handle(s.Match, echo)
-			continue
-		}
-		if s.MaxCalls == 0 {
-			s.MaxCalls = serviceMaxCalls
-		}
-		u := newUpstream(s, b.log)
-		b.upstreams = append(b.upstreams, u)
-		b.engine.Fallback(s.Match, u.Call, s.MaxCalls)
-	}
+// service is a configured service and who answers it. Static after construction.
+type service struct {
+	config   config.Service
+	upstream *upstream.Upstream // nil for a builtin
+	answerer engine.Service
 }
 
-func newUpstream(s config.Service, log *slog.Logger) *upstream.Upstream {
-	o := upstream.Options{
-		URL: s.URL, Timeout: s.Timeout, MaxAnswer: int64(s.MaxAnswerSize), MaxConns: s.MaxCalls,
-		Logger: log.With("service", s.Match),
+// addServices makes what answers the configured services. A service that has not changed
+// keeps its upstream, with what that knows of the server.
+func (d *draft) addServices() {
+	for _, c := range d.cfg.Services {
+		if i := slices.IndexFunc(d.old.services, func(s *service) bool { return s.config == c }); i >= 0 {
+			d.services = append(d.services, d.old.services[i])
+			continue
+		}
+		d.services = append(d.services, newService(c, d.b.log))
 	}
-	if o.Timeout == 0 {
-		o.Timeout = serviceTimeout
+	d.onCommit(func() {
+		for _, s := range d.old.services {
+			if !slices.Contains(d.services, s) {
+				s.close()
+			}
+		}
+	})
+}
+
+// newService makes a service. A builtin answers before clients that offer the service; an
+// HTTP server answers what no client does.
+func newService(c config.Service, log *slog.Logger) *service {
+	s := &service{config: c}
+	if c.URL == "" {
+		// echo is the only builtin that config lets through.
+		s.answerer = engine.Service{Match: c.Match, Handler: echo, First: true}
+		return s
 	}
-	if o.MaxAnswer == 0 {
-		o.MaxAnswer = serviceMaxAnswer
+	atOnce := cmp.Or(c.MaxCalls, serviceMaxCalls)
+	s.upstream = upstream.New(upstream.Options{
+		URL: c.URL, Timeout: cmp.Or(c.Timeout, serviceTimeout), MaxAnswer: cmp.Or(int64(c.MaxAnswerSize), serviceMaxAnswer),
+		MaxConns: atOnce,
+		Logger:   log.With("service", c.Match),
+	})
+	s.answerer = engine.Service{Match: c.Match, Handler: s.upstream.Call, AtOnce: atOnce}
+	return s
+}
+
+// close lets the server's idle connections go.
+func (s *service) close() {
+	if s.upstream != nil {
+		s.upstream.Close()
 	}
-	return upstream.New(o)
 }
 
 // echo answers with the payload.

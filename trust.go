@@ -48,35 +48,48 @@ func newTrust(c *config.Endpoint, stats *core.Stats, log *slog.Logger) (*trust, 
 		}[c.Authorizer.OnError])
 		t.authorizer, t.hook = a, a
 	}
-	return t, t.replace(c)
+	m, err := t.prepare(c)
+	if err != nil {
+		return nil, err
+	}
+	t.use(m)
+	t.rules.Replace(acl(c.ACL))
+	return t, nil
 }
 
-// replace makes the auth and acl of c hold from now on, for the clients that come and
-// for what all clients do. After an error nothing has changed.
-func (t *trust) replace(c *config.Endpoint) error {
-	var list []auth.Method
-	var closers []closer
-	anonymous := c.Auth == nil
+// methods are the ways to tell who a client is.
+type methods struct {
+	list      []auth.Method
+	anonymous bool
+	closers   []closer // those of list that have something to close
+}
+
+// prepare makes the methods of a configuration; after an error nothing runs.
+func (t *trust) prepare(c *config.Endpoint) (*methods, error) {
+	all := &methods{anonymous: c.Auth == nil}
 	for i := range c.Auth {
 		if c.Auth[i].Type == "none" {
-			anonymous = true
+			all.anonymous = true
 			continue
 		}
 		m, err := t.method(c, &c.Auth[i])
 		if err != nil {
-			closeAll(closers)
-			return fmt.Errorf("auth[%d]: %w", i, err)
+			closeAll(all.closers)
+			return nil, fmt.Errorf("auth[%d]: %w", i, err)
 		}
-		list = append(list, m)
+		all.list = append(all.list, m)
 		if c, ok := m.(closer); ok {
-			closers = append(closers, c)
+			all.closers = append(all.closers, c)
 		}
 	}
-	t.chain.Replace(anonymous, list...)
-	t.rules.Replace(acl(c.ACL))
+	return all, nil
+}
+
+// use makes the next clients be asked by other methods.
+func (t *trust) use(m *methods) {
+	t.chain.Replace(m.anonymous, m.list...)
 	closeAll(t.methods)
-	t.methods = closers
-	return nil
+	t.methods = m.closers
 }
 
 // close ends what runs.
@@ -162,12 +175,5 @@ func acl(c *config.ACL) *auth.ACL {
 		Call:         auth.Lists(c.Call),
 		Serve:        auth.Lists(c.Serve),
 		PublishOwned: auth.Lists(c.PublishOwned),
-	}
-}
-
-// closeTrusts ends what the endpoints' ways to know their clients run in the background.
-func (b *Broker) closeTrusts() {
-	for _, t := range b.trusts {
-		t.close()
 	}
 }

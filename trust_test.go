@@ -50,7 +50,14 @@ func TestTrustIsReplaced(t *testing.T) {
 	want("at first", "", core.Allow, true)
 	replace := func(keys string) error {
 		t.Helper()
-		return trust.replace(loadEndpoint(t, keys))
+		c := loadEndpoint(t, keys)
+		m, err := trust.prepare(c)
+		if err != nil {
+			return err
+		}
+		trust.use(m)
+		trust.rules.Replace(acl(c.ACL))
+		return nil
 	}
 	if err := replace("auth: [{type: token, tokens: [{token: x, subject: ann}]}], acl: {publish: [b]}"); err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"maps"
@@ -47,8 +48,12 @@ func source(ready *atomic.Bool) admin.Source {
 	rejected.Inc(core.ReasonHandshake)
 	accept := new(atomic.Uint64)
 	accept.Store(16)
+	reloads := new(admin.Reloads)
+	reloads.Done.Store(30)
+	reloads.Failed.Store(31)
+	reloads.Last.Store(32)
 	return admin.Source{
-		Version: "v1.2.3", Endpoints: []*core.Endpoint{one, two}, Rejected: rejected,
+		Version: "v1.2.3", Endpoints: func() []*core.Endpoint { return []*core.Endpoint{one, two} }, Rejected: rejected,
 		AcceptErrors: accept, Panics: func() uint64 { return 17 },
 		Calls: func() int { return 18 }, Topics: func() int { return 19 },
 		Outbound: func() int64 { return 21 }, OutboundBudget: 22,
@@ -56,7 +61,8 @@ func source(ready *atomic.Bool) admin.Source {
 		Certificates: func() []admin.Certificate {
 			return []admin.Certificate{{Endpoint: "one", File: "one.pem", Expires: time.Unix(20, 0)}}
 		},
-		Ready: ready.Load,
+		Ready:   ready.Load,
+		Reloads: reloads,
 	}
 }
 
@@ -104,6 +110,9 @@ polywire_calls_failed_total{endpoint="one",protocol="wubsub",reason="timeout"} 1
 polywire_calls_outstanding 18
 polywire_calls_total{endpoint="one",protocol="wubsub"} 9
 polywire_calls_total{endpoint="two",protocol="wsify"} 0
+polywire_config_last_reload_success_timestamp_seconds 32
+polywire_config_reloads_total{result="done"} 30
+polywire_config_reloads_total{result="failed"} 31
 polywire_connections_closed_total{endpoint="one",protocol="wubsub",reason="lost"} 10
 polywire_connections_open{endpoint="one",protocol="wubsub"} 2
 polywire_connections_open{endpoint="two",protocol="wsify"} 0
@@ -202,5 +211,53 @@ func TestStartAndStop(t *testing.T) {
 	if c, err := net.Dial("tcp", strings.TrimPrefix(base, "http://")); err == nil {
 		c.Close()
 		t.Error("listens after Shutdown")
+	}
+}
+
+// TestReload: whoever asks by POST is told what becomes of what; a page is not.
+func TestReload(t *testing.T) {
+	src := source(new(atomic.Bool))
+	type report struct {
+		Dry bool `json:"dry"`
+	}
+	src.Reload = func(dryRun bool) (any, error) { return report{dryRun}, nil }
+	broken := src
+	broken.Reload = func(bool) (any, error) { return nil, errors.New("one\ntwo") }
+	without := src
+	without.Reload = nil
+	for _, c := range []struct {
+		name, method, query string
+		source              admin.Source
+		header              http.Header
+		status              int
+		body                string
+	}{
+		{"reload", "POST", "", src, nil, 200, "{\"dry\":false}\n"},
+		{"dry run", "POST", "?dry_run=1", src, nil, 200, "{\"dry\":true}\n"},
+		{"not dry", "POST", "?dry_run=0", src, nil, 200, "{\"dry\":false}\n"},
+		{"broken", "POST", "", broken, nil, 422, "{\"error\":\"one\\ntwo\"}\n"},
+		{"no source", "POST", "", without, nil, 501, "the broker does not know where its configuration comes from\n"},
+		{"GET", "GET", "", src, nil, 405, ""},
+		{"a page", "POST", "", src, http.Header{"Origin": {"http://127.0.0.1"}}, 403, ""},
+		{"a page of the same site", "POST", "", src, http.Header{"Sec-Fetch-Site": {"same-origin"}}, 403, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, base := start(t, c.source)
+			defer stop(t, s)
+			request, err := http.NewRequestWithContext(t.Context(), c.method, base+"/reload"+c.query, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			maps.Copy(request.Header, c.header)
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(response.Body)
+			_ = response.Body.Close()
+			if response.StatusCode != c.status || c.body != "" && string(body) != c.body {
+				t.Errorf("%d %q, want %d %q", response.StatusCode, body, c.status, c.body)
+			}
+		})
 	}
 }

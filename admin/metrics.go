@@ -15,8 +15,8 @@ import (
 type Source struct {
 	// Version is the broker's.
 	Version string
-	// Endpoints are those whose counters are shown. They do not change.
-	Endpoints []*core.Endpoint
+	// Endpoints are those whose counters are shown.
+	Endpoints func() []*core.Endpoint
 	// Rejected counts connections turned away before their endpoint was known.
 	Rejected *core.Counters
 	// AcceptErrors counts failed accepts.
@@ -36,6 +36,20 @@ type Source struct {
 	Memory func() (used, watermark uint64)
 	// Ready reports whether new clients are welcome.
 	Ready func() bool
+	// Reloads count the reloads of the configuration.
+	Reloads *Reloads
+	// Reload has the broker read its configuration again, or only say what would become of
+	// what; the report can be written as JSON. Nil if it cannot. The one field that is not
+	// required.
+	Reload func(dryRun bool) (report any, err error)
+}
+
+// Reloads count the reloads of the configuration. All fields are atomic.
+type Reloads struct {
+	// Done counts those that were carried out, Failed those that changed nothing.
+	Done, Failed atomic.Uint64
+	// Last is when the configuration in force was taken, in seconds since 1970.
+	Last atomic.Int64
 }
 
 // Certificate is a TLS certificate of an endpoint.
@@ -68,7 +82,7 @@ type collector struct {
 	reasons []reasons
 	hooks   hookDescs
 	// rejected is also one of reasons.
-	rejected, accept, panics, calls, topics, outbound, budget, memory, watermark, expiry, build *prometheus.Desc
+	rejected, accept, panics, calls, topics, outbound, budget, memory, watermark, expiry, build, reloads, reloaded *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*collector)(nil)
@@ -107,7 +121,9 @@ func newCollector(src Source) *collector {
 		watermark: whole("memory_watermark_bytes", "How much memory may be in use before new connections are refused; 0 is no bound."),
 		expiry: prometheus.NewDesc("polywire_tls_certificate_expiry_timestamp_seconds",
 			"When the TLS certificate in use ends, in seconds since 1970.", []string{"endpoint", "file"}, nil),
-		build: prometheus.NewDesc("polywire_build_info", "The version of the broker; always 1.", []string{"version"}, nil),
+		reloads:  prometheus.NewDesc("polywire_config_reloads_total", "Reloads of the configuration; those that failed changed nothing.", []string{"result"}, nil),
+		reloaded: whole("config_last_reload_success_timestamp_seconds", "When the configuration in force was taken, in seconds since 1970."),
+		build:    prometheus.NewDesc("polywire_build_info", "The version of the broker; always 1.", []string{"version"}, nil),
 	}
 	c.totals = []total{
 		{perEndpoint("connections_opened_total", "Connections that finished their upgrade."), func(s *core.Stats) *atomic.Uint64 { return &s.Opened }},
@@ -141,14 +157,14 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 		to <- r.desc
 	}
 	c.hooks.describe(to)
-	for _, d := range []*prometheus.Desc{c.open, c.away, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.memory, c.watermark, c.expiry, c.build} {
+	for _, d := range []*prometheus.Desc{c.open, c.away, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.memory, c.watermark, c.expiry, c.build, c.reloads, c.reloaded} {
 		to <- d
 	}
 }
 
 // Collect reads the counters.
 func (c *collector) Collect(to chan<- prometheus.Metric) {
-	for _, ep := range c.source.Endpoints {
+	for _, ep := range c.source.Endpoints() {
 		to <- prometheus.MustNewConstMetric(c.open, prometheus.GaugeValue, float64(ep.Stats.Open.Load()), ep.Name, ep.Protocol)
 		to <- prometheus.MustNewConstMetric(c.away, prometheus.GaugeValue, float64(ep.Stats.Unanswered.Load()), ep.Name, ep.Protocol)
 		for _, t := range c.totals {
@@ -173,6 +189,10 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	for _, cert := range c.source.Certificates() {
 		to <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(cert.Expires.Unix()), cert.Endpoint, cert.File)
 	}
+	r := c.source.Reloads
+	to <- prometheus.MustNewConstMetric(c.reloads, prometheus.CounterValue, float64(r.Done.Load()), "done")
+	to <- prometheus.MustNewConstMetric(c.reloads, prometheus.CounterValue, float64(r.Failed.Load()), "failed")
+	to <- prometheus.MustNewConstMetric(c.reloaded, prometheus.GaugeValue, float64(r.Last.Load()))
 	to <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, c.source.Version)
 }
 

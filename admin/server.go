@@ -40,6 +40,7 @@ func New(src Source, log *slog.Logger) *Server {
 			answer(w, http.StatusServiceUnavailable, "not ready")
 		}
 	})
+	mux.Handle("POST /reload", reloader{src.Reload, log})
 	return &Server{
 		log: log,
 		http: &http.Server{

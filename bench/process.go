@@ -88,7 +88,7 @@ func (p *process) children() ([]int, error) {
 		if err != nil {
 			return nil, fmt.Errorf("listing children: %w", err)
 		}
-		for _, field := range strings.Fields(string(text)) {
+		for field := range strings.FieldsSeq(string(text)) {
 			pid, err := strconv.Atoi(field)
 			if err != nil {
 				return nil, fmt.Errorf("listing children: %w", err)

@@ -51,18 +51,29 @@ func (s *Source) Config() *tls.Config { return s.config }
 // Replace takes other settings for the handshakes to come. If a file cannot be used, the
 // old settings stay; the error is as with [New].
 func (s *Source) Replace(settings Settings) error {
+	use, err := s.Prepare(settings)
+	if err != nil {
+		return err
+	}
+	use()
+	return nil
+}
+
+// Prepare is the part of Replace that can fail; use is the other.
+func (s *Source) Prepare(settings Settings) (use func(), err error) {
 	l, err := load(settings)
 	if err != nil {
-		return fmt.Errorf("loading certificates: %w", err)
+		return nil, fmt.Errorf("loading certificates: %w", err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.settings, s.loaded, s.looks = settings, l, make(map[string]look)
-	for _, p := range l.pairs {
-		s.warnExpired(p.cert.Leaf)
-	}
-	s.swap()
-	return nil
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.settings, s.loaded, s.looks = settings, l, make(map[string]look)
+		for _, p := range l.pairs {
+			s.warnExpired(p.cert.Leaf)
+		}
+		s.swap()
+	}, nil
 }
 
 // swap makes what is loaded the current configuration. The caller holds mu.

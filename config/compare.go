@@ -10,9 +10,11 @@ import (
 // the running endpoint.
 var fixed = []string{"protocol", "listen", "path", "options", "plugin", "topic_prefix", "max_message_size", "proxy_protocol", "authorizer"}
 
-// fixedNetwork are the keys of the front door and the loops that only a new process
-// takes.
-var fixedNetwork = []string{"loops", "handshake_timeout", "max_header", "send_buffer", "outbound_budget"}
+// booted are the keys outside the endpoints that only a new process takes.
+var booted = []string{
+	"admin.listen", "calls.max_per_service", "log.format",
+	"network.loops", "network.handshake_timeout", "network.max_header", "network.send_buffer", "network.outbound_budget",
+}
 
 // Change is what becomes of one endpoint under another configuration.
 type Change struct {
@@ -68,24 +70,25 @@ func fixedBetween(old, next *Endpoint) []string {
 	return fixed
 }
 
-// NeedRestart returns the keys outside the endpoints that change from old to next and
-// that a running broker cannot apply.
-func NeedRestart(old, next *Config) []string {
+// Elsewhere returns the keys outside the endpoints that change from old to next: those that
+// a running broker applies, and those that need a restart.
+func Elsewhere(old, next *Config) (live, restart []string) {
 	var keys []string
-	if old.Admin != next.Admin {
-		keys = append(keys, "admin")
+	x, y := reflect.ValueOf(*old), reflect.ValueOf(*next)
+	for i := range x.NumField() {
+		key := x.Type().Field(i).Tag.Get("koanf")
+		a, b := x.Field(i), y.Field(i)
+		switch {
+		case key == "endpoints":
+		case a.Kind() == reflect.Struct:
+			for _, inner := range differences(a.Interface(), b.Interface()) {
+				keys = append(keys, join(key, inner))
+			}
+		case !reflect.DeepEqual(a.Interface(), b.Interface()):
+			keys = append(keys, key)
+		}
 	}
-	if old.Log.Format != next.Log.Format {
-		keys = append(keys, "log.format")
-	}
-	if old.Calls != next.Calls {
-		keys = append(keys, "calls")
-	}
-	_, needed := divide(differences(old.Network, next.Network), fixedNetwork)
-	for _, key := range needed {
-		keys = append(keys, join("network", key))
-	}
-	return keys
+	return divide(keys, booted)
 }
 
 func find(c *Config, name string) *Endpoint {

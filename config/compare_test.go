@@ -59,7 +59,7 @@ func describe(c config.Change) string {
 	return s
 }
 
-func TestNeedRestart(t *testing.T) {
+func TestElsewhere(t *testing.T) {
 	const endpoint = "endpoints: [{name: a, protocol: hook, listen: ':3000', options: {key: x}}]\n"
 	old := load(t, config.Source{}, endpoint)
 	next := load(t, config.Source{}, endpoint+`
@@ -67,14 +67,18 @@ log: {level: debug, format: json}
 network: {loops: 3, max_connections: 7}
 drain: {timeout: 1m}
 calls: {max_per_service: 7}
+services: [{match: a, builtin: echo}]
 admin: {listen: ""}
 `)
-	want := []string{"admin", "log.format", "calls", "network.loops"}
-	if got := config.NeedRestart(old, next); !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
+	live, restart := config.Elsewhere(old, next)
+	if want := []string{"services", "log.level", "network.max_connections", "drain.timeout"}; !slices.Equal(live, want) {
+		t.Errorf("live %v, want %v", live, want)
 	}
-	if got := config.NeedRestart(next, next); got != nil {
-		t.Errorf("nothing changes, but %v", got)
+	if want := []string{"calls.max_per_service", "admin.listen", "log.format", "network.loops"}; !slices.Equal(restart, want) {
+		t.Errorf("restart %v, want %v", restart, want)
+	}
+	if live, restart := config.Elsewhere(next, next); live != nil || restart != nil {
+		t.Errorf("nothing changes, but %v and %v", live, restart)
 	}
 }
 

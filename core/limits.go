@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Limits are what the clients of one endpoint may have and send. A zero is no bound
+// Limits are what the clients of one endpoint may have, send and ask. A zero is no bound
 // but the broker's own. Limits are not changed after they were made.
 type Limits struct {
 	// Connections bounds the open connections of the endpoint.
@@ -26,6 +26,10 @@ type Limits struct {
 	TopicLength, TopicDepth int
 	// JSONDepth bounds how deeply arrays and objects are nested in a payload.
 	JSONDepth int
+	// Calls bounds the unanswered calls of one connection; further ones fail.
+	Calls int
+	// CallTimeout is how long a call waits that does not say so itself.
+	CallTimeout time.Duration
 }
 
 // Rate is an amount of something for each period. A zero Amount is no bound.

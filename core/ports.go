@@ -17,12 +17,9 @@ type Endpoint struct {
 	// TopicPrefix is put before every topic of the endpoint's clients and taken
 	// off again on the way out; they cannot see out of it.
 	TopicPrefix string
-	// CallTimeout is how long a call waits that does not say so itself.
-	CallTimeout time.Duration
-	// MaxCalls bounds the unanswered calls of one connection; further ones fail.
-	MaxCalls int
-	// CallsAtOnce bounds them too, but its further messages wait; 0 is no bound.
-	// Topic-borne calls are messages like any other and do not count.
+	// CallsAtOnce bounds the unanswered calls of one connection, as Limits do, but its
+	// further messages wait; 0 is no bound. Topic-borne calls are messages like any
+	// other and do not count.
 	CallsAtOnce int
 	// Authenticator finds out who a client is; nil asks nobody.
 	Authenticator Authenticator

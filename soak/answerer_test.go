@@ -9,6 +9,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/gobwas/ws"
 )
 
 // answerer serves until ctx ends: well, badly, or not at all, and it leaves and comes
@@ -29,7 +31,7 @@ func (a *answerer) run(ctx context.Context) error {
 }
 
 func (a *answerer) visit(ctx context.Context) error {
-	conn, err := dial(ctx, a.url, a.dialect)
+	conn, err := dial(ctx, ws.DefaultDialer, a.url, a.dialect)
 	if err != nil {
 		return fmt.Errorf("dialling: %w", err)
 	}

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
+
+	"github.com/gobwas/ws"
 )
 
 const (
@@ -48,7 +50,7 @@ func (c *caller) run(ctx context.Context) error {
 // visit is one connection: it ends in the middle of its calls, or, when no call is left,
 // after all of its own have ended.
 func (c *caller) visit(ctx context.Context) error {
-	conn, err := dial(ctx, c.url, c.dialect)
+	conn, err := dial(ctx, ws.DefaultDialer, c.url, c.dialect)
 	if err != nil {
 		return fmt.Errorf("dialling: %w", err)
 	}

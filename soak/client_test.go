@@ -17,11 +17,12 @@ type client struct {
 	dialect
 	conn   net.Conn
 	reader *wsutil.Reader
+	end    error // what ended drain
 }
 
 // dial opens a connection of a format.
-func dial(ctx context.Context, url string, d dialect) (*client, error) {
-	conn, early, _, err := ws.Dial(ctx, url)
+func dial(ctx context.Context, by ws.Dialer, url string, d dialect) (*client, error) {
+	conn, early, _, err := by.Dial(ctx, url)
 	if err != nil {
 		return nil, err
 	}
@@ -69,13 +70,49 @@ func (c *client) hear() ([]byte, error) {
 	}
 }
 
+// settle returns when what was said before has been carried out.
+func (c *client) settle() error {
+	if err := ws.WriteFrame(c.conn, ws.MaskFrame(ws.NewPingFrame(nil))); err != nil {
+		return err
+	}
+	for {
+		h, err := c.reader.NextFrame()
+		if err != nil {
+			return err
+		}
+		if err := c.reader.Discard(); err != nil {
+			return err
+		}
+		if h.OpCode == ws.OpPong {
+			return nil
+		}
+	}
+}
+
+// drain hears, and answers pings, until the connection ends, and then closes the channel.
+func (c *client) drain() <-chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			if _, err := c.hear(); err != nil {
+				c.end = err
+				return
+			}
+		}
+	}()
+	return ended
+}
+
 // leave ends the connection in one of the ways in which clients do.
 func (c *client) leave() {
 	switch rand.IntN(3) {
 	case 0:
 		_, _ = c.conn.Write(ws.MustCompileFrame(ws.MaskFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, "")))))
 	case 1:
-		_ = c.conn.(*net.TCPConn).SetLinger(0) // a reset
+		if tcp, ok := c.conn.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // a reset
+		}
 	}
 	_ = c.conn.Close()
 }

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// Where the broker's topics have the id of a request, and how long it is.
+// The broker's topics to offer a service and to be asked, and how long the id in the latter is.
 const (
+	serveTopic   = "$serve/"
 	requestTopic = "$request/"
 	idLength     = 36
 )
@@ -22,10 +23,15 @@ const (
 	ended        // the call of that name has ended
 )
 
-// dialect is what a client of one format says and hears to call and to serve.
+// dialect is what a client of one format says and hears.
 type dialect interface {
 	// binary reports whether messages are binary.
 	binary() bool
+	// own is said once before anything is published under a channel, "" for nothing.
+	// Channels and topics are in the broker's words: channel/topic.
+	own(channel string) string
+	publish(topic, text string) string
+	subscribe(topic string) string
 	// call asks service and names the call ref, or, if named is false, is told its name.
 	call(ref, service string) string
 	named() bool
@@ -55,6 +61,8 @@ func between(message []byte, before, after string) string {
 
 // byTopic is what is the same in all formats that call and serve by the broker's topics.
 type byTopic struct{}
+
+func (byTopic) own(string) string { return "" }
 
 func (byTopic) named() bool { return true }
 
@@ -92,13 +100,17 @@ func (wsify) call(ref, service string) string {
 	return fmt.Sprintf(`{"command":"broadcast","args":{"channel":"$call/%s/%s","content":1}}`, ref, service)
 }
 
-func (wsify) offer(service string) string {
-	return fmt.Sprintf(`{"command":"join","args":{"channel":"$serve/%s"}}`, service)
+func (wsify) publish(topic, text string) string {
+	return fmt.Sprintf(`{"command":"broadcast","args":{"channel":"%s","content":"%s"}}`, topic, text)
 }
 
-func (wsify) answer(id, _ string, fail bool) string {
-	return fmt.Sprintf(`{"command":"broadcast","args":{"channel":"%s","content":"a"}}`, outcomeTopic(id, fail))
+func (wsify) subscribe(topic string) string {
+	return fmt.Sprintf(`{"command":"join","args":{"channel":"%s"}}`, topic)
 }
+
+func (w wsify) offer(service string) string { return w.subscribe(serveTopic + service) }
+
+func (w wsify) answer(id, _ string, fail bool) string { return w.publish(outcomeTopic(id, fail), "a") }
 
 type vws struct{ byTopic }
 
@@ -108,11 +120,13 @@ func (vws) call(ref, service string) string {
 	return fmt.Sprintf(`{"t":"$call/%s/%s","d":1}`, ref, service)
 }
 
-func (vws) offer(service string) string { return fmt.Sprintf(`{"k":"s","t":"$serve/%s"}`, service) }
+func (vws) publish(topic, text string) string { return fmt.Sprintf(`{"t":"%s","d":"%s"}`, topic, text) }
 
-func (vws) answer(id, _ string, fail bool) string {
-	return fmt.Sprintf(`{"t":"%s","d":"a"}`, outcomeTopic(id, fail))
-}
+func (vws) subscribe(topic string) string { return fmt.Sprintf(`{"k":"s","t":"%s"}`, topic) }
+
+func (v vws) offer(service string) string { return v.subscribe(serveTopic + service) }
+
+func (v vws) answer(id, _ string, fail bool) string { return v.publish(outcomeTopic(id, fail), "a") }
 
 type stocking struct{ byTopic }
 
@@ -129,9 +143,15 @@ func (stocking) hears(message []byte) (string, news) {
 	return "", nothing
 }
 
-func (stocking) offer(service string) string { return "6,1,$serve/" + service }
+func (stocking) publish(topic, text string) string { return "5," + topic + "," + text }
 
-func (stocking) answer(id, _ string, fail bool) string { return "5," + outcomeTopic(id, fail) + ",a" }
+func (stocking) subscribe(topic string) string { return "6,1," + topic }
+
+func (s stocking) offer(service string) string { return s.subscribe(serveTopic + service) }
+
+func (s stocking) answer(id, _ string, fail bool) string {
+	return s.publish(outcomeTopic(id, fail), "a")
+}
 
 // webwire is the format of protocols.md, section 5. Refs have 8 bytes.
 type webwire struct{ byTopic }
@@ -152,11 +172,16 @@ func (webwire) hears(message []byte) (string, news) {
 	return "", nothing
 }
 
-func (webwire) offer(service string) string { return "\x80offer000\x0a$subscribe$serve/" + service }
+func (webwire) publish(topic, text string) string {
+	return fmt.Sprintf("\x40%c%s%s", len(topic), topic, text)
+}
 
-func (webwire) answer(id, _ string, fail bool) string {
-	topic := outcomeTopic(id, fail)
-	return fmt.Sprintf("\x40%c%sa", len(topic), topic)
+func (webwire) subscribe(topic string) string { return "\x80offer000\x0a$subscribe" + topic }
+
+func (w webwire) offer(service string) string { return w.subscribe(serveTopic + service) }
+
+func (w webwire) answer(id, _ string, fail bool) string {
+	return w.publish(outcomeTopic(id, fail), "a")
 }
 
 // wubsub is the format of protocols.md, section 1. A service is channel/method; the
@@ -164,6 +189,20 @@ func (webwire) answer(id, _ string, fail bool) string {
 type wubsub struct{}
 
 func (wubsub) binary() bool { return false }
+
+func (wubsub) own(channel string) string {
+	return fmt.Sprintf(`{"type":"register","channel":"%s"}`, channel)
+}
+
+func (wubsub) publish(topic, text string) string {
+	channel, rest, _ := strings.Cut(topic, "/")
+	return fmt.Sprintf(`{"type":"ps-pub","channel":"%s","topic":"%s","data":"%s"}`, channel, rest, text)
+}
+
+func (wubsub) subscribe(topic string) string {
+	channel, rest, _ := strings.Cut(topic, "/")
+	return fmt.Sprintf(`{"type":"ps-sub","channel":"%s","topic":"%s"}`, channel, rest)
+}
 
 func (wubsub) named() bool { return false }
 

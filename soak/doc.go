@@ -1,7 +1,13 @@
-// Package soak has no code but its test: very many calls through a real broker, over
-// real sockets, between clients of all formats that come and go as they like. However
-// they leave each other, every call ends once, and when all have left nothing is left of
-// them: no call, no connection, no goroutine, no memory.
+// Package soak has no code but its tests: a real broker, over real sockets, and clients of
+// all formats. Each wants that nothing is left when all have left: no call, no connection,
+// no goroutine, no memory.
 //
-// `make soak` makes a million calls, `go test` some thousands; -calls is their number.
+// TestCalls makes very many calls between clients that come and go as they like. However
+// they leave each other, every call ends once.
+//
+// TestUnrest has clients publish and hear in peace while others read slowly, come in storms
+// and the configuration changes. The former lose no message and no connection.
+//
+// `make soak` makes a million calls and has ten minutes of unrest, `go test` some thousands
+// and seconds; -calls and -unrest say how many.
 package soak

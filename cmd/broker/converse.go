@@ -126,7 +126,7 @@ func (c *converse) play(ctx context.Context, file string, servers map[string]*ur
 	if err != nil {
 		return fmt.Errorf("%s: the script's configuration: %w", file, err)
 	}
-	return stage.Play(ctx, player, cfg, newLogger(cfg.Log, c.log))
+	return stage.Play(ctx, player, cfg, newLogger(cfg.Log.Format, cfg.Log.Level, c.log))
 }
 
 // trust makes the player trust the authorities of a PEM file.

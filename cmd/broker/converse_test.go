@@ -120,7 +120,7 @@ func TestConverseElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := script(t, "connect a far\na > hello\na < hello\n")
-	err = stage.Serve(t.Context(), cfg, newLogger(cfg.Log, host.log), func(servers map[string]*url.URL, _ func() error) error {
+	err = stage.Serve(t.Context(), cfg, newLogger(cfg.Log.Format, cfg.Log.Level, host.log), func(servers map[string]*url.URL, _ func() error) error {
 		out, err := converseWith(t, "--url", "far="+servers["echo"].String(), file)
 		if err == nil && out != "ok "+file+"\n" {
 			t.Errorf("said %q", out)

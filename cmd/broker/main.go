@@ -61,6 +61,7 @@ One YAML file lists its endpoints; each endpoint speaks one format.`,
 	}
 	root.AddCommand(
 		newServe(),
+		newReload(),
 		newCheck(),
 		newConverse(),
 		newPlugin(),

@@ -19,41 +19,62 @@ import (
 // newServe returns the command that runs the broker.
 func newServe() *cobra.Command {
 	var s settings
+	var watching bool
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the broker",
 		Long: `serve listens on every endpoint of the configuration, prints the addresses that
 clients dial, and runs until SIGINT or SIGTERM. It then lets nobody new in, waits
 for running calls and says goodbye to all clients, as drain: of the configuration
-says; a second signal ends it at once. The log goes to stderr.`,
+says; a second signal ends it at once. The log goes to stderr.
+
+SIGHUP makes it read the configuration again and apply what has changed, and so
+does a change of the file (--watch=false turns that off); see "broker reload".`,
 		Example: `  broker serve
   broker serve --config config.yaml --log-level debug
   broker serve --set endpoints.web.listen=:3001 --set endpoints.web.options.broadcasting_key=s3cret
   POLYWIRE_LOG__FORMAT=json broker serve`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			file := newWatch(s.file)
 			cfg, err := s.load()
 			if err != nil {
 				return err
+			}
+			if !watching {
+				file = nil
 			}
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
 			// Once the first signal is taken the second has its usual effect.
 			context.AfterFunc(ctx, stop)
 			makeRoom(cfg)
-			return serve(ctx, cfg, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return s.serve(ctx, cfg, file, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
+	cmd.Flags().BoolVar(&watching, "watch", true, "reload when the configuration file changes")
 	s.add(cmd.Flags())
 	return cmd
 }
 
-// serve runs a broker until ctx ends.
-func serve(ctx context.Context, cfg *config.Config, stdout, stderr io.Writer) error {
-	broker, err := polywire.New(cfg, newLogger(cfg.Log, stderr))
+// serve runs a broker until ctx ends, and reloads it. A nil file is not watched.
+func (s *settings) serve(ctx context.Context, cfg *config.Config, file *watch, stdout, stderr io.Writer) error {
+	level := new(slog.LevelVar)
+	loops := cfg.Network.Loops
+	again := func() (*config.Config, error) {
+		cfg, err := s.load()
+		if err == nil && cfg.Network.Loops == 0 {
+			cfg.Network.Loops = loops
+		}
+		return cfg, err
+	}
+	broker, err := polywire.New(cfg, newLogger(cfg.Log.Format, level, stderr), polywire.WithSource(again), polywire.WithLogLevel(level))
 	if err != nil {
 		return err
 	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	ended := make(chan error, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -67,6 +88,10 @@ func serve(ctx context.Context, cfg *config.Config, stdout, stderr io.Writer) er
 		// Nobody reads the table; the broker serves all the same.
 		fmt.Fprintf(stderr, "broker: %v\n", err)
 	}
+	reloading(ctx, hangup, file, watchInterval, func() {
+		// What becomes of it is logged there.
+		_, _ = broker.Reread(false)
+	})
 	return <-ended
 }
 
@@ -83,9 +108,9 @@ func makeRoom(cfg *config.Config) {
 	}
 }
 
-func newLogger(c config.Log, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: c.Level}
-	if c.Format == "json" {
+func newLogger(format string, level slog.Leveler, w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
+	if format == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))

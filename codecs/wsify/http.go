@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/polywire/polywire/core"
@@ -38,13 +39,16 @@ func (f *Format) Handler(p core.Publisher, stats *core.Stats) http.Handler {
 	}
 }
 
-// handler is static after construction.
 type handler struct {
+	// Static after construction.
 	path      string
 	keySum    [sha256.Size]byte
 	maxBody   int64
 	publisher core.Publisher
 	stats     *core.Stats
+
+	// Atomic.
+	reading atomic.Int64 // bytes of the bodies that are being read or published
 }
 
 // ServeHTTP gives every answer its CORS header and finds out what is asked.
@@ -105,22 +109,28 @@ func (h *handler) broadcast(w http.ResponseWriter, r *http.Request) (status int,
 	if !strings.EqualFold(given, mediaType) {
 		return http.StatusUnsupportedMediaType, core.ReasonMalformed
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.maxBody))
+	b := body{Reader: http.MaxBytesReader(w, r.Body, h.maxBody), handler: h}
+	defer b.done()
+	text, err := io.ReadAll(&b)
 	var tooLarge *http.MaxBytesError
 	switch {
+	case errors.Is(err, errBusy):
+		w.Header().Set("Connection", "close")
+		w.Header().Set("Retry-After", "1")
+		return http.StatusServiceUnavailable, core.ReasonOverload
 	case errors.As(err, &tooLarge):
 		return http.StatusRequestEntityTooLarge, core.ReasonTooLarge
 	case err != nil:
 		return http.StatusBadRequest, core.ReasonLost
-	case len(body) == 0:
+	case len(text) == 0:
 		// An empty broadcast reaches nobody.
 		return http.StatusCreated, core.ReasonMalformed
 	case given != mediaType:
 		return http.StatusBadRequest, core.ReasonMalformed
-	case !utf8.Valid(body):
+	case !utf8.Valid(text):
 		return http.StatusBadRequest, core.ReasonInvalidUTF8
 	}
-	return h.publish(body)
+	return h.publish(text)
 }
 
 // publish publishes what body, which is UTF-8, says.

@@ -56,11 +56,10 @@ type address struct {
 	// Static after construction. name is the whole topic, or the pattern as the
 	// client wrote it.
 	name string
-	trie *trie // nil for a topic
 
 	// Guarded by Engine.mu.
 	audiences []*audience // sorted by compareAudiences
-	place     place       // of a pattern
+	place     *place      // nil for a topic
 }
 
 // audience is those of one loop who hear an address under one As at one endpoint.

@@ -105,7 +105,7 @@ func (q *leanQueue) pump() {
 // calling is a world in which x asks y, while so many calls wait beside theirs.
 func calling(t testing.TB, outstanding int) (x *link, q *leanQueue, answers *int) {
 	w := newWorld(t, 1)
-	s := w.site(core.Endpoint{CallTimeout: time.Hour, MaxCalls: maxAsked})
+	s := w.site(core.Endpoint{Limits: core.NewLiveLimits(core.Limits{CallTimeout: time.Hour, Calls: maxAsked})})
 	q, answers = new(leanQueue), new(int)
 	for range outstanding / 1000 {
 		idle, busy := s.lean(q), s.lean(q)
@@ -167,7 +167,7 @@ func BenchmarkHandler(b *testing.B) {
 // BenchmarkExpire is a tick of the wheel while very many calls wait.
 func BenchmarkExpire(b *testing.B) {
 	w := newWorld(b, 1)
-	s := w.site(core.Endpoint{MaxCalls: maxAsked, CallTimeout: maxTimeout})
+	s := w.site(core.Endpoint{Limits: core.NewLiveLimits(core.Limits{Calls: maxAsked, CallTimeout: maxTimeout})})
 	x, y := s.connect(0), s.connect(0)
 	x.quiet, y.quiet = true, true
 	y.peer.Do(share("s"))
@@ -216,7 +216,7 @@ func BenchmarkIdleConnection(b *testing.B) {
 	s := &silent{w.site(core.Endpoint{})}
 	link := silentLink{&link{site: s.site, loop: w.loops[0], quiet: true}, s}
 	c := sub("a/b")
-	ep := w.engine.endpointOf(link)
+	ep := w.engine.enlist(link)
 	b.ReportAllocs()
 	for b.Loop() {
 		p := &peer{engine: w.engine, link: link, endpoint: ep}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/polywire/polywire/core"
@@ -98,13 +99,10 @@ func (p *peer) ended() {
 
 // timeout returns how long the caller waits.
 func (p *peer) timeout(c core.Command) time.Duration {
-	switch {
-	case c.Timeout > 0:
+	if c.Timeout > 0 {
 		return min(c.Timeout, maxTimeout)
-	case p.endpoint.CallTimeout > 0:
-		return p.endpoint.CallTimeout
 	}
-	return defaultTimeout
+	return cmp.Or(p.endpoint.Limits.Get().CallTimeout, defaultTimeout)
 }
 
 func (p *peer) deadline(c core.Command) time.Time { return p.engine.now().Add(p.timeout(c)) }

@@ -175,7 +175,7 @@ func TestOneWayCall(t *testing.T) {
 
 func TestOffersTakeTurns(t *testing.T) {
 	w := newWorld(t, 1)
-	s := w.site(core.Endpoint{MaxCalls: 100})
+	s := w.site(core.Endpoint{Limits: core.NewLiveLimits(core.Limits{Calls: 100})})
 	x := s.connect(0)
 	counts := map[*link]int{}
 	var answerers []*link
@@ -257,7 +257,7 @@ func TestCallTimeout(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, 1)
-			s := w.site(core.Endpoint{CallTimeout: c.endpoint})
+			s := w.site(core.Endpoint{Limits: core.NewLiveLimits(core.Limits{CallTimeout: c.endpoint})})
 			x, y := s.connect(0), s.connect(0)
 			y.do(share("s"))
 			w.pass(33 * time.Millisecond)
@@ -281,7 +281,7 @@ func TestCallTimeout(t *testing.T) {
 
 func TestCallBounds(t *testing.T) {
 	w := newWorld(t, 1)
-	s, free := w.site(core.Endpoint{MaxCalls: 2}), w.site(core.Endpoint{MaxCalls: 2 * maxAsked})
+	s, free := w.site(core.Endpoint{Limits: core.NewLiveLimits(core.Limits{Calls: 2})}), w.site(core.Endpoint{Limits: core.NewLiveLimits(core.Limits{Calls: 2 * maxAsked})})
 	standard := w.site(core.Endpoint{})
 	x, y, z, d := s.connect(0), s.connect(0), free.connect(0), standard.connect(0)
 	y.do(share("s"))
@@ -474,7 +474,7 @@ func TestDrainInVain(t *testing.T) {
 func TestNewKeepsTime(t *testing.T) {
 	w := newWorld(t, 1)
 	w.engine = New(Options{})
-	x := w.site(core.Endpoint{CallTimeout: time.Nanosecond}).connect(0)
+	x := w.site(core.Endpoint{Limits: core.NewLiveLimits(core.Limits{CallTimeout: time.Nanosecond})}).connect(0)
 	x.do(share("s"))
 	x.do(ask("s", "q"))
 	x.said()

@@ -49,7 +49,7 @@ func (t *callTable) init(now time.Time, perService int) {
 // add gives c an id, which it returns, and keeps c until it is taken. The refusal is
 // refusedGone if the answerer left before it could be asked.
 func (t *callTable) add(c *call, due time.Time) (core.CallID, refusal) {
-	limit := c.caller.endpoint.MaxCalls
+	limit := c.caller.endpoint.Limits.Get().Calls
 	if limit <= 0 {
 		limit = defaultMaxCalls
 	}

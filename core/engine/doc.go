@@ -53,7 +53,8 @@
 //
 // An address (topic, pattern, channel or service) has at most 65,535 bytes and 256
 // levels. A connection has at most 131,072 subscriptions, 65,536 channels and
-// offers together, its endpoint's MaxCalls unanswered calls (1024 by default), and
+// offers together, 32 MiB of names in either (a level of a pattern weighs 512 bytes), its
+// endpoint's Limits.Calls unanswered calls (1024 by default), and
 // 65,536 requests that it has not answered. A service that connections offer has at most
 // Options.MaxServiceCalls unanswered calls (65,536 by default), and a Go handler answers
 // 256 calls at once, unless it was registered with a bound of its own: so who is slow

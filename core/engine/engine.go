@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,6 +51,7 @@ type Engine struct {
 	// Guarded by mu.
 	mu        sync.RWMutex
 	endpoints map[core.Outlet]*endpoint
+	numbered  uint64  // how many records there have been
 	tries     []*trie // one for each topic prefix
 	topics    map[string]*address
 	owners    map[string]*peer
@@ -58,14 +60,17 @@ type Engine struct {
 
 var _ core.Hub = (*Engine)(nil)
 
-// endpoint is what the engine keeps of an endpoint. It stays until the engine ends:
-// there are as many as the configuration names.
+// endpoint is what the engine keeps of an endpoint that has connections.
 type endpoint struct {
 	// Static after construction.
 	*core.Endpoint
 	outlet core.Outlet
-	number int // an order among outlets
+	number uint64 // an order among outlets
 	trie   *trie
+
+	// Atomic. connections only rises from 0, and the record is only forgotten, under
+	// Engine.mu.
+	connections atomic.Int64
 }
 
 // New returns an engine without connections. Close ends it.
@@ -102,7 +107,7 @@ func newEngine(o Options, now func() time.Time) *Engine {
 
 // Connect introduces an open connection. On the connection's loop.
 func (e *Engine) Connect(l core.Link) core.Peer {
-	p := &peer{engine: e, link: l, endpoint: e.endpointOf(l)}
+	p := &peer{engine: e, link: l, endpoint: e.enlist(l)}
 	p.arrive()
 	return p
 }
@@ -163,11 +168,14 @@ func (e *Engine) Topics() int {
 	return n
 }
 
-// endpointOf returns the record of the link's endpoint.
-func (e *Engine) endpointOf(l core.Link) *endpoint {
+// enlist counts a connection at the record of its endpoint, which it returns.
+func (e *Engine) enlist(l core.Link) *endpoint {
 	outlet := l.Outlet()
 	e.mu.RLock()
 	ep := e.endpoints[outlet]
+	if ep != nil {
+		ep.connections.Add(1)
+	}
 	e.mu.RUnlock()
 	if ep != nil {
 		return ep
@@ -175,11 +183,34 @@ func (e *Engine) endpointOf(l core.Link) *endpoint {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if ep = e.endpoints[outlet]; ep == nil {
-		ep = &endpoint{Endpoint: l.Endpoint(), outlet: outlet, number: len(e.endpoints)}
+		e.numbered++
+		ep = &endpoint{Endpoint: l.Endpoint(), outlet: outlet, number: e.numbered}
 		ep.trie = e.trieOf(ep.TopicPrefix)
 		e.endpoints[outlet] = ep
 	}
+	ep.connections.Add(1)
 	return ep
+}
+
+// delist counts a connection out, which has no subscriptions any more. The record goes
+// with the last one.
+func (e *Engine) delist(ep *endpoint) {
+	if ep.connections.Add(-1) > 0 {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	// Another connection may have come, or the record be forgotten already.
+	if ep.connections.Load() > 0 || e.endpoints[ep.outlet] != ep {
+		return
+	}
+	delete(e.endpoints, ep.outlet)
+	for _, other := range e.endpoints {
+		if other.trie == ep.trie {
+			return
+		}
+	}
+	e.tries = slices.DeleteFunc(e.tries, func(t *trie) bool { return t == ep.trie })
 }
 
 // trieOf returns the trie of the patterns under prefix. The caller holds mu.

@@ -23,15 +23,26 @@ const maxRunning = 256
 // goes on with the handler it began with. A handler answers 256 calls at once; further
 // ones fail with Overloaded, and no other handler is the slower for it. Any goroutine.
 func (e *Engine) Handle(match string, h core.Handler) {
-	e.handlers.set(&e.handlers.first, match, h, maxRunning)
+	e.handlers.set(&e.handlers.handlers, match, h, maxRunning)
 }
 
-// Fallback makes h answer the calls of match that neither a handler of Handle nor a
-// connection answers, atOnce of them at once. All else is as with Handle. Any
-// goroutine.
-func (e *Engine) Fallback(match string, h core.Handler, atOnce int) {
-	e.handlers.set(&e.handlers.last, match, h, atOnce)
+// Service is a service, or all that match a pattern, that a handler answers by
+// configuration.
+type Service struct {
+	// Match is as for Handle, and of one Service alone.
+	Match   string
+	Handler core.Handler
+	// AtOnce is how many calls the handler answers at once; 0 is 256.
+	AtOnce int
+	// First says that it goes before connections, as a handler of Handle does; without it
+	// the handler answers what no connection answers.
+	First bool
 }
+
+// Configure makes services be answered, and no others of earlier calls of Configure. What
+// Handle registers is not touched, and goes before a Service of the same Match. A call
+// that is running goes on with the handler it began with. Any goroutine.
+func (e *Engine) Configure(services []Service) { e.handlers.configure(services) }
 
 // Otherwise makes h answer all calls that nobody else answers, whatever their
 // service, 256 at once; nil ends that. Any goroutine.

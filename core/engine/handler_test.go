@@ -154,7 +154,7 @@ func TestOneWayHandlerContext(t *testing.T) {
 // drainHandlers waits until no handler runs.
 func (e *Engine) drainHandlers() {
 	r := &e.handlers
-	for _, h := range slices.Concat(r.first, r.last, []registered{r.otherwise}) {
+	for _, h := range slices.Concat(r.handlers, r.first, r.last, []registered{r.otherwise}) {
 		for range cap(h.running) {
 			h.running <- struct{}{}
 		}
@@ -199,9 +199,9 @@ func TestHandlerBoundIsItsOwn(t *testing.T) {
 		return core.Payload{}, nil
 	}
 	quick := func(context.Context, core.Invocation) (core.Payload, error) { return text("a"), nil }
-	w.engine.Fallback("slow", slow, 2)
-	w.engine.Fallback("slow/+", slow, 1)
-	w.engine.Fallback("quick", quick, 1)
+	w.engine.Configure([]Service{
+		{Match: "slow", Handler: slow, AtOnce: 2}, {Match: "slow/+", Handler: slow, AtOnce: 1}, {Match: "quick", Handler: quick, AtOnce: 1},
+	})
 	w.engine.Otherwise(quick)
 	// An interceptor that is added later does not make new places.
 	use := func() { w.engine.Use(func(next core.Handler) core.Handler { return next }) }

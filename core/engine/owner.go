@@ -39,13 +39,17 @@ func (p *peer) offer(c core.Command, byTopic bool) refusal {
 	}
 	slices.Sort(services)
 	services = slices.Compact(services)
+	channel := ""
+	if c.Exclusive {
+		channel = p.whole(c.Channel)
+	}
 	x := p.more()
-	if len(x.offers)+len(x.channels)+x.exclusive+len(services)+1 > maxOffers {
+	if len(x.offers)+len(x.channels)+x.exclusive+len(services)+1 > maxOffers || x.weight+weightOf(channel, services) > maxWeight {
 		return refusedTooMany
 	}
 	var given bool
 	if c.Exclusive {
-		given = p.engine.own(p, p.whole(c.Channel), services, c.As)
+		given = p.engine.own(p, channel, services, c.As)
 	} else {
 		given = p.engine.share(p, services, c.As, byTopic)
 	}
@@ -97,6 +101,7 @@ func (e *Engine) own(p *peer, channel string, services []string, as uint32) bool
 	}
 	x.channels[channel] = offers
 	x.exclusive += len(offers)
+	x.weight += weightOf(channel, services)
 	return true
 }
 
@@ -119,6 +124,7 @@ func (e *Engine) share(p *peer, services []string, as uint32, byTopic bool) bool
 		if o == nil {
 			o = e.addOffer(p, name)
 			x.offers[o.service.name] = o
+			x.weight += len(name)
 		}
 		o.as, o.byTopic = as, byTopic
 	}
@@ -147,10 +153,12 @@ func (e *Engine) disown(p *peer, channel string) {
 	}
 	delete(p.extra.channels, channel)
 	p.extra.exclusive -= len(offers)
+	p.extra.weight -= len(channel)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.owners, channel)
 	for _, o := range offers {
+		p.extra.weight -= len(o.service.name)
 		e.removeOffer(o)
 	}
 }
@@ -162,6 +170,7 @@ func (e *Engine) unshare(p *peer, service string) {
 		return
 	}
 	delete(p.extra.offers, service)
+	p.extra.weight -= len(service)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.removeOffer(o)

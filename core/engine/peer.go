@@ -18,6 +18,7 @@ type peer struct {
 	// Owned by the loop.
 	subscriptions []*subscription
 	index         map[subscriptionKey]int // into subscriptions; nil while there are few
+	weight        int                     // of the addresses in subscriptions
 	extra         *extra                  // made by more
 	running       int                     // calls that count for CallsAtOnce
 	full          bool                    // they are as many as may be: the connection is held
@@ -37,6 +38,7 @@ type extra struct {
 	channels  map[string][]*offer // owned channels, with the services under them
 	offers    map[string]*offer   // shared offers, by service
 	exclusive int                 // how many offers are in channels
+	weight    int                 // of the names in channels and offers
 
 	session string // key; empty without a session
 	joining string // key of the session that is being restored
@@ -130,6 +132,7 @@ func (p *peer) Gone(r core.Reason) {
 	for _, c := range asked {
 		p.engine.fail(c, refusedGone)
 	}
+	p.engine.delist(p.endpoint)
 	p.depart(r)
 }
 

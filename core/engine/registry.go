@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,8 +15,9 @@ import (
 type registry struct {
 	// Guarded by mu.
 	mu           sync.Mutex
-	first, last  []registered
+	handlers     []registered // of Handle
 	ears         []registered // of Hear
+	first, last  []registered // of Configure
 	otherwise    registered
 	interceptors []core.Interceptor
 
@@ -42,7 +44,7 @@ type handlerSet struct {
 	patterns []*registered // in the order of their registration
 }
 
-// set changes one handler of a list, which is first, last or ears of r; nil ends it. It
+// set changes one handler of a list, which is handlers or ears of r; nil ends it. It
 // answers atOnce calls at once.
 func (r *registry) set(list *[]registered, match string, h core.Handler, atOnce int) {
 	r.mu.Lock()
@@ -62,6 +64,32 @@ func (r *registry) set(list *[]registered, match string, h core.Handler, atOnce 
 	}
 }
 
+// configure puts other services in the place of first and last. Who answers as many calls
+// at once under the same match as before keeps its places, with the calls that run.
+func (r *registry) configure(services []Service) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer r.publish()
+	old := slices.Concat(r.first, r.last)
+	r.first, r.last = nil, nil
+	for _, s := range services {
+		entry := registered{match: s.Match, bare: s.Handler}
+		atOnce := cmp.Or(s.AtOnce, maxRunning)
+		i := slices.IndexFunc(old, func(e registered) bool { return e.match == s.Match && cap(e.running) == atOnce })
+		if i >= 0 {
+			entry.running = old[i].running
+		} else {
+			entry.running = make(chan struct{}, atOnce)
+		}
+		r.surround(&entry)
+		if s.First {
+			r.first = append(r.first, entry)
+		} else {
+			r.last = append(r.last, entry)
+		}
+	}
+}
+
 // setOtherwise changes the handler of last resort; nil ends it.
 func (r *registry) setOtherwise(h core.Handler) {
 	r.mu.Lock()
@@ -77,7 +105,7 @@ func (r *registry) use(i core.Interceptor) {
 	defer r.mu.Unlock()
 	defer r.publish()
 	r.interceptors = append(r.interceptors, i)
-	for _, list := range [][]registered{r.first, r.last, r.ears} {
+	for _, list := range [][]registered{r.handlers, r.ears, r.first, r.last} {
 		for i := range list {
 			r.surround(&list[i])
 		}
@@ -98,7 +126,13 @@ func (r *registry) surround(e *registered) {
 
 // publish makes what is registered known. The caller holds mu.
 func (r *registry) publish() {
-	table := &handlerTable{first: newHandlerSet(r.first), last: newHandlerSet(r.last), ears: newHandlerSet(r.ears)}
+	// What the program registers goes before what is configured under the same match.
+	first := slices.DeleteFunc(slices.Clone(r.first), func(e registered) bool {
+		return slices.ContainsFunc(r.handlers, func(h registered) bool { return h.match == e.match })
+	})
+	table := &handlerTable{
+		first: newHandlerSet(append(first, r.handlers...)), last: newHandlerSet(r.last), ears: newHandlerSet(r.ears),
+	}
 	if otherwise := r.otherwise; otherwise.handler != nil {
 		table.otherwise = &otherwise
 	}

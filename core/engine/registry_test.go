@@ -33,9 +33,11 @@ func TestHandlerOrder(t *testing.T) {
 	e.Handle("a/+", named("a/+"))
 	e.Handle("a/b", named("a/b"))
 	e.Handle("t/a/x", named("with the prefix"))
-	e.Fallback("fall/+", named("fall/+"), maxRunning)
-	e.Fallback("fall/b", named("fall/b"), maxRunning)
-	e.Fallback("a/b", named("fallback for a/b"), maxRunning)
+	e.Configure([]Service{
+		{Match: "fall/+", Handler: named("fall/+")},
+		{Match: "fall/b", Handler: named("fall/b")},
+		{Match: "a/b", Handler: named("fallback for a/b")},
+	})
 	for _, c := range []struct{ service, want string }{
 		{"a/b", "answer a/b@7 #r =a/b"},
 		{"a/x", "answer a/x@7 #r =a/#"},
@@ -69,11 +71,62 @@ func TestHandlerOrder(t *testing.T) {
 	e.Handle("never", nil)
 	wants(t, "ended", x.answered("a/x"), "answer a/x@7 #r =a/+")
 	e.Handle("a/b", nil)
-	e.Fallback("fall/b", nil, maxRunning)
+	e.Configure([]Service{{Match: "fall/+", Handler: named("fall/+")}})
 	e.Otherwise(nil)
 	wants(t, "ended", x.answered("a/b"), "answer a/b@7 #r =a/+")
 	wants(t, "ended", x.answered("fall/b"), "answer fall/b@7 #r =fall/+")
 	wants(t, "ended", x.do(ask("a", "q")), "failed call a@7 #r no_service")
+}
+
+// What is configured is replaced as a whole, and what a program registered stays.
+func TestConfigure(t *testing.T) {
+	w := newWorld(t, 1)
+	x := w.site(core.Endpoint{}).connect(0)
+	e := w.engine
+	e.Handle("mine", named("mine"))
+	asks := func(what string, want map[string]string) {
+		t.Helper()
+		for service, answer := range want {
+			if answer == "" {
+				wants(t, what, x.do(ask(service, "q")), "failed call "+service+"@7 #r no_service")
+				continue
+			}
+			wants(t, what, x.answered(service), "answer "+service+"@7 #r ="+answer)
+		}
+	}
+	e.Configure([]Service{
+		{Match: "mine", Handler: named("configured"), First: true},
+		{Match: "a", Handler: named("a"), First: true},
+		{Match: "+", Handler: named("+"), First: true},
+		{Match: "b/+", Handler: named("b/+")},
+	})
+	asks("at first", map[string]string{"mine": "mine", "a": "a", "x": "+", "b/x": "b/+"})
+	e.Configure([]Service{{Match: "b/+", Handler: named("other b/+")}, {Match: "mine", Handler: named("configured"), First: true}})
+	asks("then", map[string]string{"mine": "mine", "a": "", "x": "", "b/x": "other b/+"})
+	e.Handle("mine", nil)
+	asks("the program lets go", map[string]string{"mine": "configured"})
+	e.Configure(nil)
+	asks("nothing is configured", map[string]string{"mine": "", "b/x": ""})
+}
+
+// Calls that run count for the bound of a service that is configured again.
+func TestConfigureKeepsPlaces(t *testing.T) {
+	w := newWorld(t, 1)
+	x := w.site(core.Endpoint{}).connect(0)
+	free := make(chan struct{})
+	service := Service{Match: "slow", AtOnce: 1, Handler: func(context.Context, core.Invocation) (core.Payload, error) {
+		<-free
+		return text("done"), nil
+	}}
+	w.engine.Configure([]Service{service})
+	x.do(ask("slow", "q"))
+	w.engine.Configure([]Service{service})
+	wants(t, "the same", x.do(ask("slow", "q")), "failed call slow@7 #r overloaded")
+	service.AtOnce = 2
+	w.engine.Configure([]Service{service})
+	wants(t, "more at once", x.do(ask("slow", "q")), "done call slow@7 #r")
+	close(free)
+	w.engine.drainHandlers()
 }
 
 // The first interceptor is outermost, on the way down and on the way up; handlers
@@ -98,7 +151,7 @@ func TestInterceptors(t *testing.T) {
 	e.Use(around("one"))
 	e.Handle("between/+", echo)
 	e.Use(around("two"))
-	e.Fallback("after", echo, maxRunning)
+	e.Configure([]Service{{Match: "after", Handler: echo}})
 	e.Otherwise(echo)
 	for _, service := range []string{"before", "between/x", "after", "else"} {
 		wants(t, service, x.answered(service), "answer "+service+"@7 #r =q one two | two one")

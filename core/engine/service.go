@@ -72,7 +72,7 @@ type answerer struct {
 
 // answererOf returns who answers a service, which is name for the caller and whole
 // for the engine; handler and peer are nil if nobody does. The order is that of
-// Handle, Fallback and Otherwise.
+// Handle, connections, Configure and Otherwise.
 func (e *Engine) answererOf(name, whole []byte) answerer {
 	handlers := e.handlers.table.Load()
 	if h := handlers.first.find(name); h != nil {

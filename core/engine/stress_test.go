@@ -33,17 +33,19 @@ func TestStress(t *testing.T) {
 	w.engine.ticking.Go(w.engine.keepTime)
 	w.engine.Handle("go", func(ctx context.Context, c core.Invocation) (core.Payload, error) { return c.Payload, ctx.Err() })
 	store := NewMemorySessions()
-	w.engine.Fallback("+/2", func(_ context.Context, c core.Invocation) (core.Payload, error) {
-		s, err := c.Caller.OpenSession(nil)
-		return text(s.Key), err
-	}, maxRunning)
-	w.engine.Fallback("+/1", func(_ context.Context, c core.Invocation) (core.Payload, error) {
-		return core.Payload{}, c.Caller.CloseSession()
-	}, maxRunning)
+	w.engine.Configure([]Service{
+		{Match: "+/2", Handler: func(_ context.Context, c core.Invocation) (core.Payload, error) {
+			s, err := c.Caller.OpenSession(nil)
+			return text(s.Key), err
+		}},
+		{Match: "+/1", Handler: func(_ context.Context, c core.Invocation) (core.Payload, error) {
+			return core.Payload{}, c.Caller.CloseSession()
+		}},
+	})
 	sites := []*site{
-		w.site(core.Endpoint{CallTimeout: time.Hour}),
+		w.site(core.Endpoint{Limits: core.NewLiveLimits(core.Limits{CallTimeout: time.Hour})}),
 		w.site(core.Endpoint{TopicPrefix: "t/", Sessions: store, MaxSessionConnections: 2}),
-		w.site(core.Endpoint{Authorizer: allowAll{}, Sessions: store, CallTimeout: time.Nanosecond}),
+		w.site(core.Endpoint{Authorizer: allowAll{}, Sessions: store, Limits: core.NewLiveLimits(core.Limits{CallTimeout: time.Nanosecond})}),
 	}
 	var loops sync.WaitGroup
 	for _, l := range w.loops {

@@ -32,7 +32,7 @@ type subscriptionKey struct {
 
 func (s *subscription) key() subscriptionKey {
 	a := s.audience.address
-	return subscriptionKey{name: a.name, pattern: a.trie != nil, as: s.audience.as}
+	return subscriptionKey{name: a.name, pattern: a.place != nil, as: s.audience.as}
 }
 
 // keyOf returns the name of the subscription that c is about. A pattern without
@@ -61,7 +61,7 @@ func (p *peer) subscribe(c core.Command) {
 	}
 	k := p.keyOf(c)
 	if p.find(k) < 0 {
-		if len(p.subscriptions) >= bound(limits.Subscriptions, maxSubscriptions) {
+		if len(p.subscriptions) >= bound(limits.Subscriptions, maxSubscriptions) || p.weight+k.weight() > maxWeight {
 			p.refuse(c, refusedTooMany)
 			return
 		}
@@ -91,7 +91,7 @@ func (p *peer) leaveAll() {
 	for some := range slices.Chunk(p.subscriptions, leaveAtOnce) {
 		p.engine.leave(some)
 	}
-	p.subscriptions, p.index = nil, nil
+	p.subscriptions, p.index, p.weight = nil, nil, 0
 }
 
 // find returns the index of a subscription, or -1.
@@ -115,6 +115,7 @@ func (p *peer) add(k subscriptionKey) {
 	s := &subscription{audience: p.engine.join(k, p.endpoint, p.link.Loop())}
 	s.audience.members.Add(p.link, &s.member)
 	p.subscriptions = append(p.subscriptions, s)
+	p.weight += k.weight()
 	switch n := len(p.subscriptions); {
 	case p.index != nil:
 		p.index[s.key()] = n - 1
@@ -133,6 +134,7 @@ func (p *peer) remove(i int) *subscription {
 	moved := p.subscriptions[last]
 	p.subscriptions[i], p.subscriptions[last] = moved, nil
 	p.subscriptions = p.subscriptions[:last]
+	p.weight -= s.key().weight()
 	if p.index != nil {
 		p.index[moved.key()] = i
 		delete(p.index, s.key())
@@ -176,8 +178,8 @@ func (e *Engine) leave(some []*subscription) {
 		a.drop(aud)
 		switch {
 		case len(a.audiences) > 0:
-		case a.trie != nil:
-			a.trie.remove(a)
+		case a.place != nil:
+			a.place.trie.remove(a)
 		default:
 			delete(e.topics, a.name)
 		}

@@ -32,6 +32,7 @@ type node struct {
 // place is where a pattern is in its trie: an index into the ends or the rest of a
 // node. A pattern that matches nothing has no node.
 type place struct {
+	trie  *trie
 	node  *node
 	rest  bool
 	index int
@@ -54,7 +55,7 @@ func (t *trie) add(pattern string) *address {
 	if a := t.patterns[pattern]; a != nil {
 		return a
 	}
-	a := &address{name: pattern, trie: t}
+	a := &address{name: pattern, place: &place{trie: t}}
 	t.patterns[pattern] = a
 	if matchesNothing(pattern) {
 		return a

@@ -384,6 +384,9 @@ func wantEmpty(t testing.TB, e *Engine) {
 	if len(e.topics)+len(e.owners)+len(e.services) > 0 {
 		t.Errorf("left: %d topics, %d owners, %d services", len(e.topics), len(e.owners), len(e.services))
 	}
+	if len(e.endpoints) == 0 && len(e.tries) > 0 {
+		t.Errorf("left: %d tries without endpoints", len(e.tries))
+	}
 	for _, tr := range e.tries {
 		if len(tr.patterns) > 0 || !tr.root.empty() {
 			t.Errorf("left: %d patterns under %q, root empty: %v", len(tr.patterns), tr.prefix, tr.root.empty())

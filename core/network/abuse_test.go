@@ -21,7 +21,7 @@ const listeners = 1000
 // which nobody is slow and of one with a client that never reads. The 99th percentile
 // of the time from publish to arrival must not differ by more than a factor of 2.
 func BenchmarkStalled(b *testing.B) {
-	policy := func(_ *Options, ep *Endpoint) { ep.SlowConsumer = DropOldest }
+	policy := func(_ *Options, ep *Endpoint) { ep.Settings.SlowConsumer = DropOldest }
 	calm, abused := start(b, policy), start(b, policy)
 	_, link := abused.sleeper()
 	fill(b, link, 1<<19)
@@ -57,8 +57,8 @@ func TestStalledAmongListeners(t *testing.T) {
 	r := start(t, func(o *Options, ep *Endpoint) {
 		o.SendBuffer = 64 << 10
 		o.OutboundBudget = budget
-		ep.OutboundLimit = 1 << 30
-		ep.SlowConsumer = DropOldest
+		ep.Settings.OutboundLimit = 1 << 30
+		ep.Settings.SlowConsumer = DropOldest
 	})
 	r.sleeper()
 	crowd := r.crowd(listeners)
@@ -85,7 +85,7 @@ func fill(t testing.TB, l core.Link, bytes int) {
 	text := make([]byte, 16<<10)
 	for waiting := 0; waiting < bytes; {
 		l.Send(core.Event{Kind: core.Message, Payload: core.Payload{Kind: core.Text, Data: text}})
-		on(l, func(c *conn) { waiting = c.outBytes })
+		on(t, l, func(c *conn) { waiting = c.outBytes })
 	}
 }
 

@@ -111,22 +111,31 @@ func (a *admission) inTime(r core.Rate, now time.Duration) bool {
 }
 
 // enter counts a connection that is about to be upgraded, if there may be one more:
-// in the process, at the endpoint, and of its address. It is told of again with
+// of its address, in the process, and at the endpoint. It is told of again with
 // leave.
 func (ep *endpoint) enter(from netip.Addr) (r core.Reason, ok bool) {
 	s, l := ep.server, ep.Limits.Get()
-	switch {
-	case s.draining.Load():
+	if s.draining.Load() {
 		return core.ReasonDrain, false
-	case !upTo(&s.open, s.admission.limits.Load().MaxConnections):
-		return core.ReasonOverload, false
-	case !upTo(&ep.open, l.Connections):
-		s.open.Add(-1)
-		return core.ReasonOverload, false
-	case !ep.hosts.add(hostOf(from), l.ConnectionsPerAddress):
-		ep.open.Add(-1)
-		s.open.Add(-1)
+	}
+	// The address comes first: whom it turns away takes, not even for a moment, a place
+	// that others could have.
+	if !ep.hosts.add(hostOf(from), l.ConnectionsPerAddress) {
 		return core.ReasonLimit, false
+	}
+	if !upTo(&s.open, s.admission.limits.Load().MaxConnections) {
+		ep.hosts.remove(hostOf(from))
+		return core.ReasonOverload, false
+	}
+	if !upTo(&ep.open, l.Connections) {
+		s.open.Add(-1)
+		ep.hosts.remove(hostOf(from))
+		return core.ReasonOverload, false
+	}
+	// Only now: who waits for the last connection of a closed endpoint sees this one.
+	if ep.closed.Load() {
+		ep.leave(from, nil)
+		return core.ReasonDrain, false
 	}
 	return 0, true
 }
@@ -142,9 +151,9 @@ func (ep *endpoint) leave(from netip.Addr, user *core.Identity) {
 	if name := user.User(); name != "" {
 		ep.users.remove(name)
 	}
-	ep.hosts.remove(hostOf(from))
 	ep.open.Add(-1)
 	ep.server.open.Add(-1)
+	ep.hosts.remove(hostOf(from))
 }
 
 // address returns the address of the client, as it was when it entered.

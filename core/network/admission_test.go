@@ -105,7 +105,11 @@ func TestNobodySlipsIn(t *testing.T) {
 		t.Fatalf("answers: %v", got)
 	}
 	ep := r.eps["chat"]
-	eventually(t, "the refused have left", func() bool { return int(ep.open.Load()) == got["101"] })
+	here := hostOf(netip.MustParseAddr("127.0.0.1"))
+	eventually(t, "the refused have left", func() bool { return ep.hosts.of(here) == got["101"] })
+	if n := int(ep.open.Load()); n != got["101"] {
+		t.Errorf("%d connections are counted, want %d", n, got["101"])
+	}
 	if n := ep.users.of("ann"); n != got["101"] {
 		t.Errorf("ann is counted %d times, want %d", n, got["101"])
 	}
@@ -171,10 +175,11 @@ func answer(t *testing.T, r *rig, endpoint string) string {
 
 func TestHandshakesPerAddress(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) { o.MaxHandshakesPerAddress = 2 })
+	underWay := func() int { return r.admission.callers.of(hostOf(netip.MustParseAddr("127.0.0.1"))) }
 	first := r.dialTCP("chat")
 	first.write([]byte("GET"))
 	r.dialTCP("chat").write([]byte("GET"))
-	eventually(t, "two handshakes are under way", func() bool { return r.admission.handshakes.Load() == 2 })
+	eventually(t, "two handshakes are under way", func() bool { return underWay() == 2 })
 	if got := answer(t, r, "echo"); !strings.HasPrefix(got, "HTTP/1.1 429") || !strings.Contains(got, "Retry-After") {
 		t.Fatalf("a third of the address: %q", got)
 	}
@@ -182,7 +187,7 @@ func TestHandshakesPerAddress(t *testing.T) {
 		t.Errorf("%d refusals are counted, want 1", got)
 	}
 	_ = first.Close()
-	eventually(t, "one has ended", func() bool { return r.admission.handshakes.Load() == 1 })
+	eventually(t, "one has ended", func() bool { return underWay() == 1 })
 	r.dial("echo")
 }
 
@@ -225,10 +230,10 @@ func TestMemoryGauge(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	var g memoryGauge
 	runtime.GC()
-	g.look(0)
+	g.look(0, 0)
 	before := g.used.Load()
 	kept := make([]byte, size)
-	g.look(before + size/2)
+	g.look(before+size/2, 0)
 	if used := g.used.Load(); used < before+size/2 {
 		t.Errorf("with what is alive: %d, before %d", used, before)
 	}
@@ -237,17 +242,51 @@ func TestMemoryGauge(t *testing.T) {
 	runtime.GC()
 	kept = make([]byte, size)
 	runtime.KeepAlive(kept)
-	g.look(0)
+	g.look(0, 0)
 	if used := g.used.Load(); used > before+size/2 {
 		t.Errorf("with what was allocated since: %d, before %d", used, before)
 	}
-	g.look(before + size/2)
+	g.look(before+size/2, 0)
 	if used := g.used.Load(); used > before+size/2 {
 		t.Errorf("with garbage: %d, before %d", used, before)
 	}
 }
 
-// TestFrontDoorForPlainHTTP: connections for plain HTTP are bounded too.
+// TestCrowdLeavesNothingBehind: what many handshakes took is given back once, when they
+// are over. Broken versions: without quiet (it is collected while they come), without
+// settled (it is collected again and again).
+func TestCrowdLeavesNothingBehind(t *testing.T) {
+	const size = 64 << 20
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	released := func() uint64 {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapReleased
+	}
+	debug.FreeOSMemory()
+	var g memoryGauge
+	litter := func() {
+		kept := make([]byte, size)
+		runtime.KeepAlive(kept)
+	}
+	litter()
+	littered := released()
+	g.look(0, crowdSize)
+	if !g.collected.IsZero() {
+		t.Fatal("collected while they came")
+	}
+	g.look(0, crowdSize+1)
+	if g.collected.IsZero() || released() < littered+size/2 {
+		t.Errorf("%d bytes were given back, of %d", released()-littered, size)
+	}
+	g.collected = time.Time{}
+	litter()
+	if g.look(0, crowdSize+2); !g.collected.IsZero() {
+		t.Error("collected although nobody came")
+	}
+}
+
+// TestPlainConnectionsAreBounded: connections for plain HTTP are bounded too.
 func TestPlainConnectionsAreBounded(t *testing.T) {
 	r := start(t, func(o *Options, ep *Endpoint) { o.MaxHandshakes = 3; ep.Path = "/ws" })
 	plain := func() *client {

@@ -37,7 +37,7 @@ func (o *outlet) Deliver(ev core.Event, to []core.Audience, except core.Link) {
 		return
 	default:
 		f.message = true
-		if o.ep.SlowConsumer == Conflate {
+		if o.ep.settings.Load().SlowConsumer == Conflate {
 			f.setKey(o.ep.server.seed, ev)
 		}
 		f.charge(&o.ep.server.budget)

@@ -166,7 +166,7 @@ func (c *conn) gone() {
 	}
 	c.state, c.parked, c.fd = ended, false, noFile
 	c.forgetSecure()
-	c.outBytes, c.late, c.inbox, c.parser = 0, nil, nil, parser{}
+	c.outBytes, c.late, c.inbox, c.parser = 0, nil, nil, nil
 	c.loop.wheel.remove(c)
 	delete(c.loop.conns, c)
 	c.ep.Stats.Open.Add(-1)
@@ -176,7 +176,7 @@ func (c *conn) gone() {
 // startTimers arms the timers of a new connection.
 func (c *conn) startTimers() {
 	now := c.loop.ticks.Load()
-	c.opened, c.lastMessage, c.lastPong, c.nextPing = now, now, now, now+c.ep.pingTicks
+	c.opened, c.lastMessage, c.lastPong, c.nextPing = now, now, now, now+c.settings.pingTicks
 	c.rearm(now)
 }
 
@@ -198,7 +198,7 @@ func (c *conn) expire() {
 	if c.waited(now) && c.state != open {
 		return
 	}
-	ep := c.ep
+	set := c.settings
 	switch {
 	case c.user != nil && c.user.Expired(time.Now()):
 		c.sayGoodbye(core.ReasonExpired)
@@ -207,15 +207,15 @@ func (c *conn) expire() {
 		// We do not hear it, so nothing can be said of its silence.
 		c.sleep(now, ticksOf(time.Second))
 		return
-	case ep.idleTicks > 0 && int32(now-c.idleAt()) >= 0:
+	case set.idleTicks > 0 && int32(now-c.idleAt()) >= 0:
 		c.sayGoodbye(core.ReasonIdle)
 		return
-	case ep.pongTicks > 0 && now-c.lastPong >= ep.pongTicks:
+	case set.pongTicks > 0 && now-c.lastPong >= set.pongTicks:
 		c.sayGoodbye(core.ReasonNoPong)
 		return
-	case ep.pingTicks > 0 && int32(now-c.nextPing) >= 0:
+	case set.pingTicks > 0 && int32(now-c.nextPing) >= 0:
 		c.queueOwn(controlFrame(ws.OpPing, nil))
-		c.nextPing = now + ep.pingTicks
+		c.nextPing = now + set.pingTicks
 	}
 	c.rearm(now)
 }
@@ -223,8 +223,8 @@ func (c *conn) expire() {
 // idleAt returns the tick at which the connection is idle for too long if nothing
 // comes until then.
 func (c *conn) idleAt() uint32 {
-	at := c.lastMessage + c.ep.idleTicks
-	if check := c.ep.idleCheck; check > 0 {
+	at := c.lastMessage + c.settings.idleTicks
+	if check := c.settings.idleCheck; check > 0 {
 		late := (at - c.opened) % check
 		if late > 0 {
 			at += check - late
@@ -239,13 +239,13 @@ const never = 1 << 30
 // rearm sets the timer to the earliest thing that may have to be done.
 func (c *conn) rearm(now uint32) {
 	wait := uint32(never)
-	if c.ep.idleTicks > 0 {
+	if c.settings.idleTicks > 0 {
 		wait = min(wait, c.idleAt()-now)
 	}
-	if t := c.ep.pongTicks; t > 0 {
+	if t := c.settings.pongTicks; t > 0 {
 		wait = min(wait, t-(now-c.lastPong))
 	}
-	if c.ep.pingTicks > 0 {
+	if c.settings.pingTicks > 0 {
 		wait = min(wait, c.nextPing-now)
 	}
 	if u := c.user; u != nil && !u.Expires.IsZero() {

@@ -108,7 +108,7 @@ func (c *conn) conflate(f *frame) bool {
 	}
 	old := c.out[at]
 	size := c.outBytes - len(old.bytes) + len(f.bytes)
-	if size > c.ep.OutboundLimit {
+	if size > c.settings.OutboundLimit {
 		return false
 	}
 	c.count(old, core.ReasonConflated)

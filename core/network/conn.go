@@ -34,40 +34,40 @@ type conn struct {
 	id     uint64
 	remote string
 	user   *core.Identity
-	window wsflate.WindowBits // of permessage-deflate; 0 without
-	trace  *core.Trace        // of the upgrade request; nil without
-	codec  core.Codec         // nil if the format translates elsewhere
-	relay  *relay             // nil if it does not
+	trace  *core.Trace // of the upgrade request; nil without
+	codec  core.Codec  // nil if the format translates elsewhere
+	relay  *relay      // nil if it does not
 	peer   core.Peer
 
 	// Owned by the loop.
-	gc     gnet.Conn // nil while parked or on the way back
-	fd     int       // where output is written; noFile on the way back
-	parked bool      // fd is the connection's own
-	state  state
-	reason core.Reason // why the connection is ending
-	hello  []byte      // the response to the upgrade request; nil once queued
-	early  []byte      // what the client sent behind its upgrade; nil once fed
-
-	parser parser
-	meter  *meter  // nil unless the endpoint has had rates
-	secure *secure // nil without TLS
-	held   uint8   // how many reasons there are to read no further message
-	choked bool    // one of them is that it does not read the answers
-	inbox  []byte  // what came while held
-
+	settings *settings // those that the connection goes by
+	upgrade  *upgrade  // nil once it is done
+	gc       gnet.Conn // nil while parked or on the way back
+	fd       int       // where output is written; noFile on the way back
+	parser   *parser   // nil between messages
+	meter    *meter    // nil unless the endpoint has had rates
+	secure   *secure   // nil without TLS
+	inbox    []byte    // what came while held
 	out      []*frame  // frames to write, in order
 	outOff   int       // how much of out[0] is written
 	outBytes int       // bytes of out not written
 	retained int       // how many of out, from the front, hold a reference
-	dirty    bool      // in loop.dirty or loop.unwritten
-	stuck    bool      // in loop.stuck
 	late     *lateness // nil as long as it reads fast enough
-	shut     bool      // our half of the stream is shut
-	missed   bool      // a message that could not be written was logged
-	discard  bool      // input is not looked at any more
-	backoff  uint8     // retries since the socket was found full
 	stamp    uint64    // the last delivery taken
+
+	// Owned by the loop. These are small, and stand together for their size.
+	window  wsflate.WindowBits // of permessage-deflate; 0 without
+	parked  bool               // fd is the connection's own
+	state   state
+	reason  core.Reason // why the connection is ending
+	held    uint8       // how many reasons there are to read no further message
+	choked  bool        // one of them is that it does not read the answers
+	dirty   bool        // in loop.dirty or loop.unwritten
+	stuck   bool        // in loop.stuck
+	shut    bool        // our half of the stream is shut
+	missed  bool        // a message that could not be written was logged
+	discard bool        // input is not looked at any more
+	backoff uint8       // retries since the socket was found full
 
 	timer       timer
 	opened      uint32 // ticks
@@ -78,6 +78,12 @@ type conn struct {
 }
 
 var _ core.Link = (*conn)(nil)
+
+// upgrade is what a connection has to do first.
+type upgrade struct {
+	response []byte // to the upgrade request; nil once queued
+	early    []byte // what the client sent behind the request
+}
 
 func (c *conn) ID() uint64               { return c.id }
 func (c *conn) Endpoint() *core.Endpoint { return c.ep.Endpoint.Endpoint }

@@ -13,7 +13,8 @@ type dispatch struct {
 	mail  mail
 	to    []*audience
 	at    []uint64 // where in its loop's mailbox the message was when it was sent
-	as    uint32   // the address, if newer messages of it may replace this one
+	keyed bool     // newer messages of the address may replace this one
+	as    uint32   // the address, if keyed
 	topic []byte
 }
 
@@ -27,8 +28,8 @@ func (o *outlet) deliverRemotely(ev core.Event, to []core.Audience, except core.
 	shards := o.ep.remote.Shards()
 	for shard := range shards {
 		d := dispatch{mail: m}
-		if o.ep.SlowConsumer == Conflate {
-			d.as, d.topic = ev.As, bytes.Clone(ev.Topic)
+		if o.ep.settings.Load().SlowConsumer == Conflate {
+			d.keyed, d.as, d.topic = true, ev.As, bytes.Clone(ev.Topic)
 		}
 		for _, a := range to {
 			if aud := a.(*audience); aud.loop.index%shards == shard {
@@ -70,7 +71,7 @@ func (d *dispatch) frameOf(f core.Frame) *frame {
 	ep := d.to[0].ep
 	out := frameOf(f)
 	out.message = true
-	if ep.SlowConsumer == Conflate {
+	if d.keyed {
 		out.setKey(ep.server.seed, core.Event{As: d.as, Topic: d.topic})
 	}
 	out.charge(&ep.server.budget)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,19 +20,23 @@ import (
 // door is the front door of one listener.
 type door struct {
 	// Static after construction.
-	server    *Server
-	listener  *net.TCPListener
-	endpoints []*endpoint
-	tls       *tls.Config // nil without TLS
-	plain     *plainServer
-	done      sync.WaitGroup
+	server   *Server
+	listen   string // as the endpoints write it
+	listener *net.TCPListener
+	plain    *plainServer
+	done     sync.WaitGroup
+	stopped  chan struct{} // closed by stop
 
-	// proxyProtocol is that of all the endpoints.
+	// tls and proxyProtocol are those of all the endpoints; tls is nil without TLS.
+	tls           *tls.Config
 	proxyProtocol ProxyProtocol
+
+	// Atomic. endpoints is replaced as a whole, by Server.Exchange.
+	endpoints atomic.Pointer[[]*endpoint]
 }
 
-func newDoor(s *Server, ln *net.TCPListener, config *tls.Config, p ProxyProtocol) *door {
-	d := &door{server: s, listener: ln, tls: config, proxyProtocol: p}
+func newDoor(s *Server, address string, ln *net.TCPListener, config *tls.Config, p ProxyProtocol) *door {
+	d := &door{server: s, listen: address, listener: ln, tls: config, proxyProtocol: p, stopped: make(chan struct{})}
 	d.plain = newPlainServer(d)
 	return d
 }
@@ -42,11 +47,32 @@ func (d *door) open() {
 	d.done.Go(d.plain.serve)
 }
 
-// close stops accepting, and waits for HTTP requests under way until ctx ends.
-func (d *door) close(ctx context.Context) error {
-	err := d.listener.Close()
-	if e := d.plain.http.Shutdown(ctx); e != nil {
-		err = errors.Join(err, fmt.Errorf("draining HTTP on %s: %w", d.listener.Addr(), e))
+// stop stops accepting. It is called once. Whoever has been accepted goes on.
+func (d *door) stop() error {
+	close(d.stopped)
+	return d.listener.Close()
+}
+
+// duplicate returns the listener once more, for a door that takes the place of this one:
+// clients who wait to be accepted are the next door's when this one stops.
+func (d *door) duplicate() (*net.TCPListener, error) {
+	file, err := d.listener.File()
+	if err != nil {
+		return nil, fmt.Errorf("duplicating listener: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	ln, err := net.FileListener(file)
+	if err != nil {
+		return nil, fmt.Errorf("duplicating listener: %w", err)
+	}
+	return ln.(*net.TCPListener), nil
+}
+
+// drain waits for HTTP requests under way until ctx ends. The door has stopped.
+func (d *door) drain(ctx context.Context) error {
+	err := d.plain.http.Shutdown(ctx)
+	if err != nil {
+		err = fmt.Errorf("draining HTTP on %s: %w", d.listen, err)
 	}
 	d.done.Wait()
 	return err
@@ -68,7 +94,7 @@ func (d *door) accept() {
 				d.server.log.Error("accepting", "listen", d.listener.Addr().String(), "error", err)
 			}
 			select {
-			case <-d.server.done:
+			case <-d.stopped:
 				return
 			case <-time.After(delay):
 			}
@@ -100,12 +126,19 @@ func (d *door) greet(nc *net.TCPConn) {
 const maxAside = 2048
 
 // turnAwayAside tells a client that is not let in why. So that it can read it although
-// it is still sending, that takes a while, and a goroutine; when there are too many of
-// these, and where it expects TLS, the connection is just closed.
+// it is still sending, that takes a while, and a goroutine. When there are too many of
+// these it is told all the same, which does not block on a new socket, but a client that
+// has sent something may find its connection reset. Where it expects TLS the connection
+// is just closed.
 func (d *door) turnAwayAside(nc *net.TCPConn, r core.Reason) {
+	if d.tls != nil {
+		_ = nc.Close()
+		return
+	}
 	aside := &d.server.aside
-	if aside.Add(1) > maxAside || d.tls != nil {
+	if aside.Add(1) > maxAside {
 		aside.Add(-1)
+		turnAway(nc, statusOf(r), whyNot(r))
 		_ = nc.Close()
 		return
 	}
@@ -257,10 +290,15 @@ func (d *door) reject(v *visitor, r core.Reason, status int, text string) {
 	_ = v.tcp.Close()
 }
 
+// turnAwayTimeout is how long a client may take to be told that it is turned away. The
+// socket has room for it; but in a storm seconds can pass before a goroutine goes on, and
+// what begins to write after its deadline writes nothing.
+const turnAwayTimeout = 10 * time.Second
+
 // turnAway writes a whole HTTP response. An error does not matter: the client is
 // being turned away.
 func turnAway(nc net.Conn, status int, text string) {
-	_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
+	_ = nc.SetWriteDeadline(time.Now().Add(turnAwayTimeout))
 	extra := ""
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		extra = "Retry-After: 1\r\n"

@@ -17,6 +17,17 @@ func (s *Server) StopAdmitting() { s.draining.Store(true) }
 // Connections returns how many connections are open.
 func (s *Server) Connections() int { return int(s.open.Load()) }
 
+// ConnectionsOf returns how many connections of an endpoint are open; 0 if there is no
+// endpoint of this name.
+func (s *Server) ConnectionsOf(endpoint string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ep := s.eps[endpoint]; ep != nil {
+		return int(ep.open.Load())
+	}
+	return 0
+}
+
 // Shutdown says goodbye to every connection, to rate of them in a second (0: to all at
 // once), faster where that would take longer than ctx allows. When ctx ends it cuts
 // those that are left. Then it stops listening and ends the loops. Only the first call
@@ -26,12 +37,12 @@ func (s *Server) Shutdown(ctx context.Context, rate float64) error {
 	if s.down.Swap(true) {
 		return nil
 	}
-	errs := []error{s.sayGoodbyes(ctx, rate), s.drained(ctx)}
+	errs := []error{s.sayGoodbyes(ctx, rate, func(*conn) bool { return true }), s.drained(ctx)}
 	s.mu.Lock()
 	doors := s.doors
 	s.mu.Unlock()
 	for _, d := range doors {
-		errs = append(errs, d.close(ctx))
+		errs = append(errs, d.stop(), d.drain(ctx))
 	}
 	return errors.Join(append(errs, s.stop())...)
 }
@@ -39,9 +50,10 @@ func (s *Server) Shutdown(ctx context.Context, rate float64) error {
 // goodbyeTick is how often a paced drain closes connections.
 const goodbyeTick = 20 * time.Millisecond
 
-// sayGoodbyes begins the close handshake of every connection, at the pace of rate.
-func (s *Server) sayGoodbyes(ctx context.Context, rate float64) error {
-	conns, err := s.connections(ctx)
+// sayGoodbyes begins the close handshake of every connection that leaves, at the pace of
+// rate.
+func (s *Server) sayGoodbyes(ctx context.Context, rate float64, leaves func(*conn) bool) error {
+	conns, err := s.connections(ctx, leaves)
 	if err != nil {
 		return err
 	}
@@ -78,16 +90,18 @@ func pace(ctx context.Context, rate float64, n int, now time.Time) float64 {
 	return max(rate, float64(n)/max(left.Seconds(), 0.001))
 }
 
-// connections returns the open connections. A client that was in the middle of its
-// upgrade may come later; it is told when it opens.
-func (s *Server) connections(ctx context.Context) ([]*conn, error) {
+// connections returns the open connections that are wanted. A client that was in the
+// middle of its upgrade may come later; it is told when it opens.
+func (s *Server) connections(ctx context.Context, wanted func(*conn) bool) ([]*conn, error) {
 	loops := s.loopList()
 	lists := make(chan []*conn, len(loops))
 	for _, l := range loops {
 		l.post(mail{fn: func() {
-			list := make([]*conn, 0, len(l.conns))
+			var list []*conn
 			for c := range l.conns {
-				list = append(list, c)
+				if wanted(c) {
+					list = append(list, c)
+				}
 			}
 			lists <- list
 		}})

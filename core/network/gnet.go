@@ -26,6 +26,7 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 		return nil, c.returned(gc)
 	}
 	c.gc, c.fd, c.loop = gc, gc.Fd(), l
+	c.settings = c.ep.settings.Load()
 	l.conns[c] = struct{}{}
 	c.ep.Stats.Opened.Add(1)
 	c.ep.Stats.Open.Add(1)
@@ -47,14 +48,14 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 // it is connected when it is: what it hears from the start it does not miss.
 func (c *conn) connect() {
 	hello := newFrame()
-	hello.bytes, c.hello = c.hello, nil
+	hello.bytes, c.upgrade.response = c.upgrade.response, nil
 	c.queueLast(hello)
 	c.peer = c.ep.server.hub.Connect(c)
 }
 
 // listen begins to hear what the client says, after its greeting.
 func (c *conn) listen() {
-	if c.ep.server.down.Load() {
+	if c.ep.server.down.Load() || c.ep.closed.Load() {
 		c.sayGoodbye(core.ReasonDrain)
 	}
 	c.hearEarly()
@@ -62,8 +63,8 @@ func (c *conn) listen() {
 
 // hearEarly takes what came behind the upgrade request.
 func (c *conn) hearEarly() {
-	early := c.early
-	c.early = nil
+	early := c.upgrade.early
+	c.upgrade = nil
 	if len(early) > 0 {
 		c.receive(early)
 	}

@@ -15,7 +15,10 @@ import (
 // maxFields bounds the header fields of a request.
 const maxFields = 100
 
-var errHeadTooLarge = errors.New("request head too large")
+var (
+	errHeadTooLarge = errors.New("request head too large")
+	errBody         = errors.New("an upgrade request must not have a body")
+)
 
 // readHead reads from r until a request head is complete. It returns what was read
 // and where the head ends, after its empty line.
@@ -84,7 +87,7 @@ func parseHead(raw []byte) (*head, error) {
 		}
 	}
 	if h.upgrade && h.count("Content-Length")+h.count("Transfer-Encoding") > 0 {
-		return nil, errors.New("an upgrade request must not have a body")
+		return nil, errBody
 	}
 	return h, nil
 }

@@ -164,7 +164,7 @@ func start(t testing.TB, change func(o *Options, chat *Endpoint)) *rig {
 	o := Options{Hub: hub, Loops: 2, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	ep := Endpoint{
 		Endpoint: &core.Endpoint{Name: "chat", Protocol: "chat", Format: chat{}, Stats: &core.Stats{}},
-		Listen:   "127.0.0.1:0", MaxMessage: 1 << 20, OutboundLimit: 1 << 20,
+		Listen:   "127.0.0.1:0", MaxMessage: 1 << 20, Settings: Settings{OutboundLimit: 1 << 20},
 	}
 	if change != nil {
 		change(&o, &ep)
@@ -172,7 +172,7 @@ func start(t testing.TB, change func(o *Options, chat *Endpoint)) *rig {
 	s := New(o)
 	eps := []Endpoint{ep, {
 		Endpoint: &core.Endpoint{Name: "echo", Protocol: "echo", Format: echo{}, Stats: &core.Stats{}},
-		Listen:   "127.0.0.1:0", MaxMessage: 1 << 20, OutboundLimit: 1 << 20,
+		Listen:   "127.0.0.1:0", MaxMessage: 1 << 20, Settings: Settings{OutboundLimit: 1 << 20},
 	}}
 	if err := s.Start(eps); err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ func (c *conn) parse(b []byte) {
 		if c.ep.Limits.Get().Bytes.Amount > 0 {
 			piece = b[:min(len(b), readAtOnce)]
 		}
-		used, err := c.parser.feed(piece, c)
+		used, err := c.feed(piece)
 		if err != nil {
 			c.fail(reasonOf(err), err)
 			return
@@ -42,6 +42,20 @@ func (c *conn) parse(b []byte) {
 		c.charge(0, used)
 		b = b[used:]
 	}
+}
+
+// feed parses b with a parser that the connection has only as long as a message is on
+// its way.
+func (c *conn) feed(b []byte) (used int, err error) {
+	if c.parser == nil {
+		c.parser = c.loop.takeParser(c.ep.MaxMessage, c.window != 0)
+	}
+	used, err = c.parser.feed(b, c)
+	if c.parser != nil && c.parser.between() {
+		c.loop.giveParser(c.parser)
+		c.parser = nil
+	}
+	return used, err
 }
 
 // keep puts b aside until the connection is released.
@@ -90,13 +104,13 @@ func (c *conn) resume() {
 // choke stops the reading of a client that asks faster than it reads the answers:
 // they would only pile up to its bound.
 func (c *conn) choke() {
-	if c.choked || c.outBytes <= c.ep.OutboundLimit/2 {
+	if c.choked || c.outBytes <= c.settings.OutboundLimit/2 {
 		return
 	}
 	if !c.stuck {
 		c.flush()
 	}
-	if c.state == open && c.outBytes > c.ep.OutboundLimit/2 {
+	if c.state == open && c.outBytes > c.settings.OutboundLimit/2 {
 		c.choked = true
 		c.Hold()
 	}
@@ -104,7 +118,7 @@ func (c *conn) choke() {
 
 // unchoke is called when output was written.
 func (c *conn) unchoke() {
-	if c.choked && c.outBytes <= c.ep.OutboundLimit/4 {
+	if c.choked && c.outBytes <= c.settings.OutboundLimit/4 {
 		c.choked = false
 		c.Post(c.Release)
 	}

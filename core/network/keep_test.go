@@ -30,9 +30,8 @@ func TestRecycledDescriptor(t *testing.T) {
 	first.send("sub")
 	first.expect("ok")
 	link := r.hub.newest()
-	fds := make(chan int, 1)
-	link.Post(func() { fds <- link.(*conn).fd })
-	fd := <-fds
+	descriptor := func(c *conn) int { return c.fd }
+	fd := of(t, link, descriptor)
 	_ = first.Close()
 	if gone := <-r.hub.gone; gone != link {
 		t.Fatal("another connection left")
@@ -44,8 +43,7 @@ func TestRecycledDescriptor(t *testing.T) {
 		second.send("echo here")
 		second.expect("here")
 		heir := r.hub.newest()
-		heir.Post(func() { fds <- heir.(*conn).fd })
-		if <-fds != fd {
+		if of(t, heir, descriptor) != fd {
 			continue
 		}
 		secret := core.Event{Kind: core.Pong, Ref: []byte("SECRET-FOR-FIRST")}
@@ -138,7 +136,7 @@ func TestPartialWrite(t *testing.T) {
 	const receivers, messages = 4, 400
 	r := start(t, func(o *Options, ep *Endpoint) {
 		o.SendBuffer = 32 << 10
-		ep.OutboundLimit = 1 << 30
+		ep.Settings.OutboundLimit = 1 << 30
 	})
 	rnd := rand.New(rand.NewPCG(5, 6))
 	texts := make([]string, messages)
@@ -187,8 +185,8 @@ func TestStalledReader(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, func(o *Options, ep *Endpoint) {
 				o.SendBuffer = 64 << 10
-				ep.OutboundLimit = limit
-				ep.SlowConsumer = policy
+				ep.Settings.OutboundLimit = limit
+				ep.Settings.SlowConsumer = policy
 			})
 			stalled, link := r.sleeper()
 			healthy := r.dial("chat")
@@ -226,9 +224,7 @@ func TestStalledReader(t *testing.T) {
 				}
 				return
 			}
-			queued := make(chan int, 1)
-			link.Post(func() { queued <- link.(*conn).outBytes })
-			if n := <-queued; n > limit || n < limit/2 {
+			if n := of(t, link, func(c *conn) int { return c.outBytes }); n > limit || n < limit/2 {
 				t.Errorf("%d bytes are queued for the stalled client, the bound is %d", n, limit)
 			}
 			pub.send("pub the end")

@@ -121,10 +121,8 @@ func TestHeldConnectionPushesBack(t *testing.T) {
 			c.send(fmt.Sprintf("echo %d %s", i, strings.Repeat("x", size)))
 		}
 	}()
-	parked := make(chan bool)
 	eventually(t, "the connection is parked", func() bool {
-		link.Post(func() { parked <- link.parked })
-		return <-parked
+		return of(t, link, func(c *conn) bool { return c.parked })
 	})
 	link.Send(core.Event{Kind: core.Pong, Ref: []byte("told while parked")})
 	c.expect("told while parked")
@@ -133,9 +131,7 @@ func TestHeldConnectionPushesBack(t *testing.T) {
 		t.Fatal("64 MB were taken from a held connection")
 	default:
 	}
-	inbox := make(chan int)
-	link.Post(func() { inbox <- len(link.inbox) })
-	if n := <-inbox; n > parkAt+128<<10 {
+	if n := of(t, link, func(c *conn) int { return len(c.inbox) }); n > parkAt+128<<10 {
 		t.Errorf("%d bytes are kept, the bound is about %d", n, parkAt)
 	}
 	link.Post(link.Release)
@@ -155,10 +151,8 @@ func TestParkedConnectionCanEnd(t *testing.T) {
 			go func() {
 				_, _ = c.Write([]byte(strings.Repeat(string(masked(ws.OpText, true, "echo x")), 100_000)))
 			}()
-			parked := make(chan bool)
 			eventually(t, "the connection is parked", func() bool {
-				link.Post(func() { parked <- link.parked })
-				return <-parked
+				return of(t, link, func(c *conn) bool { return c.parked })
 			})
 			if how == "goodbye" {
 				link.Close(core.ReasonUnavailable)
@@ -175,7 +169,7 @@ func TestParkedConnectionCanEnd(t *testing.T) {
 }
 
 func TestCongestedMailboxHoldsPublishers(t *testing.T) {
-	r := start(t, func(_ *Options, ep *Endpoint) { ep.OutboundLimit = 1 << 30 })
+	r := start(t, func(_ *Options, ep *Endpoint) { ep.Settings.OutboundLimit = 1 << 30 })
 	sub := r.dial("chat")
 	sub.send("sub")
 	sub.expect("ok")
@@ -207,7 +201,7 @@ func TestCongestedMailboxHoldsPublishers(t *testing.T) {
 }
 
 func TestIdleTimeout(t *testing.T) {
-	r := start(t, func(_ *Options, ep *Endpoint) { ep.IdleTimeout = time.Second })
+	r := start(t, func(_ *Options, ep *Endpoint) { ep.Settings.IdleTimeout = time.Second })
 	c := r.dial("chat")
 	began := time.Now()
 	for range 5 {
@@ -226,8 +220,8 @@ func TestIdleTimeout(t *testing.T) {
 
 func TestPings(t *testing.T) {
 	r := start(t, func(_ *Options, ep *Endpoint) {
-		ep.PingInterval = 200 * time.Millisecond
-		ep.PongTimeout = 2 * time.Second
+		ep.Settings.PingInterval = 200 * time.Millisecond
+		ep.Settings.PongTimeout = 2 * time.Second
 	})
 	c := r.dial("chat")
 	for range 4 {
@@ -262,7 +256,7 @@ func TestPingIsAnsweredBetweenFragments(t *testing.T) {
 }
 
 func TestRefusedHandshakes(t *testing.T) {
-	sameOrigin := func(_ *Options, ep *Endpoint) { ep.Origins = []string{"https://good.example"} }
+	sameOrigin := func(_ *Options, ep *Endpoint) { ep.Settings.Origins = []string{"https://good.example"} }
 	tests := []struct {
 		name    string
 		change  func(*Options, *Endpoint)
@@ -362,6 +356,31 @@ func TestUpgradeAfterPlainRequest(t *testing.T) {
 	c.expect("early")
 }
 
+// TestUpgradeWithBody: what a proxy takes for the body of an upgrade request must not
+// become the frames of its client, also on a connection that was used before. Broken
+// version: without the look at TransferEncoding in comeBack.
+func TestUpgradeWithBody(t *testing.T) {
+	const first = "GET /other HTTP/1.1\r\nHost: x\r\n\r\n"
+	for _, before := range []string{"", first} {
+		for _, body := range []string{"Content-Length: 9\r\n", "Transfer-Encoding: chunked\r\n", "Expect: 100-continue\r\nContent-Length: 9\r\n"} {
+			r := start(t, nil)
+			c := r.dialTCP("chat")
+			c.write([]byte(before))
+			if before != "" {
+				c.readResponse("HTTP/1.1 400") // no upgrade
+				if _, err := io.ReadFull(c, make([]byte, len("this is a WebSocket endpoint (chat): connect with a WebSocket client\n"))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.write(append([]byte(upgradeRequest(body)), masked(ws.OpText, true, "pub")...))
+			c.readResponse("HTTP/1.1 400")
+			if got := r.Stats().Rejected[core.ReasonHandshake].Load(); got != 1 {
+				t.Errorf("%q: %d refusals are counted", body, got)
+			}
+		}
+	}
+}
+
 // TestChokedClient: a client that asks for more than it reads is not read any more,
 // and gets all its answers when it does read.
 func TestChokedClient(t *testing.T) {
@@ -378,10 +397,8 @@ func TestChokedClient(t *testing.T) {
 			c.send(fmt.Sprintf("echo %d %s", i, strings.Repeat("x", size)))
 		}
 	}()
-	choked := make(chan bool)
 	eventually(t, "the client is choked and parked", func() bool {
-		link.Post(func() { choked <- link.choked && link.parked })
-		return <-choked
+		return of(t, link, func(c *conn) bool { return c.choked && c.parked })
 	})
 	for i := range messages {
 		c.expect(fmt.Sprintf("%d %s", i, strings.Repeat("x", size)))

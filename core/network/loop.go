@@ -38,11 +38,13 @@ type loop struct {
 	turn      []*frame   // frames to release when the turn ends
 	cork      []byte     // where small frames are put together for one write
 	corked    []*frame   // the frames that lie in cork now
+	parser    *parser    // of connections that are between messages; nil if none is
 	plain     []byte     // where records are decrypted; nil before the first
 	cipher    []byte     // where records are encrypted
 	spare     [][]*frame // empty output queues, to be used again
 	leaving   []*conn    // connections whose peer is to be told
 	depth     int        // how many callbacks of gnet are nested
+	counted   bool       // this turn is in server.turns
 
 	nextRetry time.Time
 	retries   uint64  // rounds of retries
@@ -223,7 +225,7 @@ func (l *loop) carryOut(m *mail) {
 // OnClose from within another callback: only the outermost is the turn.
 func (l *loop) beginTurn() {
 	if l.depth++; l.depth == 1 {
-		l.server.enterTurn()
+		l.counted = l.server.enterTurn()
 	}
 }
 
@@ -258,7 +260,9 @@ func (l *loop) endTurn() {
 		return
 	}
 	// Before the writes, which take long and ask nothing.
-	l.server.leaveTurn()
+	if l.counted {
+		l.server.leaveTurn()
+	}
 	for len(l.dirty) > 0 || len(l.leaving) > 0 {
 		for i := 0; i < len(l.dirty); i++ {
 			if i < turnWrites {
@@ -314,6 +318,20 @@ func (l *loop) writeRest() {
 	}
 	l.askLater(0)
 }
+
+// takeParser returns a parser that is between messages.
+func (l *loop) takeParser(maxMessage int, deflate bool) *parser {
+	p := l.parser
+	if p == nil {
+		p = new(parser)
+	}
+	l.parser = nil
+	p.maxMessage, p.deflate = maxMessage, deflate
+	return p
+}
+
+// giveParser takes back a parser that is between messages.
+func (l *loop) giveParser(p *parser) { l.parser = p }
 
 // ephemeral gives f to the turn: it is released when the turn ends.
 func (l *loop) ephemeral(f *frame) *frame {

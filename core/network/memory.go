@@ -17,6 +17,9 @@ const (
 	// collectEvery is the least time between garbage collections that the gauge asks
 	// for.
 	collectEvery = 10 * time.Second
+	// A crowd is so many connections; it has come when fewer than trickle came since
+	// the last look.
+	crowdSize, trickle = 1000, 100
 )
 
 // AvailableMemory returns how many bytes the process may have: GOMEMLIMIT, the limit
@@ -41,20 +44,27 @@ func AvailableMemory() uint64 {
 // memoryGauge knows how much memory the process uses: what was alive at the last
 // garbage collection, stacks, and the runtime's own. Garbage is not counted, as it is
 // given up when memory is needed; nor is what the kernel keeps for sockets.
+//
+// It also gives back what a crowd has left behind. Handshakes, with TLS above all, take
+// far more memory than the connections that come of them, and idle connections give the
+// runtime no reason to collect it.
 type memoryGauge struct {
 	// Owned by watch.
 	collected time.Time
+	came      uint64 // connections until the last look
+	settled   uint64 // connections until memory was last given back
 
 	// Atomic.
 	used atomic.Uint64
 }
 
-// watch looks once in a while until done is closed. watermark is asked each time.
-func (g *memoryGauge) watch(watermark func() uint64, done <-chan struct{}) {
+// watch looks once in a while until done is closed. watermark, and came, how many
+// connections there were so far, are asked each time.
+func (g *memoryGauge) watch(watermark, came func() uint64, done <-chan struct{}) {
 	ticker := time.NewTicker(memoryEvery)
 	defer ticker.Stop()
 	for {
-		g.look(watermark())
+		g.look(watermark(), came())
 		select {
 		case <-done:
 			return
@@ -65,18 +75,28 @@ func (g *memoryGauge) watch(watermark func() uint64, done <-chan struct{}) {
 
 // look measures. Over the watermark only a garbage collection tells what is true:
 // what was allocated since the last one, or during it, may be either.
-func (g *memoryGauge) look(watermark uint64) {
-	alive, allocated := memoryInUse()
-	if watermark > 0 && allocated > watermark && time.Since(g.collected) > collectEvery {
-		runtime.GC()
-		g.collected = time.Now()
-		alive, _ = memoryInUse()
+func (g *memoryGauge) look(watermark, came uint64) {
+	alive, allocated, free := memoryInUse()
+	quiet := came-g.came < trickle
+	g.came = came
+	if time.Since(g.collected) > collectEvery {
+		switch {
+		case quiet && came-g.settled >= crowdSize && allocated-alive+free > alive/2:
+			debug.FreeOSMemory() // which collects
+			g.collected, g.settled = time.Now(), came
+			alive, _, _ = memoryInUse()
+		case watermark > 0 && allocated > watermark:
+			runtime.GC()
+			g.collected = time.Now()
+			alive, _, _ = memoryInUse()
+		}
 	}
 	g.used.Store(alive)
 }
 
-// memoryInUse returns the bytes that are in use without and with garbage.
-func memoryInUse() (alive, allocated uint64) {
+// memoryInUse returns the bytes that are in use without and with garbage, and those that
+// are free but not given back.
+func memoryInUse() (alive, allocated, free uint64) {
 	samples := []metrics.Sample{
 		{Name: "/memory/classes/total:bytes"},
 		{Name: "/memory/classes/heap/free:bytes"},
@@ -89,5 +109,5 @@ func memoryInUse() (alive, allocated uint64) {
 	value := func(i int) uint64 { return samples[i].Value.Uint64() }
 	allocated = value(0) - value(1) - value(2) - value(3)
 	garbage := value(4) - min(value(4), value(5))
-	return allocated - garbage, allocated
+	return allocated - garbage, allocated, value(1) + value(3)
 }

@@ -12,14 +12,15 @@ func (ep *endpoint) originAllowed(h *head) bool {
 	if origin == "" {
 		return true
 	}
-	if ep.Origins == nil {
+	allowed := ep.settings.Load().Origins
+	if allowed == nil {
 		if !ep.profile.SameOrigin {
 			return true
 		}
 		u, err := url.Parse(origin)
 		return err == nil && strings.EqualFold(u.Host, h.get("Host"))
 	}
-	return slices.ContainsFunc(ep.Origins, func(allowed string) bool { return originMatches(allowed, origin) })
+	return slices.ContainsFunc(allowed, func(one string) bool { return originMatches(one, origin) })
 }
 
 // originMatches reports whether an origin is the one that is allowed. In it, one *

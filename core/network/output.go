@@ -35,13 +35,14 @@ func (c *conn) queue(f *frame) bool {
 			return false
 		}
 	}
-	if f.key != nil && c.conflate(f) {
+	conflating := f.key != nil && c.settings.SlowConsumer == Conflate
+	if conflating && c.conflate(f) {
 		return true
 	}
 	if !c.fits(f) && !c.makeRoom(f) {
 		return false
 	}
-	if c.stuck && f.key != nil {
+	if c.stuck && conflating {
 		c.lateness().index.set(f, len(c.out))
 	}
 	c.push(f)
@@ -285,7 +286,7 @@ func (c *conn) written(n int) {
 
 // wait keeps what the socket did not take until a later turn.
 func (c *conn) wait() {
-	if c.ep.SlowConsumer == Conflate {
+	if c.settings.SlowConsumer == Conflate {
 		c.lateness().index.add(c.out, c.retained)
 	}
 	c.retainAll()

@@ -91,6 +91,12 @@ func (p *parser) feed(b []byte, h frameHandler) (used int, err error) {
 	}
 }
 
+// between reports whether no message is on its way: the parser may be another
+// client's now.
+func (p *parser) between() bool {
+	return p.nhead == 0 && !p.inFrame && p.op == 0 && len(p.buf) == 0 && p.ctl == nil
+}
+
 // header reads one frame header and checks it. n is the number of bytes used.
 func (p *parser) header(b []byte) (n int, complete bool, err error) {
 	head := b

@@ -115,7 +115,7 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.RemoteAddr = p.clientOf(r)
 	ep := p.door.match(r.URL.Path)
 	if ep == nil || ep.Path == "" || r.Method == http.MethodOptions {
-		for _, other := range p.door.endpoints {
+		for _, other := range *p.door.endpoints.Load() {
 			if other.HTTP != nil {
 				other.HTTP.ServeHTTP(w, r)
 				return
@@ -164,6 +164,13 @@ func headOf(r *http.Request, name string) head {
 // comeBack returns a connection to the front door: a client (a proxy, mostly) that
 // kept its connection after a plain request and asks for an upgrade now.
 func (p *plainServer) comeBack(w http.ResponseWriter, r *http.Request) {
+	if len(r.TransferEncoding) > 0 {
+		// The front door would not see it: http.Server takes it out of the header.
+		p.door.server.stats.Rejected.Inc(core.ReasonHandshake)
+		w.Header().Set("Connection", "close")
+		http.Error(w, errBody.Error(), http.StatusBadRequest)
+		return
+	}
 	a := &p.door.server.admission
 	if !a.handshake() {
 		p.door.server.stats.Rejected.Inc(core.ReasonOverload)

@@ -34,10 +34,8 @@ func TestSecureHeldConnectionPushesBack(t *testing.T) {
 			c.send(fmt.Sprintf("echo %d %s", i, text))
 		}
 	}()
-	parked := make(chan bool)
 	eventually(t, "the connection is parked", func() bool {
-		link.Post(func() { parked <- link.parked })
-		return <-parked
+		return of(t, link, func(c *conn) bool { return c.parked })
 	})
 	link.Send(core.Event{Kind: core.Pong, Ref: []byte("told while parked")})
 	c.expect("told while parked")
@@ -46,9 +44,7 @@ func TestSecureHeldConnectionPushesBack(t *testing.T) {
 		t.Fatal("16 MB were taken from a held connection")
 	default:
 	}
-	inbox := make(chan int)
-	link.Post(func() { inbox <- len(link.inbox) })
-	if n := <-inbox; n > parkAt+128<<10 {
+	if n := of(t, link, func(c *conn) int { return len(c.inbox) }); n > parkAt+128<<10 {
 		t.Errorf("%d bytes are kept, the bound is about %d", n, parkAt)
 	}
 	link.Post(link.Release)
@@ -64,7 +60,7 @@ func TestSecurePartialWrite(t *testing.T) {
 	const receivers, messages = 4, 200
 	r := startSecure(t, func(o *Options, ep *Endpoint) {
 		o.SendBuffer = 32 << 10
-		ep.OutboundLimit = 1 << 30
+		ep.Settings.OutboundLimit = 1 << 30
 	})
 	rnd := rand.New(rand.NewPCG(5, 6))
 	texts := make([]string, messages)
@@ -110,7 +106,7 @@ func TestSecureStalledReader(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := startSecure(t, func(o *Options, ep *Endpoint) {
 				o.SendBuffer = 64 << 10
-				ep.OutboundLimit, ep.SlowConsumer = limit, policy
+				ep.Settings.OutboundLimit, ep.Settings.SlowConsumer = limit, policy
 			})
 			stalled := r.dial(r.config(), func(nc net.Conn) net.Conn {
 				_ = nc.(*net.TCPConn).SetReadBuffer(32 << 10)
@@ -139,16 +135,15 @@ func TestSecureStalledReader(t *testing.T) {
 				return
 			}
 			type state struct{ out, sum, rest int }
-			states := make(chan state, 1)
-			link.Post(func() {
-				s := state{out: link.outBytes, rest: len(link.secure.rest)}
-				for _, f := range link.out {
+			s := of(t, link, func(c *conn) state {
+				s := state{out: c.outBytes, rest: len(c.secure.rest)}
+				for _, f := range c.out {
 					s.sum += len(f.bytes)
 				}
-				s.sum += s.rest - link.outOff
-				states <- s
+				s.sum += s.rest - c.outOff
+				return s
 			})
-			if s := <-states; s.out > limit+64 || s.out < limit/2 || s.out != s.sum || s.rest > recordSize+64 {
+			if s.out > limit+64 || s.out < limit/2 || s.out != s.sum || s.rest > recordSize+64 {
 				t.Errorf("queued: %+v, the bound is %d", s, limit)
 			}
 			for range 5 {

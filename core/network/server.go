@@ -73,7 +73,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Endpoint is one endpoint to serve. It must not be changed after Start.
+// Endpoint is one endpoint to serve. It must not be changed once it is served; Server.Apply
+// and Server.Exchange do that.
 type Endpoint struct {
 	*core.Endpoint
 	// Listen is the TCP address; endpoints with the same Listen share a listener,
@@ -89,17 +90,10 @@ type Endpoint struct {
 	HTTP http.Handler
 	// MaxMessage bounds a client message, in bytes (close 1009).
 	MaxMessage int
-	// OutboundLimit bounds the bytes queued for one client; SlowConsumer says what
-	// happens to who does not read fast enough. One message is always taken.
-	OutboundLimit int
-	SlowConsumer  SlowConsumer
-	// PingInterval, PongTimeout and IdleTimeout are as in core.Profile.
-	PingInterval, PongTimeout, IdleTimeout time.Duration
+	// Settings are those that it begins with.
+	Settings Settings
 	// ProxyProtocol is the same for all endpoints of a listener.
 	ProxyProtocol ProxyProtocol
-	// Origins lists the origins whose pages may connect, as originMatches reads them;
-	// nil is the format's default. A request without Origin is no page and may always connect.
-	Origins []string
 }
 
 // endpoint is an Endpoint with what the loops look at most.
@@ -110,12 +104,15 @@ type endpoint struct {
 	outlet outlet
 	remote core.RemoteFormat // Format, if it translates elsewhere
 
-	idleTicks, pongTicks, pingTicks, idleCheck uint32
-	pingsCount                                 bool
-	closeReply                                 uint16
-	profile                                    core.Profile
+	pingsCount bool
+	closeReply uint16
+	profile    core.Profile
 
-	open  atomic.Int64 // connections that have entered
+	// Atomic.
+	settings atomic.Pointer[settings] // those of now; a connection takes them when it is told to
+	open     atomic.Int64             // connections that have entered
+	closed   atomic.Bool              // nobody enters any more
+
 	hosts headcount[host]
 	users headcount[string]
 }
@@ -134,9 +131,6 @@ type Server struct {
 
 	admission admission
 
-	// Static after Start.
-	remotes []core.RemoteFormat
-
 	// Guarded by mu.
 	mu      sync.Mutex
 	doors   []*door
@@ -145,8 +139,9 @@ type Server struct {
 
 	// Atomic.
 	loops     atomic.Pointer[[]*loop]
-	open      atomic.Int64 // connections that have entered
-	aside     atomic.Int64 // connections that turnAwayAside speaks to
+	remotes   atomic.Pointer[[]core.RemoteFormat] // that have connections; written under mu
+	open      atomic.Int64                        // connections that have entered
+	aside     atomic.Int64                        // connections that turnAwayAside speaks to
 	ids       atomic.Uint64
 	turns     atomic.Int32 // loops in the midst of a turn
 	congested atomic.Int32 // loops whose mailboxes are congested
@@ -169,13 +164,13 @@ func New(o Options) *Server {
 	}
 	s.admission.init(o.Limits)
 	s.loops.Store(new([]*loop))
+	s.remotes.Store(new([]core.RemoteFormat))
 	return s
 }
 
 // Start starts the loops and listens for all endpoints, or for none if one of them
 // cannot be listened for. It is called once.
 func (s *Server) Start(eps []Endpoint) error {
-	s.bind(eps)
 	client, err := gnet.NewClient(&events{server: s},
 		gnet.WithNumEventLoop(s.options.Loops),
 		gnet.WithTCPNoDelay(gnet.TCPNoDelay),
@@ -188,55 +183,11 @@ func (s *Server) Start(eps []Endpoint) error {
 		return fmt.Errorf("starting event loops: %w", err)
 	}
 	s.client = client
-	if err := s.listen(eps); err != nil {
+	if _, err := s.Exchange(nil, eps); err != nil {
 		return errors.Join(err, s.stop())
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, d := range s.doors {
-		d.open()
-	}
-	go s.admission.memory.watch(func() uint64 { return s.admission.limits.Load().MemoryWatermark }, s.done)
+	go s.admission.memory.watch(func() uint64 { return s.admission.limits.Load().MemoryWatermark }, s.ids.Load, s.done)
 	s.ready.Store(true)
-	return nil
-}
-
-// listen makes the doors.
-func (s *Server) listen(eps []Endpoint) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	byAddress := make(map[string]*door)
-	for _, e := range eps {
-		_, port, err := net.SplitHostPort(e.Listen)
-		if err != nil {
-			return fmt.Errorf("endpoint %s: listen address: %w", e.Name, err)
-		}
-		d := byAddress[e.Listen]
-		if d == nil {
-			ln, err := net.Listen("tcp", e.Listen)
-			if err != nil {
-				return fmt.Errorf("endpoint %s: %w", e.Name, err)
-			}
-			d = newDoor(s, ln.(*net.TCPListener), e.TLS, e.ProxyProtocol)
-			s.doors = append(s.doors, d)
-			if port != "0" {
-				byAddress[e.Listen] = d
-			}
-		}
-		if d.tls != e.TLS {
-			return fmt.Errorf("endpoint %s: another endpoint listens on %s with other TLS", e.Name, e.Listen)
-		}
-		p := e.Format.Profile()
-		ep := &endpoint{
-			Endpoint: e, server: s, door: d, profile: p,
-			idleTicks: ticksOf(e.IdleTimeout), pongTicks: ticksOf(e.PongTimeout), pingTicks: ticksOf(e.PingInterval),
-			idleCheck: ticksOf(min(p.IdleCheck, e.IdleTimeout)), pingsCount: p.PingsCount, closeReply: p.CloseReply,
-		}
-		ep.outlet.ep = ep
-		ep.remote, _ = e.Format.(core.RemoteFormat)
-		d.endpoints = append(d.endpoints, ep)
-		s.eps[e.Name] = ep
-	}
 	return nil
 }
 
@@ -268,11 +219,6 @@ func (s *Server) Stats() *Stats { return &s.stats }
 
 // stop ends the loops.
 func (s *Server) stop() error {
-	s.mu.Lock()
-	for _, d := range s.doors {
-		_ = d.listener.Close()
-	}
-	s.mu.Unlock()
 	close(s.done)
 	if err := s.client.Stop(); err != nil {
 		return fmt.Errorf("stopping event loops: %w", err)

@@ -55,7 +55,7 @@ type lateness struct {
 // makeRoom is called when f does not fit under the bound although what the socket
 // takes is written. It applies the policy and reports whether f may be queued.
 func (c *conn) makeRoom(f *frame) bool {
-	policy := c.ep.SlowConsumer
+	policy := c.settings.SlowConsumer
 	if policy == DropOldest || policy == Conflate || policy == DropNewest && !f.message {
 		for !c.fits(f) && c.dropMessage() {
 		}
@@ -75,7 +75,7 @@ func (c *conn) makeRoom(f *frame) bool {
 // fits reports whether f may be queued under the endpoint's bound. One message is
 // always taken.
 func (c *conn) fits(f *frame) bool {
-	return c.outBytes == 0 || c.outBytes+len(f.bytes) <= c.ep.OutboundLimit
+	return c.outBytes == 0 || c.outBytes+len(f.bytes) <= c.settings.OutboundLimit
 }
 
 // dropMessage drops the queued message of which nothing is written that is the
@@ -83,7 +83,7 @@ func (c *conn) fits(f *frame) bool {
 // there was one.
 func (c *conn) dropMessage() bool {
 	first := c.firstUnwritten()
-	if c.ep.SlowConsumer == DropNewest {
+	if c.settings.SlowConsumer == DropNewest {
 		for i := len(c.out) - 1; i >= first; i-- {
 			if c.out[i].message {
 				c.lose(c.out[i])
@@ -107,7 +107,7 @@ func (c *conn) dropMessage() bool {
 // client is among those for whom most waits: it loses half of that by its policy.
 func (c *conn) relieve() {
 	goal, dropped := c.outBytes/2, false
-	if c.ep.SlowConsumer != Disconnect {
+	if c.settings.SlowConsumer != Disconnect {
 		for c.outBytes > goal && c.dropMessage() {
 			dropped = true
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 	"github.com/panjf2000/gnet/v2"
@@ -40,11 +41,34 @@ func (r *rig) subscriber() *client {
 	return c
 }
 
-// on runs f on the loop of a link and waits for it.
-func on(l core.Link, f func(c *conn)) {
-	done := make(chan struct{})
-	l.Post(func() { f(l.(*conn)); close(done) })
-	<-done
+// on runs f on the loop of a connection, which must not have ended, and waits for it.
+func on(t testing.TB, l core.Link, f func(c *conn)) {
+	t.Helper()
+	of(t, l, func(c *conn) struct{} { f(c); return struct{}{} })
+}
+
+// of returns what f finds on the loop of a connection, which must not have ended.
+func of[T any](t testing.TB, l core.Link, f func(c *conn) T) T {
+	t.Helper()
+	c := l.(*conn)
+	found := make(chan T, 1)
+	end := make(chan core.Reason, 1)
+	c.Later(func() {
+		if c.state == ended {
+			end <- c.reason
+			return
+		}
+		found <- f(c)
+	})
+	select {
+	case v := <-found:
+		return v
+	case r := <-end:
+		t.Fatalf("the connection has ended, as %v", r)
+	case <-time.After(20 * time.Second):
+		t.Fatal("the loop does not answer")
+	}
+	panic("unreachable")
 }
 
 // TestConflate: a client that is late hears the newest message of each topic, those
@@ -56,8 +80,8 @@ func TestConflate(t *testing.T) {
 	const topics, rounds, size, limit = 20, 150, 4 << 10, 1 << 20
 	r := start(t, func(o *Options, ep *Endpoint) {
 		o.SendBuffer = 64 << 10
-		ep.OutboundLimit = limit
-		ep.SlowConsumer = Conflate
+		ep.Settings.OutboundLimit = limit
+		ep.Settings.SlowConsumer = Conflate
 	})
 	stalled, link := r.sleeper()
 	healthy := r.subscriber()
@@ -72,7 +96,7 @@ func TestConflate(t *testing.T) {
 		}
 		link.Send(core.Event{Kind: core.Pong, Ref: fmt.Appendf(nil, "answer:%d:", round)})
 	}
-	on(link, func(c *conn) {
+	on(t, link, func(c *conn) {
 		// Those that filled the socket, and one of each topic: not thousands.
 		if c.outBytes > limit/2 {
 			t.Errorf("%d bytes wait for the stalled client", c.outBytes)
@@ -111,7 +135,7 @@ func TestConflate(t *testing.T) {
 	if r.stats.DroppedBytes[core.ReasonConflated].Load() == 0 {
 		t.Error("no bytes were counted")
 	}
-	on(link, func(c *conn) {
+	on(t, link, func(c *conn) {
 		if len(c.late.index.places) != 0 {
 			t.Errorf("%d topics are remembered for a client that has read all", len(c.late.index.places))
 		}
@@ -181,8 +205,8 @@ func TestOwedIsNotDropped(t *testing.T) {
 			const answers, size, limit = 40, 4 << 10, 256 << 10
 			r := start(t, func(o *Options, ep *Endpoint) {
 				o.SendBuffer = 64 << 10
-				ep.OutboundLimit = limit
-				ep.SlowConsumer = policy
+				ep.Settings.OutboundLimit = limit
+				ep.Settings.SlowConsumer = policy
 			})
 			stalled, link := r.sleeper()
 			text := strings.Repeat("x", size)
@@ -191,14 +215,14 @@ func TestOwedIsNotDropped(t *testing.T) {
 					r.hub.publish(fmt.Appendf(nil, "%d:%s", i, text), nil)
 				}
 				// What was posted to the loop before this is queued after it.
-				on(link, func(*conn) {})
+				on(t, link, func(*conn) {})
 			}
 			flood(1000)
 			for i := range answers {
 				link.Send(core.Event{Kind: core.Pong, Ref: fmt.Appendf(nil, "answer %d%s", i, text)})
 			}
 			flood(1000)
-			on(link, func(c *conn) {
+			on(t, link, func(c *conn) {
 				if c.outBytes > limit {
 					t.Errorf("%d bytes wait, the bound is %d", c.outBytes, limit)
 				}
@@ -220,6 +244,8 @@ func TestOwedIsNotDropped(t *testing.T) {
 			for range 2 * (limit + 512<<10) / size {
 				link.Send(core.Event{Kind: core.Pong, Ref: []byte(text)})
 			}
+			// It reads only when all of them were too many.
+			eventually(t, "the client is told to leave", func() bool { return r.stats.Closed[core.ReasonSlow].Load() > 0 })
 			for {
 				if f := asleep.read(); f.Header.OpCode == ws.OpClose {
 					if code, _ := ws.ParseCloseFrameData(f.Payload); code != 1013 {
@@ -244,8 +270,8 @@ func TestOutboundBudget(t *testing.T) {
 			r := start(t, func(o *Options, ep *Endpoint) {
 				o.SendBuffer = 64 << 10
 				o.OutboundBudget = budget
-				ep.OutboundLimit = 1 << 30
-				ep.SlowConsumer = policy
+				ep.Settings.OutboundLimit = 1 << 30
+				ep.Settings.SlowConsumer = policy
 			})
 			for range sleepers {
 				r.sleeper()
@@ -294,25 +320,25 @@ func TestBudgetTakesTheSlowest(t *testing.T) {
 	r := start(t, func(o *Options, ep *Endpoint) {
 		o.SendBuffer = 64 << 10
 		o.OutboundBudget = budget
-		ep.OutboundLimit = 1 << 30
+		ep.Settings.OutboundLimit = 1 << 30
 	})
 	text := bytes.Repeat([]byte("x"), size)
 	fill := func(l core.Link, bytes int) {
 		for waiting := 0; waiting < bytes; {
 			l.Send(core.Event{Kind: core.Pong, Ref: text})
-			on(l, func(c *conn) { waiting = c.outBytes })
+			on(t, l, func(c *conn) { waiting = c.outBytes })
 		}
 	}
 	var links []core.Link
 	for range 6 {
 		_, link := r.sleeper()
-		fill(link, budget/20)
+		fill(link, budget/40)
 		links = append(links, link)
 	}
 	slowest := links[0]
-	fill(slowest, budget/2)
+	fill(slowest, budget/4) // the frames have more room than bytes
 	loop := r.loopAt(slowest.Loop())
-	eventually(t, "the largest backlog is known", func() bool { return loop.largest.Load() >= budget/2 })
+	eventually(t, "the largest backlog is known", func() bool { return loop.largest.Load() >= budget/4 })
 
 	// While the slowest one's loop is busy the others see that the budget is spent.
 	release := make(chan struct{})
@@ -347,8 +373,8 @@ func TestSlowClientIsLogged(t *testing.T) {
 	r := start(t, func(o *Options, ep *Endpoint) {
 		o.SendBuffer = 64 << 10
 		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		ep.OutboundLimit = 64 << 10
-		ep.SlowConsumer = DropOldest
+		ep.Settings.OutboundLimit = 64 << 10
+		ep.Settings.SlowConsumer = DropOldest
 	})
 	stalled, _ := r.sleeper()
 	for range 1000 {
@@ -431,14 +457,14 @@ func TestLargeAudience(t *testing.T) {
 func TestCorkOfAnEarlierTurn(t *testing.T) {
 	r := start(t, func(o *Options, ep *Endpoint) {
 		o.Loops = 1
-		ep.OutboundLimit = 10 // two frames
+		ep.Settings.OutboundLimit = 10 // two frames
 	})
 	c := r.subscriber()
 	link := r.hub.newest()
 	say := func(text string) { link.Tell(core.Event{Kind: core.Pong, Ref: []byte(text)}) }
 	for range 200 {
-		on(link, func(*conn) { say("aa"); say("bb") })
-		on(link, func(*conn) { say("cc"); say("dd"); say("ee") })
+		on(t, link, func(*conn) { say("aa"); say("bb") })
+		on(t, link, func(*conn) { say("cc"); say("dd"); say("ee") })
 		for _, want := range []string{"aa", "bb", "cc", "dd", "ee"} {
 			c.expect(want)
 		}

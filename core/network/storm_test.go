@@ -184,6 +184,21 @@ func TestReconnectStorm(t *testing.T) {
 	})
 }
 
+// TestTurnedAwayAtOnce: when very many are being turned away the next are told why all
+// the same.
+func TestTurnedAwayAtOnce(t *testing.T) {
+	r := start(t, func(o *Options, _ *Endpoint) { o.HandshakeRate = core.Rate{Amount: 1, Per: time.Hour} })
+	r.dial("echo")
+	r.aside.Add(maxAside)
+	defer r.aside.Add(-maxAside)
+	for range 10 {
+		r.dialTCP("echo").readResponse("HTTP/1.1 503 ")
+	}
+	if n := r.aside.Load(); n != maxAside {
+		t.Errorf("%d are turned away at leisure", n)
+	}
+}
+
 // visit connects, has text echoed if it is let in, and leaves. It returns the answer
 // to its request.
 func visit(address, text string) (string, error) {

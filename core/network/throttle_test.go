@@ -114,7 +114,7 @@ func TestThrottledAtAnEnd(t *testing.T) {
 func TestIdleAfterThrottle(t *testing.T) {
 	r := start(t, func(_ *Options, ep *Endpoint) {
 		ep.Limits = core.NewLiveLimits(core.Limits{Messages: core.Rate{Amount: 4, Per: time.Second, Burst: 1}})
-		ep.IdleTimeout = time.Second
+		ep.Settings.IdleTimeout = time.Second
 	})
 	c := r.dial("chat")
 	for range 3 {
@@ -135,7 +135,7 @@ func TestThrottledStream(t *testing.T) {
 	const texts = 20
 	r := start(t, func(_ *Options, ep *Endpoint) {
 		ep.Limits = core.NewLiveLimits(core.Limits{Messages: core.Rate{Amount: 20, Per: time.Second, Burst: 2}})
-		ep.IdleTimeout = time.Hour
+		ep.Settings.IdleTimeout = time.Hour
 	})
 	c := r.dial("chat")
 	began := time.Now()

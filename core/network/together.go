@@ -1,6 +1,10 @@
 package network
 
-import "github.com/polywire/polywire/core"
+import (
+	"slices"
+
+	"github.com/polywire/polywire/core"
+)
 
 // This file is how what belongs together stays together on its way to formats that
 // translate elsewhere and back: questions of one turn of a loop, and answers that came in
@@ -9,32 +13,36 @@ import "github.com/polywire/polywire/core"
 
 var _ core.RemoteHost = (*Server)(nil)
 
-// bind tells the formats that translate elsewhere whose loops these are. It is called
-// before there are any.
-func (s *Server) bind(eps []Endpoint) {
-	for _, e := range eps {
-		if remote, ok := e.Format.(core.RemoteFormat); ok {
-			remote.Bind(s)
-			s.remotes = append(s.remotes, remote)
-		}
-	}
+// bind tells a format that translates elsewhere whose loops these are, before it has
+// connections. The caller holds mu.
+func (s *Server) bind(remote core.RemoteFormat) {
+	remote.Bind(s)
+	all := append(slices.Clone(*s.remotes.Load()), remote)
+	s.remotes.Store(&all)
 }
 
-// enterTurn counts a turn that begins.
-func (s *Server) enterTurn() {
-	if len(s.remotes) > 0 {
-		s.turns.Add(1)
-	}
+// unbind forgets a format that has no connections any more. The caller holds mu.
+func (s *Server) unbind(remote core.RemoteFormat) {
+	rest := slices.DeleteFunc(slices.Clone(*s.remotes.Load()), func(r core.RemoteFormat) bool { return r == remote })
+	s.remotes.Store(&rest)
 }
 
-// leaveTurn counts a turn that has no more questions.
+// enterTurn counts a turn that begins, if there is a format that wants to know. It
+// reports whether it did.
+func (s *Server) enterTurn() bool {
+	if len(*s.remotes.Load()) == 0 {
+		return false
+	}
+	s.turns.Add(1)
+	return true
+}
+
+// leaveTurn is the end of a turn that was counted: it has no more questions.
 func (s *Server) leaveTurn() {
-	if len(s.remotes) > 0 {
-		// First the count: who asks from now on and sees none in turn hurries itself.
-		s.turns.Add(-1)
-		for _, remote := range s.remotes {
-			remote.Flush()
-		}
+	// First the count: who asks from now on and sees none in turn hurries itself.
+	s.turns.Add(-1)
+	for _, remote := range *s.remotes.Load() {
+		remote.Flush()
 	}
 }
 

@@ -44,19 +44,15 @@ func (d *door) upgrade(v *visitor, h *head) {
 	}
 	c := &conn{
 		ep: ep, id: s.ids.Add(1),
-		remote: v.client.String(),
-		user:   terms.user,
-		hello:  response.Bytes(),
-		window: terms.window,
-		trace:  h.trace(),
-		parser: parser{maxMessage: ep.MaxMessage, deflate: terms.window != 0},
-		secure: v.secure,
+		remote:  v.client.String(),
+		user:    terms.user,
+		window:  terms.window,
+		trace:   h.trace(),
+		secure:  v.secure,
+		upgrade: &upgrade{response: response.Bytes(), early: bytes.Clone(v.read)},
 	}
 	if ep.remote == nil {
 		c.codec = ep.Format.NewCodec()
-	}
-	if len(v.read) > 0 {
-		c.early = bytes.Clone(v.read)
 	}
 	_ = v.SetDeadline(time.Time{})
 	if c.secure != nil {
@@ -73,7 +69,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 // match returns the endpoint of a path.
 func (d *door) match(path string) *endpoint {
 	var anyPath *endpoint
-	for _, ep := range d.endpoints {
+	for _, ep := range *d.endpoints.Load() {
 		switch ep.Path {
 		case path:
 			return ep

@@ -187,7 +187,8 @@ func (v *verifier) checkClosed(context.Context) (string, error) {
 		return "", err
 	}
 	replies, err := i.Ask([]contract.Question{
-		{Kind: contract.Open, Conn: 3}, {Kind: contract.Closed, Conn: 3},
+		{Kind: contract.Open, Conn: 3},
+		{Kind: contract.Closed, Conn: 3},
 		{Kind: contract.Encode, Conn: 3, Event: core.Event{Kind: core.Failed, Verb: core.Subscribe, Topic: []byte("t"), Failure: core.Failure{Code: core.Denied}}},
 		{Kind: contract.Encode, Conn: 3, Event: core.Event{Kind: core.Message, Topic: []byte("t"), Payload: core.Payload{Kind: core.Text, Data: []byte("x")}}},
 	})

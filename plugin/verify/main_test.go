@@ -90,7 +90,7 @@ func talk(role string) core.Protocol {
 type talkFormat struct{ role string }
 
 func (f talkFormat) NewCodec() core.Codec {
-	c := talkCodec{role: f.role}
+	c := talkCodec(f)
 	if strings.HasPrefix(f.role, "stateful") {
 		return &c
 	}
@@ -104,7 +104,7 @@ func (f talkFormat) EncodeMessage(dst []byte, ev core.Event) ([]byte, core.Frame
 	case f.role == "drops" && told%1000 == 0:
 		return dst, core.NoFrame, nil
 	}
-	return talkCodec{role: f.role}.Encode(dst, ev)
+	return talkCodec(f).Encode(dst, ev)
 }
 
 // told counts the messages, and hoard is what a plugin keeps that keeps everything.

@@ -1,0 +1,48 @@
+package admin
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+)
+
+// reloader has the broker read its configuration again: POST /reload, or with ?dry_run=1
+// only says what would become of what. It answers 200 with the report, or 422 with
+// {"error": TEXT} if the configuration cannot be used; then nothing has changed.
+//
+// There is no password: the admin server is for whom its listener lets in. But pages that
+// such a person looks at are not let in: browsers tell where a POST comes from.
+type reloader struct {
+	reload func(dryRun bool) (any, error) // nil if there is nothing to read
+	log    *slog.Logger
+}
+
+func (h reloader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "":
+		answer(w, http.StatusForbidden, "web pages may not reload the configuration")
+		return
+	case h.reload == nil:
+		answer(w, http.StatusNotImplemented, "the broker does not know where its configuration comes from")
+		return
+	}
+	dry := r.URL.Query().Get("dry_run")
+	report, err := h.reload(dry != "" && dry != "0")
+	status := http.StatusOK
+	if err != nil {
+		status, report = http.StatusUnprocessableEntity, struct {
+			Error string `json:"error"`
+		}{err.Error()}
+	}
+	body, err := json.Marshal(report)
+	if err != nil {
+		h.log.Error("writing the report of a reload", "error", err)
+		answer(w, http.StatusInternalServerError, "the report cannot be written")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	// Who asked is gone if this fails; there is nobody to tell.
+	_, _ = w.Write(append(body, '\n'))
+}

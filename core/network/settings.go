@@ -1,0 +1,87 @@
+package network
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
+
+// Settings are what may change about an endpoint while it serves. They are not changed
+// after they were made; Server.Apply puts others in force.
+type Settings struct {
+	// OutboundLimit bounds the bytes queued for one client; SlowConsumer says what
+	// happens to who does not read fast enough. One message is always taken.
+	OutboundLimit int
+	SlowConsumer  SlowConsumer
+	// PingInterval, PongTimeout and IdleTimeout are as in core.Profile.
+	PingInterval, PongTimeout, IdleTimeout time.Duration
+	// Origins lists the origins whose pages may connect, as originMatches reads them;
+	// nil is the format's default. A request without Origin is no page and may always connect.
+	Origins []string
+}
+
+// settings are Settings with what the loops look at most. Static after construction.
+type settings struct {
+	Settings
+	idleTicks, pongTicks, pingTicks, idleCheck uint32
+}
+
+func newSettings(s Settings, p core.Profile) *settings {
+	return &settings{
+		Settings:  s,
+		idleTicks: ticksOf(s.IdleTimeout), pongTicks: ticksOf(s.PongTimeout), pingTicks: ticksOf(s.PingInterval),
+		idleCheck: ticksOf(min(p.IdleCheck, s.IdleTimeout)),
+	}
+}
+
+// Apply puts other settings of an endpoint in force: at once for the clients that come,
+// and for those that are connected at the next turns of their loops. The error is that
+// there is no such endpoint.
+func (s *Server) Apply(endpoint string, next Settings) error {
+	s.mu.Lock()
+	ep := s.eps[endpoint]
+	s.mu.Unlock()
+	if ep == nil {
+		return fmt.Errorf("applying settings: there is no endpoint %q", endpoint)
+	}
+	// Whoever opens from here on has them; the others are told.
+	ep.settings.Store(newSettings(next, ep.profile))
+	for _, l := range s.loopList() {
+		l.post(mail{fn: func() {
+			for c := range l.conns {
+				if c.ep == ep {
+					c.Post(c.adopt)
+				}
+			}
+		}})
+	}
+	return nil
+}
+
+// adopt makes the connection go by the endpoint's settings of now. A time that changes
+// is counted from now on: nobody is late by a rule that was not there.
+func (c *conn) adopt() {
+	old, next := c.settings, c.ep.settings.Load()
+	c.settings = next
+	if old.SlowConsumer == Conflate && next.SlowConsumer != Conflate {
+		c.late.forget()
+	}
+	if c.state != open {
+		return
+	}
+	now := c.loop.ticks.Load()
+	if old.idleTicks != next.idleTicks {
+		c.lastMessage = now
+	}
+	if old.pingTicks != next.pingTicks || old.pongTicks != next.pongTicks {
+		c.lastPong = now
+		if next.pingTicks > 0 {
+			// Not all connections at once.
+			c.nextPing = now + 1 + uint32(c.id%uint64(next.pingTicks))
+		}
+	}
+	// What is due then, and when to look again, is found out there.
+	c.loop.wheel.set(c, now+1)
+	c.unchoke()
+}

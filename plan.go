@@ -1,0 +1,100 @@
+package polywire
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/polywire/polywire/config"
+)
+
+// Plan says what becomes of a running broker under another configuration.
+type Plan struct {
+	// Endpoints are those of the other configuration in its order, then those that it
+	// does not have.
+	Endpoints []EndpointPlan `json:"endpoints"`
+	// Applied are the keys outside the endpoints that change.
+	Applied []string `json:"applied"`
+	// Restart are those that change and that only a new process takes.
+	Restart []string `json:"restart"`
+}
+
+// EndpointPlan says what becomes of one endpoint.
+type EndpointPlan struct {
+	Name    string  `json:"name"`
+	Outcome Outcome `json:"outcome"`
+	// Keys are what changes: with Live what is applied, with Reopened what cannot be.
+	Keys []string `json:"keys,omitempty"`
+	// Disconnects is how many connections end.
+	Disconnects int `json:"disconnects"`
+}
+
+// Outcome is what becomes of an endpoint.
+type Outcome string
+
+// The outcomes.
+const (
+	// Unchanged: nothing changes.
+	Unchanged Outcome = "unchanged"
+	// Live: what changes is applied to the endpoint and its connections, which stay.
+	Live Outcome = "live"
+	// Added: the endpoint is opened.
+	Added Outcome = "added"
+	// Reopened: the endpoint is opened anew; its clients have to connect again.
+	Reopened Outcome = "reopened"
+	// Removed: the endpoint is closed.
+	Removed Outcome = "removed"
+)
+
+// String says it to people.
+func (p EndpointPlan) String() string {
+	keys := strings.Join(p.Keys, ", ")
+	switch p.Outcome {
+	case Live:
+		return "applied live (" + keys + ")"
+	case Added:
+		return "new"
+	case Reopened:
+		return "needs " + disconnects(p.Disconnects) + " (" + keys + ")"
+	case Removed:
+		return "removed: " + disconnects(p.Disconnects)
+	}
+	return string(p.Outcome)
+}
+
+func disconnects(n int) string {
+	if n == 1 {
+		return "1 disconnect"
+	}
+	return fmt.Sprintf("%d disconnects", n)
+}
+
+// Plan says what Reload would do with a configuration that [config.Load] returned, with the
+// connections of now. It changes nothing.
+func (b *Broker) Plan(cfg *config.Config) Plan {
+	inForce := b.state.Load().cfg
+	var p Plan
+	p.Applied, _ = config.Elsewhere(inForce, cfg)
+	_, p.Restart = config.Elsewhere(b.cfg, cfg)
+	for _, c := range config.Compare(inForce, cfg) {
+		p.Endpoints = append(p.Endpoints, b.planEndpoint(c))
+	}
+	return p
+}
+
+func (b *Broker) planEndpoint(c config.Change) EndpointPlan {
+	p := EndpointPlan{Name: c.Name(), Outcome: Unchanged}
+	switch {
+	case c.Old == nil:
+		p.Outcome = Added
+	case c.New == nil:
+		p.Outcome = Removed
+	case c.Ends():
+		p.Outcome, p.Keys = Reopened, c.Fixed
+	case len(c.Live) > 0:
+		p.Outcome, p.Keys = Live, c.Live
+	}
+	if c.Ends() {
+		p.Disconnects = b.network.ConnectionsOf(p.Name)
+	}
+	return p
+}

@@ -1,0 +1,77 @@
+package polywire_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/polywire/polywire"
+	"github.com/polywire/polywire/config"
+)
+
+// Endpoints whose format is a plugin's are reloaded as all others: the processes of one
+// that does not change stay, and those of one that is removed end.
+func TestPluginsAreReloaded(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "builtin")
+	if out, err := exec.Command("go", "build", "-o", program, "./examples/plugins/builtin").CombinedOutput(); err != nil {
+		t.Fatalf("building the plugin: %v\n%s", err, out)
+	}
+	file := func(endpoints string) *config.Config {
+		t.Helper()
+		text := "endpoints: [{name: e, protocol: echo, listen: '127.0.0.1:0'}" + endpoints + "]\nadmin: {listen: ''}\n"
+		cfg, err := polywire.Load(config.Source{Text: text}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg
+	}
+	plugged := func(name string) string {
+		return fmt.Sprintf(", {name: %s, protocol: wsify, listen: '127.0.0.1:0', plugin: {command: [%q, wsify]}}", name, program)
+	}
+	processes := func() (n int) {
+		lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+		if err != nil || len(lines) == 0 {
+			t.Skip("processes cannot be counted here")
+		}
+		for _, line := range lines {
+			// Some end meanwhile.
+			if b, err := os.ReadFile(line); err == nil && strings.HasPrefix(string(b), program) {
+				n++
+			}
+		}
+		return n
+	}
+	r := run(t, "endpoints: [{name: e, protocol: echo, listen: '127.0.0.1:0'}]\nadmin: {listen: ''}\n")
+	reload := func(cfg *config.Config, want string) {
+		t.Helper()
+		plan, err := r.Reload(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := line(plan); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		for _, ep := range r.Endpoints() {
+			r.urls[ep.Name] = ep
+		}
+	}
+	reload(file(plugged("a")), "e unchanged; a new |  | ")
+	hears := dial(t, r.urls["a"].URL)
+	hears.send(`{"command":"join","args":{"channel":"c"}}`)
+	reload(file(plugged("a")+plugged("b")), "e unchanged; a unchanged; b new |  | ")
+	eventually(t, "there are two processes", func() bool { return processes() == 2 })
+	other := dial(t, r.urls["b"].URL)
+	other.send(`{"command":"broadcast","args":{"channel":"c","content":"from b"}}`)
+	hears.want(`"from b"`)
+	reload(file(plugged("a")), "e unchanged; a unchanged; b removed: 1 disconnect |  | ")
+	other.endsWith(1001)
+	_ = other.conn.Close()
+	eventually(t, "there is one process", func() bool { return processes() == 1 })
+	reload(file(""), "e unchanged; a removed: 1 disconnect |  | ")
+	hears.endsWith(1001)
+	_ = hears.conn.Close()
+	eventually(t, "there is none", func() bool { return processes() == 0 })
+}

@@ -1,0 +1,124 @@
+package polywire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/polywire/polywire/config"
+)
+
+var (
+	errNotRunning = errors.New("the broker is not running")
+	errNoSource   = errors.New("the broker does not know where its configuration comes from")
+)
+
+// Reload puts another configuration, which [config.Load] returned, in force while clients
+// are connected, and says what became of what. Connections of endpoints that do not change,
+// or whose changes can be applied to them, stay. Those of other endpoints are told goodbye at
+// the pace of drain, and Reload does not wait for that. After an error nothing has changed.
+// Handlers of Handle, Otherwise and Hear are not touched. Reloads are made one after the
+// other.
+func (b *Broker) Reload(cfg *config.Config) (Plan, error) {
+	b.reloading.Lock()
+	defer b.reloading.Unlock()
+	plan, err := b.reload(cfg)
+	b.report(plan, err)
+	return plan, err
+}
+
+// Reread is Reload, or with dryRun Plan, of what the function of [WithSource] returns now.
+func (b *Broker) Reread(dryRun bool) (Plan, error) {
+	b.reloading.Lock()
+	defer b.reloading.Unlock()
+	load := b.source
+	if load == nil {
+		return Plan{}, errNoSource
+	}
+	cfg, err := load()
+	if dryRun {
+		if err != nil {
+			return Plan{}, err
+		}
+		return b.Plan(cfg), nil
+	}
+	var plan Plan
+	if err == nil {
+		plan, err = b.reload(cfg)
+	}
+	b.report(plan, err)
+	return plan, err
+}
+
+// reload is Reload. The caller holds reloading.
+func (b *Broker) reload(cfg *config.Config) (Plan, error) {
+	if !b.running() {
+		return Plan{}, errNotRunning
+	}
+	plan := b.Plan(cfg)
+	d, err := b.draft(cfg, b.state.Load())
+	if err != nil {
+		return Plan{}, err
+	}
+	closing := make([]string, len(d.closing))
+	for i, s := range d.closing {
+		closing[i] = s.Name
+	}
+	departure, err := b.network.Exchange(closing, d.opening)
+	if err != nil {
+		d.discard()
+		return Plan{}, fmt.Errorf("opening the endpoints: %w", err)
+	}
+	d.commit()
+	d.unwatchOthers()
+	b.background.Go(func() {
+		ctx, cancel := context.WithTimeout(b.life, cfg.Drain.Timeout)
+		defer cancel()
+		if err := departure.Run(ctx, cfg.Drain.Rate.PerSecond()); err != nil {
+			b.log.Warn("closing endpoints", "error", err)
+		}
+		for _, s := range d.closing {
+			s.close()
+		}
+	})
+	return plan, nil
+}
+
+// running reports whether Run has started the endpoints and has not begun to end.
+func (b *Broker) running() bool {
+	select {
+	case <-b.ready:
+	default:
+		return false
+	}
+	select {
+	case <-b.draining:
+		return false
+	default:
+		return true
+	}
+}
+
+// report counts and logs what became of a reload.
+func (b *Broker) report(p Plan, err error) {
+	if err != nil {
+		b.reloads.Failed.Add(1)
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			b.log.Error("the configuration is not reloaded, nothing has changed", "error", line)
+		}
+		return
+	}
+	b.reloads.Done.Add(1)
+	b.reloads.Last.Store(time.Now().Unix())
+	for _, ep := range p.Endpoints {
+		if ep.Outcome != Unchanged {
+			b.log.Info("endpoint reloaded", "endpoint", ep.Name, "outcome", ep.String())
+		}
+	}
+	if len(p.Restart) > 0 {
+		b.log.Warn("some changes need a restart", "keys", strings.Join(p.Restart, " "))
+	}
+	b.log.Info("configuration reloaded", "endpoints", len(p.Endpoints), "applied", strings.Join(p.Applied, " "))
+}

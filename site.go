@@ -1,0 +1,122 @@
+package polywire
+
+import (
+	"fmt"
+
+	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/network"
+)
+
+// site is what has been made of one endpoint of the configuration. Static after
+// construction.
+type site struct {
+	network.Endpoint
+	trust *trust
+}
+
+// close ends what the site runs. Its endpoint has no connections any more, or never had.
+func (s *site) close() {
+	if t, ok := s.Format.(translator); ok {
+		t.Stop()
+	}
+	s.trust.close()
+}
+
+// makeSite makes a site of an endpoint of the configuration. previous is what there is of
+// its name: the counters carry on, and the sessions if they are kept in the same way; nil
+// if there is nothing.
+func (d *draft) makeSite(c, old *config.Endpoint, previous *site) (*site, error) {
+	settings, err := networkSettings(c)
+	if err != nil {
+		return nil, err
+	}
+	proxyProtocol, err := network.ParseProxyProtocol(c.ProxyProtocol)
+	if err != nil {
+		return nil, err
+	}
+	needs := needsOf(c)
+	store, err := sessions(needs, d.storeOf(c, old, previous))
+	if err != nil {
+		return nil, err
+	}
+	tlsConfig, err := d.tls(c)
+	if err != nil {
+		return nil, err
+	}
+	stats := new(core.Stats)
+	if previous != nil {
+		stats = previous.Stats
+	}
+	trust, err := newTrust(c, stats, d.b.log.With("endpoint", c.Name))
+	if err != nil {
+		return nil, err
+	}
+	s := &site{trust: trust, Endpoint: network.Endpoint{
+		Endpoint: &core.Endpoint{
+			Name: c.Name, Protocol: c.Protocol, Format: c.Format,
+			TopicPrefix:   c.TopicPrefix,
+			CallsAtOnce:   needs.CallsAtOnce,
+			Authenticator: trust.chain, Access: trust.rules, Authorizer: trust.authorizer,
+			Sessions: store, SessionKeys: d.own.keys[c.Name], MaxSessionConnections: needs.MaxSessionConnections,
+			Limits: core.NewLiveLimits(clientLimits(c)),
+			Stats:  stats,
+		},
+		Listen: c.Listen, Path: c.Path, TLS: tlsConfig,
+		MaxMessage: int(c.MaxMessageSize), Settings: settings, ProxyProtocol: proxyProtocol,
+	}}
+	if f, ok := c.Format.(httpFormat); ok {
+		s.HTTP = f.Handler(d.b.engine.Publisher(s.Endpoint.Endpoint), stats)
+	}
+	return s, nil
+}
+
+// storeOf returns the session store that the endpoint is to have although its options do
+// not make it: the program's, or the one that it has already; nil if there is none.
+func (d *draft) storeOf(c, old *config.Endpoint, previous *site) core.SessionStore {
+	if own := d.own.stores[c.Name]; own != nil {
+		return own
+	}
+	if previous != nil && sameStore(needsOf(c), needsOf(old)) {
+		return previous.Sessions
+	}
+	return nil
+}
+
+// networkSettings are what of an endpoint's connections may change while it serves.
+func networkSettings(c *config.Endpoint) (network.Settings, error) {
+	policy, err := network.ParseSlowConsumer(c.SlowConsumer)
+	return network.Settings{
+		OutboundLimit: int(c.OutboundLimit), SlowConsumer: policy,
+		PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, IdleTimeout: c.IdleTimeout,
+		Origins: c.Origins,
+	}, err
+}
+
+// keep prepares what changes about a site whose endpoint goes on.
+func (d *draft) keep(s *site, change config.Change) error {
+	c := change.New
+	if _, err := d.tls(c); err != nil || len(change.Live) == 0 {
+		return err
+	}
+	settings, err := networkSettings(c)
+	if err != nil {
+		return err
+	}
+	if changes(change, "auth") {
+		m, err := s.trust.prepare(c)
+		if err != nil {
+			return fmt.Errorf("changing auth: %w", err)
+		}
+		d.onDiscard(func() { closeAll(m.closers) })
+		d.onCommit(func() { s.trust.use(m) })
+	}
+	d.onCommit(func() {
+		s.Limits.Set(clientLimits(c))
+		s.trust.rules.Replace(acl(c.ACL))
+		if err := d.b.network.Apply(s.Name, settings); err != nil {
+			d.b.log.Error("reloading", "error", err)
+		}
+	})
+	return nil
+}

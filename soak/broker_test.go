@@ -1,0 +1,91 @@
+package soak
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/polywire/polywire"
+	"github.com/polywire/polywire/config"
+)
+
+// broker is a broker that runs in this process.
+type broker struct {
+	*polywire.Broker
+	urls map[string]string
+}
+
+// load reads a configuration.
+func load(t *testing.T, text string) *config.Config {
+	t.Helper()
+	cfg, err := config.Load(config.Source{Text: text}, polywire.Protocols())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// start runs a broker until the test ends. It logs from level on.
+func start(t *testing.T, text string, level slog.Level) *broker {
+	t.Helper()
+	b := &broker{urls: make(map[string]string)}
+	var err error
+	if b.Broker, err = polywire.New(load(t, text), slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level}))); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("ending the broker: %v", err)
+		}
+	})
+	select {
+	case err := <-ended:
+		ended <- err
+		t.FailNow()
+	case <-b.Ready():
+	}
+	for _, ep := range b.Endpoints() {
+		b.urls[ep.Name] = ep.URL
+	}
+	return b
+}
+
+// reasonIs is the label of a metric for a reason.
+func reasonIs(reason string) string { return `reason="` + reason + `"` }
+
+// metric returns the sum of a metric over all series that have the labels.
+func (b *broker) metric(t *testing.T, name string, labels ...string) int64 {
+	t.Helper()
+	response, err := http.Get(b.AdminURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	page, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	series := regexp.MustCompile(`(?m)^` + name + `(\{[^}]*\})? (\S+)$`)
+	sum := 0.0
+	for _, match := range series.FindAllStringSubmatch(string(page), -1) {
+		lacks := func(label string) bool { return !strings.Contains(match[1], label) }
+		if !slices.ContainsFunc(labels, lacks) {
+			value, err := strconv.ParseFloat(match[2], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum += value
+		}
+	}
+	return int64(sum)
+}
