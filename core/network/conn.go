@@ -82,7 +82,7 @@ var _ core.Link = (*conn)(nil)
 // upgrade is what a connection has to do first.
 type upgrade struct {
 	response []byte // to the upgrade request; nil once queued
-	early    []byte // what the client sent behind the request
+	early    []byte // what the client sent behind the request; nil once heard
 }
 
 func (c *conn) ID() uint64               { return c.id }

@@ -59,12 +59,13 @@ func (c *conn) listen() {
 		c.sayGoodbye(core.ReasonDrain)
 	}
 	c.hearEarly()
+	c.upgrade = nil
 }
 
 // hearEarly takes what came behind the upgrade request.
 func (c *conn) hearEarly() {
 	early := c.upgrade.early
-	c.upgrade = nil
+	c.upgrade.early = nil
 	if len(early) > 0 {
 		c.receive(early)
 	}
