@@ -18,12 +18,9 @@ const (
 	fullBytes          = 64 << 20
 )
 
-// window is how many batches may be unanswered; above one only those of many questions
-// are sent, as a small one is soon bigger.
-const (
-	window = 4
-	many   = 128
-)
+// window is how many batches may be unanswered; above one only full ones are sent, as any
+// other is soon bigger.
+const window = 4
 
 // maxDirect is how many bytes may be unanswered for a loop to send a batch itself. gRPC
 // takes as much (its write quota for a stream is 64 KiB) without waiting for anybody.
@@ -242,7 +239,7 @@ func (s *shard) next() *batch {
 		return nil
 	}
 	b := s.queue[0]
-	if len(s.asked) > 0 && len(b.questions) < many && len(b.bytes) < maxBatchBytes/2 {
+	if len(s.asked) > 0 && !b.full() {
 		return nil
 	}
 	if careful := b.deaths > 0 || len(s.asked) > 0 && s.asked[0].deaths > 0; careful && len(s.asked) > 0 {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math"
 	"os"
-	"runtime/debug"
 	"sync"
 
 	"github.com/hashicorp/go-hclog"
@@ -29,19 +28,11 @@ const window = 4 << 20
 // message under load.
 const bufferSize = 128 << 10
 
-// gcPercent is how much garbage there may be for what is in use, which is a few MiB.
-const gcPercent = 800
-
 // Serve serves p until the broker ends the process. It does not return. A process that
 // was not started by a broker says what it is and ends with status 1.
 func Serve(p core.Protocol) {
 	// go-plugin will replace os.Stderr; this is the real one.
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	if os.Getenv("GOGC") == "" {
-		// Next to nothing lives longer than a message: the collector would run for every
-		// few of them.
-		debug.SetGCPercent(gcPercent)
-	}
 	buffers := new(contract.Buffers)
 	s := &service{protocol: p, buffers: buffers, ended: make(chan struct{})}
 	go plugin.Serve(&plugin.ServeConfig{
