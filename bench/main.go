@@ -58,6 +58,9 @@ type plan struct {
 	// outstanding is how many calls there are beside the measured ones; 0 for no
 	// window with such.
 	outstanding int
+	// cores are those that server and load may have: the first is the server's, the last
+	// the load's.
+	cores []int
 	// spin makes the load poll instead of sleep (see poller.wait).
 	spin bool
 }
@@ -100,6 +103,10 @@ func main() {
 	if err != nil {
 		log.Fatal(fmt.Errorf("reading -only: %w", err))
 	}
+	// Once, as who is pinned sees no other core any more.
+	if p.cores, err = cores(); err != nil {
+		log.Fatal(err)
+	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
 	b := bench{plan: p, servers: choose(contenders(*broker, *peers), reference, choice)}
@@ -130,11 +137,7 @@ func choose[T interface{ called() string }](all []T, reference string, only *reg
 
 // report runs the benchmark, prints the report and saves it in the file out.
 func (b *bench) report(ctx context.Context, out string) error {
-	free, err := cores()
-	if err != nil {
-		return err
-	}
-	serverCore, loadCore := free[0], free[len(free)-1]
+	serverCore, loadCore := b.plan.cores[0], b.plan.cores[len(b.plan.cores)-1]
 	if serverCore == loadCore {
 		fmt.Println("note: there is one core only; server and load share it")
 	}

@@ -47,18 +47,14 @@ type pluginPair struct {
 // runPlugins measures and prints what formats in plugins cost. program runs each
 // built-in format as a plugin.
 func runPlugins(ctx context.Context, p plan, broker, program string) error {
-	free, err := cores()
-	if err != nil {
-		return err
-	}
-	if err := pinSelf(free[len(free)-1]); err != nil {
+	if err := pinSelf(p.cores[len(p.cores)-1]); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "polywire-bench-")
 	if err != nil {
 		return fmt.Errorf("making folder: %w", err)
 	}
-	b := bench{plan: p, core: free[0], dir: dir}
+	b := bench{plan: p, core: p.cores[0], dir: dir}
 	rows, err := b.pluginRows(ctx, b.pluginPairs(broker, program))
 	if err != nil {
 		return err

@@ -79,11 +79,7 @@ func newKeyPair(dir string) (keyPair, error) {
 
 // runSecure measures the contenders with TLS and prints the figures.
 func runSecure(ctx context.Context, p plan, broker, peers string) error {
-	free, err := cores()
-	if err != nil {
-		return err
-	}
-	if err := pinSelf(free[len(free)-1]); err != nil {
+	if err := pinSelf(p.cores[len(p.cores)-1]); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "polywire-bench-")
@@ -91,7 +87,7 @@ func runSecure(ctx context.Context, p plan, broker, peers string) error {
 		return fmt.Errorf("making folder: %w", err)
 	}
 	p.subscribers = []int{targetSubscribers}
-	b := bench{plan: p, core: free[0], dir: dir}
+	b := bench{plan: p, core: p.cores[0], dir: dir}
 	rows, err := b.secureRows(ctx, broker, peers)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/polywire/polywire/core"
@@ -20,6 +21,13 @@ type batch struct {
 	bytes     []byte
 	questions []question
 	sent      time.Time
+
+	// The answers, which are parts of packet, while they are handed out.
+	answers [][]byte
+	packet  contract.Packet
+	// Atomic. open is how many have not yet done with them.
+	open atomic.Int32
+
 	// deaths counts the processes that ended over it. What has ended one is asked again
 	// one question at a time.
 	deaths int

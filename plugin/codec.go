@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -43,7 +44,8 @@ type codec struct {
 	frames, frameBytes int
 	held               bool
 	later              []later
-	broken             error // what the plugin has made of the message that is being answered
+	expected           core.Frame // of the command that is carried out
+	broken             error      // what the plugin has made of the message that is being answered
 }
 
 var _ core.RemoteCodec = (*codec)(nil)
@@ -96,7 +98,7 @@ func (c *codec) answered(q question, answer []byte) {
 	switch {
 	case c.closed.Load():
 	case q.kind == contract.Decode && (len(c.later) > 0 || c.conn.Held()):
-		c.later = append(c.later, later{q, answer})
+		c.later = append(c.later, later{q, bytes.Clone(answer)})
 	default:
 		c.handOn(q, answer)
 	}
@@ -151,6 +153,9 @@ func (c *codec) conclude(q question, f core.Frame, err error) {
 // checked takes the steps of an answer and carries out those that other connections can
 // be told of. What a plugin gets wrong stays with the connection that it is about.
 type checked struct{ *codec }
+
+// Room returns where what is expected is put.
+func (c checked) Room() *core.Frame { return &c.expected }
 
 // Command carries out a command.
 func (c checked) Command(cmd core.Command, expected *core.Frame) {

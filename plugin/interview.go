@@ -122,7 +122,7 @@ func (i *Interview) open() error {
 	var ctx context.Context
 	ctx, i.cancel = context.WithCancel(context.Background())
 	var err error
-	if i.stream, err = i.candidate.process.codec.Translate(ctx, grpc.ForceCodecV2(contract.GRPCCodec())); err != nil {
+	if i.stream, err = i.candidate.process.codec.Translate(ctx, grpc.ForceCodecV2(contract.GRPCCodec(new(contract.Buffers)))); err != nil {
 		return fmt.Errorf("opening the stream: %w", err)
 	}
 	return nil
@@ -159,6 +159,9 @@ type collector struct {
 	reply *Reply
 	fault error
 }
+
+// Room returns a new frame.
+func (c *collector) Room() *core.Frame { return new(core.Frame) }
 
 // Command keeps a command.
 func (c *collector) Command(cmd core.Command, expected *core.Frame) {

@@ -21,6 +21,10 @@ import (
 	"github.com/polywire/polywire/plugin/contract"
 )
 
+// bufferSize is of what is read from and written to the plugin's socket at once: a whole
+// batch.
+const bufferSize = 128 << 10
+
 // flowWindow is how many bytes may be under way in one direction before gRPC waits for
 // the reader.
 const flowWindow = 4 << 20
@@ -82,6 +86,7 @@ func (p *process) config(cmd *exec.Cmd, o Options) (*goplugin.ClientConfig, erro
 		Stderr:           p.output, SyncStdout: newOutput(p.output.log), SyncStderr: newOutput(p.output.log),
 		GRPCDialOptions: []grpc.DialOption{
 			grpc.WithInitialWindowSize(flowWindow), grpc.WithInitialConnWindowSize(flowWindow), grpc.WithDisableRetry(),
+			grpc.WithReadBufferSize(bufferSize), grpc.WithWriteBufferSize(bufferSize),
 		},
 	}
 	sum, err := parseChecksum(o.Checksum)

@@ -18,12 +18,9 @@ const (
 	fullBytes          = 64 << 20
 )
 
-// window is how many batches may be unanswered; above one only those of many questions
-// are sent, as a small one is soon bigger.
-const (
-	window = 4
-	many   = 128
-)
+// window is how many batches may be unanswered; above one only full ones are sent, as any
+// other is soon bigger.
+const window = 4
 
 // maxDirect is how many bytes may be unanswered for a loop to send a batch itself. gRPC
 // takes as much (its write quota for a stream is 64 KiB) without waiting for anybody.
@@ -54,7 +51,7 @@ type shard struct {
 	stream   stream   // of process
 	given    bool     // given up: nobody answers until a process lives again
 	answered time.Time
-	spare    *batch
+	spare    []*batch // to be filled again, at most window
 }
 
 func newShard(f *Format, index int) *shard {
@@ -159,9 +156,9 @@ func (s *shard) open() *batch {
 	if n := len(s.queue); n > 0 && !s.queue[n-1].full() && s.queue[n-1].deaths == 0 {
 		return s.queue[n-1]
 	}
-	b := s.spare
-	if s.spare = nil; b == nil {
-		b = new(batch)
+	b := new(batch)
+	if last := len(s.spare) - 1; last >= 0 {
+		b, s.spare = s.spare[last], s.spare[:last]
 	}
 	s.queue = append(s.queue, b)
 	return b
@@ -242,7 +239,7 @@ func (s *shard) next() *batch {
 		return nil
 	}
 	b := s.queue[0]
-	if len(s.asked) > 0 && len(b.questions) < many && len(b.bytes) < maxBatchBytes/2 {
+	if len(s.asked) > 0 && !b.full() {
 		return nil
 	}
 	if careful := b.deaths > 0 || len(s.asked) > 0 && s.asked[0].deaths > 0; careful && len(s.asked) > 0 {
@@ -277,16 +274,25 @@ func (s *shard) settle() {
 	}
 }
 
-// reuse keeps b, whose answers are handed out, for other questions.
-func (s *shard) reuse(b *batch) {
+// close says that one more has done with b and its answers. The last one leaves it for
+// other questions; if a connection ends before it gets its answers there is none. Any
+// goroutine.
+func (s *shard) close(b *batch) {
+	if b.open.Add(-1) > 0 {
+		return
+	}
+	b.packet.Free()
 	if cap(b.bytes) > keepBatch || b.deaths > 0 {
 		return
 	}
 	clear(b.questions)
-	*b = batch{bytes: b.bytes[:0], questions: b.questions[:0]}
+	clear(b.answers)
+	b.bytes, b.questions, b.answers = b.bytes[:0], b.questions[:0], b.answers[:0]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.spare = b
+	if len(s.spare) < window {
+		s.spare = append(s.spare, b)
+	}
 }
 
 // overdue reports whether the process has taken longer than limit for an answer, and

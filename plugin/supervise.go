@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -106,7 +107,7 @@ func (s *shard) run(ctx context.Context, live func(pid int)) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := p.codec.Translate(ctx, grpc.ForceCodecV2(contract.GRPCCodec()))
+	stream, err := p.codec.Translate(ctx, grpc.ForceCodecV2(contract.GRPCCodec(new(contract.Buffers))))
 	if err != nil {
 		return fmt.Errorf("opening the stream: %w", err)
 	}
@@ -188,7 +189,6 @@ var errUnasked = errors.New("it answers although nothing was asked")
 // read hands out answers until the stream ends. A batch that is not answered as a whole
 // has no effect at all.
 func (s *shard) read(from stream) error {
-	var answers [][]byte
 	for {
 		var in contract.Packet
 		if err := from.RecvMsg(&in); err != nil {
@@ -198,62 +198,79 @@ func (s *shard) read(from stream) error {
 		if b == nil {
 			return errUnasked
 		}
-		var err error
-		if answers, err = cut(in.Bytes, answers[:0], len(b.questions)); err != nil {
+		answers, err := cut(in.Bytes, b.answers[:0], len(b.questions))
+		if err != nil {
 			return err
 		}
+		b.packet, b.answers = in, answers
 		s.settle()
-		s.handOutAll(b, answers)
-		s.reuse(b)
+		s.handOutAll(b)
 	}
 }
 
 // cut appends the n answers of an Answers message to dst.
 func cut(message []byte, dst [][]byte, n int) ([][]byte, error) {
+	answers := slices.Grow(dst, n+1)
 	elements := contract.ElementsOf(message)
-	for elements.Next() && len(dst) <= n {
-		dst = append(dst, elements.Bytes())
+	for elements.Next() && len(answers) <= n {
+		answers = append(answers, elements.Bytes())
 	}
 	if err := elements.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNonsense, err)
 	}
-	if len(dst) != n {
-		return nil, fmt.Errorf("%w: %d questions, but %d answers", errNonsense, n, len(dst))
+	if len(answers) != n {
+		return nil, fmt.Errorf("%w: %d questions, but %d answers", errNonsense, n, len(answers))
 	}
-	return dst, nil
+	return answers, nil
 }
 
-// handOutAll hands out the answers to b, so that a loop finds its own together.
-func (s *shard) handOutAll(b *batch, answers [][]byte) {
-	if len(answers) == 1 {
-		s.handOut(b.questions[0], answers[0])
-		return
+// handOutAll hands out the answers to b, so that a loop finds its own together. b is used
+// again when all have done with it.
+func (s *shard) handOutAll(b *batch) {
+	b.open.Store(1)
+	switch n := len(b.questions); n {
+	case 0: // a sign of life
+	case 1:
+		s.handOut(b, 0, 1)
+	default:
+		s.format.host.Together(func() {
+			for from, to := 0, 1; from < n; from, to = to, to+1 {
+				for c := b.questions[from].codec; c != nil && to < n && b.questions[to].codec == c; {
+					to++
+				}
+				s.handOut(b, from, to)
+			}
+		})
 	}
-	if len(answers) == 0 { // a sign of life
-		return
-	}
-	s.format.host.Together(func() {
-		for i, q := range b.questions {
-			s.handOut(q, answers[i])
-		}
-	})
+	s.close(b)
 }
 
-// handOut hands out one answer.
-func (s *shard) handOut(q question, answer []byte) {
-	s.left(q)
-	if q.codec != nil {
-		q.codec.conn.Post(func() { q.codec.answered(q, answer) })
+// handOut hands out the answers to a message for many, or to questions about one
+// connection.
+func (s *shard) handOut(b *batch, from, to int) {
+	questions, answers := b.questions[from:to], b.answers[from:to]
+	for _, q := range questions {
+		s.left(q)
+	}
+	if c := questions[0].codec; c != nil {
+		b.open.Add(1)
+		c.conn.Post(func() {
+			for i, q := range questions {
+				c.answered(q, answers[i])
+			}
+			s.close(b)
+		})
 		return
 	}
-	out, err := contract.ReadAnswer(answer, nil)
+	done := questions[0].done
+	out, err := contract.ReadAnswer(answers[0], nil)
 	switch {
 	case err != nil:
 		s.complain(fmt.Errorf("%w: %w", errNonsense, err))
-		q.done(core.Frame{}, lossOf(core.ReasonRestart))
+		done(core.Frame{}, lossOf(core.ReasonRestart))
 	case out.Frame.Kind == core.TextFrame && !utf8.Valid(out.Frame.Data):
-		q.done(core.Frame{}, errNotUTF8)
+		done(core.Frame{}, errNotUTF8)
 	default:
-		q.done(out.Frame, out.Err)
+		done(out.Frame, out.Err)
 	}
 }

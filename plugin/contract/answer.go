@@ -85,6 +85,8 @@ func (a *Answer) Unwritable(err error) { a.dst = appendString(a.dst, answerUnwri
 // Steps takes what an answer asks for, in order. expected is not nil if the answer says
 // what the client reads for the usual outcome.
 type Steps interface {
+	// Room returns where the next expected is to be put.
+	Room() *core.Frame
 	Command(c core.Command, expected *core.Frame)
 	Refusal(r core.Reason, ref []byte, failure core.Failure, expected *core.Frame)
 }
@@ -135,7 +137,7 @@ func readStep(b []byte, steps Steps) error {
 		}
 		switch f.num {
 		case stepCommand:
-			c, expected, err := readCommand(f.data)
+			c, expected, err := readCommand(f.data, steps.Room)
 			if err != nil {
 				return err
 			}
@@ -168,9 +170,8 @@ func readRefusal(b []byte, steps Steps) (err error) {
 		case refusalFailure:
 			failure, err = readFailure(f.data)
 		case refusalExpected:
-			var frame core.Frame
-			frame, err = readFrame(f.data)
-			expected = &frame
+			expected = steps.Room()
+			*expected, err = readFrame(f.data)
 		}
 		if err != nil {
 			return err

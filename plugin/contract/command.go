@@ -72,8 +72,9 @@ func notNil(b []byte) []byte {
 const numericInCommand = 1<<commandVerb | 1<<commandAs | 1<<commandPattern | 1<<commandExclusive | 1<<commandAsOwner |
 	1<<commandNotToSelf | 1<<commandOneWay | 1<<commandTimeout
 
-// readCommand reads a command; expected is not nil if the command has one.
-func readCommand(b []byte) (c core.Command, expected *core.Frame, err error) {
+// readCommand reads a command; expected is not nil if the command has one, and put where
+// room says.
+func readCommand(b []byte, room func() *core.Frame) (c core.Command, expected *core.Frame, err error) {
 	for f := (fields{rest: b}); ; {
 		if !f.next() {
 			return c, expected, f.err
@@ -119,9 +120,8 @@ func readCommand(b []byte) (c core.Command, expected *core.Frame, err error) {
 		case commandSource:
 			c.Source = f.data
 		case commandExpected:
-			var frame core.Frame
-			frame, err = readFrame(f.data)
-			expected = &frame
+			expected = room()
+			*expected, err = readFrame(f.data)
 		}
 		if err != nil {
 			return c, nil, fmt.Errorf("reading a command: %w", err)

@@ -148,6 +148,8 @@ type step struct {
 
 type recorder []step
 
+func (r *recorder) Room() *core.Frame { return new(core.Frame) }
+
 func (r *recorder) Command(c core.Command, expected *core.Frame) {
 	*r = append(*r, step{command: c, expected: expected})
 }

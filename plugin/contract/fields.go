@@ -31,6 +31,9 @@ type fields struct {
 // skipped.
 func (f *fields) next() bool {
 	for len(f.rest) > 0 {
+		if f.short() {
+			return true
+		}
 		num, kind, n := protowire.ConsumeTag(f.rest)
 		if n < 0 {
 			f.err = fmt.Errorf("reading a field: %w", protowire.ParseError(n))
@@ -58,6 +61,29 @@ func (f *fields) next() bool {
 		return true
 	}
 	return false
+}
+
+// short goes to the next field if it is one of nearly all: of bytes, with one byte for its
+// tag and one or two for the length.
+func (f *fields) short() bool {
+	const bytesField, tagKind, more = 2, 7, 0x80
+	b := f.rest
+	if len(b) < 3 || b[0] >= more || b[0]&tagKind != bytesField || b[0] <= tagKind {
+		return false
+	}
+	from, n := 2, int(b[1])
+	if n >= more {
+		if b[2] >= more || b[2] == 0 {
+			return false
+		}
+		from, n = 3, n-more+int(b[2])<<7
+	}
+	if n > len(b)-from {
+		return false
+	}
+	f.num, f.bytes, f.value = field(b[0]>>3), true, 0
+	f.data, f.rest = b[from:from+n:from+n], b[from+n:]
+	return true
 }
 
 // typed reports an error unless the field is of bytes, or of a number.

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"sync"
 
 	"google.golang.org/grpc/encoding"
 	_ "google.golang.org/grpc/encoding/proto" // the codec for all other messages
@@ -10,17 +11,65 @@ import (
 
 // Packet is one Questions or Answers message in its bytes. It is sent and received on
 // the stream of Translate instead of the generated types, with [GRPCCodec].
-type Packet struct{ Bytes []byte }
+type Packet struct {
+	Bytes []byte
+	// Spent is set to have bytes that are sent given to the codec's Buffers when they are
+	// written.
+	Spent bool
+
+	received mem.Buffer // what Bytes are of
+}
+
+// Free gives back the bytes of a message that was received: they will be another's. It
+// need not be called, and not twice.
+func (p *Packet) Free() {
+	if p.received != nil {
+		p.received.Free()
+	}
+	*p = Packet{}
+}
+
+// Buffers are buffers of messages, to be used again: under load messages are big, and
+// memory that was just in use is faster than any other. Any goroutine.
+type Buffers struct{ pool sync.Pool }
+
+var _ mem.BufferPool = (*Buffers)(nil)
+
+// maxBuffer is the biggest buffer that is kept.
+const maxBuffer = 1 << 20
+
+// Get returns a buffer of n bytes, of any content.
+func (b *Buffers) Get(n int) *[]byte {
+	if buffer, _ := b.pool.Get().(*[]byte); buffer != nil && cap(*buffer) >= n {
+		*buffer = (*buffer)[:n]
+		return buffer
+	}
+	buffer := make([]byte, n)
+	return &buffer
+}
+
+// Put takes a buffer back.
+func (b *Buffers) Put(buffer *[]byte) {
+	if cap(*buffer) <= maxBuffer {
+		b.pool.Put(buffer)
+	}
+}
 
 // GRPCCodec returns gRPC's own codec, except that a *Packet is taken as it is. What is
 // sent must not be changed until it is certain that it has been written, as by an
-// answer to it; what is received is the receiver's.
-func GRPCCodec() encoding.CodecV2 { return packetCodec{encoding.GetCodecV2("proto")} }
+// answer to it; what is received is the receiver's until Free.
+func GRPCCodec(b *Buffers) encoding.CodecV2 { return packetCodec{encoding.GetCodecV2("proto"), b} }
 
-type packetCodec struct{ encoding.CodecV2 }
+type packetCodec struct {
+	encoding.CodecV2
+	buffers *Buffers
+}
 
 func (c packetCodec) Marshal(v any) (mem.BufferSlice, error) {
 	if p, ok := v.(*Packet); ok {
+		if p.Spent {
+			return mem.BufferSlice{mem.NewBuffer(&p.Bytes, c.buffers)}, nil
+		}
 		return mem.BufferSlice{mem.SliceBuffer(p.Bytes)}, nil
 	}
 	out, err := c.CodecV2.Marshal(v)
@@ -32,7 +81,8 @@ func (c packetCodec) Marshal(v any) (mem.BufferSlice, error) {
 
 func (c packetCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	if p, ok := v.(*Packet); ok {
-		p.Bytes = data.Materialize()
+		p.received = data.MaterializeToBuffer(c.buffers)
+		p.Bytes = p.received.ReadOnlyData()
 		return nil
 	}
 	if err := c.CodecV2.Unmarshal(data, v); err != nil {

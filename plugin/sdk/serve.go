@@ -24,20 +24,26 @@ import (
 // reader: the four messages that the host sends ahead fit.
 const window = 4 << 20
 
+// bufferSize is of what is read from and written to the host's socket at once: a whole
+// message under load.
+const bufferSize = 128 << 10
+
 // Serve serves p until the broker ends the process. It does not return. A process that
 // was not started by a broker says what it is and ends with status 1.
 func Serve(p core.Protocol) {
 	// go-plugin will replace os.Stderr; this is the real one.
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	s := &service{protocol: p, ended: make(chan struct{})}
+	buffers := new(contract.Buffers)
+	s := &service{protocol: p, buffers: buffers, ended: make(chan struct{})}
 	go plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: contract.Handshake(),
 		Plugins:         plugin.PluginSet{contract.Name: s},
 		GRPCServer: func(options []grpc.ServerOption) *grpc.Server {
 			return grpc.NewServer(append(options,
-				grpc.ForceServerCodecV2(contract.GRPCCodec()),
+				grpc.ForceServerCodecV2(contract.GRPCCodec(buffers)),
 				grpc.MaxRecvMsgSize(math.MaxInt32), grpc.MaxSendMsgSize(math.MaxInt32),
 				grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
+				grpc.ReadBufferSize(bufferSize), grpc.WriteBufferSize(bufferSize),
 			)...)
 		},
 		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr, JSONFormat: true}),
@@ -54,6 +60,7 @@ type service struct {
 
 	// Static after construction.
 	protocol core.Protocol
+	buffers  *contract.Buffers
 	ended    chan struct{} // closed when the stream has ended
 
 	// Guarded by mu.
@@ -85,7 +92,7 @@ func (s *service) Translate(stream grpc.BidiStreamingServer[codecpb.Questions, c
 		return err
 	}
 	defer close(s.ended)
-	t := newTranslator(format)
+	t := newTranslator(format, s.buffers)
 	for {
 		var in contract.Packet
 		if err := stream.RecvMsg(&in); errors.Is(err, io.EOF) {
@@ -94,11 +101,12 @@ func (s *service) Translate(stream grpc.BidiStreamingServer[codecpb.Questions, c
 			return err
 		}
 		answers, err := t.answer(in.Bytes)
+		in.Free()
 		if err != nil {
 			slog.Error("the host asks what cannot be understood", "error", err)
 			return status.Error(codes.InvalidArgument, err.Error())
 		}
-		if err := stream.SendMsg(&contract.Packet{Bytes: answers}); err != nil {
+		if err := stream.SendMsg(&contract.Packet{Bytes: answers, Spent: true}); err != nil {
 			return err
 		}
 	}

@@ -16,11 +16,15 @@ type translator struct {
 	format  core.Format
 	shared  core.Codec            // of all connections; nil if they have state
 	codecs  map[uint64]core.Codec // of each connection, if they have state
+	buffers *contract.Buffers     // for answers
 	scratch []byte                // where frames are encoded
+
+	sink     sink       // of the question that is being answered
+	expected core.Frame // what foresee has returned
 }
 
-func newTranslator(f core.Format) *translator {
-	t := &translator{format: f}
+func newTranslator(f core.Format, b *contract.Buffers) *translator {
+	t := &translator{format: f, buffers: b}
 	if stateless(f) {
 		t.shared = f.NewCodec()
 	} else {
@@ -38,7 +42,7 @@ func stateless(f core.Format) bool {
 // answer returns the Answers to a Questions message, which it may overwrite. An error
 // means that it is none.
 func (t *translator) answer(questions []byte) ([]byte, error) {
-	out := make([]byte, 0, len(questions)+len(questions)/4+64)
+	out := (*t.buffers.Get(len(questions)))[:0]
 	elements := contract.ElementsOf(questions)
 	for elements.Next() {
 		q, err := contract.ReadQuestion(elements.Bytes())
@@ -58,30 +62,32 @@ var errPanic = errors.New("the codec panicked")
 
 // answerOne appends the answer to q.
 func (t *translator) answerOne(dst []byte, q contract.Question) (out []byte) {
-	a := contract.BeginAnswer(dst)
+	t.sink = sink{translator: t, answer: contract.BeginAnswer(dst)}
+	a := &t.sink.answer
 	defer func() {
 		if v := recover(); v != nil {
 			slog.Error("codec panicked", "conn", q.Conn, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-			a = contract.BeginAnswer(dst)
+			*a = contract.BeginAnswer(dst)
 			a.Err(&core.Violation{Reason: core.ReasonInternal, Err: errPanic})
 			out = a.End()
 		}
 	}()
 	switch q.Kind {
 	case contract.Open:
-		t.open(&a, q.Conn)
+		t.open(a, q.Conn)
 	case contract.Decode:
 		if codec := t.codecOf(q.Conn); codec != nil {
-			if err := codec.Decode(q.Frame, &sink{t, codec, &a}); err != nil {
+			t.sink.codec = codec
+			if err := codec.Decode(q.Frame, &t.sink); err != nil {
 				a.Err(err)
 			}
 		}
 	case contract.Encode:
 		if codec := t.codecOf(q.Conn); codec != nil {
-			t.encode(&a, codec.Encode, q.Event)
+			t.encode(a, codec.Encode, q.Event)
 		}
 	case contract.Message:
-		t.encode(&a, t.format.EncodeMessage, q.Event)
+		t.encode(a, t.format.EncodeMessage, q.Event)
 	case contract.Closed:
 		delete(t.codecs, q.Conn)
 	}
@@ -104,7 +110,8 @@ func (t *translator) open(a *contract.Answer, conn uint64) {
 		t.codecs[conn] = codec
 	}
 	if o, ok := codec.(core.Opener); ok {
-		o.Open(conn, &sink{t, codec, a})
+		t.sink.codec = codec
+		o.Open(conn, &t.sink)
 	}
 	t.encode(a, codec.Encode, core.Event{Kind: core.Welcome})
 }
@@ -135,7 +142,7 @@ func (t *translator) keep(b []byte) {
 type sink struct {
 	translator *translator
 	codec      core.Codec
-	answer     *contract.Answer
+	answer     contract.Answer
 }
 
 var _ core.Sink = (*sink)(nil)
@@ -174,5 +181,6 @@ func (s *sink) foresee(ev core.Event) *core.Frame {
 		return nil
 	}
 	t.keep(b)
-	return &core.Frame{Kind: kind, Data: b}
+	t.expected = core.Frame{Kind: kind, Data: b}
+	return &t.expected
 }
