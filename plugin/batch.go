@@ -25,8 +25,8 @@ type batch struct {
 	// The answers, which are parts of packet, while they are handed out.
 	answers [][]byte
 	packet  contract.Packet
-	// Atomic. open is how many have not yet done with them.
-	open atomic.Int32
+	// Atomic. holders is how many have not yet done with them.
+	holders atomic.Int32
 
 	// deaths counts the processes that ended over it. What has ended one is asked again
 	// one question at a time.

@@ -274,11 +274,11 @@ func (s *shard) settle() {
 	}
 }
 
-// close says that one more has done with b and its answers. The last one leaves it for
+// release says that one more has done with b and its answers. The last one leaves it for
 // other questions; if a connection ends before it gets its answers there is none. Any
 // goroutine.
-func (s *shard) close(b *batch) {
-	if b.open.Add(-1) > 0 {
+func (s *shard) release(b *batch) {
+	if b.holders.Add(-1) > 0 {
 		return
 	}
 	b.packet.Free()

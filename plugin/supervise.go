@@ -227,7 +227,7 @@ func cut(message []byte, dst [][]byte, n int) ([][]byte, error) {
 // handOutAll hands out the answers to b, so that a loop finds its own together. b is used
 // again when all have done with it.
 func (s *shard) handOutAll(b *batch) {
-	b.open.Store(1)
+	b.holders.Store(1)
 	switch n := len(b.questions); n {
 	case 0: // a sign of life
 	case 1:
@@ -242,7 +242,7 @@ func (s *shard) handOutAll(b *batch) {
 			}
 		})
 	}
-	s.close(b)
+	s.release(b)
 }
 
 // handOut hands out the answers to a message for many, or to questions about one
@@ -253,12 +253,12 @@ func (s *shard) handOut(b *batch, from, to int) {
 		s.left(q)
 	}
 	if c := questions[0].codec; c != nil {
-		b.open.Add(1)
+		b.holders.Add(1)
 		c.conn.Post(func() {
 			for i, q := range questions {
 				c.answered(q, answers[i])
 			}
-			s.close(b)
+			s.release(b)
 		})
 		return
 	}
