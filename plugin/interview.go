@@ -122,7 +122,7 @@ func (i *Interview) open() error {
 	var ctx context.Context
 	ctx, i.cancel = context.WithCancel(context.Background())
 	var err error
-	if i.stream, err = i.candidate.process.codec.Translate(ctx, grpc.ForceCodecV2(contract.GRPCCodec(new(contract.Buffers)))); err != nil {
+	if i.stream, err = i.candidate.process.translate(ctx); err != nil {
 		return fmt.Errorf("opening the stream: %w", err)
 	}
 	return nil

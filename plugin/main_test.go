@@ -201,6 +201,9 @@ func (r raw) Translate(stream grpc.BidiStreamingServer[codecpb.Questions, codecp
 		if r.role == "too few" && len(out.Answers) > 0 {
 			out.Answers = out.Answers[1:]
 		}
+		if r.role == "floods" && len(out.Answers) > 0 {
+			out.Answers[0].Frame = &codecpb.Frame{Kind: codecpb.Frame_BINARY, Data: make([]byte, 128<<20)}
+		}
 		if err := stream.Send(out); err != nil {
 			return err
 		}

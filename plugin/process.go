@@ -25,6 +25,10 @@ import (
 // batch.
 const bufferSize = 128 << 10
 
+// maxAnswers bounds an Answers message: a process that sends a bigger one is ended. To a
+// Questions message there is no reason to answer more.
+const maxAnswers = 2 * fullBytes
+
 // flowWindow is how many bytes may be under way in one direction before gRPC waits for
 // the reader.
 const flowWindow = 4 << 20
@@ -185,4 +189,13 @@ func (dispenser) GRPCServer(*goplugin.GRPCBroker, *grpc.Server) error {
 // GRPCClient returns the client of the service.
 func (dispenser) GRPCClient(_ context.Context, _ *goplugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
 	return codecpb.NewCodecClient(conn), nil
+}
+
+// stream carries questions and answers.
+type stream = grpc.ClientStream
+
+// translate opens the stream.
+func (p *process) translate(ctx context.Context) (stream, error) {
+	buffers := new(contract.Buffers)
+	return p.codec.Translate(ctx, grpc.ForceCodecV2(contract.GRPCCodec(buffers)), grpc.MaxCallRecvMsgSize(maxAnswers))
 }

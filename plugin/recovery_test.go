@@ -2,6 +2,7 @@ package plugin_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"os"
@@ -140,6 +141,7 @@ func TestNonsense(t *testing.T) {
 	for role, want := range map[string]string{
 		"well-behaved": "x", "too many": "close 1012", "too few": "close 1012", "bad call": "close 1012",
 		"bad payload": "close 1012", "steps for an event": "close 1012", "bad kind": "close 1012", "unasked": "close 1012",
+		"floods":   "close 1012",
 		"bad verb": "", "bad text": "",
 	} {
 		t.Run(role, func(t *testing.T) {
@@ -153,6 +155,32 @@ func TestNonsense(t *testing.T) {
 			other.expect("y")
 			if want == "close 1012" && !b.log.has("endpoint=p") {
 				t.Error("the log does not name the endpoint")
+			}
+		})
+	}
+}
+
+// A program with the right checksum serves, and so does one that proves who it is.
+func TestTrusted(t *testing.T) {
+	program, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, settings := range []string{
+		fmt.Sprintf(`, checksum: "sha256:%x"`, sha256.Sum256(program)),
+		", mtls: true",
+	} {
+		t.Run(settings[2:8], func(t *testing.T) {
+			b := run(t, yamlOf("test", settings, ""))
+			c := b.dial("p")
+			c.expect("hello")
+			pid := c.ask("x")
+			// The next process is as good.
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			if c.ask("y") == pid {
+				t.Error("the same process has answered")
 			}
 		})
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/polywire/polywire/core"
@@ -107,7 +106,7 @@ func (s *shard) run(ctx context.Context, live func(pid int)) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := p.codec.Translate(ctx, grpc.ForceCodecV2(contract.GRPCCodec(new(contract.Buffers))))
+	stream, err := p.translate(ctx)
 	if err != nil {
 		return fmt.Errorf("opening the stream: %w", err)
 	}
@@ -152,8 +151,6 @@ func (s *shard) watch(ctx context.Context, ended <-chan error) error {
 		}
 	}
 }
-
-type stream = grpc.ClientStream
 
 // write sends batches as long as the stream takes them.
 func (s *shard) write(ctx context.Context, to stream) error {

@@ -44,6 +44,8 @@
 // other has nothing to do for order. What the commands of one frame came to may be
 // asked (as events) behind the next frames: the host does not wait for it.
 //
+// An Answers message has 128 MiB at most: a plugin that sends more is ended.
+//
 // If the plugin dies or does not answer in time, the host starts it anew. Answers take
 // effect only as a whole message, so what has not been answered has not happened, and
 // the host asks it again. That is right for a plugin that keeps nothing of a connection.
