@@ -9,7 +9,7 @@ import (
 )
 
 // badge is an authenticator: the user is what the header X-User names, but nobody and
-// unknown.
+// unknown. It panics over panic.
 type badge struct{}
 
 func (badge) Authenticate(_ context.Context, h core.Handshake) (*core.Identity, core.Verdict) {
@@ -18,6 +18,8 @@ func (badge) Authenticate(_ context.Context, h core.Handshake) (*core.Identity, 
 		return nil, core.Deny
 	case "unknown":
 		return nil, core.Unavailable
+	case "panic":
+		panic("asked for")
 	default:
 		return &core.Identity{Subject: user}, core.Allow
 	}
@@ -70,5 +72,19 @@ func TestJudges(t *testing.T) {
 			}
 			eventually(t, "the refusal is counted", func() bool { return r.stats.Rejected[c.reason].Load() == 1 })
 		})
+	}
+}
+
+// A judge that panics lets nobody in, and leaves no place taken.
+func TestJudgePanics(t *testing.T) {
+	r := limited(t, core.Limits{Connections: 1})
+	c := r.dialTCP("chat")
+	c.write([]byte(upgradeRequest("X-User: panic\r\n")))
+	c.readResponse("HTTP/1.1 500 ")
+	_ = c.Close()
+	eventually(t, "it has left", func() bool { return r.eps["chat"].open.Load() == 0 })
+	r.as("ann", "101")
+	if rejected, panics := r.stats.Rejected[core.ReasonInternal].Load(), r.Stats().Panics.Load(); rejected != 1 || panics != 1 {
+		t.Errorf("%d refusals and %d panics are counted, want one each", rejected, panics)
 	}
 }

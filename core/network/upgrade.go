@@ -142,10 +142,18 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 }
 
 // judge asks who the client is and whether it may connect. The status is 0 if it may.
+// A judge that panics lets nobody in.
 func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Identity, status int, r core.Reason) {
 	if ep.Authenticator == nil && ep.Authorizer == nil && ep.server.options.BeforeUpgrade == nil {
 		return nil, 0, 0
 	}
+	defer func() {
+		if fault := recover(); fault != nil {
+			ep.server.stats.Panics.Add(1)
+			ep.server.log.Error("judge panicked", "endpoint", ep.Name, "remote", v.client, "panic", fault, "stack", stack())
+			user, status, r = nil, http.StatusInternalServerError, core.ReasonInternal
+		}
+	}()
 	// The judges' time is not the client's.
 	defer func() { _ = v.SetDeadline(time.Now().Add(ep.server.options.HandshakeTimeout)) }()
 	ctx, cancel := context.WithCancel(context.Background())
