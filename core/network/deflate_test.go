@@ -99,6 +99,22 @@ func TestDeflateEcho(t *testing.T) {
 	}
 }
 
+// TestDeflateIsEachClients: a compressed message of one client does not make the next
+// client's message on the same loop a compressed one.
+func TestDeflateIsEachClients(t *testing.T) {
+	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
+	squeezer, _ := r.dialDeflate("echo", "permessage-deflate")
+	plain := r.dial("chat")
+	f, err := wsflate.CompressFrame(ws.NewTextFrame([]byte("small")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	squeezer.write(ws.MustCompileFrame(ws.MaskFrameInPlace(f)))
+	squeezer.expect("small")
+	plain.send("echo not compressed")
+	plain.expect("not compressed")
+}
+
 func TestDeflateFaults(t *testing.T) {
 	packed := func(op ws.OpCode, fin bool, payload []byte) []byte {
 		f := ws.NewFrame(op, fin, payload)

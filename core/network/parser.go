@@ -146,10 +146,12 @@ func (p *parser) header(b []byte) (n int, complete bool, err error) {
 	if p.op != 0 {
 		state |= ws.StateFragmented
 	}
-	if p.deflate && h.OpCode.IsData() && h.OpCode != ws.OpContinuation {
+	if h.OpCode.IsData() && h.OpCode != ws.OpContinuation {
 		// The first reserved bit marks a compressed message (RFC 7692, section 6).
-		p.packed = h.Rsv&4 != 0
-		h.Rsv &^= 4
+		// Written for every message: the last one may have been another client's.
+		if p.packed = p.deflate && h.Rsv&4 != 0; p.packed {
+			h.Rsv &^= 4
+		}
 	}
 	if err := ws.CheckHeader(h, state); err != nil {
 		return n, false, err
