@@ -158,7 +158,6 @@ func TestHandlerSessionTooLate(t *testing.T) {
 				}
 			}
 			wants(t, "opening", errCode(<-outcome), "gone")
-			go w.engine.drainHandlers()
 			for len(outcome) == 0 {
 				w.pump()
 			}

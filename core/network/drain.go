@@ -55,6 +55,8 @@ const goodbyeTick = 20 * time.Millisecond
 func (s *Server) sayGoodbyes(ctx context.Context, rate float64, leaves func(*conn) bool) error {
 	conns, err := s.connections(ctx, leaves)
 	if err != nil {
+		// A loop was too busy to say in time who is there: it tells them when it gets to it.
+		s.sayGoodbyesAtOnce(leaves)
 		return err
 	}
 	rate = pace(ctx, rate, len(conns), time.Now())
@@ -76,6 +78,19 @@ func (s *Server) sayGoodbyes(ctx context.Context, rate float64, leaves func(*con
 		}
 	}
 	return nil
+}
+
+// sayGoodbyesAtOnce has each loop begin the close handshake of its connections that leave.
+func (s *Server) sayGoodbyesAtOnce(leaves func(*conn) bool) {
+	for _, l := range s.loopList() {
+		l.post(mail{fn: func() {
+			for c := range l.conns {
+				if leaves(c) {
+					s.guard(c, func() { c.sayGoodbye(core.ReasonDrain) })
+				}
+			}
+		}})
+	}
 }
 
 // pace returns the rate at which n connections are closed within ctx, leaving some of

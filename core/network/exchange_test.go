@@ -1,6 +1,8 @@
 package network
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -114,4 +116,27 @@ func TestDepartureIsPaced(t *testing.T) {
 	if n := r.Connections(); n != 1 {
 		t.Errorf("%d connections are left", n)
 	}
+}
+
+// A loop that is too busy to say in time who is to go tells them when it can. Broken
+// version: sayGoodbyes without sayGoodbyesAtOnce.
+func TestDepartureFromABusyLoop(t *testing.T) {
+	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
+	leaves, stays := r.dial("echo"), r.dial("chat")
+	d, err := r.Exchange([]string{"echo"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	busy := make(chan struct{})
+	r.loopAt(0).post(mail{fn: func() { <-busy }})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	err = d.Run(ctx, 0)
+	close(busy)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a departure that nobody heard of: %v", err)
+	}
+	leaves.expectClose(1001)
+	stays.send("echo x")
+	stays.expect("x")
 }
