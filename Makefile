@@ -114,7 +114,7 @@ bench: build ## measure against the peers and run the Go benchmarks; BENCHFLAGS=
 	$(GO) build -o bench/bin/builtin ./examples/plugins/builtin
 	cd bench && $(GO) build -o bin/ ./...
 	cd bench && bin/bench -broker ../bin/broker $(BENCHFLAGS)
-	$(GO) test -run '^$$' -bench . -benchmem ./core/... ./codecs/... | \
+	$(GO) test -run '^$$' -bench . -benchmem ./core/... ./codecs/... ./plugin/contract | \
 		bench/bin/ratio -of Match/100000 -to Match/100 -target 2
 
 # BASE is any commit. Its benchmarks run in a work tree of their own, which goes

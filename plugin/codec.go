@@ -160,7 +160,7 @@ func (c checked) Room() *core.Frame { return &c.expected }
 // Command carries out a command.
 func (c checked) Command(cmd core.Command, expected *core.Frame) {
 	if c.broken == nil {
-		c.broken = faultOf(cmd)
+		c.broken = faultOf(&cmd)
 	}
 	if c.broken == nil {
 		c.conn.Command(cmd, sound(expected))
@@ -181,7 +181,7 @@ func sound(expected *core.Frame) *core.Frame {
 }
 
 // faultOf returns what would harm others in a command.
-func faultOf(c core.Command) error {
+func faultOf(c *core.Command) error {
 	switch {
 	case c.Payload.Kind == core.JSON && !rawjson.Valid(c.Payload.Data):
 		return errNotJSON

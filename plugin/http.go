@@ -105,7 +105,7 @@ func (h *handler) publish(stream grpc.BidiStreamingClient[codecpb.HTTPFromHost, 
 	if kind := m.GetPayload().GetKind(); kind >= 0 && kind <= codecpb.PayloadKind_PAYLOAD_BINARY {
 		payload.Kind = core.PayloadKind(kind)
 	}
-	if err := faultOf(core.Command{Topic: m.GetTopic(), Payload: payload}); err != nil {
+	if err := faultOf(&core.Command{Topic: m.GetTopic(), Payload: payload}); err != nil {
 		return err
 	}
 	failure := h.publisher.Publish(m.GetTopic(), payload)

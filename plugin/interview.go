@@ -165,7 +165,7 @@ func (c *collector) Room() *core.Frame { return new(core.Frame) }
 
 // Command keeps a command.
 func (c *collector) Command(cmd core.Command, expected *core.Frame) {
-	c.fault = errors.Join(c.fault, faultOf(cmd))
+	c.fault = errors.Join(c.fault, faultOf(&cmd))
 	if expected != sound(expected) {
 		c.fault = errors.Join(c.fault, errNotUTF8)
 	}

@@ -37,6 +37,9 @@ type shard struct {
 	// sending is held while a batch is taken out of the queue and sent. It comes before mu.
 	sending sync.Mutex
 
+	// Safe for concurrent use: batches to be filled again.
+	spare sync.Pool
+
 	// Atomic. unsent says that questions wait for the end of a turn.
 	unsent atomic.Bool
 
@@ -51,7 +54,6 @@ type shard struct {
 	stream   stream   // of process
 	given    bool     // given up: nobody answers until a process lives again
 	answered time.Time
-	spare    []*batch // to be filled again, at most window
 }
 
 func newShard(f *Format, index int) *shard {
@@ -156,9 +158,9 @@ func (s *shard) open() *batch {
 	if n := len(s.queue); n > 0 && !s.queue[n-1].full() && s.queue[n-1].deaths == 0 {
 		return s.queue[n-1]
 	}
-	b := new(batch)
-	if last := len(s.spare) - 1; last >= 0 {
-		b, s.spare = s.spare[last], s.spare[:last]
+	b, _ := s.spare.Get().(*batch)
+	if b == nil {
+		b = new(batch)
 	}
 	s.queue = append(s.queue, b)
 	return b
@@ -288,11 +290,7 @@ func (s *shard) release(b *batch) {
 	clear(b.questions)
 	clear(b.answers)
 	b.bytes, b.questions, b.answers = b.bytes[:0], b.questions[:0], b.answers[:0]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.spare) < window {
-		s.spare = append(s.spare, b)
-	}
+	s.spare.Put(b)
 }
 
 // overdue reports whether the process has taken longer than limit for an answer, and

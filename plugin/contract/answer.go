@@ -32,7 +32,7 @@ type Answer struct {
 
 // BeginAnswer begins an answer at the end of dst.
 func BeginAnswer(dst []byte) Answer {
-	dst, start := begin(dst, fieldElement)
+	dst, start := begin(dst, fieldElement, 0)
 	return Answer{dst: dst, start: start}
 }
 
@@ -40,16 +40,16 @@ func BeginAnswer(dst []byte) Answer {
 func (a *Answer) End() []byte { return end(a.dst, a.start) }
 
 // Command adds a command. expected may be nil.
-func (a *Answer) Command(c core.Command, expected *core.Frame) {
-	dst, start := begin(a.dst, answerSteps)
+func (a *Answer) Command(c *core.Command, expected *core.Frame) {
+	dst, start := begin(a.dst, answerSteps, sizeOfCommand(c, expected))
 	dst = appendCommand(dst, stepCommand, c, expected)
 	a.dst = end(dst, start)
 }
 
 // Refusal adds a refusal. expected may be nil.
 func (a *Answer) Refusal(r core.Reason, ref []byte, failure core.Failure, expected *core.Frame) {
-	dst, start := begin(a.dst, answerSteps)
-	dst, inner := begin(dst, stepRefusal)
+	dst, start := begin(a.dst, answerSteps, 0)
+	dst, inner := begin(dst, stepRefusal, 0)
 	dst = appendString(dst, refusalReason, r.String())
 	dst = appendBytes(dst, refusalRef, ref)
 	dst = appendFailure(dst, refusalFailure, failure)
@@ -73,7 +73,7 @@ func (a *Answer) Err(err error) {
 	if v, ok := errors.AsType[*core.Violation](err); ok {
 		reason, text = v.Reason, v.Err.Error()
 	}
-	dst, start := begin(a.dst, answerViolation)
+	dst, start := begin(a.dst, answerViolation, 0)
 	dst = appendString(dst, violationReason, reason.String())
 	dst = appendString(dst, violationText, text)
 	a.dst = end(dst, start)
@@ -101,7 +101,8 @@ type Outcome struct {
 // ReadAnswer reads one element of an Answers message. The steps go to steps, which is
 // nil where there must not be any. An error means that this is no answer.
 func ReadAnswer(b []byte, steps Steps) (o Outcome, err error) {
-	for f := (fields{rest: b}); ; {
+	f := fields{rest: b}
+	for {
 		if !f.next() {
 			return o, f.err
 		}
@@ -128,7 +129,8 @@ func ReadAnswer(b []byte, steps Steps) (o Outcome, err error) {
 }
 
 func readStep(b []byte, steps Steps) error {
-	for f := (fields{rest: b}); ; {
+	f := fields{rest: b}
+	for {
 		if !f.next() {
 			return f.err
 		}
@@ -137,7 +139,8 @@ func readStep(b []byte, steps Steps) error {
 		}
 		switch f.num {
 		case stepCommand:
-			c, expected, err := readCommand(f.data, steps.Room)
+			var c core.Command
+			expected, err := readCommand(f.data, &c, steps)
 			if err != nil {
 				return err
 			}
@@ -155,7 +158,8 @@ func readRefusal(b []byte, steps Steps) (err error) {
 	var ref []byte
 	var failure core.Failure
 	var expected *core.Frame
-	for f := (fields{rest: b}); ; {
+	f := fields{rest: b}
+	for {
 		if !f.next() {
 			if f.err == nil {
 				steps.Refusal(reason, ref, failure, expected)
@@ -182,7 +186,8 @@ func readRefusal(b []byte, steps Steps) (err error) {
 func readViolation(b []byte) (*core.Violation, error) {
 	v := &core.Violation{Reason: core.ReasonMalformed}
 	text := "the plugin gave no text"
-	for f := (fields{rest: b}); ; {
+	f := fields{rest: b}
+	for {
 		if !f.next() {
 			v.Err = errors.New(text)
 			return v, f.err

@@ -31,8 +31,8 @@ const (
 	commandExpected  field = 19
 )
 
-func appendCommand(dst []byte, num field, c core.Command, expected *core.Frame) []byte {
-	dst, start := begin(dst, num)
+func appendCommand(dst []byte, num field, c *core.Command, expected *core.Frame) []byte {
+	dst, start := begin(dst, num, sizeOfCommand(c, expected))
 	dst = appendNumber(dst, commandVerb, c.Verb)
 	dst = appendBytes(dst, commandRef, c.Ref)
 	dst = appendBytes(dst, commandTopic, c.Topic)
@@ -49,7 +49,7 @@ func appendCommand(dst []byte, num field, c core.Command, expected *core.Frame) 
 	// Rounded up: a wait that is asked for is not the default one.
 	dst = appendNumber(dst, commandTimeout, uint64((max(c.Timeout, 0)+time.Millisecond-1)/time.Millisecond))
 	dst = appendCall(dst, commandCall, c.Call)
-	dst = appendPayload(dst, commandPayload, c.Payload)
+	dst = appendPayload(dst, commandPayload, &c.Payload)
 	dst = appendBytes(dst, commandHeaders, c.Headers)
 	dst = appendFailure(dst, commandFailure, c.Failure)
 	dst = appendBytes(dst, commandKey, c.Key)
@@ -58,6 +58,16 @@ func appendCommand(dst []byte, num field, c core.Command, expected *core.Frame) 
 		dst = appendFrame(dst, commandExpected, *expected)
 	}
 	return end(dst, start)
+}
+
+// sizeOfCommand returns how many bytes a command has at least, which are most of them if it
+// is a long one.
+func sizeOfCommand(c *core.Command, expected *core.Frame) int {
+	n := len(c.Ref) + len(c.Payload.Data) + len(c.Headers) + len(c.Source)
+	if expected != nil {
+		n += len(expected.Data)
+	}
+	return n
 }
 
 // notNil is for elements of a list, which are always there.
@@ -72,15 +82,16 @@ func notNil(b []byte) []byte {
 const numericInCommand = 1<<commandVerb | 1<<commandAs | 1<<commandPattern | 1<<commandExclusive | 1<<commandAsOwner |
 	1<<commandNotToSelf | 1<<commandOneWay | 1<<commandTimeout
 
-// readCommand reads a command; expected is not nil if the command has one, and put where
-// room says.
-func readCommand(b []byte, room func() *core.Frame) (c core.Command, expected *core.Frame, err error) {
-	for f := (fields{rest: b}); ; {
+// readCommand reads a command into c, which is empty; expected is not nil if the command
+// has one, and put where steps say.
+func readCommand(b []byte, c *core.Command, steps Steps) (expected *core.Frame, err error) {
+	f := fields{rest: b}
+	for {
 		if !f.next() {
-			return c, expected, f.err
+			return expected, f.err
 		}
 		if err := f.typed(f.num >= 32 || numericInCommand>>uint(f.num)&1 == 0); err != nil {
-			return c, nil, fmt.Errorf("reading a command: %w", err)
+			return nil, fmt.Errorf("reading a command: %w", err)
 		}
 		switch f.num {
 		case commandVerb:
@@ -120,11 +131,11 @@ func readCommand(b []byte, room func() *core.Frame) (c core.Command, expected *c
 		case commandSource:
 			c.Source = f.data
 		case commandExpected:
-			expected = room()
+			expected = steps.Room()
 			*expected, err = readFrame(f.data)
 		}
 		if err != nil {
-			return c, nil, fmt.Errorf("reading a command: %w", err)
+			return nil, fmt.Errorf("reading a command: %w", err)
 		}
 	}
 }

@@ -28,8 +28,8 @@ const (
 	sessionInfo   field = 4
 )
 
-func appendEvent(dst []byte, num field, ev core.Event) []byte {
-	dst, start := begin(dst, num)
+func appendEvent(dst []byte, num field, ev *core.Event) []byte {
+	dst, start := begin(dst, num, len(ev.Payload.Data))
 	dst = appendNumber(dst, eventKind, ev.Kind)
 	dst = appendNumber(dst, eventVerb, ev.Verb)
 	dst = appendBytes(dst, eventRef, ev.Ref)
@@ -37,7 +37,7 @@ func appendEvent(dst []byte, num field, ev core.Event) []byte {
 	dst = appendNumber(dst, eventAs, ev.As)
 	dst = appendCall(dst, eventCall, ev.Call)
 	dst = appendBool(dst, eventOneWay, ev.OneWay)
-	dst = appendPayload(dst, eventPayload, ev.Payload)
+	dst = appendPayload(dst, eventPayload, &ev.Payload)
 	dst = appendBytes(dst, eventHeaders, ev.Headers)
 	dst = appendBool(dst, eventUnheard, ev.Unheard)
 	dst = appendFailure(dst, eventFailure, ev.Failure)
@@ -51,7 +51,7 @@ func appendEvent(dst []byte, num field, ev core.Event) []byte {
 }
 
 func appendSession(dst []byte, s core.Session) []byte {
-	dst, start := begin(dst, eventSession)
+	dst, start := begin(dst, eventSession, 0)
 	dst = appendString(dst, sessionKey, s.Key)
 	dst = appendString(dst, sessionMade, s.Created.Format(time.RFC3339Nano))
 	dst = appendString(dst, sessionLookup, s.LastLookup.Format(time.RFC3339Nano))
@@ -59,14 +59,16 @@ func appendSession(dst []byte, s core.Session) []byte {
 	return end(dst, start)
 }
 
-func readEvent(b []byte) (ev core.Event, err error) {
-	for f := (fields{rest: b}); ; {
+// readEvent reads an event into ev, which is empty.
+func readEvent(b []byte, ev *core.Event) (err error) {
+	f := fields{rest: b}
+	for {
 		if !f.next() {
-			return ev, f.err
+			return f.err
 		}
 		numeric := f.num <= eventVerb || f.num == eventAs || f.num == eventOneWay || f.num == eventUnheard
 		if err := f.typed(!numeric); err != nil {
-			return ev, fmt.Errorf("reading an event: %w", err)
+			return fmt.Errorf("reading an event: %w", err)
 		}
 		switch f.num {
 		case eventKind:
@@ -97,13 +99,14 @@ func readEvent(b []byte) (ev core.Event, err error) {
 			ev.Reason, _ = ReasonOf(string(f.data))
 		}
 		if err != nil {
-			return ev, fmt.Errorf("reading an event: %w", err)
+			return fmt.Errorf("reading an event: %w", err)
 		}
 	}
 }
 
 func readSession(b []byte) (s core.Session, err error) {
-	for f := (fields{rest: b}); ; {
+	f := fields{rest: b}
+	for {
 		if !f.next() {
 			return s, f.err
 		}

@@ -63,27 +63,38 @@ func (f *fields) next() bool {
 	return false
 }
 
-// short goes to the next field if it is one of nearly all: of bytes, with one byte for its
-// tag and one or two for the length.
+// more is set in each byte of a number but its last.
+const more = 0x80
+
+// short goes to the next field if it is one of nearly all: with one byte for its tag, and
+// a number of one byte, or bytes whose length has one or two.
 func (f *fields) short() bool {
-	const bytesField, tagKind, more = 2, 7, 0x80
 	b := f.rest
-	if len(b) < 3 || b[0] >= more || b[0]&tagKind != bytesField || b[0] <= tagKind {
+	if len(b) < 2 || b[0] >= more || b[0] < 1<<3 {
 		return false
 	}
-	from, n := 2, int(b[1])
-	if n >= more {
-		if b[2] >= more || b[2] == 0 {
+	num, from, n := field(b[0]>>3), 2, int(b[1])
+	switch protowire.Type(b[0] & 7) {
+	case protowire.VarintType:
+		if n >= more {
 			return false
 		}
-		from, n = 3, n-more+int(b[2])<<7
+		f.num, f.bytes, f.value, f.data, f.rest = num, false, uint64(n), nil, b[2:]
+		return true
+	case protowire.BytesType:
+		if n >= more {
+			if len(b) < 3 || b[2] >= more || b[2] == 0 {
+				return false
+			}
+			from, n = 3, n-more+int(b[2])<<7
+		}
+		if n > len(b)-from {
+			return false
+		}
+		f.num, f.bytes, f.value, f.data, f.rest = num, true, 0, b[from:from+n:from+n], b[from+n:]
+		return true
 	}
-	if n > len(b)-from {
-		return false
-	}
-	f.num, f.bytes, f.value = field(b[0]>>3), true, 0
-	f.data, f.rest = b[from:from+n:from+n], b[from+n:]
-	return true
+	return false
 }
 
 // typed reports an error unless the field is of bytes, or of a number.
@@ -94,22 +105,37 @@ func (f *fields) typed(bytes bool) error {
 	return nil
 }
 
-// begin appends the tag of a message and room for its length; end fills that in.
-func begin(dst []byte, num field) (out []byte, start int) {
-	dst = protowire.AppendTag(dst, num, protowire.BytesType)
-	return append(dst, 0), len(dst) + 1
+// appendTag appends a tag, which has one byte for nearly all fields.
+func appendTag(dst []byte, num field, kind protowire.Type) []byte {
+	if num < 1<<4 {
+		return append(dst, byte(num)<<3|byte(kind))
+	}
+	return protowire.AppendTag(dst, num, kind)
+}
+
+// begin appends the tag of a message and room for its length, which is atLeast or more;
+// end fills that in.
+func begin(dst []byte, num field, atLeast int) (out []byte, start int) {
+	dst = appendTag(dst, num, protowire.BytesType)
+	room := protowire.SizeVarint(uint64(atLeast))
+	for range room {
+		dst = append(dst, byte(room)) // what end finds there
+	}
+	return dst, len(dst)
 }
 
 func end(dst []byte, start int) []byte {
-	n := len(dst) - start
-	if n < 0x80 {
+	n, room := len(dst)-start, int(dst[start-1])
+	if n < more {
 		dst[start-1] = byte(n)
 		return dst
 	}
-	more := protowire.SizeVarint(uint64(n)) - 1
-	dst = slices.Grow(dst, more)[:len(dst)+more]
-	copy(dst[start+more:], dst[start:])
-	protowire.AppendVarint(dst[:start-1], uint64(n))
+	from := start - room
+	if missing := protowire.SizeVarint(uint64(n)) - room; missing > 0 {
+		dst = slices.Grow(dst, missing)[:len(dst)+missing]
+		copy(dst[start+missing:], dst[start:])
+	}
+	protowire.AppendVarint(dst[:from], uint64(n))
 	return dst
 }
 
@@ -117,14 +143,14 @@ func appendNumber[N ~uint8 | ~uint16 | ~uint32 | ~uint64](dst []byte, num field,
 	if n == 0 {
 		return dst
 	}
-	return protowire.AppendVarint(protowire.AppendTag(dst, num, protowire.VarintType), uint64(n))
+	return putNumber(dst, num, uint64(n))
 }
 
 func appendBool(dst []byte, num field, b bool) []byte {
 	if !b {
 		return dst
 	}
-	return append(protowire.AppendTag(dst, num, protowire.VarintType), 1)
+	return append(appendTag(dst, num, protowire.VarintType), 1)
 }
 
 // appendBytes appends an optional field: empty bytes are there, nil is not.
@@ -132,7 +158,15 @@ func appendBytes(dst []byte, num field, b []byte) []byte {
 	if b == nil {
 		return dst
 	}
-	return protowire.AppendBytes(protowire.AppendTag(dst, num, protowire.BytesType), b)
+	return putBytes(dst, num, b)
+}
+
+func putNumber(dst []byte, num field, n uint64) []byte {
+	return protowire.AppendVarint(appendTag(dst, num, protowire.VarintType), n)
+}
+
+func putBytes(dst []byte, num field, b []byte) []byte {
+	return protowire.AppendBytes(appendTag(dst, num, protowire.BytesType), b)
 }
 
 // appendString appends text, which must be UTF-8 in a message: what is none (a text that
@@ -142,5 +176,5 @@ func appendString(dst []byte, num field, s string) []byte {
 		return dst
 	}
 	s = strings.ToValidUTF8(s, string(utf8.RuneError))
-	return protowire.AppendString(protowire.AppendTag(dst, num, protowire.BytesType), s)
+	return protowire.AppendString(appendTag(dst, num, protowire.BytesType), s)
 }

@@ -25,7 +25,7 @@ var (
 )
 
 func appendFrame(dst []byte, num field, f core.Frame) []byte {
-	dst, start := begin(dst, num)
+	dst, start := begin(dst, num, len(f.Data))
 	dst = appendNumber(dst, frameKind, f.Kind)
 	if len(f.Data) > 0 {
 		dst = appendBytes(dst, frameData, f.Data)
@@ -34,7 +34,8 @@ func appendFrame(dst []byte, num field, f core.Frame) []byte {
 }
 
 func readFrame(b []byte) (frame core.Frame, err error) {
-	for f := (fields{rest: b}); ; {
+	f := fields{rest: b}
+	for {
 		if !f.next() {
 			return frame, f.err
 		}
@@ -54,11 +55,11 @@ func readFrame(b []byte) (frame core.Frame, err error) {
 }
 
 // appendPayload appends nothing for an absent payload.
-func appendPayload(dst []byte, num field, p core.Payload) []byte {
+func appendPayload(dst []byte, num field, p *core.Payload) []byte {
 	if p.Kind == core.Absent {
 		return dst
 	}
-	dst, start := begin(dst, num)
+	dst, start := begin(dst, num, len(p.Data))
 	dst = appendNumber(dst, payloadKind, p.Kind)
 	dst = appendBytes(dst, payloadData, p.Data)
 	dst = appendBytes(dst, payloadUTF16, p.UTF16)
@@ -66,7 +67,8 @@ func appendPayload(dst []byte, num field, p core.Payload) []byte {
 }
 
 func readPayload(b []byte) (p core.Payload, err error) {
-	for f := (fields{rest: b}); ; {
+	f := fields{rest: b}
+	for {
 		if !f.next() {
 			return p, f.err
 		}
@@ -91,14 +93,15 @@ func appendFailure(dst []byte, num field, failure core.Failure) []byte {
 	if !failure.Failed() {
 		return dst
 	}
-	dst, start := begin(dst, num)
+	dst, start := begin(dst, num, 0)
 	dst = appendString(dst, failureCode, string(failure.Code))
 	dst = appendString(dst, failureText, failure.Text)
 	return end(dst, start)
 }
 
 func readFailure(b []byte) (failure core.Failure, err error) {
-	for f := (fields{rest: b}); ; {
+	f := fields{rest: b}
+	for {
 		if !f.next() {
 			return failure, f.err
 		}

@@ -19,7 +19,8 @@ const (
 	Closed
 )
 
-// Question is one question as the plugin reads it. Its bytes are those of the message.
+// Question is one question as the plugin reads it. Its bytes are those of the message. It
+// may be read into again.
 type Question struct {
 	Kind  QuestionKind
 	Conn  uint64
@@ -48,7 +49,7 @@ func AppendClosed(dst []byte, conn uint64) []byte { return appendMark(dst, conn,
 
 // AppendDecode appends the question what f means.
 func AppendDecode(dst []byte, conn uint64, f core.Frame) []byte {
-	dst, start := begin(dst, fieldElement)
+	dst, start := begin(dst, fieldElement, len(f.Data))
 	dst = appendNumber(dst, fieldConn, conn)
 	dst = appendFrame(dst, fieldFrame, f)
 	return end(dst, start)
@@ -56,23 +57,23 @@ func AppendDecode(dst []byte, conn uint64, f core.Frame) []byte {
 
 // AppendEncode appends the question how ev reads.
 func AppendEncode(dst []byte, conn uint64, ev core.Event) []byte {
-	dst, start := begin(dst, fieldElement)
+	dst, start := begin(dst, fieldElement, len(ev.Payload.Data))
 	dst = appendNumber(dst, fieldConn, conn)
-	dst = appendEvent(dst, fieldEvent, ev)
+	dst = appendEvent(dst, fieldEvent, &ev)
 	return end(dst, start)
 }
 
 // AppendMessage appends the question how ev reads for all who hear it.
 func AppendMessage(dst []byte, ev core.Event) []byte {
-	dst, start := begin(dst, fieldElement)
-	dst = appendEvent(dst, fieldMessage, ev)
+	dst, start := begin(dst, fieldElement, len(ev.Payload.Data))
+	dst = appendEvent(dst, fieldMessage, &ev)
 	return end(dst, start)
 }
 
 func appendMark(dst []byte, conn uint64, num field) []byte {
-	dst, start := begin(dst, fieldElement)
+	dst, start := begin(dst, fieldElement, 0)
 	dst = appendNumber(dst, fieldConn, conn)
-	dst, mark := begin(dst, num)
+	dst, mark := begin(dst, num, 0)
 	return end(end(dst, mark), start)
 }
 
@@ -100,14 +101,19 @@ func (e *Elements) Bytes() []byte { return e.fields.data }
 // Err returns why Next went no further; nil at the end of the message.
 func (e *Elements) Err() error { return e.fields.err }
 
-// ReadQuestion reads one element of a Questions message.
-func ReadQuestion(b []byte) (q Question, err error) {
-	for f := (fields{rest: b}); ; {
+// ReadQuestion reads one element of a Questions message into q.
+func ReadQuestion(b []byte, q *Question) (err error) {
+	if q.Kind == Encode || q.Kind == Message {
+		q.Event = core.Event{}
+	}
+	q.Kind, q.Conn, q.Frame = Unknown, 0, core.Frame{}
+	f := fields{rest: b}
+	for {
 		if !f.next() {
-			return q, f.err
+			return f.err
 		}
 		if err := f.typed(f.num != fieldConn); err != nil {
-			return q, fmt.Errorf("reading a question: %w", err)
+			return fmt.Errorf("reading a question: %w", err)
 		}
 		switch f.num {
 		case fieldConn:
@@ -119,15 +125,15 @@ func ReadQuestion(b []byte) (q Question, err error) {
 			q.Frame, err = readFrame(f.data)
 		case fieldEvent:
 			q.Kind = Encode
-			q.Event, err = readEvent(f.data)
+			err = readEvent(f.data, &q.Event)
 		case fieldMessage:
 			q.Kind = Message
-			q.Event, err = readEvent(f.data)
+			err = readEvent(f.data, &q.Event)
 		case fieldClosed:
 			q.Kind = Closed
 		}
 		if err != nil {
-			return q, fmt.Errorf("reading a question: %w", err)
+			return fmt.Errorf("reading a question: %w", err)
 		}
 	}
 }

@@ -35,8 +35,12 @@ type Buffers struct{ pool sync.Pool }
 
 var _ mem.BufferPool = (*Buffers)(nil)
 
-// maxBuffer is the biggest buffer that is kept.
-const maxBuffer = 1 << 20
+// The smallest buffer that is made, since one that is too small for the next message is of
+// no use to it, and the biggest that is kept.
+const (
+	minBuffer = 64 << 10
+	maxBuffer = 1 << 20
+)
 
 // Get returns a buffer of n bytes, of any content.
 func (b *Buffers) Get(n int) *[]byte {
@@ -44,7 +48,7 @@ func (b *Buffers) Get(n int) *[]byte {
 		*buffer = (*buffer)[:n]
 		return buffer
 	}
-	buffer := make([]byte, n)
+	buffer := make([]byte, n, max(n, minBuffer))
 	return &buffer
 }
 

@@ -19,8 +19,9 @@ type translator struct {
 	buffers *contract.Buffers     // for answers
 	scratch []byte                // where frames are encoded
 
-	sink     sink       // of the question that is being answered
-	expected core.Frame // what foresee has returned
+	question contract.Question // that is being answered
+	sink     sink              // of it
+	expected core.Frame        // what foresee has returned
 }
 
 func newTranslator(f core.Format, b *contract.Buffers) *translator {
@@ -45,11 +46,10 @@ func (t *translator) answer(questions []byte) ([]byte, error) {
 	out := (*t.buffers.Get(len(questions)))[:0]
 	elements := contract.ElementsOf(questions)
 	for elements.Next() {
-		q, err := contract.ReadQuestion(elements.Bytes())
-		if err != nil {
+		if err := contract.ReadQuestion(elements.Bytes(), &t.question); err != nil {
 			return nil, err
 		}
-		out = t.answerOne(out, q)
+		out = t.answerOne(out, &t.question)
 	}
 	if err := elements.Err(); err != nil {
 		return nil, fmt.Errorf("reading questions: %w", err)
@@ -61,7 +61,7 @@ func (t *translator) answer(questions []byte) ([]byte, error) {
 var errPanic = errors.New("the codec panicked")
 
 // answerOne appends the answer to q.
-func (t *translator) answerOne(dst []byte, q contract.Question) (out []byte) {
+func (t *translator) answerOne(dst []byte, q *contract.Question) (out []byte) {
 	t.sink = sink{translator: t, answer: contract.BeginAnswer(dst)}
 	a := &t.sink.answer
 	defer func() {
@@ -152,12 +152,12 @@ func (s *sink) Do(c core.Command) {
 	ev := core.Event{Kind: core.Done, Verb: c.Verb, Ref: c.Ref, Topic: c.Topic, As: c.As}
 	switch c.Verb {
 	case core.None, core.Leave, core.Call, core.OpenSession, core.RestoreSession, core.CloseSession:
-		s.answer.Command(c, nil)
+		s.answer.Command(&c, nil)
 		return
 	case core.Ping:
 		ev = core.Event{Kind: core.Pong, Ref: c.Ref, As: c.As}
 	}
-	s.answer.Command(c, s.foresee(ev))
+	s.answer.Command(&c, s.foresee(ev))
 }
 
 // Refuse adds a refusal to the answer.
