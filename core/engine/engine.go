@@ -96,7 +96,7 @@ func newEngine(o Options, now func() time.Time) *Engine {
 		services:  make(map[string]*service),
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
-	e.workers.do = e.handle
+	e.workers.init(e.handle, e.ctx.Done())
 	e.calls.init(now(), o.MaxServiceCalls)
 	e.handlers.publish()
 	e.sessions.init()
@@ -235,6 +235,7 @@ func (e *Engine) keepTime() {
 			return
 		case <-ticker.C:
 			e.expire()
+			e.workers.relieve()
 		}
 	}
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/polywire/polywire/core"
 )
@@ -20,15 +21,33 @@ type task struct {
 // long as there is one. To start a goroutine for each call, in the middle of what a loop
 // does, would make the two take the processor from each other call by call: a worker
 // starts when the loop has read all its sockets, and finds their calls together.
+//
+// A worker that has nothing left to do waits for a while, as a new one begins with a small
+// stack that has to grow first.
 type workers struct {
 	// Static after construction.
-	do func(task)
+	do    func(task)
+	calls chan core.Link  // calls a waiting worker to the tasks near a connection; nil sends it home
+	ended <-chan struct{} // closed when no worker is to wait any more
+
+	// Atomic.
+	waiting atomic.Int32 // workers that wait
+	used    atomic.Bool  // since relieve was called
 
 	// Guarded by mu.
 	mu     sync.Mutex
 	queue  []task // as many as there are places for handlers, at most
 	next   int    // in queue; what is before it is taken
 	coming bool   // a worker is on its way
+}
+
+// maxWaiting is how many workers wait for work at most.
+const maxWaiting = 8
+
+// init makes w ready: do does a task, and no worker waits when ended is closed.
+func (w *workers) init(do func(task), ended <-chan struct{}) {
+	w.do, w.ended = do, ended
+	w.calls = make(chan core.Link)
 }
 
 // add has a worker do t. near is the connection that t is for. Any goroutine.
@@ -43,13 +62,47 @@ func (w *workers) send(near core.Link) {
 		return
 	}
 	near.Later(func() {
-		if w.needed() {
-			go w.work(near)
+		if !w.needed() {
+			return
+		}
+		w.used.Store(true)
+		select {
+		case w.calls <- near:
+		default:
+			go w.live(near)
 		}
 	})
 }
 
-// work is the life of a worker.
+// live is the life of a worker.
+func (w *workers) live(near core.Link) {
+	for near != nil {
+		w.work(near)
+		if w.waiting.Add(1) > maxWaiting {
+			w.waiting.Add(-1)
+			return
+		}
+		select {
+		case near = <-w.calls:
+		case <-w.ended:
+			near = nil
+		}
+		w.waiting.Add(-1)
+	}
+}
+
+// relieve sends a waiting worker home if none was needed since the last time.
+func (w *workers) relieve() {
+	if w.used.Swap(false) {
+		return
+	}
+	select {
+	case w.calls <- nil:
+	default:
+	}
+}
+
+// work does the tasks that there are.
 func (w *workers) work(near core.Link) {
 	w.arrive()
 	for {

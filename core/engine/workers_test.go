@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/polywire/polywire/core"
 )
@@ -28,7 +31,8 @@ func (l *loopLink) turn() {
 // One worker does all the tasks that a turn of the loop has brought, and goes.
 func TestWorkersTakeTasksTogether(t *testing.T) {
 	var order []uint64
-	w := workers{do: func(t task) { order = append(order, t.in.Connection) }}
+	var w workers
+	w.init(func(t task) { order = append(order, t.in.Connection) }, t.Context().Done())
 	l := new(loopLink)
 	for round := range uint64(2) {
 		for i := range uint64(4) {
@@ -56,14 +60,15 @@ func TestWorkersPassBlockedOnes(t *testing.T) {
 	const blocked = 16
 	release, free := make(chan struct{}), make(chan struct{})
 	var done sync.WaitGroup
-	w := workers{do: func(t task) {
+	var w workers
+	w.init(func(t task) {
 		if t.in.OneWay {
 			close(free)
 			return
 		}
 		defer done.Done()
 		<-release
-	}}
+	}, t.Context().Done())
 	l := new(link)
 	done.Add(blocked)
 	for range blocked {
@@ -91,4 +96,54 @@ func TestWorkersQueueKeepsItsSize(t *testing.T) {
 	if n := cap(w.queue); n > 4*waiting {
 		t.Errorf("%d tasks take the room of %d", waiting, n)
 	}
+}
+
+// A worker waits for the next task, and goes home when none has come for a while, or when
+// all is over.
+func TestWorkersWait(t *testing.T) {
+	for _, end := range []string{"relieved", "ended"} {
+		ended, names := make(chan struct{}), make(chan string)
+		var w workers
+		w.init(func(task) { names <- goroutine() }, ended)
+		l := new(link)
+		w.add(l, task{})
+		first := <-names
+		// A worker that does not wait yet when it is called has another one begin.
+		for name := ""; name != first; name = <-names {
+			w.add(l, task{})
+		}
+		if end == "ended" {
+			close(ended)
+		}
+		for deadline := time.Now().Add(10 * time.Second); w.waiting.Load() > 0; runtime.Gosched() {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %d workers wait", end, w.waiting.Load())
+			}
+			if end == "relieved" {
+				w.relieve()
+			}
+		}
+	}
+}
+
+// Nobody is sent home who was needed since the last time.
+func TestWorkersAreRelievedInQuiet(t *testing.T) {
+	var w workers
+	w.init(func(task) {}, t.Context().Done())
+	w.calls = make(chan core.Link, 1) // a worker that waits
+	w.add(new(link), task{})
+	<-w.calls
+	if w.relieve(); len(w.calls) != 0 {
+		t.Error("a worker is sent home that was just needed")
+	}
+	if w.relieve(); len(w.calls) != 1 {
+		t.Error("no worker is sent home although none was needed")
+	}
+}
+
+// goroutine names the goroutine that calls it.
+func goroutine() string {
+	var b [64]byte
+	name, _, _ := strings.Cut(string(b[:runtime.Stack(b[:], false)]), " [")
+	return name
 }
