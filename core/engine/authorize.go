@@ -8,14 +8,14 @@ import (
 
 // permitted reports whether the endpoint's Access allows c. As with authorize,
 // topic-borne commands are judged as what they stand for.
-func (p *peer) permitted(c core.Command) bool {
+func (p *peer) permitted(c *core.Command) bool {
 	access := p.endpoint.Access
 	if access == nil {
 		return true
 	}
 	by := p.link.Identity()
 	if len(c.Topic) > 0 && c.Topic[0] == '$' {
-		c = meant(c)
+		c = meant(c, new(core.Command))
 	}
 	switch c.Verb {
 	case core.Publish:
@@ -46,18 +46,18 @@ func (p *peer) mayPublishOwned(topic []byte) bool {
 
 // authorize asks the endpoint's authorizer about c and does what it says. Topic-borne
 // calls, replies and offers are judged as what they stand for.
-func (p *peer) authorize(c core.Command) {
-	c = c.Clone()
+func (p *peer) authorize(c *core.Command) {
+	kept := c.Clone()
 	p.away(func(ctx context.Context, back func(func()) bool) {
-		verdict := p.endpoint.Authorizer.AuthorizeCommand(ctx, p.link.Identity(), meant(c))
+		verdict := p.endpoint.Authorizer.AuthorizeCommand(ctx, p.link.Identity(), *meant(&kept, new(core.Command)))
 		back(func() {
 			switch verdict {
 			case core.Allow:
-				p.carryOut(c)
+				p.carryOut(&kept)
 			case core.Unavailable:
 				p.close(core.ReasonUnavailable)
 			default:
-				p.deny(c)
+				p.deny(&kept)
 			}
 		})
 	})

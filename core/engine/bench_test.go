@@ -220,6 +220,6 @@ func BenchmarkIdleConnection(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		p := &peer{engine: w.engine, link: link, endpoint: ep}
-		p.subscriptions = append(p.subscriptions, &subscription{audience: w.engine.join(p.keyOf(c), ep, 0)})
+		p.subscriptions = append(p.subscriptions, &subscription{audience: w.engine.join(p.keyOf(&c), ep, 0)})
 	}
 }

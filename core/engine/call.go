@@ -15,7 +15,7 @@ const (
 )
 
 // call is the command.
-func (p *peer) call(c core.Command) {
+func (p *peer) call(c *core.Command) {
 	if r := checkMessage(p.endpoint.Limits.Get(), c.Topic, c.Payload); r.Failed() {
 		p.refuse(c, r)
 		return
@@ -29,7 +29,7 @@ func (p *peer) call(c core.Command) {
 // ask puts a call to whoever answers the service. byTopic is how the caller is told
 // of it. That the call was taken is told before anything else happens to it; if it
 // is refused, nothing has been told or done.
-func (p *peer) ask(c core.Command, byTopic bool) refusal {
+func (p *peer) ask(c *core.Command, byTopic bool) refusal {
 	s := p.engine.scratch.Get().(*scratch)
 	defer p.engine.release(s)
 	whole := prefixed(&s.topic, p.endpoint.TopicPrefix, c.Topic)
@@ -51,7 +51,7 @@ func (p *peer) ask(c core.Command, byTopic bool) refusal {
 
 // askPeer puts the call to a connection. It has told and done nothing if it returns
 // a refusal.
-func (p *peer) askPeer(c core.Command, whole []byte, a answerer, byTopic bool) refusal {
+func (p *peer) askPeer(c *core.Command, whole []byte, a answerer, byTopic bool) refusal {
 	var id core.CallID
 	if c.OneWay {
 		if p.engine.calls.isClosed() {
@@ -74,7 +74,7 @@ func (p *peer) askPeer(c core.Command, whole []byte, a answerer, byTopic bool) r
 
 // taken counts and tells that the call was taken. A one-way call has no id. A
 // topic-borne call is told of as a publish, by publishByTopic.
-func (p *peer) taken(c core.Command, id core.CallID, byTopic bool) {
+func (p *peer) taken(c *core.Command, id core.CallID, byTopic bool) {
 	p.endpoint.Stats.Calls.Add(1)
 	if byTopic {
 		return
@@ -98,17 +98,17 @@ func (p *peer) ended() {
 }
 
 // timeout returns how long the caller waits.
-func (p *peer) timeout(c core.Command) time.Duration {
+func (p *peer) timeout(c *core.Command) time.Duration {
 	if c.Timeout > 0 {
 		return min(c.Timeout, maxTimeout)
 	}
 	return cmp.Or(p.endpoint.Limits.Get().CallTimeout, defaultTimeout)
 }
 
-func (p *peer) deadline(c core.Command) time.Time { return p.engine.now().Add(p.timeout(c)) }
+func (p *peer) deadline(c *core.Command) time.Time { return p.engine.now().Add(p.timeout(c)) }
 
 // reply carries out a Reply: it ends the call that it answers.
-func (p *peer) reply(c core.Command) refusal {
+func (p *peer) reply(c *core.Command) refusal {
 	if r := checkPayload(p.endpoint.Limits.Get(), c.Payload); r.Failed() {
 		return r
 	}

@@ -219,7 +219,8 @@ func TestAnswererLeavesBeforeItIsAsked(t *testing.T) {
 	y.do(share("s"))
 	found := w.engine.answererOf(b("s"), b("s"))
 	y.gone(false)
-	if r := x.peer.(*peer).askPeer(ask("s", "q"), b("s"), found, false); r != refusedGone {
+	c := ask("s", "q")
+	if r := x.peer.(*peer).askPeer(&c, b("s"), found, false); r != refusedGone {
 		t.Errorf("asked: %v", r)
 	}
 	wants(t, "nothing is told", x.said(), "")

@@ -31,7 +31,7 @@ type call struct {
 }
 
 // newCall returns what is to be kept of a call.
-func (p *peer) newCall(c core.Command, byTopic bool) *call {
+func (p *peer) newCall(c *core.Command, byTopic bool) *call {
 	k := p.engine.records.Get().(*call)
 	k.caller, k.byTopic, k.as = p, byTopic, c.As
 	k.counted = p.endpoint.CallsAtOnce > 0 && !byTopic && !c.OneWay

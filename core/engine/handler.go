@@ -56,7 +56,7 @@ func (e *Engine) Use(i core.Interceptor) { e.handlers.use(i) }
 
 // askHandler puts the call to a Go handler. It has told and done nothing if it
 // returns a refusal.
-func (p *peer) askHandler(c core.Command, h *registered, byTopic bool) refusal {
+func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal {
 	e := p.engine
 	select {
 	case h.running <- struct{}{}:
@@ -91,7 +91,7 @@ func (e *Engine) handle(t task) {
 // keep returns what is kept of a call that a Go handler is to answer, with the ctx of
 // the handler. A one-way call is not in the table: a caller that leaves does not take
 // it back, only time does.
-func (p *peer) keep(c core.Command, byTopic bool) (context.Context, *call, refusal) {
+func (p *peer) keep(c *core.Command, byTopic bool) (context.Context, *call, refusal) {
 	e := p.engine
 	kept := p.newCall(c, byTopic)
 	var ctx context.Context
@@ -113,7 +113,7 @@ func (p *peer) keep(c core.Command, byTopic bool) (context.Context, *call, refus
 }
 
 // invocation returns c as its handler sees it, but for its Caller.
-func (p *peer) invocation(c core.Command) core.Invocation {
+func (p *peer) invocation(c *core.Command) core.Invocation {
 	in := core.Invocation{
 		Service: string(c.Topic), Payload: c.Payload.Clone(), OneWay: c.OneWay,
 		Endpoint: p.endpoint.Name, Protocol: p.endpoint.Protocol, Identity: p.link.Identity(), Connection: p.link.ID(),

@@ -22,8 +22,8 @@ func (e *Engine) Hear(match string, h core.Handler) {
 }
 
 // overhear tells h what the connection has published.
-func (p *peer) overhear(c core.Command, h core.Handler) {
-	in := p.invocation(core.Command{Topic: c.Topic, Payload: c.Payload, OneWay: true})
+func (p *peer) overhear(c *core.Command, h core.Handler) {
+	in := p.invocation(&core.Command{Topic: c.Topic, Payload: c.Payload, OneWay: true})
 	p.away(func(ctx context.Context, back func(func()) bool) {
 		in.Caller = caller{peer: p, ctx: ctx}
 		if _, err := p.engine.run(ctx, h, in); err != nil {

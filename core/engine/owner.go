@@ -29,7 +29,7 @@ func (e *Engine) mayPublish(sender *peer, topic []byte, asOwner bool, channel []
 
 // offer carries out an Offer: it takes a channel and services, all that the command
 // names, or nothing. byTopic is how the peer is asked for the services.
-func (p *peer) offer(c core.Command, byTopic bool) refusal {
+func (p *peer) offer(c *core.Command, byTopic bool) refusal {
 	if r := checkOffer(p.endpoint.Limits.Get(), c); r.Failed() {
 		return r
 	}
@@ -59,7 +59,7 @@ func (p *peer) offer(c core.Command, byTopic bool) refusal {
 	return refusal{}
 }
 
-func checkOffer(l *core.Limits, c core.Command) refusal {
+func checkOffer(l *core.Limits, c *core.Command) refusal {
 	names := c.Services
 	if c.Exclusive {
 		names = append([][]byte{c.Channel}, names...)
@@ -133,7 +133,7 @@ func (e *Engine) share(p *peer, services []string, as uint32, byTopic bool) bool
 
 // withdraw carries out a Withdraw: it ends an offer of a channel with all its
 // services, or of shared services.
-func (p *peer) withdraw(c core.Command) {
+func (p *peer) withdraw(c *core.Command) {
 	if p.extra != nil {
 		if c.Exclusive {
 			p.engine.disown(p, p.whole(c.Channel))

@@ -59,8 +59,10 @@ func (p *peer) more() *extra {
 
 // Do carries out one command, if it is allowed. A command that comes while another
 // is away waits for it; as the connection is held then, these are only the commands
-// of one client message.
-func (p *peer) Do(c core.Command) {
+// of one client message. Commands are big, so the rest of the engine has them by
+// pointer: none of it changes one, or keeps one that it has not cloned.
+func (p *peer) Do(command core.Command) {
+	c := &command
 	switch {
 	case p.gone || p.leaving:
 	case p.extra != nil && p.extra.cancel != nil:
@@ -75,7 +77,7 @@ func (p *peer) Do(c core.Command) {
 }
 
 // carryOut carries out a command that is allowed.
-func (p *peer) carryOut(c core.Command) {
+func (p *peer) carryOut(c *core.Command) {
 	switch c.Verb {
 	case core.None:
 	case core.Subscribe:
@@ -143,17 +145,17 @@ func (p *peer) close(r core.Reason) {
 }
 
 // tellDone tells that c succeeded.
-func (p *peer) tellDone(c core.Command) {
+func (p *peer) tellDone(c *core.Command) {
 	p.link.Tell(core.Event{Kind: core.Done, Verb: c.Verb, Ref: c.Ref, Topic: c.Topic, As: c.As})
 }
 
 // tellFailed tells that c did not succeed.
-func (p *peer) tellFailed(c core.Command, r refusal) {
+func (p *peer) tellFailed(c *core.Command, r refusal) {
 	p.link.Tell(core.Event{Kind: core.Failed, Verb: c.Verb, Ref: c.Ref, Topic: c.Topic, As: c.As, Failure: r.Failure})
 }
 
 // conclude tells what came of c.
-func (p *peer) conclude(c core.Command, r refusal) {
+func (p *peer) conclude(c *core.Command, r refusal) {
 	if r.Failed() {
 		p.refuse(c, r)
 		return
@@ -162,7 +164,7 @@ func (p *peer) conclude(c core.Command, r refusal) {
 }
 
 // refuse counts and tells that c is refused.
-func (p *peer) refuse(c core.Command, r refusal) {
+func (p *peer) refuse(c *core.Command, r refusal) {
 	p.endpoint.Stats.Refused.Inc(r.reason)
 	p.tellFailed(c, r)
 }

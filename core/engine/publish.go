@@ -112,7 +112,7 @@ func hasPrefix(b []byte, prefix string) bool {
 }
 
 // publish is the command.
-func (p *peer) publish(c core.Command) {
+func (p *peer) publish(c *core.Command) {
 	if core.Reserved(c.Topic) {
 		p.publishByTopic(c)
 		return

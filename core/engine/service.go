@@ -100,7 +100,7 @@ func (e *Engine) offerOf(whole []byte) (a answerer, found bool) {
 }
 
 // request returns the call as the answering connection is told of it.
-func (a answerer) request(c core.Command, id core.CallID, service []byte) core.Event {
+func (a answerer) request(c *core.Command, id core.CallID, service []byte) core.Event {
 	if a.byTopic {
 		return requestByTopic(id, service, c.Payload)
 	}

@@ -9,7 +9,7 @@ import (
 
 // openSession makes a session. One whose connection leaves before it has it is
 // deleted again, as nobody knows its key.
-func (p *peer) openSession(c core.Command) {
+func (p *peer) openSession(c *core.Command) {
 	switch {
 	case p.endpoint.Sessions == nil:
 		p.refuse(c, refusedSessionsOff)
@@ -18,20 +18,20 @@ func (p *peer) openSession(c core.Command) {
 		p.refuse(c, refusedSessionExists)
 		return
 	}
-	c = c.Clone()
+	kept := c.Clone()
 	p.away(func(ctx context.Context, back func(func()) bool) {
-		s, err := p.endpoint.newSession(ctx, c.Payload.Data)
+		s, err := p.endpoint.newSession(ctx, kept.Payload.Data)
 		if err != nil {
-			back(func() { p.refuse(c, p.storeFailed("creating session", err)) })
+			back(func() { p.refuse(&kept, p.storeFailed("creating session", err)) })
 			return
 		}
 		r := refusedEnded
 		p.settle(ctx, back, p.engine.created(), s, func() bool {
 			if r = p.attach(s); r.Failed() {
-				p.refuse(c, r)
+				p.refuse(&kept, r)
 				return false
 			}
-			p.tellSession(c, s)
+			p.tellSession(&kept, s)
 			return true
 		})
 		if r.Failed() {
@@ -76,35 +76,35 @@ func (p *peer) discard(key string) {
 	}
 }
 
-func (p *peer) restoreSession(c core.Command) {
+func (p *peer) restoreSession(c *core.Command) {
 	store := p.endpoint.Sessions
 	if store == nil {
 		p.refuse(c, refusedSessionsOff)
 		return
 	}
-	c = c.Clone()
+	kept := c.Clone()
 	x := p.more()
-	key := string(c.Key)
+	key := string(kept.Key)
 	if key == "" {
-		p.refuse(c, refusedNoSession)
+		p.refuse(&kept, refusedNoSession)
 		return
 	}
 	if key != x.session {
 		if r := p.engine.sessions.join(key, p, p.endpoint.MaxSessionConnections); r.Failed() {
-			p.refuse(c, r)
+			p.refuse(&kept, r)
 			return
 		}
 		x.joining = key
 	}
 	p.away(func(ctx context.Context, back func(func()) bool) {
-		s, err := store.Lookup(ctx, c.Key)
+		s, err := store.Lookup(ctx, kept.Key)
 		s.Key = key
 		p.settle(ctx, back, p.engine.restored(), s, func() bool {
 			if r := p.restored(key, err); r.Failed() {
-				p.refuse(c, r)
+				p.refuse(&kept, r)
 				return false
 			}
-			p.tellSession(c, s)
+			p.tellSession(&kept, s)
 			return true
 		})
 	})
@@ -134,11 +134,11 @@ func (p *peer) restored(key string, err error) refusal {
 }
 
 // tellSession tells that the connection has the session.
-func (p *peer) tellSession(c core.Command, s core.Session) {
+func (p *peer) tellSession(c *core.Command, s core.Session) {
 	p.link.Tell(core.Event{Kind: core.SessionOpened, Verb: c.Verb, Ref: c.Ref, Session: s})
 }
 
-func (p *peer) closeSession(c core.Command) {
+func (p *peer) closeSession(c *core.Command) {
 	store := p.endpoint.Sessions
 	if store == nil {
 		p.refuse(c, refusedSessionsOff)
@@ -151,7 +151,7 @@ func (p *peer) closeSession(c core.Command) {
 		p.tellDone(c)
 		return
 	}
-	c = c.Clone()
+	kept := c.Clone()
 	p.away(func(_ context.Context, back func(func()) bool) {
 		// The client's leaving does not take back that it closed its session.
 		err := store.Delete(p.engine.ctx, key)
@@ -161,10 +161,10 @@ func (p *peer) closeSession(c core.Command) {
 		}
 		back(func() {
 			if err != nil {
-				p.refuse(c, p.storeFailed("deleting session", err))
+				p.refuse(&kept, p.storeFailed("deleting session", err))
 				return
 			}
-			p.tellDone(c)
+			p.tellDone(&kept)
 		})
 	})
 }

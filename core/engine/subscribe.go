@@ -37,7 +37,7 @@ func (s *subscription) key() subscriptionKey {
 
 // keyOf returns the name of the subscription that c is about. A pattern without
 // wildcards is a topic.
-func (p *peer) keyOf(c core.Command) subscriptionKey {
+func (p *peer) keyOf(c *core.Command) subscriptionKey {
 	k := subscriptionKey{as: c.As}
 	if c.Pattern {
 		k.name = string(c.Topic)
@@ -49,7 +49,7 @@ func (p *peer) keyOf(c core.Command) subscriptionKey {
 	return k
 }
 
-func (p *peer) subscribe(c core.Command) {
+func (p *peer) subscribe(c *core.Command) {
 	limits := p.endpoint.Limits.Get()
 	if r := check(limits, c.Topic); r.Failed() {
 		p.refuse(c, r)
@@ -70,8 +70,9 @@ func (p *peer) subscribe(c core.Command) {
 	p.tellDone(c)
 }
 
-func (p *peer) unsubscribe(c core.Command) {
-	if m := meant(c); m.Verb == core.Withdraw {
+func (p *peer) unsubscribe(c *core.Command) {
+	var room core.Command
+	if m := meant(c, &room); m.Verb == core.Withdraw {
 		p.withdraw(m)
 	} else if i := p.find(p.keyOf(c)); i >= 0 {
 		s := p.remove(i)
@@ -80,7 +81,7 @@ func (p *peer) unsubscribe(c core.Command) {
 	p.tellDone(c)
 }
 
-func (p *peer) unsubscribeAll(c core.Command) {
+func (p *peer) unsubscribeAll(c *core.Command) {
 	p.leaveAll()
 	p.withdrawByTopic()
 	p.tellDone(c)

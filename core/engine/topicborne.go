@@ -30,11 +30,11 @@ const (
 const maxRef = 128
 
 // meant returns the Call, Reply, Offer or Withdraw that c stands for, and c itself
-// if it stands for none. It borrows what c borrows.
-func meant(c core.Command) core.Command {
+// if it stands for none. It borrows what c borrows, and lies in room unless it is c.
+func meant(c, room *core.Command) *core.Command {
 	switch c.Verb {
 	case core.Publish:
-		return meantByPublish(c)
+		return meantByPublish(c, room)
 	case core.Subscribe, core.Unsubscribe:
 		service, found := bytes.CutPrefix(c.Topic, []byte(serveTopic))
 		if !found || len(service) == 0 || c.Pattern && core.HasWildcard(string(service)) {
@@ -44,27 +44,31 @@ func meant(c core.Command) core.Command {
 		if c.Verb == core.Unsubscribe {
 			verb = core.Withdraw
 		}
-		return core.Command{Verb: verb, Services: [][]byte{service}, Source: c.Source}
+		*room = core.Command{Verb: verb, Services: [][]byte{service}, Source: c.Source}
+		return room
 	}
 	return c
 }
 
-func meantByPublish(c core.Command) core.Command {
+func meantByPublish(c, room *core.Command) *core.Command {
 	if rest, found := bytes.CutPrefix(c.Topic, []byte(callTopic)); found {
 		ref, service, _ := bytes.Cut(rest, []byte("/"))
 		if len(ref) == 0 || len(ref) > maxRef || len(service) == 0 {
 			return c
 		}
-		return core.Command{Verb: core.Call, Ref: ref, Topic: service, Payload: c.Payload, Headers: c.Headers, Source: c.Source}
+		*room = core.Command{Verb: core.Call, Ref: ref, Topic: service, Payload: c.Payload, Headers: c.Headers, Source: c.Source}
+		return room
 	}
 	if text, found := bytes.CutPrefix(c.Topic, []byte(replyTopic)); found {
 		// What is no id is the nil UUID, which nobody was asked.
 		id, _ := core.ParseCallID(text)
-		return core.Command{Verb: core.Reply, Call: id, Payload: c.Payload, Source: c.Source}
+		*room = core.Command{Verb: core.Reply, Call: id, Payload: c.Payload, Source: c.Source}
+		return room
 	}
 	if text, found := bytes.CutPrefix(c.Topic, []byte(errorTopic)); found {
 		id, _ := core.ParseCallID(text)
-		return core.Command{Verb: core.Reply, Call: id, Failure: core.FailureFrom(c.Payload), Source: c.Source}
+		*room = core.Command{Verb: core.Reply, Call: id, Failure: core.FailureFrom(c.Payload), Source: c.Source}
+		return room
 	}
 	return c
 }
@@ -72,8 +76,9 @@ func meantByPublish(c core.Command) core.Command {
 // publishByTopic carries out a publish to one of the broker's topics. That of a call
 // is done as soon as it is understood; all else about the call, also that it failed
 // at once, is told on its own topics.
-func (p *peer) publishByTopic(c core.Command) {
-	switch m := meant(c); {
+func (p *peer) publishByTopic(c *core.Command) {
+	var room core.Command
+	switch m := meant(c, &room); {
 	case m.Verb == core.Call:
 		p.tellDone(c)
 		p.callByTopic(m)
@@ -87,7 +92,7 @@ func (p *peer) publishByTopic(c core.Command) {
 }
 
 // callByTopic makes a call whose publish is done.
-func (p *peer) callByTopic(m core.Command) {
+func (p *peer) callByTopic(m *core.Command) {
 	r := checkMessage(p.endpoint.Limits.Get(), m.Topic, m.Payload)
 	if r.Failed() {
 		p.endpoint.Stats.Refused.Inc(r.reason)
@@ -101,8 +106,9 @@ func (p *peer) callByTopic(m core.Command) {
 
 // deny refuses a command that an authorizer denied: a topic-borne call like any of
 // its failures, all else as it is.
-func (p *peer) deny(c core.Command) {
-	m := meant(c)
+func (p *peer) deny(c *core.Command) {
+	var room core.Command
+	m := meant(c, &room)
 	if c.Verb != core.Publish || m.Verb != core.Call {
 		p.refuse(c, refusedDenied)
 		return
@@ -113,8 +119,9 @@ func (p *peer) deny(c core.Command) {
 }
 
 // subscribeByTopic carries out a subscription to one of the broker's topics.
-func (p *peer) subscribeByTopic(c core.Command) {
-	switch m := meant(c); {
+func (p *peer) subscribeByTopic(c *core.Command) {
+	var room core.Command
+	switch m := meant(c, &room); {
 	case m.Verb == core.Offer:
 		p.conclude(c, p.offer(m, true))
 	case bytes.HasPrefix(c.Topic, []byte(serveTopic)):
