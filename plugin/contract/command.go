@@ -60,8 +60,7 @@ func appendCommand(dst []byte, num field, c *core.Command, expected *core.Frame)
 	return end(dst, start)
 }
 
-// sizeOfCommand returns how many bytes a command has at least, which are most of them if it
-// is a long one.
+// sizeOfCommand returns about how many bytes a command has, if it is a long one.
 func sizeOfCommand(c *core.Command, expected *core.Frame) int {
 	n := len(c.Ref) + len(c.Payload.Data) + len(c.Headers) + len(c.Source)
 	if expected != nil {

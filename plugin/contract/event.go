@@ -59,8 +59,9 @@ func appendSession(dst []byte, s core.Session) []byte {
 	return end(dst, start)
 }
 
-// readEvent reads an event into ev, which is empty.
+// readEvent reads an event into ev.
 func readEvent(b []byte, ev *core.Event) (err error) {
+	*ev = core.Event{}
 	f := fields{rest: b}
 	for {
 		if !f.next() {

@@ -113,11 +113,11 @@ func appendTag(dst []byte, num field, kind protowire.Type) []byte {
 	return protowire.AppendTag(dst, num, kind)
 }
 
-// begin appends the tag of a message and room for its length, which is atLeast or more;
-// end fills that in.
-func begin(dst []byte, num field, atLeast int) (out []byte, start int) {
+// begin appends the tag of a message and room for its length; end fills that in. The
+// message is moved if it has not about the length that was said.
+func begin(dst []byte, num field, about int) (out []byte, start int) {
 	dst = appendTag(dst, num, protowire.BytesType)
-	room := protowire.SizeVarint(uint64(atLeast))
+	room := protowire.SizeVarint(uint64(about))
 	for range room {
 		dst = append(dst, byte(room)) // what end finds there
 	}
@@ -126,14 +126,10 @@ func begin(dst []byte, num field, atLeast int) (out []byte, start int) {
 
 func end(dst []byte, start int) []byte {
 	n, room := len(dst)-start, int(dst[start-1])
-	if n < more {
-		dst[start-1] = byte(n)
-		return dst
-	}
-	from := start - room
-	if missing := protowire.SizeVarint(uint64(n)) - room; missing > 0 {
-		dst = slices.Grow(dst, missing)[:len(dst)+missing]
-		copy(dst[start+missing:], dst[start:])
+	from, size := start-room, protowire.SizeVarint(uint64(n))
+	if size != room {
+		dst = slices.Grow(dst, size)[:from+size+n]
+		copy(dst[from+size:], dst[start:start+n])
 	}
 	protowire.AppendVarint(dst[:from], uint64(n))
 	return dst
