@@ -149,18 +149,32 @@ func BenchmarkCall(b *testing.B) {
 	}
 }
 
-// BenchmarkHandler is a call that a Go handler answers, with its goroutine.
+// BenchmarkHandler is a call that a Go handler answers, with its goroutine, alone and
+// among others of the same turn.
 func BenchmarkHandler(b *testing.B) {
 	w := newWorld(b, 1)
 	w.engine.Handle("s", func(_ context.Context, c core.Invocation) (core.Payload, error) { return c.Payload, nil })
-	x := w.site(core.Endpoint{}).connect(0)
-	x.quiet = true
 	c := ask("s", "q")
-	b.ReportAllocs()
-	for b.Loop() {
-		x.peer.Do(c)
-		x.loop.await()
-		w.pump()
+	for _, atOnce := range []int{1, 64} {
+		b.Run(fmt.Sprint(atOnce), func(b *testing.B) {
+			x := w.site(core.Endpoint{}).connect(0)
+			waiting := 0
+			x.quiet, x.onTell = true, func(ev core.Event) {
+				if ev.Kind == core.Answer {
+					waiting--
+				}
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if waiting++; waiting%atOnce != 0 {
+					x.peer.Do(c)
+					continue
+				}
+				for x.peer.Do(c); waiting > 0; w.pump() {
+					x.loop.await()
+				}
+			}
+		})
 	}
 }
 

@@ -1,10 +1,6 @@
 package engine
 
-import (
-	"context"
-
-	"github.com/polywire/polywire/core"
-)
+import "github.com/polywire/polywire/core"
 
 // maxWords bounds the memory that is kept with a call for the next one, in bytes.
 const maxWords = 1 << 10
@@ -15,14 +11,14 @@ type call struct {
 	// Static after callTable.add.
 	id      core.CallID
 	caller  *peer
-	asked   *peer              // nil if a Go handler is asked
-	service *service           // by which asked was found; nil if a Go handler is asked
-	cancel  context.CancelFunc // of the Go handler; else nil
-	byTopic bool               // the caller hears of it by topics
-	counted bool               // in caller.running
-	as      uint32             // ref and as are those of the command
-	ref     []byte             // part of words, or nil
-	name    []byte             // the whole address of the service; part of words
+	asked   *peer        // nil if a Go handler is asked
+	service *service     // by which asked was found; nil if a Go handler is asked
+	ctx     *callContext // of the Go handler; else nil
+	byTopic bool         // the caller hears of it by topics
+	counted bool         // in caller.running
+	as      uint32       // ref and as are those of the command
+	ref     []byte       // part of words, or nil
+	name    []byte       // the whole address of the service; part of words
 	words   []byte
 
 	// Guarded by callTable.mu.
@@ -46,15 +42,15 @@ func (p *peer) newCall(c *core.Command, byTopic bool) *call {
 // stop tells a Go handler that nobody waits for its answer any more. It comes before
 // the caller is told of the end, so that nothing which the handler does comes after.
 func (c *call) stop() {
-	if c.cancel != nil {
-		c.cancel()
+	if c.ctx != nil {
+		c.ctx.end()
 	}
 }
 
 // recycle keeps the record for another call. That of a Go handler, who has it still,
 // is left to the garbage collector.
 func (e *Engine) recycle(c *call) {
-	if c.cancel != nil {
+	if c.ctx != nil {
 		return
 	}
 	words := c.words[:0]

@@ -29,7 +29,7 @@
 //
 // # Locks
 //
-// There are five, and none is taken while another is held:
+// There are six, and none is taken while another is held:
 //
 //   - Engine.mu, for topics, patterns, owners and services. Publishing and finding an
 //     answerer only read.
@@ -37,6 +37,7 @@
 //   - attachments.mu, for the connections of sessions.
 //   - registry.mu, for registering Go handlers; finding one takes no lock.
 //   - workers.mu, for the tasks of Go handlers that wait for a worker.
+//   - callContext.mu, for the context of one Go handler.
 //
 // No method of a Link, an Outlet or an Audience is called under a lock, except
 // Outlet.NewAudience under Engine.mu.

@@ -40,6 +40,7 @@ type Engine struct {
 	sessions attachments
 	scratch  sync.Pool // of *scratch
 	records  sync.Pool // of *call
+	tasks    sync.Pool // of *task
 
 	ticking sync.WaitGroup
 
@@ -102,6 +103,7 @@ func newEngine(o Options, now func() time.Time) *Engine {
 	e.sessions.init()
 	e.scratch.New = func() any { return new(scratch) }
 	e.records.New = func() any { return new(call) }
+	e.tasks.New = func() any { return new(task) }
 	return e
 }
 

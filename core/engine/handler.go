@@ -54,68 +54,74 @@ func (e *Engine) Otherwise(h core.Handler) { e.handlers.setOtherwise(h) }
 // another interceptor is added; it may not register handlers itself. Any goroutine.
 func (e *Engine) Use(i core.Interceptor) { e.handlers.use(i) }
 
+// given is what a Go handler is given with a call besides the question. It may keep it, so
+// it is not used again.
+type given struct {
+	ctx    callContext
+	caller caller
+}
+
 // askHandler puts the call to a Go handler. It has told and done nothing if it
 // returns a refusal.
 func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal {
 	e := p.engine
-	select {
-	case h.running <- struct{}{}:
-	default:
+	if !h.places.take() {
 		return refusedBusy
 	}
-	ctx, kept, r := p.keep(c, byTopic)
-	if r.Failed() {
-		<-h.running
+	g := new(given)
+	g.caller = caller{peer: p, ctx: &g.ctx}
+	kept := p.newCall(c, byTopic)
+	kept.ctx = &g.ctx
+	if r := p.keep(c, kept); r.Failed() {
+		h.places.give()
 		return r
 	}
 	p.taken(c, kept.id, byTopic)
 	e.running.Add(1)
-	in := p.invocation(c)
-	in.Caller = caller{peer: p, ctx: ctx}
-	e.workers.add(p.link, task{ctx: ctx, by: h, in: in, call: kept})
+	t := e.tasks.Get().(*task)
+	t.by, t.in, t.ctx, t.call = h, p.invocation(c, h.match), &g.ctx, kept
+	t.in.Caller = &g.caller
+	e.workers.add(p.link, t)
 	return refusal{}
 }
 
 // handle runs a handler and ends its call. Before that it gives the place of the handler
 // back: who has its answer may ask again.
-func (e *Engine) handle(t task) {
+func (e *Engine) handle(t *task) {
 	defer e.running.Add(-1)
 	answer, err := func() (core.Payload, error) {
-		defer func() { <-t.by.running }()
+		defer t.by.places.give()
 		return e.run(t.ctx, t.by.handler, t.in)
 	}()
-	t.call.cancel()
+	t.ctx.end()
 	e.finish(t.call, t.in.OneWay, answer, err)
+	*t = task{}
+	e.tasks.Put(t)
 }
 
-// keep returns what is kept of a call that a Go handler is to answer, with the ctx of
-// the handler. A one-way call is not in the table: a caller that leaves does not take
-// it back, only time does.
-func (p *peer) keep(c *core.Command, byTopic bool) (context.Context, *call, refusal) {
+// keep puts a call of a Go handler into the table, which Close empties. A one-way call is
+// not there: a caller that leaves does not take it back, only time does.
+func (p *peer) keep(c *core.Command, kept *call) refusal {
 	e := p.engine
-	kept := p.newCall(c, byTopic)
-	var ctx context.Context
-	var r refusal
-	if c.OneWay {
-		ctx, kept.cancel = context.WithTimeout(e.ctx, p.timeout(c))
-		if e.calls.isClosed() {
-			r = refusedShutdown
-		}
-	} else {
-		// Close ends the calls in the table one by one, and their contexts with them.
-		ctx, kept.cancel = context.WithCancel(context.Background())
-		_, r = e.calls.add(kept, p.deadline(c))
+	if !c.OneWay {
+		_, r := e.calls.add(kept, p.deadline(c))
+		return r
 	}
-	if r.Failed() {
-		kept.cancel()
+	if e.calls.isClosed() {
+		return refusedShutdown
 	}
-	return ctx, kept, r
+	kept.ctx.limit(e.ctx, p.timeout(c))
+	return refusal{}
 }
 
-// invocation returns c as its handler sees it, but for its Caller.
-func (p *peer) invocation(c *core.Command) core.Invocation {
+// invocation returns c as a handler of match sees it, but for its Caller.
+func (p *peer) invocation(c *core.Command, match string) core.Invocation {
+	service := match
+	if string(c.Topic) != match {
+		service = string(c.Topic)
+	}
 	in := core.Invocation{
-		Service: string(c.Topic), Payload: c.Payload.Clone(), OneWay: c.OneWay,
+		Service: service, Payload: c.Payload.Clone(), OneWay: c.OneWay,
 		Endpoint: p.endpoint.Name, Protocol: p.endpoint.Protocol, Identity: p.link.Identity(), Connection: p.link.ID(),
 		Trace: core.TraceFromHeaders(c.Headers),
 	}
@@ -151,7 +157,7 @@ func (e *Engine) finish(c *call, oneWay bool, answer core.Payload, err error) {
 		return
 	}
 	// The handler is done with the record.
-	c.cancel = nil
+	c.ctx = nil
 	if err == nil {
 		if !oneWay {
 			e.answer(c, answer)

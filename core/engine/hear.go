@@ -22,11 +22,11 @@ func (e *Engine) Hear(match string, h core.Handler) {
 }
 
 // overhear tells h what the connection has published.
-func (p *peer) overhear(c *core.Command, h core.Handler) {
-	in := p.invocation(&core.Command{Topic: c.Topic, Payload: c.Payload, OneWay: true})
+func (p *peer) overhear(c *core.Command, h *registered) {
+	in := p.invocation(&core.Command{Topic: c.Topic, Payload: c.Payload, OneWay: true}, h.match)
 	p.away(func(ctx context.Context, back func(func()) bool) {
 		in.Caller = caller{peer: p, ctx: ctx}
-		if _, err := p.engine.run(ctx, h, in); err != nil {
+		if _, err := p.engine.run(ctx, h.handler, in); err != nil {
 			p.engine.handlerFailed(in.Endpoint, p.link, in.Service, err)
 		}
 		back(func() {})

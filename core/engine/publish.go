@@ -132,7 +132,7 @@ func (p *peer) publish(c *core.Command) {
 	ear := p.engine.handlers.table.Load().ears.find(c.Topic)
 	p.link.Tell(core.Event{Kind: core.Done, Verb: c.Verb, Ref: c.Ref, Topic: c.Topic, As: c.As, Unheard: !heard && ear == nil})
 	if ear != nil {
-		p.overhear(c, ear.handler)
+		p.overhear(c, ear)
 	}
 }
 

@@ -29,7 +29,7 @@ type registry struct {
 type registered struct {
 	match         string
 	bare, handler core.Handler
-	running       chan struct{} // a place for each call that it may answer at once
+	places        *places // for the calls that it answers
 }
 
 // handlerTable has the handlers, for looking up. Static after construction.
@@ -51,7 +51,7 @@ func (r *registry) set(list *[]registered, match string, h core.Handler, atOnce 
 	defer r.mu.Unlock()
 	defer r.publish()
 	i := slices.IndexFunc(*list, func(e registered) bool { return e.match == match })
-	entry := registered{match: match, bare: h, running: make(chan struct{}, atOnce)}
+	entry := registered{match: match, bare: h, places: newPlaces(atOnce)}
 	r.surround(&entry)
 	switch {
 	case h == nil && i >= 0:
@@ -75,11 +75,11 @@ func (r *registry) configure(services []Service) {
 	for _, s := range services {
 		entry := registered{match: s.Match, bare: s.Handler}
 		atOnce := cmp.Or(s.AtOnce, maxRunning)
-		i := slices.IndexFunc(old, func(e registered) bool { return e.match == s.Match && cap(e.running) == atOnce })
+		i := slices.IndexFunc(old, func(e registered) bool { return e.match == s.Match && e.places.size == atOnce })
 		if i >= 0 {
-			entry.running = old[i].running
+			entry.places = old[i].places
 		} else {
-			entry.running = make(chan struct{}, atOnce)
+			entry.places = newPlaces(atOnce)
 		}
 		r.surround(&entry)
 		if s.First {
@@ -95,7 +95,7 @@ func (r *registry) setOtherwise(h core.Handler) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	defer r.publish()
-	r.otherwise = registered{bare: h, running: make(chan struct{}, maxRunning)}
+	r.otherwise = registered{bare: h, places: newPlaces(maxRunning)}
 	r.surround(&r.otherwise)
 }
 

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 
@@ -10,9 +9,9 @@ import (
 
 // task is a call that a Go handler is to answer.
 type task struct {
-	ctx  context.Context
 	by   *registered
 	in   core.Invocation
+	ctx  *callContext
 	call *call
 }
 
@@ -26,7 +25,7 @@ type task struct {
 // stack that has to grow first.
 type workers struct {
 	// Static after construction.
-	do    func(task)
+	do    func(*task)
 	calls chan core.Link  // calls a waiting worker to the tasks near a connection; nil sends it home
 	ended <-chan struct{} // closed when no worker is to wait any more
 
@@ -36,31 +35,29 @@ type workers struct {
 
 	// Guarded by mu.
 	mu     sync.Mutex
-	queue  []task // as many as there are places for handlers, at most
-	next   int    // in queue; what is before it is taken
-	coming bool   // a worker is on its way
+	queue  []*task // as many as there are places for handlers, at most
+	next   int     // in queue; what is before it is taken
+	coming bool    // a worker is on its way
 }
 
 // maxWaiting is how many workers wait for work at most.
 const maxWaiting = 8
 
 // init makes w ready: do does a task, and no worker waits when ended is closed.
-func (w *workers) init(do func(task), ended <-chan struct{}) {
+func (w *workers) init(do func(*task), ended <-chan struct{}) {
 	w.do, w.ended = do, ended
 	w.calls = make(chan core.Link)
 }
 
 // add has a worker do t. near is the connection that t is for. Any goroutine.
-func (w *workers) add(near core.Link, t task) {
-	w.put(t)
-	w.send(near)
+func (w *workers) add(near core.Link, t *task) {
+	if w.put(t) {
+		w.send(near)
+	}
 }
 
-// send sends a worker if a task waits and none is coming.
+// send sends the worker that is coming.
 func (w *workers) send(near core.Link) {
-	if !w.wanted() {
-		return
-	}
 	near.Later(func() {
 		if !w.needed() {
 			return
@@ -106,17 +103,19 @@ func (w *workers) relieve() {
 func (w *workers) work(near core.Link) {
 	w.arrive()
 	for {
-		t, ok := w.take()
-		if !ok {
+		t, wanted := w.take()
+		if t == nil {
 			return
 		}
-		w.send(near)
+		if wanted {
+			w.send(near)
+		}
 		w.do(t)
 	}
 }
 
-// put puts a task behind the others.
-func (w *workers) put(t task) {
+// put puts a task behind the others. It reports whether the caller must send a worker.
+func (w *workers) put(t *task) (wanted bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.queue) == cap(w.queue) && w.next > len(w.queue)/2 {
@@ -125,27 +124,28 @@ func (w *workers) put(t task) {
 		w.queue, w.next = w.queue[:n], 0
 	}
 	w.queue = append(w.queue, t)
+	return w.wanted()
 }
 
-// take returns the next task, if there is one.
-func (w *workers) take() (t task, ok bool) {
+// take returns the next task, or nil if there is none. It reports whether the caller must
+// send a worker before it does the task.
+func (w *workers) take() (t *task, wanted bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.next == len(w.queue) {
-		return task{}, false
+		return nil, false
 	}
-	t, w.queue[w.next] = w.queue[w.next], task{}
+	t, w.queue[w.next] = w.queue[w.next], nil
 	w.next++
 	if w.next == len(w.queue) {
 		w.queue, w.next = w.queue[:0], 0
 	}
-	return t, true
+	return t, w.wanted()
 }
 
-// wanted reports whether a worker is to be sent. The caller sends it then.
+// wanted reports whether a worker is to be sent, as a task waits and none is coming. The
+// caller holds mu.
 func (w *workers) wanted() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if w.coming || w.next == len(w.queue) {
 		return false
 	}

@@ -32,11 +32,11 @@ func (l *loopLink) turn() {
 func TestWorkersTakeTasksTogether(t *testing.T) {
 	var order []uint64
 	var w workers
-	w.init(func(t task) { order = append(order, t.in.Connection) }, t.Context().Done())
+	w.init(func(t *task) { order = append(order, t.in.Connection) }, t.Context().Done())
 	l := new(loopLink)
 	for round := range uint64(2) {
 		for i := range uint64(4) {
-			w.add(l, task{in: core.Invocation{Connection: 4*round + i}})
+			w.add(l, &task{in: core.Invocation{Connection: 4*round + i}})
 		}
 		if n := len(l.later); n != 1 {
 			t.Fatalf("round %d: %d workers are sent, want 1", round, n)
@@ -61,7 +61,7 @@ func TestWorkersPassBlockedOnes(t *testing.T) {
 	release, free := make(chan struct{}), make(chan struct{})
 	var done sync.WaitGroup
 	var w workers
-	w.init(func(t task) {
+	w.init(func(t *task) {
 		if t.in.OneWay {
 			close(free)
 			return
@@ -72,9 +72,9 @@ func TestWorkersPassBlockedOnes(t *testing.T) {
 	l := new(link)
 	done.Add(blocked)
 	for range blocked {
-		w.add(l, task{})
+		w.add(l, &task{})
 	}
-	w.add(l, task{in: core.Invocation{OneWay: true}})
+	w.add(l, &task{in: core.Invocation{OneWay: true}})
 	<-free
 	close(release)
 	done.Wait()
@@ -85,12 +85,12 @@ func TestWorkersQueueKeepsItsSize(t *testing.T) {
 	var w workers
 	const waiting = 100
 	for i := range uint64(10_000) {
-		w.put(task{in: core.Invocation{Connection: i}})
+		w.put(&task{in: core.Invocation{Connection: i}})
 		if i < waiting {
 			continue
 		}
-		if got, ok := w.take(); !ok || got.in.Connection != i-waiting {
-			t.Fatalf("took %d, %v, want %d", got.in.Connection, ok, i-waiting)
+		if got, _ := w.take(); got == nil || got.in.Connection != i-waiting {
+			t.Fatalf("took %+v, want %d", got, i-waiting)
 		}
 	}
 	if n := cap(w.queue); n > 4*waiting {
@@ -104,13 +104,13 @@ func TestWorkersWait(t *testing.T) {
 	for _, end := range []string{"relieved", "ended"} {
 		ended, names := make(chan struct{}), make(chan string)
 		var w workers
-		w.init(func(task) { names <- goroutine() }, ended)
+		w.init(func(*task) { names <- goroutine() }, ended)
 		l := new(link)
-		w.add(l, task{})
+		w.add(l, &task{})
 		first := <-names
 		// A worker that does not wait yet when it is called has another one begin.
 		for name := ""; name != first; name = <-names {
-			w.add(l, task{})
+			w.add(l, &task{})
 		}
 		if end == "ended" {
 			close(ended)
@@ -129,9 +129,9 @@ func TestWorkersWait(t *testing.T) {
 // Nobody is sent home who was needed since the last time.
 func TestWorkersAreRelievedInQuiet(t *testing.T) {
 	var w workers
-	w.init(func(task) {}, t.Context().Done())
+	w.init(func(*task) {}, t.Context().Done())
 	w.calls = make(chan core.Link, 1) // a worker that waits
-	w.add(new(link), task{})
+	w.add(new(link), &task{})
 	<-w.calls
 	if w.relieve(); len(w.calls) != 0 {
 		t.Error("a worker is sent home that was just needed")

@@ -1,0 +1,41 @@
+package engine
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// There are never more than there are places, and none is lost.
+func TestPlaces(t *testing.T) {
+	const size = 3
+	p := newPlaces(size)
+	var inside, most atomic.Int64
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 1000 {
+				if !p.take() {
+					continue
+				}
+				if n := inside.Add(1); n > most.Load() {
+					most.Store(n)
+				}
+				inside.Add(-1)
+				p.give()
+			}
+		})
+	}
+	all.Wait()
+	if n := most.Load(); n > size {
+		t.Errorf("%d have one of %d places", n, size)
+	}
+	for i := range size {
+		if !p.take() {
+			t.Fatalf("of %d places %d are left", size, i)
+		}
+	}
+	if p.take() {
+		t.Errorf("there are more than %d places", size)
+	}
+}
