@@ -14,6 +14,9 @@ type callRow struct {
 	Ratio float64
 	// Target is what CPU must not exceed; 0 for no target.
 	Target float64
+	// RatioTarget is what Ratio must not exceed: Target on a machine of the speed of that
+	// for which it is set.
+	RatioTarget float64
 	// Beside is CPU over that of the same server with no outstanding call, in the same
 	// round, the median of the rounds; 0 where there is none.
 	Beside float64
@@ -24,6 +27,10 @@ type callRow struct {
 // targetBeside is how much calls may cost beside outstanding ones, of what they cost
 // alone: the same, but for noise.
 const targetBeside = 1.1
+
+// referenceMark is the CPU of the reference, in µs, on the machine that the targets are
+// set for.
+const referenceMark = 22.8
 
 // summarizeCalls makes medians and ratios of what was measured, in the order of the
 // contenders.
@@ -64,7 +71,10 @@ func (c callContender) row(windows []callFigure) callRow {
 	for _, w := range windows {
 		costs = append(costs, w.cost)
 	}
-	return callRow{Server: c.name, Outstanding: windows[0].Outstanding, cost: medianCost(costs), Target: c.target}
+	return callRow{
+		Server: c.name, Outstanding: windows[0].Outstanding, cost: medianCost(costs),
+		Target: c.target, RatioTarget: c.target / referenceMark,
+	}
 }
 
 // callRatio returns the CPU of some windows over that of others in the same round, the
@@ -86,14 +96,14 @@ func printCalls(t io.Writer, rows []callRow) {
 	if len(rows) == 0 {
 		return
 	}
-	fmt.Fprintf(t, "\ncalls\toutstanding\tCPU µs/round trip\ttarget\t\tof %s\tof itself alone\ttarget\t\tround trips/s\tp50 µs\tp99 µs\tload busy\tothers\n", callReference)
+	fmt.Fprintf(t, "\ncalls\toutstanding\tCPU µs/round trip\ttarget\t\tof %s\ttarget\t\tof itself alone\ttarget\t\tround trips/s\tp50 µs\tp99 µs\tload busy\tothers\n", callReference)
 	for _, r := range rows {
 		beside := ""
 		if r.Beside > 0 {
 			beside = fmt.Sprintf("%.3f", r.Beside)
 		}
-		fmt.Fprintf(t, "%s\t%d\t%.2f\t%s\t%.3f\t%s\t%s\t%.0f\t%.0f\t%.0f\t%.0f %%\t%.0f %%\n", r.Server, r.Outstanding,
-			r.CPU, verdict("<= %.0f\t%s", r.CPU, r.Target), r.Ratio, beside, verdict("<= %.2f\t%s", r.Beside, r.BesideTarget),
+		fmt.Fprintf(t, "%s\t%d\t%.2f\t%s\t%.3f\t%s\t%s\t%s\t%.0f\t%.0f\t%.0f\t%.0f %%\t%.0f %%\n", r.Server, r.Outstanding,
+			r.CPU, verdict("<= %.0f\t%s", r.CPU, r.Target), r.Ratio, verdict("<= %.3f\t%s", r.Ratio, r.RatioTarget), beside, verdict("<= %.2f\t%s", r.Beside, r.BesideTarget),
 			r.Rate, r.P50, r.P99, r.LoadBusy*100, r.Others*100)
 	}
 }

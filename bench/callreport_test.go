@@ -20,8 +20,8 @@ func TestSummarizeCalls(t *testing.T) {
 	rows := summarizeCalls(figures, servers)
 	want := []callRow{
 		{Server: callReference, cost: cost{CPU: 40}, Ratio: 1},
-		{Server: "a", cost: cost{CPU: 20}, Ratio: 0.5, Target: 20},
-		{Server: "a", Outstanding: 9, cost: cost{CPU: 20}, Ratio: 0.6, Target: 20, Beside: 1.05, BesideTarget: targetBeside},
+		{Server: "a", cost: cost{CPU: 20}, Ratio: 0.5, Target: 20, RatioTarget: 20 / referenceMark},
+		{Server: "a", Outstanding: 9, cost: cost{CPU: 20}, Ratio: 0.6, Target: 20, RatioTarget: 20 / referenceMark, Beside: 1.05, BesideTarget: targetBeside},
 	}
 	if len(rows) != len(want) {
 		t.Fatalf("got %+v", rows)
@@ -40,7 +40,7 @@ func TestSummarizeCalls(t *testing.T) {
 	if err := report.print(&text); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"<= 20", "ok", "1.050", "<= 1.10"} {
+	for _, want := range []string{"<= 20", "<= 0.877", "ok", "1.050", "<= 1.10"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, &text)
 		}
