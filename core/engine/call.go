@@ -107,14 +107,16 @@ func (p *peer) timeout(c *core.Command) time.Duration {
 
 func (p *peer) deadline(c *core.Command) time.Time { return p.engine.now().Add(p.timeout(c)) }
 
-// reply carries out a Reply: it ends the call that it answers.
+// reply carries out a Reply: it ends the call that it answers, also with an answer that
+// may not be given on, which the caller would wait for in vain.
 func (p *peer) reply(c *core.Command) refusal {
-	if r := checkPayload(p.endpoint.Limits.Get(), c.Payload); r.Failed() {
-		return r
-	}
 	asked := p.engine.calls.takeAsked(c.Call, p, c.Topic)
 	if asked == nil {
 		return refusedNotAsked
+	}
+	if r := checkPayload(p.endpoint.Limits.Get(), c.Payload); r.Failed() {
+		p.engine.fail(asked, refusedAnswer)
+		return r
 	}
 	if c.Failure.Failed() {
 		p.engine.fail(asked, refusalOf(c.Failure, core.ReasonAnswerer))

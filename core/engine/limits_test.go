@@ -30,7 +30,7 @@ func TestLimits(t *testing.T) {
 		{"flat payload", core.Command{Verb: core.Publish, Topic: []byte("t"), Payload: flat}, core.NumReasons},
 		{"deep payload", core.Command{Verb: core.Publish, Topic: []byte("t"), Payload: deep}, core.ReasonTooDeep},
 		{"deep payload of a call", core.Command{Verb: core.Call, Topic: []byte("s"), Payload: deep}, core.ReasonTooDeep},
-		{"deep payload of a reply", core.Command{Verb: core.Reply, Payload: deep}, core.ReasonTooDeep},
+		{"deep payload of a reply that nobody waits for", core.Command{Verb: core.Reply, Payload: deep}, core.ReasonNotAsked},
 		{"deep JSON in a text", core.Command{Verb: core.Publish, Topic: []byte("t"), Payload: deepText}, core.ReasonTooDeep},
 		{"a text that is no JSON", core.Command{Verb: core.Publish, Topic: []byte("t"), Payload: bracketText}, core.NumReasons},
 	}
@@ -95,6 +95,42 @@ func TestPublisherLimits(t *testing.T) {
 		data := strings.Repeat("[", depth) + strings.Repeat("]", depth)
 		if f := p.Publish([]byte("t"), core.Payload{Kind: core.JSON, Data: []byte(data)}); f.Code != want {
 			t.Errorf("depth %d: %v", depth, f)
+		}
+	}
+}
+
+// TestAnswerTooDeep: an answer that may not be given on ends its call, and both sides learn
+// why.
+func TestAnswerTooDeep(t *testing.T) {
+	for name, reply := range map[string]func(id core.CallID, payload core.Payload) core.Command{
+		"native": func(id core.CallID, payload core.Payload) core.Command {
+			return core.Command{Verb: core.Reply, Call: id, Payload: payload}
+		},
+		"by topic": func(id core.CallID, payload core.Payload) core.Command {
+			return core.Command{Verb: core.Publish, Topic: id.Append([]byte("$reply/")), Payload: payload}
+		},
+	} {
+		w := newWorld(t, 1)
+		s := w.site(core.Endpoint{Limits: core.NewLiveLimits(core.Limits{JSONDepth: 3})})
+		x, y := s.connect(0), s.connect(0)
+		y.do(share("s"))
+		x.do(ask("s", "q"))
+		if len(y.heard) != 1 {
+			t.Fatalf("%s: the answerer heard %s", name, y.said())
+		}
+		id := y.heard[0].Call
+		y.said()
+		x.said()
+		told := y.do(reply(id, core.Payload{Kind: core.JSON, Data: []byte("[[[[]]]]")}))
+		wants(t, name+": the caller heard", x.said(), "failed call s@7 #r internal")
+		if !strings.Contains(told, string(core.Invalid)) || s.Stats.Refused[core.ReasonTooDeep].Load() != 1 {
+			t.Errorf("%s: the answerer heard %q", name, told)
+		}
+		if n := w.engine.Calls(); n != 0 {
+			t.Errorf("%s: %d calls wait", name, n)
+		}
+		if n := s.Stats.CallsFailed[core.ReasonTooDeep].Load(); n != 1 {
+			t.Errorf("%s: %d failures are counted as too_deep", name, n)
 		}
 	}
 }

@@ -30,6 +30,7 @@ var (
 	refusedGone      = refusal{core.Failure{Code: core.Gone, Text: "the answerer left"}, core.ReasonGone}
 	refusedShutdown  = refusal{core.Failure{Code: core.Shutdown, Text: "the broker is shutting down"}, core.ReasonDrain}
 	refusedNotAsked  = refusal{core.Failure{Code: core.Invalid, Text: "no such request waits for this answer"}, core.ReasonNotAsked}
+	refusedAnswer    = refusal{core.Failure{Code: core.Internal, Text: "the answer is nested too deeply"}, core.ReasonTooDeep}
 	refusedInternal  = refusal{core.Failure{Code: core.Internal}, core.ReasonInternal}
 
 	refusedSessionsOff   = refusal{core.Failure{Code: core.SessionsOff, Text: "the endpoint has no sessions"}, core.ReasonDenied}
