@@ -75,6 +75,19 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	return b, nil
 }
 
+// Check returns the error that New would, without leaving anything running: whether there
+// is what a configuration names, such as files of keys and session stores, shows only when
+// it is opened.
+func Check(cfg *config.Config, options ...Option) error {
+	b, err := New(cfg, slog.New(slog.DiscardHandler), options...)
+	if err != nil {
+		return err
+	}
+	b.engine.Close()
+	b.close()
+	return nil
+}
+
 // adminSource is what the admin server may see.
 func (b *Broker) adminSource() admin.Source {
 	stats := b.network.Stats()

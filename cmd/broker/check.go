@@ -13,13 +13,18 @@ func newCheck() *cobra.Command {
 		Use:   "check",
 		Short: "Check the configuration without listening",
 		Long: `check reads the configuration as serve does, with the environment and the flags,
-and prints every problem with its file and line, or else the endpoints.`,
+and prints every problem with its file and line. Then it opens what the configuration
+names, such as files of keys, certificates and session stores, and prints what cannot be
+opened, or else the endpoints.`,
 		Example: `  broker check --config config.yaml
   POLYWIRE_ENDPOINTS__WEB__LISTEN=:3001 broker check`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := s.load()
 			if err != nil {
+				return err
+			}
+			if err := polywire.Check(cfg); err != nil {
 				return err
 			}
 			return printEndpoints(cmd.OutOrStdout(), polywire.Endpoints(cfg), polywire.AdminURL(cfg))

@@ -38,6 +38,8 @@ func write(t *testing.T, text string) string {
 func TestRun(t *testing.T) {
 	good := write(t, localhost)
 	bad := write(t, "endpoints:\n  - {name: a, protocol: wubsb}\n  - {name: b, protocol: wsify, lisen: ':1'}\n")
+	keyless := write(t, `endpoints: [{name: web, protocol: wsify, listen: "127.0.0.1:0", auth: [{type: jwt, secret_file: "no/secret"}]}]`)
+	twoHooks := write(t, `endpoints: [{name: web, protocol: wsify, listen: "127.0.0.1:0", authorizer: {url: "http://127.0.0.1:9/"}, options: {authorizer_url: "http://127.0.0.1:9/"}}]`)
 	tests := []struct {
 		name           string
 		args           []string
@@ -57,6 +59,8 @@ func TestRun(t *testing.T) {
 			bad + ":3: endpoints[1].lisen: unknown key; did you mean \"listen\"?\n"},
 		{"serve a bad configuration", []string{"serve", "-c", bad}, 1, "", "did you mean"},
 		{"bad flag value", []string{"check", "-c", good, "--log-level", "loud"}, 1, "", "--log-level: log.level: must be debug, info, warn or error"},
+		{"check a file of keys", []string{"check", "-c", keyless}, 1, "", `broker: endpoint "web": auth[0]: `},
+		{"check two authorizers", []string{"check", "-c", twoHooks}, 1, "", `broker: endpoint "web": authorizer and options.authorizer_url are one too many`},
 		{"verify nothing", []string{"plugin", "verify"}, 2, "", "requires at least 1 arg"},
 		{"verify what is missing", []string{"plugin", "verify", "--option", "a.b=1", "./no-plugin", "--flag"}, 1, "FAILED       starts and shakes hands: there is no program", "broker: 1 of 1 checks failed\n"},
 		{"verify with a bad option", []string{"plugin", "verify", "--option", "a", "./no-plugin"}, 1, "", "--option a: write KEY=VALUE"},
