@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -38,6 +39,12 @@ func (c *conn) unpark() {
 	nc, err := net.FileConn(f)
 	_ = f.Close()
 	c.fd, c.parked = noFile, false
+	if err == nil && nc.RemoteAddr() == nil {
+		// The client has reset the connection meanwhile. gnet does not expect that.
+		_ = nc.Close()
+		c.gone()
+		return
+	}
 	if err == nil {
 		var opened <-chan gnet.RegisteredResult
 		if opened, err = c.loop.el.Enroll(gnet.NewContext(context.Background(), c), nc); err == nil {
@@ -51,9 +58,17 @@ func (c *conn) unpark() {
 	c.gone()
 }
 
+// errNotEnrolled is of a connection of which gnet says nothing.
+var errNotEnrolled = errors.New("the event loop did not take the connection")
+
 // awaitReturn ends the connection if it could not come back.
 func (c *conn) awaitReturn(opened <-chan gnet.RegisteredResult) {
-	if res := <-opened; res.Err != nil {
+	res, ok := <-opened
+	if !ok {
+		// gnet recovers from its own panics.
+		res.Err = errNotEnrolled
+	}
+	if res.Err != nil {
 		c.Post(func() {
 			c.ep.server.log.Error("resuming to read", "endpoint", c.ep.Name, "conn", c.id, "error", res.Err)
 			c.end(core.ReasonOverload)
