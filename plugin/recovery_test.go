@@ -5,14 +5,18 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gobwas/ws"
 
 	"github.com/polywire/polywire"
 	"github.com/polywire/polywire/config"
@@ -68,6 +72,66 @@ func TestHang(t *testing.T) {
 			}
 			until(t, "the end of the old process", func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH })
 		})
+	}
+}
+
+// A plugin that stands still holds up no loop, however much its clients send. When it goes
+// on they get all their answers; those who have left meanwhile do no harm.
+func TestStandstill(t *testing.T) {
+	const clients, messages = 8, 200
+	b := run(t, yamlOf("test", ", answer_timeout: 1m", "")+"network: {loops: 1}\n")
+	other := b.dial("echo")
+	var all []*client
+	for range clients {
+		c := b.dial("p")
+		c.expect("hello")
+		all = append(all, c)
+	}
+	pid := all[0].ask("before")
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the stop", func() bool { return inState(pid, "T") })
+	text := strings.Repeat("x", 8<<10)
+	var senders sync.WaitGroup
+	for _, c := range all {
+		senders.Go(func() {
+			// Those who leave do so in the midst of it.
+			message := ws.MaskFrame(ws.NewTextFrame([]byte(text)))
+			for range messages {
+				if ws.WriteFrame(c.Conn, message) != nil {
+					return
+				}
+			}
+		})
+	}
+	until(t, "the backlog", func() bool { return b.metric("polywire_plugin_unanswered") > clients })
+	for i := range 100 {
+		other.send(strconv.Itoa(i))
+		other.expect(strconv.Itoa(i))
+	}
+	stay, leave := all[:clients/2], all[clients/2:]
+	for _, c := range leave {
+		if err := c.Conn.(*net.TCPConn).SetLinger(0); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Close()
+	}
+	if !inState(pid, "T") {
+		t.Error("the plugin went on by itself")
+	}
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range stay {
+		for range messages {
+			c.expect(fmt.Sprintf("%d %s", pid, text))
+		}
+	}
+	senders.Wait()
+	until(t, "the end of those who left", func() bool { return b.metric(`polywire_connections_open{endpoint="p"`) == float64(len(stay)) })
+	if n := b.metric("polywire_panics_total"); n != 0 {
+		t.Errorf("%v panics", n)
 	}
 }
 

@@ -171,6 +171,10 @@ func (c *conn) flush() {
 		b, n, err := c.writeNext()
 		if err != nil {
 			c.end(core.ReasonLost)
+			if c.state != ended {
+				// It lingers, and its output outlives the turn.
+				c.wait()
+			}
 			return
 		}
 		if n < len(b) {
