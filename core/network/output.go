@@ -162,19 +162,14 @@ func (c *conn) forget(r core.Reason) {
 // flush writes as much output as the socket takes.
 func (c *conn) flush() {
 	if c.fd == noFile {
-		if c.state != ended {
-			c.wait()
-		}
+		c.keepOutput()
 		return
 	}
 	for c.outBytes > 0 && c.state != ended {
 		b, n, err := c.writeNext()
 		if err != nil {
 			c.end(core.ReasonLost)
-			if c.state != ended {
-				// It lingers, and its output outlives the turn.
-				c.wait()
-			}
+			c.keepOutput()
 			return
 		}
 		if n < len(b) {
@@ -191,6 +186,21 @@ func (c *conn) flush() {
 	c.out = nil
 	if c.state == closed {
 		c.shutdown()
+	}
+}
+
+// keepOutput keeps the output of a connection without a socket until that is back. If it
+// lingers there will be none, and nobody to read the output: it is dropped, as what is left
+// to carry out must not wait for room.
+func (c *conn) keepOutput() {
+	switch {
+	case c.state == ended:
+	case c.relay != nil && c.relay.orphan:
+		c.forgetRest()
+		c.forget(core.ReasonGone)
+		c.unchoke()
+	default:
+		c.wait()
 	}
 }
 

@@ -221,17 +221,20 @@ func (c *conn) setRest(b []byte) {
 	c.secure.rest = b
 }
 
-// forgetSecure drops the ciphertext that waits, and TLS.
-func (c *conn) forgetSecure() {
+// forgetRest drops the ciphertext that waits.
+func (c *conn) forgetRest() {
 	s := c.secure
-	if s == nil {
+	if s == nil || len(s.rest) == 0 {
 		return
 	}
-	if len(s.rest) > 0 {
-		c.ep.Stats.Dropped.Add(core.ReasonGone, uint64(s.messages))
-		c.ep.Stats.DroppedBytes.Add(core.ReasonGone, uint64(s.payload))
-	}
+	c.ep.Stats.Dropped.Add(core.ReasonGone, uint64(s.messages))
+	c.ep.Stats.DroppedBytes.Add(core.ReasonGone, uint64(s.payload))
 	c.setRest(nil)
+}
+
+// forgetSecure drops the ciphertext that waits, and TLS.
+func (c *conn) forgetSecure() {
+	c.forgetRest()
 	c.secure = nil
 }
 
