@@ -15,7 +15,7 @@ const (
 	// Call that was taken and ended badly also Call.
 	Failed
 	// Message: a message on a topic that the client hears. Topic, As, Payload,
-	// Headers.
+	// Headers; for one that stands for a request also Call, which is not written.
 	Message
 	// Request: a call for this client to answer. Call, Topic (the service), As
 	// as in its Offer, Payload, OneWay.
@@ -76,6 +76,15 @@ type Event struct {
 	Session Session
 	// Reason says why a Goodbye is said.
 	Reason Reason
+}
+
+// Asks returns the call that the client is to answer because of e; zero if there is none,
+// or if no answer is wanted.
+func (e Event) Asks() CallID {
+	if e.Kind == Request || e.Kind == Message {
+		return e.Call
+	}
+	return CallID{}
 }
 
 // Clone returns a copy of e that owns all its bytes, which lie in one piece of

@@ -55,6 +55,9 @@ type Peer interface {
 	// Do carries out one command. Its outcome comes back through [Link.Tell],
 	// often before Do returns.
 	Do(Command)
+	// Unasked says that an event which asks the client (Event.Asks) cannot be written in
+	// its format: the call fails.
+	Unasked(id CallID)
 	// Gone says that the connection is closed, and why. No other call follows.
 	Gone(r Reason)
 }

@@ -76,7 +76,8 @@ type RemoteConn interface {
 	// Decoded is the answer to Decode, after its commands. err is what Codec.Decode
 	// would have returned.
 	Decoded(err error)
-	// Encoded is the answer to Encode. A [Violation] ends the connection; any other err
-	// means that the event cannot be written in this format.
-	Encoded(f Frame, err error)
+	// Encoded is the answer to Encode; asked is what Event.Asks returned. A [Violation]
+	// ends the connection; any other err means that the event cannot be written in this
+	// format.
+	Encoded(asked CallID, f Frame, err error)
 }

@@ -40,6 +40,7 @@ type question struct {
 	// Who asks: a connection, or for a message done.
 	codec *codec
 	done  func(core.Frame, error)
+	asked core.CallID // for an event, by which a client is asked
 }
 
 // full reports whether no other question goes in.

@@ -146,7 +146,7 @@ func (c *codec) conclude(q question, f core.Frame, err error) {
 		}
 	case contract.Encode:
 		c.eventBytes.Add(-int64(q.size))
-		c.conn.Encoded(f, err)
+		c.conn.Encoded(q.asked, f, err)
 	}
 }
 

@@ -126,6 +126,13 @@ func (p *peer) reply(c *core.Command) refusal {
 	return refusal{}
 }
 
+// Unasked ends a call that the answerer cannot be told of.
+func (p *peer) Unasked(id core.CallID) {
+	if c := p.engine.calls.takeAsked(id, p, nil); c != nil {
+		p.engine.fail(c, refusedUnasked)
+	}
+}
+
 // answer ends a call that was taken out of the table with its answer. Any goroutine.
 func (e *Engine) answer(c *call, payload core.Payload) {
 	c.stop()

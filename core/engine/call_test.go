@@ -540,3 +540,33 @@ func TestCallIDsDiffer(t *testing.T) {
 		t.Errorf("%d different ids of 1000", len(seen))
 	}
 }
+
+// TestUnasked: a request that the answerer's format cannot write fails its call; nobody but
+// the answerer can say so.
+func TestUnasked(t *testing.T) {
+	for name, offer := range map[string]core.Command{
+		"native":   share("s"),
+		"by topic": {Verb: core.Subscribe, Topic: []byte("$serve/s")},
+	} {
+		w := newWorld(t, 1)
+		s := w.site(core.Endpoint{})
+		x, y, other := s.connect(0), s.connect(0), s.connect(0)
+		y.do(offer)
+		x.do(ask("s", "q"))
+		if len(y.heard) == 0 {
+			t.Fatalf("%s: the answerer is not asked", name)
+		}
+		id := y.heard[len(y.heard)-1].Asks()
+		x.said()
+		other.peer.Unasked(id)
+		w.pump()
+		wants(t, name+": somebody else cannot be asked", x.said(), "")
+		y.peer.Unasked(id)
+		y.peer.Unasked(id)
+		w.pump()
+		wants(t, name, x.said(), "failed call s@7 #r internal")
+		if n, failed := w.engine.Calls(), s.Stats.CallsFailed[core.ReasonUnwritable].Load(); n != 0 || failed != 1 {
+			t.Errorf("%s: %d calls wait, %d failed", name, n, failed)
+		}
+	}
+}

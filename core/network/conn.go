@@ -115,7 +115,7 @@ func (c *conn) Tell(ev core.Event) {
 	switch {
 	case err != nil && !ends:
 		f.release()
-		c.miss(err)
+		c.missEvent(ev.Asks(), err)
 	case ok:
 		c.queueMessage(f)
 	default:
@@ -131,6 +131,15 @@ func (c *conn) queueMessage(f *frame) {
 	if c.queue(c.loop.ephemeral(f)) {
 		c.ep.Stats.MessagesOut.Add(1)
 		c.ep.Stats.BytesOut.Add(uint64(f.payload))
+	}
+}
+
+// missEvent is miss for an event of the connection's own; who waits for an answer of the
+// client learns that it was not asked.
+func (c *conn) missEvent(asked core.CallID, err error) {
+	c.miss(err)
+	if asked != (core.CallID{}) {
+		c.peer.Unasked(asked)
 	}
 }
 

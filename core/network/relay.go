@@ -138,14 +138,14 @@ func (c *conn) ask(ev core.Event) {
 }
 
 // Encoded sends an event.
-func (c *conn) Encoded(f core.Frame, err error) {
+func (c *conn) Encoded(asked core.CallID, f core.Frame, err error) {
 	c.relay.telling.Add(-1)
 	c.relay.answered++
 	switch v, ends := errors.AsType[*core.Violation](err); {
 	case err == nil:
 		c.say(f)
 	case !ends:
-		c.miss(err)
+		c.missEvent(asked, err)
 	default:
 		if f.Kind == core.NoFrame {
 			c.ep.Stats.Dropped.Inc(v.Reason)
