@@ -79,7 +79,7 @@ func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal 
 	p.taken(c, kept.id, byTopic)
 	e.running.Add(1)
 	t := e.tasks.Get().(*task)
-	t.by, t.in, t.ctx, t.call = h, p.invocation(c, h.match), &g.ctx, kept
+	t.by, t.in, t.call = h, p.invocation(c, h.match), kept
 	t.in.Caller = &g.caller
 	e.workers.add(p.link, t)
 	return refusal{}
@@ -91,9 +91,9 @@ func (e *Engine) handle(t *task) {
 	defer e.running.Add(-1)
 	answer, err := func() (core.Payload, error) {
 		defer t.by.places.give()
-		return e.run(t.ctx, t.by.handler, t.in)
+		return e.run(t.call.ctx, t.by.handler, t.in)
 	}()
-	t.ctx.end()
+	t.call.stop()
 	e.finish(t.call, t.in.OneWay, answer, err)
 	*t = task{}
 	e.tasks.Put(t)

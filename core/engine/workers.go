@@ -11,7 +11,6 @@ import (
 type task struct {
 	by   *registered
 	in   core.Invocation
-	ctx  *callContext
 	call *call
 }
 
