@@ -145,9 +145,18 @@ type client struct {
 
 func (b *broker) dial(endpoint string) *client {
 	b.t.Helper()
-	conn, early, _, err := ws.Dial(b.t.Context(), b.urls[endpoint])
+	c, err := b.connect(ws.Dialer{}, endpoint)
 	if err != nil {
 		b.t.Fatal(err)
+	}
+	return c
+}
+
+// connect is dial that may fail.
+func (b *broker) connect(dialer ws.Dialer, endpoint string) (*client, error) {
+	conn, early, _, err := dialer.Dial(b.t.Context(), b.urls[endpoint])
+	if err != nil {
+		return nil, err
 	}
 	c := &client{t: b.t, Conn: conn, in: conn}
 	if early != nil {
@@ -155,7 +164,7 @@ func (b *broker) dial(endpoint string) *client {
 	}
 	b.t.Cleanup(func() { conn.Close() })
 	_ = conn.SetReadDeadline(time.Now().Add(patience))
-	return c
+	return c, nil
 }
 
 func (c *client) send(text string) {

@@ -60,10 +60,7 @@ func TestHang(t *testing.T) {
 			c := b.dial("p")
 			c.expect("hello")
 			pid := c.ask("before")
-			if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-				t.Fatal(err)
-			}
-			until(t, "the stop", func() bool { return inState(pid, "T") })
+			stop(t, pid)
 			if idle {
 				until(t, "the restart", func() bool { return b.metric("polywire_plugin_restarts_total") == 1 })
 			}
@@ -88,10 +85,7 @@ func TestStandstill(t *testing.T) {
 		all = append(all, c)
 	}
 	pid := all[0].ask("before")
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	until(t, "the stop", func() bool { return inState(pid, "T") })
+	stop(t, pid)
 	text := strings.Repeat("x", 8<<10)
 	var senders sync.WaitGroup
 	for _, c := range all {
@@ -354,6 +348,15 @@ func TestNothingIsLeft(t *testing.T) {
 	_ = host.Wait()
 	// One that has ended may wait for its new parent.
 	until(t, "the end of the plugin", func() bool { return inState(pid, "Z") || syscall.Kill(pid, 0) == syscall.ESRCH })
+}
+
+// stop has a process stand still.
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the stop", func() bool { return inState(pid, "T") })
 }
 
 // inState reports whether a process is in the state of that letter.

@@ -3,9 +3,9 @@ package plugin_test
 import (
 	"crypto/tls"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,7 +29,7 @@ func TestTurmoil(t *testing.T) {
 func turmoil(t *testing.T, secure bool) {
 	const clients, lives, blows = 16, 12, 8
 	options := "    outbound_limit: 256KiB\n"
-	g := &guests{}
+	g := &guests{dialer: ws.Dialer{Timeout: patience}}
 	if secure {
 		ca := certstest.NewCA(t, "turmoil")
 		cert, key := certstest.Write(t, t.TempDir(), "broker", ca.Issue(nil, "127.0.0.1"))
@@ -69,11 +69,10 @@ func turmoil(t *testing.T, secure bool) {
 	if n := b.metric("polywire_panics_total"); n != 0 {
 		t.Errorf("%v panics", n)
 	}
-	conn, in, err := g.dial(patience)
+	last, err := g.dial()
 	if err != nil {
 		t.Fatal(err)
 	}
-	last := &client{t: t, Conn: conn, in: in}
 	last.expect("hello")
 	last.ask("still here")
 }
@@ -84,35 +83,21 @@ type guests struct {
 	dialer ws.Dialer
 }
 
-// dial returns a connection with a deadline, and where it is read.
-func (g *guests) dial(limit time.Duration) (net.Conn, io.Reader, error) {
-	dialer := g.dialer
-	dialer.Timeout = limit
-	conn, early, _, err := dialer.Dial(g.broker.t.Context(), g.broker.urls["p"])
-	if err != nil {
-		return nil, nil, err
-	}
-	g.broker.t.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(limit))
-	if early != nil {
-		return conn, early, nil
-	}
-	return conn, conn, nil
-}
+func (g *guests) dial() (*client, error) { return g.broker.connect(g.dialer, "p") }
 
 // live is the life of one client. What becomes of it is not looked at: the plugin may be
 // killed at any time.
 func (g *guests) live(dice *rand.Rand) {
-	conn, in, err := g.dial(5 * time.Second)
+	c, err := g.dial()
 	if err != nil {
 		return
 	}
+	conn := c.Conn
 	if dice.IntN(2) == 0 {
 		var reader sync.WaitGroup
 		defer reader.Wait()
 		reader.Go(func() {
-			for err := error(nil); err == nil; {
-				_, err = ws.ReadFrame(in)
+			for c.read() != "end" {
 			}
 		})
 	}
@@ -140,23 +125,22 @@ func (g *guests) live(dice *rand.Rand) {
 
 // strike stops the plugin for a moment, or kills it, if it can be asked for its number.
 func (g *guests) strike(dice *rand.Rand) {
-	conn, in, err := g.dial(patience)
+	c, err := g.dial()
 	if err != nil {
 		return
 	}
-	defer conn.Close()
-	if ws.WriteFrame(conn, ws.MaskFrame(ws.NewTextFrame([]byte("who")))) != nil {
+	defer c.Close()
+	if ws.WriteFrame(c.Conn, ws.MaskFrame(ws.NewTextFrame([]byte("who")))) != nil {
 		return
 	}
-	pid := 0
-	for pid == 0 {
-		f, err := ws.ReadFrame(in)
-		if err != nil {
+	var answer []string
+	for said := ""; answer == nil; answer = pidThen.FindStringSubmatch(said) {
+		// Before that it greets.
+		if said = c.read(); said == "end" {
 			return
 		}
-		// Before that it greets.
-		_, _ = fmt.Sscanf(string(f.Payload), "%d who", &pid)
 	}
+	pid, _ := strconv.Atoi(answer[1])
 	if dice.IntN(3) == 0 {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 		return
