@@ -6,6 +6,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // SlowConsumer is what happens to a client that does not read as fast as it is
@@ -132,7 +133,7 @@ func (c *conn) lose(f *frame) {
 	late := c.lateness()
 	if late.lost == 0 {
 		c.ep.server.log.Warn("client reads too slowly and loses messages; how many is logged when it leaves",
-			append(c.attrs(), "waiting", c.outBytes)...)
+			append(c.attrs(core.ReasonSlow), "waiting", c.outBytes)...)
 	}
 	late.lost++
 	late.lostBytes += uint64(f.payload)
@@ -143,7 +144,7 @@ func (c *conn) logLost() {
 	if c.late == nil || c.late.lost == 0 {
 		return
 	}
-	c.ep.server.log.Warn("slow client left", append(c.attrs(), "reason", c.reason.String(),
+	c.ep.server.log.Warn("slow client left", append(c.attrs(c.reason),
 		"lost_messages", c.late.lost, "lost_bytes", c.late.lostBytes)...)
 }
 
@@ -154,9 +155,9 @@ func (c *conn) lateness() *lateness {
 	return c.late
 }
 
-// attrs says in a log line which connection it is about.
-func (c *conn) attrs() []any {
-	return []any{"endpoint", c.ep.Name, "conn", c.id, "user", c.user.User(), "remote", c.remote}
+// attrs says in a log line that can come often which connection it is about, and why.
+func (c *conn) attrs(r core.Reason) []any {
+	return []any{logging.Bounded(c.ep.Name, r.String()), "conn", c.id, "remote", c.remote, logging.Quoted("user", c.user.User())}
 }
 
 func isControl(f *frame) bool { return ws.OpCode(f.bytes[0] & 15).IsControl() }
