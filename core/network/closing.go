@@ -30,6 +30,7 @@ func (c *conn) sayGoodbye(r core.Reason) {
 			return
 		}
 	case r != core.ReasonSlow:
+		c.giveUp()
 		// What a slow client is told behind its queue would never arrive.
 		c.tellGoodbye(r)
 	}
@@ -113,6 +114,16 @@ func (c *conn) depart(r core.Reason) {
 	}
 	if c.peer != nil {
 		c.loop.leaving = append(c.loop.leaving, c)
+		c.giveUp()
+	}
+}
+
+// giveUp frees what the connection held alone. It comes before anything is queued from
+// which the client can see that the connection ends: that may be written at any time,
+// not only at the end of the turn, when the engine is told the rest.
+func (c *conn) giveUp() {
+	if c.peer != nil {
+		c.ep.server.guard(nil, c.peer.Leaving)
 	}
 }
 
