@@ -20,8 +20,8 @@ type modelled struct {
 	want []*frame // what waits, in order
 	// newest is the newest message of each address, while it is remembered and waits.
 	newest map[string]*frame
-	off  int      // bytes of want[0] that were read
-	text []byte   // what was read and is not looked at yet
+	off    int    // bytes of want[0] that were read
+	text   []byte // what was read and is not looked at yet
 }
 
 // gone is told that f waits no more.
