@@ -98,6 +98,8 @@ func (p *chatPeer) Do(c core.Command) {
 
 func (p *chatPeer) Unasked(core.CallID) {}
 
+func (p *chatPeer) Leaving() {}
+
 func (p *chatPeer) Gone(core.Reason) {
 	if p.aud != nil {
 		p.aud.Remove(&p.at)

@@ -39,11 +39,19 @@ func (d *door) upgrade(v *visitor, h *head) {
 		lingeringClose(v)
 		return
 	}
+	// Whatever happens from here on, a panic too: a connection that does not open gives its
+	// places back.
+	var terms terms
+	opened := false
+	defer func() {
+		if !opened {
+			ep.leave(v.client.Addr(), terms.user)
+		}
+	}()
 	var response bytes.Buffer
 	terms, ok := ep.handshake(v, h, target, &response)
 	if !ok {
 		_, _ = v.Write(response.Bytes())
-		ep.leave(v.client.Addr(), terms.user)
 		lingeringClose(v)
 		return
 	}
@@ -54,6 +62,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 		window:  terms.window,
 		trace:   h.trace(),
 		secure:  v.secure,
+		out:     output{budget: &s.budget},
 		upgrade: &upgrade{response: response.Bytes(), early: bytes.Clone(v.read)},
 	}
 	if ep.remote == nil {
@@ -63,9 +72,13 @@ func (d *door) upgrade(v *visitor, h *head) {
 	if c.secure != nil {
 		c.secure.leaveSocket()
 	}
-	// EnrollContext works on a duplicate of the descriptor and closes this one.
-	if _, err := s.client.EnrollContext(v.tcp, c); err != nil {
-		ep.leave(v.client.Addr(), c.user)
+	// EnrollContext works on a duplicate of the descriptor and closes this one. It says
+	// nothing of a poller that refuses the duplicate; but then OnOpen was not called.
+	_, err = s.client.EnrollContext(v.tcp, c)
+	if opened = c.loop != nil; err == nil && !opened {
+		err = errNotEnrolled
+	}
+	if err != nil {
 		ep.Stats.Rejected.Inc(core.ReasonOverload)
 		s.log.Error("enrolling connection", logging.Bounded(ep.Name, core.ReasonOverload.String()), "remote", c.remote, "error", err)
 	}
