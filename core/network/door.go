@@ -161,6 +161,7 @@ type visitor struct {
 	client netip.AddrPort // whose connection it is, as far as trusted proxies tell
 	secure *secure        // nil without TLS
 	read   []byte         // read before, not used yet
+	place  place          // of plain HTTP
 }
 
 // RemoteAddr is the address of the client, also if a proxy told it by the PROXY

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"github.com/polywire/polywire/core"
@@ -26,7 +25,7 @@ type plainServer struct {
 	conns chan net.Conn // unbuffered, never closed
 	done  chan struct{} // closed by Close
 
-	open atomic.Int64 // connections taken and not closed or given back
+	open places // of connections taken and not closed or given back
 }
 
 func newPlainServer(d *door) *plainServer {
@@ -36,7 +35,7 @@ func newPlainServer(d *door) *plainServer {
 		ReadHeaderTimeout: d.server.options.HandshakeTimeout,
 		ReadTimeout:       time.Minute,
 		WriteTimeout:      time.Minute,
-		IdleTimeout:       time.Minute,
+		IdleTimeout:       d.server.options.HTTPIdleTimeout,
 		MaxHeaderBytes:    d.server.options.MaxHeader,
 		ConnState:         p.follow,
 		ConnContext:       withVisitor,
@@ -53,22 +52,32 @@ func (p *plainServer) serve() {
 
 // take hands a connection over, if there may be one more.
 func (p *plainServer) take(v *visitor) {
-	if !upTo(&p.open, p.door.server.admission.limits.Load().MaxHandshakes) {
-		p.door.reject(v, core.ReasonOverload, statusOf(core.ReasonOverload), whyNot(core.ReasonOverload))
+	evicted, r, ok := p.open.take(v, p.door.server.admission.limits.Load())
+	if !ok {
+		p.door.reject(v, r, statusOf(r), whyNot(r))
 		return
+	}
+	if evicted != nil {
+		// Closing TLS may wait for the client.
+		go func() { _ = evicted.Close() }()
 	}
 	select {
 	case p.conns <- v:
 	case <-p.done:
-		p.open.Add(-1)
+		p.open.leave(v)
 		_ = v.Close()
 	}
 }
 
-// follow counts the connections that http.Server has no longer.
-func (p *plainServer) follow(_ net.Conn, s http.ConnState) {
-	if s == http.StateClosed || s == http.StateHijacked {
-		p.open.Add(-1)
+// follow learns what http.Server does with its connections.
+func (p *plainServer) follow(nc net.Conn, s http.ConnState) {
+	switch v := nc.(*visitor); s {
+	case http.StateActive:
+		p.open.setIdle(v, false)
+	case http.StateIdle:
+		p.open.setIdle(v, true)
+	case http.StateClosed, http.StateHijacked:
+		p.open.leave(v)
 	}
 }
 
