@@ -42,15 +42,9 @@ func (o *outlet) Deliver(ev core.Event, to []core.Audience, except core.Link) {
 		}
 		f.charge(&o.ep.server.budget)
 	}
-	if except != nil {
-		m.except = except.(*conn)
-	}
-	if len(to) == 1 {
-		to[0].(*audience).loop.deliver(m, to)
-		return
-	}
-	for _, l := range o.ep.server.loopList() {
-		l.deliver(m, to)
+	m.except, _ = except.(*conn)
+	for len(to) > 0 {
+		to = to[to[0].(*audience).loop.deliver(m, to):]
 	}
 }
 

@@ -119,8 +119,15 @@ func (d *door) greet(nc *net.TCPConn) {
 	}
 	go func() {
 		defer s.admission.handshaken()
-		defer s.recovered(nil)
-		d.meet(&visitor{Conn: nc, tcp: nc, client: addrPortOf(nc.RemoteAddr())})
+		v := &visitor{Conn: nc, tcp: nc, client: addrPortOf(nc.RemoteAddr())}
+		defer func() {
+			if fault := recover(); fault != nil {
+				s.panicked(nil, fault)
+				turnAway(v, http.StatusInternalServerError, "internal error")
+				_ = v.Close()
+			}
+		}()
+		d.meet(v)
 	}()
 }
 

@@ -119,7 +119,10 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if ep == nil || ep.Path == "" || r.Method == http.MethodOptions {
 		for _, other := range *p.door.endpoints.Load() {
 			if other.HTTP != nil {
-				other.HTTP.ServeHTTP(w, r)
+				// Like a client of a WebSocket it waits rather than have its message dropped.
+				if err := s.WaitForRoom(r.Context()); err == nil {
+					other.HTTP.ServeHTTP(w, r)
+				}
 				return
 			}
 		}
