@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // plainServer is a net/http server that gets its connections from the front door.
@@ -148,7 +149,7 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // logRefusal logs a request that is answered with an error.
 func (p *plainServer) logRefusal(endpoint string, r *http.Request, reason core.Reason, why string) {
 	p.door.server.logRefusal(endpoint, p.clientOf(r), refusal{reason: reason, why: why, values: []slog.Attr{
-		quoted("method", r.Method), quoted("path", r.URL.Path),
+		logging.Quoted("method", r.Method), logging.Quoted("path", r.URL.Path),
 	}})
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // SlowConsumer is what happens to a client that does not read as fast as it is
@@ -168,7 +169,7 @@ func (c *conn) lose(f *frame) {
 	late := c.late
 	if late.lost == 0 {
 		c.ep.server.log.Warn("client reads too slowly and loses messages; how many is logged when it leaves",
-			append(c.attrs(), "waiting", c.waiting())...)
+			append(c.attrs(core.ReasonSlow), "waiting", c.waiting())...)
 	}
 	late.lost++
 	late.lostBytes += uint64(f.payload)
@@ -179,13 +180,13 @@ func (c *conn) logLost() {
 	if c.late == nil || c.late.lost == 0 {
 		return
 	}
-	c.ep.server.log.Warn("slow client left", append(c.attrs(), "reason", c.reason.String(),
+	c.ep.server.log.Warn("slow client left", append(c.attrs(c.reason),
 		"lost_messages", c.late.lost, "lost_bytes", c.late.lostBytes)...)
 }
 
-// attrs says in a log line which connection it is about.
-func (c *conn) attrs() []any {
-	return []any{"endpoint", c.ep.Name, "conn", c.id, "user", c.user.User(), "remote", c.remote}
+// attrs says in a log line that can come often which connection it is about, and why.
+func (c *conn) attrs(r core.Reason) []any {
+	return []any{logging.Bounded(c.ep.Name, r.String()), "conn", c.id, "remote", c.remote, logging.Quoted("user", c.user.User())}
 }
 
 func isControl(f *frame) bool { return ws.OpCode(f.bytes[0] & 15).IsControl() }

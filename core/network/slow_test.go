@@ -391,7 +391,7 @@ func TestSlowClientIsLogged(t *testing.T) {
 			t.Errorf("%d lines have %q", n, want)
 		}
 	}
-	lost := fmt.Sprintf("endpoint=chat conn=1 user=\"\" remote=%s reason=lost lost_messages=%d lost_bytes=%d", remote,
+	lost := fmt.Sprintf("endpoint=chat reason=lost conn=1 remote=%s user=\"\" lost_messages=%d lost_bytes=%d", remote,
 		r.stats.Dropped[core.ReasonSlow].Load(), r.stats.DroppedBytes[core.ReasonSlow].Load())
 	if !strings.Contains(text, lost) {
 		t.Errorf("no line has %s in\n%s", lost, text)

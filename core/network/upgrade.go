@@ -24,12 +24,12 @@ func (d *door) upgrade(v *visitor, h *head) {
 	s := d.server
 	target, err := url.ParseRequestURI(h.target)
 	if err != nil {
-		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, "malformed request target", quoted("target", h.target))
+		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, "malformed request target", logging.Quoted("target", h.target))
 		return
 	}
 	ep := d.match(target.Path)
 	if ep == nil {
-		d.reject(v, core.ReasonHandshake, http.StatusNotFound, "no endpoint at this path", quoted("path", target.Path))
+		d.reject(v, core.ReasonHandshake, http.StatusNotFound, "no endpoint at this path", logging.Quoted("path", target.Path))
 		return
 	}
 	if r, ok := ep.enter(v.client.Addr()); !ok {
@@ -80,7 +80,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	}
 	if err != nil {
 		ep.Stats.Rejected.Inc(core.ReasonOverload)
-		s.log.Error("enrolling connection", "endpoint", ep.Name, "remote", c.remote, "error", err)
+		s.log.Error("enrolling connection", logging.Bounded(ep.Name, core.ReasonOverload.String()), "remote", c.remote, "error", err)
 	}
 }
 
@@ -130,7 +130,7 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, response io.
 	if err != nil {
 		if refused == nil {
 			refused = &refusal{reason: core.ReasonHandshake, why: err.Error(), values: []slog.Attr{
-				quoted("target", h.target), quoted("connection", h.get("Connection")), quoted("version", h.get("Sec-WebSocket-Version")),
+				logging.Quoted("target", h.target), logging.Quoted("connection", h.get("Connection")), logging.Quoted("version", h.get("Sec-WebSocket-Version")),
 			}}
 		}
 		ep.Stats.Rejected.Inc(refused.reason)
@@ -146,7 +146,7 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, response io.
 func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHeader, *core.Identity, *refusal) {
 	if !ep.originAllowed(h) {
 		return nil, nil, &refusal{core.ReasonOrigin, http.StatusForbidden, "pages of this origin may not connect", []slog.Attr{
-			quoted("origin", h.get("Origin")), quoted("host", h.get("Host")), slog.String("allowed", ep.allowedOrigins()),
+			logging.Quoted("origin", h.get("Origin")), logging.Quoted("host", h.get("Host")), slog.String("allowed", ep.allowedOrigins()),
 		}}
 	}
 	response := http.Header{}
@@ -154,7 +154,7 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 	selected, ok := ep.subprotocol(offered)
 	if !ok {
 		return nil, nil, &refusal{core.ReasonHandshake, http.StatusBadRequest, "it offers several subprotocols, and must offer one", []slog.Attr{
-			quoted("offered", strings.Join(offered, ", ")),
+			logging.Quoted("offered", strings.Join(offered, ", ")),
 		}}
 	}
 	if selected != "" {
@@ -165,7 +165,7 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 		return nil, nil, refused
 	}
 	if !ep.enterAs(user) {
-		return nil, nil, &refusal{core.ReasonLimit, statusOf(core.ReasonLimit), "too many connections of one user", []slog.Attr{quoted("user", user.User())}}
+		return nil, nil, &refusal{core.ReasonLimit, statusOf(core.ReasonLimit), "too many connections of one user", []slog.Attr{logging.Quoted("user", user.User())}}
 	}
 	return ws.HandshakeHeaderHTTP(response), user, nil
 }
@@ -179,7 +179,7 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 	defer func() {
 		if fault := recover(); fault != nil {
 			ep.server.stats.Panics.Add(1)
-			ep.server.log.Error("judge panicked", logging.Bounded(ep.Name, ""), "remote", v.client.String(), "panic", fmt.Sprint(fault), "stack", stack())
+			ep.server.log.Error("judge panicked", logging.Bounded(ep.Name, core.ReasonInternal.String()), "remote", v.client.String(), "panic", fmt.Sprint(fault), "stack", stack())
 			user, refused = nil, &refusal{core.ReasonInternal, http.StatusInternalServerError, "an authenticator or authorizer panicked", nil}
 		}
 	}()
