@@ -99,6 +99,8 @@ func (p *chatPeer) Do(c core.Command) {
 
 func (p *chatPeer) Unasked(core.CallID) {}
 
+func (p *chatPeer) Leaving() {}
+
 func (p *chatPeer) Gone(core.Reason) {
 	if p.aud != nil {
 		p.aud.Remove(&p.at)
@@ -172,10 +174,9 @@ func unhurried(t *testing.T) {
 func start(t testing.TB, change func(o *Options, chat *Endpoint)) *rig {
 	t.Helper()
 	hub := newChatHub()
-	o := Options{
-		Hub: hub, Loops: 2, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		HandshakeTimeout: coretest.Patience,
-	}
+	// Who is refused after the test must not be logged by it.
+	log := slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})
+	o := Options{Hub: hub, Loops: 2, Logger: slog.New(log), HandshakeTimeout: coretest.Patience}
 	ep := Endpoint{
 		Endpoint: &core.Endpoint{Name: "chat", Protocol: "chat", Format: chat{}, Stats: &core.Stats{}},
 		Listen:   "127.0.0.1:0", MaxMessage: 1 << 20, Settings: Settings{OutboundLimit: 1 << 20},
