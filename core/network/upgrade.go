@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gobwas/httphead"
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsflate"
 
@@ -34,10 +35,10 @@ func (d *door) upgrade(v *visitor, h *head) {
 		lingeringClose(v)
 		return
 	}
-	var response bytes.Buffer
-	terms, ok := ep.handshake(v, h, target, &response)
+	shake := newHandshake(h)
+	terms, ok := ep.handshake(v, h, target, shake)
 	if !ok {
-		_, _ = v.Write(response.Bytes())
+		_, _ = v.Write(shake.Bytes())
 		ep.leave(v.client.Addr(), terms.user)
 		lingeringClose(v)
 		return
@@ -49,7 +50,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 		window:  terms.window,
 		trace:   h.trace(),
 		secure:  v.secure,
-		upgrade: &upgrade{response: response.Bytes(), early: bytes.Clone(v.read)},
+		upgrade: &upgrade{response: shake.Bytes(), early: bytes.Clone(v.read)},
 	}
 	if ep.remote == nil {
 		c.codec = ep.Format.NewCodec()
@@ -86,59 +87,145 @@ type terms struct {
 	user   *core.Identity     // counted by enterAs
 }
 
+// handshake is what the upgrader reads, the request as the head's parser has understood
+// it, and the response that it writes. The upgrader judges each field alone, so it is not
+// given those that were sent.
+type handshake struct {
+	request []byte // what is not read yet
+	room    [192]byte
+	bytes.Buffer
+}
+
+func newHandshake(h *head) *handshake {
+	s := new(handshake)
+	b := append(s.room[:0], "X"...)
+	if string(h.method) == http.MethodGet {
+		b = append(b[:0], http.MethodGet...)
+	}
+	// Whether HTTP/1.0 will do is the format's affair.
+	b = append(b, " / HTTP/"...)
+	b = append(b, h.major, '.', max(h.minor, '1'))
+	if h.http10() || h.count("Host") > 0 {
+		b = append(b, "\r\nHost: -"...)
+	}
+	if h.upgrade {
+		b = append(b, "\r\nUpgrade: websocket"...)
+	}
+	if h.hasToken("Connection", "Upgrade") {
+		b = append(b, "\r\nConnection: Upgrade"...)
+	}
+	switch {
+	case h.hasToken("Sec-WebSocket-Version", "13"):
+		b = append(b, "\r\nSec-WebSocket-Version: 13"...)
+	case h.count("Sec-WebSocket-Version") > 0:
+		b = append(b, "\r\nSec-WebSocket-Version: 0"...)
+	}
+	if h.count("Sec-WebSocket-Key") > 0 {
+		key := h.get("Sec-WebSocket-Key")
+		b = append(b, "\r\nSec-WebSocket-Key: "...)
+		b = append(b, key[:min(len(key), maxKey+1)]...)
+	}
+	s.request = append(b, "\r\n\r\n"...)
+	return s
+}
+
+// maxKey is the length of a proper key in bytes; the upgrader refuses others.
+const maxKey = 24
+
+func (s *handshake) Read(b []byte) (int, error) {
+	if len(s.request) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, s.request)
+	s.request = s.request[n:]
+	return n, nil
+}
+
 // handshake makes the response to an upgrade request and reports whether the
 // connection is a WebSocket with it, and on which terms. It may block, on
 // authenticator, application and authorizer.
-func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, response io.Writer) (t terms, ok bool) {
+func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, s *handshake) (t terms, ok bool) {
 	reason := core.ReasonHandshake
-	var offer deflateOffer
 	u := ws.Upgrader{
-		ReadBufferSize: len(h.raw),
-		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
-			header, user, r, err := ep.check(v, h, target)
-			reason, t.user = r, user
+		ReadBufferSize: 256, // the request fits
+		OnBeforeUpgrade: func() (header ws.HandshakeHeader, err error) {
+			header, t, reason, err = ep.check(v, h, target)
 			return header, err
 		},
 	}
-	if ep.profile.Deflate {
-		u.Negotiate = offer.negotiate
-	}
-	_, err := u.Upgrade(struct {
-		io.Reader
-		io.Writer
-	}{bytes.NewReader(h.raw), response})
-	if err != nil {
+	if _, err := u.Upgrade(s); err != nil {
 		ep.Stats.Rejected.Inc(reason)
 		ep.server.log.Debug("refusing upgrade", "endpoint", ep.Name, "remote", v.client,
 			"reason", reason.String(), "error", err)
 		return t, false
 	}
-	t.window = offer.window
 	return t, true
 }
 
 // check is asked when the request is a proper upgrade: origin, subprotocol, who the
 // client is, and what application and authorizer say.
-func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHeader, *core.Identity, core.Reason, error) {
-	if !ep.originAllowed(h) {
-		return nil, nil, core.ReasonOrigin, ep.refusal(h, http.StatusForbidden)
+func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHeader, terms, core.Reason, error) {
+	var t terms
+	if h.http10() && ep.profile.HTTP11 {
+		return nil, t, core.ReasonHandshake, ep.refusal(h, http.StatusUpgradeRequired)
 	}
-	response := http.Header{}
+	if !ep.originAllowed(h) {
+		return nil, t, core.ReasonOrigin, ep.refusal(h, http.StatusForbidden)
+	}
 	selected, ok := ep.subprotocol(h.tokens("Sec-WebSocket-Protocol"))
 	if !ok {
-		return nil, nil, core.ReasonHandshake, ep.refusal(h, http.StatusBadRequest)
-	}
-	if selected != "" {
-		response.Set("Sec-WebSocket-Protocol", selected)
+		return nil, t, core.ReasonHandshake, ep.refusal(h, http.StatusBadRequest)
 	}
 	user, status, reason := ep.judge(v, h, target)
 	if status != 0 {
-		return nil, nil, reason, ep.refusal(h, status)
+		return nil, t, reason, ep.refusal(h, status)
 	}
 	if !ep.enterAs(user) {
-		return nil, nil, core.ReasonLimit, ep.refusal(h, statusOf(core.ReasonLimit))
+		return nil, t, core.ReasonLimit, ep.refusal(h, statusOf(core.ReasonLimit))
 	}
-	return ws.HandshakeHeaderHTTP(response), user, 0, nil
+	t.user = user
+	// Some clients compare names by case: they are spelled as the standard does, not as
+	// http.Header would.
+	response := http.Header{}
+	if selected != "" {
+		response["Sec-WebSocket-Protocol"] = []string{selected}
+	}
+	if ep.profile.Deflate {
+		var answer string
+		if answer, t.window = negotiateDeflate(h); answer != "" {
+			response["Sec-WebSocket-Extensions"] = []string{answer}
+		}
+	}
+	return ws.HandshakeHeaderHTTP(response), t, 0, nil
+}
+
+// negotiateDeflate answers the offers of permessage-deflate; the answer is empty if none
+// is accepted. A field that is no list of extensions offers nothing: whoever sends it can
+// do without.
+func negotiateDeflate(h *head) (answer string, window wsflate.WindowBits) {
+	var offer deflateOffer
+	var accepted []httphead.Option
+	for _, f := range h.fields {
+		if !h.is(f, "Sec-WebSocket-Extensions") {
+			continue
+		}
+		offers, ok := httphead.ParseOptions(f.value, nil)
+		if !ok {
+			continue
+		}
+		for _, o := range offers {
+			if a, err := offer.negotiate(o); err == nil && a.Size() > 0 {
+				accepted = append(accepted, a)
+			}
+		}
+	}
+	if len(accepted) == 0 {
+		return "", 0
+	}
+	var b bytes.Buffer
+	// A bytes.Buffer takes everything.
+	_, _ = httphead.WriteOptions(&b, accepted)
+	return b.String(), offer.window
 }
 
 // judge asks who the client is and whether it may connect. The status is 0 if it may.
@@ -206,7 +293,9 @@ func (ep *endpoint) refusal(h *head, status int) error {
 	header := http.Header{}
 	switch status {
 	case http.StatusUnauthorized:
-		header.Set("WWW-Authenticate", "Bearer")
+		header["WWW-Authenticate"] = []string{"Bearer"}
+	case http.StatusUpgradeRequired:
+		header.Set("Upgrade", "websocket")
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		header.Set("Retry-After", "1")
 	}
