@@ -263,8 +263,12 @@ func (d *door) receive(v *visitor) {
 		d.reject(v, core.ReasonLost, 0, "")
 		return
 	}
-	h, err := parseHead(buf[:end])
-	if err != nil {
+	h, err := parseHead(buf[:end], s.options.MaxHeaderFields)
+	switch {
+	case errors.Is(err, errManyFields):
+		d.reject(v, core.ReasonTooLarge, http.StatusRequestHeaderFieldsTooLarge, err.Error())
+		return
+	case err != nil:
 		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, err.Error())
 		return
 	}

@@ -37,9 +37,9 @@ type Options struct {
 	// HandshakeTimeout is the time for a client to make its TLS handshake, if there
 	// is TLS, and then to send its request head. The default is 10 s for each.
 	HandshakeTimeout time.Duration
-	// MaxHeader bounds a request head, in bytes; a longer one is answered 431. The
-	// default is 8 KiB.
-	MaxHeader int
+	// MaxHeader bounds a request head, in bytes, and MaxHeaderFields its header fields;
+	// more is answered 431. The defaults are 64 KiB and 1000.
+	MaxHeader, MaxHeaderFields int
 	// SendBuffer is the kernel's send buffer for each connection, in bytes: what a
 	// stalled client may hold in the kernel. The default is 128 KiB.
 	SendBuffer int
@@ -62,7 +62,10 @@ func (o Options) withDefaults() Options {
 		o.HandshakeTimeout = 10 * time.Second
 	}
 	if o.MaxHeader <= 0 {
-		o.MaxHeader = 8 << 10
+		o.MaxHeader = 64 << 10
+	}
+	if o.MaxHeaderFields <= 0 {
+		o.MaxHeaderFields = 1000
 	}
 	if o.SendBuffer <= 0 {
 		o.SendBuffer = 128 << 10
