@@ -36,7 +36,7 @@ func (o *outlet) Deliver(ev core.Event, to []core.Audience, except core.Link) {
 	case !ok:
 		return
 	default:
-		f.message = true
+		f.purpose = published
 		if o.ep.settings.Load().SlowConsumer == Conflate {
 			f.setKey(o.ep.server.seed, ev)
 		}

@@ -68,7 +68,7 @@ func (d *dispatch) deliver(f core.Frame, err error) {
 func (d *dispatch) frameOf(f core.Frame) *frame {
 	ep := d.to[0].ep
 	out := frameOf(f)
-	out.message = true
+	out.purpose = published
 	if d.keyed {
 		out.setKey(ep.server.seed, core.Event{As: d.as, Topic: d.topic})
 	}
