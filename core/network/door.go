@@ -120,8 +120,15 @@ func (d *door) greet(nc *net.TCPConn) {
 	}
 	go func() {
 		defer s.admission.handshaken()
-		defer s.recovered(nil)
-		d.meet(&visitor{Conn: nc, tcp: nc, client: addrPortOf(nc.RemoteAddr())})
+		v := &visitor{Conn: nc, tcp: nc, client: addrPortOf(nc.RemoteAddr())}
+		defer func() {
+			if fault := recover(); fault != nil {
+				s.panicked(nil, fault)
+				turnAway(v, http.StatusInternalServerError, "internal error")
+				_ = v.Close()
+			}
+		}()
+		d.meet(v)
 	}()
 }
 
@@ -257,8 +264,12 @@ func (d *door) receive(v *visitor) {
 		d.reject(v, core.ReasonLost, 0, "")
 		return
 	}
-	h, err := parseHead(buf[:end])
-	if err != nil {
+	h, err := parseHead(buf[:end], s.options.MaxHeaderFields)
+	switch {
+	case errors.Is(err, errManyFields):
+		d.reject(v, core.ReasonTooLarge, http.StatusRequestHeaderFieldsTooLarge, err.Error())
+		return
+	case err != nil:
 		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, err.Error())
 		return
 	}

@@ -49,9 +49,8 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 // connect tells client and engine that the connection is there. The client learns that
 // it is connected when it is: what it hears from the start it does not miss.
 func (c *conn) connect() {
-	hello := newFrame()
-	hello.bytes, c.upgrade.response = c.upgrade.response, nil
-	c.queueLast(hello)
+	c.queueLast(responseFrame(c.upgrade.response))
+	c.upgrade.response = nil
 	c.peer = c.ep.server.hub.Connect(c)
 }
 

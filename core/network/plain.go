@@ -126,10 +126,13 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r.RemoteAddr = p.clientOf(r)
 	ep := p.door.match(r.URL.Path)
-	if ep == nil || ep.Path == "" || r.Method == http.MethodOptions {
+	if ep == nil || ep.Path == "" || r.Method == http.MethodOptions && ep.profile.OptionsStatus == 0 {
 		for _, other := range *p.door.endpoints.Load() {
 			if other.HTTP != nil {
-				other.HTTP.ServeHTTP(w, r)
+				// Like a client of a WebSocket it waits rather than have its message dropped.
+				if err := s.WaitForRoom(r.Context()); err == nil {
+					other.HTTP.ServeHTTP(w, r)
+				}
 				return
 			}
 		}
@@ -143,6 +146,10 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status := ep.profile.PlainStatus
 	if status == 0 {
 		status = http.StatusBadRequest
+	}
+	if options := ep.profile.OptionsStatus; options != 0 && r.Method == http.MethodOptions {
+		w.WriteHeader(options)
+		return
 	}
 	ep.Stats.Rejected.Inc(core.ReasonHandshake)
 	p.logRefusal(ep.Name, r, core.ReasonHandshake, "it does not ask for an upgrade")
