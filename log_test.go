@@ -84,6 +84,11 @@ func TestRefusedClientsAreLogged(t *testing.T) {
 			`reason=handshake why="no endpoint at this path" remote=127.0.0.1 method=GET path=/a`,
 		},
 		{
+			"key of a broadcast", "{protocol: wsify, path: /ws, options: {broadcasting_key: secret}}",
+			"POST /broadcast?key=wrong HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+			`endpoint=e reason=denied why="the format refuses the request" remote=127.0.0.1 method=POST path=/broadcast`,
+		},
+		{
 			"no HTTP", "{protocol: vws, path: /ws}", "SSH-2.0-x\r\n\r\n",
 			`reason=handshake why="malformed request line" remote=127.0.0.1`,
 		},

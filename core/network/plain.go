@@ -131,7 +131,9 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if other.HTTP != nil {
 				// Like a client of a WebSocket it waits rather than have its message dropped.
 				if err := s.WaitForRoom(r.Context()); err == nil {
-					other.HTTP.ServeHTTP(w, r)
+					other.HTTP.ServeHTTP(w, r.WithContext(core.WithRefused(r.Context(), func(reason core.Reason) {
+						p.logRefusal(other.Name, r, reason, "the format refuses the request")
+					})))
 				}
 				return
 			}
