@@ -69,6 +69,7 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 		Hub: b.engine, Logger: logger, BeforeUpgrade: own.hooks.BeforeUpgrade,
 		Loops:            cfg.Network.Loops,
 		HandshakeTimeout: cfg.Network.HandshakeTimeout,
+		HTTPIdleTimeout:  cfg.Network.HTTPIdleTimeout,
 		MaxHeader:        int(cfg.Network.MaxHeader),
 		SendBuffer:       int(cfg.Network.SendBuffer),
 		OutboundBudget:   int64(cfg.Network.OutboundBudget),

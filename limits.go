@@ -19,6 +19,7 @@ func networkLimits(n config.Network) (network.Limits, error) {
 		MaxConnections:          n.MaxConnections,
 		MaxHandshakes:           n.MaxHandshakes,
 		MaxHandshakesPerAddress: n.MaxHandshakesPerAddress,
+		MaxHTTPPerAddress:       n.MaxHTTPPerAddress,
 		HandshakeRate:           rate(n.HandshakeRate, n.HandshakeBurst),
 		MemoryWatermark:         n.MemoryWatermark.Of(available),
 		TrustedProxies:          make([]netip.Prefix, len(n.TrustedProxies)),

@@ -89,7 +89,7 @@ func networkSettings(c *config.Endpoint) (network.Settings, error) {
 	return network.Settings{
 		OutboundLimit: int(c.OutboundLimit), SlowConsumer: policy,
 		PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, IdleTimeout: c.IdleTimeout,
-		Origins: c.Origins,
+		Origins: c.Origins, Health: c.Health,
 	}, err
 }
 

@@ -115,6 +115,10 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.comeBack(w, r)
 		return
 	}
+	if p.asksHealth(r) {
+		p.answerHealth(w)
+		return
+	}
 	s := p.door.server
 	if s.draining.Load() {
 		s.stats.Rejected.Inc(core.ReasonDrain)
@@ -159,6 +163,34 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 	}
 	http.Error(w, fmt.Sprintf("this is a WebSocket endpoint (%s): connect with a WebSocket client", ep.Protocol), status)
+}
+
+// asksHealth reports whether a load balancer asks how we are. A path that is another's as
+// well is so only for these requests.
+func (p *plainServer) asksHealth(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	for _, ep := range *p.door.endpoints.Load() {
+		if path := ep.settings.Load().Health; path != "" && path == r.URL.Path {
+			return true
+		}
+	}
+	return false
+}
+
+// answerHealth says whether new clients are welcome. Also while the last ones leave it is
+// an answer, and nobody refused.
+func (p *plainServer) answerHealth(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if p.door.server.Ready() {
+		_, _ = io.WriteString(w, "ok\n")
+		return
+	}
+	w.Header().Set("Connection", "close")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = io.WriteString(w, "not ready\n")
 }
 
 // logRefusal logs a request that is answered with an error.
