@@ -77,6 +77,7 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	first, err := b.draft(cfg, &state{cfg: new(config.Config)})
 	if err != nil {
 		b.engine.Close()
+		lines.Flush(flushTimeout)
 		return nil, err
 	}
 	first.commit()
