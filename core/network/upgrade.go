@@ -23,6 +23,7 @@ import (
 // upgrade answers an upgrade request and moves the connection into a loop.
 func (d *door) upgrade(v *visitor, h *head) {
 	s := d.server
+	v.client = s.admission.limits.Load().client(v.client, h.tokens("X-Forwarded-For"))
 	target, err := url.ParseRequestURI(h.target)
 	if err != nil {
 		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, "malformed request target", quoted("target", h.target))
@@ -177,7 +178,7 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, s *handshake
 	if _, err := u.Upgrade(s); err != nil {
 		if refused == nil {
 			refused = &refusal{reason: core.ReasonHandshake, why: err.Error(), values: []slog.Attr{
-				quoted("target", h.target), quoted("connection", h.get("Connection")), quoted("version", h.get("Sec-WebSocket-Version")),
+				quoted("path", target.Path), quoted("connection", h.get("Connection")), quoted("version", h.get("Sec-WebSocket-Version")),
 			}}
 		}
 		ep.Stats.Rejected.Inc(refused.reason)
