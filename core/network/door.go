@@ -158,6 +158,7 @@ type visitor struct {
 	net.Conn
 	tcp    *net.TCPConn
 	client netip.AddrPort // whose connection it is, as far as trusted proxies tell
+	hosts  []string       // which hosts it has asked in its upgrade request, as far as is known
 	secure *secure        // nil without TLS
 	read   []byte         // read before, not used yet
 }

@@ -165,15 +165,17 @@ func (p *plainServer) clientOf(r *http.Request) string {
 	if err != nil {
 		return r.RemoteAddr
 	}
-	h := headOf(r, "X-Forwarded-For")
-	return p.door.server.admission.limits.Load().client(from, h.tokens("X-Forwarded-For")).String()
+	h := headOf(r, "X-Forwarded-For", "Forwarded", "X-Real-Ip")
+	return p.door.server.admission.limits.Load().client(from, &h).String()
 }
 
-// headOf returns a head with the fields called name alone; name is canonical.
-func headOf(r *http.Request, name string) head {
+// headOf returns a head with the fields of those names alone, which are canonical.
+func headOf(r *http.Request, names ...string) head {
 	h := head{}
-	for _, v := range r.Header[name] {
-		h.fields = append(h.fields, field{[]byte(name), []byte(v)})
+	for _, name := range names {
+		for _, v := range r.Header[name] {
+			h.fields = append(h.fields, field{[]byte(name), []byte(v)})
+		}
 	}
 	return h
 }

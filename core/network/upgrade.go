@@ -23,12 +23,14 @@ import (
 // upgrade answers an upgrade request and moves the connection into a loop.
 func (d *door) upgrade(v *visitor, h *head) {
 	s := d.server
-	v.client = s.admission.limits.Load().client(v.client, h.tokens("X-Forwarded-For"))
+	from, limits := v.client, s.admission.limits.Load()
+	v.client = limits.client(from, h)
 	target, err := url.ParseRequestURI(h.target)
 	if err != nil {
 		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, "malformed request target", quoted("target", h.target))
 		return
 	}
+	v.hosts = limits.hosts(from, h, target)
 	ep := d.match(target.Path)
 	if ep == nil {
 		d.reject(v, core.ReasonHandshake, http.StatusNotFound, "no endpoint at this path", quoted("path", target.Path))
@@ -195,9 +197,9 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 	if h.http10() && ep.profile.HTTP11 {
 		return nil, t, &refusal{core.ReasonHandshake, http.StatusUpgradeRequired, "its request is of HTTP/1.0", nil}
 	}
-	if !ep.originAllowed(h) {
+	if !ep.originAllowed(h.get("Origin"), v.hosts) {
 		return nil, t, &refusal{core.ReasonOrigin, http.StatusForbidden, "pages of this origin may not connect", []slog.Attr{
-			quoted("origin", h.get("Origin")), quoted("host", h.get("Host")), slog.String("allowed", ep.allowedOrigins()),
+			quoted("origin", h.get("Origin")), quoted("host", strings.Join(v.hosts, ", ")), slog.String("allowed", ep.allowedOrigins()),
 		}}
 	}
 	offered := h.tokens("Sec-WebSocket-Protocol")
