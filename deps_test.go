@@ -133,7 +133,6 @@ var testRule = rule{
 		".", "core/...", "codecs/...", "auth", "admin", "certs/...", "config", "conversations/...", "plugin/...",
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 		"github.com/hashicorp/go-plugin", "google.golang.org/grpc", // plugins without the SDK
-		"github.com/gorilla/websocket", // handshakes are held against it
 	},
 }
 
