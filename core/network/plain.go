@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // plainServer is a net/http server that gets its connections from the front door.
@@ -120,7 +121,10 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if ep == nil || ep.Path == "" || r.Method == http.MethodOptions && ep.profile.OptionsStatus == 0 {
 		for _, other := range *p.door.endpoints.Load() {
 			if other.HTTP != nil {
-				other.HTTP.ServeHTTP(w, r)
+				// Like a client of a WebSocket it waits rather than have its message dropped.
+				if err := s.WaitForRoom(r.Context()); err == nil {
+					other.HTTP.ServeHTTP(w, r)
+				}
 				return
 			}
 		}
@@ -150,7 +154,7 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // logRefusal logs a request that is answered with an error.
 func (p *plainServer) logRefusal(endpoint string, r *http.Request, reason core.Reason, why string) {
 	p.door.server.logRefusal(endpoint, p.clientOf(r), refusal{reason: reason, why: why, values: []slog.Attr{
-		quoted("method", r.Method), quoted("path", r.URL.Path),
+		logging.Quoted("method", r.Method), logging.Quoted("path", r.URL.Path),
 	}})
 }
 

@@ -27,13 +27,13 @@ func (d *door) upgrade(v *visitor, h *head) {
 	v.client = limits.client(from, h)
 	target, err := url.ParseRequestURI(h.target)
 	if err != nil {
-		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, "malformed request target", quoted("target", h.target))
+		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, "malformed request target")
 		return
 	}
 	v.hosts = limits.hosts(from, h, target)
 	ep := d.match(target.Path)
 	if ep == nil {
-		d.reject(v, core.ReasonHandshake, http.StatusNotFound, "no endpoint at this path", quoted("path", target.Path))
+		d.reject(v, core.ReasonHandshake, http.StatusNotFound, "no endpoint at this path", logging.Quoted("path", target.Path))
 		return
 	}
 	if r, ok := ep.enter(v.client.Addr()); !ok {
@@ -84,7 +84,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	}
 	if err != nil {
 		ep.Stats.Rejected.Inc(core.ReasonOverload)
-		s.log.Error("enrolling connection", "endpoint", ep.Name, "remote", c.remote, "error", err)
+		s.log.Error("enrolling connection", logging.Bounded(ep.Name, core.ReasonOverload.String()), "remote", c.remote, "error", err)
 	}
 }
 
@@ -180,7 +180,7 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, s *handshake
 	if _, err := u.Upgrade(s); err != nil {
 		if refused == nil {
 			refused = &refusal{reason: core.ReasonHandshake, why: err.Error(), values: []slog.Attr{
-				quoted("path", target.Path), quoted("connection", h.get("Connection")), quoted("version", h.get("Sec-WebSocket-Version")),
+				logging.Quoted("path", target.Path), logging.Quoted("connection", h.get("Connection")), logging.Quoted("version", h.get("Sec-WebSocket-Version")),
 			}}
 		}
 		ep.Stats.Rejected.Inc(refused.reason)
@@ -199,14 +199,14 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 	}
 	if !ep.originAllowed(h.get("Origin"), v.hosts) {
 		return nil, t, &refusal{core.ReasonOrigin, http.StatusForbidden, "pages of this origin may not connect", []slog.Attr{
-			quoted("origin", h.get("Origin")), quoted("host", strings.Join(v.hosts, ", ")), slog.String("allowed", ep.allowedOrigins()),
+			logging.Quoted("origin", h.get("Origin")), logging.Quoted("host", strings.Join(v.hosts, ", ")), slog.String("allowed", ep.allowedOrigins()),
 		}}
 	}
 	offered := h.tokens("Sec-WebSocket-Protocol")
 	selected, ok := ep.subprotocol(offered)
 	if !ok {
 		return nil, t, &refusal{core.ReasonHandshake, http.StatusBadRequest, "it offers several subprotocols, and must offer one", []slog.Attr{
-			quoted("offered", strings.Join(offered, ", ")),
+			logging.Quoted("offered", strings.Join(offered, ", ")),
 		}}
 	}
 	user, refused := ep.judge(v, h, target)
@@ -214,7 +214,7 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 		return nil, t, refused
 	}
 	if !ep.enterAs(user) {
-		return nil, t, &refusal{core.ReasonLimit, statusOf(core.ReasonLimit), "too many connections of one user", []slog.Attr{quoted("user", user.User())}}
+		return nil, t, &refusal{core.ReasonLimit, statusOf(core.ReasonLimit), "too many connections of one user", []slog.Attr{logging.Quoted("user", user.User())}}
 	}
 	t.user = user
 	// Some clients compare names by case: they are spelled as the standard does, not as
@@ -270,7 +270,7 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 	defer func() {
 		if fault := recover(); fault != nil {
 			ep.server.stats.Panics.Add(1)
-			ep.server.log.Error("judge panicked", logging.Bounded(ep.Name, ""), "remote", v.client.String(), "panic", fmt.Sprint(fault), "stack", stack())
+			ep.server.log.Error("judge panicked", logging.Bounded(ep.Name, core.ReasonInternal.String()), "remote", v.client.String(), "panic", fmt.Sprint(fault), "stack", stack())
 			user, refused = nil, &refusal{core.ReasonInternal, http.StatusInternalServerError, "an authenticator or authorizer panicked", nil}
 		}
 	}()
