@@ -202,9 +202,13 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 			logging.Quoted("origin", h.get("Origin")), logging.Quoted("host", strings.Join(v.hosts, ", ")), slog.String("allowed", ep.allowedOrigins()),
 		}}
 	}
-	selected, ok := ep.subprotocol(h.tokens("Sec-WebSocket-Protocol"))
+	offered := h.tokens("Sec-WebSocket-Protocol")
+	selected, ok := ep.subprotocol(offered)
 	if !ok {
-		return nil, t, &refusal{core.ReasonHandshake, http.StatusBadRequest, "it offers several subprotocols, and must offer one", nil}
+		open := core.OpenProtocols(offered, ep.settings.Load().TokenProtocols)
+		return nil, t, &refusal{core.ReasonHandshake, http.StatusBadRequest, "it offers several subprotocols, and must offer one", []slog.Attr{
+			logging.Quoted("offered", strings.Join(open, ", ")),
+		}}
 	}
 	user, refused := ep.judge(v, h, target)
 	if refused != nil {
