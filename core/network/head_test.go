@@ -34,14 +34,14 @@ func TestReadHead(t *testing.T) {
 	}
 }
 
-// dribble is a client that sends a byte at a time, and sees how much room is kept for it.
-type dribble struct {
+// slowHead is a client that sends a byte at a time, and sees how much room is kept for it.
+type slowHead struct {
 	sent, most int
 	room       int // kept at most, in bytes
 	t          *testing.T
 }
 
-func (c *dribble) Read(b []byte) (int, error) {
+func (c *slowHead) Read(b []byte) (int, error) {
 	if c.room = max(c.room, c.sent+len(b)); c.room > max(firstRead, 2*c.sent) {
 		c.t.Fatalf("%d bytes are kept for a client that has sent %d", c.room, c.sent)
 	}
@@ -55,7 +55,7 @@ func (c *dribble) Read(b []byte) (int, error) {
 // much memory as it has sent.
 func TestHeadGrowsWithWhatArrives(t *testing.T) {
 	for _, most := range []int{0, 1, firstRead, 5000, 64<<10 - 1} {
-		if _, _, err := readHead(&dribble{most: most, t: t}, 64<<10); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if _, _, err := readHead(&slowHead{most: most, t: t}, 64<<10); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%d bytes: %v", most, err)
 		}
 	}
