@@ -69,6 +69,12 @@ func normalHost(name string) (string, error) {
 	case ascii == "" || strings.Contains(ascii, "..") || ascii[0] == '.' || !plainHost(ascii):
 		return "", fmt.Errorf("has no host such as example.com")
 	}
+	// Browsers take a name that ends in a number for an IPv4 address, and write it out.
+	if last := ascii[strings.LastIndexByte(ascii, '.')+1:]; last != "" && strings.Trim(last, "0123456789") == "" {
+		if a, err := netip.ParseAddr(ascii); err != nil || !a.Is4() {
+			return "", fmt.Errorf("has no IPv4 address of four numbers")
+		}
+	}
 	return ascii, nil
 }
 

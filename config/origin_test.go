@@ -21,6 +21,7 @@ func TestNormalOrigin(t *testing.T) {
 		"http://localhost:*":             "http://localhost:*",
 		"http://[2001:DB8:0:0::1]:8080/": "http://[2001:db8::1]:8080",
 		"http://[::1]:*":                 "http://[::1]:*",
+		"http://127.0.0.1:80":            "http://127.0.0.1",
 		"http://my_host":                 "http://my_host",
 		"chrome-extension://Abc/":        "chrome-extension://abc",
 		"file://":                        "file://",
