@@ -71,6 +71,7 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 		HandshakeTimeout: cfg.Network.HandshakeTimeout,
 		HTTPIdleTimeout:  cfg.Network.HTTPIdleTimeout,
 		MaxHeader:        int(cfg.Network.MaxHeader),
+		MaxHeaderFields:  cfg.Network.MaxHeaderFields,
 		SendBuffer:       int(cfg.Network.SendBuffer),
 		OutboundBudget:   int64(cfg.Network.OutboundBudget),
 	})

@@ -2,6 +2,7 @@ package network
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/polywire/polywire/core"
@@ -22,6 +23,9 @@ type Settings struct {
 	// Health is the path at which plain GET and HEAD requests are answered with 200 when
 	// new clients are welcome, or with 503; "" is none.
 	Health string
+	// TokenProtocols are the names by which clients show tokens among the subprotocols
+	// that they offer (core.ProtocolToken). A token is never answered; the name may be.
+	TokenProtocols []string
 }
 
 // settings are Settings with what the loops look at most. Static after construction.
@@ -31,6 +35,10 @@ type settings struct {
 }
 
 func newSettings(s Settings, p core.Profile) *settings {
+	s.Origins = slices.Clone(s.Origins)
+	for i, origin := range s.Origins {
+		s.Origins[i] = core.NormalOrigin(origin)
+	}
 	return &settings{
 		Settings:  s,
 		idleTicks: ticksOf(s.IdleTimeout), pongTicks: ticksOf(s.PongTimeout), pingTicks: ticksOf(s.PingInterval),
