@@ -23,11 +23,14 @@ import (
 // upgrade answers an upgrade request and moves the connection into a loop.
 func (d *door) upgrade(v *visitor, h *head) {
 	s := d.server
+	from, limits := v.client, s.admission.limits.Load()
+	v.client = limits.client(from, h)
 	target, err := url.ParseRequestURI(h.target)
 	if err != nil {
-		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, "malformed request target", logging.Quoted("target", h.target))
+		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, "malformed request target")
 		return
 	}
+	v.hosts = limits.hosts(from, h, target)
 	ep := d.match(target.Path)
 	if ep == nil {
 		d.reject(v, core.ReasonHandshake, http.StatusNotFound, "no endpoint at this path", logging.Quoted("path", target.Path))
@@ -177,7 +180,7 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, s *handshake
 	if _, err := u.Upgrade(s); err != nil {
 		if refused == nil {
 			refused = &refusal{reason: core.ReasonHandshake, why: err.Error(), values: []slog.Attr{
-				logging.Quoted("target", h.target), logging.Quoted("connection", h.get("Connection")), logging.Quoted("version", h.get("Sec-WebSocket-Version")),
+				logging.Quoted("path", target.Path), logging.Quoted("connection", h.get("Connection")), logging.Quoted("version", h.get("Sec-WebSocket-Version")),
 			}}
 		}
 		ep.Stats.Rejected.Inc(refused.reason)
@@ -194,9 +197,9 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 	if h.http10() && ep.profile.HTTP11 {
 		return nil, t, &refusal{core.ReasonHandshake, http.StatusUpgradeRequired, "its request is of HTTP/1.0", nil}
 	}
-	if !ep.originAllowed(h) {
+	if !ep.originAllowed(h.get("Origin"), v.hosts) {
 		return nil, t, &refusal{core.ReasonOrigin, http.StatusForbidden, "pages of this origin may not connect", []slog.Attr{
-			logging.Quoted("origin", h.get("Origin")), logging.Quoted("host", h.get("Host")), slog.String("allowed", ep.allowedOrigins()),
+			logging.Quoted("origin", h.get("Origin")), logging.Quoted("host", strings.Join(v.hosts, ", ")), slog.String("allowed", ep.allowedOrigins()),
 		}}
 	}
 	offered := h.tokens("Sec-WebSocket-Protocol")
