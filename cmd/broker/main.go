@@ -52,13 +52,14 @@ func newRoot(started *bool) *cobra.Command {
 One YAML file lists its endpoints; each endpoint speaks one format.`,
 		Example: `  broker serve --config config.yaml
   broker check --config config.yaml`,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		PersistentPreRun:  func(*cobra.Command, []string) { *started = true },
+		Version:          version(),
+		SilenceErrors:    true,
+		SilenceUsage:     true,
+		PersistentPreRun: func(*cobra.Command, []string) { *started = true },
 		// Without a command there is nothing to do but to help.
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(
 		newServe(),
 		newReload(),

@@ -44,7 +44,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	}
 	c := &conn{
 		ep: ep, id: s.ids.Add(1),
-		remote:  v.client.String(),
+		remote:  v.remote(),
 		user:    terms.user,
 		window:  terms.window,
 		trace:   h.trace(),
@@ -109,7 +109,7 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, response io.
 	}{bytes.NewReader(h.raw), response})
 	if err != nil {
 		ep.Stats.Rejected.Inc(reason)
-		ep.server.log.Debug("refusing upgrade", "endpoint", ep.Name, "remote", v.client,
+		ep.server.log.Debug("refusing upgrade", "endpoint", ep.Name, "remote", v.remote(),
 			"reason", reason.String(), "error", err)
 		return t, false
 	}
@@ -150,7 +150,7 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 	defer func() {
 		if fault := recover(); fault != nil {
 			ep.server.stats.Panics.Add(1)
-			ep.server.log.Error("judge panicked", "endpoint", ep.Name, "remote", v.client, "panic", fault, "stack", stack())
+			ep.server.log.Error("judge panicked", "endpoint", ep.Name, "remote", v.remote(), "panic", fault, "stack", stack())
 			user, status, r = nil, http.StatusInternalServerError, core.ReasonInternal
 		}
 	}()
@@ -159,7 +159,7 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	shake := core.Handshake{
-		Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.client.String(), TLS: v.secure.state(),
+		Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.remote(), TLS: v.secure.state(),
 	}
 	if a := ep.Authenticator; a != nil {
 		user, verdict := a.Authenticate(ctx, shake)
