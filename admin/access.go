@@ -9,8 +9,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
-	"time"
+
+	"github.com/polywire/polywire/core/logging"
 )
 
 // hosts lets in whoever asks for the server by a name that is its own. A page in a browser
@@ -21,15 +21,12 @@ type hosts struct {
 	names []string // besides those of the loopback interface; "*" is any
 	next  http.Handler
 	log   *slog.Logger
-
-	// Guarded by mu.
-	mu     sync.Mutex
-	logged time.Time // the last time that a refusal was
 }
 
 func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !h.knows(r) {
-		h.report(r)
+		h.log.Info("refusing an admin request whose Host is no name of this server; see admin.hosts", logging.Bounded("", "host"),
+			"host", fmt.Sprintf("%.200s", r.Host), "path", fmt.Sprintf("%.200s", r.URL.Path), "remote", r.RemoteAddr)
 		answer(w, http.StatusForbidden, fmt.Sprintf("%.200q is no name of this server; add it to admin.hosts if it is to be", r.Host))
 		return
 	}
@@ -53,20 +50,6 @@ func (h *hosts) knows(r *http.Request) bool {
 
 func (h *hosts) configured(name string) bool {
 	return slices.ContainsFunc(h.names, func(one string) bool { return one == "*" || strings.EqualFold(one, name) })
-}
-
-// report logs a refusal, at most one in a minute.
-func (h *hosts) report(r *http.Request) {
-	h.mu.Lock()
-	quiet := time.Since(h.logged) < time.Minute
-	if !quiet {
-		h.logged = time.Now()
-	}
-	h.mu.Unlock()
-	if !quiet {
-		h.log.Info("refusing an admin request whose Host is no name of this server; see admin.hosts",
-			"host", fmt.Sprintf("%.200s", r.Host), "path", fmt.Sprintf("%.200s", r.URL.Path), "remote", r.RemoteAddr)
-	}
 }
 
 // hostOf returns the name or the address of a Host field, without port, brackets and a dot
