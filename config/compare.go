@@ -114,8 +114,10 @@ func differences(a, b any) []string {
 	return keys
 }
 
-// divide returns those of keys that are not among some, and those that are.
+// divide returns those of keys that are not among some, and those that are; none is an
+// empty list.
 func divide(keys, some []string) (without, within []string) {
+	without, within = []string{}, []string{}
 	for _, key := range keys {
 		if slices.Contains(some, key) {
 			within = append(within, key)

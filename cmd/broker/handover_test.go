@@ -275,3 +275,34 @@ func TestNextThatDoesNotServe(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestHandingOverStandardInput: what was read there is not lost on the next process; a
+// reload says that it cannot be read again.
+func TestHandingOverStandardInput(t *testing.T) {
+	file := write(t, "endpoints: [{name: echo, protocol: echo, listen: '127.0.0.1:0'}]\nadmin: {listen: ''}\n")
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := begin(t, nil, nil, "/bin/sh", "-c", `exec "$0" serve --config - < "$1"`, path, file)
+	url := p.urls(t, 1)["echo ws"]
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the reload is refused", func() bool { return p.log.count("cannot be read again; start the broker with --config FILE") == 1 })
+	if err := p.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	found := nextPid.FindStringSubmatch(p.log.String())
+	if found == nil {
+		t.Fatalf("no next process: %s", p.log)
+	}
+	pid, _ := strconv.Atoi(found[1])
+	defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }()
+	if err := converseOnce(ws.Dialer{}, url)(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

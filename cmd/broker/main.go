@@ -21,7 +21,11 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 // written to stderr once.
 func run(args []string, stdout, stderr io.Writer) int {
 	started := false
-	root := newRoot(&started)
+	return carryOut(newRoot(&started), &started, args, stdout, stderr)
+}
+
+// carryOut is run with a root command, which sets started.
+func carryOut(root *cobra.Command, started *bool, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -30,7 +34,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return 0
-	case !started:
+	case !*started:
 		fmt.Fprintf(stderr, "broker: %v\nSee '%s --help'.\n", err, command.CommandPath())
 		return 2
 	case errors.As(err, &faults):
