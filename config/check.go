@@ -1,8 +1,6 @@
 package config
 
 import (
-	"net"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,12 +31,12 @@ func (e *endpointReader) checkName(name string) {
 
 // checkAddress checks listen and path.
 func (e *endpointReader) checkAddress(ep *Endpoint) {
-	ep.Listen = listenAddress(ep.Listen)
 	if ep.Listen == "" {
 		e.fault("listen", "is missing; the protocol %s has no usual address", ep.Protocol)
 	} else if problem := badAddress(ep.Listen); problem != "" {
 		e.fault("listen", "%s", problem)
 	}
+	ep.Listen = cleanAddress(ep.Listen)
 	switch {
 	case ep.Path == "":
 	case ep.Path[0] != '/':
@@ -46,29 +44,6 @@ func (e *endpointReader) checkAddress(ep *Endpoint) {
 	case strings.ContainsAny(ep.Path, "?# "):
 		e.fault("path", "%q is no path: ?, # and spaces have no place in it", ep.Path)
 	}
-}
-
-// listenAddress returns an address as Go reads it: some write * for all addresses.
-func listenAddress(address string) string {
-	if port, ok := strings.CutPrefix(address, "*:"); ok {
-		return ":" + port
-	}
-	return address
-}
-
-// badAddress says what is wrong with "host:port"; "" if nothing is.
-func badAddress(address string) string {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return strconv.Quote(address) + ` is no address such as ":8080" or "127.0.0.1:8080"`
-	}
-	if _, err := netip.ParseAddr(host); err != nil && !plainHost(host) {
-		return strconv.Quote(address) + " has no host that can be listened on; leave it out for all addresses"
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || port != strconv.FormatUint(n, 10) {
-		return strconv.Quote(address) + " has no port from 0 to 65535"
-	}
-	return ""
 }
 
 // checkLimits checks the values that were given; defaults are right.
@@ -97,12 +72,13 @@ func (e *endpointReader) checkLimits(ep *Endpoint) {
 	if ep.MaxCalls < 1 {
 		e.fault("max_calls", "must be at least 1")
 	}
-	for i, origin := range ep.Origins {
-		normal, err := normalOrigin(origin)
+	for i, entry := range ep.Origins {
+		origin, err := parseOrigin(entry)
 		if err != nil {
-			e.fault(join("origins", strconv.Itoa(i)), "%q %s", origin, err)
+			e.fault(join("origins", strconv.Itoa(i)), "%q %s", entry, err)
+			continue
 		}
-		ep.Origins[i] = normal
+		ep.Origins[i] = origin
 	}
 	e.checkClients(ep.Limits)
 	choices := []string{"off", "optional", "required"}
@@ -149,6 +125,11 @@ func (r *report) checkAdmin(a Admin) {
 	if problem := badAddress(a.Listen); problem != "" {
 		r.add("admin.listen", "%s", problem)
 	}
+	for i, host := range a.Hosts {
+		if problem := badAdminHost(host); problem != "" {
+			r.add("admin.hosts."+strconv.Itoa(i), "%q %s", host, problem)
+		}
+	}
 }
 
 func (r *report) checkLog(l Log) {
@@ -189,6 +170,9 @@ func (r *report) checkNetwork(n Network, endpoints []Endpoint) {
 func (r *report) checkDrain(d Drain) {
 	if d.Timeout <= 0 {
 		r.add("drain.timeout", "must be more than 0")
+	}
+	if d.Delay < 0 {
+		r.add("drain.delay", "must not be negative")
 	}
 }
 

@@ -27,8 +27,9 @@ type Endpoint struct {
 	Name string `koanf:"name"`
 	// Protocol is the name of a [core.Protocol].
 	Protocol string `koanf:"protocol"`
-	// Listen is a TCP address, "host:port". Endpoints that write the same
-	// address share one listener and differ by Path.
+	// Listen is a TCP address, "host:port", or "unix:" and the absolute path of a
+	// socket. Endpoints that write the same address share one listener and differ by
+	// Path.
 	Listen string `koanf:"listen"`
 	// Path begins with a slash; "" is any path that no other endpoint of the
 	// listener has.
@@ -135,8 +136,14 @@ type Calls struct {
 
 // Admin is the address of metrics and health.
 type Admin struct {
-	// Listen is a TCP address of its own; "" turns the server off.
+	// Listen is an address of its own, as that of an endpoint; "" turns the server off.
 	Listen string `koanf:"listen"`
+	// Hosts are the names, besides those of the loopback interface, by which the server
+	// is asked; "*" is any.
+	Hosts []string `koanf:"hosts"`
+	// ReloadToken is what whoever asks for a reload must show, as a bearer token. Without
+	// it only programs on the same machine may ask.
+	ReloadToken string `koanf:"reload_token"`
 }
 
 // Log is what is logged and how.
@@ -206,6 +213,10 @@ type Drain struct {
 	// Timeout is how long running calls are waited for, and the connections closed,
 	// together. What is left then is ended.
 	Timeout time.Duration `koanf:"timeout"`
+	// Delay is how long new clients are still let in and served, before all that, while
+	// the admin server says already that they are not welcome: load balancers take a
+	// while to notice.
+	Delay time.Duration `koanf:"delay"`
 }
 
 // Defaults returns what holds where no source says otherwise.

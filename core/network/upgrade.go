@@ -38,7 +38,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	}
 	if r, ok := ep.enter(v.client.Addr()); !ok {
 		ep.Stats.Rejected.Inc(r)
-		s.logRefusal(ep.Name, v.client.String(), refusal{reason: r, why: whyNot(r)})
+		s.logRefusal(ep.Name, v.remote(), refusal{reason: r, why: whyNot(r)})
 		turnAway(v, statusOf(r), whyNot(r))
 		lingeringClose(v)
 		return
@@ -61,7 +61,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	}
 	c := &conn{
 		ep: ep, id: s.ids.Add(1),
-		remote:  v.client.String(),
+		remote:  v.remote(),
 		user:    terms.user,
 		window:  terms.window,
 		trace:   h.trace(),
@@ -184,7 +184,7 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, s *handshake
 			}}
 		}
 		ep.Stats.Rejected.Inc(refused.reason)
-		ep.server.logRefusal(ep.Name, v.client.String(), *refused)
+		ep.server.logRefusal(ep.Name, v.remote(), *refused)
 		return t, false
 	}
 	return t, true
@@ -270,7 +270,7 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 	defer func() {
 		if fault := recover(); fault != nil {
 			ep.server.stats.Panics.Add(1)
-			ep.server.log.Error("judge panicked", logging.Bounded(ep.Name, core.ReasonInternal.String()), "remote", v.client.String(), "panic", fmt.Sprint(fault), "stack", stack())
+			ep.server.log.Error("judge panicked", logging.Bounded(ep.Name, core.ReasonInternal.String()), "remote", v.remote(), "panic", fmt.Sprint(fault), "stack", stack())
 			user, refused = nil, &refusal{core.ReasonInternal, http.StatusInternalServerError, "an authenticator or authorizer panicked", nil}
 		}
 	}()
@@ -279,7 +279,7 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	shake := core.Handshake{
-		Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.client.String(), TLS: v.secure.state(),
+		Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.remote(), TLS: v.secure.state(),
 	}
 	if a := ep.Authenticator; a != nil {
 		user, verdict, why := a.Authenticate(ctx, shake)
