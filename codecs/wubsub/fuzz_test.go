@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -33,6 +34,9 @@ func FuzzDecode(f *testing.F) {
 		if len(got.lines) != 1 {
 			t.Fatalf("%q: %q", data, got.lines)
 		}
+		coretest.Frugal(t, len(data), func() {
+			_ = codec.Decode(core.Frame{Kind: core.TextFrame, Data: bytes.Clone(data)}, new(discard))
+		})
 		if len(got.commands) == 0 || !utf8.Valid(data) {
 			return
 		}
@@ -62,6 +66,41 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// What a client writes costs in proportion to its size, whatever it is. Were it the square
+// of the size, in memory or in time, this test would not end.
+func TestHostileMessages(t *testing.T) {
+	long := strings.Repeat("c", 60_000)
+	register := func(channel, methods string) string {
+		return `{"type":"register","channel":"` + channel + `","data":{"restpie":{"methods":[` + methods + `]}}}`
+	}
+	const many = 200_000
+	for name, message := range map[string]string{
+		"many methods of a long channel":  register(long, strings.Repeat(`"m",`, many)+`"m"`),
+		"empty methods of a long channel": register(long, strings.Repeat(`"",`, many)+`""`),
+		"methods with escapes":            register(long, strings.Repeat(`"
+",`, many)+`"
+"`),
+		"methods that are none":           register(long, strings.Repeat(`1,`, many)+`1`),
+		"a channel of escapes":            register(strings.Repeat(`\u0000`, many), `"m"`),
+		"keys twice":                      `{` + strings.Repeat(`"channel":"`+long[:100]+`",`, many/100) + `"type":"ps-sub"}`,
+		"keys with escapes":               `{` + strings.Repeat(`"channel":"c",`, many/10) + `"type":"ps-sub"}`,
+		"members that nobody knows":       `{` + strings.Repeat(`"x":1,`, many) + `"type":"ps-sub"}`,
+		"data twice":                      `{` + strings.Repeat(`"data":{"restpie":{"methods":["m"]}},`, many/30) + `"type":"register"}`,
+		"nested data":                     `{"type":"ps-pub","data":` + strings.Repeat(`[`, 9_000) + strings.Repeat(`]`, 9_000) + `}`,
+		"nested too deeply":               `{"type":"ps-pub","data":` + strings.Repeat(`[`, many) + `}`,
+		"a string that never ends":        `{"type":"` + strings.Repeat(`\`, many),
+		"a long type":                     `{"type":"` + strings.Repeat(`A`, many) + `"}`,
+		"a long request id":               `{"type":"pie-resp","reqid":"` + strings.Repeat(`A`, many) + `"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			codec := new(Format).NewCodec()
+			coretest.Frugal(t, len(message), func() {
+				_ = codec.Decode(core.Frame{Kind: core.TextFrame, Data: []byte(message)}, new(discard))
+			})
+		})
+	}
+}
+
 // requireOffer fails unless every service lies under the channel that As marks.
 func requireOffer(t *testing.T, cmd core.Command) {
 	t.Helper()
@@ -69,7 +108,7 @@ func requireOffer(t *testing.T, cmd core.Command) {
 		t.Fatalf("channel %q, as %d", cmd.Channel, cmd.As)
 	}
 	for _, service := range cmd.Services {
-		channel, _ := split(service, cmd.As)
+		channel, _ := split(cmd.AppendService(nil, service), cmd.As)
 		if !bytes.Equal(channel, cmd.Channel) {
 			t.Fatalf("service %q of channel %q, as %d", service, cmd.Channel, cmd.As)
 		}
