@@ -38,6 +38,10 @@ func (f *Format) EncodeMessage(dst []byte, ev core.Event) ([]byte, core.FrameKin
 	if f.overflows(ev.Payload) {
 		return dst, core.NoFrame, errTooLarge
 	}
+	if len(ev.Topic) > maxName {
+		// A name is never shorter than its topic.
+		return dst, core.NoFrame, errNameTooLong
+	}
 	out, err := appendName(append(dst, typeSignal+byte(enc), 0), ev.Topic)
 	if err != nil {
 		return dst, core.NoFrame, err

@@ -60,7 +60,7 @@ func parseMessage(frame []byte) (message, error) {
 		switch {
 		case rawjson.IsString(value):
 			*field = value
-		case !rawjson.IsNull(value):
+		case !rawjson.IsNull(value) && wrong == nil:
 			wrong = fmt.Errorf("reading field %q: no string", members.Key())
 		}
 	}
