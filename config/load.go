@@ -90,7 +90,8 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin plu
 		e := &endpointReader{report: r, path: "endpoints." + index, fields: fields, plugin: plugin}
 		e.read(&cfg.Endpoints[i], protocols)
 	}
-	r.checkServices(cfg.Services)
+	services, _ := tree["services"].(map[string]any)
+	r.checkServices(cfg.Services, services)
 	r.checkCalls(cfg.Calls)
 	r.checkAdmin(cfg.Admin)
 	r.checkLog(cfg.Log)
