@@ -1555,8 +1555,8 @@ type Command struct {
 	// The codec's own correlation (an id, nothing): the outcome brings it back.
 	Ref []byte `protobuf:"bytes,2,opt,name=ref,proto3,oneof" json:"ref,omitempty"`
 	// The topic, the pattern, or the service: UTF-8 in levels that slashes divide, such as
-	// news/today. Topics that begin with $ and one of call/, reply/, error/, serve/,
-	// request/ and sys/ are the broker's.
+	// news/today. Topics that begin with $ and one of call/, reply/, error/, serve/
+	// and request/ are the broker's.
 	Topic []byte `protobuf:"bytes,3,opt,name=topic,proto3,oneof" json:"topic,omitempty"`
 	// Tells apart the ways in which the format can write one topic; the codec's own
 	// number, which every event about the subscription, offer or call brings back.
