@@ -97,11 +97,13 @@ func (e *endpointReader) checkPrefix(prefix string) {
 	}
 }
 
-func (r *report) checkServices(services []Service) {
+func (r *report) checkServices(services []Service, entries map[string]any) {
 	matches := make(map[string]int, len(services))
 	for i, s := range services {
 		path := "services." + strconv.Itoa(i)
-		if s.Match == "" {
+		fields, _ := entries[strconv.Itoa(i)].(map[string]any)
+		if fields["match"] == nil {
+			// "" is the service without a name.
 			r.add(join(path, "match"), "is missing")
 		} else if first, ok := matches[s.Match]; ok {
 			r.add(join(path, "match"), "%q is answered by services[%d] already", s.Match, first)

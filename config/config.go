@@ -113,7 +113,7 @@ type Plugin struct {
 // Service is who answers a service, or all services that match a pattern, if it is
 // not a client. Exactly one of Builtin and URL is set.
 type Service struct {
-	// Match is the name of the service, or a pattern.
+	// Match is the name of the service, or a pattern. The empty name is a service too.
 	Match string `koanf:"match"`
 	// Builtin is what answers: echo returns the payload.
 	Builtin string `koanf:"builtin"`

@@ -213,7 +213,7 @@ endpoints:
   - <<: *base
     name: b
     listen: ":3001"
-services: [{match: echo, builtin: echo}, {match: up, url: "http://h/", max_calls: 8}]
+services: [{match: echo, builtin: echo}, {match: up, url: "http://h/", max_calls: 8}, {match: "", builtin: echo}]
 calls: {max_per_service: 9}
 admin: {listen: ""}
 log: {level: warn, format: json}
@@ -254,7 +254,7 @@ drain: {rate: 90/m, timeout: 1m}
 		}
 	}
 	rest := config.Config{
-		Services: []config.Service{{Match: "echo", Builtin: "echo"}, {Match: "up", URL: "http://h/", MaxCalls: 8}},
+		Services: []config.Service{{Match: "echo", Builtin: "echo"}, {Match: "up", URL: "http://h/", MaxCalls: 8}, {Builtin: "echo"}},
 		Calls:    config.Calls{MaxPerService: 9},
 		Log:      config.Log{Level: config.Level(slog.LevelWarn), Format: "json"},
 		Network: config.Network{

@@ -92,7 +92,8 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin plu
 		e.read(&cfg.Endpoints[i], protocols)
 	}
 	limitOutput(cfg.Endpoints)
-	r.checkServices(cfg.Services)
+	services, _ := tree["services"].(map[string]any)
+	r.checkServices(cfg.Services, services)
 	r.checkCalls(cfg.Calls)
 	r.checkAdmin(cfg.Admin)
 	cfg.Admin.Listen = cleanAddress(cfg.Admin.Listen)

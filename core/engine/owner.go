@@ -7,8 +7,12 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// maxOffers bounds the channels and offers of one connection.
-const maxOffers = 1 << 16
+const (
+	// maxOffers bounds the channels and offers of one connection.
+	maxOffers = 1 << 16
+	// maxOffered bounds the addresses, in bytes, of the services that one command offers.
+	maxOffered = 1 << 20
+)
 
 // mayPublish reports whether the owners of channels allow a publish. sender is nil
 // for somebody who is no connection. The caller holds mu.
@@ -44,8 +48,10 @@ func (p *peer) offer(c *core.Command, byTopic bool) refusal {
 		return r
 	}
 	services := make([]string, len(c.Services))
+	var name []byte
 	for i, s := range c.Services {
-		services[i] = p.whole(s)
+		name = c.AppendService(name[:0], s)
+		services[i] = p.whole(name)
 	}
 	slices.Sort(services)
 	services = slices.Compact(services)
@@ -64,19 +70,45 @@ func (p *peer) offer(c *core.Command, byTopic bool) refusal {
 }
 
 func checkOffer(l *core.Limits, c *core.Command) refusal {
-	names := c.Services
 	if c.Exclusive {
-		names = append([][]byte{c.Channel}, names...)
-	}
-	for _, name := range names {
-		if r := check(l, name); r.Failed() {
+		if r := checkOffered(l, c.Channel); r.Failed() {
 			return r
 		}
-		if core.Reserved(name) {
-			return refusedReserved
+	}
+	var name []byte
+	for _, s := range c.Services {
+		name = c.AppendService(name[:0], s)
+		if r := checkOffered(l, name); r.Failed() {
+			return r
 		}
 	}
 	return refusal{}
+}
+
+func checkOffered(l *core.Limits, name []byte) refusal {
+	if r := check(l, name); r.Failed() {
+		return r
+	}
+	if core.Reserved(name) {
+		return refusedReserved
+	}
+	return refusal{}
+}
+
+// isVast reports whether the addresses of an offer are more than anybody has use for:
+// whoever looks at one looks at all of them, and a short message can name many under a
+// long channel.
+func isVast(c *core.Command) bool {
+	if c.Verb != core.Offer {
+		return false
+	}
+	n := 0
+	for _, s := range c.Services {
+		if n += len(s); c.Exclusive {
+			n += len(c.Channel) + 1
+		}
+	}
+	return n > maxOffered || len(c.Services) > maxOffers
 }
 
 // own makes p the owner of a channel and the only answerer of services. It changes
