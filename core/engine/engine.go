@@ -160,13 +160,14 @@ func (e *Engine) Calls() int { return e.calls.size() }
 // were caught. Any goroutine.
 func (e *Engine) Panics() uint64 { return e.panics.Load() }
 
-// Topics returns the number of topics and patterns that somebody hears. Any goroutine.
+// Topics returns the number of topics and patterns that somebody hears; patterns that
+// match the same are one. Any goroutine.
 func (e *Engine) Topics() int {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	n := len(e.topics)
 	for _, t := range e.tries {
-		n += len(t.patterns)
+		n += t.size
 	}
 	return n
 }

@@ -21,6 +21,7 @@ var (
 	refusedWithin      = refusal{core.Failure{Code: core.NotOwner, Text: "another connection has what the channel or service lies in, or what lies in it"}, core.ReasonTaken}
 	refusedUnknownVerb = refusal{core.Failure{Code: core.Invalid, Text: "unknown command"}, core.ReasonUnknownType}
 	refusedTooMany     = refusal{core.Failure{Code: core.Overloaded, Text: "the connection has too many of these"}, core.ReasonOverload}
+	refusedPatterns    = refusal{core.Failure{Code: core.Overloaded, Text: "the connection has as many patterns as it may have (limits.patterns)"}, core.ReasonOverload}
 	refusedBusy        = refusal{core.Failure{Code: core.Overloaded, Text: "the service has too many unanswered calls"}, core.ReasonOverload}
 
 	refusedNoService = refusal{core.Failure{Code: core.NoService, Text: "nobody answers the service"}, core.ReasonNoService}
