@@ -41,6 +41,7 @@ func clientLimits(ep *config.Endpoint) core.Limits {
 		Messages:              rate(l.Messages, l.MessagesBurst),
 		Bytes:                 rate(l.Bytes, int(l.BytesBurst)),
 		Subscriptions:         l.Subscriptions,
+		Patterns:              l.Patterns,
 		TopicLength:           l.TopicLength,
 		TopicDepth:            l.TopicDepth,
 		JSONDepth:             l.JSONDepth,

@@ -15,6 +15,9 @@ const maxMessage = 1 << 30
 // maxServiceCalls bounds what the unanswered calls of one service may be.
 const maxServiceCalls = 1 << 24
 
+// minCallBudget is the least that calls.budget may be.
+const minCallBudget = 1 << 20
+
 func (e *endpointReader) checkName(name string) {
 	if name == "" {
 		e.fault("name", "is missing")
@@ -117,6 +120,9 @@ func (r *report) checkServices(services []Service, entries map[string]any) {
 func (r *report) checkCalls(c Calls) {
 	if c.MaxPerService < 1 || c.MaxPerService > maxServiceCalls {
 		r.add("calls.max_per_service", "must be from 1 to %d", maxServiceCalls)
+	}
+	if c.Budget < minCallBudget {
+		r.add("calls.budget", "must be at least 1MiB")
 	}
 }
 

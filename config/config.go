@@ -132,6 +132,8 @@ type Service struct {
 type Calls struct {
 	// MaxPerService bounds the unanswered calls of one service that clients offer.
 	MaxPerService int `koanf:"max_per_service"`
+	// Budget bounds what handlers and HTTP servers have of the requests that they answer.
+	Budget Size `koanf:"budget"`
 }
 
 // Admin is the address of metrics and health.
@@ -222,7 +224,7 @@ type Drain struct {
 // Defaults returns what holds where no source says otherwise.
 func Defaults() Config {
 	return Config{
-		Calls: Calls{MaxPerService: 1 << 16},
+		Calls: Calls{MaxPerService: 1 << 16, Budget: 256 << 20},
 		Admin: Admin{Listen: "127.0.0.1:9100"},
 		Log:   Log{Level: Level(slog.LevelInfo), Format: "text"},
 		Drain: Drain{Rate: Rate{N: 500, Per: time.Second}, Timeout: 30 * time.Second},

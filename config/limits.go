@@ -23,6 +23,8 @@ type Limits struct {
 	BytesBurst    Size `koanf:"bytes_burst"`
 	// Subscriptions bounds the subscriptions of one connection.
 	Subscriptions int `koanf:"subscriptions"`
+	// Patterns bounds those of them that are patterns; 0 is the broker's own bound, 512.
+	Patterns int `koanf:"patterns"`
 	// TopicLength bounds topics in bytes, TopicDepth in levels.
 	TopicLength int `koanf:"topic_length"`
 	TopicDepth  int `koanf:"topic_depth"`
@@ -106,6 +108,7 @@ func (e *endpointReader) checkClients(l Limits) {
 	between("connections_per_user", l.ConnectionsPerUser, 1<<30)
 	between("messages_burst", l.MessagesBurst, 1<<30)
 	between("subscriptions", l.Subscriptions, 1<<17)
+	between("patterns", l.Patterns, 1<<17)
 	between("topic_length", l.TopicLength, 1<<16-1)
 	between("topic_depth", l.TopicDepth, 256)
 	between("json_depth", l.JSONDepth, 10000)

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/polywire/polywire/core"
 )
@@ -124,11 +123,8 @@ func (e *Engine) own(p *peer, channel string, services []string, as uint32) refu
 		return refusedWithin
 	}
 	for _, name := range services {
-		switch {
-		case e.services[name] != nil:
+		if e.services[name] != nil {
 			return refusedTaken
-		case !within(name, channel) && !e.outside(p, []byte(name)):
-			return refusedWithin
 		}
 	}
 	e.owners[channel] = p
@@ -157,12 +153,6 @@ func (e *Engine) alone(p *peer, channel string) bool {
 		all = both(all, s.holder())
 	}
 	return all == nil || all == p
-}
-
-// within reports whether an address lies in a channel.
-func within(address, channel string) bool {
-	rest, found := strings.CutPrefix(address, channel)
-	return found && (rest == "" || rest[0] == '/')
 }
 
 // claim notes whose a name is, which is a channel, a service or both, or no more. The

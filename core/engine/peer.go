@@ -35,6 +35,7 @@ type peer struct {
 
 // extra is what few peers need. Owned by the loop.
 type extra struct {
+	patterns  *patterns           // nil without
 	channels  map[string][]*offer // owned channels, with the services under them
 	offers    map[string]*offer   // shared offers, by service
 	exclusive int                 // how many offers are in channels
