@@ -43,7 +43,7 @@ func (c *conn) sayGoodbye(r core.Reason) {
 		c.abandon()
 		linger = lingerTicks
 	}
-	if code == 0 {
+	if code == 0 || c.orphan {
 		c.finish()
 	} else {
 		c.queueLast(closeFrame(code, text))
@@ -90,7 +90,7 @@ func (c *conn) finish() {
 	}
 	c.state = closed
 	c.discard = true
-	if c.relay != nil && c.relay.orphan {
+	if c.orphan {
 		c.end(c.reason)
 		return
 	}
@@ -166,7 +166,10 @@ func (c *conn) gone() {
 	}
 	c.state, c.parked, c.fd = ended, false, noFile
 	c.forgetSecure()
-	c.outBytes, c.late, c.inbox, c.parser = 0, nil, nil, nil
+	c.outBytes, c.late = 0, nil
+	c.forgetInput()
+	c.account()
+	c.forgetHistory()
 	c.loop.wheel.remove(c)
 	delete(c.loop.conns, c)
 	c.ep.Stats.Open.Add(-1)

@@ -72,6 +72,7 @@ func (c *conn) hearEarly() {
 	if c.secure != nil {
 		c.decrypt(nil) // what came with the end of the handshake
 	}
+	c.account()
 }
 
 // OnTraffic is called on the loop when a connection has input.
@@ -92,6 +93,7 @@ func (e *events) OnTraffic(gc gnet.Conn) gnet.Action {
 	} else {
 		c.receive(b)
 	}
+	c.account()
 	return gnet.None
 }
 

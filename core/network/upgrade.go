@@ -38,6 +38,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	terms, ok := ep.handshake(v, h, target, &response)
 	if !ok {
 		_, _ = v.Write(response.Bytes())
+		s.windows.close(terms.history)
 		ep.leave(v.client.Addr(), terms.user)
 		lingeringClose(v)
 		return
@@ -47,6 +48,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 		remote:  v.client.String(),
 		user:    terms.user,
 		window:  terms.window,
+		history: terms.history,
 		trace:   h.trace(),
 		secure:  v.secure,
 		upgrade: &upgrade{response: response.Bytes(), early: bytes.Clone(v.read)},
@@ -60,6 +62,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	}
 	// EnrollContext works on a duplicate of the descriptor and closes this one.
 	if _, err := s.client.EnrollContext(v.tcp, c); err != nil {
+		s.windows.close(c.history)
 		ep.leave(v.client.Addr(), c.user)
 		ep.Stats.Rejected.Inc(core.ReasonOverload)
 		s.log.Error("enrolling connection", "endpoint", ep.Name, "remote", c.remote, "error", err)
@@ -82,8 +85,9 @@ func (d *door) match(path string) *endpoint {
 
 // terms are what an upgrade has settled.
 type terms struct {
-	window wsflate.WindowBits // of permessage-deflate; 0 without
-	user   *core.Identity     // counted by enterAs
+	window  wsflate.WindowBits // of permessage-deflate; 0 without
+	history *history           // of what the client compresses; nil if it keeps no context
+	user    *core.Identity     // counted by enterAs
 }
 
 // handshake makes the response to an upgrade request and reports whether the
@@ -91,7 +95,7 @@ type terms struct {
 // authenticator, application and authorizer.
 func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, response io.Writer) (t terms, ok bool) {
 	reason := core.ReasonHandshake
-	var offer deflateOffer
+	offer := deflateOffer{windows: &ep.server.windows}
 	u := ws.Upgrader{
 		ReadBufferSize: len(h.raw),
 		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
@@ -107,13 +111,13 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, response io.
 		io.Reader
 		io.Writer
 	}{bytes.NewReader(h.raw), response})
+	t.window, t.history = offer.window, offer.history
 	if err != nil {
 		ep.Stats.Rejected.Inc(reason)
 		ep.server.log.Debug("refusing upgrade", "endpoint", ep.Name, "remote", v.client,
 			"reason", reason.String(), "error", err)
 		return t, false
 	}
-	t.window = offer.window
 	return t, true
 }
 
