@@ -50,7 +50,13 @@ type running struct {
 
 func run(t *testing.T, text string, options ...polywire.Option) *running {
 	t.Helper()
-	b, err := polywire.New(load(t, text), slog.New(slog.DiscardHandler), options...)
+	return runLogged(t, text, slog.New(slog.DiscardHandler), options...)
+}
+
+// runLogged is run with a log.
+func runLogged(t *testing.T, text string, log *slog.Logger, options ...polywire.Option) *running {
+	t.Helper()
+	b, err := polywire.New(load(t, text), log, options...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/knadh/koanf/providers/confmap"
@@ -79,7 +80,7 @@ func (src Source) name() string {
 func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin pluginMaker) *Config {
 	cfg := Defaults()
 	r.decode("", tree, reflect.ValueOf(&cfg).Elem())
-	if len(cfg.Endpoints) == 0 {
+	if len(cfg.Endpoints) == 0 && !r.meant("endpoints", tree) {
 		r.add("endpoints", "there is no endpoint; list at least one")
 	}
 	entries, _ := tree["endpoints"].(map[string]any)
@@ -99,6 +100,20 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin plu
 	r.checkAddresses(cfg.Endpoints, cfg.Admin)
 	r.checkProxies(cfg.Endpoints, cfg.Network.TrustedProxies)
 	return &cfg
+}
+
+// meant reports whether a list of the top level was given, but not as it should be: what
+// is wrong with it is reported, and that it is empty would be noise.
+func (r *report) meant(list string, tree map[string]any) bool {
+	if slices.ContainsFunc(r.problems, func(p Problem) bool { return p.Path == list }) {
+		return true
+	}
+	for key := range tree {
+		if key != list && suggest(key, []string{list}) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // lookup finds variables in env, where the last one of a name counts.

@@ -58,7 +58,13 @@ type Peer interface {
 	// Unasked says that an event which asks the client (Event.Asks) cannot be written in
 	// its format: the call fails.
 	Unasked(id CallID)
-	// Gone says that the connection is closed, and why. No other call follows.
+	// Leaving says that the connection is about to close: before its close frame, or its
+	// end, can be seen by the client. What the connection held alone (channels, services,
+	// its place in a session) is free when Leaving returns, and no further command is
+	// carried out. It hears on until Gone, and may be called from within Do.
+	Leaving()
+	// Gone says that the connection is closed, and why. It comes after Leaving; no other
+	// call follows.
 	Gone(r Reason)
 }
 

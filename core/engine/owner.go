@@ -30,6 +30,9 @@ func (e *Engine) mayPublish(sender *peer, topic []byte, asOwner bool, channel []
 // offer carries out an Offer: it takes a channel and services, all that the command
 // names, or nothing. byTopic is how the peer is asked for the services.
 func (p *peer) offer(c *core.Command, byTopic bool) refusal {
+	if p.leaving {
+		return refusedLeaving
+	}
 	if r := checkOffer(p.endpoint.Limits.Get(), c); r.Failed() {
 		return r
 	}
@@ -176,7 +179,7 @@ func (e *Engine) unshare(p *peer, service string) {
 	e.removeOffer(o)
 }
 
-// withdrawAll ends all offers of a connection that is gone.
+// withdrawAll ends all offers of a connection that leaves.
 func (p *peer) withdrawAll() {
 	for channel := range p.extra.channels {
 		p.engine.disown(p, channel)

@@ -28,6 +28,7 @@ var (
 	refusedNoName    = refusal{core.Failure{Code: core.Invalid, Text: "a service is offered as $serve/<service>, without wildcards"}, core.ReasonMalformed}
 	refusedEnded     = refusal{core.Failure{Code: core.Gone, Text: "the call has ended"}, core.ReasonGone}
 	refusedGone      = refusal{core.Failure{Code: core.Gone, Text: "the answerer left"}, core.ReasonGone}
+	refusedLeaving   = refusal{core.Failure{Code: core.Gone, Text: "the connection is closing"}, core.ReasonGone}
 	refusedShutdown  = refusal{core.Failure{Code: core.Shutdown, Text: "the broker is shutting down"}, core.ReasonDrain}
 	refusedNotAsked  = refusal{core.Failure{Code: core.Invalid, Text: "no such request waits for this answer"}, core.ReasonNotAsked}
 	refusedAnswer    = refusal{core.Failure{Code: core.Internal, Text: "the answer is nested too deeply"}, core.ReasonTooDeep}

@@ -56,6 +56,9 @@ func (ep *endpoint) newSession(ctx context.Context, info []byte) (core.Session, 
 
 // attach gives the connection a session that was made for it. On the loop.
 func (p *peer) attach(s core.Session) refusal {
+	if p.leaving {
+		return refusedLeaving
+	}
 	x := p.more()
 	if x.session != "" {
 		return refusedSessionExists
@@ -201,11 +204,12 @@ func (p *peer) sessionEnded(key string) {
 	p.link.Tell(core.Event{Kind: core.SessionClosed})
 }
 
-// leaveSessions gives the places of a connection back that is gone.
+// leaveSessions gives the places of a connection back that leaves.
 func (p *peer) leaveSessions() {
-	for _, key := range []string{p.extra.session, p.extra.joining} {
-		if key != "" {
-			p.engine.sessions.leave(key, p)
+	for _, key := range []*string{&p.extra.session, &p.extra.joining} {
+		if *key != "" {
+			p.engine.sessions.leave(*key, p)
+			*key = ""
 		}
 	}
 }

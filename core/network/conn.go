@@ -51,11 +51,8 @@ type conn struct {
 	history  *history  // of what the client compresses; nil if it keeps no context
 	charged  int       // how much of its input is counted in the inbound budget
 	deciding int       // bytes of the message for which the engine holds it
-	out      []*frame  // frames to write, in order
-	outOff   int       // how much of out[0] is written
-	outBytes int       // bytes of out not written
-	retained int       // how many of out, from the front, hold a reference
-	late     *lateness // nil as long as it reads fast enough
+	out      output
+	late     *lateness // nil as long as it loses nothing
 	stamp    uint64    // the last delivery taken
 
 	// Owned by the loop. These are small, and stand together for their size.
@@ -67,8 +64,6 @@ type conn struct {
 	choked  bool        // one of them is that it does not read the answers
 	behind  bool        // one of them is that it is in loop.behind
 	orphan  bool        // the socket is gone, what came from it is still being carried out
-	dirty   bool        // in loop.dirty or loop.unwritten
-	stuck   bool        // in loop.stuck
 	shut    bool        // our half of the stream is shut
 	missed  bool        // a message that could not be written was logged
 	discard bool        // input is not looked at any more
@@ -196,13 +191,29 @@ func (s *Server) recovered(c *conn) {
 	if r == nil {
 		return
 	}
+	s.panicked(c, r)
+	if c != nil {
+		s.endAfterPanic(c)
+	}
+}
+
+// endAfterPanic ends c with a goodbye, or hard if that panics too.
+func (s *Server) endAfterPanic(c *conn) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			s.panicked(c, fault)
+			s.guard(nil, func() { c.end(core.ReasonInternal) })
+		}
+	}()
+	c.sayGoodbye(core.ReasonInternal)
+}
+
+// panicked counts and logs a panic. c may be nil.
+func (s *Server) panicked(c *conn, r any) {
 	s.stats.Panics.Add(1)
 	attrs := []any{slog.Any("panic", r), slog.String("stack", stack())}
 	if c != nil {
-		attrs = append(attrs, "endpoint", c.ep.Name, "conn", c.id, "remote", c.remote, "user", c.user.User())
+		attrs = append(attrs, c.attrs()...)
 	}
 	s.log.Error("handler panicked", attrs...)
-	if c != nil {
-		c.sayGoodbye(core.ReasonInternal)
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -112,6 +113,7 @@ func (d *door) greet(nc *net.TCPConn) {
 	s := d.server
 	if r, ok := s.admission.knock(time.Since(s.started)); !ok {
 		s.stats.Rejected.Inc(r)
+		s.logRefusal("", nc.RemoteAddr().String(), refusal{reason: r, why: whyNot(r)})
 		d.turnAwayAside(nc, r)
 		return
 	}
@@ -190,10 +192,9 @@ func (d *door) shakeHands(v *visitor) bool {
 		v.Conn, v.read, v.secure = s.conn, nil, s
 		return true
 	}
-	d.server.log.Debug("refusing TLS", "remote", v.RemoteAddr().String(), "error", err)
 	switch fault, ok := errors.AsType[tls.RecordHeaderError](err); {
 	case isTimeout(err):
-		d.reject(v, core.ReasonTimeout, 0, "")
+		d.reject(v, core.ReasonTimeout, 0, "TLS handshake not finished in time")
 	case ok && looksLikeHTTP(fault.RecordHeader):
 		d.reject(v, core.ReasonTLS, http.StatusBadRequest, "client sent an HTTP request to an HTTPS server")
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
@@ -201,6 +202,7 @@ func (d *door) shakeHands(v *visitor) bool {
 	default:
 		// The alert is written; the client is given time to read it.
 		d.server.stats.Rejected.Inc(core.ReasonTLS)
+		d.server.logRefusal("", v.client.String(), refusal{reason: core.ReasonTLS, why: err.Error()})
 		lingeringClose(v)
 	}
 	return false
@@ -279,9 +281,10 @@ func (d *door) rejectFor(v *visitor, err error) {
 }
 
 // reject turns a visitor away before its endpoint is known. One that expects TLS and has
-// none yet cannot be told why, unless it speaks HTTP (ReasonTLS).
-func (d *door) reject(v *visitor, r core.Reason, status int, text string) {
+// none yet cannot be told why, unless it speaks HTTP (ReasonTLS). values are for the log.
+func (d *door) reject(v *visitor, r core.Reason, status int, text string, values ...slog.Attr) {
 	d.server.stats.Rejected.Inc(r)
+	d.server.logRefusal("", v.client.String(), refusal{reason: r, why: text, values: values})
 	if status != 0 && (d.tls == nil || v.secure != nil || r == core.ReasonTLS) {
 		turnAway(v, status, text)
 		lingeringClose(v)

@@ -105,6 +105,7 @@ func (e *events) OnClose(gc gnet.Conn, _ error) gnet.Action {
 	}
 	c.loop.beginTurn()
 	defer c.loop.endTurn()
+	defer e.server.recovered(nil)
 	c.gone()
 	return gnet.None
 }

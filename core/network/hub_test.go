@@ -98,6 +98,8 @@ func (p *chatPeer) Do(c core.Command) {
 
 func (p *chatPeer) Unasked(core.CallID) {}
 
+func (p *chatPeer) Leaving() {}
+
 func (p *chatPeer) Gone(core.Reason) {
 	if p.aud != nil {
 		p.aud.Remove(&p.at)
@@ -163,7 +165,8 @@ type rig struct {
 func start(t testing.TB, change func(o *Options, chat *Endpoint)) *rig {
 	t.Helper()
 	hub := newChatHub()
-	o := Options{Hub: hub, Loops: 2, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	// Who is refused after the test must not be logged by it.
+	o := Options{Hub: hub, Loops: 2, Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	ep := Endpoint{
 		Endpoint: &core.Endpoint{Name: "chat", Protocol: "chat", Format: chat{}, Stats: &core.Stats{}},
 		Listen:   "127.0.0.1:0", MaxMessage: 1 << 20, Settings: Settings{OutboundLimit: 1 << 20},

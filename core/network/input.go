@@ -125,13 +125,13 @@ func (c *conn) parseInbox() {
 // choke stops the reading of a client that asks faster than it reads the answers:
 // they would only pile up to its bound.
 func (c *conn) choke() {
-	if c.choked || c.outBytes <= c.settings.OutboundLimit/2 {
+	if c.choked || c.backlog() <= c.settings.OutboundLimit/2 {
 		return
 	}
-	if !c.stuck {
+	if c.out.list != stuck {
 		c.flush()
 	}
-	if c.state == open && c.outBytes > c.settings.OutboundLimit/2 {
+	if c.state == open && c.backlog() > c.settings.OutboundLimit/2 {
 		c.choked = true
 		c.Hold()
 	}
@@ -139,10 +139,16 @@ func (c *conn) choke() {
 
 // unchoke is called when output was written.
 func (c *conn) unchoke() {
-	if c.choked && c.outBytes <= c.settings.OutboundLimit/4 {
+	if c.choked && c.backlog() <= c.settings.OutboundLimit/4 {
 		c.choked = false
 		c.Post(c.Release)
 	}
+}
+
+// backlog returns how many bytes wait behind the frame that is on its way.
+func (c *conn) backlog() int {
+	all, _ := c.out.behind()
+	return all
 }
 
 // heldBack reports whether no message may be read now. A connection that is ending
@@ -230,6 +236,7 @@ func (c *conn) control(op ws.OpCode, payload []byte) bool {
 		if c.state == open {
 			c.queueOwn(controlFrame(ws.OpPong, payload))
 			c.charge(1, 0)
+			c.choke()
 		}
 	case ws.OpPong:
 		c.alive()

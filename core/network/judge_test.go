@@ -12,16 +12,16 @@ import (
 // unknown. It panics over panic.
 type badge struct{}
 
-func (badge) Authenticate(_ context.Context, h core.Handshake) (*core.Identity, core.Verdict) {
+func (badge) Authenticate(_ context.Context, h core.Handshake) (*core.Identity, core.Verdict, error) {
 	switch user := h.Header.Get("X-User"); user {
 	case "":
-		return nil, core.Deny
+		return nil, core.Deny, nil
 	case "unknown":
-		return nil, core.Unavailable
+		return nil, core.Unavailable, nil
 	case "panic":
 		panic("asked for")
 	default:
-		return &core.Identity{Subject: user}, core.Allow
+		return &core.Identity{Subject: user}, core.Allow, nil
 	}
 }
 

@@ -242,7 +242,28 @@ func (l *loop) handOut(m *mail) {
 		l.turn = append(l.turn, m.frame)
 	}
 	n := 0
-	for i := range m.aud.members {
+	for next := 0; next < len(m.aud.members); {
+		next = l.handOutFrom(next, m, &n)
+	}
+	if n > 0 {
+		m.aud.count(n, m.frame)
+	}
+}
+
+// handOutFrom gives a message to the members of an audience from first on, and returns
+// which is the next: behind the last one, or behind one over which it has panicked. n is
+// how many got it.
+func (l *loop) handOutFrom(first int, m *mail, n *int) (next int) {
+	i := first
+	defer func() {
+		if fault := recover(); fault != nil {
+			c := m.aud.members[i].conn
+			l.server.panicked(c, fault)
+			l.server.guard(nil, func() { c.end(core.ReasonInternal) })
+		}
+		next = i + 1
+	}()
+	for ; i < len(m.aud.members); i++ {
 		r := &m.aud.members[i]
 		if r.since >= m.pos || r.conn == m.except || r.conn.stamp == m.stamp {
 			continue
@@ -251,12 +272,10 @@ func (l *loop) handOut(m *mail) {
 		if m.frame == nil {
 			r.conn.miss(m.lost)
 		} else if r.conn.queue(m.frame) {
-			n++
+			*n++
 		}
 	}
-	if n > 0 {
-		m.aud.count(n, m.frame)
-	}
+	return i
 }
 
 // endTurn writes what the turn has queued, tells the engine who left, and lets the
@@ -268,25 +287,18 @@ func (l *loop) endTurn() {
 	}
 	// Before the writes, which take long and ask nothing.
 	if l.counted {
-		l.server.leaveTurn()
+		l.server.guard(nil, l.server.leaveTurn)
 	}
 	for len(l.dirty) > 0 || len(l.leaving) > 0 {
-		for i := 0; i < len(l.dirty); i++ {
-			if i < turnWrites {
-				l.dirty[i].write()
-			} else {
-				l.postpone(l.dirty[i])
-			}
-		}
-		clear(l.dirty)
-		l.dirty = l.dirty[:0]
-		// Only now: while mail goes out to an audience its members must stay.
+		// Only now: while mail goes out to an audience its members must stay. And before
+		// the writes: a client that has read our close frame owns nothing any more.
 		for i := 0; i < len(l.leaving); i++ {
 			c := l.leaving[i]
 			l.server.guard(nil, func() { c.peer.Gone(c.reason) })
 		}
 		clear(l.leaving)
 		l.leaving = l.leaving[:0]
+		l.writeTurn()
 	}
 	for _, f := range l.turn {
 		f.release()
@@ -296,34 +308,6 @@ func (l *loop) endTurn() {
 	// From here on the frames may be others with other bytes.
 	l.corked = l.corked[:0]
 	l.depth--
-}
-
-// postpone leaves the output of c to a later turn.
-func (l *loop) postpone(c *conn) {
-	if c.state == ended {
-		c.dirty = false
-		return
-	}
-	c.retainAll()
-	l.unwritten = append(l.unwritten, c)
-	l.askLater(0)
-}
-
-// writeRest writes what earlier turns have postponed, as much as one turn may.
-func (l *loop) writeRest() {
-	if len(l.unwritten) == 0 {
-		return
-	}
-	n := min(len(l.unwritten), turnWrites)
-	for _, c := range l.unwritten[:n] {
-		c.write()
-	}
-	clear(l.unwritten[:n])
-	if l.unwritten = l.unwritten[n:]; len(l.unwritten) == 0 {
-		l.unwritten = nil
-		return
-	}
-	l.askLater(0)
 }
 
 // takeParser returns a parser that is between messages.

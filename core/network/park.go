@@ -100,7 +100,7 @@ func (c *conn) returned(gc gnet.Conn) gnet.Action {
 		return gnet.Close
 	}
 	c.gc, c.fd = gc, gc.Fd()
-	if c.outBytes > 0 {
+	if c.waiting() > 0 {
 		c.flush()
 	} else if c.state == closed {
 		c.shutdown()

@@ -246,9 +246,9 @@ func TestSecureFloodOfAbortedHandshakes(t *testing.T) {
 // identifier is an authenticator that lets everybody in.
 type identifier chan core.Handshake
 
-func (w identifier) Authenticate(_ context.Context, h core.Handshake) (*core.Identity, core.Verdict) {
+func (w identifier) Authenticate(_ context.Context, h core.Handshake) (*core.Identity, core.Verdict, error) {
 	w <- h
-	return nil, core.Allow
+	return nil, core.Allow, nil
 }
 
 func TestSecureHandshakes(t *testing.T) {
