@@ -98,8 +98,8 @@ func (c *conn) resume() {
 		return
 	}
 	c.parseInbox()
-	if c.secure != nil && c.secure.sealed.size > 0 && !c.heldBack() {
-		c.decryptSealed()
+	if c.secure != nil && c.secure.paused && !c.heldBack() {
+		c.decryptRest()
 	}
 	c.account()
 	if c.parked && !c.heldBack() {

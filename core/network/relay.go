@@ -283,7 +283,7 @@ func (c *conn) linger() bool {
 		return false
 	}
 	away := c.relay != nil && c.relay.answered < c.relay.asked.Load()
-	if !away && c.inbox.size == 0 && (c.secure == nil || c.secure.sealed.size == 0) {
+	if !away && c.inbox.size == 0 && (c.secure == nil || !c.secure.paused) {
 		return false
 	}
 	if !c.orphan {

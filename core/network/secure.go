@@ -119,6 +119,7 @@ type secure struct {
 	// Owned by the loop.
 	rest     []byte // ciphertext that the socket did not take
 	sealed   pieces // ciphertext that came while the connection was behind
+	paused   bool   // there is some, or the tls.Conn has some: it was not read to its end
 	messages int    // how many messages end in rest
 	payload  int    // and the length of their payloads
 	silent   bool   // the last record is written: close_notify, or an alert
@@ -156,23 +157,24 @@ func (c *conn) decrypt(b []byte) {
 	}
 }
 
-// decryptSealed takes what was kept as ciphertext until the connection is held.
-func (c *conn) decryptSealed() {
+// decryptRest goes on where the connection stepped back, until it is held.
+func (c *conn) decryptRest() {
 	in := c.secure.sealed
-	c.secure.sealed = pieces{}
+	c.secure.sealed, c.secure.paused = pieces{}, false
+	c.unseal(nil)
 	for len(in.list) > 0 && !c.heldBack() && !c.discard && c.state != ended {
 		rest := c.unseal(in.list[0])
 		in.skip(len(in.list[0]) - len(rest))
 	}
-	if !c.discard && c.state != ended {
-		c.secure.sealed = in
+	if in.size > 0 && !c.discard && c.state != ended {
+		c.secure.sealed, c.secure.paused = in, true
 	}
 }
 
 // unseal decrypts b until the connection is behind, and returns what is left of b.
 func (c *conn) unseal(b []byte) (rest []byte) {
 	s, l := c.secure, c.loop
-	if c.behind || s.sealed.size > 0 {
+	if c.behind || s.paused {
 		return b
 	}
 	if l.plain == nil {
@@ -180,8 +182,9 @@ func (c *conn) unseal(b []byte) (rest []byte) {
 	}
 	s.wire.in = b
 	for !c.discard && c.state != ended {
-		if l.effort.spent && len(s.wire.in) > 0 {
+		if l.effort.spent {
 			if c.stepBack(); c.behind {
+				s.paused = true
 				break
 			}
 		}
