@@ -53,6 +53,11 @@ type Options struct {
 	// default is a quarter of the soft memory limit (GOMEMLIMIT), but at least 64
 	// MiB; without a limit 256 MiB.
 	OutboundBudget int64
+	// InboundBudget bounds the memory of input that waits, in bytes: for the rest of its
+	// message or TLS record, for its turn, or for an authorizer; and what is kept of
+	// clients that compress with context takeover. Over it the clients for which most
+	// waits are disconnected. The default is that of OutboundBudget.
+	InboundBudget int64
 }
 
 func (o Options) withDefaults() Options {
@@ -78,7 +83,10 @@ func (o Options) withDefaults() Options {
 		o.SendBuffer = 128 << 10
 	}
 	if o.OutboundBudget <= 0 {
-		o.OutboundBudget = outboundBudget()
+		o.OutboundBudget = defaultBudget()
+	}
+	if o.InboundBudget <= 0 {
+		o.InboundBudget = defaultBudget()
 	}
 	return o
 }
@@ -161,6 +169,8 @@ type Server struct {
 	down      atomic.Bool  // Shutdown was called
 	ready     atomic.Bool
 	budget    budget
+	inbound   budget
+	windows   windows
 }
 
 // New returns a server that does not listen yet.
@@ -173,6 +183,8 @@ func New(o Options) *Server {
 		done:    make(chan struct{}),
 		eps:     make(map[string]*endpoint),
 		budget:  budget{limit: o.OutboundBudget},
+		inbound: budget{limit: o.InboundBudget},
+		windows: windows{limit: o.InboundBudget / windowShare},
 	}
 	s.admission.init(o.Limits)
 	s.loops.Store(new([]*loop))
