@@ -286,7 +286,8 @@ func TestRefusedHandshakes(t *testing.T) {
 		status  string
 		reason  core.Reason
 	}{
-		{"oversized head", nil, "GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 8200), "431", core.ReasonTooLarge},
+		{"oversized head", nil, "GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 64<<10), "431", core.ReasonTooLarge},
+		{"too many fields", func(o *Options, _ *Endpoint) { o.MaxHeaderFields = 5 }, upgradeRequest("X: y\r\n"), "431", core.ReasonTooLarge},
 		{"half a head", func(o *Options, _ *Endpoint) { o.HandshakeTimeout = 100 * time.Millisecond }, "GET / HT", "408", core.ReasonTimeout},
 		{"bare LF", nil, "GET / HTTP/1.1\nHost: x\r\n\r\n", "400", core.ReasonHandshake},
 		{"two keys", nil, upgradeRequest("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"), "400", core.ReasonHandshake},
