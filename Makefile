@@ -73,10 +73,11 @@ conformance: clients ## the tests that take minutes: scripts, plugins, storms, r
 	@echo "conformance: clients that others wrote (usually a minute and a half)"
 	@cd clients && $(GOTEST) ./...
 
-ROUNDS ?= 10
-ALONE  ?= 5
+ROUNDS   ?= 10
+ALONE    ?= 5
+PACKAGES ?= ./...
 flaky: clients ## ROUNDS (10) rounds of all tests beside a busy loop on each core, then ALONE (5) on one core (hours)
-	@GO="$(GO)" RACE="$(RACE)" .ci/flaky $(ROUNDS) $(ALONE) $(MODULES)
+	@GO="$(GO)" RACE="$(RACE)" PACKAGES="$(PACKAGES)" .ci/flaky $(ROUNDS) $(ALONE) $(MODULES)
 
 soak: ## CALLS calls (a million) between clients that come and go, then UNREST (10m) of storms, slow readers and reloads
 	$(GO) test ./soak -count=1 -v -timeout 2h -args -calls=$(CALLS) -unrest=$(UNREST)
