@@ -134,16 +134,18 @@ func (s *site) choose(ctx context.Context, all []subscription) error {
 		return err
 	}
 	defer publisher.close()
-	for _, s.subscription = range all {
-		c, err := s.join(ctx, false)
-		if err == nil {
-			err = s.publish(publisher, "x")
-		}
-		if err == nil {
-			err = c.within(1, time.Second+s.slack/20)
-		}
-		if err == nil {
-			return c.conn.Close()
+	for wait := time.Second; wait <= time.Second+s.slack; wait *= 4 {
+		for _, s.subscription = range all {
+			c, err := s.join(ctx, false)
+			if err == nil {
+				err = s.publish(publisher, "x")
+			}
+			if err == nil {
+				err = c.within(1, wait)
+			}
+			if err == nil {
+				return c.conn.Close()
+			}
 		}
 	}
 	s.subscription = subscription{}

@@ -12,7 +12,7 @@ const (
 	slowContent = 16 << 10 // bytes of a message
 	slowRound   = 1024     // messages, before the memory is looked at, and after each look
 	slowRounds  = 3
-	slowAhead   = 32 // messages under way
+	slowAhead   = 8 // messages under way: they fit under the bound of the endpoint
 	// slowGrowth is how much bigger the plugin may be after all rounds: less than it was
 	// handed.
 	slowGrowth = 40 << 20
