@@ -46,7 +46,7 @@ check: build ## check CONFIG without serving it
 # The tests need Go modules, which the go command fetches, and for -race a C
 # compiler: where there is none they run without the race detector, and say so.
 test: vet quick conformance ## everything that must hold: quick, conformance, a little of every fuzz target
-	@echo "fuzzing: every target a little (usually 4 minutes)"
+	@echo "fuzzing: every target a little (usually 2 minutes)"
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
 
 RACE = $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo -race)
