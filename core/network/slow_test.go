@@ -264,7 +264,7 @@ func TestOwedIsNotDropped(t *testing.T) {
 // all of them stays under the budget, the slowest pay for it, and who reads misses
 // nothing. Broken versions: without relieve; with release that does not uncharge.
 func TestOutboundBudget(t *testing.T) {
-	const sleepers, messages, size, budget = 5, 3000, 4 << 10, 4 << 20
+	const sleepers, messages, size, budget = 5, 800, 16 << 10, 4 << 20
 	for name, policy := range map[string]SlowConsumer{
 		"disconnect": Disconnect, "drop_oldest": DropOldest, "drop_newest": DropNewest, "conflate": Conflate,
 	} {
