@@ -72,10 +72,14 @@ func (c *conn) makeRoom(f *frame) bool {
 
 // fits reports whether f may be queued under the endpoint's bound. The first frame that
 // waits is on its way and does not count: a client that reads a big message is not slow
-// because another one comes behind. A control frame always fits: those that answer the
+// because another one comes behind. Nor does what is owed count for messages: it is bounded
+// by itself, and may be what others ask of the client. A control frame always fits: those that answer the
 // client are bounded by choke.
 func (c *conn) fits(f *frame) bool {
-	all, _ := c.out.behind()
+	all, ofOwed := c.out.behind()
+	if f.purpose == published {
+		all -= ofOwed
+	}
 	return len(c.out.frames) == 0 || f.purpose == control || all+len(f.bytes) <= c.settings.OutboundLimit
 }
 
