@@ -61,6 +61,8 @@ func (c *conn) makeRoom(f *frame) bool {
 	switch {
 	case c.fits(f) || f.purpose == owed && c.owedFits(f):
 		return true
+	case policy == Disconnect && f.purpose == published && c.messageFits(f):
+		return true
 	case policy != Disconnect && f.purpose == published:
 		c.lose(f)
 	default:
@@ -72,14 +74,10 @@ func (c *conn) makeRoom(f *frame) bool {
 
 // fits reports whether f may be queued under the endpoint's bound. The first frame that
 // waits is on its way and does not count: a client that reads a big message is not slow
-// because another one comes behind. Nor does what is owed count for messages: it is bounded
-// by itself, and may be what others ask of the client. A control frame always fits: those that answer the
+// because another one comes behind. A control frame always fits: those that answer the
 // client are bounded by choke.
 func (c *conn) fits(f *frame) bool {
-	all, ofOwed := c.out.behind()
-	if f.purpose == published {
-		all -= ofOwed
-	}
+	all, _ := c.out.behind()
 	return len(c.out.frames) == 0 || f.purpose == control || all+len(f.bytes) <= c.settings.OutboundLimit
 }
 
@@ -88,6 +86,13 @@ func (c *conn) fits(f *frame) bool {
 func (c *conn) owedFits(f *frame) bool {
 	_, n := c.out.behind()
 	return n == 0 || n+len(f.bytes) <= c.settings.OutboundLimit
+}
+
+// messageFits reports whether f, a message, may be queued beside whatever is owed. What is
+// owed may be what others ask of the client, for which it is not to be ended.
+func (c *conn) messageFits(f *frame) bool {
+	all, ofOwed := c.out.behind()
+	return all-ofOwed+len(f.bytes) <= c.settings.OutboundLimit
 }
 
 // dropMessage drops the queued message of which nothing is written that is the
