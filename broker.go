@@ -244,10 +244,12 @@ func (b *Broker) drain() error {
 		b.log.Warn("ending calls that did not end in time", "error", err)
 	}
 	stop()
-	// Callers hear that their calls have failed before they hear the goodbye.
+	// Callers hear that their calls have failed before they hear the goodbye. Until that,
+	// authorizers and session stores are asked as ever.
+	b.engine.EndCalls()
+	err := errors.Join(b.network.Shutdown(ctx, d.Rate.PerSecond()), b.engine.AwaitSessions(ctx))
 	b.engine.Close()
-	err := errors.Join(b.network.Shutdown(ctx, d.Rate.PerSecond()), b.engine.AwaitHooks(ctx))
-	return errors.Join(err, b.stopAdmin())
+	return errors.Join(err, b.engine.AwaitHooks(ctx), b.stopAdmin())
 }
 
 // closingTime returns how much of the time for draining is kept for the closing of n

@@ -61,6 +61,8 @@ func (c *conn) makeRoom(f *frame) bool {
 	switch {
 	case c.fits(f) || f.purpose == owed && c.owedFits(f):
 		return true
+	case policy == Disconnect && f.purpose == published && c.messageFits(f):
+		return true
 	case policy != Disconnect && f.purpose == published:
 		c.lose(f)
 	default:
@@ -84,6 +86,13 @@ func (c *conn) fits(f *frame) bool {
 func (c *conn) owedFits(f *frame) bool {
 	_, n := c.out.behind()
 	return n == 0 || n+len(f.bytes) <= c.settings.OutboundLimit
+}
+
+// messageFits reports whether f, a message, may be queued beside whatever is owed. What is
+// owed may be what others ask of the client, for which it is not to be ended.
+func (c *conn) messageFits(f *frame) bool {
+	all, ofOwed := c.out.behind()
+	return all-ofOwed+len(f.bytes) <= c.settings.OutboundLimit
 }
 
 // dropMessage drops the queued message of which nothing is written that is the

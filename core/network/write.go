@@ -129,6 +129,7 @@ func (c *conn) flush() {
 		return
 	}
 	c.backoff = 0
+	c.noteOwed()
 	c.loop.giveSpare(c.out.frames)
 	c.out.frames, c.out.newest = nil, nil
 	if c.state == closed {
@@ -224,7 +225,9 @@ func (c *conn) wait() {
 	if c.settings.SlowConsumer == Conflate {
 		c.out.conflate()
 	}
-	if !c.out.keepFor(stuck) {
+	listed := c.out.keepFor(stuck)
+	c.noteOwed()
+	if !listed {
 		return
 	}
 	if len(c.loop.stuck) == 0 {
