@@ -62,4 +62,3 @@ drain: {delay: DELAY}
 		t.Error(err)
 	}
 }
-
