@@ -30,9 +30,10 @@ type Given struct {
 
 	// Guarded by mu.
 	mu     sync.Mutex
-	before *os.File   // takes the word for the process before this one; nil if there is none
-	files  []*os.File // not taken yet
-	taken  bool       // some were
+	before *os.File            // takes the word for the process before this one; nil if there is none
+	files  []*os.File          // not taken yet
+	taken  bool                // some were
+	own    []*net.UnixListener // taken, and not systemd's
 }
 
 // Inherit takes what this process was given. The variables that tell of it are removed
@@ -96,6 +97,9 @@ func (g *Given) take(name, address string) (net.Listener, error) {
 		}
 		_ = f.Close()
 		g.files, g.taken = slices.Delete(g.files, i, i+1), true
+		if u, ok := ln.(*net.UnixListener); ok && !g.systemd {
+			g.own = append(g.own, u)
+		}
 		return ln, nil
 	}
 	return nil, nil
@@ -153,6 +157,10 @@ func (g *Given) Ready() (unused []string, err error) {
 		_ = f.Close()
 	}
 	g.files = nil
+	for _, u := range g.own {
+		// From here on it is this process that removes the file.
+		u.SetUnlinkOnClose(true)
+	}
 	if g.before == nil {
 		return unused, nil
 	}

@@ -274,6 +274,9 @@ drain: {rate: 0, timeout: 1m}
 		t.Fatal(err)
 	}
 	await(t, "the last process ends", func() bool { return !running(pid) })
+	if _, err := os.Lstat(socket); !os.IsNotExist(err) {
+		t.Errorf("the last process leaves its socket behind: %v", err)
+	}
 }
 
 // TestNextThatDoesNotServe: a process that cannot be replaced goes on.
