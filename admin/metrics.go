@@ -25,6 +25,8 @@ type Source struct {
 	Panics func() uint64
 	// Certificates are the TLS certificates in use.
 	Certificates func() []Certificate
+	// Services are those that HTTP servers answer.
+	Services func() []Service
 	// Calls is the number of calls that wait for their answer, Topics the number
 	// of topics that somebody hears.
 	Calls, Topics func() int
@@ -89,6 +91,7 @@ type collector struct {
 	totals  []total
 	reasons []reasons
 	hooks   hookDescs
+	service serviceDescs
 	// rejected is also one of reasons.
 	rejected, accept, panics, calls, topics, outbound, budget, memory, watermark, unlogged, expiry, build, reloads, reloaded *prometheus.Desc
 }
@@ -153,7 +156,7 @@ func newCollector(src Source) *collector {
 		{perReason("bytes_dropped_total", "Payload bytes of messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.DroppedBytes }},
 		{perReason("calls_failed_total", "Calls that ended with a failure."), func(s *core.Stats) *core.Counters { return &s.CallsFailed }},
 	}
-	c.hooks = newHookDescs()
+	c.hooks, c.service = newHookDescs(), newServiceDescs()
 	return c
 }
 
@@ -166,6 +169,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 		to <- r.desc
 	}
 	c.hooks.describe(to)
+	c.service.describe(to)
 	for _, d := range []*prometheus.Desc{c.open, c.away, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.memory, c.watermark, c.unlogged, c.expiry, c.build, c.reloads, c.reloaded} {
 		to <- d
 	}
@@ -196,6 +200,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(c.memory, prometheus.GaugeValue, float64(used))
 	to <- prometheus.MustNewConstMetric(c.watermark, prometheus.GaugeValue, float64(watermark))
 	to <- prometheus.MustNewConstMetric(c.unlogged, prometheus.CounterValue, float64(c.source.LogDropped()))
+	for _, one := range c.source.Services() {
+		c.service.collect(to, one)
+	}
 	for _, cert := range c.source.Certificates() {
 		to <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(cert.Expires.Unix()), cert.Endpoint, cert.File)
 	}
