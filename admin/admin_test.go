@@ -58,6 +58,7 @@ func source(ready *atomic.Bool) admin.Source {
 		AcceptErrors: accept, Panics: func() uint64 { return 17 },
 		Calls: func() int { return 18 }, Topics: func() int { return 19 },
 		Outbound: func() int64 { return 21 }, OutboundBudget: 22,
+		Inbound: func() int64 { return 26 }, InboundBudget: func() int64 { return 27 },
 		Memory: func() (used, watermark uint64) { return 23, 24 }, LogDropped: func() uint64 { return 25 },
 		Services: func() []admin.Service {
 			one := new(core.ServiceStats)
@@ -130,6 +131,8 @@ polywire_connections_opened_total{endpoint="one",protocol="wubsub"} 3
 polywire_connections_opened_total{endpoint="two",protocol="wsify"} 0
 polywire_handshakes_rejected_total{endpoint="",protocol="",reason="handshake"} 1
 polywire_handshakes_rejected_total{endpoint="one",protocol="wubsub",reason="origin"} 11
+polywire_inbound_budget_bytes 27
+polywire_inbound_bytes 26
 polywire_log_lines_dropped_total 25
 polywire_memory_used_bytes 23
 polywire_memory_watermark_bytes 24
