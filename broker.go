@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,7 @@ type Broker struct {
 	cfg      *config.Config // that it began with
 	options  []Option
 	source   func() (*config.Config, error) // nil without WithSource
+	listen   func(name, address string) (net.Listener, error)
 	log      *slog.Logger
 	lines    *logging.Handler // of log
 	engine   *engine.Engine
@@ -63,16 +65,18 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	if err != nil {
 		return nil, err
 	}
-	b.source = own.source
-	b.engine = engine.New(engine.Options{Logger: logger, Hooks: own.hooks, MaxServiceCalls: cfg.Calls.MaxPerService})
+	b.source, b.listen = own.source, own.listen
+	b.engine = engine.New(engine.Options{Logger: logger, Hooks: own.hooks, MaxServiceCalls: cfg.Calls.MaxPerService, CallBudget: int(cfg.Calls.Budget)})
 	b.network = network.New(network.Options{
 		Hub: b.engine, Logger: logger, BeforeUpgrade: own.hooks.BeforeUpgrade,
+		Listen:           own.listen,
 		Loops:            cfg.Network.Loops,
 		HandshakeTimeout: cfg.Network.HandshakeTimeout,
 		MaxHeader:        int(cfg.Network.MaxHeader),
 		MaxHeaderFields:  cfg.Network.MaxHeaderFields,
 		SendBuffer:       int(cfg.Network.SendBuffer),
 		OutboundBudget:   int64(cfg.Network.OutboundBudget),
+		InboundBudget:    int64(cfg.Network.InboundBudget),
 	})
 	first, err := b.draft(cfg, &state{cfg: new(config.Config)})
 	if err != nil {
@@ -108,12 +112,16 @@ func (b *Broker) adminSource() admin.Source {
 		Panics: func() uint64 { return stats.Panics.Load() + b.engine.Panics() },
 		Calls:  b.engine.Calls, Topics: b.engine.Topics,
 		Outbound: b.network.Outbound, OutboundBudget: b.network.OutboundBudget(),
+		Inbound: b.network.Inbound, InboundBudget: b.network.InboundBudget,
 		Memory:       b.network.Memory,
 		LogDropped:   b.lines.Dropped,
 		Certificates: b.certificates,
+		Services:     b.serviceStats,
 		Ready:        b.network.Ready,
 		Endpoints:    b.coreEndpoints,
 		Reloads:      &b.reloads,
+		ReloadToken:  b.cfg.Admin.ReloadToken,
+		Hosts:        adminHosts(b.cfg.Admin),
 	}
 	if b.source != nil {
 		src.Reload = func(dryRun bool) (any, error) { return b.Reread(dryRun) }
@@ -154,7 +162,7 @@ func (b *Broker) Draining() <-chan struct{} { return b.draining }
 func (b *Broker) Endpoints() []EndpointInfo {
 	return describe(b.state.Load().cfg, func(ep *config.Endpoint) string {
 		if addr := b.network.Addr(ep.Name); addr != nil {
-			return addr.String()
+			return listenText(addr)
 		}
 		return ep.Listen
 	})
@@ -166,7 +174,7 @@ func (b *Broker) AdminURL() string {
 	select {
 	case <-b.ready:
 		if b.admin != nil {
-			return metricsURL(b.admin.Addr().String())
+			return metricsURL(listenText(b.admin.Addr()))
 		}
 	default:
 	}
@@ -175,17 +183,19 @@ func (b *Broker) AdminURL() string {
 
 // Run serves until ctx ends; then it drains: it lets nobody in, waits for the calls
 // under way, says goodbye to all clients at the configured pace, waits for their hooks,
-// and returns. It is called once. The error says what could not be started, or not be
+// and returns. If ctx ends with [ErrHandedOver] as its cause, nobody is refused. It is called once. The error says what could not be started, or not be
 // ended in time.
 func (b *Broker) Run(ctx context.Context) error {
 	defer b.close()
 	// The admin server comes first and goes last: it tells of starting and
 	// draining as well.
 	if b.admin != nil {
-		if err := b.admin.Start(b.cfg.Admin.Listen); err != nil {
+		ln, err := b.listen(adminSocket, b.cfg.Admin.Listen)
+		if err != nil {
 			b.engine.Close()
-			return err
+			return fmt.Errorf("starting the admin server: %w", err)
 		}
+		b.admin.Start(ln)
 	}
 	var endpoints []network.Endpoint
 	for _, s := range b.state.Load().sites {
@@ -202,6 +212,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	b.reloads.Last.Store(time.Now().Unix())
 	close(b.ready)
 	<-ctx.Done()
+	b.takeLeave(context.Cause(ctx))
 	return b.drain()
 }
 
@@ -236,10 +247,12 @@ func (b *Broker) drain() error {
 		b.log.Warn("ending calls that did not end in time", "error", err)
 	}
 	stop()
-	// Callers hear that their calls have failed before they hear the goodbye.
+	// Callers hear that their calls have failed before they hear the goodbye. Until that,
+	// authorizers and session stores are asked as ever.
+	b.engine.EndCalls()
+	err := errors.Join(b.network.Shutdown(ctx, d.Rate.PerSecond()), b.engine.AwaitSessions(ctx))
 	b.engine.Close()
-	err := errors.Join(b.network.Shutdown(ctx, d.Rate.PerSecond()), b.engine.AwaitHooks(ctx))
-	return errors.Join(err, b.stopAdmin())
+	return errors.Join(err, b.engine.AwaitHooks(ctx), b.stopAdmin())
 }
 
 // closingTime returns how much of the time for draining is kept for the closing of n

@@ -213,8 +213,8 @@ endpoints:
   - <<: *base
     name: b
     listen: ":3001"
-services: [{match: echo, builtin: echo}, {match: up, url: "http://h/", max_calls: 8}]
-calls: {max_per_service: 9}
+services: [{match: echo, builtin: echo}, {match: up, url: "http://h/", max_calls: 8}, {match: "", builtin: echo}]
+calls: {max_per_service: 9, budget: 64MiB}
 admin: {listen: ""}
 log: {level: warn, format: json}
 network: {loops: 2, max_connections: 10, max_handshakes: 20, handshake_timeout: 3s, max_header: 16KiB, max_header_fields: 50, send_buffer: 1MiB,
@@ -254,8 +254,8 @@ drain: {rate: 90/m, timeout: 1m}
 		}
 	}
 	rest := config.Config{
-		Services: []config.Service{{Match: "echo", Builtin: "echo"}, {Match: "up", URL: "http://h/", MaxCalls: 8}},
-		Calls:    config.Calls{MaxPerService: 9},
+		Services: []config.Service{{Match: "echo", Builtin: "echo"}, {Match: "up", URL: "http://h/", MaxCalls: 8}, {Builtin: "echo"}},
+		Calls:    config.Calls{MaxPerService: 9, Budget: 64 << 20},
 		Log:      config.Log{Level: config.Level(slog.LevelWarn), Format: "json"},
 		Network: config.Network{
 			Loops: 2, MaxConnections: 10, MaxHandshakes: 20, HandshakeTimeout: 3 * time.Second,

@@ -165,12 +165,13 @@ func isUpgrade(r *http.Request) bool {
 
 // clientOf returns the address of the client, as far as trusted proxies tell.
 func (p *plainServer) clientOf(r *http.Request) string {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
+	// What is no address is that of a Unix socket.
+	from, _ := netip.ParseAddrPort(r.RemoteAddr)
 	h := headOf(r, "X-Forwarded-For", "Forwarded", "X-Real-Ip")
-	return p.door.server.admission.limits.Load().client(from, &h).String()
+	if client := p.door.server.admission.limits.Load().client(from, &h); client.IsValid() {
+		return client.String()
+	}
+	return r.RemoteAddr
 }
 
 // headOf returns a head with the fields of those names alone, which are canonical.

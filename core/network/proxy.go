@@ -85,8 +85,12 @@ func (d *door) readProxyHeader(v *visitor) error {
 	return nil
 }
 
-// trusts reports whether a is the address of a trusted proxy.
+// trusts reports whether a is the address of a trusted proxy; the zero Addr is that of
+// whoever connects by a Unix socket.
 func (l *Limits) trusts(a netip.Addr) bool {
+	if !a.IsValid() {
+		return l.TrustUnix
+	}
 	a = a.Unmap().WithZone("")
 	return slices.ContainsFunc(l.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(a) })
 }

@@ -72,8 +72,11 @@ func (s *Server) Apply(endpoint string, next Settings) error {
 func (c *conn) adopt() {
 	old, next := c.settings, c.ep.settings.Load()
 	c.settings = next
-	if next.SlowConsumer != Conflate {
+	switch {
+	case next.SlowConsumer != Conflate:
 		c.out.newest = nil
+	case c.out.list == stuck:
+		c.out.conflate()
 	}
 	if c.state != open {
 		return
