@@ -67,18 +67,26 @@ func (w Watermark) Of(available uint64) uint64 {
 	return uint64(w.Size)
 }
 
-// CIDR are network addresses, written 10.0.0.0/8, 2001:db8::/32 or, a single one, 10.1.2.3.
+// CIDR are network addresses, written 10.0.0.0/8, 2001:db8::/32 or, a single one, 10.1.2.3;
+// or, without a Prefix, whoever connects by a Unix socket, written unix.
 type CIDR struct{ netip.Prefix }
+
+// Unix reports whether c is whoever connects by a Unix socket.
+func (c CIDR) Unix() bool { return !c.IsValid() }
 
 // UnmarshalText parses addresses.
 func (c *CIDR) UnmarshalText(text []byte) error {
+	if string(text) == "unix" || string(text) == unixPrefix {
+		*c = CIDR{}
+		return nil
+	}
 	p, err := netip.ParsePrefix(string(text))
 	if a, e := netip.ParseAddr(string(text)); e == nil && a.Zone() == "" {
 		p, err = netip.PrefixFrom(a, a.BitLen()), nil
 	}
 	switch {
 	case err != nil:
-		return fmt.Errorf("must be addresses such as 10.0.0.0/8 or 10.1.2.3, not %q", text)
+		return fmt.Errorf("must be addresses such as 10.0.0.0/8 or 10.1.2.3, or unix for Unix sockets, not %q", text)
 	case p.Addr().Is4In6():
 		return fmt.Errorf("must be written as IPv4 addresses, not %q", text)
 	case p != p.Masked():

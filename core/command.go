@@ -81,7 +81,9 @@ type Command struct {
 	Exclusive bool
 	// AsOwner, on Publish: refuse unless the sender owns exactly Channel.
 	AsOwner bool
-	// Services are the whole addresses of the services offered or withdrawn.
+	// Services are the services offered or withdrawn: whole addresses, or with Exclusive
+	// names below Channel, of which AppendService makes addresses. They are not written
+	// out: a long channel with many services would fill the memory.
 	Services [][]byte
 
 	// NotToSelf, on Publish: the sender does not hear its own message.
@@ -106,6 +108,20 @@ type Command struct {
 	// Source is the client's message as it was written, for an [Authorizer]
 	// that judges the client's own words. Nil where the format has no such use.
 	Source []byte
+}
+
+// AppendService appends the whole address of service, which is one of c.Services, and
+// returns the extended buffer. With Exclusive that is Channel/service, or Channel for an
+// empty name.
+func (c *Command) AppendService(dst, service []byte) []byte {
+	if c.Exclusive {
+		dst = append(dst, c.Channel...)
+		if len(service) == 0 {
+			return dst
+		}
+		dst = append(dst, '/')
+	}
+	return append(dst, service...)
 }
 
 // Clone returns a copy of c that owns all its bytes, which lie in one piece of

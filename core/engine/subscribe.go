@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 
@@ -56,7 +55,7 @@ func (p *peer) subscribe(c *core.Command) {
 		p.refuse(c, r)
 		return
 	}
-	if core.Reserved(c.Topic) && !bytes.HasPrefix(c.Topic, []byte("$sys/")) {
+	if core.Reserved(c.Topic) {
 		p.subscribeByTopic(c)
 		return
 	}
