@@ -76,6 +76,7 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 		MaxHeaderFields:  cfg.Network.MaxHeaderFields,
 		SendBuffer:       int(cfg.Network.SendBuffer),
 		OutboundBudget:   int64(cfg.Network.OutboundBudget),
+		InboundBudget:    int64(cfg.Network.InboundBudget),
 	})
 	first, err := b.draft(cfg, &state{cfg: new(config.Config)})
 	if err != nil {
@@ -111,9 +112,11 @@ func (b *Broker) adminSource() admin.Source {
 		Panics: func() uint64 { return stats.Panics.Load() + b.engine.Panics() },
 		Calls:  b.engine.Calls, Topics: b.engine.Topics,
 		Outbound: b.network.Outbound, OutboundBudget: b.network.OutboundBudget(),
+		Inbound: b.network.Inbound, InboundBudget: b.network.InboundBudget,
 		Memory:       b.network.Memory,
 		LogDropped:   b.lines.Dropped,
 		Certificates: b.certificates,
+		Services:     b.serviceStats,
 		Ready:        b.network.Ready,
 		Endpoints:    b.coreEndpoints,
 		Reloads:      &b.reloads,

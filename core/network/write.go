@@ -41,7 +41,7 @@ func (c *conn) queue(f *frame) bool {
 	}
 	if c.out.newest != nil && f.key != nil {
 		if lost, ok := c.out.replace(f, c.settings.OutboundLimit); ok {
-			c.count(lost, core.ReasonConflated)
+			c.conflated(lost)
 			return true
 		}
 	}
