@@ -212,7 +212,7 @@ func TestRequests(t *testing.T) {
 		},
 		{
 			"offer a channel",
-			core.Command{Verb: core.Offer, Channel: []byte("a"), Exclusive: true, Services: [][]byte{[]byte("a/x"), []byte("a/y")}},
+			core.Command{Verb: core.Offer, Channel: []byte("a"), Exclusive: true, Services: [][]byte{[]byte("x"), []byte("y")}},
 			`{"command":"offer","args":{"channel":"a","services":["a/x","a/y"]}}`,
 		},
 		{

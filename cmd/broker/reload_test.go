@@ -31,6 +31,12 @@ func (l *logs) Write(b []byte) (int, error) {
 	return l.text.Write(b)
 }
 
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 func (l *logs) count(part string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
