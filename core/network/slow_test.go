@@ -473,3 +473,36 @@ func TestCorkOfAnEarlierTurn(t *testing.T) {
 		}
 	}
 }
+
+// TestSlowClientIsNamed: a client that does not get all that it is sent is named in the log
+// then, and not only at its end.
+func TestSlowClientIsNamed(t *testing.T) {
+	for _, c := range []struct {
+		policy SlowConsumer
+		want   string
+	}{
+		{Conflate, "gets only the newest message of each topic"},
+		{Disconnect, "is disconnected: what waits for all clients is over network.outbound_budget"},
+	} {
+		t.Run(c.want, func(t *testing.T) {
+			var log logBuffer
+			r := start(t, func(o *Options, ep *Endpoint) {
+				o.SendBuffer, o.OutboundBudget = 64<<10, 8<<20
+				o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				ep.Settings.OutboundLimit = 1 << 30
+				ep.Settings.SlowConsumer = c.policy
+			})
+			stalled, _ := r.sleeper()
+			for i := range 2000 {
+				r.hub.publish(bytes.Repeat([]byte("x"), 8<<10), nil)
+				if i%16 == 0 && r.stats.Open.Load() == 0 {
+					break
+				}
+			}
+			eventually(t, "it is named", func() bool { return strings.Count(log.String(), c.want) == 1 })
+			if !strings.Contains(log.String(), "remote="+stalled.LocalAddr().String()) {
+				t.Errorf("not by its address: %s", log.String())
+			}
+		})
+	}
+}
