@@ -21,6 +21,7 @@ var libraries = []library{
 	{name: "faye", dial: node("faye"), pings: true},
 	{name: "tornado", dial: debian("/usr/bin/python3", "client.py"), pings: true, deflates: true},
 	{name: "mojo", dial: debian("/usr/bin/perl", "client.pl"), pings: true, deflates: true},
+	{name: "java", dial: dialJava, pings: true},
 }
 
 // gorillaClient is a connection of github.com/gorilla/websocket.

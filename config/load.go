@@ -48,6 +48,7 @@ func Load(src Source, protocols []core.Protocol) (*Config, error) {
 	if err := merged.Load(confmap.Provider(tree, ""), nil); err != nil {
 		return nil, fmt.Errorf("merging the configuration: %w", err)
 	}
+	r.mistaken(src.Env, tree)
 	for _, o := range environment(src.Env) {
 		r.override(merged, o)
 	}
@@ -90,9 +91,12 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin plu
 		e := &endpointReader{report: r, path: "endpoints." + index, fields: fields, plugin: plugin}
 		e.read(&cfg.Endpoints[i], protocols)
 	}
-	r.checkServices(cfg.Services)
+	limitOutput(cfg.Endpoints)
+	services, _ := tree["services"].(map[string]any)
+	r.checkServices(cfg.Services, services)
 	r.checkCalls(cfg.Calls)
 	r.checkAdmin(cfg.Admin)
+	cfg.Admin.Listen = cleanAddress(cfg.Admin.Listen)
 	r.checkLog(cfg.Log)
 	r.checkNetwork(cfg.Network, cfg.Endpoints)
 	r.checkDrain(cfg.Drain)
@@ -100,6 +104,20 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin plu
 	r.checkAddresses(cfg.Endpoints, cfg.Admin)
 	r.checkProxies(cfg.Endpoints, cfg.Network.TrustedProxies)
 	return &cfg
+}
+
+// limitOutput sets the outbound limits that were not given: the biggest message that a
+// client of any endpoint may send fits behind another one, with room for more.
+func limitOutput(endpoints []Endpoint) {
+	biggest := Size(0)
+	for i := range endpoints {
+		biggest = max(biggest, endpoints[i].MaxMessageSize)
+	}
+	for i := range endpoints {
+		if endpoints[i].OutboundLimit == 0 {
+			endpoints[i].OutboundLimit = biggest + 1<<20
+		}
+	}
 }
 
 // meant reports whether a list of the top level was given, but not as it should be: what

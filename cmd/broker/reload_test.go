@@ -14,7 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // logs is a log that can be read while it is written.
@@ -30,6 +31,12 @@ func (l *logs) Write(b []byte) (int, error) {
 	return l.text.Write(b)
 }
 
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 func (l *logs) count(part string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -40,12 +47,7 @@ func (l *logs) count(part string) int {
 // change of its file; a broken file is logged once and changes nothing.
 func TestReloadCommand(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	admin := ln.Addr().String()
-	_ = ln.Close()
+	admin := fmt.Sprintf("127.0.0.1:%d", coretest.FreePort(t))
 	config := func(endpoints string) string {
 		return fmt.Sprintf("endpoints:\n  - {name: a, protocol: echo, listen: '127.0.0.1:0'}\n%sadmin: {listen: %q}\n", endpoints, admin)
 	}
@@ -125,9 +127,5 @@ func taken(t *testing.T) string {
 
 func await(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !f(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
+	coretest.Eventually(t, what, f)
 }

@@ -16,7 +16,11 @@ const (
 
 // call is the command.
 func (p *peer) call(c *core.Command) {
-	if r := checkMessage(p.endpoint.Limits.Get(), c.Topic, c.Payload); r.Failed() {
+	r := checkMessage(p.endpoint.Limits.Get(), c.Topic, c.Payload)
+	if len(c.Ref) > maxRef && !c.OneWay {
+		r = refusedRef
+	}
+	if r.Failed() {
 		p.refuse(c, r)
 		return
 	}
@@ -58,7 +62,7 @@ func (p *peer) askPeer(c *core.Command, whole []byte, a answerer, byTopic bool) 
 			return refusedShutdown
 		}
 	} else {
-		kept := p.newCall(c, byTopic)
+		kept := p.newCall(c, a.service.name[len(p.endpoint.TopicPrefix):], byTopic)
 		kept.asked, kept.service = a.peer, a.service
 		var r refusal
 		// From here on the call may end, and kept be used for another, at any time.
@@ -136,7 +140,10 @@ func (p *peer) Unasked(id core.CallID) {
 // answer ends a call that was taken out of the table with its answer. Any goroutine.
 func (e *Engine) answer(c *call, payload core.Payload) {
 	c.stop()
-	c.tell(c.answered(payload))
+	s := e.scratch.Get().(*scratch)
+	s.topic = append(s.topic[:0], c.topic...)
+	c.tell(c.answered(s.topic, payload))
+	e.release(s)
 	e.recycle(c)
 }
 
@@ -144,7 +151,10 @@ func (e *Engine) answer(c *call, payload core.Payload) {
 func (e *Engine) fail(c *call, r refusal) {
 	c.stop()
 	c.caller.endpoint.Stats.CallsFailed.Inc(r.reason)
-	c.tell(c.failed(r.Failure))
+	s := e.scratch.Get().(*scratch)
+	s.topic = append(s.topic[:0], c.topic...)
+	c.tell(c.failed(s.topic, r.Failure))
+	e.release(s)
 	e.recycle(c)
 }
 

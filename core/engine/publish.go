@@ -71,7 +71,7 @@ func (e *Engine) deliver(m publication) (heard bool, r refusal) {
 		e.mu.RUnlock()
 	}
 
-	slices.SortFunc(s.hits, compareGroups)
+	slices.SortFunc(s.hits, compareAudiences)
 	for _, a := range s.hits {
 		s.to = append(s.to, a.members)
 	}
@@ -94,7 +94,7 @@ func (e *Engine) match(s *scratch, topic []byte) {
 		s.hits = append(s.hits, a.audiences...)
 	}
 	for _, t := range e.tries {
-		if len(t.patterns) > 0 && hasPrefix(topic, t.prefix) {
+		if t.size > 0 && hasPrefix(topic, t.prefix) {
 			s.hits = t.match(topic[len(t.prefix):], s.hits)
 		}
 	}

@@ -44,7 +44,11 @@ type output struct {
 func (o *output) push(f *frame) (list bool) {
 	o.frames = append(o.frames, f)
 	o.count(f, len(f.bytes))
-	if o.newest != nil {
+	switch {
+	case o.newest == nil:
+	case f.purpose == published && f.key == nil:
+		*o.newest = index{}
+	default:
 		o.newest.set(f, len(o.frames)-1)
 	}
 	return o.listForTurn()
@@ -90,22 +94,24 @@ func (o *output) setKept(n int) {
 // count adds n bytes of f to what waits; n may be negative.
 func (o *output) count(f *frame, n int) {
 	o.size += n
-	if !f.message {
+	if f.purpose == owed {
 		o.owed += n
 	}
 }
 
 // behind returns how many bytes wait behind the first frame, which is on its way, and how
 // many of them are owed.
-func (o *output) behind() (all, owed int) {
+func (o *output) behind() (all, ofOwed int) {
 	if len(o.frames) == 0 {
 		return 0, 0
 	}
-	first := len(o.frames[0].bytes) - o.off
-	if o.frames[0].message {
-		return o.size - first, o.owed
+	all, ofOwed = o.size, o.owed
+	first := o.frames[0]
+	left := len(first.bytes) - o.off
+	if first.purpose == owed {
+		ofOwed -= left
 	}
-	return o.size - first, o.owed - first
+	return all - left, ofOwed
 }
 
 // unwritten returns the index of the first frame of which nothing is written.
@@ -194,14 +200,20 @@ func (o *output) replace(f *frame, limit int) (lost int, done bool) {
 	return lost, true
 }
 
-// conflate begins to remember where the newest message of each address is.
+// conflate begins to remember where the newest message of each address is. Messages that
+// were queued under another policy have no key: before them nothing is replaced, as what
+// takes its place there would overtake them.
 func (o *output) conflate() {
 	if o.newest != nil {
 		return
 	}
 	o.newest = new(index)
-	for i, f := range o.frames {
-		o.newest.set(f, i)
+	from := len(o.frames)
+	for from > 0 && (o.frames[from-1].purpose != published || o.frames[from-1].key != nil) {
+		from--
+	}
+	for i, f := range o.frames[from:] {
+		o.newest.set(f, from+i)
 	}
 }
 
@@ -213,7 +225,7 @@ func (o *output) ending(n int) (messages, payload int) {
 		if n -= len(f.bytes); n < 0 {
 			break
 		}
-		if !isControl(f) {
+		if f.purpose != control {
 			messages++
 			payload += f.payload
 		}

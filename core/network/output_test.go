@@ -24,6 +24,15 @@ type modelled struct {
 	text   []byte // what was read and is not looked at yet
 }
 
+// remember notes that f is the newest of its address; one without an address is of all.
+func (o *modelled) remember(f *frame) {
+	if f.key == nil {
+		clear(o.newest)
+		return
+	}
+	o.newest[string(f.key)] = f
+}
+
 // gone is told that f waits no more.
 func (o *modelled) gone(f *frame) {
 	maps.DeleteFunc(o.newest, func(_ string, newest *frame) bool { return newest == f })
@@ -53,8 +62,12 @@ func (m *outputModel) frame() *frame {
 	f := newFrame()
 	f.seal(append(f.room(), text...), ws.OpText)
 	if m.rnd.IntN(3) > 0 {
-		f.message = true
+		f.purpose = published
 		f.setKey(m.seed, core.Event{Topic: []byte{byte('a' + m.rnd.IntN(4))}})
+	} else if n := m.rnd.IntN(6); n < 2 {
+		f.purpose = control
+	} else if n == 2 {
+		f.purpose = published // under another policy
 	}
 	m.turn = append(m.turn, f)
 	m.texts[f] = string(f.bytes)
@@ -73,8 +86,8 @@ func (m *outputModel) push(o *modelled, f *frame) {
 		m.t.Fatalf("push into list %d: to be listed %v", before, list)
 	}
 	o.want = append(o.want, f)
-	if o.out.newest != nil && f.key != nil {
-		o.newest[string(f.key)] = f
+	if o.out.newest != nil && f.purpose == published {
+		o.remember(f)
 	}
 }
 
@@ -175,8 +188,8 @@ func (m *outputModel) settle(o *modelled) {
 		o.out.conflate()
 		o.newest = map[string]*frame{}
 		for _, f := range o.want {
-			if f.key != nil {
-				o.newest[string(f.key)] = f
+			if f.purpose == published {
+				o.remember(f)
 			}
 		}
 	}
@@ -203,18 +216,18 @@ func (m *outputModel) check() {
 		if !slices.Equal(o.out.frames, o.want) || o.out.off != o.off {
 			m.t.Fatalf("output %d has %d frames and %d bytes written, want %d and %d", i, len(o.out.frames), o.out.off, len(o.want), o.off)
 		}
-		size, owed := -o.off, 0
+		size, due := -o.off, 0
 		for _, f := range o.want {
 			size += len(m.texts[f])
-			if !f.message {
-				owed += len(m.texts[f])
+			if f.purpose == owed {
+				due += len(m.texts[f])
 			}
 		}
-		if len(o.want) > 0 && !o.want[0].message {
-			owed -= o.off
+		if len(o.want) > 0 && o.want[0].purpose == owed {
+			due -= o.off
 		}
-		if o.out.size != size || o.out.owed != owed {
-			m.t.Fatalf("output %d: size %d and owed %d, want %d and %d", i, o.out.size, o.out.owed, size, owed)
+		if o.out.size != size || o.out.owed != due {
+			m.t.Fatalf("output %d: size %d and owed %d, want %d and %d", i, o.out.size, o.out.owed, size, due)
 		}
 		if o.out.list != inTurn && o.out.kept != len(o.want) {
 			m.t.Fatalf("output %d in list %d borrows %d frames", i, o.out.list, len(o.want)-o.out.kept)

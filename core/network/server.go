@@ -18,6 +18,7 @@ import (
 	"github.com/panjf2000/gnet/v2"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/sockets"
 )
 
 // Options are the settings of a Server. The zero value of each field but Hub takes
@@ -28,6 +29,9 @@ type Options struct {
 	// BeforeUpgrade may refuse a connection before its upgrade (see core.Hooks); nil
 	// refuses none.
 	BeforeUpgrade func(ctx context.Context, endpoint string, h core.Handshake) error
+	// Listen opens the socket of an address for an endpoint; the default opens a new one.
+	// The listener is a *net.TCPListener or a *net.UnixListener.
+	Listen func(endpoint, address string) (net.Listener, error)
 	// Logger takes the log; the default discards it.
 	Logger *slog.Logger
 	// Loops is the number of event loops; the default is one for each CPU.
@@ -37,9 +41,9 @@ type Options struct {
 	// HandshakeTimeout is the time for a client to make its TLS handshake, if there
 	// is TLS, and then to send its request head. The default is 10 s for each.
 	HandshakeTimeout time.Duration
-	// MaxHeader bounds a request head, in bytes; a longer one is answered 431. The
-	// default is 8 KiB.
-	MaxHeader int
+	// MaxHeader bounds a request head, in bytes, and MaxHeaderFields its header fields;
+	// more is answered 431. The defaults are 64 KiB and 1000.
+	MaxHeader, MaxHeaderFields int
 	// SendBuffer is the kernel's send buffer for each connection, in bytes: what a
 	// stalled client may hold in the kernel. The default is 128 KiB.
 	SendBuffer int
@@ -61,6 +65,9 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Listen == nil {
+		o.Listen = func(_, address string) (net.Listener, error) { return sockets.Listen(address) }
+	}
 	if o.Loops <= 0 {
 		o.Loops = runtime.NumCPU()
 	}
@@ -68,7 +75,10 @@ func (o Options) withDefaults() Options {
 		o.HandshakeTimeout = 10 * time.Second
 	}
 	if o.MaxHeader <= 0 {
-		o.MaxHeader = 8 << 10
+		o.MaxHeader = 64 << 10
+	}
+	if o.MaxHeaderFields <= 0 {
+		o.MaxHeaderFields = 1000
 	}
 	if o.SendBuffer <= 0 {
 		o.SendBuffer = 128 << 10
@@ -86,8 +96,9 @@ func (o Options) withDefaults() Options {
 // and Server.Exchange do that.
 type Endpoint struct {
 	*core.Endpoint
-	// Listen is the TCP address; endpoints with the same Listen share a listener,
-	// except that port 0 is a new port for each.
+	// Listen is the TCP address, "host:port", or "unix:" and the path of a socket;
+	// endpoints with the same Listen share a listener, except that port 0 is a new port
+	// for each.
 	Listen string
 	// TLS is how TLS is spoken; nil is plain TCP. Endpoints that share a listener have
 	// the same. Its GetConfigForClient may swap certificates at any time.
@@ -144,7 +155,7 @@ type Server struct {
 	mu      sync.Mutex
 	doors   []*door
 	eps     map[string]*endpoint
-	waiting []*conn // publishers held while a mailbox is congested
+	waiting []func() // what to call when no mailbox is congested any more
 
 	// Atomic.
 	loops     atomic.Pointer[[]*loop]
@@ -154,6 +165,7 @@ type Server struct {
 	ids       atomic.Uint64
 	turns     atomic.Int32 // loops in the midst of a turn
 	congested atomic.Int32 // loops whose mailboxes are congested
+	leaving   atomic.Bool  // nobody is to be sent here any more
 	draining  atomic.Bool  // nobody is admitted any more
 	down      atomic.Bool  // Shutdown was called
 	ready     atomic.Bool
@@ -215,8 +227,20 @@ func (s *Server) Addr(endpoint string) net.Addr {
 	return nil
 }
 
-// Ready reports whether the server listens and is not draining.
-func (s *Server) Ready() bool { return s.ready.Load() && !s.draining.Load() }
+// Sockets returns the listeners, each under the name of one of its endpoints. They stay the
+// server's.
+func (s *Server) Sockets() []sockets.Socket {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []sockets.Socket
+	for _, d := range s.doors {
+		list = append(list, sockets.Socket{Name: (*d.endpoints.Load())[0].Name, Listener: d.listener})
+	}
+	return list
+}
+
+// Ready reports whether the server listens and is to be sent clients.
+func (s *Server) Ready() bool { return s.ready.Load() && !s.leaving.Load() && !s.draining.Load() }
 
 // SetLimits puts other limits in force. Whoever is in stays.
 func (s *Server) SetLimits(l Limits) { s.admission.set(l) }
@@ -262,28 +286,46 @@ func (s *Server) loopOf(el gnet.EventLoop) *loop {
 func (s *Server) loopList() []*loop  { return *s.loops.Load() }
 func (s *Server) loopAt(i int) *loop { return s.loopList()[i] }
 
-// wait holds c, which has just sent something, until no mailbox is congested. On
-// c's loop.
-func (s *Server) wait(c *conn) {
+// wait reports whether a mailbox is congested, and has then called, once, when none is any
+// more. Any goroutine; then must not block.
+func (s *Server) wait(then func()) bool {
+	if s.congested.Load() == 0 {
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.congested.Load() == 0 {
-		return
+		return false
 	}
-	c.Hold()
-	s.waiting = append(s.waiting, c)
+	s.waiting = append(s.waiting, then)
+	return true
+}
+
+// WaitForRoom waits until no mailbox is congested, so that what the caller publishes then
+// finds room, or until ctx ends. Any goroutine but those of the loops.
+func (s *Server) WaitForRoom(ctx context.Context) error {
+	room := make(chan struct{})
+	if !s.wait(func() { close(room) }) {
+		return nil
+	}
+	select {
+	case <-room:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for room in a mailbox: %w", ctx.Err())
+	}
 }
 
 // relaxed is called by a loop whose mailbox is no longer congested.
 func (s *Server) relaxed() {
 	s.mu.Lock()
-	var free []*conn
+	var free []func()
 	if s.congested.Add(-1) == 0 {
 		free, s.waiting = s.waiting, nil
 	}
 	s.mu.Unlock()
-	for _, c := range free {
-		c.Post(c.Release)
+	for _, then := range free {
+		then()
 	}
 }
 
