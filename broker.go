@@ -72,6 +72,7 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 		Listen:           own.listen,
 		Loops:            cfg.Network.Loops,
 		HandshakeTimeout: cfg.Network.HandshakeTimeout,
+		HTTPIdleTimeout:  cfg.Network.HTTPIdleTimeout,
 		MaxHeader:        int(cfg.Network.MaxHeader),
 		MaxHeaderFields:  cfg.Network.MaxHeaderFields,
 		SendBuffer:       int(cfg.Network.SendBuffer),
@@ -81,6 +82,7 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	first, err := b.draft(cfg, &state{cfg: new(config.Config)})
 	if err != nil {
 		b.engine.Close()
+		lines.Flush(flushTimeout)
 		return nil, err
 	}
 	first.commit()
@@ -116,6 +118,7 @@ func (b *Broker) adminSource() admin.Source {
 		Memory:       b.network.Memory,
 		LogDropped:   b.lines.Dropped,
 		Certificates: b.certificates,
+		Services:     b.serviceStats,
 		Ready:        b.network.Ready,
 		Endpoints:    b.coreEndpoints,
 		Reloads:      &b.reloads,
@@ -246,10 +249,12 @@ func (b *Broker) drain() error {
 		b.log.Warn("ending calls that did not end in time", "error", err)
 	}
 	stop()
-	// Callers hear that their calls have failed before they hear the goodbye.
+	// Callers hear that their calls have failed before they hear the goodbye. Until that,
+	// authorizers and session stores are asked as ever.
+	b.engine.EndCalls()
+	err := errors.Join(b.network.Shutdown(ctx, d.Rate.PerSecond()), b.engine.AwaitSessions(ctx))
 	b.engine.Close()
-	err := errors.Join(b.network.Shutdown(ctx, d.Rate.PerSecond()), b.engine.AwaitHooks(ctx))
-	return errors.Join(err, b.stopAdmin())
+	return errors.Join(err, b.engine.AwaitHooks(ctx), b.stopAdmin())
 }
 
 // closingTime returns how much of the time for draining is kept for the closing of n

@@ -25,6 +25,8 @@ type Source struct {
 	Panics func() uint64
 	// Certificates are the TLS certificates in use.
 	Certificates func() []Certificate
+	// Services are those that HTTP servers answer.
+	Services func() []Service
 	// Calls is the number of calls that wait for their answer, Topics the number
 	// of topics that somebody hears.
 	Calls, Topics func() int
@@ -78,8 +80,9 @@ type total struct {
 
 // reasons are the counters of an endpoint by reason.
 type reasons struct {
-	desc *prometheus.Desc
-	read func(*core.Stats) *core.Counters
+	desc     *prometheus.Desc
+	read     func(*core.Stats) *core.Counters
+	possible func(core.Possible) core.Reasons
 }
 
 // collector shows the counters as they are at the moment of the request. It
@@ -91,6 +94,7 @@ type collector struct {
 	totals  []total
 	reasons []reasons
 	hooks   hookDescs
+	service serviceDescs
 	// rejected is also one of reasons.
 	rejected, accept, panics, calls, topics, outbound, budget, inbound, inboundBudget, memory, watermark, unlogged, expiry, build, reloads, reloaded *prometheus.Desc
 }
@@ -150,14 +154,14 @@ func newCollector(src Source) *collector {
 		{perEndpoint("throttled_total", "Times that a client was not read for a while because it sent faster than its limits."), func(s *core.Stats) *atomic.Uint64 { return &s.Throttled }},
 	}
 	c.reasons = []reasons{
-		{perReason("connections_closed_total", "Connections that ended."), func(s *core.Stats) *core.Counters { return &s.Closed }},
-		{c.rejected, func(s *core.Stats) *core.Counters { return &s.Rejected }},
-		{perReason("messages_refused_total", "Messages from clients that were ignored or answered with an error."), func(s *core.Stats) *core.Counters { return &s.Refused }},
-		{perReason("messages_dropped_total", "Messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.Dropped }},
-		{perReason("bytes_dropped_total", "Payload bytes of messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.DroppedBytes }},
-		{perReason("calls_failed_total", "Calls that ended with a failure."), func(s *core.Stats) *core.Counters { return &s.CallsFailed }},
+		{perReason("connections_closed_total", "Connections that ended."), func(s *core.Stats) *core.Counters { return &s.Closed }, func(p core.Possible) core.Reasons { return p.Closed }},
+		{c.rejected, func(s *core.Stats) *core.Counters { return &s.Rejected }, func(p core.Possible) core.Reasons { return p.Rejected }},
+		{perReason("messages_refused_total", "Messages from clients that were ignored or answered with an error."), func(s *core.Stats) *core.Counters { return &s.Refused }, func(p core.Possible) core.Reasons { return p.Refused }},
+		{perReason("messages_dropped_total", "Messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.Dropped }, func(p core.Possible) core.Reasons { return p.Dropped }},
+		{perReason("bytes_dropped_total", "Payload bytes of messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.DroppedBytes }, func(p core.Possible) core.Reasons { return p.Dropped }},
+		{perReason("calls_failed_total", "Calls that ended with a failure."), func(s *core.Stats) *core.Counters { return &s.CallsFailed }, func(p core.Possible) core.Reasons { return p.CallsFailed }},
 	}
-	c.hooks = newHookDescs()
+	c.hooks, c.service = newHookDescs(), newServiceDescs()
 	return c
 }
 
@@ -170,6 +174,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 		to <- r.desc
 	}
 	c.hooks.describe(to)
+	c.service.describe(to)
 	for _, d := range []*prometheus.Desc{c.open, c.away, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.inbound, c.inboundBudget, c.memory, c.watermark, c.unlogged, c.expiry, c.build, c.reloads, c.reloaded} {
 		to <- d
 	}
@@ -183,13 +188,14 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		for _, t := range c.totals {
 			to <- prometheus.MustNewConstMetric(t.desc, prometheus.CounterValue, float64(t.read(ep.Stats).Load()), ep.Name, ep.Protocol)
 		}
+		possible := ep.Possible()
 		for _, r := range c.reasons {
-			collect(to, r.desc, r.read(ep.Stats), ep.Name, ep.Protocol)
+			collect(to, r.desc, r.read(ep.Stats), r.possible(possible), ep.Name, ep.Protocol)
 		}
 		c.hooks.collect(to, &ep.Stats.IdentityHook, ep.Name, ep.Protocol, "auth")
 		c.hooks.collect(to, &ep.Stats.AuthorizerHook, ep.Name, ep.Protocol, "authorizer")
 	}
-	collect(to, c.rejected, c.source.Rejected, "", "")
+	collect(to, c.rejected, c.source.Rejected, core.RejectedUnknown, "", "")
 	to <- prometheus.MustNewConstMetric(c.accept, prometheus.CounterValue, float64(c.source.AcceptErrors.Load()))
 	to <- prometheus.MustNewConstMetric(c.panics, prometheus.CounterValue, float64(c.source.Panics()))
 	to <- prometheus.MustNewConstMetric(c.calls, prometheus.GaugeValue, float64(c.source.Calls()))
@@ -202,6 +208,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(c.memory, prometheus.GaugeValue, float64(used))
 	to <- prometheus.MustNewConstMetric(c.watermark, prometheus.GaugeValue, float64(watermark))
 	to <- prometheus.MustNewConstMetric(c.unlogged, prometheus.CounterValue, float64(c.source.LogDropped()))
+	for _, one := range c.source.Services() {
+		c.service.collect(to, one)
+	}
 	for _, cert := range c.source.Certificates() {
 		to <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(cert.Expires.Unix()), cert.Endpoint, cert.File)
 	}
@@ -212,11 +221,10 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, c.source.Version)
 }
 
-// collect shows the reasons that have happened. A counter only rises, so one
-// that has been shown stays.
-func collect(to chan<- prometheus.Metric, desc *prometheus.Desc, counters *core.Counters, endpoint, protocol string) {
+// collect shows the reasons that can happen, from the start, and any other that has.
+func collect(to chan<- prometheus.Metric, desc *prometheus.Desc, counters *core.Counters, possible core.Reasons, endpoint, protocol string) {
 	for r := range core.NumReasons {
-		if n := counters[r].Load(); n > 0 {
+		if n := counters[r].Load(); n > 0 || possible.Has(r) {
 			to <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), endpoint, protocol, r.String())
 		}
 	}
