@@ -25,7 +25,7 @@ func formats() []format {
 		{"wsify", "", wsify},
 		{"stocking", "", stocking},
 		{"vws", ", options: { allow_send: true }", vws},
-		{"webwire", `, options: { subscribe: ["` + topic + `"] }`, webwire},
+		{"webwire", `, options: { subscribe: ["` + topic + `"], concurrency_limit: -1 }`, webwire},
 	}
 }
 
