@@ -22,10 +22,11 @@ import (
 	"github.com/polywire/polywire"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // patience is how long a test waits for what must come.
-const patience = 5 * time.Second
+const patience = coretest.Patience
 
 // load loads a configuration that must be right.
 func load(t *testing.T, text string) *config.Config {

@@ -2,6 +2,7 @@ package polywire_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -113,5 +114,87 @@ admin: {listen: ""}
 				t.Errorf("want a second line with left_out=3, got\n%s", got)
 			}
 		})
+	}
+}
+
+// slowEndpoint is an endpoint for clients that do not read.
+const slowEndpoint = `
+endpoints: [{name: e, protocol: wsify, listen: "127.0.0.1:0", outbound_limit: 32KiB}]
+network: {send_buffer: 32KiB}
+admin: {listen: "127.0.0.1:0"}
+`
+
+// starve has n clients that do not read lose what a broadcast brings, and waits until
+// they are ended.
+func starve(t *testing.T, b *running, n int) {
+	t.Helper()
+	var clients []*client
+	defer func() {
+		for _, c := range clients {
+			_ = c.conn.Close()
+		}
+	}()
+	for range n {
+		c := dial(t, b.urls["e"].URL)
+		clients = append(clients, c)
+		if err := c.conn.(*net.TCPConn).SetReadBuffer(16 << 10); err != nil {
+			t.Fatal(err)
+		}
+		c.send(`{"command":"join","args":{"channel":"c"}}`)
+		c.ping()
+	}
+	speaker := dial(t, b.urls["e"].URL)
+	clients = append(clients, speaker)
+	message := fmt.Sprintf(`{"command":"broadcast","args":{"channel":"c","content":%q}}`, strings.Repeat("x", 40_000))
+	ended := fmt.Sprintf(`polywire_connections_closed_total{endpoint="e",protocol="wsify",reason="slow"} %d`+"\n", n)
+	for deadline := time.Now().Add(2 * time.Minute); ; {
+		speaker.send(message)
+		speaker.ping()
+		if _, page := get(t, b.AdminURL()); strings.Contains(page, ended) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the clients are not ended as slow")
+		}
+	}
+}
+
+// One broadcast at many clients that cannot take it is a few lines of the log, with their
+// number.
+func TestManySlowClientsAreFewLines(t *testing.T) {
+	log, buf := newLog(slog.LevelInfo)
+	b := runLogged(t, slowEndpoint, log)
+	const clients = 50
+	starve(t, b, clients)
+	if err := b.stop(); err != nil {
+		t.Error(err)
+	}
+	for _, message := range []string{"client reads too slowly", "slow client left"} {
+		lines := regexp.MustCompile(`(?m)^level=WARN msg="`+message+`.* endpoint=e reason=slow .*$`).FindAllString(buf.String(), -1)
+		if len(lines) != 2 || !strings.HasSuffix(lines[1], fmt.Sprintf(" left_out=%d", clients-2)) {
+			t.Errorf("want one line, and one for the %d others, got\n%s", clients-1, buf)
+		}
+	}
+}
+
+// blocked is a writer that takes nothing until it is closed.
+type blocked chan struct{}
+
+func (b blocked) Write(p []byte) (int, error) {
+	<-b
+	return len(p), nil
+}
+
+// A log that nobody reads harms nobody: everybody is served, and the broker ends.
+func TestBlockedLogBlocksNobody(t *testing.T) {
+	w := make(blocked)
+	t.Cleanup(func() { close(w) })
+	b := runLogged(t, slowEndpoint, slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	starve(t, b, 5)
+	c := dial(t, b.urls["e"].URL)
+	c.ping()
+	_ = c.conn.Close()
+	if err := b.stop(); err != nil {
+		t.Error(err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/polywire/polywire/admin"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // source returns a source with two endpoints whose counters are all different.
@@ -77,7 +78,7 @@ func start(t *testing.T, src admin.Source) (s *admin.Server, base string) {
 
 func stop(t *testing.T, s *admin.Server) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), coretest.Patience)
 	defer cancel()
 	if err := s.Shutdown(ctx); err != nil {
 		t.Error(err)

@@ -90,6 +90,7 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin plu
 		e := &endpointReader{report: r, path: "endpoints." + index, fields: fields, plugin: plugin}
 		e.read(&cfg.Endpoints[i], protocols)
 	}
+	limitOutput(cfg.Endpoints)
 	services, _ := tree["services"].(map[string]any)
 	r.checkServices(cfg.Services, services)
 	r.checkCalls(cfg.Calls)
@@ -101,6 +102,20 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin plu
 	r.checkAddresses(cfg.Endpoints, cfg.Admin)
 	r.checkProxies(cfg.Endpoints, cfg.Network.TrustedProxies)
 	return &cfg
+}
+
+// limitOutput sets the outbound limits that were not given: the biggest message that a
+// client of any endpoint may send fits behind another one, with room for more.
+func limitOutput(endpoints []Endpoint) {
+	biggest := Size(0)
+	for i := range endpoints {
+		biggest = max(biggest, endpoints[i].MaxMessageSize)
+	}
+	for i := range endpoints {
+		if endpoints[i].OutboundLimit == 0 {
+			endpoints[i].OutboundLimit = biggest + 1<<20
+		}
+	}
 }
 
 // meant reports whether a list of the top level was given, but not as it should be: what

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // caller notes what is done to the session.
@@ -35,7 +36,7 @@ func newUpstream(t *testing.T, h http.HandlerFunc, change func(*Options)) *Upstr
 	t.Helper()
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
-	o := Options{URL: server.URL, Timeout: 5 * time.Second, MaxAnswer: 1000, Logger: slog.New(slog.DiscardHandler)}
+	o := Options{URL: server.URL, Timeout: coretest.Patience, MaxAnswer: 1000, Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&o)
 	}
@@ -227,7 +228,7 @@ func TestConnectionsAreReused(t *testing.T) {
 	}
 	server.Start()
 	defer server.Close()
-	u := New(Options{URL: server.URL, Timeout: 5 * time.Second, MaxAnswer: 1000, Logger: slog.New(slog.DiscardHandler)})
+	u := New(Options{URL: server.URL, Timeout: coretest.Patience, MaxAnswer: 1000, Logger: slog.New(slog.DiscardHandler)})
 	defer u.Close()
 	for range 10 {
 		if _, err := u.Call(t.Context(), core.Invocation{}); err != nil {

@@ -57,6 +57,7 @@ type Engine struct {
 	topics    map[string]*address
 	owners    map[string]*peer
 	services  map[string]*service
+	claims    claims // the names in owners and services
 }
 
 var _ core.Hub = (*Engine)(nil)

@@ -3,11 +3,13 @@ package engine
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // maxHooks bounds how many of the hooks Connected and Disconnected run at once. The
@@ -134,8 +136,8 @@ func (e *Engine) callHook(name string, c core.Client, f func()) {
 	defer func() {
 		if v := recover(); v != nil {
 			e.panics.Add(1)
-			e.log.Error("hook panicked", "hook", name, "endpoint", c.Endpoint, "conn", c.Connection,
-				"panic", v, "stack", string(debug.Stack()))
+			e.log.Error("hook panicked", logging.Bounded(c.Endpoint, "", slog.String("hook", name)), "conn", c.Connection,
+				"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		}
 	}()
 	f()

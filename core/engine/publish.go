@@ -71,7 +71,7 @@ func (e *Engine) deliver(m publication) (heard bool, r refusal) {
 		e.mu.RUnlock()
 	}
 
-	slices.SortFunc(s.hits, compareGroups)
+	slices.SortFunc(s.hits, compareAudiences)
 	for _, a := range s.hits {
 		s.to = append(s.to, a.members)
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"github.com/polywire/polywire/core"
 )
@@ -75,7 +76,7 @@ func (p *peer) attach(s core.Session) refusal {
 func (p *peer) discard(key string) {
 	// The connection's own context has ended, most likely.
 	if err := p.endpoint.Sessions.Delete(p.engine.ctx, key); err != nil {
-		p.engine.log.Error("deleting session that nobody got", "endpoint", p.endpoint.Name, "conn", p.link.ID(), "user", p.link.Identity().User(), "error", err)
+		p.engine.log.Error("deleting session that nobody got", append(p.attrs(), "error", err)...)
 	}
 }
 
@@ -220,6 +221,6 @@ func (p *peer) storeFailed(doing string, err error) refusal {
 	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
 		return refusalOf(f, core.ReasonInternal)
 	}
-	p.engine.log.Error("session store failed", "doing", doing, "endpoint", p.endpoint.Name, "conn", p.link.ID(), "user", p.link.Identity().User(), "error", err)
+	p.engine.log.Error("session store failed", append(p.attrs(slog.String("doing", doing)), "error", err)...)
 	return refusedInternal
 }

@@ -411,6 +411,9 @@ func wantEmpty(t testing.TB, e *Engine) {
 	if len(e.topics)+len(e.owners)+len(e.services) > 0 {
 		t.Errorf("left: %d topics, %d owners, %d services", len(e.topics), len(e.owners), len(e.services))
 	}
+	if e.claims.root != nil {
+		t.Error("left: claims")
+	}
 	if len(e.endpoints) == 0 && len(e.tries) > 0 {
 		t.Errorf("left: %d tries without endpoints", len(e.tries))
 	}

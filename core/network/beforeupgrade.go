@@ -19,7 +19,7 @@ func (ep *endpoint) beforeUpgrade(ctx context.Context, h core.Handshake) (refuse
 	defer func() {
 		if r := recover(); r != nil {
 			s.stats.Panics.Add(1)
-			s.log.Error("hook panicked", logging.Bounded(ep.Name, ""), "hook", "BeforeUpgrade",
+			s.log.Error("hook panicked", logging.Bounded(ep.Name, core.ReasonInternal.String()), "hook", "BeforeUpgrade",
 				"panic", fmt.Sprint(r), "stack", stack())
 			refused = &refusal{core.ReasonInternal, http.StatusForbidden, "the application's hook panicked", nil}
 		}

@@ -17,7 +17,7 @@ func (f *frame) setKey(seed maphash.Seed, ev core.Event) {
 
 // inherit makes f, the compressed form of from, the same message.
 func (f *frame) inherit(from *frame) {
-	f.message, f.hash = from.message, from.hash
+	f.purpose, f.hash = from.purpose, from.hash
 	if from.key != nil {
 		f.keep(append(f.buf, from.key...))
 	}

@@ -2,12 +2,13 @@ package network
 
 import (
 	"errors"
-	"log/slog"
+	"fmt"
 
 	"github.com/gobwas/ws/wsflate"
 	"github.com/panjf2000/gnet/v2"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // state is how far a connection is on its way to its end.
@@ -145,7 +146,7 @@ func (c *conn) miss(err error) {
 	if !c.missed {
 		c.missed = true
 		c.ep.server.log.Warn("dropping a message that the receiver's format cannot write; further ones are only counted",
-			"endpoint", c.ep.Name, "conn", c.id, "remote", c.remote, "user", c.user.User(), "error", err)
+			append(c.attrs(core.ReasonUnwritable), "error", err)...)
 	}
 }
 
@@ -206,9 +207,9 @@ func (s *Server) endAfterPanic(c *conn) {
 // panicked counts and logs a panic. c may be nil.
 func (s *Server) panicked(c *conn, r any) {
 	s.stats.Panics.Add(1)
-	attrs := []any{slog.Any("panic", r), slog.String("stack", stack())}
+	about := []any{logging.Bounded("", core.ReasonInternal.String())}
 	if c != nil {
-		attrs = append(attrs, c.attrs()...)
+		about = c.attrs(core.ReasonInternal)
 	}
-	s.log.Error("handler panicked", attrs...)
+	s.log.Error("handler panicked", append(about, "panic", fmt.Sprint(r), "stack", stack())...)
 }

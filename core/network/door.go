@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // door is the front door of one listener.
@@ -92,7 +93,7 @@ func (d *door) accept() {
 		case err != nil:
 			d.server.stats.AcceptErrors.Add(1)
 			if delay == first {
-				d.server.log.Error("accepting", "listen", d.listener.Addr().String(), "error", err)
+				d.server.log.Error("accepting", logging.Bounded("", "", slog.String("listen", d.listener.Addr().String())), "error", err)
 			}
 			select {
 			case <-d.stopped:
@@ -119,8 +120,15 @@ func (d *door) greet(nc *net.TCPConn) {
 	}
 	go func() {
 		defer s.admission.handshaken()
-		defer s.recovered(nil)
-		d.meet(&visitor{Conn: nc, tcp: nc, client: addrPortOf(nc.RemoteAddr())})
+		v := &visitor{Conn: nc, tcp: nc, client: addrPortOf(nc.RemoteAddr())}
+		defer func() {
+			if fault := recover(); fault != nil {
+				s.panicked(nil, fault)
+				turnAway(v, http.StatusInternalServerError, "internal error")
+				_ = v.Close()
+			}
+		}()
+		d.meet(v)
 	}()
 }
 
@@ -255,8 +263,12 @@ func (d *door) receive(v *visitor) {
 		d.reject(v, core.ReasonLost, 0, "")
 		return
 	}
-	h, err := parseHead(buf[:end])
-	if err != nil {
+	h, err := parseHead(buf[:end], s.options.MaxHeaderFields)
+	switch {
+	case errors.Is(err, errManyFields):
+		d.reject(v, core.ReasonTooLarge, http.StatusRequestHeaderFieldsTooLarge, err.Error())
+		return
+	case err != nil:
 		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, err.Error())
 		return
 	}

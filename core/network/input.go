@@ -26,6 +26,10 @@ func (c *conn) receive(b []byte) {
 // parse feeds the parser until b is used up or the connection is held.
 func (c *conn) parse(b []byte) {
 	for len(b) > 0 && !c.discard {
+		if c.held == 0 {
+			// Before the message, not behind it: what is admitted finds room.
+			c.awaitRoom()
+		}
 		if c.heldBack() {
 			c.keep(b)
 			return
@@ -167,10 +171,15 @@ func (c *conn) carriedOut(err error) {
 		c.fail(reason, err)
 		return
 	}
-	if c.ep.server.congested.Load() > 0 {
-		c.ep.server.wait(c)
-	}
+	c.awaitRoom()
 	c.choke()
+}
+
+// awaitRoom holds the connection as long as a mailbox is congested.
+func (c *conn) awaitRoom() {
+	if c.state == open && c.ep.server.congested.Load() > 0 && c.ep.server.wait(func() { c.Post(c.Release) }) {
+		c.Hold()
+	}
 }
 
 // Do hands a decoded command to the engine: conn is the codec's core.Sink.

@@ -48,7 +48,7 @@ func TestJudges(t *testing.T) {
 		user, status, header string
 		reason               core.Reason
 	}{
-		{"", "401 Unauthorized", "Www-Authenticate: Bearer\r\n", core.ReasonDenied},
+		{"", "401 Unauthorized", "WWW-Authenticate: Bearer\r\n", core.ReasonDenied},
 		{"X-User: unknown\r\n", "503 Service Unavailable", "Retry-After: 1\r\n", core.ReasonUnavailable},
 		{"X-User: bob\r\n", "403 Forbidden", "", core.ReasonDenied},
 		{"X-User: carl\r\n", "403 Forbidden", "", core.ReasonUnavailable},

@@ -110,47 +110,50 @@ func (l *loop) execute() {
 
 // post puts m into the mailbox. Any goroutine.
 func (l *loop) post(m mail) {
-	if l.mailbox.put(m) {
-		l.execute()
-	}
+	l.mailbox.mu.Lock()
+	l.mailbox.append(m)
+	l.unlock()
 }
 
-// deliver puts m into the mailbox once for each audience in to that is this
-// loop's, next to each other. Any goroutine.
-func (l *loop) deliver(m mail, to []core.Audience) {
-	b := &l.mailbox
-	b.mu.Lock()
-	schedule := false
-	for _, a := range to {
-		aud := a.(*audience)
-		if aud.loop != l {
-			continue
-		}
-		if b.full() {
-			aud.lose(m.frame, core.ReasonOverload)
-			continue
-		}
-		if m.frame != nil {
-			m.frame.retain()
-		}
-		m.aud = aud
-		b.append(m)
-		schedule = true
+// unlock is what all who put something into the mailbox end with: it makes publishers wait
+// if that was much, and sees to it that the loop has a turn. The caller holds mailbox.mu.
+func (l *loop) unlock() {
+	schedule := l.mailbox.schedule()
+	if l.mailbox.congested() && l.congested.CompareAndSwap(false, true) {
+		l.server.congested.Add(1)
 	}
-	schedule = schedule && b.schedule()
-	l.noteCongestion()
-	b.mu.Unlock()
+	l.mailbox.mu.Unlock()
 	if schedule {
 		l.execute()
 	}
 }
 
-// noteCongestion makes publishers wait if the mailbox is congested. The caller holds
-// mailbox.mu.
-func (l *loop) noteCongestion() {
-	if l.mailbox.congested() && l.congested.CompareAndSwap(false, true) {
-		l.server.congested.Add(1)
+// deliver puts m into the mailbox once for each of the audiences that to begins with and
+// that are this loop's, next to each other. It returns how many these are. Any goroutine.
+func (l *loop) deliver(m mail, to []core.Audience) (n int) {
+	l.mailbox.mu.Lock()
+	for ; n < len(to); n++ {
+		aud := to[n].(*audience)
+		if aud.loop != l {
+			break
+		}
+		l.address(m, aud)
 	}
+	l.unlock()
+	return n
+}
+
+// address puts m into the mailbox for an audience. The caller holds mailbox.mu.
+func (l *loop) address(m mail, aud *audience) {
+	if l.mailbox.full() {
+		aud.lose(m.frame, core.ReasonOverload)
+		return
+	}
+	if m.frame != nil {
+		m.frame.retain()
+	}
+	m.aud = aud
+	l.mailbox.append(m)
 }
 
 // Run is a turn that drains the mailbox. gnet calls it on the loop.

@@ -90,22 +90,24 @@ func (o *output) setKept(n int) {
 // count adds n bytes of f to what waits; n may be negative.
 func (o *output) count(f *frame, n int) {
 	o.size += n
-	if !f.message {
+	if f.purpose == owed {
 		o.owed += n
 	}
 }
 
 // behind returns how many bytes wait behind the first frame, which is on its way, and how
 // many of them are owed.
-func (o *output) behind() (all, owed int) {
+func (o *output) behind() (all, ofOwed int) {
 	if len(o.frames) == 0 {
 		return 0, 0
 	}
-	first := len(o.frames[0].bytes) - o.off
-	if o.frames[0].message {
-		return o.size - first, o.owed
+	all, ofOwed = o.size, o.owed
+	first := o.frames[0]
+	left := len(first.bytes) - o.off
+	if first.purpose == owed {
+		ofOwed -= left
 	}
-	return o.size - first, o.owed - first
+	return all - left, ofOwed
 }
 
 // unwritten returns the index of the first frame of which nothing is written.
@@ -213,7 +215,7 @@ func (o *output) ending(n int) (messages, payload int) {
 		if n -= len(f.bytes); n < 0 {
 			break
 		}
-		if !isControl(f) {
+		if f.purpose != control {
 			messages++
 			payload += f.payload
 		}

@@ -53,8 +53,10 @@ func (m *outputModel) frame() *frame {
 	f := newFrame()
 	f.seal(append(f.room(), text...), ws.OpText)
 	if m.rnd.IntN(3) > 0 {
-		f.message = true
+		f.purpose = published
 		f.setKey(m.seed, core.Event{Topic: []byte{byte('a' + m.rnd.IntN(4))}})
+	} else if m.rnd.IntN(3) == 0 {
+		f.purpose = control
 	}
 	m.turn = append(m.turn, f)
 	m.texts[f] = string(f.bytes)
@@ -203,18 +205,18 @@ func (m *outputModel) check() {
 		if !slices.Equal(o.out.frames, o.want) || o.out.off != o.off {
 			m.t.Fatalf("output %d has %d frames and %d bytes written, want %d and %d", i, len(o.out.frames), o.out.off, len(o.want), o.off)
 		}
-		size, owed := -o.off, 0
+		size, due := -o.off, 0
 		for _, f := range o.want {
 			size += len(m.texts[f])
-			if !f.message {
-				owed += len(m.texts[f])
+			if f.purpose == owed {
+				due += len(m.texts[f])
 			}
 		}
-		if len(o.want) > 0 && !o.want[0].message {
-			owed -= o.off
+		if len(o.want) > 0 && o.want[0].purpose == owed {
+			due -= o.off
 		}
-		if o.out.size != size || o.out.owed != owed {
-			m.t.Fatalf("output %d: size %d and owed %d, want %d and %d", i, o.out.size, o.out.owed, size, owed)
+		if o.out.size != size || o.out.owed != due {
+			m.t.Fatalf("output %d: size %d and owed %d, want %d and %d", i, o.out.size, o.out.owed, size, due)
 		}
 		if o.out.list != inTurn && o.out.kept != len(o.want) {
 			m.t.Fatalf("output %d in list %d borrows %d frames", i, o.out.list, len(o.want)-o.out.kept)

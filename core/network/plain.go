@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // plainServer is a net/http server that gets its connections from the front door.
@@ -116,10 +117,13 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r.RemoteAddr = p.clientOf(r)
 	ep := p.door.match(r.URL.Path)
-	if ep == nil || ep.Path == "" || r.Method == http.MethodOptions {
+	if ep == nil || ep.Path == "" || r.Method == http.MethodOptions && ep.profile.OptionsStatus == 0 {
 		for _, other := range *p.door.endpoints.Load() {
 			if other.HTTP != nil {
-				other.HTTP.ServeHTTP(w, r)
+				// Like a client of a WebSocket it waits rather than have its message dropped.
+				if err := s.WaitForRoom(r.Context()); err == nil {
+					other.HTTP.ServeHTTP(w, r)
+				}
 				return
 			}
 		}
@@ -134,6 +138,10 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if status == 0 {
 		status = http.StatusBadRequest
 	}
+	if options := ep.profile.OptionsStatus; options != 0 && r.Method == http.MethodOptions {
+		w.WriteHeader(options)
+		return
+	}
 	ep.Stats.Rejected.Inc(core.ReasonHandshake)
 	p.logRefusal(ep.Name, r, core.ReasonHandshake, "it does not ask for an upgrade")
 	if ep.profile.CORS && r.Header.Get("Origin") != "" {
@@ -145,7 +153,7 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // logRefusal logs a request that is answered with an error.
 func (p *plainServer) logRefusal(endpoint string, r *http.Request, reason core.Reason, why string) {
 	p.door.server.logRefusal(endpoint, p.clientOf(r), refusal{reason: reason, why: why, values: []slog.Attr{
-		quoted("method", r.Method), quoted("path", r.URL.Path),
+		logging.Quoted("method", r.Method), logging.Quoted("path", r.URL.Path),
 	}})
 }
 

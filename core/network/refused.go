@@ -3,7 +3,6 @@ package network
 import (
 	"context"
 	"log/slog"
-	"unicode/utf8"
 
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
@@ -37,28 +36,15 @@ func (s *Server) logRefusal(endpoint, client string, r refusal) {
 	s.log.LogAttrs(context.Background(), slog.LevelInfo, "client refused", attrs...)
 }
 
-// maxQuoted is how much of what a client sent is shown in the log, in bytes.
-const maxQuoted = 128
-
-// quoted is an attribute that shows what a client sent.
-func quoted(key, value string) slog.Attr {
-	if len(value) > maxQuoted {
-		cut := maxQuoted
-		for cut > maxQuoted-utf8.UTFMax && !utf8.RuneStart(value[cut]) {
-			cut--
-		}
-		value = value[:cut] + "…"
-	}
-	return slog.String(key, value)
-}
-
 // cause is why somebody who was asked refuses a client; nil if that is not known.
 func cause(err error) []slog.Attr {
 	if err == nil {
 		return nil
 	}
-	return []slog.Attr{quoted("error", err.Error())}
+	return []slog.Attr{logging.Quoted("error", err.Error())}
 }
 
 // userOf is who a client is.
-func userOf(h core.Handshake) []slog.Attr { return []slog.Attr{quoted("user", h.Identity.User())} }
+func userOf(h core.Handshake) []slog.Attr {
+	return []slog.Attr{logging.Quoted("user", h.Identity.User())}
+}

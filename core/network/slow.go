@@ -3,9 +3,8 @@ package network
 import (
 	"fmt"
 
-	"github.com/gobwas/ws"
-
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // SlowConsumer is what happens to a client that does not read as fast as it is
@@ -55,14 +54,14 @@ type lateness struct {
 // takes is written. It applies the policy and reports whether f may be queued.
 func (c *conn) makeRoom(f *frame) bool {
 	policy := c.settings.SlowConsumer
-	if policy == DropOldest || policy == Conflate || policy == DropNewest && !f.message {
+	if policy == DropOldest || policy == Conflate || policy == DropNewest && f.purpose != published {
 		for !c.fits(f) && c.dropMessage() {
 		}
 	}
 	switch {
-	case c.fits(f) || !f.message && c.owedFits(f):
+	case c.fits(f) || f.purpose == owed && c.owedFits(f):
 		return true
-	case policy != Disconnect && f.message:
+	case policy != Disconnect && f.purpose == published:
 		c.lose(f)
 	default:
 		c.lose(f)
@@ -77,14 +76,14 @@ func (c *conn) makeRoom(f *frame) bool {
 // client are bounded by choke.
 func (c *conn) fits(f *frame) bool {
 	all, _ := c.out.behind()
-	return len(c.out.frames) == 0 || isControl(f) || all+len(f.bytes) <= c.settings.OutboundLimit
+	return len(c.out.frames) == 0 || f.purpose == control || all+len(f.bytes) <= c.settings.OutboundLimit
 }
 
 // owedFits reports whether f, which is owed to the client, may be queued beside whatever
 // messages wait: what is owed has the bound for itself. One such frame is always taken.
 func (c *conn) owedFits(f *frame) bool {
-	_, owed := c.out.behind()
-	return owed == 0 || owed+len(f.bytes) <= c.settings.OutboundLimit
+	_, n := c.out.behind()
+	return n == 0 || n+len(f.bytes) <= c.settings.OutboundLimit
 }
 
 // dropMessage drops the queued message of which nothing is written that is the
@@ -95,7 +94,7 @@ func (c *conn) dropMessage() bool {
 	first := c.out.unwritten()
 	if c.settings.SlowConsumer == DropNewest {
 		for i := len(frames) - 1; i >= first; i-- {
-			if frames[i].message {
+			if frames[i].purpose == published {
 				c.takeOut(i)
 				return true
 			}
@@ -103,7 +102,7 @@ func (c *conn) dropMessage() bool {
 		return false
 	}
 	for i := first; i < len(frames); i++ {
-		if frames[i].message {
+		if frames[i].purpose == published {
 			c.takeOut(i)
 			return true
 		}
@@ -149,7 +148,7 @@ func (c *conn) abandon() {
 // that waits stays.
 func (c *conn) forget(r core.Reason) {
 	for _, f := range c.out.frames {
-		if !isControl(f) {
+		if f.purpose != control {
 			c.count(f.payload, r)
 		}
 	}
@@ -158,7 +157,7 @@ func (c *conn) forget(r core.Reason) {
 
 // lose counts a frame that c does not get because it is slow, and logs the first.
 func (c *conn) lose(f *frame) {
-	if isControl(f) {
+	if f.purpose == control {
 		return
 	}
 	c.count(f.payload, core.ReasonSlow)
@@ -168,7 +167,7 @@ func (c *conn) lose(f *frame) {
 	late := c.late
 	if late.lost == 0 {
 		c.ep.server.log.Warn("client reads too slowly and loses messages; how many is logged when it leaves",
-			append(c.attrs(), "waiting", c.waiting())...)
+			append(c.attrs(core.ReasonSlow), "waiting", c.waiting())...)
 	}
 	late.lost++
 	late.lostBytes += uint64(f.payload)
@@ -179,16 +178,14 @@ func (c *conn) logLost() {
 	if c.late == nil || c.late.lost == 0 {
 		return
 	}
-	c.ep.server.log.Warn("slow client left", append(c.attrs(), "reason", c.reason.String(),
+	c.ep.server.log.Warn("slow client left", append(c.attrs(c.reason),
 		"lost_messages", c.late.lost, "lost_bytes", c.late.lostBytes)...)
 }
 
-// attrs says in a log line which connection it is about.
-func (c *conn) attrs() []any {
-	return []any{"endpoint", c.ep.Name, "conn", c.id, "user", c.user.User(), "remote", c.remote}
+// attrs says in a log line that can come often which connection it is about, and why.
+func (c *conn) attrs(r core.Reason) []any {
+	return []any{logging.Bounded(c.ep.Name, r.String()), "conn", c.id, "remote", c.remote, logging.Quoted("user", c.user.User())}
 }
-
-func isControl(f *frame) bool { return ws.OpCode(f.bytes[0] & 15).IsControl() }
 
 // relieve is called in every turn. While more waits for clients than the budget
 // lets, those of the loop for whom most waits are treated by their policies: all

@@ -17,6 +17,7 @@ import (
 	"github.com/panjf2000/gnet/v2"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // sleeper is a subscriber with small buffers, whose socket is soon full if it does
@@ -65,7 +66,7 @@ func of[T any](t testing.TB, l core.Link, f func(c *conn) T) T {
 		return v
 	case r := <-end:
 		t.Fatalf("the connection has ended, as %v", r)
-	case <-time.After(20 * time.Second):
+	case <-time.After(coretest.Patience):
 		t.Fatal("the loop does not answer")
 	}
 	panic("unreachable")
@@ -173,7 +174,7 @@ func TestCompressedFrameIsTheSameMessage(t *testing.T) {
 	f := newFrame()
 	f.seal(append(f.room(), strings.Repeat("x", 4<<10)...), ws.OpText)
 	plain := bytes.Clone(f.bytes)
-	f.message = true
+	f.purpose = published
 	f.setKey(maphash.MakeSeed(), core.Event{Topic: []byte("topic"), As: 7})
 	f.charge(&b)
 	alone := b.used.Load()
@@ -181,7 +182,7 @@ func TestCompressedFrameIsTheSameMessage(t *testing.T) {
 	if !bytes.Equal(f.bytes, plain) {
 		t.Error("the key has changed the frame")
 	}
-	if string(f.key) != "\x00\x00\x00\x07topic" || !bytes.Equal(z.key, f.key) || z.hash != f.hash || !z.message {
+	if string(f.key) != "\x00\x00\x00\x07topic" || !bytes.Equal(z.key, f.key) || z.hash != f.hash || z.purpose != published {
 		t.Errorf("key %q, compressed %q", f.key, z.key)
 	}
 	if text, err := inflate(z.bytes[len(z.bytes)-z.payload:], 1<<20); err != nil || len(text) != 4<<10 {
@@ -198,11 +199,12 @@ func TestCompressedFrameIsTheSameMessage(t *testing.T) {
 
 // TestOwedIsNotDropped: no policy takes an answer from a client, and messages keep none
 // out; where answers alone are too much the connection ends. Broken version: dropMessage
-// without the look at frame.message.
+// without the look at frame.purpose.
 func TestOwedIsNotDropped(t *testing.T) {
 	for name, policy := range map[string]SlowConsumer{"drop_oldest": DropOldest, "drop_newest": DropNewest, "conflate": Conflate} {
 		t.Run(name, func(t *testing.T) {
 			const answers, size, limit = 40, 4 << 10, 256 << 10
+			unhurried(t)
 			r := start(t, func(o *Options, ep *Endpoint) {
 				o.SendBuffer = 64 << 10
 				ep.Settings.OutboundLimit = limit
@@ -338,7 +340,8 @@ func TestBudgetTakesTheSlowest(t *testing.T) {
 	slowest := links[0]
 	fill(slowest, budget/4) // the frames have more room than bytes
 	loop := r.loopAt(slowest.Loop())
-	eventually(t, "the largest backlog is known", func() bool { return loop.largest.Load() >= budget/4 })
+	// Its socket may take a little more of it yet.
+	eventually(t, "the largest backlog is known", func() bool { return loop.largest.Load() >= budget/8 })
 
 	// While the slowest one's loop is busy the others see that the budget is spent.
 	release := make(chan struct{})
@@ -391,7 +394,7 @@ func TestSlowClientIsLogged(t *testing.T) {
 			t.Errorf("%d lines have %q", n, want)
 		}
 	}
-	lost := fmt.Sprintf("endpoint=chat conn=1 user=\"\" remote=%s reason=lost lost_messages=%d lost_bytes=%d", remote,
+	lost := fmt.Sprintf("endpoint=chat reason=lost conn=1 remote=%s user=\"\" lost_messages=%d lost_bytes=%d", remote,
 		r.stats.Dropped[core.ReasonSlow].Load(), r.stats.DroppedBytes[core.ReasonSlow].Load())
 	if !strings.Contains(text, lost) {
 		t.Errorf("no line has %s in\n%s", lost, text)

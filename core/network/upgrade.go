@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gobwas/httphead"
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsflate"
 
@@ -24,12 +25,12 @@ func (d *door) upgrade(v *visitor, h *head) {
 	s := d.server
 	target, err := url.ParseRequestURI(h.target)
 	if err != nil {
-		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, "malformed request target", quoted("target", h.target))
+		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, "malformed request target", logging.Quoted("target", h.target))
 		return
 	}
 	ep := d.match(target.Path)
 	if ep == nil {
-		d.reject(v, core.ReasonHandshake, http.StatusNotFound, "no endpoint at this path", quoted("path", target.Path))
+		d.reject(v, core.ReasonHandshake, http.StatusNotFound, "no endpoint at this path", logging.Quoted("path", target.Path))
 		return
 	}
 	if r, ok := ep.enter(v.client.Addr()); !ok {
@@ -48,10 +49,10 @@ func (d *door) upgrade(v *visitor, h *head) {
 			ep.leave(v.client.Addr(), terms.user)
 		}
 	}()
-	var response bytes.Buffer
-	terms, ok := ep.handshake(v, h, target, &response)
+	shake := newHandshake(h)
+	terms, ok := ep.handshake(v, h, target, shake)
 	if !ok {
-		_, _ = v.Write(response.Bytes())
+		_, _ = v.Write(shake.Bytes())
 		lingeringClose(v)
 		return
 	}
@@ -63,7 +64,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 		trace:   h.trace(),
 		secure:  v.secure,
 		out:     output{budget: &s.budget},
-		upgrade: &upgrade{response: response.Bytes(), early: bytes.Clone(v.read)},
+		upgrade: &upgrade{response: shake.Bytes(), early: bytes.Clone(v.read)},
 	}
 	if ep.remote == nil {
 		c.codec = ep.Format.NewCodec()
@@ -80,7 +81,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	}
 	if err != nil {
 		ep.Stats.Rejected.Inc(core.ReasonOverload)
-		s.log.Error("enrolling connection", "endpoint", ep.Name, "remote", c.remote, "error", err)
+		s.log.Error("enrolling connection", logging.Bounded(ep.Name, core.ReasonOverload.String()), "remote", c.remote, "error", err)
 	}
 }
 
@@ -104,70 +105,157 @@ type terms struct {
 	user   *core.Identity     // counted by enterAs
 }
 
+// handshake is what the upgrader reads, the request as the head's parser has understood
+// it, and the response that it writes. The upgrader judges each field alone, so it is not
+// given those that were sent.
+type handshake struct {
+	request []byte // what is not read yet
+	room    [192]byte
+	bytes.Buffer
+}
+
+func newHandshake(h *head) *handshake {
+	s := new(handshake)
+	b := append(s.room[:0], "X"...)
+	if string(h.method) == http.MethodGet {
+		b = append(b[:0], http.MethodGet...)
+	}
+	// Whether HTTP/1.0 will do is the format's affair.
+	b = append(b, " / HTTP/"...)
+	b = append(b, h.major, '.', max(h.minor, '1'))
+	if h.http10() || h.count("Host") > 0 {
+		b = append(b, "\r\nHost: -"...)
+	}
+	if h.upgrade {
+		b = append(b, "\r\nUpgrade: websocket"...)
+	}
+	if h.hasToken("Connection", "Upgrade") {
+		b = append(b, "\r\nConnection: Upgrade"...)
+	}
+	switch {
+	case h.hasToken("Sec-WebSocket-Version", "13"):
+		b = append(b, "\r\nSec-WebSocket-Version: 13"...)
+	case h.count("Sec-WebSocket-Version") > 0:
+		b = append(b, "\r\nSec-WebSocket-Version: 0"...)
+	}
+	if h.count("Sec-WebSocket-Key") > 0 {
+		key := h.get("Sec-WebSocket-Key")
+		b = append(b, "\r\nSec-WebSocket-Key: "...)
+		b = append(b, key[:min(len(key), maxKey+1)]...)
+	}
+	s.request = append(b, "\r\n\r\n"...)
+	return s
+}
+
+// maxKey is the length of a proper key in bytes; the upgrader refuses others.
+const maxKey = 24
+
+func (s *handshake) Read(b []byte) (int, error) {
+	if len(s.request) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, s.request)
+	s.request = s.request[n:]
+	return n, nil
+}
+
 // handshake makes the response to an upgrade request and reports whether the
 // connection is a WebSocket with it, and on which terms. It may block, on
 // authenticator, application and authorizer.
-func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, response io.Writer) (t terms, ok bool) {
+func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, s *handshake) (t terms, ok bool) {
 	var refused *refusal
-	var offer deflateOffer
 	u := ws.Upgrader{
-		ReadBufferSize: len(h.raw),
+		ReadBufferSize: 256, // the request fits
 		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
 			var header ws.HandshakeHeader
-			if header, t.user, refused = ep.check(v, h, target); refused != nil {
+			if header, t, refused = ep.check(v, h, target); refused != nil {
 				return nil, ep.rejection(h, refused.status)
 			}
 			return header, nil
 		},
 	}
-	if ep.profile.Deflate {
-		u.Negotiate = offer.negotiate
-	}
-	_, err := u.Upgrade(struct {
-		io.Reader
-		io.Writer
-	}{bytes.NewReader(h.raw), response})
-	if err != nil {
+	if _, err := u.Upgrade(s); err != nil {
 		if refused == nil {
 			refused = &refusal{reason: core.ReasonHandshake, why: err.Error(), values: []slog.Attr{
-				quoted("target", h.target), quoted("connection", h.get("Connection")), quoted("version", h.get("Sec-WebSocket-Version")),
+				logging.Quoted("target", h.target), logging.Quoted("connection", h.get("Connection")), logging.Quoted("version", h.get("Sec-WebSocket-Version")),
 			}}
 		}
 		ep.Stats.Rejected.Inc(refused.reason)
 		ep.server.logRefusal(ep.Name, v.client.String(), *refused)
 		return t, false
 	}
-	t.window = offer.window
 	return t, true
 }
 
 // check is asked when the request is a proper upgrade: origin, subprotocol, who the
 // client is, and what application and authorizer say.
-func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHeader, *core.Identity, *refusal) {
+func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHeader, terms, *refusal) {
+	var t terms
+	if h.http10() && ep.profile.HTTP11 {
+		return nil, t, &refusal{core.ReasonHandshake, http.StatusUpgradeRequired, "its request is of HTTP/1.0", nil}
+	}
 	if !ep.originAllowed(h) {
-		return nil, nil, &refusal{core.ReasonOrigin, http.StatusForbidden, "pages of this origin may not connect", []slog.Attr{
-			quoted("origin", h.get("Origin")), quoted("host", h.get("Host")), slog.String("allowed", ep.allowedOrigins()),
+		return nil, t, &refusal{core.ReasonOrigin, http.StatusForbidden, "pages of this origin may not connect", []slog.Attr{
+			logging.Quoted("origin", h.get("Origin")), logging.Quoted("host", h.get("Host")), slog.String("allowed", ep.allowedOrigins()),
 		}}
 	}
-	response := http.Header{}
 	offered := h.tokens("Sec-WebSocket-Protocol")
 	selected, ok := ep.subprotocol(offered)
 	if !ok {
-		return nil, nil, &refusal{core.ReasonHandshake, http.StatusBadRequest, "it offers several subprotocols, and must offer one", []slog.Attr{
-			quoted("offered", strings.Join(offered, ", ")),
+		return nil, t, &refusal{core.ReasonHandshake, http.StatusBadRequest, "it offers several subprotocols, and must offer one", []slog.Attr{
+			logging.Quoted("offered", strings.Join(offered, ", ")),
 		}}
-	}
-	if selected != "" {
-		response.Set("Sec-WebSocket-Protocol", selected)
 	}
 	user, refused := ep.judge(v, h, target)
 	if refused != nil {
-		return nil, nil, refused
+		return nil, t, refused
 	}
 	if !ep.enterAs(user) {
-		return nil, nil, &refusal{core.ReasonLimit, statusOf(core.ReasonLimit), "too many connections of one user", []slog.Attr{quoted("user", user.User())}}
+		return nil, t, &refusal{core.ReasonLimit, statusOf(core.ReasonLimit), "too many connections of one user", []slog.Attr{logging.Quoted("user", user.User())}}
 	}
-	return ws.HandshakeHeaderHTTP(response), user, nil
+	t.user = user
+	// Some clients compare names by case: they are spelled as the standard does, not as
+	// http.Header would.
+	response := http.Header{}
+	if selected != "" {
+		response["Sec-WebSocket-Protocol"] = []string{selected}
+	}
+	if ep.profile.Deflate {
+		var answer string
+		if answer, t.window = negotiateDeflate(h); answer != "" {
+			response["Sec-WebSocket-Extensions"] = []string{answer}
+		}
+	}
+	return ws.HandshakeHeaderHTTP(response), t, nil
+}
+
+// negotiateDeflate answers the offers of permessage-deflate; the answer is empty if none
+// is accepted. A field that is no list of extensions offers nothing: whoever sends it can
+// do without.
+func negotiateDeflate(h *head) (answer string, window wsflate.WindowBits) {
+	var offer deflateOffer
+	var accepted []httphead.Option
+	for _, f := range h.fields {
+		if !h.is(f, "Sec-WebSocket-Extensions") {
+			continue
+		}
+		offers, ok := httphead.ParseOptions(f.value, nil)
+		if !ok {
+			continue
+		}
+		for _, o := range offers {
+			if a, err := offer.negotiate(o); err == nil && a.Size() > 0 {
+				accepted = append(accepted, a)
+			}
+		}
+	}
+	if len(accepted) == 0 {
+		return "", 0
+	}
+	var b bytes.Buffer
+	// A bytes.Buffer takes everything.
+	_, _ = httphead.WriteOptions(&b, accepted)
+	return b.String(), offer.window
 }
 
 // judge asks who the client is and whether it may connect. refused is nil if it may.
@@ -179,7 +267,7 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 	defer func() {
 		if fault := recover(); fault != nil {
 			ep.server.stats.Panics.Add(1)
-			ep.server.log.Error("judge panicked", logging.Bounded(ep.Name, ""), "remote", v.client.String(), "panic", fmt.Sprint(fault), "stack", stack())
+			ep.server.log.Error("judge panicked", logging.Bounded(ep.Name, core.ReasonInternal.String()), "remote", v.client.String(), "panic", fmt.Sprint(fault), "stack", stack())
 			user, refused = nil, &refusal{core.ReasonInternal, http.StatusInternalServerError, "an authenticator or authorizer panicked", nil}
 		}
 	}()
@@ -235,7 +323,9 @@ func (ep *endpoint) rejection(h *head, status int) error {
 	header := http.Header{}
 	switch status {
 	case http.StatusUnauthorized:
-		header.Set("WWW-Authenticate", "Bearer")
+		header["WWW-Authenticate"] = []string{"Bearer"}
+	case http.StatusUpgradeRequired:
+		header.Set("Upgrade", "websocket")
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		header.Set("Retry-After", "1")
 	}

@@ -110,7 +110,7 @@ func (c *conn) flush() {
 	for c.waiting() > 0 && c.state != ended {
 		b, n, err := c.writeNext()
 		if err == nil && len(b) == 0 {
-			c.ep.server.log.Error("ending a connection: nothing can be written of its output", append(c.attrs(),
+			c.ep.server.log.Error("ending a connection: nothing can be written of its output", append(c.attrs(core.ReasonInternal),
 				"error", errNothing, "waiting", c.waiting())...)
 			c.end(core.ReasonInternal)
 			return
