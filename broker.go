@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,7 @@ type Broker struct {
 	cfg      *config.Config // that it began with
 	options  []Option
 	source   func() (*config.Config, error) // nil without WithSource
+	listen   func(name, address string) (net.Listener, error)
 	log      *slog.Logger
 	lines    *logging.Handler // of log
 	engine   *engine.Engine
@@ -63,13 +65,15 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	if err != nil {
 		return nil, err
 	}
-	b.source = own.source
-	b.engine = engine.New(engine.Options{Logger: logger, Hooks: own.hooks, MaxServiceCalls: cfg.Calls.MaxPerService})
+	b.source, b.listen = own.source, own.listen
+	b.engine = engine.New(engine.Options{Logger: logger, Hooks: own.hooks, MaxServiceCalls: cfg.Calls.MaxPerService, CallBudget: int(cfg.Calls.Budget)})
 	b.network = network.New(network.Options{
 		Hub: b.engine, Logger: logger, BeforeUpgrade: own.hooks.BeforeUpgrade,
+		Listen:           own.listen,
 		Loops:            cfg.Network.Loops,
 		HandshakeTimeout: cfg.Network.HandshakeTimeout,
 		MaxHeader:        int(cfg.Network.MaxHeader),
+		MaxHeaderFields:  cfg.Network.MaxHeaderFields,
 		SendBuffer:       int(cfg.Network.SendBuffer),
 		OutboundBudget:   int64(cfg.Network.OutboundBudget),
 	})
@@ -113,6 +117,8 @@ func (b *Broker) adminSource() admin.Source {
 		Ready:        b.network.Ready,
 		Endpoints:    b.coreEndpoints,
 		Reloads:      &b.reloads,
+		ReloadToken:  b.cfg.Admin.ReloadToken,
+		Hosts:        adminHosts(b.cfg.Admin),
 	}
 	if b.source != nil {
 		src.Reload = func(dryRun bool) (any, error) { return b.Reread(dryRun) }
@@ -153,7 +159,7 @@ func (b *Broker) Draining() <-chan struct{} { return b.draining }
 func (b *Broker) Endpoints() []EndpointInfo {
 	return describe(b.state.Load().cfg, func(ep *config.Endpoint) string {
 		if addr := b.network.Addr(ep.Name); addr != nil {
-			return addr.String()
+			return listenText(addr)
 		}
 		return ep.Listen
 	})
@@ -165,7 +171,7 @@ func (b *Broker) AdminURL() string {
 	select {
 	case <-b.ready:
 		if b.admin != nil {
-			return metricsURL(b.admin.Addr().String())
+			return metricsURL(listenText(b.admin.Addr()))
 		}
 	default:
 	}
@@ -174,17 +180,19 @@ func (b *Broker) AdminURL() string {
 
 // Run serves until ctx ends; then it drains: it lets nobody in, waits for the calls
 // under way, says goodbye to all clients at the configured pace, waits for their hooks,
-// and returns. It is called once. The error says what could not be started, or not be
+// and returns. If ctx ends with [ErrHandedOver] as its cause, nobody is refused. It is called once. The error says what could not be started, or not be
 // ended in time.
 func (b *Broker) Run(ctx context.Context) error {
 	defer b.close()
 	// The admin server comes first and goes last: it tells of starting and
 	// draining as well.
 	if b.admin != nil {
-		if err := b.admin.Start(b.cfg.Admin.Listen); err != nil {
+		ln, err := b.listen(adminSocket, b.cfg.Admin.Listen)
+		if err != nil {
 			b.engine.Close()
-			return err
+			return fmt.Errorf("starting the admin server: %w", err)
 		}
+		b.admin.Start(ln)
 	}
 	var endpoints []network.Endpoint
 	for _, s := range b.state.Load().sites {
@@ -201,6 +209,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	b.reloads.Last.Store(time.Now().Unix())
 	close(b.ready)
 	<-ctx.Done()
+	b.takeLeave(context.Cause(ctx))
 	return b.drain()
 }
 

@@ -41,9 +41,15 @@ type Source struct {
 	// Reloads count the reloads of the configuration.
 	Reloads *Reloads
 	// Reload has the broker read its configuration again, or only say what would become of
-	// what; the report can be written as JSON. Nil if it cannot. The one field that is not
-	// required.
+	// what; the report can be written as JSON. Nil if it cannot. This field and those below
+	// are not required.
 	Reload func(dryRun bool) (report any, err error)
+	// ReloadToken is what whoever asks for that must show; "" leaves it to programs of
+	// this machine.
+	ReloadToken string
+	// Hosts are the names by which the server is asked, besides those of the loopback
+	// interface; "*" is any.
+	Hosts []string
 }
 
 // Reloads count the reloads of the configuration. All fields are atomic.

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +14,9 @@ const maxMessage = 1 << 30
 
 // maxServiceCalls bounds what the unanswered calls of one service may be.
 const maxServiceCalls = 1 << 24
+
+// minCallBudget is the least that calls.budget may be.
+const minCallBudget = 1 << 20
 
 func (e *endpointReader) checkName(name string) {
 	if name == "" {
@@ -37,6 +39,7 @@ func (e *endpointReader) checkAddress(ep *Endpoint) {
 	} else if problem := badAddress(ep.Listen); problem != "" {
 		e.fault("listen", "%s", problem)
 	}
+	ep.Listen = cleanAddress(ep.Listen)
 	switch {
 	case ep.Path == "":
 	case ep.Path[0] != '/':
@@ -44,18 +47,6 @@ func (e *endpointReader) checkAddress(ep *Endpoint) {
 	case strings.ContainsAny(ep.Path, "?# "):
 		e.fault("path", "%q is no path: ?, # and spaces have no place in it", ep.Path)
 	}
-}
-
-// badAddress says what is wrong with "host:port"; "" if nothing is.
-func badAddress(address string) string {
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return strconv.Quote(address) + ` is no address such as ":8080" or "127.0.0.1:8080"`
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || port != strconv.FormatUint(n, 10) {
-		return strconv.Quote(address) + " has no port from 0 to 65535"
-	}
-	return ""
 }
 
 // checkLimits checks the values that were given; defaults are right.
@@ -84,10 +75,13 @@ func (e *endpointReader) checkLimits(ep *Endpoint) {
 	if ep.MaxCalls < 1 {
 		e.fault("max_calls", "must be at least 1")
 	}
-	for i, origin := range ep.Origins {
-		if problem := badOrigin(origin); problem != "" {
-			e.fault(join("origins", strconv.Itoa(i)), "%q %s", origin, problem)
+	for i, entry := range ep.Origins {
+		origin, err := parseOrigin(entry)
+		if err != nil {
+			e.fault(join("origins", strconv.Itoa(i)), "%q %s", entry, err)
+			continue
 		}
+		ep.Origins[i] = origin
 	}
 	e.checkClients(ep.Limits)
 	choices := []string{"off", "optional", "required"}
@@ -95,27 +89,6 @@ func (e *endpointReader) checkLimits(ep *Endpoint) {
 		e.fault("proxy_protocol", "must be %s, not %q%s", strings.Join(choices, ", "), ep.ProxyProtocol, suggest(ep.ProxyProtocol, choices))
 	}
 	e.checkPrefix(ep.TopicPrefix)
-}
-
-// badOrigin says what is wrong with an origin; "" if nothing is.
-func badOrigin(origin string) string {
-	_, host, ok := strings.Cut(origin, "://")
-	switch {
-	case origin == "*" || origin == "null":
-		return ""
-	case !ok:
-		return `is no origin such as "https://example.com", nor "*"`
-	}
-	// Anywhere else a * would match hosts that nobody meant: example.com.evil.org.
-	if rest, wild := strings.CutPrefix(host, "*."); wild {
-		host = rest
-	} else {
-		host = strings.TrimSuffix(host, ":*")
-	}
-	if strings.Contains(host, "*") {
-		return `may have one *, for the labels before a domain ("https://*.example.com") or for a port ("http://localhost:*")`
-	}
-	return ""
 }
 
 func (e *endpointReader) checkPrefix(prefix string) {
@@ -148,6 +121,9 @@ func (r *report) checkCalls(c Calls) {
 	if c.MaxPerService < 1 || c.MaxPerService > maxServiceCalls {
 		r.add("calls.max_per_service", "must be from 1 to %d", maxServiceCalls)
 	}
+	if c.Budget < minCallBudget {
+		r.add("calls.budget", "must be at least 1MiB")
+	}
 }
 
 func (r *report) checkAdmin(a Admin) {
@@ -156,6 +132,11 @@ func (r *report) checkAdmin(a Admin) {
 	}
 	if problem := badAddress(a.Listen); problem != "" {
 		r.add("admin.listen", "%s", problem)
+	}
+	for i, host := range a.Hosts {
+		if problem := badAdminHost(host); problem != "" {
+			r.add("admin.hosts."+strconv.Itoa(i), "%q %s", host, problem)
+		}
 	}
 }
 
@@ -181,6 +162,7 @@ func (r *report) checkNetwork(n Network, endpoints []Endpoint) {
 		r.add("network.handshake_burst", "is no use without handshake_rate, such as 500/s")
 	}
 	between("max_header", int(n.MaxHeader), 512, 1<<20)
+	between("max_header_fields", n.MaxHeaderFields, 16, 1<<16)
 	between("send_buffer", int(n.SendBuffer), 2048, 1<<30)
 	for _, ep := range endpoints {
 		if n.OutboundBudget != 0 && n.OutboundBudget < ep.OutboundLimit {
@@ -196,6 +178,9 @@ func (r *report) checkNetwork(n Network, endpoints []Endpoint) {
 func (r *report) checkDrain(d Drain) {
 	if d.Timeout <= 0 {
 		r.add("drain.timeout", "must be more than 0")
+	}
+	if d.Delay < 0 {
+		r.add("drain.delay", "must not be negative")
 	}
 }
 

@@ -27,8 +27,9 @@ type Endpoint struct {
 	Name string `koanf:"name"`
 	// Protocol is the name of a [core.Protocol].
 	Protocol string `koanf:"protocol"`
-	// Listen is a TCP address, "host:port". Endpoints that write the same
-	// address share one listener and differ by Path.
+	// Listen is a TCP address, "host:port", or "unix:" and the absolute path of a
+	// socket. Endpoints that write the same address share one listener and differ by
+	// Path.
 	Listen string `koanf:"listen"`
 	// Path begins with a slash; "" is any path that no other endpoint of the
 	// listener has.
@@ -131,12 +132,20 @@ type Service struct {
 type Calls struct {
 	// MaxPerService bounds the unanswered calls of one service that clients offer.
 	MaxPerService int `koanf:"max_per_service"`
+	// Budget bounds what handlers and HTTP servers have of the requests that they answer.
+	Budget Size `koanf:"budget"`
 }
 
 // Admin is the address of metrics and health.
 type Admin struct {
-	// Listen is a TCP address of its own; "" turns the server off.
+	// Listen is an address of its own, as that of an endpoint; "" turns the server off.
 	Listen string `koanf:"listen"`
+	// Hosts are the names, besides those of the loopback interface, by which the server
+	// is asked; "*" is any.
+	Hosts []string `koanf:"hosts"`
+	// ReloadToken is what whoever asks for a reload must show, as a bearer token. Without
+	// it only programs on the same machine may ask.
+	ReloadToken string `koanf:"reload_token"`
 }
 
 // Log is what is logged and how.
@@ -183,8 +192,10 @@ type Network struct {
 	HandshakeBurst int  `koanf:"handshake_burst"`
 	// HandshakeTimeout is how long a client may take to ask for its upgrade.
 	HandshakeTimeout time.Duration `koanf:"handshake_timeout"`
-	// MaxHeader is the biggest request head in bytes.
-	MaxHeader Size `koanf:"max_header"`
+	// MaxHeader is the biggest request head in bytes, and MaxHeaderFields how many header
+	// fields it may have.
+	MaxHeader       Size `koanf:"max_header"`
+	MaxHeaderFields int  `koanf:"max_header_fields"`
 	// SendBuffer is the kernel's send buffer for each connection, in bytes.
 	SendBuffer Size `koanf:"send_buffer"`
 	// OutboundBudget bounds the bytes that wait for all connections together.
@@ -204,12 +215,16 @@ type Drain struct {
 	// Timeout is how long running calls are waited for, and the connections closed,
 	// together. What is left then is ended.
 	Timeout time.Duration `koanf:"timeout"`
+	// Delay is how long new clients are still let in and served, before all that, while
+	// the admin server says already that they are not welcome: load balancers take a
+	// while to notice.
+	Delay time.Duration `koanf:"delay"`
 }
 
 // Defaults returns what holds where no source says otherwise.
 func Defaults() Config {
 	return Config{
-		Calls: Calls{MaxPerService: 1 << 16},
+		Calls: Calls{MaxPerService: 1 << 16, Budget: 256 << 20},
 		Admin: Admin{Listen: "127.0.0.1:9100"},
 		Log:   Log{Level: Level(slog.LevelInfo), Format: "text"},
 		Drain: Drain{Rate: Rate{N: 500, Per: time.Second}, Timeout: 30 * time.Second},

@@ -48,6 +48,7 @@ func Load(src Source, protocols []core.Protocol) (*Config, error) {
 	if err := merged.Load(confmap.Provider(tree, ""), nil); err != nil {
 		return nil, fmt.Errorf("merging the configuration: %w", err)
 	}
+	r.mistaken(src.Env, tree)
 	for _, o := range environment(src.Env) {
 		r.override(merged, o)
 	}
@@ -95,6 +96,7 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin plu
 	r.checkServices(cfg.Services, services)
 	r.checkCalls(cfg.Calls)
 	r.checkAdmin(cfg.Admin)
+	cfg.Admin.Listen = cleanAddress(cfg.Admin.Listen)
 	r.checkLog(cfg.Log)
 	r.checkNetwork(cfg.Network, cfg.Endpoints)
 	r.checkDrain(cfg.Drain)

@@ -127,7 +127,7 @@ func (c *Command) AppendService(dst, service []byte) []byte {
 // Clone returns a copy of c that owns all its bytes, which lie in one piece of
 // memory, whatever their number.
 func (c Command) Clone() Command {
-	n := len(c.Ref) + len(c.Topic) + len(c.Channel) + c.Payload.size() + len(c.Headers) + len(c.Key) + len(c.Source)
+	n := len(c.Ref) + len(c.Topic) + len(c.Channel) + c.Payload.Size() + len(c.Headers) + len(c.Key) + len(c.Source)
 	for _, s := range c.Services {
 		n += len(s)
 	}

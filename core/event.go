@@ -97,7 +97,7 @@ func (e Event) Clone() Event {
 // CloneInto is Clone with its bytes in memory, which is overwritten, or in a new piece
 // if that is too small. It returns the piece, which belongs to the copy.
 func (e Event) CloneInto(memory []byte) (Event, []byte) {
-	n := len(e.Ref) + len(e.Topic) + e.Payload.size() + len(e.Headers) + len(e.Session.Info)
+	n := len(e.Ref) + len(e.Topic) + e.Payload.Size() + len(e.Headers) + len(e.Session.Info)
 	a := arena(memory[:0])
 	if cap(a) < n {
 		a = make(arena, 0, n)

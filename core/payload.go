@@ -41,9 +41,9 @@ func (p Payload) Deeper(depth int) bool {
 
 // Clone returns a copy of p that owns its bytes.
 func (p Payload) Clone() Payload {
-	a := make(arena, 0, p.size())
+	a := make(arena, 0, p.Size())
 	return a.clonePayload(p)
 }
 
-// size returns how many bytes p has.
-func (p Payload) size() int { return len(p.Data) + len(p.UTF16) }
+// Size returns how many bytes p has.
+func (p Payload) Size() int { return len(p.Data) + len(p.UTF16) }

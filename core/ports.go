@@ -117,8 +117,8 @@ type Outlet interface {
 	// Deliver encodes the Message ev once and sends it to every member of the
 	// audiences, which are all of this outlet and of the same As, those of one loop
 	// next to each other; a link that is in several of them gets it once, except gets
-	// nothing (it may be nil, or no link of this outlet). The call borrows the slice. Any goroutine; messages of one goroutine arrive in
-	// the order of its calls.
+	// nothing (it may be nil, or no link of this outlet). The call borrows the slice. Any
+	// goroutine; messages of one goroutine arrive in the order of its calls.
 	Deliver(ev Event, to []Audience, except Link)
 }
 

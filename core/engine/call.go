@@ -16,7 +16,11 @@ const (
 
 // call is the command.
 func (p *peer) call(c *core.Command) {
-	if r := checkMessage(p.endpoint.Limits.Get(), c.Topic, c.Payload); r.Failed() {
+	r := checkMessage(p.endpoint.Limits.Get(), c.Topic, c.Payload)
+	if len(c.Ref) > maxRef && !c.OneWay {
+		r = refusedRef
+	}
+	if r.Failed() {
 		p.refuse(c, r)
 		return
 	}
@@ -59,7 +63,7 @@ func (p *peer) askPeer(c *core.Command, whole []byte, a answerer, byTopic bool) 
 		}
 	} else {
 		kept := p.newCall(c, byTopic)
-		kept.asked, kept.service = a.peer, a.service
+		kept.asked, kept.service, kept.title = a.peer, a.service, a.title
 		var r refusal
 		// From here on the call may end, and kept be used for another, at any time.
 		if id, r = p.engine.calls.add(kept, p.deadline(c)); r.Failed() {
@@ -136,7 +140,9 @@ func (p *peer) Unasked(id core.CallID) {
 // answer ends a call that was taken out of the table with its answer. Any goroutine.
 func (e *Engine) answer(c *call, payload core.Payload) {
 	c.stop()
-	c.tell(c.answered(payload))
+	s := e.scratch.Get().(*scratch)
+	c.tell(c.answered(c.topic(s), payload))
+	e.release(s)
 	e.recycle(c)
 }
 
@@ -144,7 +150,9 @@ func (e *Engine) answer(c *call, payload core.Payload) {
 func (e *Engine) fail(c *call, r refusal) {
 	c.stop()
 	c.caller.endpoint.Stats.CallsFailed.Inc(r.reason)
-	c.tell(c.failed(r.Failure))
+	s := e.scratch.Get().(*scratch)
+	c.tell(c.failed(c.topic(s), r.Failure))
+	e.release(s)
 	e.recycle(c)
 }
 

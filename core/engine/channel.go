@@ -18,17 +18,75 @@ type channel struct {
 	services []service
 }
 
-// service returns the service of whose address this is what follows the channel, which is
-// nothing, or a slash and a name; nil if there is none.
-func (c *channel) service(behind []byte) *service {
+// find returns which of the services has an address of which this is what follows the
+// channel: nothing, or a slash and a name.
+func (c *channel) find(behind []byte) (i int, found bool) {
 	name := bytes.TrimPrefix(behind, []byte("/"))
 	if len(name) == 0 && len(behind) > 0 {
-		return nil // the empty name is that of the channel itself
+		return 0, false // the empty name is that of the channel itself
 	}
-	if i, found := c.names.find(name); found {
-		return &c.services[i]
+	return c.names.find(name)
+}
+
+// title returns the name of a service.
+func (c *channel) title(i int) title {
+	if name := c.names.at(i); name != "" {
+		return title{channel: c.name, name: name, below: true}
 	}
-	return nil
+	return title{name: c.name}
+}
+
+// title is the whole address of a service. Its parts belong to who answers the service:
+// calls are kept with it, and a client could have much memory with copies.
+type title struct {
+	channel string
+	name    string
+	below   bool // the address is channel/name, and else name alone
+}
+
+func (t title) appendTo(dst []byte) []byte {
+	if t.below {
+		dst = append(append(dst, t.channel...), '/')
+	}
+	return append(dst, t.name...)
+}
+
+// is reports whether t is prefix and name put together.
+func (t title) is(prefix string, name []byte) bool {
+	if t.size() != len(prefix)+len(name) {
+		return false
+	}
+	for i := range t.size() {
+		var other byte
+		if i < len(prefix) {
+			other = prefix[i]
+		} else {
+			other = name[i-len(prefix)]
+		}
+		if t.at(i) != other {
+			return false
+		}
+	}
+	return true
+}
+
+func (t title) size() int {
+	if t.below {
+		return len(t.channel) + 1 + len(t.name)
+	}
+	return len(t.name)
+}
+
+func (t title) at(i int) byte {
+	switch {
+	case !t.below:
+		return t.name[i]
+	case i < len(t.channel):
+		return t.channel[i]
+	case i == len(t.channel):
+		return '/'
+	}
+	return t.name[i-len(t.channel)-1]
 }
 
 // weight is the memory that the channel takes for its names, in bytes.

@@ -20,6 +20,10 @@ type Options struct {
 	// MaxServiceCalls bounds the unanswered calls of one service that connections
 	// offer; 0 is 65,536.
 	MaxServiceCalls int
+	// CallBudget bounds, in bytes, what Go handlers are given with calls and hold until
+	// they return; 0 is 256 MiB. One connection has an eighth of it, or one call. There is
+	// room for one call in any case.
+	CallBudget int
 	// Hooks are told of connections and sessions. BeforeUpgrade is the network's.
 	Hooks core.Hooks
 }
@@ -99,11 +103,12 @@ func newEngine(o Options, now func() time.Time) *Engine {
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.workers.init(e.handle, e.ctx.Done())
-	e.calls.init(now(), o.MaxServiceCalls)
+	e.calls.init(now(), o)
 	e.handlers.publish()
 	e.sessions.init()
 	e.scratch.New = func() any { return new(scratch) }
-	e.records.New = func() any { return new(call) }
+	// An empty ref is not nil.
+	e.records.New = func() any { return &call{words: make([]byte, 0, 16)} }
 	e.tasks.New = func() any { return new(task) }
 	return e
 }
@@ -160,13 +165,14 @@ func (e *Engine) Calls() int { return e.calls.size() }
 // were caught. Any goroutine.
 func (e *Engine) Panics() uint64 { return e.panics.Load() }
 
-// Topics returns the number of topics and patterns that somebody hears. Any goroutine.
+// Topics returns the number of topics and patterns that somebody hears; patterns that
+// match the same are one. Any goroutine.
 func (e *Engine) Topics() int {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	n := len(e.topics)
 	for _, t := range e.tries {
-		n += len(t.patterns)
+		n += t.size
 	}
 	return n
 }

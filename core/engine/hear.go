@@ -23,7 +23,7 @@ func (e *Engine) Hear(match string, h core.Handler) {
 
 // overhear tells h what the connection has published.
 func (p *peer) overhear(c *core.Command, h *registered) {
-	in := p.invocation(&core.Command{Topic: c.Topic, Payload: c.Payload, OneWay: true}, h.match)
+	in := p.invocation(&core.Command{Topic: c.Topic, Payload: c.Payload, OneWay: true}, serviceOf(c, h.match))
 	p.away(func(ctx context.Context, back func(func()) bool) {
 		in.Caller = caller{peer: p, ctx: ctx}
 		if _, err := p.engine.run(ctx, h.handler, in); err != nil {

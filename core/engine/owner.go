@@ -170,7 +170,7 @@ func (e *Engine) takes(c *channel) bool {
 		if e.services[string(whole)] != nil {
 			return true
 		}
-		if _, s := e.owned(whole); s != nil {
+		if in, _ := e.owned(whole); in != nil {
 			return true
 		}
 	}
@@ -214,7 +214,7 @@ func (e *Engine) share(p *peer, services []string, as uint32, byTopic bool) refu
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, name := range services {
-		if _, s := e.owned([]byte(name)); s != nil {
+		if in, _ := e.owned([]byte(name)); in != nil {
 			return refusedTaken
 		}
 		if !e.outside(p, []byte(name)) {

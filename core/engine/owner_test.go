@@ -315,3 +315,31 @@ func TestServicesOfChannels(t *testing.T) {
 	x.gone(false)
 	wantEmpty(t, w.engine)
 }
+
+// A title is the address that it is written as, wherever a prefix ends in it.
+func TestTitle(t *testing.T) {
+	for _, c := range []struct {
+		title title
+		whole string
+	}{
+		{title{channel: "c/d", name: "m/n", below: true}, "c/d/m/n"},
+		{title{channel: "", name: "m", below: true}, "/m"},
+		{title{channel: "c", name: "/", below: true}, "c//"},
+		{title{name: "c/m"}, "c/m"},
+		{title{}, ""},
+	} {
+		if got := string(c.title.appendTo(nil)); got != c.whole {
+			t.Errorf("%+v is %q, want %q", c.title, got, c.whole)
+		}
+		for i := range len(c.whole) + 1 {
+			if !c.title.is(c.whole[:i], b(c.whole[i:])) {
+				t.Errorf("%q is not %q and %q", c.whole, c.whole[:i], c.whole[i:])
+			}
+		}
+		for _, other := range []string{c.whole + "x", "x" + c.whole, strings.Replace(c.whole, "m", "n", 1) + "/", "c.m"} {
+			if c.title.is("", b(other)) {
+				t.Errorf("%q is %q", c.whole, other)
+			}
+		}
+	}
+}

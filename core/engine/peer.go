@@ -35,6 +35,7 @@ type peer struct {
 
 // extra is what few peers need. Owned by the loop.
 type extra struct {
+	patterns  *patterns           // nil without
 	channels  map[string]*channel // owned channels
 	offers    map[string]*offer   // shared offers, by service
 	exclusive int                 // how many services are in channels

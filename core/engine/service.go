@@ -81,6 +81,7 @@ type answerer struct {
 	handler *registered
 	peer    *peer
 	service *service
+	title   title
 	as      uint32
 	byTopic bool
 }
@@ -108,27 +109,31 @@ func (e *Engine) offerOf(whole []byte) (a answerer, found bool) {
 	defer e.mu.RUnlock()
 	if s := e.services[string(whole)]; s != nil {
 		o := s.offers[(s.next.Add(1)-1)%uint32(len(s.offers))]
-		return answerer{peer: o.peer, service: &s.service, as: o.as, byTopic: o.byTopic}, true
+		return answerer{peer: o.peer, service: &s.service, title: title{name: s.name}, as: o.as, byTopic: o.byTopic}, true
 	}
-	if c, s := e.owned(whole); s != nil {
-		return answerer{peer: c.owner, service: s, as: c.as}, true
+	if c, i := e.owned(whole); c != nil {
+		return answerer{peer: c.owner, service: &c.services[i], title: c.title(i), as: c.as}, true
 	}
 	return answerer{}, false
 }
 
-// owned returns the channel below which a service is, and the service; nil if it is below
-// none. The caller holds mu.
-func (e *Engine) owned(whole []byte) (in *channel, s *service) {
+// owned returns the channel below which a service is, and which of its services that is;
+// nil if it is below none. The caller holds mu.
+func (e *Engine) owned(whole []byte) (in *channel, i int) {
 	if len(e.channels) == 0 {
-		return nil, nil
+		return nil, 0
 	}
 	core.Owners(whole, func(name []byte) bool {
-		if in = e.channels[string(name)]; in != nil {
-			s = in.service(whole[len(name):])
+		c, found := e.channels[string(name)], false
+		if c != nil {
+			i, found = c.find(whole[len(name):])
 		}
-		return s == nil
+		if found {
+			in = c
+		}
+		return in == nil
 	})
-	return in, s
+	return in, i
 }
 
 // request returns the call as the answering connection is told of it.

@@ -177,7 +177,7 @@ func TestTopicBorneRefusals(t *testing.T) {
 	x.do(pub("$call/1/s", "q"))
 	id := y.requested()
 	wildcards := sub("$serve/#x")
-	long := strings.Repeat("r", maxRef)
+	long := strings.Repeat("r", maxTopicRef)
 	for _, c := range []struct {
 		name    string
 		link    *link

@@ -28,8 +28,11 @@ type Limits struct {
 	// are answered 503; 0 is no bound.
 	MemoryWatermark uint64
 	// TrustedProxies are believed when they say on whose behalf they connect, by
-	// X-Forwarded-For or by the PROXY protocol. The default is nobody.
+	// X-Forwarded-For, Forwarded, X-Real-IP or the PROXY protocol, and which host was
+	// asked, by X-Forwarded-Host or Forwarded. The default is nobody.
 	TrustedProxies []netip.Prefix
+	// TrustUnix trusts whoever connects by a Unix socket in the same way.
+	TrustUnix bool
 }
 
 // admission decides who may come in, for all doors of a server.
@@ -88,7 +91,7 @@ func (a *admission) handshaken() { a.handshakes.Add(-1) }
 func (a *admission) call(from netip.Addr) bool {
 	l := a.limits.Load()
 	most := l.MaxHandshakesPerAddress
-	if l.trusts(from) {
+	if !from.IsValid() || l.trusts(from) {
 		most = 0
 	}
 	return a.callers.add(hostOf(from), most)
@@ -120,7 +123,11 @@ func (ep *endpoint) enter(from netip.Addr) (r core.Reason, ok bool) {
 	}
 	// The address comes first: whom it turns away takes, not even for a moment, a place
 	// that others could have.
-	if !ep.hosts.add(hostOf(from), l.ConnectionsPerAddress) {
+	perAddress := l.ConnectionsPerAddress
+	if !from.IsValid() {
+		perAddress = 0 // by a Unix socket: nobody told an address
+	}
+	if !ep.hosts.add(hostOf(from), perAddress) {
 		return core.ReasonLimit, false
 	}
 	if !upTo(&s.open, s.admission.limits.Load().MaxConnections) {

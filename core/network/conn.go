@@ -48,7 +48,10 @@ type conn struct {
 	parser   *parser   // nil between messages
 	meter    *meter    // nil unless the endpoint has had rates
 	secure   *secure   // nil without TLS
-	inbox    []byte    // what came while held
+	inbox    pieces    // what came while held
+	history  *history  // of what the client compresses; nil if it keeps no context
+	charged  int       // how much of its input is counted in the inbound budget
+	deciding int       // bytes of the message for which the engine holds it
 	out      output
 	late     *lateness // nil as long as it loses nothing
 	stamp    uint64    // the last delivery taken
@@ -60,6 +63,8 @@ type conn struct {
 	reason  core.Reason // why the connection is ending
 	held    uint8       // how many reasons there are to read no further message
 	choked  bool        // one of them is that it does not read the answers
+	behind  bool        // one of them is that it is in loop.behind
+	orphan  bool        // the socket is gone, what came from it is still being carried out
 	shut    bool        // our half of the stream is shut
 	missed  bool        // a message that could not be written was logged
 	discard bool        // input is not looked at any more

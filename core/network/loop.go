@@ -43,6 +43,9 @@ type loop struct {
 	cipher    []byte     // where records are encrypted
 	spare     [][]*frame // empty output queues, to be used again
 	leaving   []*conn    // connections whose peer is to be told
+	behind    []*conn    // connections that have stepped back, in order
+	effort    effort     // of this turn
+	inbound   inbound    // what waits to be completed
 	depth     int        // how many callbacks of gnet are nested
 	counted   bool       // this turn is in server.turns
 
@@ -63,6 +66,7 @@ func newLoop(s *Server, index int, el gnet.EventLoop) *loop {
 		conns: make(map[*conn]struct{}),
 		cork:  make([]byte, 0, corkSize),
 	}
+	l.inbound.waiting = make(map[*conn]struct{})
 	l.mailbox.init(s.options.OutboundBudget, s.options.Loops)
 	l.ticks.Store(s.now())
 	l.wheel.init(s.now())
@@ -179,7 +183,9 @@ func (l *loop) Run(context.Context) error {
 			break
 		}
 	}
+	l.serveBehind()
 	l.relieve()
+	l.relieveInput()
 	l.relax()
 	return nil
 }
@@ -229,6 +235,7 @@ func (l *loop) carryOut(m *mail) {
 func (l *loop) beginTurn() {
 	if l.depth++; l.depth == 1 {
 		l.counted = l.server.enterTurn()
+		l.effort.begin()
 	}
 }
 
@@ -307,18 +314,21 @@ func (l *loop) endTurn() {
 }
 
 // takeParser returns a parser that is between messages.
-func (l *loop) takeParser(maxMessage int, deflate bool) *parser {
+func (l *loop) takeParser(maxMessage int, deflate bool, h *history) *parser {
 	p := l.parser
 	if p == nil {
 		p = new(parser)
 	}
 	l.parser = nil
-	p.maxMessage, p.deflate = maxMessage, deflate
+	p.maxMessage, p.deflate, p.history, p.deaf = maxMessage, deflate, h, false
 	return p
 }
 
 // giveParser takes back a parser that is between messages.
-func (l *loop) giveParser(p *parser) { l.parser = p }
+func (l *loop) giveParser(p *parser) {
+	p.history = nil
+	l.parser = p
+}
 
 // ephemeral gives f to the turn: it is released when the turn ends.
 func (l *loop) ephemeral(f *frame) *frame {

@@ -2,6 +2,7 @@ package network
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/polywire/polywire/core"
@@ -28,6 +29,10 @@ type settings struct {
 }
 
 func newSettings(s Settings, p core.Profile) *settings {
+	s.Origins = slices.Clone(s.Origins)
+	for i, origin := range s.Origins {
+		s.Origins[i] = core.NormalOrigin(origin)
+	}
 	return &settings{
 		Settings:  s,
 		idleTicks: ticksOf(s.IdleTimeout), pongTicks: ticksOf(s.PongTimeout), pingTicks: ticksOf(s.PingInterval),
@@ -64,8 +69,11 @@ func (s *Server) Apply(endpoint string, next Settings) error {
 func (c *conn) adopt() {
 	old, next := c.settings, c.ep.settings.Load()
 	c.settings = next
-	if next.SlowConsumer != Conflate {
+	switch {
+	case next.SlowConsumer != Conflate:
 		c.out.newest = nil
+	case c.out.list == stuck:
+		c.out.conflate()
 	}
 	if c.state != open {
 		return

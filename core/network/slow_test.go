@@ -185,7 +185,7 @@ func TestCompressedFrameIsTheSameMessage(t *testing.T) {
 	if string(f.key) != "\x00\x00\x00\x07topic" || !bytes.Equal(z.key, f.key) || z.hash != f.hash || z.purpose != published {
 		t.Errorf("key %q, compressed %q", f.key, z.key)
 	}
-	if text, err := inflate(z.bytes[len(z.bytes)-z.payload:], 1<<20); err != nil || len(text) != 4<<10 {
+	if text, err := inflated(z.bytes[len(z.bytes)-z.payload:], 1<<20); err != nil || len(text) != 4<<10 {
 		t.Errorf("%d bytes compressed, %v", len(text), err)
 	}
 	if b.used.Load() <= alone {

@@ -23,11 +23,14 @@ import (
 // upgrade answers an upgrade request and moves the connection into a loop.
 func (d *door) upgrade(v *visitor, h *head) {
 	s := d.server
+	from, limits := v.client, s.admission.limits.Load()
+	v.client = limits.client(from, h)
 	target, err := url.ParseRequestURI(h.target)
 	if err != nil {
-		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, "malformed request target", logging.Quoted("target", h.target))
+		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, "malformed request target")
 		return
 	}
+	v.hosts = limits.hosts(from, h, target)
 	ep := d.match(target.Path)
 	if ep == nil {
 		d.reject(v, core.ReasonHandshake, http.StatusNotFound, "no endpoint at this path", logging.Quoted("path", target.Path))
@@ -35,7 +38,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	}
 	if r, ok := ep.enter(v.client.Addr()); !ok {
 		ep.Stats.Rejected.Inc(r)
-		s.logRefusal(ep.Name, v.client.String(), refusal{reason: r, why: whyNot(r)})
+		s.logRefusal(ep.Name, v.remote(), refusal{reason: r, why: whyNot(r)})
 		turnAway(v, statusOf(r), whyNot(r))
 		lingeringClose(v)
 		return
@@ -46,6 +49,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	opened := false
 	defer func() {
 		if !opened {
+			s.windows.close(terms.history)
 			ep.leave(v.client.Addr(), terms.user)
 		}
 	}()
@@ -58,9 +62,10 @@ func (d *door) upgrade(v *visitor, h *head) {
 	}
 	c := &conn{
 		ep: ep, id: s.ids.Add(1),
-		remote:  v.client.String(),
+		remote:  v.remote(),
 		user:    terms.user,
 		window:  terms.window,
+		history: terms.history,
 		trace:   h.trace(),
 		secure:  v.secure,
 		out:     output{budget: &s.budget},
@@ -101,8 +106,9 @@ func (d *door) match(path string) *endpoint {
 
 // terms are what an upgrade has settled.
 type terms struct {
-	window wsflate.WindowBits // of permessage-deflate; 0 without
-	user   *core.Identity     // counted by enterAs
+	window  wsflate.WindowBits // of permessage-deflate; 0 without
+	history *history           // of what the client compresses; nil if it keeps no context
+	user    *core.Identity     // counted by enterAs
 }
 
 // handshake is what the upgrader reads, the request as the head's parser has understood
@@ -177,11 +183,11 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, s *handshake
 	if _, err := u.Upgrade(s); err != nil {
 		if refused == nil {
 			refused = &refusal{reason: core.ReasonHandshake, why: err.Error(), values: []slog.Attr{
-				logging.Quoted("target", h.target), logging.Quoted("connection", h.get("Connection")), logging.Quoted("version", h.get("Sec-WebSocket-Version")),
+				logging.Quoted("path", target.Path), logging.Quoted("connection", h.get("Connection")), logging.Quoted("version", h.get("Sec-WebSocket-Version")),
 			}}
 		}
 		ep.Stats.Rejected.Inc(refused.reason)
-		ep.server.logRefusal(ep.Name, v.client.String(), *refused)
+		ep.server.logRefusal(ep.Name, v.remote(), *refused)
 		return t, false
 	}
 	return t, true
@@ -194,9 +200,9 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 	if h.http10() && ep.profile.HTTP11 {
 		return nil, t, &refusal{core.ReasonHandshake, http.StatusUpgradeRequired, "its request is of HTTP/1.0", nil}
 	}
-	if !ep.originAllowed(h) {
+	if !ep.originAllowed(h.get("Origin"), v.hosts) {
 		return nil, t, &refusal{core.ReasonOrigin, http.StatusForbidden, "pages of this origin may not connect", []slog.Attr{
-			logging.Quoted("origin", h.get("Origin")), logging.Quoted("host", h.get("Host")), slog.String("allowed", ep.allowedOrigins()),
+			logging.Quoted("origin", h.get("Origin")), logging.Quoted("host", strings.Join(v.hosts, ", ")), slog.String("allowed", ep.allowedOrigins()),
 		}}
 	}
 	offered := h.tokens("Sec-WebSocket-Protocol")
@@ -222,18 +228,19 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 	}
 	if ep.profile.Deflate {
 		var answer string
-		if answer, t.window = negotiateDeflate(h); answer != "" {
+		if answer, t.window, t.history = ep.server.windows.negotiate(h); answer != "" {
 			response["Sec-WebSocket-Extensions"] = []string{answer}
 		}
 	}
 	return ws.HandshakeHeaderHTTP(response), t, nil
 }
 
-// negotiateDeflate answers the offers of permessage-deflate; the answer is empty if none
-// is accepted. A field that is no list of extensions offers nothing: whoever sends it can
+// negotiate answers the offers of permessage-deflate; the answer is empty if none
+// is accepted. kept is nil if the client keeps no context; it must be closed. A field that
+// is no list of extensions offers nothing: whoever sends it can
 // do without.
-func negotiateDeflate(h *head) (answer string, window wsflate.WindowBits) {
-	var offer deflateOffer
+func (w *windows) negotiate(h *head) (answer string, window wsflate.WindowBits, kept *history) {
+	offer := deflateOffer{windows: w}
 	var accepted []httphead.Option
 	for _, f := range h.fields {
 		if !h.is(f, "Sec-WebSocket-Extensions") {
@@ -250,12 +257,12 @@ func negotiateDeflate(h *head) (answer string, window wsflate.WindowBits) {
 		}
 	}
 	if len(accepted) == 0 {
-		return "", 0
+		return "", 0, nil
 	}
 	var b bytes.Buffer
 	// A bytes.Buffer takes everything.
 	_, _ = httphead.WriteOptions(&b, accepted)
-	return b.String(), offer.window
+	return b.String(), offer.window, offer.history
 }
 
 // judge asks who the client is and whether it may connect. refused is nil if it may.
@@ -267,7 +274,7 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 	defer func() {
 		if fault := recover(); fault != nil {
 			ep.server.stats.Panics.Add(1)
-			ep.server.log.Error("judge panicked", logging.Bounded(ep.Name, core.ReasonInternal.String()), "remote", v.client.String(), "panic", fmt.Sprint(fault), "stack", stack())
+			ep.server.log.Error("judge panicked", logging.Bounded(ep.Name, core.ReasonInternal.String()), "remote", v.remote(), "panic", fmt.Sprint(fault), "stack", stack())
 			user, refused = nil, &refusal{core.ReasonInternal, http.StatusInternalServerError, "an authenticator or authorizer panicked", nil}
 		}
 	}()
@@ -276,7 +283,7 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	shake := core.Handshake{
-		Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.client.String(), TLS: v.secure.state(),
+		Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.remote(), TLS: v.secure.state(),
 	}
 	if a := ep.Authenticator; a != nil {
 		user, verdict, why := a.Authenticate(ctx, shake)

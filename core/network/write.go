@@ -142,7 +142,7 @@ func (c *conn) flush() {
 func (c *conn) keepOutput() {
 	switch {
 	case c.state == ended:
-	case c.relay != nil && c.relay.orphan:
+	case c.orphan:
 		c.forgetRest()
 		c.forget(core.ReasonGone)
 		c.unchoke()

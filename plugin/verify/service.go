@@ -39,11 +39,12 @@ type site struct {
 	// subscription is empty if no client could be found that hears anything.
 	subscription
 	stateful bool
+	slack    time.Duration // as in Options
 }
 
 // work runs f beside a broker.
 func (v *verifier) work(ctx context.Context, f func(*site) error) error {
-	s := &site{stateful: v.facts.stateful}
+	s := &site{stateful: v.facts.stateful, slack: v.Slack}
 	all, err := v.subscriptions()
 	if err != nil {
 		return err
@@ -139,7 +140,7 @@ func (s *site) choose(ctx context.Context, all []subscription) error {
 			err = s.publish(publisher, "x")
 		}
 		if err == nil {
-			err = c.until(1, time.Second)
+			err = c.within(1, time.Second+s.slack/20)
 		}
 		if err == nil {
 			return c.conn.Close()
@@ -168,7 +169,7 @@ func (s *site) join(ctx context.Context, small bool) (*client, error) {
 }
 
 func (s *site) dial(ctx context.Context, endpoint string, small bool) (*client, error) {
-	c, err := dial(ctx, s.servers[endpoint], small)
+	c, err := dial(ctx, s.servers[endpoint], small, patience+s.slack)
 	if err == nil {
 		s.clients = append(s.clients, c)
 	}
@@ -204,7 +205,7 @@ func (s *site) neighbour(ctx context.Context) (*neighbour, error) {
 		return nil, err
 	}
 	n := &neighbour{c}
-	return n, errors.Join(n.send(core.Frame{Kind: core.TextFrame, Data: []byte(`{"k":"s","t":"beside","i":1}`)}), n.until(1, patience))
+	return n, errors.Join(n.send(core.Frame{Kind: core.TextFrame, Data: []byte(`{"k":"s","t":"beside","i":1}`)}), n.until(1))
 }
 
 // exchange publishes to itself and reads that.
@@ -212,5 +213,5 @@ func (n *neighbour) exchange() error {
 	if err := n.send(core.Frame{Kind: core.TextFrame, Data: []byte(`{"t":"beside","d":1}`)}); err != nil {
 		return err
 	}
-	return n.until(n.messages+1, patience)
+	return n.until(n.messages + 1)
 }
