@@ -76,6 +76,7 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 		MaxHeaderFields:  cfg.Network.MaxHeaderFields,
 		SendBuffer:       int(cfg.Network.SendBuffer),
 		OutboundBudget:   int64(cfg.Network.OutboundBudget),
+		InboundBudget:    int64(cfg.Network.InboundBudget),
 	})
 	first, err := b.draft(cfg, &state{cfg: new(config.Config)})
 	if err != nil {
@@ -111,9 +112,11 @@ func (b *Broker) adminSource() admin.Source {
 		Panics: func() uint64 { return stats.Panics.Load() + b.engine.Panics() },
 		Calls:  b.engine.Calls, Topics: b.engine.Topics,
 		Outbound: b.network.Outbound, OutboundBudget: b.network.OutboundBudget(),
+		Inbound: b.network.Inbound, InboundBudget: b.network.InboundBudget,
 		Memory:       b.network.Memory,
 		LogDropped:   b.lines.Dropped,
 		Certificates: b.certificates,
+		Services:     b.serviceStats,
 		Ready:        b.network.Ready,
 		Endpoints:    b.coreEndpoints,
 		Reloads:      &b.reloads,
@@ -244,10 +247,12 @@ func (b *Broker) drain() error {
 		b.log.Warn("ending calls that did not end in time", "error", err)
 	}
 	stop()
-	// Callers hear that their calls have failed before they hear the goodbye.
+	// Callers hear that their calls have failed before they hear the goodbye. Until that,
+	// authorizers and session stores are asked as ever.
+	b.engine.EndCalls()
+	err := errors.Join(b.network.Shutdown(ctx, d.Rate.PerSecond()), b.engine.AwaitSessions(ctx))
 	b.engine.Close()
-	err := errors.Join(b.network.Shutdown(ctx, d.Rate.PerSecond()), b.engine.AwaitHooks(ctx))
-	return errors.Join(err, b.stopAdmin())
+	return errors.Join(err, b.engine.AwaitHooks(ctx), b.stopAdmin())
 }
 
 // closingTime returns how much of the time for draining is kept for the closing of n

@@ -78,8 +78,13 @@ admin: {listen: "unix:%s"}
 	dialer, plain := through(t, web)
 	// Nobody has told an address, so none is limited.
 	one, two := dialThrough(t, dialer, "ws://broker/ws"), dialThrough(t, dialer, "ws://broker/ws")
-	one.send(`{"command":"join","args":{"channel":"room"}}`)
-	two.send(`{"command":"join","args":{"channel":"room"}}`)
+	for i, c := range []*client{one, two} {
+		c.send(`{"command":"join","args":{"channel":"room"}}`)
+		// Who hears itself has joined before.
+		c.send(fmt.Sprintf(`{"command":"join","args":{"channel":"own%d"}}`, i))
+		c.send(fmt.Sprintf(`{"command":"broadcast","args":{"channel":"own%d","content":"joined"}}`, i))
+		c.want(`"joined"`)
+	}
 	response, err := plain.Post("http://broker/broadcast", "application/json", strings.NewReader(`{"channel":"room","content":"x"}`))
 	if err != nil {
 		t.Fatal(err)

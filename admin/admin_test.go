@@ -58,7 +58,15 @@ func source(ready *atomic.Bool) admin.Source {
 		AcceptErrors: accept, Panics: func() uint64 { return 17 },
 		Calls: func() int { return 18 }, Topics: func() int { return 19 },
 		Outbound: func() int64 { return 21 }, OutboundBudget: 22,
+		Inbound: func() int64 { return 26 }, InboundBudget: func() int64 { return 27 },
 		Memory: func() (used, watermark uint64) { return 23, 24 }, LogDropped: func() uint64 { return 25 },
+		Services: func() []admin.Service {
+			one := new(core.ServiceStats)
+			one.Calls.Store(40)
+			one.Failed.Add(core.ReasonTimeout, 41)
+			one.Breaker.Store(true)
+			return []admin.Service{{Match: "a/#", Stats: one}}
+		},
 		Certificates: func() []admin.Certificate {
 			return []admin.Certificate{{Endpoint: "one", File: "one.pem", Expires: time.Unix(20, 0)}}
 		},
@@ -123,6 +131,8 @@ polywire_connections_opened_total{endpoint="one",protocol="wubsub"} 3
 polywire_connections_opened_total{endpoint="two",protocol="wsify"} 0
 polywire_handshakes_rejected_total{endpoint="",protocol="",reason="handshake"} 1
 polywire_handshakes_rejected_total{endpoint="one",protocol="wubsub",reason="origin"} 11
+polywire_inbound_budget_bytes 27
+polywire_inbound_bytes 26
 polywire_log_lines_dropped_total 25
 polywire_memory_used_bytes 23
 polywire_memory_watermark_bytes 24
@@ -141,6 +151,12 @@ polywire_plugin_unanswered{endpoint="one",protocol="wubsub"} 31
 polywire_plugin_unanswered{endpoint="two",protocol="wsify"} 0
 polywire_published_total{endpoint="one",protocol="wubsub"} 8
 polywire_published_total{endpoint="two",protocol="wsify"} 0
+polywire_service_breaker_open{service="a/#"} 1
+polywire_service_calls_failed_total{reason="internal",service="a/#"} 0
+polywire_service_calls_failed_total{reason="overload",service="a/#"} 0
+polywire_service_calls_failed_total{reason="timeout",service="a/#"} 41
+polywire_service_calls_failed_total{reason="unavailable",service="a/#"} 0
+polywire_service_calls_total{service="a/#"} 40
 polywire_throttled_total{endpoint="one",protocol="wubsub"} 20
 polywire_throttled_total{endpoint="two",protocol="wsify"} 0
 polywire_tls_certificate_expiry_timestamp_seconds{endpoint="one",file="one.pem"} 20

@@ -25,12 +25,16 @@ type Source struct {
 	Panics func() uint64
 	// Certificates are the TLS certificates in use.
 	Certificates func() []Certificate
+	// Services are those that HTTP servers answer.
+	Services func() []Service
 	// Calls is the number of calls that wait for their answer, Topics the number
 	// of topics that somebody hears.
 	Calls, Topics func() int
 	// Outbound is how many bytes wait for clients, OutboundBudget how many may.
 	Outbound       func() int64
 	OutboundBudget int64
+	// Inbound is how many bytes of unfinished input wait, InboundBudget how many may.
+	Inbound, InboundBudget func() int64
 	// Memory returns the bytes that are in use and how many may be before new clients
 	// are refused; 0 is no bound.
 	Memory func() (used, watermark uint64)
@@ -89,8 +93,9 @@ type collector struct {
 	totals  []total
 	reasons []reasons
 	hooks   hookDescs
+	service serviceDescs
 	// rejected is also one of reasons.
-	rejected, accept, panics, calls, topics, outbound, budget, memory, watermark, unlogged, expiry, build, reloads, reloaded *prometheus.Desc
+	rejected, accept, panics, calls, topics, outbound, budget, inbound, inboundBudget, memory, watermark, unlogged, expiry, build, reloads, reloaded *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*collector)(nil)
@@ -115,19 +120,21 @@ func newCollector(src Source) *collector {
 		return prometheus.NewDesc("polywire_"+name, help, nil, nil)
 	}
 	c := &collector{
-		source:    src,
-		open:      perEndpoint("connections_open", "Connections that are open now."),
-		away:      perEndpoint("plugin_unanswered", "Messages and events that are on their way through the endpoint's plugin now."),
-		rejected:  perReason("handshakes_rejected_total", "Connections turned away before their upgrade; endpoint is empty if none was asked for yet."),
-		accept:    whole("accept_errors_total", "Failed accepts, such as those without a free file descriptor."),
-		panics:    whole("panics_total", "Panics that were caught: in the handling of a connection, which they end, and in handlers, hooks and stores."),
-		calls:     whole("calls_outstanding", "Calls that wait for their answer."),
-		topics:    whole("topics", "Topics and patterns that somebody hears."),
-		outbound:  whole("outbound_bytes", "Memory of encoded messages that wait for clients."),
-		budget:    whole("outbound_budget_bytes", "What outbound_bytes may be; above it the slowest clients lose messages or are disconnected."),
-		memory:    whole("memory_used_bytes", "Memory in use, without garbage and without what the kernel keeps for sockets."),
-		watermark: whole("memory_watermark_bytes", "How much memory may be in use before new connections are refused; 0 is no bound."),
-		unlogged:  whole("log_lines_dropped_total", "Lines that are missing in the log because it is written too slowly, or not at all."),
+		source:        src,
+		open:          perEndpoint("connections_open", "Connections that are open now."),
+		away:          perEndpoint("plugin_unanswered", "Messages and events that are on their way through the endpoint's plugin now."),
+		rejected:      perReason("handshakes_rejected_total", "Connections turned away before their upgrade; endpoint is empty if none was asked for yet."),
+		accept:        whole("accept_errors_total", "Failed accepts, such as those without a free file descriptor."),
+		panics:        whole("panics_total", "Panics that were caught: in the handling of a connection, which they end, and in handlers, hooks and stores."),
+		calls:         whole("calls_outstanding", "Calls that wait for their answer."),
+		topics:        whole("topics", "Topics and patterns that somebody hears."),
+		outbound:      whole("outbound_bytes", "Memory of encoded messages that wait for clients."),
+		budget:        whole("outbound_budget_bytes", "What outbound_bytes may be; above it the slowest clients lose messages or are disconnected."),
+		inbound:       whole("inbound_bytes", "Memory of input that waits for the rest of its message or for its turn, and of the windows of clients that compress."),
+		inboundBudget: whole("inbound_budget_bytes", "What inbound_bytes may be; above it the clients for which most waits are disconnected."),
+		memory:        whole("memory_used_bytes", "Memory in use, without garbage and without what the kernel keeps for sockets."),
+		watermark:     whole("memory_watermark_bytes", "How much memory may be in use before new connections are refused; 0 is no bound."),
+		unlogged:      whole("log_lines_dropped_total", "Lines that are missing in the log because it is written too slowly, or not at all."),
 		expiry: prometheus.NewDesc("polywire_tls_certificate_expiry_timestamp_seconds",
 			"When the TLS certificate in use ends, in seconds since 1970.", []string{"endpoint", "file"}, nil),
 		reloads:  prometheus.NewDesc("polywire_config_reloads_total", "Reloads of the configuration; those that failed changed nothing.", []string{"result"}, nil),
@@ -153,7 +160,7 @@ func newCollector(src Source) *collector {
 		{perReason("bytes_dropped_total", "Payload bytes of messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.DroppedBytes }},
 		{perReason("calls_failed_total", "Calls that ended with a failure."), func(s *core.Stats) *core.Counters { return &s.CallsFailed }},
 	}
-	c.hooks = newHookDescs()
+	c.hooks, c.service = newHookDescs(), newServiceDescs()
 	return c
 }
 
@@ -166,7 +173,8 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 		to <- r.desc
 	}
 	c.hooks.describe(to)
-	for _, d := range []*prometheus.Desc{c.open, c.away, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.memory, c.watermark, c.unlogged, c.expiry, c.build, c.reloads, c.reloaded} {
+	c.service.describe(to)
+	for _, d := range []*prometheus.Desc{c.open, c.away, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.inbound, c.inboundBudget, c.memory, c.watermark, c.unlogged, c.expiry, c.build, c.reloads, c.reloaded} {
 		to <- d
 	}
 }
@@ -192,10 +200,15 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(c.topics, prometheus.GaugeValue, float64(c.source.Topics()))
 	to <- prometheus.MustNewConstMetric(c.outbound, prometheus.GaugeValue, float64(c.source.Outbound()))
 	to <- prometheus.MustNewConstMetric(c.budget, prometheus.GaugeValue, float64(c.source.OutboundBudget))
+	to <- prometheus.MustNewConstMetric(c.inbound, prometheus.GaugeValue, float64(c.source.Inbound()))
+	to <- prometheus.MustNewConstMetric(c.inboundBudget, prometheus.GaugeValue, float64(c.source.InboundBudget()))
 	used, watermark := c.source.Memory()
 	to <- prometheus.MustNewConstMetric(c.memory, prometheus.GaugeValue, float64(used))
 	to <- prometheus.MustNewConstMetric(c.watermark, prometheus.GaugeValue, float64(watermark))
 	to <- prometheus.MustNewConstMetric(c.unlogged, prometheus.CounterValue, float64(c.source.LogDropped()))
+	for _, one := range c.source.Services() {
+		c.service.collect(to, one)
+	}
 	for _, cert := range c.source.Certificates() {
 		to <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(cert.Expires.Unix()), cert.Endpoint, cert.File)
 	}

@@ -170,6 +170,12 @@ func (r *report) checkNetwork(n Network, endpoints []Endpoint) {
 			break
 		}
 	}
+	for _, ep := range endpoints {
+		if n.InboundBudget != 0 && n.InboundBudget < 2*ep.MaxMessageSize {
+			r.add("network.inbound_budget", "must be at least twice the max_message_size of every endpoint; that of %s is %s", ep.Name, ep.MaxMessageSize)
+			break
+		}
+	}
 	if n.HandshakeTimeout < 0 {
 		r.add("network.handshake_timeout", "must not be negative")
 	}

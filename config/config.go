@@ -200,6 +200,8 @@ type Network struct {
 	SendBuffer Size `koanf:"send_buffer"`
 	// OutboundBudget bounds the bytes that wait for all connections together.
 	OutboundBudget Size `koanf:"outbound_budget"`
+	// InboundBudget bounds the bytes of unfinished input of all connections together.
+	InboundBudget Size `koanf:"inbound_budget"`
 	// MemoryWatermark is how much memory may be in use before new connections are
 	// refused; 0 is no bound.
 	MemoryWatermark Watermark `koanf:"memory_watermark"`

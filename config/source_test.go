@@ -37,6 +37,7 @@ func TestOverrides(t *testing.T) {
 			{From: "--set", Key: "endpoints.bots.listen", Value: ":2"},
 			{From: "--set", Key: "endpoints.bots.max_message_size", Value: "2MiB"},
 			{From: "--set", Key: "endpoints.Web-1.origins", Value: "https://b.example, *"},
+			{From: "--set", Key: "endpoints.bots.origins", Value: `["https://c.example", "*"]`},
 			{From: "--log-level", Key: "log.level", Value: "warn"},
 			{From: "--set", Key: "admin.listen", Value: ""},
 		},
@@ -49,6 +50,9 @@ func TestOverrides(t *testing.T) {
 	}
 	if !reflect.DeepEqual(web.Origins, []string{"https://b.example", "*"}) {
 		t.Errorf("origins: %q", web.Origins)
+	}
+	if !reflect.DeepEqual(bots.Origins, []string{"https://c.example", "*"}) {
+		t.Errorf("origins of bots: %q", bots.Origins)
 	}
 	if bots.Listen != ":2" || bots.MaxMessageSize != 2<<20 || bots.PingInterval != time.Minute || bots.MaxCalls != 5 {
 		t.Errorf("bots: %+v", bots)

@@ -13,7 +13,7 @@ import "context"
 // connection alone. At most 256 of Connected and Disconnected run at once; further
 // connections wait for their turn, and the hooks hear nothing of one that leaves before.
 //
-// ctx ends when the client leaves or the broker drains, and nothing waits for a hook
+// ctx ends when the client leaves, or when the broker has said goodbye to all, and nothing waits for a hook
 // that has seen it. A panic in a hook is logged and counted; all goes on as if the hook
 // had returned.
 type Hooks struct {

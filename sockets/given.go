@@ -26,12 +26,14 @@ const ofSystemd = "+systemd"
 // called from any goroutine.
 type Given struct {
 	// Static after construction.
-	before  *os.File // takes the word for the process before this one; nil if there is none
-	systemd bool
+	systemd bool // keeps what is in files
 
 	// Guarded by mu.
-	mu    sync.Mutex
-	files []*os.File // not taken yet
+	mu     sync.Mutex
+	before *os.File            // takes the word for the process before this one; nil if there is none
+	files  []*os.File          // not taken yet
+	taken  bool                // some were
+	own    []*net.UnixListener // taken, and not systemd's
 }
 
 // Inherit takes what this process was given. The variables that tell of it are removed
@@ -56,9 +58,13 @@ func Inherit() (*Given, error) {
 	return g, nil
 }
 
-// FromSystemd reports whether there are sockets that systemd keeps: clients that come while
+// FromSystemd reports whether sockets were taken that systemd keeps: clients that come while
 // nobody accepts them wait for the next process.
-func (g *Given) FromSystemd() bool { return g.systemd }
+func (g *Given) FromSystemd() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.systemd && g.taken
+}
 
 // Listen returns the socket that was given for an address, or else listens there. name
 // tells sockets at port 0 apart, which is another port each time.
@@ -90,7 +96,10 @@ func (g *Given) take(name, address string) (net.Listener, error) {
 			continue
 		}
 		_ = f.Close()
-		g.files = slices.Delete(g.files, i, i+1)
+		g.files, g.taken = slices.Delete(g.files, i, i+1), true
+		if u, ok := ln.(*net.UnixListener); ok && !g.systemd {
+			g.own = append(g.own, u)
+		}
 		return ln, nil
 	}
 	return nil, nil
@@ -148,6 +157,10 @@ func (g *Given) Ready() (unused []string, err error) {
 		_ = f.Close()
 	}
 	g.files = nil
+	for _, u := range g.own {
+		// From here on it is this process that removes the file.
+		u.SetUnlinkOnClose(true)
+	}
 	if g.before == nil {
 		return unused, nil
 	}

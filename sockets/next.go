@@ -45,7 +45,7 @@ func (g *Given) Next(ctx context.Context, list []Socket, stdin io.Reader) (pid i
 	cmd := exec.Command(path, os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, os.Stdout, os.Stderr
 	suffix := ""
-	if g.systemd {
+	if g.FromSystemd() {
 		suffix = ofSystemd
 	}
 	names := make([]string, len(list))

@@ -19,7 +19,7 @@ opened, or else the endpoints.`,
 		Example: `  broker check --config config.yaml
   POLYWIRE_ENDPOINTS__WEB__LISTEN=:3001 broker check
   generate-config | broker check --config -`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := s.load(cmd.InOrStdin())
 			if err != nil {

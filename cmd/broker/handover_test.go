@@ -121,6 +121,8 @@ func running(pid int) bool {
 // crowd are clients that connect without a pause, each in its own way.
 type crowd struct {
 	stop      atomic.Bool
+	over      context.Context // ends with stop
+	staying   atomic.Int64
 	done      sync.WaitGroup
 	connected atomic.Int64
 	refused   logs
@@ -154,6 +156,27 @@ func converseOnce(d ws.Dialer, url string) func(context.Context) error {
 			_, _, _ = wsutil.ReadServerData(conn)
 		}
 		return nil
+	}
+}
+
+// stay connects to an endpoint that echoes and stays until it is told goodbye, which it
+// answers as clients do.
+func (c *crowd) stay(url string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		conn, _, _, err := ws.Dial(ctx, url)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		c.staying.Add(1)
+		defer c.staying.Add(-1)
+		unblock := context.AfterFunc(c.over, func() { _ = conn.Close() })
+		defer unblock()
+		for {
+			if _, _, err := wsutil.ReadServerData(conn); err != nil {
+				return nil
+			}
+		}
 	}
 }
 
@@ -197,8 +220,10 @@ drain: {rate: 0, timeout: 1m}
 	if want := "ws+unix:" + socket + ":/"; urls["near ws"] != want {
 		t.Errorf("the socket's URL is %q, want %q", urls["near ws"], want)
 	}
-	var c crowd
+	over, end := context.WithCancel(t.Context())
+	c := crowd{over: over}
 	defer c.done.Wait()
+	defer end()
 	defer c.stop.Store(true)
 	near := ws.Dialer{NetDial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
@@ -207,12 +232,16 @@ drain: {rate: 0, timeout: 1m}
 		c.add("TCP", converseOnce(ws.Dialer{}, urls["echo ws"]))
 		c.add("Unix", converseOnce(near, "ws://near/"))
 	}
+	const staying = 50
+	for range staying {
+		c.add("staying", c.stay(urls["echo ws"]))
+	}
 	c.add("POST", post(http.MethodPost, urls["web ht"], http.StatusCreated))
 	c.add("GET", post(http.MethodGet, urls["admin ht"], http.StatusOK))
 	pid := p.cmd.Process.Pid
 	more := func() {
 		from := c.connected.Load()
-		await(t, "clients connect", func() bool { return c.connected.Load() > from+500 })
+		await(t, "clients connect", func() bool { return c.connected.Load() > from+500 && c.staying.Load() == staying })
 	}
 	for round := range 3 {
 		more()
@@ -235,6 +264,7 @@ drain: {rate: 0, timeout: 1m}
 	}
 	more()
 	c.stop.Store(true)
+	end()
 	c.done.Wait()
 	if refused := c.refused.String(); refused != "" {
 		t.Errorf("of %d clients %d were refused:\n%.2000s", c.connected.Load(), strings.Count(refused, "\n"), refused)
@@ -244,6 +274,9 @@ drain: {rate: 0, timeout: 1m}
 		t.Fatal(err)
 	}
 	await(t, "the last process ends", func() bool { return !running(pid) })
+	if _, err := os.Lstat(socket); !os.IsNotExist(err) {
+		t.Errorf("the last process leaves its socket behind: %v", err)
+	}
 }
 
 // TestNextThatDoesNotServe: a process that cannot be replaced goes on.

@@ -60,7 +60,7 @@ func TestRun(t *testing.T) {
 		{"no name of a file", []string{"check", "-c", ""}, 2, "", "must name a file, or - for standard input"},
 		{"unknown command", []string{"serf"}, 2, "", "Did you mean this?\n\tserve"},
 		{"unknown flag", []string{"serve", "--colour"}, 2, "", "broker: unknown flag: --colour\nSee 'broker serve --help'.\n"},
-		{"argument too many", []string{"check", "x"}, 2, "", `unknown command "x"`},
+		{"argument too many", []string{"check", "x.yaml"}, 2, "", `broker check takes no arguments, but was given "x.yaml"; the configuration file is given with --config`},
 		{"set without a value", []string{"check", "--set", "log.level"}, 2, "", "must be KEY=VALUE"},
 		{"check", []string{"check", "--config", good}, 0, "web       wsify     http://127.0.0.1:0/broadcast\n", ""},
 		{"check with flags", []string{"check", "-c", good, "--set", "endpoints.web.listen=:7", "--admin", ""}, 0, "web       wsify     ws://127.0.0.1:7/ws\n", ""},

@@ -16,7 +16,7 @@ type manager struct{ log *slog.Logger }
 
 // ready tells that the broker serves, and that this process is the main one now: of two of
 // which one hands over to the other, the last that is ready is.
-func (m manager) ready() { m.tell(fmt.Sprintf("MAINPID=%d\n%s", os.Getpid(), daemon.SdNotifyReady)) }
+func (m manager) ready() { m.tell(fmt.Sprintf("%s\nMAINPID=%d", daemon.SdNotifyReady, os.Getpid())) }
 
 // reloading tells that the configuration is read again, or the process replaced; ready
 // follows.

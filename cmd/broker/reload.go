@@ -31,7 +31,7 @@ prints what becomes of each endpoint; with --dry-run nothing changes. A broken
 file changes nothing, and every problem is printed.`,
 		Example: `  broker reload --dry-run --config config.yaml
   broker reload --config config.yaml`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := s.load(cmd.InOrStdin())
 			if err != nil {

@@ -41,7 +41,7 @@ broker is ready.`,
   broker serve --config config.yaml --log-level debug
   broker serve --set endpoints.web.listen=:3001 --set endpoints.web.options.broadcasting_key=s3cret
   POLYWIRE_LOG__FORMAT=json broker serve`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			given, err := sockets.Inherit()
 			if err != nil {

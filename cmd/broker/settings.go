@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/polywire/polywire"
@@ -137,4 +138,12 @@ func (o *override) Type() string {
 		return "KEY=VALUE"
 	}
 	return "string"
+}
+
+// noArgs refuses arguments, and says where the configuration is given instead.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s takes no arguments, but was given %q; the configuration file is given with --config", cmd.CommandPath(), args[0])
 }

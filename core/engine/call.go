@@ -37,7 +37,7 @@ func (p *peer) ask(c *core.Command, byTopic bool) refusal {
 	s := p.engine.scratch.Get().(*scratch)
 	defer p.engine.release(s)
 	whole := prefixed(&s.topic, p.endpoint.TopicPrefix, c.Topic)
-	for {
+	for tries := 0; ; tries++ {
 		a := p.engine.answererOf(c.Topic, whole)
 		switch {
 		case a.handler != nil:
@@ -46,8 +46,9 @@ func (p *peer) ask(c *core.Command, byTopic bool) refusal {
 			return refusedNoService
 		}
 		// An answerer that leaves between being found and being asked has withdrawn
-		// its offers by then, so the next round does not find it.
-		if r := p.askPeer(c, whole, a, byTopic); r != refusedGone {
+		// its offers by then, so the next round does not find it. For one that is slow
+		// another may answer, whose turn it is next.
+		if r := p.askPeer(c, whole, a, byTopic); r != refusedGone && (r != refusedSlow || tries >= a.others) {
 			return r
 		}
 	}
@@ -57,6 +58,9 @@ func (p *peer) ask(c *core.Command, byTopic bool) refusal {
 // a refusal.
 func (p *peer) askPeer(c *core.Command, whole []byte, a answerer, byTopic bool) refusal {
 	var id core.CallID
+	if !a.peer.link.Admits(c.Payload.Size() + len(c.Topic)) {
+		return refusedSlow
+	}
 	if c.OneWay {
 		if p.engine.calls.isClosed() {
 			return refusedShutdown
@@ -130,9 +134,14 @@ func (p *peer) reply(c *core.Command) refusal {
 	return refusal{}
 }
 
-// Unasked ends a call that the answerer cannot be told of.
-func (p *peer) Unasked(id core.CallID) {
-	if c := p.engine.calls.takeAsked(id, p, nil); c != nil {
+// Unasked ends a call that did not reach the answerer.
+func (p *peer) Unasked(id core.CallID, r core.Reason) {
+	c := p.engine.calls.takeAsked(id, p, nil)
+	switch {
+	case c == nil:
+	case r == core.ReasonOverload:
+		p.engine.fail(c, refusedSlow)
+	default:
 		p.engine.fail(c, refusedUnasked)
 	}
 }

@@ -55,8 +55,11 @@ func (c caller) CloseSession() error {
 	}
 	r, key := refusedEnded, ""
 	p.onLoop(func() {
-		if c.ctx.Err() == nil {
-			r, key = refusal{}, p.endSession()
+		if c.ctx.Err() != nil {
+			return
+		}
+		if r, key = (refusal{}), p.endSession(); key != "" {
+			p.engine.deleting.Add(1)
 		}
 	})
 	if r.Failed() {
@@ -67,7 +70,7 @@ func (c caller) CloseSession() error {
 	}
 	defer p.engine.sessions.ended(key)
 	// That nobody waits for the answer does not take back that the session ended.
-	if err := p.endpoint.Sessions.Delete(p.engine.ctx, key); err != nil {
+	if err := p.engine.forgetSession(p.endpoint.Sessions, key); err != nil {
 		return fmt.Errorf("deleting session: %w", err)
 	}
 	p.engine.sessionClosed(p.engine.ctx, key)

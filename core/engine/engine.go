@@ -52,6 +52,7 @@ type Engine struct {
 	running   atomic.Int64 // Go handlers that run
 	panics    atomic.Uint64
 	departing atomic.Int64 // connections that are gone, but for Disconnected
+	deleting  atomic.Int64 // sessions that their stores are to forget
 
 	// Guarded by mu.
 	mu        sync.RWMutex
@@ -145,15 +146,20 @@ func (e *Engine) Drain(ctx context.Context) error {
 	return nil
 }
 
-// Close ends all calls with Shutdown, cancels what runs off the loops (Go handlers,
-// authorizers, session stores) without waiting for it, and ends the engine's own
-// goroutine. Calls made from then on fail with Shutdown; what runs off the loops is
-// begun with a context that has ended; all else goes on. Any goroutine; a second
-// call does nothing.
-func (e *Engine) Close() {
+// EndCalls ends all calls with Shutdown; those that are made from then on fail with it. All
+// else goes on. Any goroutine.
+func (e *Engine) EndCalls() {
 	for _, c := range e.calls.close() {
 		e.fail(c, refusedShutdown)
 	}
+}
+
+// Close ends all calls, cancels what runs off the loops (Go handlers, authorizers, session
+// stores) without waiting for it, and ends the engine's own goroutine. What runs off the
+// loops from then on is begun with a context that has ended; so connections should be gone
+// before. All else goes on. Any goroutine; a second call does nothing.
+func (e *Engine) Close() {
+	e.EndCalls()
 	e.cancel()
 	e.ticking.Wait()
 }

@@ -23,6 +23,7 @@ var (
 	refusedTooMany     = refusal{core.Failure{Code: core.Overloaded, Text: "the connection has too many of these"}, core.ReasonOverload}
 	refusedPatterns    = refusal{core.Failure{Code: core.Overloaded, Text: "the connection has as many patterns as it may have (limits.patterns)"}, core.ReasonOverload}
 	refusedHeld        = refusal{core.Failure{Code: core.Overloaded, Text: "the calls that are being answered hold too much memory"}, core.ReasonOverload}
+	refusedSlow        = refusal{core.Failure{Code: core.Overloaded, Text: "the answerer does not read as fast as it is asked"}, core.ReasonOverload}
 	refusedBusy        = refusal{core.Failure{Code: core.Overloaded, Text: "the service has too many unanswered calls"}, core.ReasonOverload}
 
 	refusedNoService = refusal{core.Failure{Code: core.NoService, Text: "nobody answers the service"}, core.ReasonNoService}

@@ -84,6 +84,7 @@ type answerer struct {
 	title   title
 	as      uint32
 	byTopic bool
+	others  int // connections that offer the service too
 }
 
 // answererOf returns who answers a service, which is name for the caller and whole
@@ -109,7 +110,9 @@ func (e *Engine) offerOf(whole []byte) (a answerer, found bool) {
 	defer e.mu.RUnlock()
 	if s := e.services[string(whole)]; s != nil {
 		o := s.offers[(s.next.Add(1)-1)%uint32(len(s.offers))]
-		return answerer{peer: o.peer, service: &s.service, title: title{name: s.name}, as: o.as, byTopic: o.byTopic}, true
+		return answerer{
+			peer: o.peer, service: &s.service, title: title{name: s.name}, as: o.as, byTopic: o.byTopic, others: len(s.offers) - 1,
+		}, true
 	}
 	if c, i := e.owned(whole); c != nil {
 		return answerer{peer: c.owner, service: &c.services[i], title: c.title(i), as: c.as}, true

@@ -75,7 +75,8 @@ func (p *peer) attach(s core.Session) refusal {
 // get. Off the loop.
 func (p *peer) discard(key string) {
 	// The connection's own context has ended, most likely.
-	if err := p.endpoint.Sessions.Delete(p.engine.ctx, key); err != nil {
+	p.engine.deleting.Add(1)
+	if err := p.engine.forgetSession(p.endpoint.Sessions, key); err != nil {
 		p.engine.log.Error("deleting session that nobody got", append(p.attrs(), "error", err)...)
 	}
 }
@@ -156,9 +157,10 @@ func (p *peer) closeSession(c *core.Command) {
 		return
 	}
 	kept := c.Clone()
+	p.engine.deleting.Add(1)
 	p.away(func(_ context.Context, back func(func()) bool) {
 		// The client's leaving does not take back that it closed its session.
-		err := store.Delete(p.engine.ctx, key)
+		err := p.engine.forgetSession(store, key)
 		p.engine.sessions.ended(key)
 		if err == nil {
 			p.engine.sessionClosed(p.engine.ctx, key)

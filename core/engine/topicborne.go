@@ -147,7 +147,7 @@ func (p *peer) withdrawByTopic() {
 func requestByTopic(id core.CallID, service []byte, payload core.Payload) core.Event {
 	topic := id.Append([]byte(requestTopic))
 	topic = append(append(topic, '/'), service...)
-	return core.Event{Kind: core.Message, Topic: topic, Call: id, Payload: payload}
+	return core.Event{Kind: core.Message, Topic: topic, Call: id, OneWay: id == core.CallID{}, Payload: payload}
 }
 
 // answerByTopic returns the answer to a topic-borne call.

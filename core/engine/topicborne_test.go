@@ -289,7 +289,7 @@ func TestOneWayByTopic(t *testing.T) {
 	c := ask("s", "q")
 	c.OneWay = true
 	x.do(c)
-	wants(t, "asked", y.said(), "message $request/00000000-0000-0000-0000-000000000000/s =q")
+	wants(t, "asked", y.said(), "message $request/00000000-0000-0000-0000-000000000000/s =q one-way")
 }
 
 // An authorizer judges what is meant; a denied call ends like any other.

@@ -237,6 +237,7 @@ type link struct {
 	held   int
 	inbox  []core.Command
 	closed []core.Reason
+	room   int  // for requests; 0 is no bound
 	ended  bool // posted functions are not run any more
 	stamp  uint64
 }
@@ -248,7 +249,9 @@ func (s *site) connect(loop int) *link {
 }
 
 func (l *link) called(method string) *link {
-	l.site.w.outside(method) // without a text made for it: tests count allocations
+	if l.site.w.strict {
+		l.site.w.outside("Link." + method)
+	}
 	return l
 }
 
@@ -286,6 +289,8 @@ func (l *link) Send(ev core.Event) {
 	ev = ev.Clone()
 	l.Post(func() { l.Tell(ev) })
 }
+
+func (l *link) Admits(n int) bool { return l.called("Admits").room == 0 || n <= l.room }
 
 func (l *link) Post(f func()) {
 	l.called("Post")

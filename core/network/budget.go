@@ -29,8 +29,8 @@ type budget struct {
 	// Static after construction.
 	limit int64
 
-	// Atomic.
-	used atomic.Int64
+	// Atomic. least raises the limit, if it is more: so much may be used in any case.
+	used, least atomic.Int64
 }
 
 // defaultBudget returns what a budget is that is not set.
@@ -50,7 +50,10 @@ func (b *budget) add(n int) {
 }
 
 // over reports whether more is used than may be. Any goroutine.
-func (b *budget) over() bool { return b.used.Load() > b.limit }
+func (b *budget) over() bool { return b.used.Load() > b.allowed() }
+
+// allowed returns how much may be used. Any goroutine.
+func (b *budget) allowed() int64 { return max(b.limit, b.least.Load()) }
 
 // charge counts f against b until it is released, unless it is counted already. It
 // is called by the one goroutine that has f, before others get it.

@@ -3,6 +3,7 @@ package network
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/gobwas/ws/wsflate"
 	"github.com/panjf2000/gnet/v2"
@@ -70,6 +71,11 @@ type conn struct {
 	discard bool        // input is not looked at any more
 	backoff uint8       // retries since the socket was found full
 
+	// Atomic. What is owed to the client behind what is on its way, while its socket is
+	// full; else 0.
+	owes atomic.Int64
+
+	// Owned by the loop.
 	timer       timer
 	opened      uint32 // ticks
 	lastMessage uint32
@@ -117,6 +123,8 @@ func (c *conn) Tell(ev core.Event) {
 	case err != nil && !ends:
 		f.release()
 		c.missEvent(ev.Asks(), err)
+	case ok && ev.IsRequest():
+		c.queueRequest(f, ev.Asks())
 	case ok:
 		c.queueMessage(f)
 	default:
@@ -140,7 +148,7 @@ func (c *conn) queueMessage(f *frame) {
 func (c *conn) missEvent(asked core.CallID, err error) {
 	c.miss(err)
 	if asked != (core.CallID{}) {
-		c.peer.Unasked(asked)
+		c.peer.Unasked(asked, core.ReasonUnwritable)
 	}
 }
 

@@ -53,6 +53,9 @@ func (c *conn) stepBack() {
 	c.loop.askLater(0)
 }
 
+// isBehind reports whether nothing more is looked at until the connection's next turn.
+func (c *conn) isBehind() bool { return c.behind && c.state == open }
+
 // stepForward is the next turn of a connection that had stepped back.
 func (c *conn) stepForward() {
 	c.behind = false

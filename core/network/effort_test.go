@@ -238,3 +238,42 @@ func TestThrottledRecords(t *testing.T) {
 		t.Error("nobody waited")
 	}
 }
+
+// TestGoodbyeBehind: a connection can end while it is behind, with input of all kinds
+// left.
+func TestGoodbyeBehind(t *testing.T) {
+	for name, flood := range floods() {
+		t.Run(name, func(t *testing.T) {
+			s := startSecure(t, func(o *Options, ep *Endpoint) {
+				o.Loops = 1
+				ep.Format = register{heard: new(heard)}
+				ep.Settings.OutboundLimit = 8 << 20
+			})
+			c := upgradeDeflate(t, tls.Client(s.dialTCP("chat").Conn, s.config()))
+			link, blocked, goOn := s.hub.newest(), make(chan struct{}), make(chan struct{})
+			link.Later(func() { close(blocked); <-goOn })
+			<-blocked
+			written := make(chan struct{})
+			go func() {
+				defer close(written)
+				for range 5 {
+					_, _ = c.Write(flood)
+				}
+			}()
+			close(goOn)
+			eventually(t, "it is behind", func() bool {
+				return of(t, link, func(c *conn) bool {
+					if c.behind {
+						c.sayGoodbye(core.ReasonDrain)
+					}
+					return c.behind
+				})
+			})
+			for f := c.read(); f.Header.OpCode != ws.OpClose; f = c.read() {
+			}
+			<-written
+			c.write(masked(ws.OpClose, true, "\x03\xe9"))
+			eventually(t, "it is gone", func() bool { return s.stats.Open.Load() == 0 && s.Inbound() == 0 })
+		})
+	}
+}

@@ -69,6 +69,10 @@ func (x *exchange) open(e Endpoint) error {
 	ep.remote, _ = e.Format.(core.RemoteFormat)
 	ep.settings.Store(newSettings(e.Settings, p))
 	x.next[d] = append(x.next[d], ep)
+	// A message that an endpoint admits can be sent.
+	if least := &x.server.inbound.least; least.Load() < 2*int64(e.MaxMessage) {
+		least.Store(2 * int64(e.MaxMessage))
+	}
 	return nil
 }
 

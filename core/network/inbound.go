@@ -30,7 +30,7 @@ var errInbound = errors.New("too much input waits to be completed, and much of i
 func (s *Server) Inbound() int64 { return s.inbound.used.Load() }
 
 // InboundBudget returns the inbound budget, in bytes. Any goroutine.
-func (s *Server) InboundBudget() int64 { return s.inbound.limit }
+func (s *Server) InboundBudget() int64 { return s.inbound.allowed() }
 
 // account charges what waits now of c's input. It is called at the end of whatever may
 // have changed that.

@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -132,31 +133,35 @@ func (l *loop) unlock() {
 	}
 }
 
-// deliver puts m into the mailbox once for each of the audiences that to begins with and
-// that are this loop's, next to each other. It returns how many these are. Any goroutine.
+// deliver puts m into the mailbox for the audiences that to begins with and that are this
+// loop's: it is one mail, however many they are, as one client can be in many. It returns
+// how many these are. Any goroutine.
 func (l *loop) deliver(m mail, to []core.Audience) (n int) {
-	l.mailbox.mu.Lock()
-	for ; n < len(to); n++ {
-		aud := to[n].(*audience)
-		if aud.loop != l {
-			break
-		}
-		l.address(m, aud)
+	n = 1
+	for n < len(to) && to[n].(*audience).loop == l {
+		n++
 	}
-	l.unlock()
+	m.aud = to[0].(*audience)
+	if n > 1 {
+		m.more = slices.Clone(to[1:n])
+	}
+	l.address(m)
 	return n
 }
 
-// address puts m into the mailbox for an audience. The caller holds mailbox.mu.
-func (l *loop) address(m mail, aud *audience) {
+// address puts m into the mailbox for its audiences.
+func (l *loop) address(m mail) {
+	l.mailbox.mu.Lock()
+	defer l.unlock()
 	if l.mailbox.full() {
-		aud.lose(m.frame, core.ReasonOverload)
+		for aud := range m.audiences {
+			aud.lose(m.frame, core.ReasonOverload)
+		}
 		return
 	}
 	if m.frame != nil {
 		m.frame.retain()
 	}
-	m.aud = aud
 	l.mailbox.append(m)
 }
 
@@ -239,14 +244,16 @@ func (l *loop) beginTurn() {
 	}
 }
 
-// handOut gives a message to the members of an audience.
+// handOut gives a message to the members of its audiences.
 func (l *loop) handOut(m *mail) {
 	if m.frame != nil {
 		l.turn = append(l.turn, m.frame)
 	}
 	n := 0
-	for next := 0; next < len(m.aud.members); {
-		next = l.handOutFrom(next, m, &n)
+	for aud := range m.audiences {
+		for next := 0; next < len(aud.members); {
+			next = l.handOutFrom(aud, next, m, &n)
+		}
 	}
 	if n > 0 {
 		m.aud.count(n, m.frame)
@@ -256,18 +263,18 @@ func (l *loop) handOut(m *mail) {
 // handOutFrom gives a message to the members of an audience from first on, and returns
 // which is the next: behind the last one, or behind one over which it has panicked. n is
 // how many got it.
-func (l *loop) handOutFrom(first int, m *mail, n *int) (next int) {
+func (l *loop) handOutFrom(aud *audience, first int, m *mail, n *int) (next int) {
 	i := first
 	defer func() {
 		if fault := recover(); fault != nil {
-			c := m.aud.members[i].conn
+			c := aud.members[i].conn
 			l.server.panicked(c, fault)
 			l.server.guard(nil, func() { c.end(core.ReasonInternal) })
 		}
 		next = i + 1
 	}()
-	for ; i < len(m.aud.members); i++ {
-		r := &m.aud.members[i]
+	for ; i < len(aud.members); i++ {
+		r := &aud.members[i]
 		if r.since >= m.pos || r.conn == m.except || r.conn.stamp == m.stamp {
 			continue
 		}

@@ -24,7 +24,7 @@ func (c *conn) parkIfMuch() {
 	if c.secure != nil {
 		n += c.secure.sealed.size
 	}
-	if b := &c.ep.server.inbound; b.used.Load() > b.limit/2 {
+	if b := &c.ep.server.inbound; b.used.Load() > b.allowed()/2 {
 		limit = 0
 	}
 	if n > limit && c.gc != nil {

@@ -150,6 +150,8 @@ func (c *conn) Encoded(asked core.CallID, f core.Frame, err error) {
 	c.relay.telling.Add(-1)
 	c.relay.answered++
 	switch v, ends := errors.AsType[*core.Violation](err); {
+	case err == nil && asked != (core.CallID{}) && f.Kind != core.NoFrame && c.state == open:
+		c.queueRequest(frameOf(f), asked)
 	case err == nil:
 		c.say(f)
 	case !ends:

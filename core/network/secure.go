@@ -159,22 +159,23 @@ func (c *conn) decrypt(b []byte) {
 
 // decryptRest goes on where the connection stepped back, until it is held.
 func (c *conn) decryptRest() {
-	in := c.secure.sealed
-	c.secure.sealed, c.secure.paused = pieces{}, false
+	s := c.secure
+	in := s.sealed
+	s.sealed, s.paused = pieces{}, false
 	c.unseal(nil)
-	for len(in.list) > 0 && !c.heldBack() && !c.discard && c.state != ended {
+	for len(in.list) > 0 && !s.paused && !c.heldBack() && !c.discard && c.state != ended {
 		rest := c.unseal(in.list[0])
 		in.skip(len(in.list[0]) - len(rest))
 	}
 	if in.size > 0 && !c.discard && c.state != ended {
-		c.secure.sealed, c.secure.paused = in, true
+		s.sealed, s.paused = in, true
 	}
 }
 
 // unseal decrypts b until the connection is behind, and returns what is left of b.
 func (c *conn) unseal(b []byte) (rest []byte) {
 	s, l := c.secure, c.loop
-	if c.behind || s.paused {
+	if c.isBehind() || s.paused {
 		return b
 	}
 	if l.plain == nil {
@@ -183,7 +184,7 @@ func (c *conn) unseal(b []byte) (rest []byte) {
 	s.wire.in = b
 	for !c.discard && c.state != ended {
 		if l.effort.spent {
-			if c.stepBack(); c.behind {
+			if c.stepBack(); c.isBehind() {
 				s.paused = true
 				break
 			}

@@ -56,7 +56,8 @@ type Options struct {
 	// InboundBudget bounds the memory of input that waits, in bytes: for the rest of its
 	// message or TLS record, for its turn, or for an authorizer; and what is kept of
 	// clients that compress with context takeover. Over it the clients for which most
-	// waits are disconnected. The default is that of OutboundBudget.
+	// waits are disconnected. The default is that of OutboundBudget. It is never less than
+	// two of the biggest messages that an endpoint admits.
 	InboundBudget int64
 }
 
