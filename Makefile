@@ -27,6 +27,9 @@ TOOL := $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 # Every module of the repository that holds our own code.
 MODULES := . bench clients
 
+# One target after the other: tests that run beside each other take each other's time.
+.NOTPARALLEL:
+
 .PHONY: all help run build check test quick conformance flaky soak clients java vet fuzz generate lint fmt bench benchcmp clean
 
 all: fmt lint test ## format, lint and test: the default

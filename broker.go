@@ -72,6 +72,7 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 		Listen:           own.listen,
 		Loops:            cfg.Network.Loops,
 		HandshakeTimeout: cfg.Network.HandshakeTimeout,
+		HTTPIdleTimeout:  cfg.Network.HTTPIdleTimeout,
 		MaxHeader:        int(cfg.Network.MaxHeader),
 		MaxHeaderFields:  cfg.Network.MaxHeaderFields,
 		SendBuffer:       int(cfg.Network.SendBuffer),
@@ -81,6 +82,7 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	first, err := b.draft(cfg, &state{cfg: new(config.Config)})
 	if err != nil {
 		b.engine.Close()
+		lines.Flush(flushTimeout)
 		return nil, err
 	}
 	first.commit()

@@ -85,9 +85,7 @@ drain: {timeout: 7s}
 	p.urls(t, 2)
 	pid := p.cmd.Process.Pid
 	next("\nREADY=1\n", fmt.Sprintf("\nMAINPID=%d\n", pid))
-	if want := "address=" + three.Addr().String(); p.log.count(want) != 1 {
-		t.Errorf("what is not used is not told: %s", p.log)
-	}
+	await(t, "what is not used is told", func() bool { return p.log.count("address="+three.Addr().String()) == 1 })
 	must := func(err error) {
 		t.Helper()
 		if err != nil {

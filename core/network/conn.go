@@ -147,8 +147,13 @@ func (c *conn) queueMessage(f *frame) {
 // client learns that it was not asked.
 func (c *conn) missEvent(asked core.CallID, err error) {
 	c.miss(err)
-	if asked != (core.CallID{}) {
-		c.peer.Unasked(asked, core.ReasonUnwritable)
+	c.unasked(asked, core.ReasonUnwritable)
+}
+
+// unasked tells that the client was not asked, if an answer was wanted.
+func (c *conn) unasked(asked core.CallID, r core.Reason) {
+	if asked != (core.CallID{}) && c.peer != nil {
+		c.peer.Unasked(asked, r)
 	}
 }
 

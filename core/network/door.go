@@ -168,6 +168,7 @@ type visitor struct {
 	hosts  []string       // which hosts it has asked in its upgrade request, as far as is known
 	secure *secure        // nil without TLS
 	read   []byte         // read before, not used yet
+	place  place          // of plain HTTP
 }
 
 // RemoteAddr is the address of the client, also if a proxy told it by the PROXY

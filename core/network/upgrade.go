@@ -208,8 +208,9 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 	offered := h.tokens("Sec-WebSocket-Protocol")
 	selected, ok := ep.subprotocol(offered)
 	if !ok {
+		open := core.OpenProtocols(offered, ep.settings.Load().TokenProtocols)
 		return nil, t, &refusal{core.ReasonHandshake, http.StatusBadRequest, "it offers several subprotocols, and must offer one", []slog.Attr{
-			logging.Quoted("offered", strings.Join(offered, ", ")),
+			logging.Quoted("offered", strings.Join(open, ", ")),
 		}}
 	}
 	user, refused := ep.judge(v, h, target)
@@ -312,17 +313,36 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 }
 
 // subprotocol returns which of the offered subprotocols is selected, "" for none; ok is
-// false if the offer is to be refused.
+// false if the offer is to be refused. A token that is shown there is not selected: who
+// shows one, and would hear of no other name, hears the one that announces it, as browsers
+// give up a connection that answers none of their names.
 func (ep *endpoint) subprotocol(offered []string) (selected string, ok bool) {
+	names := ep.settings.Load().TokenProtocols
+	open := core.OpenProtocols(offered, names)
 	for _, name := range ep.profile.Subprotocols {
-		if slices.Contains(offered, name) {
+		if slices.Contains(open, name) {
 			return name, true
 		}
 	}
-	if !ep.profile.Subprotocol || len(offered) == 0 {
+	if len(open) == len(offered) {
+		// There is no token.
+		if !ep.profile.Subprotocol || len(offered) == 0 {
+			return "", true
+		}
+		return offered[0], len(offered) == 1
+	}
+	if ep.profile.Subprotocol {
+		others := slices.DeleteFunc(slices.Clone(open), func(p string) bool {
+			return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(p, name) })
+		})
+		if len(others) > 0 {
+			return others[0], len(others) == 1
+		}
+	}
+	if len(open) == 0 {
 		return "", true
 	}
-	return offered[0], len(offered) == 1
+	return open[0], true
 }
 
 // rejection is the error that makes the upgrader answer with status and an empty body.
