@@ -11,7 +11,7 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// The original's defaults and least settings (protocols.md, section 5, "Connection").
+// The original's defaults and least settings (docs/formats/webwire.md, "Options and defaults").
 const (
 	defaultReadTimeout = 60 * time.Second
 	defaultBufferSize  = 8192
