@@ -181,7 +181,7 @@ func TestMetrics(t *testing.T) {
 		name, _, _ := strings.Cut(line, "_")
 		switch {
 		case strings.HasPrefix(line, "#"):
-		case strings.Contains(line, "reason=") && strings.HasSuffix(line, " 0\n"):
+		case strings.Contains(line, "endpoint=") && strings.Contains(line, "reason=") && strings.HasSuffix(line, " 0\n"):
 			zeros[strings.TrimSpace(line)] = true
 		case name == "polywire":
 			ours = append(ours, strings.TrimSpace(line))
