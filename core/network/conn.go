@@ -52,7 +52,7 @@ type conn struct {
 	inbox    pieces    // what came while held
 	history  *history  // of what the client compresses; nil if it keeps no context
 	charged  int       // how much of its input is counted in the inbound budget
-	deciding int       // bytes of the message for which the engine holds it
+	deciding int       // bytes of the message for which engine or plugin hold it
 	out      output
 	late     *lateness // nil as long as it loses nothing
 	stamp    uint64    // the last delivery taken
