@@ -65,11 +65,9 @@ func (c caller) CloseSession() error {
 	if key == "" {
 		return nil
 	}
-	defer p.engine.sessions.ended(key)
 	// That nobody waits for the answer does not take back that the session ended.
-	if err := p.endpoint.Sessions.Delete(p.engine.ctx, key); err != nil {
+	if err := p.forgetSession(key); err != nil {
 		return fmt.Errorf("deleting session: %w", err)
 	}
-	p.engine.sessionClosed(p.engine.ctx, key)
 	return nil
 }

@@ -24,11 +24,18 @@ func (e *Engine) Hear(match string, h core.Handler) {
 // overhear tells h what the connection has published.
 func (p *peer) overhear(c *core.Command, h *registered) {
 	in := p.invocation(&core.Command{Topic: c.Topic, Payload: c.Payload, OneWay: true}, h.match)
+	p.engine.running.Add(1)
 	p.away(func(ctx context.Context, back func(func()) bool) {
 		in.Caller = caller{peer: p, ctx: ctx}
-		if _, err := p.engine.run(ctx, h.handler, in); err != nil {
-			p.engine.handlerFailed(in.Endpoint, p.link, in.Service, err)
-		}
-		back(func() {})
+		err := error(errExited)
+		// Deferred, because a handler may end its goroutine (runtime.Goexit).
+		defer func() {
+			if err != nil {
+				p.engine.handlerFailed(in.Endpoint, p.link, in.Service, err)
+			}
+			p.engine.running.Add(-1)
+			back(func() {})
+		}()
+		_, err = p.engine.run(ctx, h.handler, in)
 	})
 }

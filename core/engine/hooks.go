@@ -131,12 +131,34 @@ func (e *Engine) sessionClosed(ctx context.Context, key string) {
 // callHook runs f, which calls a hook, and catches its panic. c is nobody for a hook
 // of no connection.
 func (e *Engine) callHook(name string, c core.Client, f func()) {
-	defer func() {
-		if v := recover(); v != nil {
+	e.contain(f, func(what string, v any) {
+		e.log.Error("hook "+what, "hook", name, "endpoint", c.Endpoint, "conn", c.Connection,
+			"panic", v, "stack", string(debug.Stack()))
+	})
+}
+
+// contain runs f, somebody else's code, and returns when it has ended, however it did: a
+// panic, and the end of the goroutine (runtime.Goexit), are counted and told to failed. The
+// goroutine that calls contain is not f's, so it goes on. Off the loops.
+func (e *Engine) contain(f func(), failed func(what string, v any)) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		returned := false
+		defer func() {
+			v := recover()
+			if returned {
+				return
+			}
 			e.panics.Add(1)
-			e.log.Error("hook panicked", "hook", name, "endpoint", c.Endpoint, "conn", c.Connection,
-				"panic", v, "stack", string(debug.Stack()))
-		}
+			if v == nil {
+				failed("ended its goroutine", nil)
+				return
+			}
+			failed("panicked", v)
+		}()
+		f()
+		returned = true
 	}()
-	f()
+	<-ended
 }

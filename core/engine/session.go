@@ -139,8 +139,7 @@ func (p *peer) tellSession(c *core.Command, s core.Session) {
 }
 
 func (p *peer) closeSession(c *core.Command) {
-	store := p.endpoint.Sessions
-	if store == nil {
+	if p.endpoint.Sessions == nil {
 		p.refuse(c, refusedSessionsOff)
 		return
 	}
@@ -154,11 +153,7 @@ func (p *peer) closeSession(c *core.Command) {
 	kept := c.Clone()
 	p.away(func(_ context.Context, back func(func()) bool) {
 		// The client's leaving does not take back that it closed its session.
-		err := store.Delete(p.engine.ctx, key)
-		p.engine.sessions.ended(key)
-		if err == nil {
-			p.engine.sessionClosed(p.engine.ctx, key)
-		}
+		err := p.forgetSession(key)
 		back(func() {
 			if err != nil {
 				p.refuse(&kept, p.storeFailed("deleting session", err))
@@ -167,6 +162,20 @@ func (p *peer) closeSession(c *core.Command) {
 			p.tellDone(&kept)
 		})
 	})
+}
+
+// forgetSession has the store forget a session that nobody has any more, and then tells
+// the hook. Off the loop.
+func (p *peer) forgetSession(key string) error {
+	err := func() error {
+		// Deferred, so that others can join the key again however the store ends.
+		defer p.engine.sessions.ended(key)
+		return p.endpoint.Sessions.Delete(p.engine.ctx, key)
+	}()
+	if err == nil {
+		p.engine.sessionClosed(p.engine.ctx, key)
+	}
+	return err
 }
 
 // endSession takes the session of the connection away from all who have it. It

@@ -142,20 +142,34 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 }
 
 // judge asks who the client is and whether it may connect. The status is 0 if it may.
-// A judge that panics lets nobody in.
+// A judge that panics, or does not return, lets nobody in.
 func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Identity, status int, r core.Reason) {
 	if ep.Authenticator == nil && ep.Authorizer == nil && ep.server.options.BeforeUpgrade == nil {
 		return nil, 0, 0
 	}
-	defer func() {
-		if fault := recover(); fault != nil {
-			ep.server.stats.Panics.Add(1)
-			ep.server.log.Error("judge panicked", "endpoint", ep.Name, "remote", v.client, "panic", fault, "stack", stack())
-			user, status, r = nil, http.StatusInternalServerError, core.ReasonInternal
-		}
-	}()
 	// The judges' time is not the client's.
 	defer func() { _ = v.SetDeadline(time.Now().Add(ep.server.options.HandshakeTimeout)) }()
+	user, status, r = nil, http.StatusInternalServerError, core.ReasonInternal
+	judged := make(chan struct{})
+	// On a goroutine of its own, because a judge may end it (runtime.Goexit).
+	go func() {
+		defer close(judged)
+		returned := false
+		defer func() {
+			if fault := recover(); !returned {
+				ep.server.stats.Panics.Add(1)
+				ep.server.log.Error("judge panicked or ended its goroutine", "endpoint", ep.Name, "remote", v.client, "panic", fault, "stack", stack())
+			}
+		}()
+		user, status, r = ep.sentence(v, h, target)
+		returned = true
+	}()
+	<-judged
+	return user, status, r
+}
+
+// sentence is what authenticator, application and authorizer say.
+func (ep *endpoint) sentence(v *visitor, h *head, target *url.URL) (user *core.Identity, status int, r core.Reason) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	shake := core.Handshake{
