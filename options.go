@@ -75,7 +75,10 @@ func gather(cfg *config.Config, options []Option) (*settings, error) {
 		stores: make(map[string]core.SessionStore), keys: make(map[string]core.SessionKeys),
 		cfg: cfg,
 	}
-	for _, o := range options {
+	for i, o := range options {
+		if o == nil {
+			return nil, fmt.Errorf("option %d is nil", i)
+		}
 		if err := o(s); err != nil {
 			return nil, err
 		}

@@ -52,6 +52,7 @@ func (d *draft) makeSite(c, old *config.Endpoint, previous *site) (*site, error)
 	if err != nil {
 		return nil, err
 	}
+	d.onStart(trust.start)
 	s := &site{trust: trust, Endpoint: network.Endpoint{
 		Endpoint: &core.Endpoint{
 			Name: c.Name, Protocol: c.Protocol, Format: c.Format,
@@ -108,8 +109,9 @@ func (d *draft) keep(s *site, change config.Change) error {
 		if err != nil {
 			return fmt.Errorf("changing auth: %w", err)
 		}
-		d.onDiscard(func() { closeAll(m.closers) })
+		d.onDiscard(m.close)
 		d.onCommit(func() { s.trust.use(m) })
+		d.onStart(m.start)
 	}
 	d.onCommit(func() {
 		s.Limits.Set(clientLimits(c))

@@ -23,8 +23,11 @@ type trust struct {
 	authorizer core.Authorizer // nil without
 
 	hook    closer   // the authorizer; nil without
-	methods []closer // of chain
+	methods *methods // of chain
 }
+
+// starter has something to run in the background, until Close.
+type starter interface{ Start() }
 
 // closer has something that runs in the background, or that is kept open.
 type closer interface{ Close() }
@@ -57,11 +60,13 @@ func newTrust(c *config.Endpoint, stats *core.Stats, log *slog.Logger) (*trust, 
 	return t, nil
 }
 
+// start begins what runs in the background.
+func (t *trust) start() { t.methods.start() }
+
 // methods are the ways to tell who a client is.
 type methods struct {
 	list      []auth.Method
 	anonymous bool
-	closers   []closer // those of list that have something to close
 }
 
 // prepare makes the methods of a configuration; after an error nothing runs.
@@ -74,35 +79,47 @@ func (t *trust) prepare(c *config.Endpoint) (*methods, error) {
 		}
 		m, err := t.method(c, &c.Auth[i])
 		if err != nil {
-			closeAll(all.closers)
+			all.close()
 			return nil, fmt.Errorf("auth[%d]: %w", i, err)
 		}
 		all.list = append(all.list, m)
-		if c, ok := m.(closer); ok {
-			all.closers = append(all.closers, c)
-		}
 	}
 	return all, nil
+}
+
+// start begins what methods run in the background.
+func (m *methods) start() {
+	for _, one := range m.list {
+		if s, ok := one.(starter); ok {
+			s.Start()
+		}
+	}
+}
+
+// close ends what runs, and closes what is open. A nil m has nothing.
+func (m *methods) close() {
+	if m == nil {
+		return
+	}
+	for _, one := range m.list {
+		if c, ok := one.(closer); ok {
+			c.Close()
+		}
+	}
 }
 
 // use makes the next clients be asked by other methods.
 func (t *trust) use(m *methods) {
 	t.chain.Replace(m.anonymous, m.list...)
-	closeAll(t.methods)
-	t.methods = m.closers
+	t.methods.close()
+	t.methods = m
 }
 
 // close ends what runs.
 func (t *trust) close() {
-	closeAll(t.methods)
+	t.methods.close()
 	if t.hook != nil {
 		t.hook.Close()
-	}
-}
-
-func closeAll(closers []closer) {
-	for _, c := range closers {
-		c.Close()
 	}
 }
 

@@ -73,8 +73,13 @@ func (s *Server) Start(listen string) error {
 	return nil
 }
 
-// Addr returns the address that the server listens on.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+// Addr returns the address that the server listens on; nil if it could not.
+func (s *Server) Addr() net.Addr {
+	if s.listener == nil {
+		return nil
+	}
+	return s.listener.Addr()
+}
 
 // Shutdown stops listening and waits for running requests until ctx ends; then
 // it cuts them. It is called once.

@@ -63,7 +63,7 @@ type JWT struct {
 var _ Method = (*JWT)(nil)
 
 // NewJWT returns a method. Files that cannot be used are an error; a URL need not
-// answer yet. What runs in the background ends with Close.
+// answer yet, and is asked when a token comes or once Start was called.
 func NewJWT(o JWTOptions) (*JWT, error) {
 	j := &JWT{options: o}
 	shortest := len(o.Secret)
@@ -97,10 +97,15 @@ func NewJWT(o JWTOptions) (*JWT, error) {
 			j.algorithms = append(j.algorithms, jose.SignatureAlgorithm(a))
 		}
 	}
-	if j.server != nil {
-		go j.server.run()
-	}
 	return j, nil
+}
+
+// Start begins to fetch the key set of a URL in the background, until Close. It is called
+// once.
+func (j *JWT) Start() {
+	if j.server != nil {
+		j.server.start()
+	}
 }
 
 // openSet opens the key set.
