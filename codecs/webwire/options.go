@@ -23,8 +23,9 @@ const (
 
 // The values of Options.ReplyEncoding.
 const (
-	// SameEncoding answers in the encoding of the request, which is what a
-	// client of the original in Go expects.
+	// SameEncoding answers as the answer is: bytes as binary, text as UTF-8, or as UTF-16 if
+	// that was given or asked in. An answer without a payload is in the encoding of the
+	// request.
 	SameEncoding = "same"
 	// UTF8Encoding answers in UTF-8 whatever the encoding of the request, which
 	// serves the client in JavaScript best.

@@ -57,7 +57,7 @@ func (e *Engine) deleteFrom(ctx context.Context, key string, stores []core.Sessi
 func (e *Engine) SessionClients(key string) []core.Client {
 	var clients []core.Client
 	for _, p := range e.sessions.of(key) {
-		clients = append(clients, core.NewClient(p.link))
+		clients = append(clients, p.client())
 	}
 	return clients
 }

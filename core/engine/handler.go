@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime/debug"
 
 	"github.com/polywire/polywire/core"
@@ -136,9 +137,7 @@ func (p *peer) invocation(c *core.Command, match string) core.Invocation {
 	if in.Trace == (core.Trace{}) {
 		in.Trace = p.link.Trace()
 	}
-	if p.extra != nil {
-		in.Session = p.extra.session
-	}
+	in.Session = p.sessionKey()
 	p.watch()
 	return in
 }
@@ -170,6 +169,12 @@ func (e *Engine) finish(c *call, oneWay bool, answer core.Payload, err error) {
 	}
 	// The handler is done with the record.
 	c.ctx = nil
+	if err == nil && !oneWay {
+		// What is not of its kind must not reach a client.
+		if err = answer.Check(); err != nil {
+			err = fmt.Errorf("answering: %w", err)
+		}
+	}
 	if err == nil {
 		if !oneWay {
 			e.answer(c, answer)

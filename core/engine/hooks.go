@@ -35,7 +35,7 @@ func (p *peer) arrive() {
 	if e.hooks.Connected == nil && e.hooks.Disconnected == nil {
 		return
 	}
-	v := &visit{client: core.NewClient(p.link)}
+	v := &visit{client: p.client()}
 	p.visit = v
 	p.away(func(ctx context.Context, back func(func()) bool) {
 		select {
@@ -116,7 +116,7 @@ func (e *Engine) restored() sessionHook {
 // tell calls the hook. Off the loop.
 func (h sessionHook) tell(ctx context.Context, p *peer, s core.Session) {
 	if h.call != nil {
-		client := core.NewClient(p.link)
+		client := p.client()
 		p.engine.callHook(h.name, client, func() { h.call(ctx, client, s) })
 	}
 }

@@ -14,7 +14,7 @@ func (p *peer) openSession(c *core.Command) {
 	case p.endpoint.Sessions == nil:
 		p.refuse(c, refusedSessionsOff)
 		return
-	case p.more().session != "":
+	case p.sessionKey() != "":
 		p.refuse(c, refusedSessionExists)
 		return
 	}
@@ -42,6 +42,9 @@ func (p *peer) openSession(c *core.Command) {
 
 // newSession makes a session in the endpoint's store. Off the loop.
 func (ep *endpoint) newSession(ctx context.Context, info []byte) (core.Session, error) {
+	if err := checkInfo(info); err != nil {
+		return core.Session{}, err
+	}
 	key, err := ep.SessionKeys.New()
 	if err != nil {
 		return core.Session{}, err
@@ -54,16 +57,23 @@ func (ep *endpoint) newSession(ctx context.Context, info []byte) (core.Session, 
 	return s, nil
 }
 
+// checkInfo returns what is wrong with the information of a session.
+func checkInfo(info []byte) error {
+	if len(info) == 0 {
+		return nil
+	}
+	return core.Payload{Kind: core.JSON, Data: info}.Check()
+}
+
 // attach gives the connection a session that was made for it. On the loop.
 func (p *peer) attach(s core.Session) refusal {
-	x := p.more()
-	if x.session != "" {
+	if p.sessionKey() != "" {
 		return refusedSessionExists
 	}
 	if r := p.engine.sessions.join(s.Key, p, p.endpoint.MaxSessionConnections); r.Failed() {
 		return r
 	}
-	x.session = s.Key
+	p.session.Store(&s)
 	return refusal{}
 }
 
@@ -89,7 +99,9 @@ func (p *peer) restoreSession(c *core.Command) {
 		p.refuse(&kept, refusedNoSession)
 		return
 	}
-	if key != x.session {
+	// Before the application can find the connection by the session.
+	p.watch()
+	if key != p.sessionKey() {
 		if r := p.engine.sessions.join(key, p, p.endpoint.MaxSessionConnections); r.Failed() {
 			p.refuse(&kept, r)
 			return
@@ -100,7 +112,7 @@ func (p *peer) restoreSession(c *core.Command) {
 		s, err := store.Lookup(ctx, kept.Key)
 		s.Key = key
 		p.settle(ctx, back, p.engine.restored(), s, func() bool {
-			if r := p.restored(key, err); r.Failed() {
+			if r := p.restored(s, err); r.Failed() {
 				p.refuse(&kept, r)
 				return false
 			}
@@ -112,15 +124,15 @@ func (p *peer) restoreSession(c *core.Command) {
 
 // restored gives the connection the session in which it has a place, in exchange for
 // the one it has, if the look-up went well. On the loop.
-func (p *peer) restored(key string, err error) refusal {
-	x := p.extra
+func (p *peer) restored(s core.Session, err error) refusal {
+	x, key := p.extra, s.Key
 	joined := x.joining != ""
 	x.joining = ""
 	if err == nil && p.engine.sessions.holds(key, p) {
-		if x.session != "" && x.session != key {
-			p.engine.sessions.leave(x.session, p)
+		if has := p.sessionKey(); has != "" && has != key {
+			p.engine.sessions.leave(has, p)
 		}
-		x.session = key
+		p.session.Store(&s)
 		return refusal{}
 	}
 	if joined {
@@ -143,9 +155,8 @@ func (p *peer) closeSession(c *core.Command) {
 		p.refuse(c, refusedSessionsOff)
 		return
 	}
-	x := p.more()
-	key := x.session
-	x.session = ""
+	key := p.sessionKey()
+	p.session.Store(nil)
 	if key == "" || !p.engine.sessions.close(key, p) {
 		p.tellDone(c)
 		return
@@ -182,10 +193,9 @@ func (p *peer) forgetSession(key string) error {
 // returns the key, for the store and then attachments.ended, or nothing if there was
 // no session. On the loop.
 func (p *peer) endSession() (key string) {
-	if p.extra == nil || p.extra.session == "" {
+	if key = p.sessionKey(); key == "" {
 		return ""
 	}
-	key = p.extra.session
 	all := p.engine.sessions.end(key, p)
 	p.sessionEnded(key)
 	for _, other := range all {
@@ -203,19 +213,21 @@ func (p *peer) endSession() (key string) {
 // sessionEnded tells that the server closed the session, if it is the connection's.
 // On the loop.
 func (p *peer) sessionEnded(key string) {
-	if p.gone || p.extra == nil || p.extra.session != key {
+	if p.gone || key == "" || p.sessionKey() != key {
 		return
 	}
-	p.extra.session = ""
+	p.session.Store(nil)
 	p.link.Tell(core.Event{Kind: core.SessionClosed})
 }
 
-// leaveSessions gives the places of a connection back that is gone.
+// leaveSessions gives the places of a connection back that is gone. What session it had is
+// still known.
 func (p *peer) leaveSessions() {
-	for _, key := range []string{p.extra.session, p.extra.joining} {
-		if key != "" {
-			p.engine.sessions.leave(key, p)
-		}
+	if key := p.sessionKey(); key != "" {
+		p.engine.sessions.leave(key, p)
+	}
+	if p.extra != nil && p.extra.joining != "" {
+		p.engine.sessions.leave(p.extra.joining, p)
 	}
 }
 

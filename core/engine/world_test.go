@@ -233,6 +233,7 @@ func (l *link) Endpoint() *core.Endpoint { return l.site.Endpoint }
 func (l *link) Identity() *core.Identity { return l.user }
 func (l *link) Outlet() core.Outlet      { return l.site }
 func (l *link) Trace() core.Trace        { return l.trace }
+func (l *link) Info() any                { return nil }
 func (l *link) Remote() string           { return "192.0.2.1:9" }
 func (l *link) Loop() int                { return l.loop.index }
 

@@ -158,6 +158,16 @@ type visitor struct {
 	client netip.AddrPort // whose connection it is, as far as trusted proxies tell
 	secure *secure        // nil without TLS
 	read   []byte         // read before, not used yet
+	info   any            // what the application keeps with the connection (core.Handshake)
+}
+
+// keepsake returns what the connection keeps of info; nil if there is nothing.
+func (v *visitor) keepsake() *any {
+	if v.info == nil {
+		return nil
+	}
+	kept := v.info
+	return &kept
 }
 
 // RemoteAddr is the address of the client, also if a proxy told it by the PROXY

@@ -48,6 +48,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 		user:    terms.user,
 		window:  terms.window,
 		trace:   h.trace(),
+		info:    v.keepsake(),
 		secure:  v.secure,
 		upgrade: &upgrade{response: response.Bytes(), early: bytes.Clone(v.read)},
 	}
@@ -174,6 +175,7 @@ func (ep *endpoint) sentence(v *visitor, h *head, target *url.URL) (user *core.I
 	defer cancel()
 	shake := core.Handshake{
 		Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.client.String(), TLS: v.secure.state(),
+		Info: &v.info,
 	}
 	if a := ep.Authenticator; a != nil {
 		user, verdict := a.Authenticate(ctx, shake)
