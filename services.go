@@ -58,7 +58,7 @@ func newService(c config.Service, log *slog.Logger) *service {
 	atOnce := cmp.Or(c.MaxCalls, serviceMaxCalls)
 	s.upstream = upstream.New(upstream.Options{
 		URL: c.URL, Timeout: cmp.Or(c.Timeout, serviceTimeout), MaxAnswer: cmp.Or(int64(c.MaxAnswerSize), serviceMaxAnswer),
-		MaxConns: atOnce,
+		Idle: c.IdleTimeout, MaxConns: atOnce,
 		Logger:   log.With("service", c.Match),
 	})
 	s.answerer = engine.Service{Match: c.Match, Handler: s.upstream.Call, AtOnce: atOnce}

@@ -44,7 +44,7 @@ func newTrust(c *config.Endpoint, stats *core.Stats, log *slog.Logger) (*trust, 
 		t.authorizer, t.hook = own, own
 	case c.Authorizer != nil:
 		a := auth.NewAuthorizer(auth.HookOptions{
-			URL: c.Authorizer.URL, Timeout: c.Authorizer.Timeout, Endpoint: c.Name, Protocol: c.Protocol,
+			URL: c.Authorizer.URL, Timeout: c.Authorizer.Timeout, Idle: c.Authorizer.IdleTimeout, Endpoint: c.Name, Protocol: c.Protocol,
 			Cache: auth.CacheOptions(c.Authorizer.Cache), Stats: &stats.AuthorizerHook, Logger: log,
 		}, map[string]auth.OnError{
 			"deny": auth.DenyOnError, "allow": auth.AllowOnError, "last_known": auth.LastKnownOnError,
@@ -140,7 +140,7 @@ func (t *trust) method(c *config.Endpoint, a *config.Auth) (auth.Method, error) 
 		return auth.NewJWT(jwtOptions(a, places, t.log))
 	case "webhook":
 		return auth.NewWebhookMethod(auth.HookOptions{
-			URL: a.URL, Timeout: a.Timeout, Endpoint: c.Name, Protocol: c.Protocol,
+			URL: a.URL, Timeout: a.Timeout, Idle: a.IdleTimeout, Endpoint: c.Name, Protocol: c.Protocol,
 			Cache: auth.CacheOptions(a.Cache), Stats: &t.stats.IdentityHook, Logger: t.log,
 		}, a.OnError == "last_known"), nil
 	case "certificate":

@@ -52,7 +52,7 @@ type keyServer struct {
 
 func newKeyServer(url string, refresh, timeout time.Duration, log *slog.Logger) *keyServer {
 	s := &keyServer{
-		url: url, client: httpclient.NewDirect(timeout, 1), timeout: timeout, refresh: refresh, cooldown: cooldown,
+		url: url, client: httpclient.NewDirect(timeout, 0, 1), timeout: timeout, refresh: refresh, cooldown: cooldown,
 		log: log,
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())

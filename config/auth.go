@@ -47,7 +47,9 @@ type Auth struct {
 	URL string `koanf:"url"`
 	// Timeout is for one request to a webhook or a JWKS URL.
 	Timeout time.Duration `koanf:"timeout"`
-	Cache   Cache         `koanf:"cache"`
+	// IdleTimeout is how long a connection to a webhook is kept that is not used; 0 is 4s.
+	IdleTimeout time.Duration `koanf:"idle_timeout"`
+	Cache       Cache         `koanf:"cache"`
 	// OnError is what counts while a webhook does not answer: deny or last_known.
 	OnError string `koanf:"on_error"`
 }
@@ -99,7 +101,7 @@ var authKeys = map[string][]string{
 		"from", "secret", "secret_file", "public_keys", "jwks", "refresh", "timeout", "algorithms",
 		"issuer", "audience", "require", "leeway", "subject",
 	},
-	"webhook":     {"url", "timeout", "cache", "on_error"},
+	"webhook":     {"url", "timeout", "idle_timeout", "cache", "on_error"},
 	"certificate": {"subject"},
 }
 
@@ -182,6 +184,9 @@ func (m *methodReader) read(a *Auth) {
 	}
 	if a.Timeout <= 0 {
 		m.fault("timeout", "must be more than 0")
+	}
+	if a.IdleTimeout < 0 {
+		m.fault("idle_timeout", "must not be negative")
 	}
 	switch a.Type {
 	case "token":

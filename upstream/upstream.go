@@ -3,6 +3,7 @@ package upstream
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,8 @@ type Options struct {
 	Timeout time.Duration
 	// MaxAnswer bounds the body of an answer, in bytes.
 	MaxAnswer int64
+	// Idle is how long a connection is kept that is not used; 0 is httpclient.DefaultIdle.
+	Idle time.Duration
 	// MaxConns bounds the connections to the server; further calls wait for one,
 	// inside their time-out. 0 is no bound.
 	MaxConns int
@@ -48,8 +51,8 @@ type Upstream struct {
 // New returns an upstream. Nothing is dialled yet. Proxies of the environment are
 // not used and redirects are not followed.
 func New(o Options) *Upstream {
-	u := &Upstream{options: o, client: httpclient.NewDirect(o.Timeout, o.MaxConns)}
-	u.breaker = httpclient.NewBreaker[*answer](func(from, to gobreaker.State) {
+	u := &Upstream{options: o, client: httpclient.NewDirect(o.Timeout, o.Idle, o.MaxConns)}
+	u.breaker = httpclient.NewBreaker[*answer](answered, func(from, to gobreaker.State) {
 		o.Logger.Warn("upstream changed its state", "from", from.String(), "to", to.String())
 	})
 	return u
@@ -71,7 +74,15 @@ func (u *Upstream) Call(ctx context.Context, c core.Invocation) (core.Payload, e
 	asking, cancel := context.WithTimeout(ctx, u.options.Timeout)
 	defer cancel()
 	c.Trace = c.Trace.Child()
-	a, err := u.breaker.Execute(func() (*answer, error) { return u.ask(asking, c) })
+	key := rand.Text()
+	a, err := u.breaker.Execute(func() (*answer, error) {
+		a, err := u.ask(asking, c, key)
+		if err != nil && ctx.Err() != nil {
+			// Whoever called does not wait any longer, or never would have for an answer.
+			err = fmt.Errorf("%w: %w", context.Canceled, err)
+		}
+		return a, err
+	})
 	switch {
 	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
 		return core.Payload{}, errUnavailable
@@ -99,12 +110,12 @@ func (u *Upstream) failed(c core.Invocation, err error) error {
 	return fmt.Errorf("%w: %w", told, err)
 }
 
-// ask sends the request, twice if the first attempt did not reach the server: only
-// then it is safe to ask again.
-func (u *Upstream) ask(ctx context.Context, c core.Invocation) (*answer, error) {
-	res, err := u.post(ctx, c)
+// ask sends the request, twice if the first attempt did not reach the server, or met a
+// connection that it had just closed: key tells the server that it is the same request.
+func (u *Upstream) ask(ctx context.Context, c core.Invocation, key string) (*answer, error) {
+	res, err := u.post(ctx, c, key)
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && ctx.Err() == nil {
-		res, err = u.post(ctx, c)
+		res, err = u.post(ctx, c, key)
 	}
 	if err != nil {
 		return nil, err
@@ -113,11 +124,12 @@ func (u *Upstream) ask(ctx context.Context, c core.Invocation) (*answer, error) 
 	return readAnswer(res, u.options.MaxAnswer)
 }
 
-func (u *Upstream) post(ctx context.Context, c core.Invocation) (*http.Response, error) {
+func (u *Upstream) post(ctx context.Context, c core.Invocation, key string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u.options.URL, bytes.NewReader(c.Payload.Data))
 	if err != nil {
 		return nil, err
 	}
+	httpclient.MayRepeat(r, `"`+key+`"`)
 	h := r.Header
 	switch c.Payload.Kind {
 	case core.JSON:
@@ -151,6 +163,16 @@ func (e errStatus) Error() string { return fmt.Sprintf("upstream answered with s
 
 var errTooLarge = errors.New("the answer is over the limit")
 
+// answered reports whether an error of ask is about an answer that the server gave, be it
+// one that is of no use: it may be about the question of one client, and the server answers
+// others. A status of 500 and above is none.
+func answered(err error) bool {
+	if status, ok := errors.AsType[errStatus](err); ok {
+		return status < http.StatusInternalServerError
+	}
+	return errors.Is(err, errTooLarge) || errors.Is(err, errNotJSON)
+}
+
 // answer is what the server said.
 type answer struct {
 	payload core.Payload
@@ -177,7 +199,7 @@ func (a *answer) settle(c core.Invocation) (core.Payload, error) {
 	return a.payload, nil
 }
 
-// readAnswer reads a response. An error means that the server is at fault.
+// readAnswer reads a response. An error means that the client can be told nothing of it.
 func readAnswer(res *http.Response, limit int64) (*answer, error) {
 	if res.StatusCode >= 200 && res.StatusCode < 300 {
 		body, err := readAll(res.Body, limit)
