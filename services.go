@@ -59,7 +59,7 @@ func newService(c config.Service, log *slog.Logger) *service {
 	s.upstream = upstream.New(upstream.Options{
 		URL: c.URL, Timeout: cmp.Or(c.Timeout, serviceTimeout), MaxAnswer: cmp.Or(int64(c.MaxAnswerSize), serviceMaxAnswer),
 		Idle: c.IdleTimeout, MaxConns: atOnce,
-		Logger:   log.With("service", c.Match),
+		Logger: log.With("service", c.Match),
 	})
 	s.answerer = engine.Service{Match: c.Match, Handler: s.upstream.Call, AtOnce: atOnce}
 	return s
