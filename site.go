@@ -5,6 +5,7 @@ import (
 
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/engine"
 	"github.com/polywire/polywire/core/network"
 )
 
@@ -36,9 +37,12 @@ func (d *draft) makeSite(c, old *config.Endpoint, previous *site) (*site, error)
 		return nil, err
 	}
 	needs := needsOf(c)
-	store, err := sessions(needs, d.storeOf(c, old, previous))
+	store, err := sessions(needs, d.storeOf(c, old, previous), d.b.log.With("endpoint", c.Name))
 	if err != nil {
 		return nil, err
+	}
+	if m, ok := store.(*engine.MemorySessions); ok && d.own.stores[c.Name] == nil {
+		d.onCommit(func() { m.SetLimits(needs.SessionLimits) })
 	}
 	tlsConfig, err := d.tls(c)
 	if err != nil {

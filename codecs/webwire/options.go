@@ -51,6 +51,11 @@ type SessionOptions struct {
 	Dir string `koanf:"dir"`
 	// MaxConnections bounds the connections of one session; 0 is no bound.
 	MaxConnections int `koanf:"max_connections"`
+	// Max bounds the sessions: one more puts out that which was not used, created or
+	// restored, for the longest time; 0 is no bound but that of MemoryStore, 100,000.
+	Max int `koanf:"max"`
+	// MaxAge is how long a session is kept that is not used; 0 is for ever.
+	MaxAge time.Duration `koanf:"max_age"`
 }
 
 // Options are what an endpoint of this format can set.
@@ -129,7 +134,8 @@ func (o *Options) Needs() core.Needs {
 	s := o.Sessions
 	return core.Needs{
 		Sessions: s.Store, SessionsDir: s.Dir, MaxSessionConnections: s.MaxConnections,
-		CallsAtOnce: o.callsAtOnce(),
+		SessionLimits: core.SessionLimits{Max: s.Max, MaxAge: s.MaxAge},
+		CallsAtOnce:   o.callsAtOnce(),
 	}
 }
 
@@ -176,6 +182,10 @@ func (o *Options) validate() error {
 		fault("sessions.dir: is missing: the folder of the session files")
 	case s.MaxConnections < 0:
 		fault("sessions.max_connections: must not be negative")
+	case s.Max < 0:
+		fault("sessions.max: must not be negative")
+	case s.MaxAge < 0:
+		fault("sessions.max_age: must not be negative")
 	}
 	return errors.Join(faults...)
 }
