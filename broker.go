@@ -13,8 +13,12 @@ import (
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/engine"
+	"github.com/polywire/polywire/core/logging"
 	"github.com/polywire/polywire/core/network"
 )
+
+// flushTimeout is how long the last lines of the log may take.
+const flushTimeout = 2 * time.Second
 
 // Broker is one broker. Its methods may be called from any goroutine.
 type Broker struct {
@@ -23,6 +27,7 @@ type Broker struct {
 	options []Option
 	source  func() (*config.Config, error) // nil without WithSource
 	log     *slog.Logger
+	lines   *logging.Handler // of log
 	engine  *engine.Engine
 	network *network.Server
 	admin   *admin.Server   // nil if it is turned off
@@ -44,6 +49,9 @@ type Broker struct {
 // not be changed after that. A nil logger is slog.Default(). Nothing listens or runs yet:
 // that begins with Run. A broker that is not run is ended with Close, which closes what
 // its configuration has opened.
+//
+// Nothing in the broker waits for the logger: its handler is called later, in order, and
+// has got everything when Run returns, unless it is stuck. It may block.
 func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, error) {
 	if cfg == nil {
 		return nil, errNoConfig
@@ -51,7 +59,9 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	if logger == nil {
 		logger = slog.Default()
 	}
-	b := &Broker{cfg: cfg, options: options, log: logger, life: newLife()}
+	lines := logging.New(logger.Handler())
+	logger = slog.New(lines)
+	b := &Broker{cfg: cfg, options: options, log: logger, lines: lines, life: newLife()}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	own, err := gather(cfg, options)
 	if err != nil {
@@ -101,6 +111,7 @@ func (b *Broker) adminSource() admin.Source {
 		Calls:  b.engine.Calls, Topics: b.engine.Topics,
 		Outbound: b.network.Outbound, OutboundBudget: b.network.OutboundBudget(),
 		Memory:       b.network.Memory,
+		LogDropped:   b.lines.Dropped,
 		Certificates: b.certificates,
 		Ready:        b.network.Ready,
 		Endpoints:    b.coreEndpoints,
@@ -244,6 +255,7 @@ func (b *Broker) close() {
 	for _, s := range b.state.Load().services {
 		s.close()
 	}
+	b.lines.Flush(flushTimeout)
 }
 
 // drain ends everything in order: nobody is let in, calls come to their end, clients

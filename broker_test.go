@@ -22,10 +22,11 @@ import (
 	"github.com/polywire/polywire"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // patience is how long a test waits for what must come.
-const patience = 5 * time.Second
+const patience = coretest.Patience
 
 // load loads a configuration that must be right.
 func load(t *testing.T, text string) *config.Config {
@@ -50,7 +51,13 @@ type running struct {
 
 func run(t *testing.T, text string, options ...polywire.Option) *running {
 	t.Helper()
-	b, err := polywire.New(load(t, text), slog.New(slog.DiscardHandler), options...)
+	return runLogged(t, text, slog.New(slog.DiscardHandler), options...)
+}
+
+// runLogged is run with a log.
+func runLogged(t *testing.T, text string, log *slog.Logger, options ...polywire.Option) *running {
+	t.Helper()
+	b, err := polywire.New(load(t, text), log, options...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/polywire/polywire"
 	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // reload puts another configuration in force, which must be right.
@@ -64,14 +65,13 @@ func (c *client) endsWith(code ws.StatusCode) {
 	}
 }
 
+// loopsPace is a goroutine of each loop, which is made for its first connection and stays.
+const loopsPace = "github.com/polywire/polywire/core/network.(*loop).pace"
+
 // eventually waits until f is true.
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
+	coretest.Eventually(t, what, f)
 }
 
 func TestPlan(t *testing.T) {
@@ -139,7 +139,7 @@ func TestReloadLeavesOthersAlone(t *testing.T) {
 		_, err := wsutil.ReadServerText(hears.rw)
 		return err == nil
 	})
-	if err := hears.conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := hears.conn.SetDeadline(coretest.Deadline()); err != nil {
 		t.Fatal(err)
 	}
 	old := dial(t, r.urls["other"].URL)
@@ -248,7 +248,7 @@ func TestBrokenReloadChangesNothing(t *testing.T) {
 	const base = `{name: a, protocol: wsify, listen: "127.0.0.1:0", acl: {publish: ["#"], subscribe: ["#"]}}`
 	r := run(t, "endpoints: ["+base+"]\nservices: [{match: s, builtin: echo}]\nadmin: {listen: '127.0.0.1:0'}\n")
 	c := dial(t, r.urls["a"].URL)
-	before, free := runtime.NumGoroutine(), freePort(t)
+	ended, free := coretest.Leftovers(t), freePort(t)
 	changed := strings.Replace(base, `publish: ["#"`, `publish: ["other"`, 1)
 	for _, tt := range []struct{ name, endpoints, want string }{
 		{
@@ -271,8 +271,7 @@ func TestBrokenReloadChangesNothing(t *testing.T) {
 			c.send(`{"command":"join","args":{"channel":"c"}}`)
 			c.send(`{"command":"broadcast","args":{"channel":"c","content":1}}`)
 			c.want("1")
-			http.DefaultClient.CloseIdleConnections()
-			eventually(t, "nothing is left running", func() bool { return runtime.NumGoroutine() <= before+1 }) // the subtest
+			ended()
 		})
 	}
 	r.reload(t, fmt.Sprintf(`endpoints: [{name: ok, protocol: echo, listen: "127.0.0.1:%d"}]`, free)+"\nadmin: {listen: '127.0.0.1:0'}\n")
@@ -289,7 +288,7 @@ func TestLiveKeys(t *testing.T) {
 	}
 	r := run(t, file(""))
 	c := dial(t, r.urls["e"].URL)
-	if err := c.conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := c.conn.SetDeadline(coretest.Deadline()); err != nil {
 		t.Fatal(err)
 	}
 	says := func(what, message, want string) {
@@ -462,13 +461,13 @@ drain: {rate: 0, timeout: 10s}
 	}
 	r := run(t, file(0))
 	hears := dial(t, r.urls["stays"].URL)
-	if err := hears.conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := hears.conn.SetDeadline(coretest.Deadline()); err != nil {
 		t.Fatal(err)
 	}
 	hears.send(`{"command":"join","args":{"channel":"c"}}`)
 	hears.send(`{"command":"broadcast","args":{"channel":"c","content":0}}`)
 	hears.want("0")
-	descriptors, goroutines := openFiles(t), runtime.NumGoroutine()
+	descriptors, ended := openFiles(t), coretest.Leftovers(t, loopsPace)
 	done := make(chan struct{})
 	var load sync.WaitGroup
 	said := 0
@@ -499,6 +498,7 @@ drain: {rate: 0, timeout: 10s}
 	}
 	r.reload(t, "endpoints: ["+stays+"]\nadmin: {listen: ''}\n")
 	eventually(t, "nothing is left behind", func() bool {
-		return openFiles(t) <= descriptors+2*rounds+2 && runtime.NumGoroutine() <= goroutines+2
+		return openFiles(t) <= descriptors+2*rounds+2
 	})
+	ended()
 }

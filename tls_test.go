@@ -12,6 +12,7 @@ import (
 	"github.com/gobwas/ws/wsutil"
 
 	"github.com/polywire/polywire/certs/certstest"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // TestTLS: endpoints with TLS say so in their addresses and in the metrics, and their
@@ -58,7 +59,7 @@ admin: {listen: "127.0.0.1:0"}
 	echo()
 	certstest.Write(t, dir, "a", second)
 	client := http.Client{Transport: &http.Transport{TLSClientConfig: trust, DisableKeepAlives: true}}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := coretest.Deadline(); ; time.Sleep(100 * time.Millisecond) {
 		response, err := client.Post(r.urls["web"].HTTP, "application/json", strings.NewReader(`{"channel":"c","payload":"x"}`))
 		if err != nil {
 			t.Fatal(err)

@@ -35,7 +35,7 @@ type closer interface{ Close() }
 // newTrust makes what the configuration of an endpoint asks for. What it started ends
 // with close; after an error nothing runs.
 func newTrust(c *config.Endpoint, stats *core.Stats, log *slog.Logger) (*trust, error) {
-	t := &trust{stats: stats, log: log, chain: auth.NewChain(log, false), rules: auth.NewRules(nil)}
+	t := &trust{stats: stats, log: log, chain: auth.NewChain(false), rules: auth.NewRules(nil)}
 	own := authorizer(needsOf(c), log)
 	switch {
 	case own != nil && c.Authorizer != nil:

@@ -39,7 +39,7 @@ func TestTrustIsReplaced(t *testing.T) {
 	shake := core.Handshake{Header: http.Header{"Authorization": {"Bearer x"}}}
 	want := func(what, user string, v core.Verdict, publish bool) {
 		t.Helper()
-		id, got := trust.chain.Authenticate(t.Context(), shake)
+		id, got, _ := trust.chain.Authenticate(t.Context(), shake)
 		if got != v || id.User() != user {
 			t.Errorf("%s: %d %q, want %d %q", what, got, id.User(), v, user)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/polywire/polywire/admin"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // source returns a source with two endpoints whose counters are all different.
@@ -57,7 +58,7 @@ func source(ready *atomic.Bool) admin.Source {
 		AcceptErrors: accept, Panics: func() uint64 { return 17 },
 		Calls: func() int { return 18 }, Topics: func() int { return 19 },
 		Outbound: func() int64 { return 21 }, OutboundBudget: 22,
-		Memory: func() (used, watermark uint64) { return 23, 24 },
+		Memory: func() (used, watermark uint64) { return 23, 24 }, LogDropped: func() uint64 { return 25 },
 		Certificates: func() []admin.Certificate {
 			return []admin.Certificate{{Endpoint: "one", File: "one.pem", Expires: time.Unix(20, 0)}}
 		},
@@ -77,7 +78,7 @@ func start(t *testing.T, src admin.Source) (s *admin.Server, base string) {
 
 func stop(t *testing.T, s *admin.Server) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), coretest.Patience)
 	defer cancel()
 	if err := s.Shutdown(ctx); err != nil {
 		t.Error(err)
@@ -120,6 +121,7 @@ polywire_connections_opened_total{endpoint="one",protocol="wubsub"} 3
 polywire_connections_opened_total{endpoint="two",protocol="wsify"} 0
 polywire_handshakes_rejected_total{endpoint="",protocol="",reason="handshake"} 1
 polywire_handshakes_rejected_total{endpoint="one",protocol="wubsub",reason="origin"} 11
+polywire_log_lines_dropped_total 25
 polywire_memory_used_bytes 23
 polywire_memory_watermark_bytes 24
 polywire_messages_dropped_total{endpoint="one",protocol="wubsub",reason="slow"} 13

@@ -34,6 +34,8 @@ type Source struct {
 	// Memory returns the bytes that are in use and how many may be before new clients
 	// are refused; 0 is no bound.
 	Memory func() (used, watermark uint64)
+	// LogDropped is how many lines of the log are lost.
+	LogDropped func() uint64
 	// Ready reports whether new clients are welcome.
 	Ready func() bool
 	// Reloads count the reloads of the configuration.
@@ -82,7 +84,7 @@ type collector struct {
 	reasons []reasons
 	hooks   hookDescs
 	// rejected is also one of reasons.
-	rejected, accept, panics, calls, topics, outbound, budget, memory, watermark, expiry, build, reloads, reloaded *prometheus.Desc
+	rejected, accept, panics, calls, topics, outbound, budget, memory, watermark, unlogged, expiry, build, reloads, reloaded *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*collector)(nil)
@@ -119,6 +121,7 @@ func newCollector(src Source) *collector {
 		budget:    whole("outbound_budget_bytes", "What outbound_bytes may be; above it the slowest clients lose messages or are disconnected."),
 		memory:    whole("memory_used_bytes", "Memory in use, without garbage and without what the kernel keeps for sockets."),
 		watermark: whole("memory_watermark_bytes", "How much memory may be in use before new connections are refused; 0 is no bound."),
+		unlogged:  whole("log_lines_dropped_total", "Lines that are missing in the log because it is written too slowly, or not at all."),
 		expiry: prometheus.NewDesc("polywire_tls_certificate_expiry_timestamp_seconds",
 			"When the TLS certificate in use ends, in seconds since 1970.", []string{"endpoint", "file"}, nil),
 		reloads:  prometheus.NewDesc("polywire_config_reloads_total", "Reloads of the configuration; those that failed changed nothing.", []string{"result"}, nil),
@@ -157,7 +160,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 		to <- r.desc
 	}
 	c.hooks.describe(to)
-	for _, d := range []*prometheus.Desc{c.open, c.away, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.memory, c.watermark, c.expiry, c.build, c.reloads, c.reloaded} {
+	for _, d := range []*prometheus.Desc{c.open, c.away, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.memory, c.watermark, c.unlogged, c.expiry, c.build, c.reloads, c.reloaded} {
 		to <- d
 	}
 }
@@ -186,6 +189,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	used, watermark := c.source.Memory()
 	to <- prometheus.MustNewConstMetric(c.memory, prometheus.GaugeValue, float64(used))
 	to <- prometheus.MustNewConstMetric(c.watermark, prometheus.GaugeValue, float64(watermark))
+	to <- prometheus.MustNewConstMetric(c.unlogged, prometheus.CounterValue, float64(c.source.LogDropped()))
 	for _, cert := range c.source.Certificates() {
 		to <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(cert.Expires.Unix()), cert.Endpoint, cert.File)
 	}

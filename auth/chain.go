@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -45,7 +44,6 @@ type Method interface {
 // that found no credential of its own: a bad credential is refused, whatever comes
 // behind. Any goroutine.
 type Chain struct {
-	log     *slog.Logger
 	current atomic.Pointer[methods]
 }
 
@@ -58,9 +56,9 @@ type methods struct {
 var _ core.Authenticator = (*Chain)(nil)
 
 // NewChain returns a chain. anonymous lets in the clients that show no credential at
-// all, as nobody. log is told at level debug why clients are refused.
-func NewChain(log *slog.Logger, anonymous bool, list ...Method) *Chain {
-	c := &Chain{log: log}
+// all, as nobody.
+func NewChain(anonymous bool, list ...Method) *Chain {
+	c := new(Chain)
 	c.Replace(anonymous, list...)
 	return c
 }
@@ -77,34 +75,28 @@ var (
 )
 
 // Authenticate asks the methods.
-func (c *Chain) Authenticate(ctx context.Context, h core.Handshake) (*core.Identity, core.Verdict) {
+func (c *Chain) Authenticate(ctx context.Context, h core.Handshake) (*core.Identity, core.Verdict, error) {
 	now := c.current.Load()
 	refused := error(nil)
 	for _, m := range now.list {
 		switch f := m.Identify(ctx, h); {
 		case f.Outcome == Good && f.Identity.Expired(time.Now()):
-			return c.refuse(h, errExpired)
+			return nil, core.Deny, errExpired
 		case f.Outcome == Good:
-			return f.Identity, core.Allow
+			return f.Identity, core.Allow, nil
 		case f.Outcome == Bad:
-			return c.refuse(h, f.Err)
+			return nil, core.Deny, f.Err
 		case f.Outcome == Unknown:
-			c.log.Debug("credential could not be checked", "remote", h.Remote, "error", f.Err)
-			return nil, core.Unavailable
+			return nil, core.Unavailable, f.Err
 		case f.Outcome == Foreign:
 			refused = f.Err
 		}
 	}
 	if refused != nil {
-		return c.refuse(h, refused)
+		return nil, core.Deny, refused
 	}
 	if now.anonymous {
-		return nil, core.Allow
+		return nil, core.Allow, nil
 	}
-	return c.refuse(h, errNoCredential)
-}
-
-func (c *Chain) refuse(h core.Handshake, err error) (*core.Identity, core.Verdict) {
-	c.log.Debug("credential refused", "remote", h.Remote, "error", err)
-	return nil, core.Deny
+	return nil, core.Deny, errNoCredential
 }

@@ -44,7 +44,7 @@ func TestChain(t *testing.T) {
 		{"not known now", "Authorization: Bearer " + sign(t, "RS256", testKeys()["rsa"], "k", good(map[string]any{"iss": "down"})), full, true, "", core.Unavailable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			id, got := NewChain(quiet, c.anonymous, c.methods...).Authenticate(t.Context(), shows(t, c.show))
+			id, got, _ := NewChain(c.anonymous, c.methods...).Authenticate(t.Context(), shows(t, c.show))
 			if got != c.want || id.User() != c.user {
 				t.Errorf("%d %q, want %d %q", got, id.User(), c.want, c.user)
 			}
@@ -53,12 +53,12 @@ func TestChain(t *testing.T) {
 }
 
 func TestChainIsReplaced(t *testing.T) {
-	chain := NewChain(quiet, true)
-	if _, v := chain.Authenticate(t.Context(), core.Handshake{}); v != core.Allow {
+	chain := NewChain(true)
+	if _, v, _ := chain.Authenticate(t.Context(), core.Handshake{}); v != core.Allow {
 		t.Errorf("anonymous: %d", v)
 	}
 	chain.Replace(false)
-	if _, v := chain.Authenticate(t.Context(), core.Handshake{}); v != core.Deny {
+	if _, v, _ := chain.Authenticate(t.Context(), core.Handshake{}); v != core.Deny {
 		t.Errorf("after Replace: %d", v)
 	}
 }
@@ -71,7 +71,7 @@ func (late) Identify(context.Context, core.Handshake) Finding {
 }
 
 func TestChainRefusesWhatHasExpired(t *testing.T) {
-	if id, v := NewChain(quiet, true, late{}).Authenticate(t.Context(), core.Handshake{}); v != core.Deny || id != nil {
+	if id, v, _ := NewChain(true, late{}).Authenticate(t.Context(), core.Handshake{}); v != core.Deny || id != nil {
 		t.Errorf("%v %d", id, v)
 	}
 }

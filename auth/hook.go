@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/polywire/polywire/core/logging"
 	"github.com/polywire/polywire/httpclient"
 )
 
@@ -91,8 +92,8 @@ func (h *hook) note(down bool, err error) {
 		return
 	}
 	if down {
-		h.log.Warn("webhook is down", "error", err)
+		h.log.Warn("webhook is down", logging.Bounded("", ""), "error", err)
 		return
 	}
-	h.log.Warn("webhook is up again")
+	h.log.Warn("webhook is up again", logging.Bounded("", ""))
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/polywire/polywire/core/logging"
 	"github.com/polywire/polywire/httpclient"
 )
 
@@ -142,9 +143,9 @@ func (s *keyServer) fetch() error {
 	switch {
 	case s.ctx.Err() != nil:
 	case err != nil:
-		s.log.Warn("key set cannot be fetched; the last one stays", "error", err)
+		s.log.Warn("key set cannot be fetched; the last one stays", logging.Bounded("", ""), "error", err)
 	case before != nil:
-		s.log.Info("key set fetched", "keys", len(set))
+		s.log.Info("key set fetched", logging.Bounded("", ""), "keys", len(set))
 	}
 	return err
 }

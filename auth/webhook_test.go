@@ -16,11 +16,12 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // patient is a timeout that no test reaches; hasty one that a test waits for.
 const (
-	patient = 10 * time.Second
+	patient = coretest.Patience
 	hasty   = 50 * time.Millisecond
 )
 

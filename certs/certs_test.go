@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/certs/certstest"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // shake makes a handshake with src and returns what the client has seen of the server,
@@ -53,7 +54,7 @@ func sockets(t *testing.T) (here, there net.Conn) {
 	if there, err = ln.Accept(); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := coretest.Deadline()
 	if err := errors.Join(here.SetDeadline(deadline), there.SetDeadline(deadline)); err != nil {
 		t.Fatal(err)
 	}

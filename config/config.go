@@ -41,7 +41,8 @@ type Endpoint struct {
 	Options any `koanf:"options"`
 	// MaxMessageSize is the biggest client message in bytes.
 	MaxMessageSize Size `koanf:"max_message_size"`
-	// OutboundLimit is how many bytes may wait for one connection.
+	// OutboundLimit is how many bytes may wait for one connection behind the message that
+	// is being written to it.
 	OutboundLimit Size `koanf:"outbound_limit"`
 	// SlowConsumer is what happens at the limit, and over the budget of the
 	// network: disconnect, drop_oldest, drop_newest or conflate.

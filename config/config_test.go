@@ -151,6 +151,24 @@ endpoints:
 	}
 }
 
+// TestOutboundLimit: where none is given it follows the biggest message of any endpoint.
+func TestOutboundLimit(t *testing.T) {
+	cfg, err := config.Load(config.Source{Text: `
+endpoints:
+  - {name: small, protocol: chat, listen: ":1"}
+  - {name: big, protocol: chat, listen: ":2", max_message_size: 32MiB}
+  - {name: own, protocol: chat, listen: ":3", outbound_limit: 5MiB}
+`}, protocols())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []config.Size{33 << 20, 33 << 20, 5 << 20} {
+		if got := cfg.Endpoints[i].OutboundLimit; got != want {
+			t.Errorf("%s: %s, want %s", cfg.Endpoints[i].Name, got, want)
+		}
+	}
+}
+
 func TestValues(t *testing.T) {
 	cfg := load(t, config.Source{}, `
 endpoints:

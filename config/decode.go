@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // decode puts the tree v, which stands at path, into to, which is settable. It
@@ -101,7 +103,7 @@ func (r *report) decodeSlice(path string, v any, to reflect.Value) {
 		}
 	case scalar:
 		if !v.Flat {
-			r.add(path, "must be a list such as [%s]", v.Text)
+			r.add(path, "must be a list%s", listOf(v, to.Type().Elem()))
 			return
 		}
 		for item := range strings.SplitSeq(v.Text, ",") {
@@ -117,6 +119,18 @@ func (r *report) decodeSlice(path string, v any, to reflect.Value) {
 		r.decode(child, item, slice.Index(i))
 	}
 	to.Set(slice)
+}
+
+// listOf is how a list is written of which v is the one value.
+func listOf(v scalar, of reflect.Type) string {
+	if of.Kind() == reflect.Struct && !reflect.PointerTo(of).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+		return " of entries, each with a dash before its first key"
+	}
+	text := v.Text
+	if plain := []any(nil); yaml.Unmarshal([]byte("["+text+"]"), &plain) != nil || len(plain) != 1 {
+		text = strconv.Quote(text)
+	}
+	return " such as [" + text + "]"
 }
 
 func (r *report) decodeMap(path string, v any, to reflect.Value) {

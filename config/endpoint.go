@@ -155,10 +155,6 @@ func (e *endpointReader) format(ep *Endpoint, p core.Protocol) {
 	}
 	ep.Format = f
 	e.checkCookies(ep)
-	if !e.given("outbound_limit") {
-		// The biggest message fits, beside what already waits.
-		ep.OutboundLimit = ep.MaxMessageSize + 1<<20
-	}
 	e.liveness(ep, f.Profile())
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/knadh/koanf/providers/confmap"
@@ -79,7 +80,7 @@ func (src Source) name() string {
 func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin pluginMaker) *Config {
 	cfg := Defaults()
 	r.decode("", tree, reflect.ValueOf(&cfg).Elem())
-	if len(cfg.Endpoints) == 0 {
+	if len(cfg.Endpoints) == 0 && !r.meant("endpoints", tree) {
 		r.add("endpoints", "there is no endpoint; list at least one")
 	}
 	entries, _ := tree["endpoints"].(map[string]any)
@@ -89,6 +90,7 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin plu
 		e := &endpointReader{report: r, path: "endpoints." + index, fields: fields, plugin: plugin}
 		e.read(&cfg.Endpoints[i], protocols)
 	}
+	limitOutput(cfg.Endpoints)
 	r.checkServices(cfg.Services)
 	r.checkCalls(cfg.Calls)
 	r.checkAdmin(cfg.Admin)
@@ -99,6 +101,34 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin plu
 	r.checkAddresses(cfg.Endpoints, cfg.Admin)
 	r.checkProxies(cfg.Endpoints, cfg.Network.TrustedProxies)
 	return &cfg
+}
+
+// limitOutput sets the outbound limits that were not given: the biggest message that a
+// client of any endpoint may send fits behind another one, with room for more.
+func limitOutput(endpoints []Endpoint) {
+	biggest := Size(0)
+	for i := range endpoints {
+		biggest = max(biggest, endpoints[i].MaxMessageSize)
+	}
+	for i := range endpoints {
+		if endpoints[i].OutboundLimit == 0 {
+			endpoints[i].OutboundLimit = biggest + 1<<20
+		}
+	}
+}
+
+// meant reports whether a list of the top level was given, but not as it should be: what
+// is wrong with it is reported, and that it is empty would be noise.
+func (r *report) meant(list string, tree map[string]any) bool {
+	if slices.ContainsFunc(r.problems, func(p Problem) bool { return p.Path == list }) {
+		return true
+	}
+	for key := range tree {
+		if key != list && suggest(key, []string{list}) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // lookup finds variables in env, where the last one of a name counts.

@@ -37,6 +37,7 @@ type file struct {
 // parse returns the tree of data. It reports syntax errors and goes on after
 // all other faults.
 func (f *file) parse(data []byte) (map[string]any, bool) {
+	data = anyVersion(data)
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var doc yaml.Node
 	err := decoder.Decode(&doc)
@@ -84,6 +85,9 @@ func (f *file) syntax(data []byte, err error) {
 	if line > 0 {
 		line = firstBad(data, line, text)
 	}
+	if hint := advice(data, max(line, 1), text); hint != "" {
+		text = hint + " (" + text + ")"
+	}
 	f.addAt(position{f.file, line}, "", "reading YAML: %s", text)
 }
 
@@ -125,7 +129,7 @@ func (f *file) node(path string, n *yaml.Node) any {
 
 func (f *file) mapping(path string, n *yaml.Node) any {
 	if slices.Contains(lists, path) {
-		f.addAt(position{f.file, n.Line}, path, "must be a list")
+		f.add(path, "%s", notAList(n))
 		return nil
 	}
 	tree := make(map[string]any, len(n.Content)/2)
@@ -141,6 +145,9 @@ func (f *file) mapping(path string, n *yaml.Node) any {
 		if key.Tag == mergeTag {
 			continue
 		}
+		if path == "" && strings.HasPrefix(key.Value, "x-") {
+			continue // the file's own, for anchors: it counts where it is used
+		}
 		child := join(path, key.Value)
 		if line, ok := lines[key.Value]; ok {
 			f.addAt(at, child, "is given twice, first in line %d", line)
@@ -151,6 +158,23 @@ func (f *file) mapping(path string, n *yaml.Node) any {
 		tree[key.Value] = f.node(child, value)
 	}
 	return tree
+}
+
+// notAList says what is wrong with a mapping where a list is due: the entries were given
+// names as keys, or the one entry lacks its dash.
+func notAList(n *yaml.Node) string {
+	text := "must be a list"
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if key.Kind != yaml.ScalarNode {
+			continue
+		}
+		if value.Kind == yaml.MappingNode && key.Value != "options" {
+			return text + `; for "` + key.Value + `:" write "- name: ` + key.Value + `", and its keys below`
+		}
+		return text + `; write "- ` + key.Value + `: ` + value.Value + `", with a dash before the first key of each entry`
+	}
+	return text
 }
 
 // mergeTag is that of the key <<.

@@ -113,8 +113,13 @@ type Profile struct {
 	SameOrigin bool
 	// CORS makes HTTP answers that refuse an upgrade readable for pages of any origin.
 	CORS bool
+	// HTTP11 makes the upgrade refuse (426) requests of HTTP/1.0.
+	HTTP11 bool
 	// PlainStatus is the HTTP status of a plain GET of the endpoint; 0 is 400.
 	PlainStatus int
+	// OptionsStatus is the HTTP status, with an empty body, of an OPTIONS request of the
+	// endpoint; 0 answers it like a GET.
+	OptionsStatus int
 }
 
 // Protocol is how a built-in format introduces itself: its name in the

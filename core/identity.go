@@ -39,8 +39,9 @@ func (i *Identity) Expired(now time.Time) bool {
 type Authenticator interface {
 	// Authenticate is asked before the upgrade. It returns the identity with Allow;
 	// Deny if the client shows no credential or none that is good; Unavailable if that
-	// could not be found out. A nil Identity with Allow is an anonymous client.
-	Authenticate(ctx context.Context, h Handshake) (*Identity, Verdict)
+	// could not be found out. A nil Identity with Allow is an anonymous client. why is for
+	// the log, and holds nothing of the credential; it may be nil.
+	Authenticate(ctx context.Context, h Handshake) (id *Identity, v Verdict, why error)
 }
 
 // Right is one of the things that an [Access] grants.

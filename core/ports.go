@@ -58,7 +58,13 @@ type Peer interface {
 	// Unasked says that an event which asks the client (Event.Asks) cannot be written in
 	// its format: the call fails.
 	Unasked(id CallID)
-	// Gone says that the connection is closed, and why. No other call follows.
+	// Leaving says that the connection is about to close: before its close frame, or its
+	// end, can be seen by the client. What the connection held alone (channels, services,
+	// its place in a session) is free when Leaving returns, and no further command is
+	// carried out. It hears on until Gone, and may be called from within Do.
+	Leaving()
+	// Gone says that the connection is closed, and why. It comes after Leaving; no other
+	// call follows.
 	Gone(r Reason)
 }
 
@@ -111,9 +117,9 @@ type Outlet interface {
 	// under the same As. Any goroutine.
 	NewAudience(loop int, as uint32) Audience
 	// Deliver encodes the Message ev once and sends it to every member of the
-	// audiences, which are all of this outlet and of the same As; a link that is
-	// in several of them gets it once, except gets nothing (it may be nil). The
-	// call borrows the slice. Any goroutine; messages of one goroutine arrive in
+	// audiences, which are all of this outlet and of the same As, those of one loop
+	// next to each other; a link that is in several of them gets it once, except gets
+	// nothing (it may be nil, or no link of this outlet). The call borrows the slice. Any goroutine; messages of one goroutine arrive in
 	// the order of its calls.
 	Deliver(ev Event, to []Audience, except Link)
 }

@@ -10,13 +10,13 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/polywire/polywire/conversations"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // patience is how long a program may take to start and to end.
-const patience = 30 * time.Second
+const patience = coretest.Patience
 
 // TestExamples builds each program, starts it on free ports, and plays its
 // conversation.txt with it.

@@ -23,10 +23,11 @@ import (
 
 	"github.com/polywire/polywire"
 	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // patience is how long something may take that happens at once.
-const patience = 10 * time.Second
+const patience = coretest.Patience
 
 // yamlOf returns a configuration with an endpoint "p" that the test binary translates in
 // a role, and an endpoint "echo". more is added to the plugin, and to the endpoint.
@@ -129,11 +130,7 @@ func (b *broker) metric(prefix string) (sum float64) {
 // until waits for what happens soon.
 func until(t *testing.T, what string, happened func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !happened(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
+	coretest.Eventually(t, what, happened)
 }
 
 // client is a WebSocket connection.

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 	"github.com/polywire/polywire/plugin/codecpb"
 	"github.com/polywire/polywire/plugin/contract"
 )
@@ -51,7 +52,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	answer, err := h.ask(r, body)
 	if err != nil {
-		h.format.log.Warn("plugin does not answer an HTTP request", "error", err)
+		h.format.log.Warn("plugin does not answer an HTTP request", logging.Bounded("", core.ReasonUnavailable.String()), "error", err)
 		h.stats.Refused.Inc(core.ReasonUnavailable)
 		w.Header().Set("Retry-After", "1")
 		w.WriteHeader(http.StatusServiceUnavailable)

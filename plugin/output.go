@@ -10,12 +10,15 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/polywire/polywire/core/logging"
 )
 
 // The bounds of what a plugin may write into the log.
 const (
 	maxLine        = 8 << 10
 	linesPerSecond = 200
+	textsPerMinute = 200 // that are known again
 	keptLines      = 5
 )
 
@@ -25,12 +28,13 @@ type output struct {
 	log *slog.Logger
 
 	// Guarded by mu.
-	mu      sync.Mutex
-	line    []byte
-	kept    []string // the last lines
-	second  time.Time
-	count   int // lines since second
-	dropped int
+	mu     sync.Mutex
+	line   []byte
+	kept   []string // the last lines
+	second time.Time
+	count  int // lines since second
+	minute time.Time
+	said   map[string]struct{} // what was said since minute
 }
 
 func newOutput(log *slog.Logger) *output { return &output{log: log} }
@@ -63,17 +67,28 @@ func (o *output) record(line []byte) {
 		o.kept = slices.Delete(o.kept, 0, 1)
 	}
 	if now := time.Now(); now.Sub(o.second) >= time.Second {
-		if o.dropped > 0 {
-			o.log.Warn("plugin writes too much; lines were left out of the log", "lines", o.dropped)
-		}
-		o.second, o.count, o.dropped = now, 0, 0
+		o.second, o.count = now, 0
 	}
 	if o.count++; o.count > linesPerSecond {
-		o.dropped++
+		o.log.Warn("plugin writes too much; this is not in the log", logging.Bounded("", ""), logging.Quoted("text", string(line)))
 		return
 	}
 	level, text, attrs := parseLine(line)
-	o.log.Log(context.Background(), level, "plugin says", append([]any{"text", text}, attrs...)...)
+	about := slog.String("text", text)
+	if o.again(text) {
+		about = logging.Bounded("", "", about)
+	}
+	o.log.Log(context.Background(), level, "plugin says", append([]any{about}, attrs...)...)
+}
+
+// again reports whether text was said not long ago. The caller holds mu.
+func (o *output) again(text string) bool {
+	if now := time.Now(); now.Sub(o.minute) >= time.Minute || len(o.said) >= textsPerMinute {
+		o.minute, o.said = now, make(map[string]struct{})
+	}
+	_, known := o.said[text]
+	o.said[text] = struct{}{}
+	return known
 }
 
 // last returns the last lines, joined.

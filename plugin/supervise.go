@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"runtime"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 	"github.com/polywire/polywire/plugin/contract"
 )
 
@@ -42,7 +44,7 @@ func onThread(f func() error) error {
 // supervise keeps a process running until ctx ends. Whether the first one started goes
 // to started. It is called on a thread of its own.
 func (s *shard) supervise(ctx context.Context, started chan<- error) {
-	log := s.format.log
+	log, process := s.format.log, slog.Int("process", s.index)
 	lose := time.AfterFunc(s.format.options.Grace, s.giveUp)
 	lose.Stop()
 	defer s.giveUp()
@@ -54,7 +56,7 @@ func (s *shard) supervise(ctx context.Context, started chan<- error) {
 			lived = true
 			lose.Stop()
 			s.takeUp()
-			log.Info("plugin runs", "pid", pid, "process", s.index)
+			log.Info("plugin runs", logging.Bounded("", "", process), "pid", pid)
 			if started != nil {
 				started <- nil
 				started = nil
@@ -76,7 +78,7 @@ func (s *shard) supervise(ctx context.Context, started chan<- error) {
 		if time.Since(born) > young {
 			pause = 0
 		}
-		log.Error("plugin ended; starting it again", "process", s.index, "pause", pause, "error", err)
+		log.Error("plugin ended; starting it again", logging.Bounded("", "", process, slog.String("error", err.Error())), "pause", pause)
 		select {
 		case <-ctx.Done():
 			return
@@ -102,7 +104,7 @@ func (s *shard) run(ctx context.Context, live func(pid int)) error {
 		return err
 	}
 	if d.GetStateful() != f.stateful || !reflect.DeepEqual(profileOf(d.GetProfile()), f.profile) {
-		f.log.Warn("plugin describes itself otherwise than when the broker started; that counts from the broker's next start on")
+		f.log.Warn("plugin describes itself otherwise than when the broker started; that counts from the broker's next start on", logging.Bounded("", ""))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

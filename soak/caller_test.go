@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/polywire/polywire/core/coretest"
 )
 
 const (
@@ -16,7 +18,7 @@ const (
 	window = 64
 	// patience is how long a caller waits for the end of its last calls, which the
 	// broker ends after callTimeout.
-	patience = 30 * time.Second
+	patience = coretest.Patience
 )
 
 // tally is how the calls of all callers ended. Atomic.

@@ -16,6 +16,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 	"github.com/polywire/polywire/httpclient"
 )
 
@@ -53,7 +54,7 @@ type Upstream struct {
 func New(o Options) *Upstream {
 	u := &Upstream{options: o, client: httpclient.NewDirect(o.Timeout, o.Idle, o.MaxConns)}
 	u.breaker = httpclient.NewBreaker[*answer](answered, func(from, to gobreaker.State) {
-		o.Logger.Warn("upstream changed its state", "from", from.String(), "to", to.String())
+		o.Logger.Warn("upstream changed its state", logging.Bounded("", "", slog.String("to", to.String())), "from", from.String())
 	})
 	return u
 }
@@ -105,7 +106,7 @@ func (u *Upstream) failed(c core.Invocation, err error) error {
 	} else if _, ok := errors.AsType[core.Failure](err); ok || errors.Is(err, context.Canceled) {
 		return err
 	}
-	u.options.Logger.Warn("upstream failed", "called", c.Service, "endpoint", c.Endpoint, "conn", c.Connection,
+	u.options.Logger.Warn("upstream failed", logging.Bounded(c.Endpoint, string(told.Code)), logging.Quoted("called", c.Service), "conn", c.Connection,
 		"trace", c.Trace.TraceID(), "error", err)
 	return fmt.Errorf("%w: %w", told, err)
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 	"github.com/polywire/polywire/httpclient"
 )
 
@@ -40,7 +41,7 @@ func newUpstream(t *testing.T, h http.HandlerFunc, change func(*Options)) *Upstr
 	t.Helper()
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
-	o := Options{URL: server.URL, Timeout: 5 * time.Second, MaxAnswer: 1000, Logger: slog.New(slog.DiscardHandler)}
+	o := Options{URL: server.URL, Timeout: coretest.Patience, MaxAnswer: 1000, Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&o)
 	}
@@ -360,7 +361,7 @@ func TestConnectionsAreReused(t *testing.T) {
 	}
 	server.Start()
 	defer server.Close()
-	u := New(Options{URL: server.URL, Timeout: 5 * time.Second, MaxAnswer: 1000, Logger: slog.New(slog.DiscardHandler)})
+	u := New(Options{URL: server.URL, Timeout: coretest.Patience, MaxAnswer: 1000, Logger: slog.New(slog.DiscardHandler)})
 	defer u.Close()
 	for range 10 {
 		if _, err := u.Call(t.Context(), core.Invocation{}); err != nil {

@@ -14,10 +14,11 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // patience is how long a test waits for what must come.
-const patience = 10 * time.Second
+const patience = coretest.Patience
 
 const localhost = `
 endpoints:

@@ -14,7 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // logs is a log that can be read while it is written.
@@ -125,9 +126,5 @@ func taken(t *testing.T) string {
 
 func await(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !f(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
+	coretest.Eventually(t, what, f)
 }

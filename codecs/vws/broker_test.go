@@ -8,12 +8,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 	"github.com/polywire/polywire/core/engine"
 	"github.com/polywire/polywire/core/network"
 )
@@ -71,7 +71,7 @@ func (b *broker) dial() client {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(coretest.Deadline()); err != nil {
 		b.t.Fatal(err)
 	}
 	return client{b.t, conn}

@@ -64,6 +64,7 @@ func (f *Format) Profile() core.Profile {
 		PongTimeout:  40 * time.Second,
 		Deflate:      true,
 		SameOrigin:   true,
+		HTTP11:       true,
 		PlainStatus:  426,
 	}
 }

@@ -155,7 +155,7 @@ func TestGoodbye(t *testing.T) {
 }
 
 func TestProfile(t *testing.T) {
-	want := core.Profile{MaxMessage: 32768, PingInterval: 30e9, PongTimeout: 40e9, Deflate: true, SameOrigin: true, PlainStatus: 426}
+	want := core.Profile{MaxMessage: 32768, PingInterval: 30e9, PongTimeout: 40e9, Deflate: true, SameOrigin: true, HTTP11: true, PlainStatus: 426}
 	if got := newTestFormat(t, `{}`).Profile(); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}

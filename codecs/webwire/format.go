@@ -48,10 +48,11 @@ func (f *Format) Goodbye(r core.Reason) (code uint16, text string) {
 // are told at their start.
 func (f *Format) Profile() core.Profile {
 	return core.Profile{
-		MaxMessage:  f.options.MessageBufferSize,
-		IdleTimeout: f.options.ReadTimeout,
-		PingsCount:  true,
-		SameOrigin:  true,
-		PlainStatus: 400,
+		MaxMessage:    f.options.MessageBufferSize,
+		IdleTimeout:   f.options.ReadTimeout,
+		PingsCount:    true,
+		SameOrigin:    true,
+		PlainStatus:   400,
+		OptionsStatus: 200,
 	}
 }

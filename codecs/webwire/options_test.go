@@ -100,7 +100,7 @@ func TestNewKeepsOneBound(t *testing.T) {
 }
 
 func TestProfile(t *testing.T) {
-	want := core.Profile{MaxMessage: 8192, IdleTimeout: time.Minute, PingsCount: true, SameOrigin: true, PlainStatus: 400}
+	want := core.Profile{MaxMessage: 8192, IdleTimeout: time.Minute, PingsCount: true, SameOrigin: true, PlainStatus: 400, OptionsStatus: 200}
 	if got := newCodec(t, "").format.Profile(); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // TestSlowBodies: clients that do not finish their bodies have a bounded memory
@@ -37,7 +38,7 @@ func TestSlowBodies(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for deadline := time.Now().Add(10 * time.Second); h.reading.Load() < int64(bodies*len(text)); time.Sleep(time.Millisecond) {
+	for deadline := coretest.Deadline(); h.reading.Load() < int64(bodies*len(text)); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d bytes are read, want %d", h.reading.Load(), bodies*len(text))
 		}

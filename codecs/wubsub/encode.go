@@ -7,8 +7,8 @@ import (
 	"github.com/polywire/polywire/core/rawjson"
 )
 
-// notOwner is what the original's README promises to a client that publishes to
-// a channel that it does not own.
+// notOwner is the one error message that the original's README has: for a client that
+// publishes to a channel that it does not own.
 const notOwner = `{"type":"error","data":"Tried to publish to channel you aren't a publisher for."}`
 
 // Encode appends what the client reads for ev. It never fails; most outcomes
@@ -32,6 +32,10 @@ func (c *codec) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error
 		dst = append(dst, `,"data":true`...)
 	case ev.Kind == core.Failed && ev.Verb == core.Call:
 		dst = failedCall(dst, ev)
+	case ev.Kind == core.Failed && ev.Verb == core.Offer && ev.Failure.Code == core.NotOwner:
+		// A channel within or around another's. The original, where channels do not nest,
+		// would have given it; that a channel is taken it does not tell.
+		return append(dst, notOwner...), core.TextFrame, nil
 	case ev.Kind == core.Failed && ev.Verb == core.Publish:
 		if ev.Failure.Code == core.NotOwner {
 			return append(dst, notOwner...), core.TextFrame, nil

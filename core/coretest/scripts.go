@@ -1,4 +1,4 @@
-// Package coretest is for the tests of codecs.
+// Package coretest is what tests share: the wire cases of codecs, and waiting.
 package coretest
 
 import (

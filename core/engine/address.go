@@ -64,7 +64,7 @@ type address struct {
 
 // audience is those of one loop who hear an address under one As at one endpoint.
 type audience struct {
-	// Static after construction.
+	// Static after construction; address once it is added.
 	members  core.Audience
 	address  *address
 	endpoint *endpoint
@@ -81,18 +81,20 @@ func compareGroups(a, b *audience) int {
 	return cmp.Or(cmp.Compare(a.endpoint.number, b.endpoint.number), cmp.Compare(a.as, b.as))
 }
 
-// audience returns the audience of the loop, endpoint and As, made if need be. The
+// audience returns the audience of the loop, endpoint and As of wanted, or nil. The
 // caller holds Engine.mu.
-func (a *address) audience(ep *endpoint, loop int, as uint32) *audience {
-	wanted := audience{endpoint: ep, loop: loop, as: as}
-	i, found := slices.BinarySearchFunc(a.audiences, &wanted, compareAudiences)
-	if found {
+func (a *address) audience(wanted *audience) *audience {
+	if i, found := slices.BinarySearchFunc(a.audiences, wanted, compareAudiences); found {
 		return a.audiences[i]
 	}
-	wanted.address = a
-	wanted.members = ep.outlet.NewAudience(loop, as)
-	a.audiences = slices.Insert(a.audiences, i, &wanted)
-	return &wanted
+	return nil
+}
+
+// add puts in an audience that is not there yet. The caller holds Engine.mu.
+func (a *address) add(aud *audience) {
+	i, _ := slices.BinarySearchFunc(a.audiences, aud, compareAudiences)
+	aud.address = a
+	a.audiences = slices.Insert(a.audiences, i, aud)
 }
 
 // drop takes out an audience. The caller holds Engine.mu.

@@ -2,9 +2,12 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"runtime/debug"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // away runs work, which may block, off the loop. The connection is held until work
@@ -109,7 +112,16 @@ func (p *peer) recovered(v any, called bool) {
 		what = "authorizer or session store ended its goroutine"
 	}
 	p.engine.panics.Add(1)
-	p.engine.log.Error(what, "endpoint", p.endpoint.Name,
-		"conn", p.link.ID(), "user", p.link.Identity().User(), "panic", v, "stack", string(debug.Stack()))
+	p.engine.log.Error(what, append(p.attrs(), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))...)
 	p.link.Close(core.ReasonInternal)
+}
+
+// attrs says in a log line that can come often which connection it is about; lines that
+// differ in each are bounded each by itself.
+func (p *peer) attrs(each ...slog.Attr) []any {
+	return attrsOf(p.endpoint.Name, p.link.ID(), p.link.Identity(), each...)
+}
+
+func attrsOf(endpoint string, conn uint64, user *core.Identity, each ...slog.Attr) []any {
+	return []any{logging.Bounded(endpoint, "", each...), "conn", conn, logging.Quoted("user", user.User())}
 }

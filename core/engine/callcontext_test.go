@@ -3,9 +3,10 @@ package engine
 import (
 	"context"
 	"errors"
-	"runtime"
 	"testing"
 	"time"
+
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // What a handler derives from its context ends with the call, whether it asked before or
@@ -16,14 +17,12 @@ func TestCallContextEndsWithTheCall(t *testing.T) {
 	if err := c.Err(); err != nil || c.whole != nil {
 		t.Fatalf("a context that nobody has asked for anything: %v, %v", err, c.whole)
 	}
-	before := runtime.NumGoroutine()
+	none := coretest.Leftovers(t)
 	derived, cancel := context.WithTimeout(context.WithValue(&c, key{}, 1), time.Hour)
 	defer cancel()
 	stopped := make(chan struct{})
 	context.AfterFunc(&c, func() { close(stopped) })
-	if n := runtime.NumGoroutine(); n > before {
-		t.Errorf("%d goroutines wait for the end of the context", n-before)
-	}
+	none() // waits for the end of the context
 	if err := errors.Join(c.Err(), derived.Err()); err != nil {
 		t.Fatalf("before the end: %v", err)
 	}

@@ -39,8 +39,7 @@
 //   - workers.mu, for the tasks of Go handlers that wait for a worker.
 //   - callContext.mu, for the context of one Go handler.
 //
-// No method of a Link, an Outlet or an Audience is called under a lock, except
-// Outlet.NewAudience under Engine.mu.
+// No method of a Link, an Outlet, an Audience or an Access is called under a lock.
 //
 // # Prefixes
 //

@@ -57,6 +57,7 @@ type Engine struct {
 	topics    map[string]*address
 	owners    map[string]*peer
 	services  map[string]*service
+	claims    claims // the names in owners and services
 }
 
 var _ core.Hub = (*Engine)(nil)
@@ -172,7 +173,7 @@ func (e *Engine) Topics() int {
 
 // enlist counts a connection at the record of its endpoint, which it returns.
 func (e *Engine) enlist(l core.Link) *endpoint {
-	outlet := l.Outlet()
+	outlet, settings := l.Outlet(), l.Endpoint()
 	e.mu.RLock()
 	ep := e.endpoints[outlet]
 	if ep != nil {
@@ -186,7 +187,7 @@ func (e *Engine) enlist(l core.Link) *endpoint {
 	defer e.mu.Unlock()
 	if ep = e.endpoints[outlet]; ep == nil {
 		e.numbered++
-		ep = &endpoint{Endpoint: l.Endpoint(), outlet: outlet, number: e.numbered}
+		ep = &endpoint{Endpoint: settings, outlet: outlet, number: e.numbered}
 		ep.trie = e.trieOf(ep.TopicPrefix)
 		e.endpoints[outlet] = ep
 	}

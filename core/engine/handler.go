@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // maxRunning bounds the calls that one Go handler answers at once, unless it was
@@ -154,8 +155,8 @@ func (e *Engine) run(ctx context.Context, h core.Handler, in core.Invocation) (a
 	defer func() {
 		if v := recover(); v != nil {
 			e.panics.Add(1)
-			e.log.Error("handler panicked", "endpoint", in.Endpoint, "conn", in.Connection, "user", in.Identity.User(), "service", in.Service,
-				"panic", v, "stack", string(debug.Stack()))
+			e.log.Error("handler panicked", append(attrsOf(in.Endpoint, in.Connection, in.Identity, logging.Quoted("service", in.Service)),
+				"panic", fmt.Sprint(v), "stack", string(debug.Stack()))...)
 			err = errPanic
 		}
 	}()
@@ -197,6 +198,6 @@ func (e *Engine) finish(c *call, oneWay bool, answer core.Payload, err error) {
 // handlerFailed logs the error of a handler; that of a panic is logged already.
 func (e *Engine) handlerFailed(endpoint string, caller core.Link, service string, err error) {
 	if !errors.Is(err, errPanic) {
-		e.log.Warn("handler failed", "endpoint", endpoint, "conn", caller.ID(), "user", caller.Identity().User(), "service", service, "error", err)
+		e.log.Warn("handler failed", append(attrsOf(endpoint, caller.ID(), caller.Identity(), logging.Quoted("service", service)), "error", err)...)
 	}
 }

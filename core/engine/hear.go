@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // Hear makes h hear what is published on match, a topic or a pattern, named as for Handle;
@@ -54,6 +55,6 @@ func (e *Engine) overhear(ep *core.Endpoint, topic []byte, payload core.Payload,
 	// On a goroutine that h may end.
 	e.contain(func() { _, err = e.run(e.ctx, h.handler, in) }, func(string, any) {})
 	if err != nil && !errors.Is(err, errPanic) {
-		e.log.Warn("handler failed", "endpoint", in.Endpoint, "service", in.Service, "error", err)
+		e.log.Warn("handler failed", append(attrsOf(ep.Name, 0, nil, logging.Quoted("service", in.Service)), "error", err)...)
 	}
 }

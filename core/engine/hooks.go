@@ -3,11 +3,13 @@ package engine
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // maxHooks bounds how many of the hooks Connected and Disconnected run at once. The
@@ -132,8 +134,8 @@ func (e *Engine) sessionClosed(ctx context.Context, key string) {
 // of no connection.
 func (e *Engine) callHook(name string, c core.Client, f func()) {
 	e.contain(f, func(what string, v any) {
-		e.log.Error("hook "+what, "hook", name, "endpoint", c.Endpoint, "conn", c.Connection,
-			"panic", v, "stack", string(debug.Stack()))
+		e.log.Error("hook "+what, logging.Bounded(c.Endpoint, "", slog.String("hook", name)), "conn", c.Connection,
+			"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 	})
 }
 

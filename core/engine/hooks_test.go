@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // notes are what hooks were told, in order.
@@ -186,9 +187,7 @@ func TestHooksAreBounded(t *testing.T) {
 		x.settled()
 		x.gone(false)
 	}
-	for len(w.engine.hooking) < maxHooks {
-		time.Sleep(time.Millisecond)
-	}
+	coretest.Eventually(t, "all hooks block", func() bool { return len(w.engine.hooking) == maxHooks })
 	waiting, leaving := s.connect(0), s.connect(0)
 	wants(t, "while all hooks block", waiting.do(sub("a")), "")
 	leaving.gone(false)

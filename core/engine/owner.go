@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/polywire/polywire/core"
 )
@@ -12,24 +13,33 @@ const maxOffers = 1 << 16
 // mayPublish reports whether the owners of channels allow a publish. sender is nil
 // for somebody who is no connection. The caller holds mu.
 func (e *Engine) mayPublish(sender *peer, topic []byte, asOwner bool, channel []byte) bool {
-	if asOwner {
-		return sender != nil && e.owners[string(channel)] == sender
+	if asOwner && (sender == nil || e.owners[string(channel)] != sender) {
+		return false
 	}
+	return e.outside(sender, topic)
+}
+
+// outside reports whether an address lies in no channel that somebody else than p owns.
+// The caller holds mu.
+func (e *Engine) outside(p *peer, address []byte) bool {
 	if len(e.owners) == 0 {
 		return true
 	}
-	allowed := true
-	core.Owners(topic, func(channel []byte) bool {
+	free := true
+	core.Owners(address, func(channel []byte) bool {
 		owner := e.owners[string(channel)]
-		allowed = owner == nil || owner == sender
-		return allowed
+		free = owner == nil || owner == p
+		return free
 	})
-	return allowed
+	return free
 }
 
 // offer carries out an Offer: it takes a channel and services, all that the command
 // names, or nothing. byTopic is how the peer is asked for the services.
 func (p *peer) offer(c *core.Command, byTopic bool) refusal {
+	if p.leaving {
+		return refusedLeaving
+	}
 	if r := checkOffer(p.endpoint.Limits.Get(), c); r.Failed() {
 		return r
 	}
@@ -47,16 +57,10 @@ func (p *peer) offer(c *core.Command, byTopic bool) refusal {
 	if len(x.offers)+len(x.channels)+x.exclusive+len(services)+1 > maxOffers || x.weight+weightOf(channel, services) > maxWeight {
 		return refusedTooMany
 	}
-	var given bool
 	if c.Exclusive {
-		given = p.engine.own(p, channel, services, c.As)
-	} else {
-		given = p.engine.share(p, services, c.As, byTopic)
+		return p.engine.own(p, channel, services, c.As)
 	}
-	if !given {
-		return refusedTaken
-	}
-	return refusal{}
+	return p.engine.share(p, services, c.As, byTopic)
 }
 
 func checkOffer(l *core.Limits, c *core.Command) refusal {
@@ -75,17 +79,24 @@ func checkOffer(l *core.Limits, c *core.Command) refusal {
 	return refusal{}
 }
 
-// own makes p the owner of a channel and the only answerer of services. It reports
-// false, and changes nothing, if one of them is taken: also by p itself.
-func (e *Engine) own(p *peer, channel string, services []string, as uint32) bool {
+// own makes p the owner of a channel and the only answerer of services. It changes
+// nothing if one of them is taken, also by p itself, or if somebody else has something
+// that the channel lies in or that lies in it: who owns a channel speaks for all below it.
+func (e *Engine) own(p *peer, channel string, services []string, as uint32) refusal {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.owners[channel] != nil {
-		return false
+		return refusedTaken
+	}
+	if !e.outside(p, []byte(channel)) || !e.alone(p, channel) {
+		return refusedWithin
 	}
 	for _, name := range services {
-		if e.services[name] != nil {
-			return false
+		switch {
+		case e.services[name] != nil:
+			return refusedTaken
+		case !within(name, channel) && !e.outside(p, []byte(name)):
+			return refusedWithin
 		}
 	}
 	e.owners[channel] = p
@@ -102,17 +113,48 @@ func (e *Engine) own(p *peer, channel string, services []string, as uint32) bool
 	x.channels[channel] = offers
 	x.exclusive += len(offers)
 	x.weight += weightOf(channel, services)
-	return true
+	e.claim(channel)
+	return refusal{}
 }
 
-// share makes p one of the answerers of services. It reports false, and changes
-// nothing, if one of them is owned. What p offers already stays one offer, made anew.
-func (e *Engine) share(p *peer, services []string, as uint32, byTopic bool) bool {
+// alone reports whether nobody else than p has the channel's own name for a service, or
+// anything below it. The caller holds mu.
+func (e *Engine) alone(p *peer, channel string) bool {
+	all := e.claims.below(channel)
+	if s := e.services[channel]; s != nil {
+		all = both(all, s.holder())
+	}
+	return all == nil || all == p
+}
+
+// within reports whether an address lies in a channel.
+func within(address, channel string) bool {
+	rest, found := strings.CutPrefix(address, channel)
+	return found && (rest == "" || rest[0] == '/')
+}
+
+// claim notes whose a name is, which is a channel, a service or both, or no more. The
+// caller holds mu.
+func (e *Engine) claim(name string) {
+	holder := e.owners[name]
+	if s := e.services[name]; s != nil {
+		holder = both(holder, s.holder())
+	}
+	e.claims.set(name, holder)
+}
+
+// share makes p one of the answerers of services. It changes nothing if one of them is
+// owned, or lies in a channel that somebody else owns. What p offers already stays one
+// offer, made anew.
+func (e *Engine) share(p *peer, services []string, as uint32, byTopic bool) refusal {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, name := range services {
 		if s := e.services[name]; s != nil && s.exclusive {
-			return false
+			return refusedTaken
+		}
+		if !e.outside(p, []byte(name)) {
+			return refusedWithin
 		}
 	}
 	x := p.more()
@@ -128,7 +170,7 @@ func (e *Engine) share(p *peer, services []string, as uint32, byTopic bool) bool
 		}
 		o.as, o.byTopic = as, byTopic
 	}
-	return true
+	return refusal{}
 }
 
 // withdraw carries out a Withdraw: it ends an offer of a channel with all its
@@ -157,6 +199,7 @@ func (e *Engine) disown(p *peer, channel string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.owners, channel)
+	e.claim(channel)
 	for _, o := range offers {
 		p.extra.weight -= len(o.service.name)
 		e.removeOffer(o)
@@ -176,7 +219,7 @@ func (e *Engine) unshare(p *peer, service string) {
 	e.removeOffer(o)
 }
 
-// withdrawAll ends all offers of a connection that is gone.
+// withdrawAll ends all offers of a connection that leaves.
 func (p *peer) withdrawAll() {
 	for channel := range p.extra.channels {
 		p.engine.disown(p, channel)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/polywire/polywire/core"
@@ -108,6 +109,103 @@ func TestOwnershipUnderPrefix(t *testing.T) {
 	wants(t, "the same from outside", o.do(pub("t/c/t", "m")), "failed publish t/c/t not_owner")
 	wants(t, "the same from outside", o.do(own("t/c")), "failed offer taken")
 	wants(t, "inside", x.do(pubAsOwner("c", "c/t")), "done publish c/t unheard")
+}
+
+// Who owns a channel owns all below it: nobody else has a channel or a service there, or a
+// channel above it, whoever came first, and however the name is put together.
+func TestOwnershipNests(t *testing.T) {
+	type claim struct {
+		prefix string
+		do     core.Command
+	}
+	channel := func(prefix, name string) claim { return claim{prefix, own(name)} }
+	service := func(prefix, name string) claim { return claim{prefix, share(name)} }
+	byTopic := func(prefix, name string) claim { return claim{prefix, sub("$serve/" + name)} }
+	for _, c := range []struct {
+		name  string
+		a, b  claim
+		clash bool
+	}{
+		{"below", channel("", "news"), channel("", "news/today"), true},
+		{"far below", channel("", "news"), channel("", "news/a/b/c/d"), true},
+		{"an empty level", channel("", "news"), channel("", "news/"), true},
+		{"two empty levels", channel("", "news/"), channel("", "news//"), true},
+		{"under a prefix", channel("", "news"), channel("news/", "today"), true},
+		{"under a prefix that ends within a level", channel("", "news/today"), channel("news/to", "day/late"), true},
+		{"a prefix without slash", channel("", "news"), channel("news", "/today"), true},
+		{"two prefixes", channel("a/", "b"), channel("a/b/", "c"), true},
+		{"the empty channel", channel("", ""), channel("", "/news"), true},
+		{"the empty channel of a prefix", channel("t/", ""), channel("", "t//x"), true},
+		{"a service below", channel("", "news"), service("", "news/today"), true},
+		{"a service of the same name", channel("", "news"), service("", "news"), true},
+		{"a service under a prefix", channel("", "news"), service("news/", "today"), true},
+		{"a service by topic", channel("", "news"), byTopic("", "news/today"), true},
+		{"a service by topic, far below", channel("", "news"), byTopic("", "news/a/b/c"), true},
+		{"a service by topic under a prefix", channel("", "news"), byTopic("news/", "today"), true},
+		{"a service that an owner has elsewhere", channel("", "news"), claim{"", own("mine", "news/today")}, true},
+
+		{"a name that begins alike", channel("", "news"), channel("", "newspaper/today"), false},
+		{"a sibling", channel("", "news/a"), channel("", "news/b"), false},
+		{"characters beside the slash", channel("", "news"), channel("", "news.today"), false},
+		{"characters behind the slash", channel("", "news"), channel("", "news0"), false},
+		{"a service above", channel("", "news/today"), service("", "news"), false},
+		{"a service beside", channel("", "news/today"), service("", "news/tomorrow"), false},
+		{"the empty channel has not all", channel("", ""), channel("", "news"), false},
+		{"a prefix of one's own", channel("a/", "news"), channel("b/", "news/today"), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, order := range [][2]claim{{c.a, c.b}, {c.b, c.a}} {
+				w := newWorld(t, 1)
+				connect := func(c claim) *link { return w.site(core.Endpoint{TopicPrefix: c.prefix}).connect(0) }
+				first, second := connect(order[0]), connect(order[1])
+				first.do(order[0].do)
+				heard := second.do(order[1].do)
+				if refused := strings.HasSuffix(heard, "not_owner"); refused != c.clash {
+					t.Errorf("%q after %q: %s", order[1].do.Services, order[0].do.Services, heard)
+				}
+				if c.clash {
+					wantCount(t, &second.site.Stats.Refused, core.ReasonTaken, 1)
+				}
+				// One connection may have both, and what was refused has left nothing.
+				second.gone(false)
+				again := w.site(core.Endpoint{TopicPrefix: order[1].prefix})
+				own := &link{id: w.ids.Add(1), site: again, loop: w.loops[0]}
+				own.peer = w.engine.Connect(own)
+				first.gone(false)
+				if heard := own.do(order[1].do); strings.HasPrefix(heard, "failed") {
+					t.Errorf("when the other is gone: %s", heard)
+				}
+				own.gone(false)
+				wantEmpty(t, w.engine)
+			}
+		})
+	}
+}
+
+// One connection may own channels within its own.
+func TestOwnershipNestsForOthersOnly(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.site(core.Endpoint{})
+	x, y := s.connect(0), s.connect(0)
+	for _, c := range []core.Command{own("c/a"), own("c", "c/m"), own("c/b", "c/b/m"), share("c/a/s"), own("c/a/b")} {
+		wants(t, "within its own", x.do(c), "done offer")
+	}
+	wants(t, "another", y.do(own("c/z")), "failed offer not_owner")
+	x.do(core.Command{Verb: core.Withdraw, Exclusive: true, Channel: b("c")})
+	wants(t, "the ones within are left", y.do(own("c")), "failed offer not_owner")
+	wants(t, "room beside them", y.do(own("c/z")), "done offer")
+	for _, channel := range []string{"c/a", "c/b", "c/a/b"} {
+		x.do(core.Command{Verb: core.Withdraw, Exclusive: true, Channel: b(channel)})
+	}
+	wants(t, "a service is left", y.do(own("c")), "failed offer not_owner")
+	x.do(core.Command{Verb: core.Withdraw, Services: [][]byte{b("c/a/s")}})
+	wants(t, "nothing is left", y.do(own("c")), "done offer")
+	wants(t, "a topic elsewhere as the owner of this", y.do(pubAsOwner("c", "d/t")), "done publish d/t unheard")
+	x.do(own("d"))
+	wants(t, "unless somebody owns it", y.do(pubAsOwner("c", "d/t")), "failed publish d/t not_owner")
+	x.gone(false)
+	y.gone(false)
+	wantEmpty(t, w.engine)
 }
 
 func TestOfferBound(t *testing.T) {

@@ -123,16 +123,24 @@ func (p *peer) carryOut(c *core.Command) {
 	}
 }
 
+// Leaving frees what others may want to have: channels, services, a place in a session.
+func (p *peer) Leaving() {
+	p.leaving = true
+	if p.extra != nil {
+		p.withdrawAll()
+	}
+	p.leaveSessions()
+}
+
 // Gone takes the connection out of everything.
 func (p *peer) Gone(r core.Reason) {
+	p.Leaving()
 	p.gone = true
 	if p.left != nil {
 		close(p.left)
 	}
 	p.leaveAll()
-	p.leaveSessions()
 	if x := p.extra; x != nil {
-		p.withdrawAll()
 		if x.cancel != nil {
 			x.cancel()
 		}

@@ -57,21 +57,21 @@ func (e *Engine) deliver(m publication) (heard bool, r refusal) {
 	}
 
 	e.mu.RLock()
-	if !e.mayPublish(m.sender, topic, m.asOwner, channel) && (m.asOwner || !m.sender.mayPublishOwned(m.topic)) {
-		e.mu.RUnlock()
-		return false, refusedNotOwner
-	}
-	if a := e.topics[string(topic)]; a != nil {
-		s.hits = append(s.hits, a.audiences...)
-	}
-	for _, t := range e.tries {
-		if len(t.patterns) > 0 && hasPrefix(topic, t.prefix) {
-			s.hits = t.match(topic[len(t.prefix):], s.hits)
-		}
+	allowed := e.mayPublish(m.sender, topic, m.asOwner, channel)
+	if allowed {
+		e.match(s, topic)
 	}
 	e.mu.RUnlock()
+	if !allowed {
+		if m.asOwner || !m.sender.mayPublishOwned(m.topic) {
+			return false, refusedNotOwner
+		}
+		e.mu.RLock()
+		e.match(s, topic)
+		e.mu.RUnlock()
+	}
 
-	slices.SortFunc(s.hits, compareGroups)
+	slices.SortFunc(s.hits, compareAudiences)
 	for _, a := range s.hits {
 		s.to = append(s.to, a.members)
 	}
@@ -86,6 +86,18 @@ func (e *Engine) deliver(m publication) (heard bool, r refusal) {
 		}, s.to[from:to], m.except)
 	}
 	return len(s.hits) > 0, refusal{}
+}
+
+// match finds the audiences of a topic. The caller holds mu.
+func (e *Engine) match(s *scratch, topic []byte) {
+	if a := e.topics[string(topic)]; a != nil {
+		s.hits = append(s.hits, a.audiences...)
+	}
+	for _, t := range e.tries {
+		if len(t.patterns) > 0 && hasPrefix(topic, t.prefix) {
+			s.hits = t.match(topic[len(t.prefix):], s.hits)
+		}
+	}
 }
 
 // release gives s back, without what it points to.

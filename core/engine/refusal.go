@@ -18,6 +18,7 @@ var (
 	refusedDenied      = refusal{core.Failure{Code: core.Denied}, core.ReasonDenied}
 	refusedNotOwner    = refusal{core.Failure{Code: core.NotOwner, Text: "the channel is not the sender's"}, core.ReasonNotOwner}
 	refusedTaken       = refusal{core.Failure{Code: core.Taken, Text: "the channel or service has an owner"}, core.ReasonTaken}
+	refusedWithin      = refusal{core.Failure{Code: core.NotOwner, Text: "another connection has what the channel or service lies in, or what lies in it"}, core.ReasonTaken}
 	refusedUnknownVerb = refusal{core.Failure{Code: core.Invalid, Text: "unknown command"}, core.ReasonUnknownType}
 	refusedTooMany     = refusal{core.Failure{Code: core.Overloaded, Text: "the connection has too many of these"}, core.ReasonOverload}
 	refusedBusy        = refusal{core.Failure{Code: core.Overloaded, Text: "the service has too many unanswered calls"}, core.ReasonOverload}
@@ -30,6 +31,7 @@ var (
 	refusedLeft      = refusal{core.Failure{Code: core.Gone, Text: "the client has left"}, core.ReasonGone}
 	refusedNobody    = refusal{core.Failure{Code: core.Gone, Text: "no connection has published this"}, core.ReasonGone}
 	refusedGone      = refusal{core.Failure{Code: core.Gone, Text: "the answerer left"}, core.ReasonGone}
+	refusedLeaving   = refusal{core.Failure{Code: core.Gone, Text: "the connection is closing"}, core.ReasonGone}
 	refusedShutdown  = refusal{core.Failure{Code: core.Shutdown, Text: "the broker is shutting down"}, core.ReasonDrain}
 	refusedNotAsked  = refusal{core.Failure{Code: core.Invalid, Text: "no such request waits for this answer"}, core.ReasonNotAsked}
 	refusedAnswer    = refusal{core.Failure{Code: core.Internal, Text: "the answer is nested too deeply"}, core.ReasonTooDeep}

@@ -34,6 +34,15 @@ type offer struct {
 	index   int  // in service.offers
 }
 
+// holder returns whose the service is. The caller holds Engine.mu.
+func (s *service) holder() *peer {
+	// A connection has one offer of a service, so two of them are of two.
+	if len(s.offers) > 1 {
+		return several
+	}
+	return s.offers[0].peer
+}
+
 // addOffer makes an offer. The caller holds mu.
 func (e *Engine) addOffer(p *peer, name string) *offer {
 	s := e.services[name]
@@ -43,6 +52,7 @@ func (e *Engine) addOffer(p *peer, name string) *offer {
 	}
 	o := &offer{peer: p, service: s, index: len(s.offers)}
 	s.offers = append(s.offers, o)
+	e.claim(name)
 	return o
 }
 
@@ -58,6 +68,7 @@ func (e *Engine) removeOffer(o *offer) {
 	if last == 0 {
 		delete(e.services, s.name)
 	}
+	e.claim(s.name)
 }
 
 // answerer is who is asked next for a service: a Go handler or a connection, by the

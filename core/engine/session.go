@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"github.com/polywire/polywire/core"
 )
@@ -67,6 +68,9 @@ func checkInfo(info []byte) error {
 
 // attach gives the connection a session that was made for it. On the loop.
 func (p *peer) attach(s core.Session) refusal {
+	if p.leaving {
+		return refusedLeaving
+	}
 	if p.sessionKey() != "" {
 		return refusedSessionExists
 	}
@@ -82,7 +86,7 @@ func (p *peer) attach(s core.Session) refusal {
 func (p *peer) discard(key string) {
 	// The connection's own context has ended, most likely.
 	if err := p.endpoint.Sessions.Delete(p.engine.ctx, key); err != nil {
-		p.engine.log.Error("deleting session that nobody got", "endpoint", p.endpoint.Name, "conn", p.link.ID(), "user", p.link.Identity().User(), "error", err)
+		p.engine.log.Error("deleting session that nobody got", append(p.attrs(), "error", err)...)
 	}
 }
 
@@ -220,7 +224,7 @@ func (p *peer) sessionEnded(key string) {
 	p.link.Tell(core.Event{Kind: core.SessionClosed})
 }
 
-// leaveSessions gives the places of a connection back that is gone. What session it had is
+// leaveSessions gives the places of a connection back that leaves. What session it had is
 // still known.
 func (p *peer) leaveSessions() {
 	if key := p.sessionKey(); key != "" {
@@ -228,6 +232,7 @@ func (p *peer) leaveSessions() {
 	}
 	if p.extra != nil && p.extra.joining != "" {
 		p.engine.sessions.leave(p.extra.joining, p)
+		p.extra.joining = ""
 	}
 }
 
@@ -237,6 +242,6 @@ func (p *peer) storeFailed(doing string, err error) refusal {
 	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
 		return refusalOf(f, core.ReasonInternal)
 	}
-	p.engine.log.Error("session store failed", "doing", doing, "endpoint", p.endpoint.Name, "conn", p.link.ID(), "user", p.link.Identity().User(), "error", err)
+	p.engine.log.Error("session store failed", append(p.attrs(slog.String("doing", doing)), "error", err)...)
 	return refusedInternal
 }

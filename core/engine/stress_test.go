@@ -5,13 +5,13 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 type allowAll struct{}
@@ -28,7 +28,7 @@ func (allowAll) AuthorizeCommand(_ context.Context, _ *core.Identity, c core.Com
 // Everything at once on several loops: afterwards nothing is left, and every call
 // that was taken has ended exactly once.
 func TestStress(t *testing.T) {
-	goroutines := runtime.NumGoroutine()
+	nothingLeft := coretest.Leftovers(t)
 	w := newWorld(t, 4)
 	w.engine.ticking.Go(w.engine.keepTime)
 	w.engine.Handle("go", func(ctx context.Context, c core.Invocation) (core.Payload, error) { return c.Payload, ctx.Err() })
@@ -80,11 +80,8 @@ func TestStress(t *testing.T) {
 	}
 	loops.Wait()
 	w.pump()
-	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > goroutines || w.engine.sessions.size() > 0; runtime.Gosched() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines, %d before; %d sessions", runtime.NumGoroutine(), goroutines, w.engine.sessions.size())
-		}
-	}
+	coretest.Eventually(t, "no session is left", func() bool { return w.engine.sessions.size() == 0 })
+	nothingLeft()
 	wantEmpty(t, w.engine)
 	var failed, calls uint64
 	for _, s := range sites {

@@ -146,8 +146,15 @@ func (p *peer) remove(i int) *subscription {
 	return s
 }
 
-// join returns the audience for one more member.
+// join returns the audience for one more member. On the loop of the audience, so that
+// nobody else makes it at the same time.
 func (e *Engine) join(k subscriptionKey, ep *endpoint, loop int) *audience {
+	wanted := &audience{endpoint: ep, loop: loop, as: k.as}
+	if aud := e.joinExisting(k, wanted); aud != nil {
+		return aud
+	}
+	wanted.members = ep.outlet.NewAudience(loop, k.as)
+	wanted.size = 1
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var a *address
@@ -157,8 +164,27 @@ func (e *Engine) join(k subscriptionKey, ep *endpoint, loop int) *audience {
 		a = &address{name: k.name}
 		e.topics[k.name] = a
 	}
-	aud := a.audience(ep, loop, k.as)
-	aud.size++
+	a.add(wanted)
+	return wanted
+}
+
+// joinExisting is join, if there is such an audience already; else it returns nil.
+func (e *Engine) joinExisting(k subscriptionKey, wanted *audience) *audience {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var a *address
+	if k.pattern {
+		a = wanted.endpoint.trie.patterns[k.name]
+	} else {
+		a = e.topics[k.name]
+	}
+	if a == nil {
+		return nil
+	}
+	aud := a.audience(wanted)
+	if aud != nil {
+		aud.size++
+	}
 	return aud
 }
 

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // loopLink is a link whose Later waits until the test runs it.
@@ -115,14 +115,12 @@ func TestWorkersWait(t *testing.T) {
 		if end == "ended" {
 			close(ended)
 		}
-		for deadline := time.Now().Add(10 * time.Second); w.waiting.Load() > 0; runtime.Gosched() {
-			if time.Now().After(deadline) {
-				t.Fatalf("%s: %d workers wait", end, w.waiting.Load())
-			}
+		coretest.Eventually(t, end+": no worker waits", func() bool {
 			if end == "relieved" {
 				w.relieve()
 			}
-		}
+			return w.waiting.Load() == 0
+		})
 	}
 }
 

@@ -22,6 +22,7 @@ type world struct {
 	loops  []*loop
 	ids    atomic.Uint64
 	links  sync.WaitGroup
+	strict bool // whatever the engine calls looks whether its lock is free
 
 	mu  sync.Mutex
 	now time.Time
@@ -39,7 +40,21 @@ func newWorld(t testing.TB, loops int) *world {
 	return w
 }
 
+// outside fails a strict test if the engine holds its lock.
+func (w *world) outside(what string) {
+	if !w.strict {
+		return
+	}
+	w.t.Helper()
+	if !w.engine.mu.TryLock() {
+		w.t.Errorf("%s is called under the lock of the engine", what)
+		return
+	}
+	w.engine.mu.Unlock()
+}
+
 func (w *world) clock() time.Time {
+	w.outside("the clock")
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.now
@@ -128,10 +143,12 @@ func (w *world) site(settings core.Endpoint) *site {
 }
 
 func (s *site) NewAudience(loop int, as uint32) core.Audience {
+	s.w.outside("Outlet.NewAudience")
 	return &crowd{site: s, loop: s.w.loops[loop], as: as}
 }
 
 func (s *site) Deliver(ev core.Event, to []core.Audience, except core.Link) {
+	s.w.outside("Outlet.Deliver")
 	s.delivers.Add(1)
 	ev = ev.Clone()
 	stamp := s.stamps.Add(1)
@@ -173,6 +190,7 @@ type crowdMember struct {
 }
 
 func (c *crowd) Add(l core.Link, m *core.Member) {
+	c.site.w.outside("Audience.Add")
 	own := asLink(l)
 	if len(c.members) < 100 && slices.ContainsFunc(c.members, func(o crowdMember) bool { return o.link == own }) {
 		panic("added twice")
@@ -192,6 +210,7 @@ func asLink(l core.Link) *link {
 }
 
 func (c *crowd) Remove(m *core.Member) {
+	c.site.w.outside("Audience.Remove")
 	last := len(c.members) - 1
 	if c.members[m.Index].at != m {
 		panic("removed what is not a member")
@@ -228,16 +247,22 @@ func (s *site) connect(loop int) *link {
 	return l
 }
 
-func (l *link) ID() uint64               { return l.id }
-func (l *link) Endpoint() *core.Endpoint { return l.site.Endpoint }
-func (l *link) Identity() *core.Identity { return l.user }
-func (l *link) Outlet() core.Outlet      { return l.site }
-func (l *link) Trace() core.Trace        { return l.trace }
-func (l *link) Info() any                { return nil }
-func (l *link) Remote() string           { return "192.0.2.1:9" }
-func (l *link) Loop() int                { return l.loop.index }
+func (l *link) called(method string) *link {
+	l.site.w.outside("Link." + method)
+	return l
+}
+
+func (l *link) ID() uint64               { return l.called("ID").id }
+func (l *link) Endpoint() *core.Endpoint { return l.called("Endpoint").site.Endpoint }
+func (l *link) Identity() *core.Identity { return l.called("Identity").user }
+func (l *link) Outlet() core.Outlet      { return l.called("Outlet").site }
+func (l *link) Trace() core.Trace        { return l.called("Trace").trace }
+func (l *link) Info() any                { l.called("Info"); return nil }
+func (l *link) Remote() string           { l.called("Remote"); return "192.0.2.1:9" }
+func (l *link) Loop() int                { return l.called("Loop").loop.index }
 
 func (l *link) Tell(ev core.Event) {
+	l.called("Tell")
 	if l.onTell != nil {
 		l.onTell(ev)
 	}
@@ -246,9 +271,10 @@ func (l *link) Tell(ev core.Event) {
 	}
 }
 
-func (l *link) Hold() { l.held++ }
+func (l *link) Hold() { l.called("Hold").held++ }
 
 func (l *link) Release() {
+	l.called("Release")
 	l.held--
 	for l.held == 0 && len(l.inbox) > 0 {
 		c := l.inbox[0]
@@ -263,6 +289,7 @@ func (l *link) Send(ev core.Event) {
 }
 
 func (l *link) Post(f func()) {
+	l.called("Post")
 	l.loop.post(func() {
 		if !l.ended {
 			f()
@@ -384,6 +411,9 @@ func wantEmpty(t testing.TB, e *Engine) {
 	defer e.mu.RUnlock()
 	if len(e.topics)+len(e.owners)+len(e.services) > 0 {
 		t.Errorf("left: %d topics, %d owners, %d services", len(e.topics), len(e.owners), len(e.services))
+	}
+	if e.claims.root != nil {
+		t.Error("left: claims")
 	}
 	if len(e.endpoints) == 0 && len(e.tries) > 0 {
 		t.Errorf("left: %d tries without endpoints", len(e.tries))

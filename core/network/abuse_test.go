@@ -85,7 +85,7 @@ func fill(t testing.TB, l core.Link, bytes int) {
 	text := make([]byte, 16<<10)
 	for waiting := 0; waiting < bytes; {
 		l.Send(core.Event{Kind: core.Message, Payload: core.Payload{Kind: core.Text, Data: text}})
-		on(t, l, func(c *conn) { waiting = c.outBytes })
+		on(t, l, func(c *conn) { waiting = c.waiting() })
 	}
 }
 

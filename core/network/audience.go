@@ -36,21 +36,15 @@ func (o *outlet) Deliver(ev core.Event, to []core.Audience, except core.Link) {
 	case !ok:
 		return
 	default:
-		f.message = true
+		f.purpose = published
 		if o.ep.settings.Load().SlowConsumer == Conflate {
 			f.setKey(o.ep.server.seed, ev)
 		}
 		f.charge(&o.ep.server.budget)
 	}
-	if except != nil {
-		m.except = except.(*conn)
-	}
-	if len(to) == 1 {
-		to[0].(*audience).loop.deliver(m, to)
-		return
-	}
-	for _, l := range o.ep.server.loopList() {
-		l.deliver(m, to)
+	m.except, _ = except.(*conn)
+	for len(to) > 0 {
+		to = to[to[0].(*audience).loop.deliver(m, to):]
 	}
 }
 

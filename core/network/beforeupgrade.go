@@ -2,28 +2,30 @@ package network
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // beforeUpgrade asks the application whether the client may connect. It may block. A
 // panic refuses the client.
-func (ep *endpoint) beforeUpgrade(ctx context.Context, h core.Handshake) (reason core.Reason, refused bool) {
+func (ep *endpoint) beforeUpgrade(ctx context.Context, h core.Handshake) (refused *refusal) {
 	s := ep.server
 	if s.options.BeforeUpgrade == nil {
-		return 0, false
+		return nil
 	}
 	defer func() {
 		if r := recover(); r != nil {
 			s.stats.Panics.Add(1)
-			s.log.Error("hook panicked", "hook", "BeforeUpgrade", "endpoint", ep.Name,
-				"panic", r, "stack", stack())
-			reason, refused = core.ReasonInternal, true
+			s.log.Error("hook panicked", logging.Bounded(ep.Name, core.ReasonInternal.String()), "hook", "BeforeUpgrade",
+				"panic", fmt.Sprint(r), "stack", stack())
+			refused = &refusal{core.ReasonInternal, http.StatusForbidden, "the application's hook panicked", nil}
 		}
 	}()
 	if err := s.options.BeforeUpgrade(ctx, ep.Name, h); err != nil {
-		s.log.Debug("the application refuses a connection", "endpoint", ep.Name, "remote", h.Remote, "error", err)
-		return core.ReasonDenied, true
+		return &refusal{core.ReasonDenied, http.StatusForbidden, "the application does not let it in", cause(err)}
 	}
-	return 0, false
+	return nil
 }

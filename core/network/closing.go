@@ -1,6 +1,7 @@
 package network
 
 import (
+	"errors"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -29,13 +30,14 @@ func (c *conn) sayGoodbye(r core.Reason) {
 			return
 		}
 	case r != core.ReasonSlow:
+		c.giveUp()
 		// What a slow client is told behind its queue would never arrive.
-		c.tellGuarded(core.Event{Kind: core.Goodbye, Reason: r})
+		c.tellGoodbye(r)
 	}
 	if c.state != open {
 		return
 	}
-	code, text := c.ep.Format.Goodbye(r)
+	code, text := c.ep.goodbye(c, r)
 	c.depart(r)
 	linger := closeTicks
 	if r == core.ReasonSlow {
@@ -50,6 +52,38 @@ func (c *conn) sayGoodbye(r core.Reason) {
 		c.cutAfter(linger)
 	}
 	c.resume()
+}
+
+// tellGoodbye queues the format's last word. A codec that panics over it, or that wants to
+// end the connection by it, has none: the connection is ending.
+func (c *conn) tellGoodbye(r core.Reason) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			c.ep.server.panicked(c, fault)
+		}
+	}()
+	f := newFrame()
+	ok, err := f.encodeWith(c.codec.Encode, core.Event{Kind: core.Goodbye, Reason: r})
+	if ok {
+		c.queueMessage(f)
+		return
+	}
+	f.release()
+	if _, ends := errors.AsType[*core.Violation](err); err != nil && !ends {
+		c.miss(err)
+	}
+}
+
+// goodbye returns the close code and text of the endpoint's format for r; those of r
+// itself if the format panics.
+func (ep *endpoint) goodbye(c *conn, r core.Reason) (code uint16, text string) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			ep.server.panicked(c, fault)
+			code, text = r.CloseCode(), ""
+		}
+	}()
+	return ep.Format.Goodbye(r)
 }
 
 // fail ends the connection because the client broke the protocol or the format:
@@ -80,6 +114,16 @@ func (c *conn) depart(r core.Reason) {
 	}
 	if c.peer != nil {
 		c.loop.leaving = append(c.loop.leaving, c)
+		c.giveUp()
+	}
+}
+
+// giveUp frees what the connection held alone. It comes before anything is queued from
+// which the client can see that the connection ends: that may be written at any time,
+// not only at the end of the turn, when the engine is told the rest.
+func (c *conn) giveUp() {
+	if c.peer != nil {
+		c.ep.server.guard(nil, c.peer.Leaving)
 	}
 }
 
@@ -95,7 +139,7 @@ func (c *conn) finish() {
 		return
 	}
 	c.cutAfter(lingerTicks)
-	if c.outBytes == 0 {
+	if c.waiting() == 0 {
 		c.shutdown()
 	}
 }
@@ -119,13 +163,14 @@ func (c *conn) shutdown() {
 
 // cutAfter sets the time at which the connection is cut if it has not ended.
 func (c *conn) cutAfter(ticks uint32) {
-	c.cutAt = c.loop.ticks.Load() + ticks
-	c.loop.wheel.set(c, c.cutAt)
+	now := c.loop.ticks.Load()
+	c.cutAt = now + ticks
+	c.rearm(now)
 }
 
 // cut resets the connection, so that the kernel keeps nothing of it.
 func (c *conn) cut() {
-	if c.outBytes > 0 && c.fd != noFile {
+	if c.waiting() > 0 && c.fd != noFile {
 		// The only error is a socket that is gone already.
 		_ = unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
@@ -158,15 +203,20 @@ func (c *conn) gone() {
 	if c.linger() {
 		return
 	}
+	defer c.leave()
 	c.depart(core.ReasonLost)
 	c.forget(core.ReasonGone)
 	c.logLost()
+	c.forgetSecure()
+}
+
+// leave ends the connection: it is in no table and no list any more.
+func (c *conn) leave() {
 	if c.parked {
 		_ = unix.Close(c.fd)
 	}
 	c.state, c.parked, c.fd = ended, false, noFile
-	c.forgetSecure()
-	c.outBytes, c.late, c.inbox, c.parser = 0, nil, nil, nil
+	c.out.list, c.late, c.inbox, c.parser = unlisted, nil, nil, nil
 	c.loop.wheel.remove(c)
 	delete(c.loop.conns, c)
 	c.ep.Stats.Open.Add(-1)
@@ -186,12 +236,17 @@ func (c *conn) expire() {
 	if c.state == ended {
 		return
 	}
+	defer c.ep.server.recovered(c)
 	now := c.loop.ticks.Load()
+	c.fallDue(now)
+	c.rearm(now)
+}
+
+// fallDue does what is due.
+func (c *conn) fallDue(now uint32) {
 	if c.state != open {
 		if int32(now-c.cutAt) >= 0 {
 			c.cut()
-		} else {
-			c.loop.wheel.set(c, c.cutAt)
 		}
 		return
 	}
@@ -202,23 +257,20 @@ func (c *conn) expire() {
 	switch {
 	case c.user != nil && c.user.Expired(time.Now()):
 		c.sayGoodbye(core.ReasonExpired)
-		return
-	case c.held > 0 && !c.choked:
-		// We do not hear it, so nothing can be said of its silence.
-		c.sleep(now, ticksOf(time.Second))
-		return
+	case c.unheard():
+		// Nothing can be said of its silence.
 	case set.idleTicks > 0 && int32(now-c.idleAt()) >= 0:
 		c.sayGoodbye(core.ReasonIdle)
-		return
 	case set.pongTicks > 0 && now-c.lastPong >= set.pongTicks:
 		c.sayGoodbye(core.ReasonNoPong)
-		return
 	case set.pingTicks > 0 && int32(now-c.nextPing) >= 0:
 		c.queueOwn(controlFrame(ws.OpPing, nil))
 		c.nextPing = now + set.pingTicks
 	}
-	c.rearm(now)
 }
+
+// unheard reports whether we do not read what the client says, for reasons of ours.
+func (c *conn) unheard() bool { return c.held > 0 && !c.choked }
 
 // idleAt returns the tick at which the connection is idle for too long if nothing
 // comes until then.
@@ -236,8 +288,19 @@ func (c *conn) idleAt() uint32 {
 // never is a time that no timer is set to.
 const never = 1 << 30
 
-// rearm sets the timer to the earliest thing that may have to be done.
+// rearm sets the timer to the earliest thing that may have to be done, whatever the state
+// of the connection.
 func (c *conn) rearm(now uint32) {
+	switch {
+	case c.state == ended:
+		return
+	case c.state != open:
+		c.loop.wheel.set(c, c.cutAt)
+		return
+	case c.unheard():
+		c.sleep(now, ticksOf(time.Second))
+		return
+	}
 	wait := uint32(never)
 	if c.settings.idleTicks > 0 {
 		wait = min(wait, c.idleAt()-now)

@@ -2,12 +2,13 @@ package network
 
 import (
 	"errors"
-	"log/slog"
+	"fmt"
 
 	"github.com/gobwas/ws/wsflate"
 	"github.com/panjf2000/gnet/v2"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // state is how far a connection is on its way to its end.
@@ -49,11 +50,8 @@ type conn struct {
 	meter    *meter    // nil unless the endpoint has had rates
 	secure   *secure   // nil without TLS
 	inbox    []byte    // what came while held
-	out      []*frame  // frames to write, in order
-	outOff   int       // how much of out[0] is written
-	outBytes int       // bytes of out not written
-	retained int       // how many of out, from the front, hold a reference
-	late     *lateness // nil as long as it reads fast enough
+	out      output
+	late     *lateness // nil as long as it loses nothing
 	stamp    uint64    // the last delivery taken
 
 	// Owned by the loop. These are small, and stand together for their size.
@@ -63,8 +61,6 @@ type conn struct {
 	reason  core.Reason // why the connection is ending
 	held    uint8       // how many reasons there are to read no further message
 	choked  bool        // one of them is that it does not read the answers
-	dirty   bool        // in loop.dirty or loop.unwritten
-	stuck   bool        // in loop.stuck
 	shut    bool        // our half of the stream is shut
 	missed  bool        // a message that could not be written was logged
 	discard bool        // input is not looked at any more
@@ -159,7 +155,7 @@ func (c *conn) miss(err error) {
 	if !c.missed {
 		c.missed = true
 		c.ep.server.log.Warn("dropping a message that the receiver's format cannot write; further ones are only counted",
-			"endpoint", c.ep.Name, "conn", c.id, "remote", c.remote, "user", c.user.User(), "error", err)
+			append(c.attrs(core.ReasonUnwritable), "error", err)...)
 	}
 }
 
@@ -200,13 +196,29 @@ func (s *Server) recovered(c *conn) {
 	if r == nil {
 		return
 	}
+	s.panicked(c, r)
+	if c != nil {
+		s.endAfterPanic(c)
+	}
+}
+
+// endAfterPanic ends c with a goodbye, or hard if that panics too.
+func (s *Server) endAfterPanic(c *conn) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			s.panicked(c, fault)
+			s.guard(nil, func() { c.end(core.ReasonInternal) })
+		}
+	}()
+	c.sayGoodbye(core.ReasonInternal)
+}
+
+// panicked counts and logs a panic. c may be nil.
+func (s *Server) panicked(c *conn, r any) {
 	s.stats.Panics.Add(1)
-	attrs := []any{slog.Any("panic", r), slog.String("stack", stack())}
+	about := []any{logging.Bounded("", core.ReasonInternal.String())}
 	if c != nil {
-		attrs = append(attrs, "endpoint", c.ep.Name, "conn", c.id, "remote", c.remote, "user", c.user.User())
+		about = c.attrs(core.ReasonInternal)
 	}
-	s.log.Error("handler panicked", attrs...)
-	if c != nil {
-		c.sayGoodbye(core.ReasonInternal)
-	}
+	s.log.Error("handler panicked", append(about, "panic", fmt.Sprint(r), "stack", stack())...)
 }

@@ -112,7 +112,7 @@ func inflate(p []byte, max int) ([]byte, error) {
 // deflated returns f compressed for a window, or f itself if it is small or does not
 // compress. It is compressed once, whichever loop asks first, and lives as long as f.
 func (f *frame) deflated(window wsflate.WindowBits) *frame {
-	if f.payload < deflateFrom || isControl(f) {
+	if f.payload < deflateFrom || f.purpose == control {
 		return f
 	}
 	f.mu.Lock()

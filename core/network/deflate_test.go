@@ -8,11 +8,12 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gobwas/httphead"
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsflate"
+
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // dialDeflate connects with an offer and returns the answer.
@@ -56,7 +57,7 @@ func TestDeflateEcho(t *testing.T) {
 	for _, bits := range []wsflate.WindowBits{0, 9, 15} {
 		offer := wsflate.Parameters{ServerMaxWindowBits: bits}
 		d := ws.Dialer{
-			Timeout:    10 * time.Second,
+			Timeout:    coretest.Patience,
 			Extensions: []httphead.Option{offer.Option()},
 		}
 		nc, br, _, err := d.Dial(context.Background(), "ws://"+r.Addr("echo").String()+"/")
@@ -67,7 +68,7 @@ func TestDeflateEcho(t *testing.T) {
 		if br != nil {
 			in = br
 		}
-		_ = nc.(*net.TCPConn).SetDeadline(time.Now().Add(10 * time.Second))
+		_ = nc.(*net.TCPConn).SetDeadline(coretest.Deadline())
 		for _, n := range []int{0, 1, 127, 128, 5000, 60_000} {
 			text := strings.Repeat("héllo ", n/6+1)[:n]
 			if n > 0 {

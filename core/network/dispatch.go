@@ -22,9 +22,7 @@ type dispatch struct {
 // in the meantime does not get it, just as if it had been in the mailbox.
 func (o *outlet) deliverRemotely(ev core.Event, to []core.Audience, except core.Link) {
 	m := mail{stamp: o.stamps.Add(1)}
-	if except != nil {
-		m.except = except.(*conn)
-	}
+	m.except, _ = except.(*conn)
 	shards := o.ep.remote.Shards()
 	for shard := range shards {
 		d := dispatch{mail: m}
@@ -70,7 +68,7 @@ func (d *dispatch) deliver(f core.Frame, err error) {
 func (d *dispatch) frameOf(f core.Frame) *frame {
 	ep := d.to[0].ep
 	out := frameOf(f)
-	out.message = true
+	out.purpose = published
 	if d.keyed {
 		out.setKey(ep.server.seed, core.Event{As: d.as, Topic: d.topic})
 	}
@@ -80,22 +78,8 @@ func (d *dispatch) frameOf(f core.Frame) *frame {
 
 // deliverAt puts m into the mailbox for an audience, as if it were at pos.
 func (l *loop) deliverAt(m mail, aud *audience, pos uint64) {
-	b := &l.mailbox
-	b.mu.Lock()
-	if b.full() {
-		b.mu.Unlock()
-		aud.lose(m.frame, core.ReasonOverload)
-		return
-	}
-	if m.frame != nil {
-		m.frame.retain()
-	}
-	m.aud, m.pos = aud, pos
-	b.append(m)
-	schedule := b.schedule()
-	l.noteCongestion()
-	b.mu.Unlock()
-	if schedule {
-		l.execute()
-	}
+	m.pos = pos
+	l.mailbox.mu.Lock()
+	l.address(m, aud)
+	l.unlock()
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // door is the front door of one listener.
@@ -91,7 +93,7 @@ func (d *door) accept() {
 		case err != nil:
 			d.server.stats.AcceptErrors.Add(1)
 			if delay == first {
-				d.server.log.Error("accepting", "listen", d.listener.Addr().String(), "error", err)
+				d.server.log.Error("accepting", logging.Bounded("", "", slog.String("listen", d.listener.Addr().String())), "error", err)
 			}
 			select {
 			case <-d.stopped:
@@ -112,13 +114,21 @@ func (d *door) greet(nc *net.TCPConn) {
 	s := d.server
 	if r, ok := s.admission.knock(time.Since(s.started)); !ok {
 		s.stats.Rejected.Inc(r)
+		s.logRefusal("", nc.RemoteAddr().String(), refusal{reason: r, why: whyNot(r)})
 		d.turnAwayAside(nc, r)
 		return
 	}
 	go func() {
 		defer s.admission.handshaken()
-		defer s.recovered(nil)
-		d.meet(&visitor{Conn: nc, tcp: nc, client: addrPortOf(nc.RemoteAddr())})
+		v := &visitor{Conn: nc, tcp: nc, client: addrPortOf(nc.RemoteAddr())}
+		defer func() {
+			if fault := recover(); fault != nil {
+				s.panicked(nil, fault)
+				turnAway(v, http.StatusInternalServerError, "internal error")
+				_ = v.Close()
+			}
+		}()
+		d.meet(v)
 	}()
 }
 
@@ -200,10 +210,9 @@ func (d *door) shakeHands(v *visitor) bool {
 		v.Conn, v.read, v.secure = s.conn, nil, s
 		return true
 	}
-	d.server.log.Debug("refusing TLS", "remote", v.RemoteAddr().String(), "error", err)
 	switch fault, ok := errors.AsType[tls.RecordHeaderError](err); {
 	case isTimeout(err):
-		d.reject(v, core.ReasonTimeout, 0, "")
+		d.reject(v, core.ReasonTimeout, 0, "TLS handshake not finished in time")
 	case ok && looksLikeHTTP(fault.RecordHeader):
 		d.reject(v, core.ReasonTLS, http.StatusBadRequest, "client sent an HTTP request to an HTTPS server")
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
@@ -211,6 +220,7 @@ func (d *door) shakeHands(v *visitor) bool {
 	default:
 		// The alert is written; the client is given time to read it.
 		d.server.stats.Rejected.Inc(core.ReasonTLS)
+		d.server.logRefusal("", v.client.String(), refusal{reason: core.ReasonTLS, why: err.Error()})
 		lingeringClose(v)
 	}
 	return false
@@ -263,8 +273,12 @@ func (d *door) receive(v *visitor) {
 		d.reject(v, core.ReasonLost, 0, "")
 		return
 	}
-	h, err := parseHead(buf[:end])
-	if err != nil {
+	h, err := parseHead(buf[:end], s.options.MaxHeaderFields)
+	switch {
+	case errors.Is(err, errManyFields):
+		d.reject(v, core.ReasonTooLarge, http.StatusRequestHeaderFieldsTooLarge, err.Error())
+		return
+	case err != nil:
 		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, err.Error())
 		return
 	}
@@ -289,9 +303,10 @@ func (d *door) rejectFor(v *visitor, err error) {
 }
 
 // reject turns a visitor away before its endpoint is known. One that expects TLS and has
-// none yet cannot be told why, unless it speaks HTTP (ReasonTLS).
-func (d *door) reject(v *visitor, r core.Reason, status int, text string) {
+// none yet cannot be told why, unless it speaks HTTP (ReasonTLS). values are for the log.
+func (d *door) reject(v *visitor, r core.Reason, status int, text string, values ...slog.Attr) {
 	d.server.stats.Rejected.Inc(r)
+	d.server.logRefusal("", v.client.String(), refusal{reason: r, why: text, values: values})
 	if status != 0 && (d.tls == nil || v.secure != nil || r == core.ReasonTLS) {
 		turnAway(v, status, text)
 		lingeringClose(v)

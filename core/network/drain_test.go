@@ -3,7 +3,6 @@ package network
 import (
 	"context"
 	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -39,13 +38,10 @@ func TestDrainingServerTurnsClientsAway(t *testing.T) {
 	if !strings.Contains(head, "Retry-After: 1\r\n") || string(text) != "shutting down" {
 		t.Errorf("answer %q, %q", head, text)
 	}
-	res, err := http.Get("http://" + r.Addr("chat").String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = res.Body.Close()
-	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
-		t.Errorf("plain HTTP is answered %s, %v", res.Status, res.Header)
+	plain := r.dialTCP("chat")
+	plain.write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+	if head := plain.readResponse("HTTP/1.1 503 "); !strings.Contains(head, "Retry-After: 1\r\n") {
+		t.Errorf("plain HTTP is answered %q", head)
 	}
 	if ws, plain := r.stats.Rejected[core.ReasonDrain].Load(), r.Stats().Rejected[core.ReasonDrain].Load(); ws != 1 || plain != 1 {
 		t.Errorf("%d refused upgrades and %d refused requests counted", ws, plain)

@@ -11,8 +11,8 @@ import (
 // pass is an authenticator that lets everybody in until a time.
 type pass struct{ ends time.Time }
 
-func (p pass) Authenticate(context.Context, core.Handshake) (*core.Identity, core.Verdict) {
-	return &core.Identity{Subject: "ann", Expires: p.ends}, core.Allow
+func (p pass) Authenticate(context.Context, core.Handshake) (*core.Identity, core.Verdict, error) {
+	return &core.Identity{Subject: "ann", Expires: p.ends}, core.Allow, nil
 }
 
 // A connection ends with its credential, whether it is idle, busy or held; one whose

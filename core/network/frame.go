@@ -24,7 +24,7 @@ type frame struct {
 	bytes   []byte // header and payload
 	payload int    // length of the payload
 	buf     []byte // what bytes and key lie in
-	message bool   // of a subscription: a policy may drop it
+	purpose purpose
 	key     []byte // the address, if newer messages of it may replace this one
 	hash    uint64 // of key
 	budget  *budget
@@ -38,6 +38,20 @@ type frame struct {
 	// Atomic.
 	refs atomic.Int32
 }
+
+// purpose says what a frame is to its receiver, and so what becomes of it when the receiver
+// does not read fast enough.
+type purpose uint8
+
+const (
+	// owed: an answer, an outcome, a request. No policy drops it.
+	owed purpose = iota
+	// published: a message of a subscription. A policy may drop it.
+	published
+	// control: a control frame, or the response to the upgrade. It says nothing to the
+	// application, and always fits.
+	control
+)
 
 var framePool = sync.Pool{New: func() any { return new(frame) }}
 
@@ -61,7 +75,7 @@ func (f *frame) release() {
 		}
 	}
 	f.budget.add(-f.charged)
-	f.bytes, f.message, f.key, f.budget, f.charged = nil, false, nil, nil, 0
+	f.bytes, f.purpose, f.key, f.budget, f.charged = nil, owed, nil, nil, 0
 	if cap(f.buf) > keepFrame {
 		f.buf = nil
 	}
@@ -119,7 +133,16 @@ func (f *frame) encodeWith(encode func(dst []byte, ev core.Event) ([]byte, core.
 // controlFrame returns a control frame with one reference.
 func controlFrame(op ws.OpCode, payload []byte) *frame {
 	f := newFrame()
+	f.purpose = control
 	f.seal(append(f.room(), payload...), op)
+	return f
+}
+
+// responseFrame returns the response to an upgrade request, as if it were a frame, with one
+// reference. The bytes are the frame's from here on.
+func responseFrame(b []byte) *frame {
+	f := newFrame()
+	f.purpose, f.bytes = control, b
 	return f
 }
 
@@ -127,6 +150,7 @@ func controlFrame(op ws.OpCode, payload []byte) *frame {
 // without a code.
 func closeFrame(code uint16, text string) *frame {
 	f := newFrame()
+	f.purpose = control
 	b := f.room()
 	if code != 0 {
 		b = binary.BigEndian.AppendUint16(b, code)

@@ -1,12 +1,14 @@
 package network
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 
 	"github.com/panjf2000/gnet/v2"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // events is gnet's view of the server.
@@ -47,9 +49,8 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 // connect tells client and engine that the connection is there. The client learns that
 // it is connected when it is: what it hears from the start it does not miss.
 func (c *conn) connect() {
-	hello := newFrame()
-	hello.bytes, c.upgrade.response = c.upgrade.response, nil
-	c.queueLast(hello)
+	c.queueLast(responseFrame(c.upgrade.response))
+	c.upgrade.response = nil
 	c.peer = c.ep.server.hub.Connect(c)
 }
 
@@ -103,6 +104,7 @@ func (e *events) OnClose(gc gnet.Conn, _ error) gnet.Action {
 	}
 	c.loop.beginTurn()
 	defer c.loop.endTurn()
+	defer e.server.recovered(nil)
 	c.gone()
 	return gnet.None
 }
@@ -114,5 +116,10 @@ type gnetLog struct{ log *slog.Logger }
 func (g gnetLog) Debugf(format string, args ...any) { g.log.Debug(fmt.Sprintf(format, args...)) }
 func (g gnetLog) Infof(format string, args ...any)  { g.log.Debug(fmt.Sprintf(format, args...)) }
 func (g gnetLog) Warnf(format string, args ...any)  { g.log.Debug(fmt.Sprintf(format, args...)) }
-func (g gnetLog) Errorf(format string, args ...any) { g.log.Warn(fmt.Sprintf(format, args...)) }
-func (g gnetLog) Fatalf(format string, args ...any) { g.log.Error(fmt.Sprintf(format, args...)) }
+func (g gnetLog) Errorf(format string, args ...any) { g.report(slog.LevelWarn, format, args) }
+func (g gnetLog) Fatalf(format string, args ...any) { g.report(slog.LevelError, format, args) }
+
+// report bounds lines of one format, as they come from the loops.
+func (g gnetLog) report(level slog.Level, format string, args []any) {
+	g.log.Log(context.Background(), level, "event loop reports a fault", logging.Bounded("", "", slog.String("kind", format)), "error", fmt.Sprintf(format, args...))
+}

@@ -7,23 +7,27 @@ import (
 	"io"
 	"net/http"
 	"net/textproto"
+	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/polywire/polywire/core"
 )
 
-// maxFields bounds the header fields of a request.
-const maxFields = 100
+// firstRead is the room for the first bytes of a head. It grows with what arrives: who
+// sends slowly takes no more memory than about twice what it has sent.
+const firstRead = 1 << 10
 
 var (
 	errHeadTooLarge = errors.New("request head too large")
+	errManyFields   = errors.New("too many header fields")
 	errBody         = errors.New("an upgrade request must not have a body")
 )
 
 // readHead reads from r until a request head is complete. It returns what was read
 // and where the head ends, after its empty line.
 func readHead(r io.Reader, limit int) (buf []byte, end int, err error) {
-	buf = make([]byte, 0, min(limit, 2<<10))
+	buf = make([]byte, 0, min(limit, firstRead))
 	for {
 		if len(buf) == cap(buf) {
 			if len(buf) >= limit {
@@ -43,30 +47,39 @@ func readHead(r io.Reader, limit int) (buf []byte, end int, err error) {
 	}
 }
 
-// head is a request head that passed parseHead.
+// head is a request head that passed parseHead. Its slices are parts of the bytes that
+// were parsed.
 type head struct {
-	raw     []byte // the head as it was sent
+	method  []byte
 	target  string // the request target
-	upgrade bool   // it asks for an upgrade to WebSocket
+	minor   byte   // of the version of HTTP/1, as a digit
+	major   byte
+	upgrade bool // it asks for an upgrade to WebSocket
+	body    body
 	fields  []field
 }
 
 // field is one header field; name as it was sent.
 type field struct{ name, value []byte }
 
-// parseHead checks a complete request head more strictly than the upgrader and
-// net/http do (RFC 9112): what two parsers could read differently is refused.
-func parseHead(raw []byte) (*head, error) {
-	lines := raw[:len(raw)-2]
-	line, rest, err := cutLine(lines)
+// body is how long the body of a request is.
+type body struct {
+	length  int64 // in bytes, if it is not chunked
+	chunked bool
+}
+
+// parseHead checks a complete request head of at most maxFields fields more strictly than
+// the upgrader and net/http do (RFC 9112): what two parsers could read differently, so
+// that a second request hides in it, is refused.
+func parseHead(raw []byte, maxFields int) (*head, error) {
+	line, rest, err := cutLine(raw[:len(raw)-2])
 	if err != nil {
 		return nil, err
 	}
-	parts := strings.Split(string(line), " ")
-	if len(parts) != 3 || !isToken([]byte(parts[0])) || parts[1] == "" || !strings.HasPrefix(parts[2], "HTTP/") {
+	h := new(head)
+	if !h.parseRequestLine(line) {
 		return nil, errors.New("malformed request line")
 	}
-	h := &head{raw: raw, target: parts[1]}
 	for len(rest) > 0 {
 		if line, rest, err = cutLine(rest); err != nil {
 			return nil, err
@@ -76,20 +89,64 @@ func parseHead(raw []byte) (*head, error) {
 			return nil, errors.New("malformed header field")
 		}
 		if len(h.fields) == maxFields {
-			return nil, errors.New("too many header fields")
+			return nil, errManyFields
 		}
 		h.fields = append(h.fields, field{name, bytes.Trim(value, " \t")})
 	}
-	h.upgrade = h.hasToken("Upgrade", "websocket")
-	for _, name := range []string{"Host", "Content-Length", "Sec-WebSocket-Key", "Sec-WebSocket-Version"} {
+	for _, name := range []string{"Host", "Content-Length", "Transfer-Encoding", "Sec-WebSocket-Key"} {
 		if h.count(name) > 1 {
 			return nil, fmt.Errorf("duplicate %s", name)
 		}
 	}
-	if h.upgrade && h.count("Content-Length")+h.count("Transfer-Encoding") > 0 {
+	if !isHost(h.get("Host")) {
+		return nil, errors.New("malformed Host")
+	}
+	if err := h.parseLength(); err != nil {
+		return nil, err
+	}
+	h.upgrade = h.hasToken("Upgrade", "websocket")
+	if h.upgrade && h.body != (body{}) {
 		return nil, errBody
 	}
 	return h, nil
+}
+
+// parseRequestLine reads METHOD SP TARGET SP HTTP/DIGIT.DIGIT.
+func (h *head) parseRequestLine(line []byte) bool {
+	method, rest, _ := bytes.Cut(line, []byte(" "))
+	target, version, _ := bytes.Cut(rest, []byte(" "))
+	if !isToken(method) || len(target) == 0 || len(version) != len("HTTP/1.1") ||
+		!bytes.HasPrefix(version, []byte("HTTP/")) || version[6] != '.' || !isDigits(version[5:6]) || !isDigits(version[7:]) {
+		return false
+	}
+	h.method, h.target, h.major, h.minor = method, string(target), version[5], version[7]
+	return true
+}
+
+// http10 reports whether the request is of HTTP/1.0.
+func (h *head) http10() bool { return h.major == '1' && h.minor == '0' }
+
+// parseLength finds out how long the body is (RFC 9112, section 6).
+func (h *head) parseLength() error {
+	length, encoding := h.count("Content-Length") > 0, h.count("Transfer-Encoding") > 0
+	switch {
+	case length && encoding:
+		return errors.New("both Content-Length and Transfer-Encoding")
+	case encoding && h.http10():
+		return errors.New("Transfer-Encoding in HTTP/1.0")
+	case encoding && !strings.EqualFold(h.get("Transfer-Encoding"), "chunked"):
+		return errors.New("unknown Transfer-Encoding")
+	case encoding:
+		h.body.chunked = true
+	case length:
+		digits := h.get("Content-Length")
+		n, err := strconv.ParseInt(digits, 10, 64)
+		if err != nil || !isDigits([]byte(digits)) {
+			return errors.New("malformed Content-Length")
+		}
+		h.body.length = n
+	}
+	return nil
 }
 
 // cutLine cuts the first line off b. Bare line ends and control characters are
@@ -121,7 +178,30 @@ func isToken(b []byte) bool {
 	return len(b) > 0
 }
 
-func (h *head) is(f field, name string) bool { return strings.EqualFold(string(f.name), name) }
+func isDigits(b []byte) bool {
+	for _, ch := range b {
+		if ch < '0' || ch > '9' {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
+// isHost reports whether s has only characters that a Host field may have; it may be
+// empty (RFC 9112, section 3.2).
+func isHost(s string) bool {
+	for i := range len(s) {
+		switch ch := s[i]; {
+		case 'a' <= ch && ch <= 'z', 'A' <= ch && ch <= 'Z', '0' <= ch && ch <= '9':
+		case strings.IndexByte("!$%&'()*+,-.:;=[]_~", ch) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func (h *head) is(f field, name string) bool { return bytes.EqualFold(f.name, []byte(name)) }
 
 // count returns how many fields are called name.
 func (h *head) count(name string) int {
@@ -160,13 +240,29 @@ func (h *head) tokens(name string) []string {
 	return tokens
 }
 
+// hasToken reports whether token is a member of the list that all fields called name
+// make.
 func (h *head) hasToken(name, token string) bool {
-	for _, t := range h.tokens(name) {
-		if strings.EqualFold(t, token) {
-			return true
+	for _, f := range h.fields {
+		if !h.is(f, name) {
+			continue
+		}
+		for t := range bytes.SplitSeq(f.value, []byte(",")) {
+			if bytes.EqualFold(bytes.Trim(t, " \t"), []byte(token)) {
+				return true
+			}
 		}
 	}
 	return false
+}
+
+// host returns the host that the request is for, which target names if it is a whole URL
+// (RFC 9112, section 3.2.2).
+func (h *head) host(target *url.URL) string {
+	if target.Host != "" {
+		return target.Host
+	}
+	return h.get("Host")
 }
 
 // trace returns the trace context of the request, nil if it has none.

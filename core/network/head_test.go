@@ -43,6 +43,13 @@ func TestParseHead(t *testing.T) {
 		{"plain", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", false, ""},
 		{"upgrade", "GET /x HTTP/1.1\r\nHost: a\r\n" + ws + "\r\n", true, ""},
 		{"upgrade among others, in capitals", "GET /x HTTP/1.1\r\nHost: a\r\nUPGRADE: h2c, WebSocket\r\n\r\n", true, ""},
+		{"body of no bytes on an upgrade", "GET / HTTP/1.1\r\n" + ws + "Content-Length: 0\r\n\r\n", true, ""},
+		{"length and encoding", "POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", false, "both"},
+		{"two encodings", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", false, "duplicate Transfer-Encoding"},
+		{"chunked behind another", "POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", false, "Transfer-Encoding"},
+		{"chunked in HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", false, "HTTP/1.0"},
+		{"a length that is too long", "POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", false, "malformed Content-Length"},
+		{"a length of two numbers", "POST / HTTP/1.1\r\nContent-Length: 1 2\r\n\r\n", false, "malformed Content-Length"},
 		{"no fields", "GET / HTTP/1.0\r\n\r\n", false, ""},
 		{"empty value", "GET / HTTP/1.1\r\nX:\r\n\r\n", false, ""},
 		{"bare LF", "GET / HTTP/1.1\nHost: a\r\n\r\n", false, "line end"},
@@ -60,11 +67,11 @@ func TestParseHead(t *testing.T) {
 		{"two keys", "GET / HTTP/1.1\r\n" + ws + "Sec-WebSocket-Key: a\r\nSec-Websocket-Key: b\r\n\r\n", false, "duplicate Sec-WebSocket-Key"},
 		{"body on an upgrade", "GET / HTTP/1.1\r\n" + ws + "Content-Length: 5\r\n\r\n", false, "body"},
 		{"chunked upgrade", "GET / HTTP/1.1\r\n" + ws + "Transfer-Encoding: chunked\r\n\r\n", false, "body"},
-		{"many fields", "GET / HTTP/1.1\r\n" + strings.Repeat("X: y\r\n", maxFields+1) + "\r\n", false, "too many"},
+		{"many fields", "GET / HTTP/1.1\r\n" + strings.Repeat("X: y\r\n", 1001) + "\r\n", false, "too many"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			h, err := parseHead([]byte(tt.head))
+			h, err := parseHead([]byte(tt.head), 1000)
 			if tt.wantErr != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.wantErr) {
 					t.Fatalf("error %v, want %q", err, tt.wantErr)
@@ -86,7 +93,7 @@ func FuzzHead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		h, err := parseHead(buf[:end])
+		h, err := parseHead(buf[:end], 1000)
 		if err != nil {
 			return
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // chatHub is the smallest engine: "sub", "pub TEXT", "fail", "panic", "hold" and
@@ -98,6 +99,8 @@ func (p *chatPeer) Do(c core.Command) {
 
 func (p *chatPeer) Unasked(core.CallID) {}
 
+func (p *chatPeer) Leaving() {}
+
 func (p *chatPeer) Gone(core.Reason) {
 	if p.aud != nil {
 		p.aud.Remove(&p.at)
@@ -159,11 +162,21 @@ type rig struct {
 	stats *core.Stats
 }
 
+// unhurried lets the clients of a test read in their own time what is left for them
+// when their connection ends, instead of cutting them. It is called before start.
+func unhurried(t *testing.T) {
+	before := lingerTicks
+	lingerTicks = ticksOf(coretest.Patience)
+	t.Cleanup(func() { lingerTicks = before })
+}
+
 // start starts a rig; change may alter its options and its chat endpoint.
 func start(t testing.TB, change func(o *Options, chat *Endpoint)) *rig {
 	t.Helper()
 	hub := newChatHub()
-	o := Options{Hub: hub, Loops: 2, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	// Who is refused after the test must not be logged by it.
+	log := slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})
+	o := Options{Hub: hub, Loops: 2, Logger: slog.New(log), HandshakeTimeout: coretest.Patience}
 	ep := Endpoint{
 		Endpoint: &core.Endpoint{Name: "chat", Protocol: "chat", Format: chat{}, Stats: &core.Stats{}},
 		Listen:   "127.0.0.1:0", MaxMessage: 1 << 20, Settings: Settings{OutboundLimit: 1 << 20},
@@ -202,7 +215,7 @@ func (r *rig) dialTCP(endpoint string) *client {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = nc.SetDeadline(coretest.Deadline())
 	return &client{r.t, nc}
 }
 
@@ -288,11 +301,5 @@ func (c *client) expectClose(code ws.StatusCode) {
 // eventually waits for cond; what says what is awaited.
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !cond() {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
+	coretest.Eventually(t, what, cond)
 }

@@ -26,6 +26,10 @@ func (c *conn) receive(b []byte) {
 // parse feeds the parser until b is used up or the connection is held.
 func (c *conn) parse(b []byte) {
 	for len(b) > 0 && !c.discard {
+		if c.held == 0 {
+			// Before the message, not behind it: what is admitted finds room.
+			c.awaitRoom()
+		}
 		if c.heldBack() {
 			c.keep(b)
 			return
@@ -104,13 +108,13 @@ func (c *conn) resume() {
 // choke stops the reading of a client that asks faster than it reads the answers:
 // they would only pile up to its bound.
 func (c *conn) choke() {
-	if c.choked || c.outBytes <= c.settings.OutboundLimit/2 {
+	if c.choked || c.backlog() <= c.settings.OutboundLimit/2 {
 		return
 	}
-	if !c.stuck {
+	if c.out.list != stuck {
 		c.flush()
 	}
-	if c.state == open && c.outBytes > c.settings.OutboundLimit/2 {
+	if c.state == open && c.backlog() > c.settings.OutboundLimit/2 {
 		c.choked = true
 		c.Hold()
 	}
@@ -118,10 +122,16 @@ func (c *conn) choke() {
 
 // unchoke is called when output was written.
 func (c *conn) unchoke() {
-	if c.choked && c.outBytes <= c.settings.OutboundLimit/4 {
+	if c.choked && c.backlog() <= c.settings.OutboundLimit/4 {
 		c.choked = false
 		c.Post(c.Release)
 	}
+}
+
+// backlog returns how many bytes wait behind the frame that is on its way.
+func (c *conn) backlog() int {
+	all, _ := c.out.behind()
+	return all
 }
 
 // heldBack reports whether no message may be read now. A connection that is ending
@@ -161,10 +171,15 @@ func (c *conn) carriedOut(err error) {
 		c.fail(reason, err)
 		return
 	}
-	if c.ep.server.congested.Load() > 0 {
-		c.ep.server.wait(c)
-	}
+	c.awaitRoom()
 	c.choke()
+}
+
+// awaitRoom holds the connection as long as a mailbox is congested.
+func (c *conn) awaitRoom() {
+	if c.state == open && c.ep.server.congested.Load() > 0 && c.ep.server.wait(func() { c.Post(c.Release) }) {
+		c.Hold()
+	}
 }
 
 // Do hands a decoded command to the engine: conn is the codec's core.Sink.
@@ -195,6 +210,7 @@ func (c *conn) control(op ws.OpCode, payload []byte) bool {
 		if c.state == open {
 			c.queueOwn(controlFrame(ws.OpPong, payload))
 			c.charge(1, 0)
+			c.choke()
 		}
 	case ws.OpPong:
 		c.alive()

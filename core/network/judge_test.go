@@ -13,19 +13,19 @@ import (
 // unknown. It panics over panic, and ends its goroutine over exit.
 type badge struct{}
 
-func (badge) Authenticate(_ context.Context, h core.Handshake) (*core.Identity, core.Verdict) {
+func (badge) Authenticate(_ context.Context, h core.Handshake) (*core.Identity, core.Verdict, error) {
 	switch user := h.Header.Get("X-User"); user {
 	case "":
-		return nil, core.Deny
+		return nil, core.Deny, nil
 	case "unknown":
-		return nil, core.Unavailable
+		return nil, core.Unavailable, nil
 	case "panic":
 		panic("asked for")
 	case "exit":
 		runtime.Goexit()
-		return nil, core.Allow
+		return nil, core.Allow, nil
 	default:
-		return &core.Identity{Subject: user}, core.Allow
+		return &core.Identity{Subject: user}, core.Allow, nil
 	}
 }
 
@@ -52,7 +52,7 @@ func TestJudges(t *testing.T) {
 		user, status, header string
 		reason               core.Reason
 	}{
-		{"", "401 Unauthorized", "Www-Authenticate: Bearer\r\n", core.ReasonDenied},
+		{"", "401 Unauthorized", "WWW-Authenticate: Bearer\r\n", core.ReasonDenied},
 		{"X-User: unknown\r\n", "503 Service Unavailable", "Retry-After: 1\r\n", core.ReasonUnavailable},
 		{"X-User: bob\r\n", "403 Forbidden", "", core.ReasonDenied},
 		{"X-User: carl\r\n", "403 Forbidden", "", core.ReasonUnavailable},

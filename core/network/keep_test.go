@@ -131,7 +131,7 @@ func TestFloodChild(t *testing.T) {
 
 // TestPartialWrite: sockets that take only a part of a write get the rest, whole
 // and in order, also when the same frames go to others. Broken version: without
-// outOff, or without retaining what wait keeps, the stream is garbled.
+// output.off, or without retaining what wait keeps, the stream is garbled.
 func TestPartialWrite(t *testing.T) {
 	const receivers, messages = 4, 400
 	r := start(t, func(o *Options, ep *Endpoint) {
@@ -183,6 +183,7 @@ func TestStalledReader(t *testing.T) {
 	policies := map[string]SlowConsumer{"disconnect": Disconnect, "drop_oldest": DropOldest, "drop_newest": DropNewest, "conflate": Conflate}
 	for name, policy := range policies {
 		t.Run(name, func(t *testing.T) {
+			unhurried(t)
 			r := start(t, func(o *Options, ep *Endpoint) {
 				o.SendBuffer = 64 << 10
 				ep.Settings.OutboundLimit = limit
@@ -224,7 +225,7 @@ func TestStalledReader(t *testing.T) {
 				}
 				return
 			}
-			if n := of(t, link, func(c *conn) int { return c.outBytes }); n > limit || n < limit/2 {
+			if n := of(t, link, (*conn).backlog); n > limit || n < limit/2 {
 				t.Errorf("%d bytes are queued for the stalled client, the bound is %d", n, limit)
 			}
 			pub.send("pub the end")

@@ -13,6 +13,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 func TestClientFaultsAreAnsweredWithACloseCode(t *testing.T) {
@@ -208,17 +209,27 @@ func TestCongestedMailboxHoldsPublishers(t *testing.T) {
 }
 
 func TestIdleTimeout(t *testing.T) {
-	r := start(t, func(_ *Options, ep *Endpoint) { ep.Settings.IdleTimeout = 3 * time.Second })
+	r := start(t, func(_ *Options, ep *Endpoint) { ep.Settings.IdleTimeout = coretest.Patience })
 	c := r.dial("chat")
+	link := r.hub.newest()
+	idleAt := func() uint32 { return of(t, link, func(c *conn) uint32 { return c.idleAt() }) }
+	before := idleAt()
+	ticks := &r.loopAt(link.Loop()).ticks
+	from := ticks.Load()
+	eventually(t, "time passes", func() bool { return ticks.Load() > from+2 })
+	c.send("echo awake")
+	c.expect("awake")
+	if after := idleAt(); after <= before {
+		t.Errorf("idle at tick %d, and before it said something at %d", after, before)
+	}
+
 	began := time.Now()
-	for range 5 {
-		time.Sleep(100 * time.Millisecond) // the time is what is tested
-		c.send("echo awake")
-		c.expect("awake")
+	if err := r.Apply("chat", Settings{OutboundLimit: 1 << 20, IdleTimeout: 400 * time.Millisecond}); err != nil {
+		t.Fatal(err)
 	}
 	c.expectClose(1001)
-	if d := time.Since(began); d < 3400*time.Millisecond {
-		t.Errorf("closed after %v, while the client was sending", d)
+	if d := time.Since(began); d < 300*time.Millisecond {
+		t.Errorf("closed after %v", d)
 	}
 	if r.stats.Closed[core.ReasonIdle].Load() != 1 {
 		t.Error("not counted as idle")
@@ -228,7 +239,7 @@ func TestIdleTimeout(t *testing.T) {
 func TestPings(t *testing.T) {
 	r := start(t, func(_ *Options, ep *Endpoint) {
 		ep.Settings.PingInterval = 200 * time.Millisecond
-		ep.Settings.PongTimeout = 2 * time.Second
+		ep.Settings.PongTimeout = coretest.Patience
 	})
 	c := r.dial("chat")
 	for range 4 {
@@ -238,6 +249,10 @@ func TestPings(t *testing.T) {
 		c.write(masked(ws.OpPong, true, ""))
 	}
 	// Without pongs it ends; other messages do not count.
+	set := Settings{OutboundLimit: 1 << 20, PingInterval: 200 * time.Millisecond, PongTimeout: 500 * time.Millisecond}
+	if err := r.Apply("chat", set); err != nil {
+		t.Fatal(err)
+	}
 	for {
 		c.send("echo x")
 		f := c.read()
@@ -271,7 +286,8 @@ func TestRefusedHandshakes(t *testing.T) {
 		status  string
 		reason  core.Reason
 	}{
-		{"oversized head", nil, "GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 8200), "431", core.ReasonTooLarge},
+		{"oversized head", nil, "GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 64<<10), "431", core.ReasonTooLarge},
+		{"too many fields", func(o *Options, _ *Endpoint) { o.MaxHeaderFields = 5 }, upgradeRequest("X: y\r\n"), "431", core.ReasonTooLarge},
 		{"half a head", func(o *Options, _ *Endpoint) { o.HandshakeTimeout = 100 * time.Millisecond }, "GET / HT", "408", core.ReasonTimeout},
 		{"bare LF", nil, "GET / HTTP/1.1\nHost: x\r\n\r\n", "400", core.ReasonHandshake},
 		{"two keys", nil, upgradeRequest("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"), "400", core.ReasonHandshake},

@@ -110,47 +110,50 @@ func (l *loop) execute() {
 
 // post puts m into the mailbox. Any goroutine.
 func (l *loop) post(m mail) {
-	if l.mailbox.put(m) {
-		l.execute()
-	}
+	l.mailbox.mu.Lock()
+	l.mailbox.append(m)
+	l.unlock()
 }
 
-// deliver puts m into the mailbox once for each audience in to that is this
-// loop's, next to each other. Any goroutine.
-func (l *loop) deliver(m mail, to []core.Audience) {
-	b := &l.mailbox
-	b.mu.Lock()
-	schedule := false
-	for _, a := range to {
-		aud := a.(*audience)
-		if aud.loop != l {
-			continue
-		}
-		if b.full() {
-			aud.lose(m.frame, core.ReasonOverload)
-			continue
-		}
-		if m.frame != nil {
-			m.frame.retain()
-		}
-		m.aud = aud
-		b.append(m)
-		schedule = true
+// unlock is what all who put something into the mailbox end with: it makes publishers wait
+// if that was much, and sees to it that the loop has a turn. The caller holds mailbox.mu.
+func (l *loop) unlock() {
+	schedule := l.mailbox.schedule()
+	if l.mailbox.congested() && l.congested.CompareAndSwap(false, true) {
+		l.server.congested.Add(1)
 	}
-	schedule = schedule && b.schedule()
-	l.noteCongestion()
-	b.mu.Unlock()
+	l.mailbox.mu.Unlock()
 	if schedule {
 		l.execute()
 	}
 }
 
-// noteCongestion makes publishers wait if the mailbox is congested. The caller holds
-// mailbox.mu.
-func (l *loop) noteCongestion() {
-	if l.mailbox.congested() && l.congested.CompareAndSwap(false, true) {
-		l.server.congested.Add(1)
+// deliver puts m into the mailbox once for each of the audiences that to begins with and
+// that are this loop's, next to each other. It returns how many these are. Any goroutine.
+func (l *loop) deliver(m mail, to []core.Audience) (n int) {
+	l.mailbox.mu.Lock()
+	for ; n < len(to); n++ {
+		aud := to[n].(*audience)
+		if aud.loop != l {
+			break
+		}
+		l.address(m, aud)
 	}
+	l.unlock()
+	return n
+}
+
+// address puts m into the mailbox for an audience. The caller holds mailbox.mu.
+func (l *loop) address(m mail, aud *audience) {
+	if l.mailbox.full() {
+		aud.lose(m.frame, core.ReasonOverload)
+		return
+	}
+	if m.frame != nil {
+		m.frame.retain()
+	}
+	m.aud = aud
+	l.mailbox.append(m)
 }
 
 // Run is a turn that drains the mailbox. gnet calls it on the loop.
@@ -235,7 +238,28 @@ func (l *loop) handOut(m *mail) {
 		l.turn = append(l.turn, m.frame)
 	}
 	n := 0
-	for i := range m.aud.members {
+	for next := 0; next < len(m.aud.members); {
+		next = l.handOutFrom(next, m, &n)
+	}
+	if n > 0 {
+		m.aud.count(n, m.frame)
+	}
+}
+
+// handOutFrom gives a message to the members of an audience from first on, and returns
+// which is the next: behind the last one, or behind one over which it has panicked. n is
+// how many got it.
+func (l *loop) handOutFrom(first int, m *mail, n *int) (next int) {
+	i := first
+	defer func() {
+		if fault := recover(); fault != nil {
+			c := m.aud.members[i].conn
+			l.server.panicked(c, fault)
+			l.server.guard(nil, func() { c.end(core.ReasonInternal) })
+		}
+		next = i + 1
+	}()
+	for ; i < len(m.aud.members); i++ {
 		r := &m.aud.members[i]
 		if r.since >= m.pos || r.conn == m.except || r.conn.stamp == m.stamp {
 			continue
@@ -244,12 +268,10 @@ func (l *loop) handOut(m *mail) {
 		if m.frame == nil {
 			r.conn.miss(m.lost)
 		} else if r.conn.queue(m.frame) {
-			n++
+			*n++
 		}
 	}
-	if n > 0 {
-		m.aud.count(n, m.frame)
-	}
+	return i
 }
 
 // endTurn writes what the turn has queued, tells the engine who left, and lets the
@@ -261,25 +283,18 @@ func (l *loop) endTurn() {
 	}
 	// Before the writes, which take long and ask nothing.
 	if l.counted {
-		l.server.leaveTurn()
+		l.server.guard(nil, l.server.leaveTurn)
 	}
 	for len(l.dirty) > 0 || len(l.leaving) > 0 {
-		for i := 0; i < len(l.dirty); i++ {
-			if i < turnWrites {
-				l.dirty[i].write()
-			} else {
-				l.postpone(l.dirty[i])
-			}
-		}
-		clear(l.dirty)
-		l.dirty = l.dirty[:0]
-		// Only now: while mail goes out to an audience its members must stay.
+		// Only now: while mail goes out to an audience its members must stay. And before
+		// the writes: a client that has read our close frame owns nothing any more.
 		for i := 0; i < len(l.leaving); i++ {
 			c := l.leaving[i]
 			l.server.guard(nil, func() { c.peer.Gone(c.reason) })
 		}
 		clear(l.leaving)
 		l.leaving = l.leaving[:0]
+		l.writeTurn()
 	}
 	for _, f := range l.turn {
 		f.release()
@@ -289,34 +304,6 @@ func (l *loop) endTurn() {
 	// From here on the frames may be others with other bytes.
 	l.corked = l.corked[:0]
 	l.depth--
-}
-
-// postpone leaves the output of c to a later turn.
-func (l *loop) postpone(c *conn) {
-	if c.state == ended {
-		c.dirty = false
-		return
-	}
-	c.retainAll()
-	l.unwritten = append(l.unwritten, c)
-	l.askLater(0)
-}
-
-// writeRest writes what earlier turns have postponed, as much as one turn may.
-func (l *loop) writeRest() {
-	if len(l.unwritten) == 0 {
-		return
-	}
-	n := min(len(l.unwritten), turnWrites)
-	for _, c := range l.unwritten[:n] {
-		c.write()
-	}
-	clear(l.unwritten[:n])
-	if l.unwritten = l.unwritten[n:]; len(l.unwritten) == 0 {
-		l.unwritten = nil
-		return
-	}
-	l.askLater(0)
 }
 
 // takeParser returns a parser that is between messages.

@@ -26,15 +26,18 @@ func (m *mail) size() int {
 		return len(m.frame.bytes)
 	}
 	if m.letter != nil {
-		return len(m.letter.ev.Payload.Data)
+		return len(m.letter.memory)
 	}
 	return 0
 }
 
-// The bounds of a mailbox. Above congested publishers on this node are held until
-// it is below half of that; above full, frames for audiences are dropped and
-// counted. The bytes of all mailboxes are within a quarter of the outbound budget,
-// so that they leave most of it to slow clients.
+// The bounds of a mailbox. Above congested nobody on this node publishes, or asks anything,
+// before it is below half of that: what comes in meanwhile has been under way already, one
+// message of each loop and of each goroutine. Above full, which that never is, frames for
+// audiences are dropped and counted; a mailbox of few mails is not full, whatever their
+// size. The bytes of all mailboxes are within a quarter of the outbound budget, so that they
+// leave most of it to slow clients. Functions do not count: there are no more than a few for
+// each connection, and those that let publishers go on are among them.
 const (
 	congestedMails = 4 << 10
 	congestedBytes = 16 << 20
@@ -52,6 +55,7 @@ type mailbox struct {
 	mu        sync.Mutex
 	queue     []mail
 	bytes     int
+	told      int // how many of queue are frames and events, not functions
 	posted    uint64
 	scheduled bool // a drain is on its way or running
 	holds     int  // how many put off what they put
@@ -75,14 +79,6 @@ func (b *mailbox) position() uint64 {
 	return b.posted
 }
 
-// put appends one mail. It reports whether the caller must schedule a drain.
-func (b *mailbox) put(m mail) (schedule bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.append(m)
-	return b.schedule()
-}
-
 // reserve takes a position for a mail that is put later.
 func (b *mailbox) reserve() uint64 {
 	b.mu.Lock()
@@ -98,6 +94,9 @@ func (b *mailbox) append(m mail) {
 		m.pos = b.posted
 	}
 	b.bytes += m.size()
+	if m.fn == nil {
+		b.told++
+	}
 	b.queue = append(b.queue, m)
 }
 
@@ -136,17 +135,17 @@ func (b *mailbox) release() (schedule bool) {
 
 // full reports whether no more frames for audiences are taken. The caller holds mu.
 func (b *mailbox) full() bool {
-	return len(b.queue) >= fullMails || b.bytes >= b.fullBytes
+	return b.told >= fullMails || b.bytes >= b.fullBytes && b.told >= congestedMails
 }
 
 // congested reports whether publishers should wait. The caller holds mu.
 func (b *mailbox) congested() bool {
-	return len(b.queue) >= congestedMails || b.bytes >= b.congestedBytes
+	return b.told >= congestedMails || b.bytes >= b.congestedBytes
 }
 
 // relaxed reports whether held publishers may go on. The caller holds mu.
 func (b *mailbox) relaxed() bool {
-	return len(b.queue) < congestedMails/2 && b.bytes < max(1, b.congestedBytes/2)
+	return b.told < congestedMails/2 && b.bytes < max(1, b.congestedBytes/2)
 }
 
 // take returns the next mail, or nil if there is none: then the drain is no longer
@@ -179,7 +178,7 @@ func (b *mailbox) swap() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.batch, b.queue = b.queue, spare
-	b.bytes = 0
+	b.bytes, b.told = 0, 0
 	if len(b.batch) == 0 {
 		b.scheduled = false
 		return false

@@ -23,6 +23,14 @@ func (ep *endpoint) originAllowed(h *head) bool {
 	return slices.ContainsFunc(allowed, func(one string) bool { return originMatches(one, origin) })
 }
 
+// allowedOrigins says which pages may connect, for the log.
+func (ep *endpoint) allowedOrigins() string {
+	if allowed := ep.settings.Load().Origins; allowed != nil {
+		return strings.Join(allowed, " ")
+	}
+	return "the same host"
+}
+
 // originMatches reports whether an origin is the one that is allowed. In it, one *
 // stands for the labels before a domain (https://*.example.com) or for a port
 // (http://localhost:*); alone it stands for all.

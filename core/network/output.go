@@ -1,388 +1,292 @@
 package network
 
 import (
+	"bytes"
 	"slices"
-	"time"
-
-	"golang.org/x/sys/unix"
-
-	"github.com/polywire/polywire/core"
 )
+
+// listed says in which of its loop's lists a connection is because of its output. It is
+// in one at most; an entry of a list whose connection says otherwise is out of date.
+type listed uint8
 
 const (
-	// corkSize is how much is put together for one write.
-	corkSize = 64 << 10
-	// corkFrame is the size from which a frame is written by itself, uncopied.
-	corkFrame = 16 << 10
-	// maxSpare bounds the output queues that a loop keeps for use again, and
-	// minSpareCap and maxSpareCap their capacity.
-	maxSpare, minSpareCap, maxSpareCap = 4096, 4, 256
+	// unlisted: in none. Nothing waits, or it is being written.
+	unlisted listed = iota
+	// inTurn: it is written when the turn ends.
+	inTurn
+	// postponed: there was too much to write in one turn; a later one goes on.
+	postponed
+	// stuck: the socket is full, and is tried again after a while.
+	stuck
 )
 
-// queue puts f behind the connection's output, to be written at the end of the
-// turn, under the endpoint's bound and policy. It reports whether f was taken. The
-// caller keeps f alive until the end of the turn.
-func (c *conn) queue(f *frame) bool {
-	if c.state != open {
-		return false
+// output is what waits to be written to one client: frames, of which the first may be
+// written in part. Owned by the loop.
+//
+// A frame comes from a turn of the loop, which lets it go when it ends. Until then an
+// output may borrow it; one that lasts longer keeps it, which is to hold a reference of its
+// own. Kept frames stand before borrowed ones. Only an output that is listed for the end of
+// the turn, or is being written then, has borrowed ones: in all other lists what is pushed
+// is kept at once.
+type output struct {
+	frames []*frame
+	off    int     // bytes of the first frame that are written
+	size   int     // bytes that are not written
+	owed   int     // those of them that no policy may drop
+	kept   int     // how many frames, from the front, are kept
+	newest *index  // with Conflate, while the socket is full
+	budget *budget // what is kept counts against it; static
+	list   listed
+}
+
+// push puts f behind what waits. The caller holds a reference to f until the turn ends. It
+// reports whether the connection must be listed for that end, which the caller does.
+func (o *output) push(f *frame) (list bool) {
+	o.frames = append(o.frames, f)
+	o.count(f, len(f.bytes))
+	if o.newest != nil {
+		o.newest.set(f, len(o.frames)-1)
 	}
-	if c.window != 0 {
-		f = f.deflated(c.window)
-	}
-	if !c.stuck && !c.fits(f) {
-		c.flush()
-		if c.state != open {
-			return false
-		}
-	}
-	conflating := f.key != nil && c.settings.SlowConsumer == Conflate
-	if conflating && c.conflate(f) {
+	return o.listForTurn()
+}
+
+// listForTurn is push for output that is not in frames.
+func (o *output) listForTurn() (list bool) {
+	switch o.list {
+	case unlisted:
+		o.list = inTurn
 		return true
+	case inTurn:
+	case postponed, stuck:
+		o.keep()
 	}
-	if !c.fits(f) && !c.makeRoom(f) {
-		return false
-	}
-	if c.stuck && conflating {
-		c.lateness().index.set(f, len(c.out))
-	}
-	c.push(f)
-	return true
+	return false
 }
 
-// queueOwn queues a frame that only this connection gets.
-func (c *conn) queueOwn(f *frame) { c.queue(c.loop.ephemeral(f)) }
-
-// queueLast queues the connection's own close frame, whatever the bound says.
-func (c *conn) queueLast(f *frame) { c.push(c.loop.ephemeral(f)) }
-
-func (c *conn) push(f *frame) {
-	if c.out == nil {
-		c.out = c.loop.takeSpare()
-	}
-	c.out = append(c.out, f)
-	c.outBytes += len(f.bytes)
-	c.touch()
+// keepFor keeps all frames beyond the turn. It reports whether the connection must be put
+// into the list to, which the caller does.
+func (o *output) keepFor(to listed) (list bool) {
+	o.keep()
+	list = o.list != to
+	o.list = to
+	return list
 }
 
-// touch has the output written at the end of the turn.
-func (c *conn) touch() {
-	if !c.dirty {
-		c.dirty = true
-		c.loop.dirty = append(c.loop.dirty, c)
+func (o *output) keep() {
+	for _, f := range o.frames[o.kept:] {
+		f.retain()
+		f.charge(o.budget)
+	}
+	o.setKept(len(o.frames))
+}
+
+// setKept sets how many frames are kept. The places in queues that last are counted
+// against the budget.
+func (o *output) setKept(n int) {
+	o.budget.add((n - o.kept) * slotBytes)
+	o.kept = n
+}
+
+// count adds n bytes of f to what waits; n may be negative.
+func (o *output) count(f *frame, n int) {
+	o.size += n
+	if f.purpose == owed {
+		o.owed += n
 	}
 }
 
-// firstUnwritten returns the index of the first frame of which nothing is written.
-func (c *conn) firstUnwritten() int {
-	if c.outOff > 0 {
+// behind returns how many bytes wait behind the first frame, which is on its way, and how
+// many of them are owed.
+func (o *output) behind() (all, ofOwed int) {
+	if len(o.frames) == 0 {
+		return 0, 0
+	}
+	all, ofOwed = o.size, o.owed
+	first := o.frames[0]
+	left := len(first.bytes) - o.off
+	if first.purpose == owed {
+		ofOwed -= left
+	}
+	return all - left, ofOwed
+}
+
+// unwritten returns the index of the first frame of which nothing is written.
+func (o *output) unwritten() int {
+	if o.off > 0 {
 		return 1
 	}
 	return 0
 }
 
-// removeEarly takes the frame at i, of which nothing is written, out of the queue
-// and moves those before it, of which none is conflated: it is quick for a message
-// near the front.
-func (c *conn) removeEarly(i int) {
-	f := c.out[i]
-	c.outBytes -= len(f.bytes)
-	if c.late != nil {
-		c.late.index.left(f, i)
-		if c.outOff > 0 {
-			c.late.index.left(c.out[0], 0)
-		}
-		c.late.index.gone++
-	}
-	if i < c.retained {
-		c.setRetained(c.retained - 1)
-		f.release()
-	}
-	copy(c.out[1:], c.out[:i])
-	c.out[0] = nil
-	c.out = c.out[1:]
-}
-
-// removeLate takes the frame at i, of which nothing is written, out of the queue and
-// moves those behind it, for queues without index: it is quick near the end.
-func (c *conn) removeLate(i int) {
-	f := c.out[i]
-	c.outBytes -= len(f.bytes)
-	if i < c.retained {
-		c.setRetained(c.retained - 1)
-		f.release()
-	}
-	c.out = slices.Delete(c.out, i, i+1)
-}
-
-// setRetained sets how many frames of the queue, from its front, hold a reference.
-// The places in queues that last are counted against the budget.
-func (c *conn) setRetained(n int) {
-	c.ep.server.budget.add((n - c.retained) * slotBytes)
-	c.retained = n
-}
-
-// abandon drops all output of which nothing is written.
-func (c *conn) abandon() {
-	for i := len(c.out) - 1; i >= c.firstUnwritten(); i-- {
-		c.lose(c.out[i])
-		c.removeLate(i)
-	}
-	c.late.forget()
-}
-
-// write ends c's being dirty.
-func (c *conn) write() {
-	c.dirty = false
-	if c.stuck {
-		c.wait()
-	} else {
-		c.flush()
-	}
-}
-
-// forget drops all output, also what is written in part, counted under r. Ciphertext
-// that waits stays.
-func (c *conn) forget(r core.Reason) {
-	for _, f := range c.out {
-		if !isControl(f) {
-			c.count(f, r)
-		}
-	}
-	for _, f := range c.out[:c.retained] {
-		f.release()
-	}
-	c.setRetained(0)
-	c.late.forget()
-	c.out, c.outOff, c.outBytes = nil, 0, 0
-	if c.secure != nil {
-		c.outBytes = len(c.secure.rest)
-	}
-}
-
-// flush writes as much output as the socket takes.
-func (c *conn) flush() {
-	if c.fd == noFile {
-		c.keepOutput()
-		return
-	}
-	for c.outBytes > 0 && c.state != ended {
-		b, n, err := c.writeNext()
-		if err != nil {
-			c.end(core.ReasonLost)
-			c.keepOutput()
-			return
-		}
-		if n < len(b) {
-			c.wait()
-			return
-		}
-	}
-	if c.state == ended {
-		return
-	}
-	c.backoff = 0
-	c.late.forget()
-	c.loop.giveSpare(c.out)
-	c.out = nil
-	if c.state == closed {
-		c.shutdown()
-	}
-}
-
-// keepOutput keeps the output of a connection without a socket until that is back. If it
-// lingers there will be none, and nobody to read the output: it is dropped, as what is left
-// to carry out must not wait for room.
-func (c *conn) keepOutput() {
-	switch {
-	case c.state == ended:
-	case c.relay != nil && c.relay.orphan:
-		c.forgetRest()
-		c.forget(core.ReasonGone)
-		c.unchoke()
-	default:
-		c.wait()
-	}
-}
-
-// writeNext writes what is next to the socket. b is what that was, n what the socket
-// took of it.
-func (c *conn) writeNext() (b []byte, n int, err error) {
-	if c.secure == nil {
-		b = c.gather(corkSize)
-		n, err = c.offer(b)
-		c.written(n)
-		return b, n, err
-	}
-	if b, err = c.seal(); err != nil {
-		return nil, 0, err
-	}
-	n, err = c.offer(b)
-	c.sent(b, n)
-	return b, n, err
-}
-
-// offer returns how much of b the socket took: nothing if it is full.
-func (c *conn) offer(b []byte) (int, error) {
-	for {
-		n, err := unix.Write(c.fd, b)
-		switch err {
-		case nil:
-			return n, nil
-		case unix.EINTR:
-		case unix.EAGAIN:
-			return 0, nil
-		default:
-			return 0, err
-		}
-	}
-}
-
-// gather returns what to write next: the first frame as it is, or several small
-// ones put together, up to limit bytes.
-func (c *conn) gather(limit int) []byte {
-	if len(c.out) == 1 || len(c.out[0].bytes) >= corkFrame {
-		return c.out[0].bytes[c.outOff:]
-	}
-	l := c.loop
-	// In a fan-out many connections have the same frames to write: they are put
-	// together once.
-	if c.outOff == 0 && slices.Equal(l.corked, c.out) {
-		return l.cork
-	}
-	l.corked = l.corked[:0]
-	l.cork = append(l.cork[:0], c.out[0].bytes[c.outOff:]...)
-	n := 1
-	for _, f := range c.out[1:] {
-		if len(f.bytes) >= corkFrame || len(l.cork)+len(f.bytes) > limit {
-			break
-		}
-		l.cork = append(l.cork, f.bytes...)
-		n++
-	}
-	// Retained frames may go back to the pool within this turn and come out again
-	// with other bytes, so only frames that the turn holds are remembered.
-	if c.outOff == 0 && c.retained == 0 && n == len(c.out) {
-		l.corked = append(l.corked, c.out...)
-	}
-	return l.cork
-}
-
-// written takes n bytes off the output.
-func (c *conn) written(n int) {
-	c.outBytes -= n
-	c.unchoke()
+// wrote takes n bytes off the front.
+func (o *output) wrote(n int) {
 	gone := 0
 	for n > 0 {
-		left := len(c.out[gone].bytes) - c.outOff
+		f := o.frames[gone]
+		left := len(f.bytes) - o.off
+		o.count(f, -min(n, left))
 		if n < left {
-			c.outOff += n
+			o.off += n
 			break
 		}
 		n -= left
-		c.outOff = 0
+		o.off = 0
 		gone++
 	}
 	if gone == 0 {
 		return
 	}
-	c.late.left(c.out[:gone])
-	for _, f := range c.out[:min(gone, c.retained)] {
+	o.newest.left(o.frames[:gone])
+	for _, f := range o.frames[:min(gone, o.kept)] {
 		f.release()
 	}
-	c.setRetained(max(0, c.retained-gone))
-	clear(c.out[:gone])
-	if gone < len(c.out) {
-		c.out = c.out[gone:]
+	o.setKept(max(0, o.kept-gone))
+	clear(o.frames[:gone])
+	if gone < len(o.frames) {
+		o.frames = o.frames[gone:]
 	} else {
-		c.out = c.out[:0]
+		o.frames = o.frames[:0]
 	}
 }
 
-// wait keeps what the socket did not take until a later turn.
-func (c *conn) wait() {
-	if c.settings.SlowConsumer == Conflate {
-		c.lateness().index.add(c.out, c.retained)
+// remove takes out the frame at i, of which nothing is written. It is quick near the
+// front, and near the end if nothing is conflated.
+func (o *output) remove(i int) {
+	f := o.frames[i]
+	o.count(f, -len(f.bytes))
+	if i < o.kept {
+		defer f.release()
+		o.setKept(o.kept - 1)
 	}
-	c.retainAll()
-	if c.stuck {
+	if o.newest == nil && i > len(o.frames)/2 {
+		o.frames = slices.Delete(o.frames, i, i+1)
 		return
 	}
-	c.stuck = true
-	if len(c.loop.stuck) == 0 {
-		c.loop.nextRetry = time.Now().Add(retryDelay)
+	if o.newest != nil {
+		o.newest.moveUp(o.frames[:i])
+		o.newest.leave(f, i)
+		o.newest.gone++
 	}
-	c.loop.stuck = append(c.loop.stuck, c)
-	c.loop.askLater(retryDelay)
+	copy(o.frames[1:], o.frames[:i])
+	o.frames[0] = nil
+	o.frames = o.frames[1:]
 }
 
-// retainAll holds the output beyond the turn.
-func (c *conn) retainAll() {
-	b := &c.ep.server.budget
-	for _, f := range c.out[c.retained:] {
+// replace puts f in the place of an older message of its address, of which nothing is
+// written, if one waits for the full socket and what waits stays within limit. It reports
+// whether it did, and the length of the payload that nobody hears any more.
+func (o *output) replace(f *frame, limit int) (lost int, done bool) {
+	at, ok := o.newest.find(o.frames, f)
+	if !ok || at < o.unwritten() {
+		return 0, false
+	}
+	old := o.frames[at]
+	if all, _ := o.behind(); at > 0 && all-len(old.bytes)+len(f.bytes) > limit {
+		return 0, false
+	}
+	lost = old.payload
+	o.count(old, -len(old.bytes))
+	o.count(f, len(f.bytes))
+	o.frames[at] = f
+	if at < o.kept {
 		f.retain()
-		f.charge(b)
+		f.charge(o.budget)
+		old.release()
 	}
-	c.setRetained(len(c.out))
+	return lost, true
 }
 
-// Retries of full sockets: the first comes soon; those of a socket that stays full
-// become rarer, every time by half, up to some 130 ms.
-const (
-	retryDelay = 2 * time.Millisecond
-	maxBackoff = 6
-)
-
-// retryStuck tries the full sockets again whose time has come. gnet does not tell
-// when a socket takes output again, as it does not know of ours.
-func (l *loop) retryStuck(now time.Time) {
-	if len(l.stuck) == 0 || now.Before(l.nextRetry) {
+// conflate begins to remember where the newest message of each address is.
+func (o *output) conflate() {
+	if o.newest != nil {
 		return
 	}
-	l.retries++
-	todo := append(l.retrying[:0], l.stuck...)
-	clear(l.stuck)
-	l.stuck = l.stuck[:0]
-	for _, c := range todo {
-		if c.state == ended {
-			c.stuck = false
-			continue
-		}
-		if l.retries%(1<<c.backoff) != 0 {
-			l.stuck = append(l.stuck, c)
-			continue
-		}
-		before := c.outBytes
-		c.stuck = false
-		c.flush()
-		switch {
-		case c.outBytes < before:
-			c.backoff = 0
-		case c.backoff < maxBackoff:
-			c.backoff++
-		}
-	}
-	clear(todo)
-	l.retrying = todo[:0]
-	l.measure()
-	l.nextRetry = now.Add(retryDelay)
-	if len(l.stuck) > 0 {
-		l.askLater(retryDelay)
+	o.newest = new(index)
+	for i, f := range o.frames {
+		o.newest.set(f, i)
 	}
 }
 
-// takeSpare returns an empty output queue.
-func (l *loop) takeSpare() []*frame {
-	if n := len(l.spare); n > 0 {
-		q := l.spare[n-1]
-		l.spare = l.spare[:n-1]
-		return q
+// ending counts the messages that end within the next n bytes, and the bytes of their
+// payloads.
+func (o *output) ending(n int) (messages, payload int) {
+	n += o.off
+	for _, f := range o.frames {
+		if n -= len(f.bytes); n < 0 {
+			break
+		}
+		if f.purpose != control {
+			messages++
+			payload += f.payload
+		}
 	}
-	return make([]*frame, 0, minSpareCap)
+	return messages, payload
 }
 
-// giveSpare takes an empty output queue back.
-func (l *loop) giveSpare(q []*frame) {
-	if cap(q) >= minSpareCap && cap(q) <= maxSpareCap && len(l.spare) < maxSpare {
-		l.spare = append(l.spare, q[:0])
+// drop lets all go, also what is written in part. It stays in its list.
+func (o *output) drop() {
+	for _, f := range o.frames[:o.kept] {
+		f.release()
+	}
+	o.setKept(0)
+	o.frames, o.off, o.size, o.owed, o.newest = nil, 0, 0, 0, nil
+}
+
+// index remembers where in an output the newest message of each address is. Places are
+// counted from the first frame that left the output since the index was made.
+type index struct {
+	places map[uint64]int // by the hash of the key
+	gone   int            // how many frames have left the front
+}
+
+// find returns the place in frames of a message with the key of f. x may be nil.
+func (x *index) find(frames []*frame, f *frame) (at int, ok bool) {
+	if x == nil {
+		return 0, false
+	}
+	place, ok := x.places[f.hash]
+	if !ok {
+		return 0, false
+	}
+	at = place - x.gone
+	return at, bytes.Equal(frames[at].key, f.key)
+}
+
+// set remembers that f is at at, as the newest of its address.
+func (x *index) set(f *frame, at int) {
+	if f.key == nil {
+		return
+	}
+	if x.places == nil {
+		x.places = make(map[uint64]int)
+	}
+	x.places[f.hash] = at + x.gone
+}
+
+// leave forgets f, which was at at.
+func (x *index) leave(f *frame, at int) {
+	if f.key != nil && x.places[f.hash] == at+x.gone {
+		delete(x.places, f.hash)
+	}
+}
+
+// left tells that frames have left the front. x may be nil.
+func (x *index) left(frames []*frame) {
+	if x == nil {
+		return
+	}
+	for i, f := range frames {
+		x.leave(f, i)
+	}
+	x.gone += len(frames)
+}
+
+// moveUp tells that each of the first frames moves one place to the back, whereupon the
+// first place leaves the output: the places as they are counted stay.
+func (x *index) moveUp(frames []*frame) {
+	for i, f := range slices.Backward(frames) {
+		if place, ok := x.places[f.hash]; ok && f.key != nil && place == i+x.gone {
+			x.places[f.hash] = place + 1
+		}
 	}
 }

@@ -53,7 +53,7 @@ func (c *conn) unpark() {
 		}
 		_ = nc.Close()
 	}
-	c.ep.server.log.Error("resuming to read", "endpoint", c.ep.Name, "conn", c.id, "error", err)
+	c.ep.server.log.Error("resuming to read", append(c.attrs(core.ReasonOverload), "error", err)...)
 	c.reason = core.ReasonOverload
 	c.gone()
 }
@@ -70,7 +70,7 @@ func (c *conn) awaitReturn(opened <-chan gnet.RegisteredResult) {
 	}
 	if res.Err != nil {
 		c.Post(func() {
-			c.ep.server.log.Error("resuming to read", "endpoint", c.ep.Name, "conn", c.id, "error", res.Err)
+			c.ep.server.log.Error("resuming to read", append(c.attrs(core.ReasonOverload), "error", res.Err)...)
 			c.end(core.ReasonOverload)
 		})
 	}
@@ -85,7 +85,7 @@ func (c *conn) returned(gc gnet.Conn) gnet.Action {
 		return gnet.Close
 	}
 	c.gc, c.fd = gc, gc.Fd()
-	if c.outBytes > 0 {
+	if c.waiting() > 0 {
 		c.flush()
 	} else if c.state == closed {
 		c.shutdown()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // plainServer is a net/http server that gets its connections from the front door.
@@ -105,8 +106,10 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.comeBack(w, r)
 		return
 	}
-	if s := p.door.server; s.draining.Load() {
+	s := p.door.server
+	if s.draining.Load() {
 		s.stats.Rejected.Inc(core.ReasonDrain)
+		p.logRefusal("", r, core.ReasonDrain, whyNot(core.ReasonDrain))
 		w.Header().Set("Connection", "close")
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, whyNot(core.ReasonDrain), http.StatusServiceUnavailable)
@@ -114,15 +117,20 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r.RemoteAddr = p.clientOf(r)
 	ep := p.door.match(r.URL.Path)
-	if ep == nil || ep.Path == "" || r.Method == http.MethodOptions {
+	if ep == nil || ep.Path == "" || r.Method == http.MethodOptions && ep.profile.OptionsStatus == 0 {
 		for _, other := range *p.door.endpoints.Load() {
 			if other.HTTP != nil {
-				other.HTTP.ServeHTTP(w, r)
+				// Like a client of a WebSocket it waits rather than have its message dropped.
+				if err := s.WaitForRoom(r.Context()); err == nil {
+					other.HTTP.ServeHTTP(w, r)
+				}
 				return
 			}
 		}
 	}
 	if ep == nil {
+		s.stats.Rejected.Inc(core.ReasonHandshake)
+		p.logRefusal("", r, core.ReasonHandshake, "no endpoint at this path")
 		http.NotFound(w, r)
 		return
 	}
@@ -130,11 +138,23 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if status == 0 {
 		status = http.StatusBadRequest
 	}
+	if options := ep.profile.OptionsStatus; options != 0 && r.Method == http.MethodOptions {
+		w.WriteHeader(options)
+		return
+	}
 	ep.Stats.Rejected.Inc(core.ReasonHandshake)
+	p.logRefusal(ep.Name, r, core.ReasonHandshake, "it does not ask for an upgrade")
 	if ep.profile.CORS && r.Header.Get("Origin") != "" {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 	}
 	http.Error(w, fmt.Sprintf("this is a WebSocket endpoint (%s): connect with a WebSocket client", ep.Protocol), status)
+}
+
+// logRefusal logs a request that is answered with an error.
+func (p *plainServer) logRefusal(endpoint string, r *http.Request, reason core.Reason, why string) {
+	p.door.server.logRefusal(endpoint, p.clientOf(r), refusal{reason: reason, why: why, values: []slog.Attr{
+		logging.Quoted("method", r.Method), logging.Quoted("path", r.URL.Path),
+	}})
 }
 
 func isUpgrade(r *http.Request) bool {
@@ -167,6 +187,7 @@ func (p *plainServer) comeBack(w http.ResponseWriter, r *http.Request) {
 	if len(r.TransferEncoding) > 0 {
 		// The front door would not see it: http.Server takes it out of the header.
 		p.door.server.stats.Rejected.Inc(core.ReasonHandshake)
+		p.logRefusal("", r, core.ReasonHandshake, errBody.Error())
 		w.Header().Set("Connection", "close")
 		http.Error(w, errBody.Error(), http.StatusBadRequest)
 		return
@@ -174,6 +195,7 @@ func (p *plainServer) comeBack(w http.ResponseWriter, r *http.Request) {
 	a := &p.door.server.admission
 	if !a.handshake() {
 		p.door.server.stats.Rejected.Inc(core.ReasonOverload)
+		p.logRefusal("", r, core.ReasonOverload, whyNot(core.ReasonOverload))
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, whyNot(core.ReasonOverload), statusOf(core.ReasonOverload))
 		return

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // TestClientOf: X-Forwarded-For is believed as far as trusted proxies wrote it.
@@ -63,12 +64,12 @@ var (
 )
 
 // behind starts a rig behind proxies, and a witness of its chat endpoint. Plain HTTP
-// answers with the client's address.
-func behind(t *testing.T, p ProxyProtocol, trusted []netip.Prefix) (*rig, witness) {
+// answers with the client's address. handshake is the time for it.
+func behind(t *testing.T, p ProxyProtocol, trusted []netip.Prefix, handshake time.Duration) (*rig, witness) {
 	w := witness{make(chan string, 100)}
 	return start(t, func(o *Options, ep *Endpoint) {
 		o.TrustedProxies = trusted
-		o.HandshakeTimeout = 500 * time.Millisecond
+		o.HandshakeTimeout = handshake
 		ep.ProxyProtocol, ep.Authorizer, ep.Path = p, w, "/ws"
 		ep.HTTP = http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 			_, _ = io.WriteString(rw, "client "+req.RemoteAddr)
@@ -130,7 +131,11 @@ func TestProxyProtocol(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r, w := behind(t, tt.choice, tt.trusted)
+			handshake := coretest.Patience
+			if tt.status == "408" {
+				handshake = 200 * time.Millisecond
+			}
+			r, w := behind(t, tt.choice, tt.trusted, handshake)
 			c := r.dialTCP("chat")
 			c.write([]byte(tt.sent))
 			c.readResponse("HTTP/1.1 " + tt.status)
@@ -151,7 +156,7 @@ func TestProxyProtocol(t *testing.T) {
 
 // TestProxyHeaderInPieces: version 2 may come byte by byte.
 func TestProxyHeaderInPieces(t *testing.T) {
-	r, w := behind(t, ProxyRequired, trusting)
+	r, w := behind(t, ProxyRequired, trusting, coretest.Patience)
 	c := r.dialTCP("chat")
 	_ = c.Conn.(*net.TCPConn).SetNoDelay(true)
 	for _, b := range []byte(v2of4 + strings.Replace(upgradeRequest(), "GET /", "GET /ws", 1)) {
@@ -166,7 +171,7 @@ func TestProxyHeaderInPieces(t *testing.T) {
 // TestPlainClientAddress: plain HTTP knows the client too, also on a connection that a
 // proxy uses for several, and when it is upgraded in the end.
 func TestPlainClientAddress(t *testing.T) {
-	r, w := behind(t, ProxyOptional, trusting)
+	r, w := behind(t, ProxyOptional, trusting, coretest.Patience)
 	c := r.dialTCP("chat")
 	c.write([]byte("PROXY TCP4 127.0.0.7 127.0.0.1 99 80\r\n"))
 	ask := func(fields, want string) {

@@ -75,7 +75,7 @@ type secure struct {
 	wire wire
 
 	// Owned by the loop.
-	rest     []byte // ciphertext that the socket did not take, counted in outBytes
+	rest     []byte // ciphertext that the socket did not take
 	messages int    // how many messages end in rest
 	payload  int    // and the length of their payloads
 	silent   bool   // the last record is written: close_notify, or an alert
@@ -160,7 +160,6 @@ func (c *conn) collect() {
 		return
 	}
 	c.setRest(append(s.rest, s.wire.out...))
-	c.outBytes += len(s.wire.out)
 	s.wire.out = nil
 	c.touch()
 }
@@ -173,7 +172,7 @@ func (c *conn) seal() ([]byte, error) {
 	if len(s.rest) > 0 {
 		return s.rest, nil
 	}
-	b := c.gather(recordSize)
+	b := l.gather(&c.out, recordSize)
 	b = b[:min(len(b), recordSize)]
 	s.wire.out = l.cipher[:0]
 	_, err := s.conn.Write(b)
@@ -181,32 +180,14 @@ func (c *conn) seal() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.messages, s.payload = c.ending(len(b))
-	c.outBytes += len(l.cipher)
-	c.written(len(b))
+	s.messages, s.payload = c.out.ending(len(b))
+	c.out.wrote(len(b))
 	return l.cipher, nil
-}
-
-// ending counts the messages that end within the next n bytes of output, and the bytes
-// of their payloads.
-func (c *conn) ending(n int) (messages, payload int) {
-	n += c.outOff
-	for _, f := range c.out {
-		if n -= len(f.bytes); n < 0 {
-			break
-		}
-		if !isControl(f) {
-			messages++
-			payload += f.payload
-		}
-	}
-	return messages, payload
 }
 
 // sent notes that the socket took n bytes of b, which came from seal.
 func (c *conn) sent(b []byte, n int) {
 	s := c.secure
-	c.outBytes -= n
 	c.unchoke()
 	if n == len(b) {
 		c.setRest(nil)
@@ -249,5 +230,5 @@ func (c *conn) sayLast() bool {
 	// What it writes goes to memory, which takes everything.
 	_ = s.conn.CloseWrite()
 	c.collect()
-	return c.outBytes > 0
+	return c.waiting() > 0
 }

@@ -41,10 +41,10 @@ func TestSecureOutputAllocatesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.sent(b, len(b))
-		l.giveSpare(c.out)
-		c.out, c.dirty, l.dirty = nil, false, l.dirty[:0]
+		l.giveSpare(c.out.frames)
+		c.out.frames, c.out.list, l.dirty = nil, unlisted, l.dirty[:0]
 	})
-	if allocs != 0 || c.outBytes != 0 {
-		t.Errorf("%v allocations for a write of 16 messages; %d bytes are left", allocs, c.outBytes)
+	if allocs != 0 || c.waiting() != 0 {
+		t.Errorf("%v allocations for a write of 16 messages; %d bytes are left", allocs, c.waiting())
 	}
 }

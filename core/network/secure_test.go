@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // secureRig is a rig whose chat endpoint speaks TLS, as "localhost".
@@ -168,20 +168,35 @@ func (w *withheld) release() {
 	w.releaseAt(len(w.kept))
 }
 
-// TestSecureStalledHandshake: who stalls in the handshake is turned away in time and
-// stands in nobody's way.
+// stalledHello is the beginning of a ClientHello of 512 bytes.
+var stalledHello = []byte{22, 3, 1, 2, 0, 1, 0, 1}
+
+// TestSecureStalledHandshake: who stalls in the handshake stands in nobody's way.
 func TestSecureStalledHandshake(t *testing.T) {
-	r := startSecure(t, func(o *Options, _ *Endpoint) {
-		o.HandshakeTimeout, o.MaxHandshakes = 2*time.Second, 3
-	})
-	free := func() bool { return r.admission.handshakes.Load() == 0 }
+	r := startSecure(t, func(o *Options, _ *Endpoint) { o.MaxHandshakes = 3 })
+	taken := func(n int64) {
+		t.Helper()
+		eventually(t, "the slots of those that stall are taken", func() bool { return r.admission.handshakes.Load() == n })
+	}
 	old := r.dial(r.config(), nil)
-	eventually(t, "no slot is taken", free)
+	taken(0)
+	r.dialTCP("chat")
+	r.dialTCP("chat").write(stalledHello)
+	for range 10 { // more than there are slots
+		taken(2)
+		c := r.dial(r.config(), nil)
+		c.send("echo here")
+		c.expect("here")
+	}
+	old.send("echo alive")
+	old.expect("alive")
+}
+
+// TestSecureStalledHandshakeEnds: who stalls in the handshake is turned away in time.
+func TestSecureStalledHandshakeEnds(t *testing.T) {
+	r := startSecure(t, func(o *Options, _ *Endpoint) { o.HandshakeTimeout = 500 * time.Millisecond })
 	silent, half := r.dialTCP("chat"), r.dialTCP("chat")
-	half.write([]byte{22, 3, 1, 2, 0, 1, 0, 1}) // the beginning of a ClientHello of 512 bytes
-	other := r.dial(r.config(), nil)
-	other.send("echo here")
-	other.expect("here")
+	_, _ = half.Write(stalledHello)
 	for _, c := range []*client{silent, half} {
 		if _, err := io.ReadAll(c); err != nil && !errors.Is(err, net.ErrClosed) && !strings.Contains(err.Error(), "reset") {
 			t.Errorf("a stalled client was not turned away: %v", err)
@@ -190,14 +205,7 @@ func TestSecureStalledHandshake(t *testing.T) {
 	if got := r.Stats().Rejected[core.ReasonTimeout].Load(); got != 2 {
 		t.Errorf("Rejected[timeout] = %d, want 2", got)
 	}
-	for range 10 { // more than there are slots
-		eventually(t, "no slot is taken", free)
-		c := r.dial(r.config(), nil)
-		c.send("echo free")
-		c.expect("free")
-	}
-	old.send("echo alive")
-	old.expect("alive")
+	eventually(t, "no slot is taken", func() bool { return r.admission.handshakes.Load() == 0 })
 }
 
 // clientHello returns the first record of a client.
@@ -217,7 +225,7 @@ func clientHello(t *testing.T, config *tls.Config) []byte {
 func TestSecureFloodOfAbortedHandshakes(t *testing.T) {
 	r := startSecure(t, nil)
 	c := r.dial(r.config(), nil)
-	before := runtime.NumGoroutine()
+	ended := coretest.Leftovers(t)
 	hello := clientHello(t, r.config())
 	garbage := make([]byte, 2000)
 	for i := range garbage {
@@ -238,7 +246,7 @@ func TestSecureFloodOfAbortedHandshakes(t *testing.T) {
 	eventually(t, "300 handshakes are counted as rejected", func() bool {
 		return r.Stats().Rejected[core.ReasonTLS].Load()+r.Stats().Rejected[core.ReasonLost].Load() == 300
 	})
-	eventually(t, "all goroutines of handshakes have ended", func() bool { return runtime.NumGoroutine() <= before })
+	ended()
 	c.send("echo alive")
 	c.expect("alive")
 }
@@ -246,9 +254,9 @@ func TestSecureFloodOfAbortedHandshakes(t *testing.T) {
 // identifier is an authenticator that lets everybody in.
 type identifier chan core.Handshake
 
-func (w identifier) Authenticate(_ context.Context, h core.Handshake) (*core.Identity, core.Verdict) {
+func (w identifier) Authenticate(_ context.Context, h core.Handshake) (*core.Identity, core.Verdict, error) {
 	w <- h
-	return nil, core.Allow
+	return nil, core.Allow, nil
 }
 
 func TestSecureHandshakes(t *testing.T) {

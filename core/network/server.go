@@ -37,9 +37,9 @@ type Options struct {
 	// HandshakeTimeout is the time for a client to make its TLS handshake, if there
 	// is TLS, and then to send its request head. The default is 10 s for each.
 	HandshakeTimeout time.Duration
-	// MaxHeader bounds a request head, in bytes; a longer one is answered 431. The
-	// default is 8 KiB.
-	MaxHeader int
+	// MaxHeader bounds a request head, in bytes, and MaxHeaderFields its header fields;
+	// more is answered 431. The defaults are 64 KiB and 1000.
+	MaxHeader, MaxHeaderFields int
 	// SendBuffer is the kernel's send buffer for each connection, in bytes: what a
 	// stalled client may hold in the kernel. The default is 128 KiB.
 	SendBuffer int
@@ -62,7 +62,10 @@ func (o Options) withDefaults() Options {
 		o.HandshakeTimeout = 10 * time.Second
 	}
 	if o.MaxHeader <= 0 {
-		o.MaxHeader = 8 << 10
+		o.MaxHeader = 64 << 10
+	}
+	if o.MaxHeaderFields <= 0 {
+		o.MaxHeaderFields = 1000
 	}
 	if o.SendBuffer <= 0 {
 		o.SendBuffer = 128 << 10
@@ -135,7 +138,7 @@ type Server struct {
 	mu      sync.Mutex
 	doors   []*door
 	eps     map[string]*endpoint
-	waiting []*conn // publishers held while a mailbox is congested
+	waiting []func() // what to call when no mailbox is congested any more
 
 	// Atomic.
 	loops     atomic.Pointer[[]*loop]
@@ -249,28 +252,46 @@ func (s *Server) loopOf(el gnet.EventLoop) *loop {
 func (s *Server) loopList() []*loop  { return *s.loops.Load() }
 func (s *Server) loopAt(i int) *loop { return s.loopList()[i] }
 
-// wait holds c, which has just sent something, until no mailbox is congested. On
-// c's loop.
-func (s *Server) wait(c *conn) {
+// wait reports whether a mailbox is congested, and has then called, once, when none is any
+// more. Any goroutine; then must not block.
+func (s *Server) wait(then func()) bool {
+	if s.congested.Load() == 0 {
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.congested.Load() == 0 {
-		return
+		return false
 	}
-	c.Hold()
-	s.waiting = append(s.waiting, c)
+	s.waiting = append(s.waiting, then)
+	return true
+}
+
+// WaitForRoom waits until no mailbox is congested, so that what the caller publishes then
+// finds room, or until ctx ends. Any goroutine but those of the loops.
+func (s *Server) WaitForRoom(ctx context.Context) error {
+	room := make(chan struct{})
+	if !s.wait(func() { close(room) }) {
+		return nil
+	}
+	select {
+	case <-room:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for room in a mailbox: %w", ctx.Err())
+	}
 }
 
 // relaxed is called by a loop whose mailbox is no longer congested.
 func (s *Server) relaxed() {
 	s.mu.Lock()
-	var free []*conn
+	var free []func()
 	if s.congested.Add(-1) == 0 {
 		free, s.waiting = s.waiting, nil
 	}
 	s.mu.Unlock()
-	for _, c := range free {
-		c.Post(c.Release)
+	for _, then := range free {
+		then()
 	}
 }
 

@@ -94,7 +94,7 @@ func TestSubprotocolOfTheFormatIsSelected(t *testing.T) {
 		c := r.dialTCP("chat")
 		c.write([]byte(upgradeRequest("Sec-WebSocket-Protocol: " + offered + "\r\n")))
 		head := c.readResponse("HTTP/1.1 101 ")
-		_, selected, _ := strings.Cut(head, "Sec-Websocket-Protocol: ")
+		_, selected, _ := strings.Cut(head, "Sec-WebSocket-Protocol: ")
 		if selected, _, _ = strings.Cut(selected, "\r\n"); selected != want {
 			t.Errorf("of %q %q is selected, want %q", offered, selected, want)
 		}

@@ -64,8 +64,8 @@ func (s *Server) Apply(endpoint string, next Settings) error {
 func (c *conn) adopt() {
 	old, next := c.settings, c.ep.settings.Load()
 	c.settings = next
-	if old.SlowConsumer == Conflate && next.SlowConsumer != Conflate {
-		c.late.forget()
+	if next.SlowConsumer != Conflate {
+		c.out.newest = nil
 	}
 	if c.state != open {
 		return

@@ -86,10 +86,10 @@ func TestTimesCountFromTheirChange(t *testing.T) {
 	r := start(t, nil)
 	c := r.dial("chat")
 	time.Sleep(600 * time.Millisecond)
+	applied := time.Now()
 	if err := r.Apply("chat", Settings{OutboundLimit: 1 << 20, IdleTimeout: 500 * time.Millisecond, PongTimeout: time.Hour, PingInterval: 100 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
-	applied := time.Now()
 	for {
 		if f := c.read(); f.Header.OpCode == ws.OpClose {
 			break

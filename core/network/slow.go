@@ -3,9 +3,8 @@ package network
 import (
 	"fmt"
 
-	"github.com/gobwas/ws"
-
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // SlowConsumer is what happens to a client that does not read as fast as it is
@@ -46,9 +45,8 @@ func ParseSlowConsumer(s string) (SlowConsumer, error) {
 	return 0, fmt.Errorf("unknown slow consumer policy %q: want disconnect, drop_oldest, drop_newest or conflate", s)
 }
 
-// lateness is what is kept of a connection that is, or was, late in reading.
+// lateness is what is kept of a connection that lost messages because it reads too slowly.
 type lateness struct {
-	index           index  // with Conflate
 	lost, lostBytes uint64 // messages that the policy took from it
 }
 
@@ -56,14 +54,14 @@ type lateness struct {
 // takes is written. It applies the policy and reports whether f may be queued.
 func (c *conn) makeRoom(f *frame) bool {
 	policy := c.settings.SlowConsumer
-	if policy == DropOldest || policy == Conflate || policy == DropNewest && !f.message {
+	if policy == DropOldest || policy == Conflate || policy == DropNewest && f.purpose != published {
 		for !c.fits(f) && c.dropMessage() {
 		}
 	}
 	switch {
-	case c.fits(f):
+	case c.fits(f) || f.purpose == owed && c.owedFits(f):
 		return true
-	case policy != Disconnect && f.message:
+	case policy != Disconnect && f.purpose == published:
 		c.lose(f)
 	default:
 		c.lose(f)
@@ -72,43 +70,59 @@ func (c *conn) makeRoom(f *frame) bool {
 	return false
 }
 
-// fits reports whether f may be queued under the endpoint's bound. One message is
-// always taken.
+// fits reports whether f may be queued under the endpoint's bound. The first frame that
+// waits is on its way and does not count: a client that reads a big message is not slow
+// because another one comes behind. A control frame always fits: those that answer the
+// client are bounded by choke.
 func (c *conn) fits(f *frame) bool {
-	return c.outBytes == 0 || c.outBytes+len(f.bytes) <= c.settings.OutboundLimit
+	all, _ := c.out.behind()
+	return len(c.out.frames) == 0 || f.purpose == control || all+len(f.bytes) <= c.settings.OutboundLimit
+}
+
+// owedFits reports whether f, which is owed to the client, may be queued beside whatever
+// messages wait: what is owed has the bound for itself. One such frame is always taken.
+func (c *conn) owedFits(f *frame) bool {
+	_, n := c.out.behind()
+	return n == 0 || n+len(f.bytes) <= c.settings.OutboundLimit
 }
 
 // dropMessage drops the queued message of which nothing is written that is the
 // policy's to drop: the newest with DropNewest, else the oldest. It reports whether
 // there was one.
 func (c *conn) dropMessage() bool {
-	first := c.firstUnwritten()
+	frames := c.out.frames
+	first := c.out.unwritten()
 	if c.settings.SlowConsumer == DropNewest {
-		for i := len(c.out) - 1; i >= first; i-- {
-			if c.out[i].message {
-				c.lose(c.out[i])
-				c.removeLate(i)
+		for i := len(frames) - 1; i >= first; i-- {
+			if frames[i].purpose == published {
+				c.takeOut(i)
 				return true
 			}
 		}
 		return false
 	}
-	for i := first; i < len(c.out); i++ {
-		if c.out[i].message {
-			c.lose(c.out[i])
-			c.removeEarly(i)
+	for i := first; i < len(frames); i++ {
+		if frames[i].purpose == published {
+			c.takeOut(i)
 			return true
 		}
 	}
 	return false
 }
 
+// takeOut drops the queued frame at i because the client is slow.
+func (c *conn) takeOut(i int) {
+	c.lose(c.out.frames[i])
+	c.out.remove(i)
+	c.unchoke()
+}
+
 // relieve is called while all that waits for clients is over the budget and this
 // client is among those for whom most waits: it loses half of that by its policy.
 func (c *conn) relieve() {
-	goal, dropped := c.outBytes/2, false
+	goal, dropped := c.waiting()/2, false
 	if c.settings.SlowConsumer != Disconnect {
-		for c.outBytes > goal && c.dropMessage() {
+		for c.waiting() > goal && c.dropMessage() {
 			dropped = true
 		}
 	}
@@ -117,22 +131,43 @@ func (c *conn) relieve() {
 	}
 }
 
-// count counts a message that c does not get.
-func (c *conn) count(f *frame, r core.Reason) {
+// count counts a message with a payload of n bytes that c does not get.
+func (c *conn) count(n int, r core.Reason) {
 	c.ep.Stats.Dropped.Inc(r)
-	c.ep.Stats.DroppedBytes.Add(r, uint64(f.payload))
+	c.ep.Stats.DroppedBytes.Add(r, uint64(n))
+}
+
+// abandon drops all output of which nothing is written.
+func (c *conn) abandon() {
+	for i := len(c.out.frames) - 1; i >= c.out.unwritten(); i-- {
+		c.takeOut(i)
+	}
+}
+
+// forget drops all output, also what is written in part, counted under r. Ciphertext
+// that waits stays.
+func (c *conn) forget(r core.Reason) {
+	for _, f := range c.out.frames {
+		if f.purpose != control {
+			c.count(f.payload, r)
+		}
+	}
+	c.out.drop()
 }
 
 // lose counts a frame that c does not get because it is slow, and logs the first.
 func (c *conn) lose(f *frame) {
-	if isControl(f) {
+	if f.purpose == control {
 		return
 	}
-	c.count(f, core.ReasonSlow)
-	late := c.lateness()
+	c.count(f.payload, core.ReasonSlow)
+	if c.late == nil {
+		c.late = new(lateness)
+	}
+	late := c.late
 	if late.lost == 0 {
 		c.ep.server.log.Warn("client reads too slowly and loses messages; how many is logged when it leaves",
-			append(c.attrs(), "waiting", c.outBytes)...)
+			append(c.attrs(core.ReasonSlow), "waiting", c.waiting())...)
 	}
 	late.lost++
 	late.lostBytes += uint64(f.payload)
@@ -143,23 +178,14 @@ func (c *conn) logLost() {
 	if c.late == nil || c.late.lost == 0 {
 		return
 	}
-	c.ep.server.log.Warn("slow client left", append(c.attrs(), "reason", c.reason.String(),
+	c.ep.server.log.Warn("slow client left", append(c.attrs(c.reason),
 		"lost_messages", c.late.lost, "lost_bytes", c.late.lostBytes)...)
 }
 
-func (c *conn) lateness() *lateness {
-	if c.late == nil {
-		c.late = new(lateness)
-	}
-	return c.late
+// attrs says in a log line that can come often which connection it is about, and why.
+func (c *conn) attrs(r core.Reason) []any {
+	return []any{logging.Bounded(c.ep.Name, r.String()), "conn", c.id, "remote", c.remote, logging.Quoted("user", c.user.User())}
 }
-
-// attrs says in a log line which connection it is about.
-func (c *conn) attrs() []any {
-	return []any{"endpoint", c.ep.Name, "conn", c.id, "user", c.user.User(), "remote", c.remote}
-}
-
-func isControl(f *frame) bool { return ws.OpCode(f.bytes[0] & 15).IsControl() }
 
 // relieve is called in every turn. While more waits for clients than the budget
 // lets, those of the loop for whom most waits are treated by their policies: all
@@ -174,7 +200,7 @@ func (l *loop) relieve() {
 		most = max(most, other.largest.Load())
 	}
 	for _, c := range l.stuck {
-		if c.state == open && c.outBytes > 0 && int64(c.outBytes) >= most/2 && s.budget.over() {
+		if n := int64(c.waiting()); c.state == open && n > 0 && n >= most/2 && s.budget.over() {
 			s.guard(c, c.relieve)
 		}
 	}
@@ -186,7 +212,7 @@ func (l *loop) measure() {
 	largest := 0
 	for _, c := range l.stuck {
 		if c.state == open {
-			largest = max(largest, c.outBytes)
+			largest = max(largest, c.waiting())
 		}
 	}
 	l.largest.Store(int64(largest))

@@ -17,6 +17,7 @@ import (
 	"github.com/panjf2000/gnet/v2"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // sleeper is a subscriber with small buffers, whose socket is soon full if it does
@@ -65,7 +66,7 @@ func of[T any](t testing.TB, l core.Link, f func(c *conn) T) T {
 		return v
 	case r := <-end:
 		t.Fatalf("the connection has ended, as %v", r)
-	case <-time.After(20 * time.Second):
+	case <-time.After(coretest.Patience):
 		t.Fatal("the loop does not answer")
 	}
 	panic("unreachable")
@@ -98,10 +99,10 @@ func TestConflate(t *testing.T) {
 	}
 	on(t, link, func(c *conn) {
 		// Those that filled the socket, and one of each topic: not thousands.
-		if c.outBytes > limit/2 {
-			t.Errorf("%d bytes wait for the stalled client", c.outBytes)
+		if c.waiting() > limit/2 {
+			t.Errorf("%d bytes wait for the stalled client", c.waiting())
 		}
-		if n := len(c.late.index.places); n != topics {
+		if n := len(c.out.newest.places); n != topics {
 			t.Errorf("%d topics are remembered, want %d", n, topics)
 		}
 	})
@@ -136,8 +137,8 @@ func TestConflate(t *testing.T) {
 		t.Error("no bytes were counted")
 	}
 	on(t, link, func(c *conn) {
-		if len(c.late.index.places) != 0 {
-			t.Errorf("%d topics are remembered for a client that has read all", len(c.late.index.places))
+		if c.out.newest != nil {
+			t.Error("topics are remembered for a client that has read all")
 		}
 	})
 }
@@ -146,21 +147,21 @@ func TestConflate(t *testing.T) {
 // without the look at the key.
 func TestIndex(t *testing.T) {
 	make := func(key string) *frame { return &frame{key: []byte(key), hash: 1} }
-	var x index
 	queue := []*frame{make("a"), {}, make("b")}
-	x.add(queue, 0)
+	o := output{frames: queue}
+	o.conflate()
+	x := o.newest
 	if at, ok := x.find(queue, make("b")); at != 2 || !ok {
 		t.Errorf("b is at %d, %v; want 2", at, ok)
 	}
 	if _, ok := x.find(queue, make("a")); ok {
 		t.Error("a was found in the place of b")
 	}
-	x.left(queue[0], 0)
-	x.gone++
+	x.left(queue[:1])
 	if at, ok := x.find(queue[1:], make("b")); at != 1 || !ok {
 		t.Errorf("b is at %d, %v; want 1", at, ok)
 	}
-	x.left(queue[2], 1)
+	x.leave(queue[2], 1)
 	if _, ok := x.find(nil, make("b")); ok || len(x.places) != 0 {
 		t.Error("b was found although it left")
 	}
@@ -173,7 +174,7 @@ func TestCompressedFrameIsTheSameMessage(t *testing.T) {
 	f := newFrame()
 	f.seal(append(f.room(), strings.Repeat("x", 4<<10)...), ws.OpText)
 	plain := bytes.Clone(f.bytes)
-	f.message = true
+	f.purpose = published
 	f.setKey(maphash.MakeSeed(), core.Event{Topic: []byte("topic"), As: 7})
 	f.charge(&b)
 	alone := b.used.Load()
@@ -181,7 +182,7 @@ func TestCompressedFrameIsTheSameMessage(t *testing.T) {
 	if !bytes.Equal(f.bytes, plain) {
 		t.Error("the key has changed the frame")
 	}
-	if string(f.key) != "\x00\x00\x00\x07topic" || !bytes.Equal(z.key, f.key) || z.hash != f.hash || !z.message {
+	if string(f.key) != "\x00\x00\x00\x07topic" || !bytes.Equal(z.key, f.key) || z.hash != f.hash || z.purpose != published {
 		t.Errorf("key %q, compressed %q", f.key, z.key)
 	}
 	if text, err := inflate(z.bytes[len(z.bytes)-z.payload:], 1<<20); err != nil || len(text) != 4<<10 {
@@ -196,13 +197,14 @@ func TestCompressedFrameIsTheSameMessage(t *testing.T) {
 	}
 }
 
-// TestOwedIsNotDropped: no policy takes an answer from a client; where answers do not
-// fit messages make room, and if that is not enough the connection ends. Broken
-// version: dropMessage without the look at frame.message.
+// TestOwedIsNotDropped: no policy takes an answer from a client, and messages keep none
+// out; where answers alone are too much the connection ends. Broken version: dropMessage
+// without the look at frame.purpose.
 func TestOwedIsNotDropped(t *testing.T) {
 	for name, policy := range map[string]SlowConsumer{"drop_oldest": DropOldest, "drop_newest": DropNewest, "conflate": Conflate} {
 		t.Run(name, func(t *testing.T) {
 			const answers, size, limit = 40, 4 << 10, 256 << 10
+			unhurried(t)
 			r := start(t, func(o *Options, ep *Endpoint) {
 				o.SendBuffer = 64 << 10
 				ep.Settings.OutboundLimit = limit
@@ -223,8 +225,8 @@ func TestOwedIsNotDropped(t *testing.T) {
 			}
 			flood(1000)
 			on(t, link, func(c *conn) {
-				if c.outBytes > limit {
-					t.Errorf("%d bytes wait, the bound is %d", c.outBytes, limit)
+				if n := c.backlog(); n > limit {
+					t.Errorf("%d bytes wait, the bound is %d", n, limit)
 				}
 			})
 			for i := range answers {
@@ -326,7 +328,7 @@ func TestBudgetTakesTheSlowest(t *testing.T) {
 	fill := func(l core.Link, bytes int) {
 		for waiting := 0; waiting < bytes; {
 			l.Send(core.Event{Kind: core.Pong, Ref: text})
-			on(t, l, func(c *conn) { waiting = c.outBytes })
+			on(t, l, func(c *conn) { waiting = c.waiting() })
 		}
 	}
 	var links []core.Link
@@ -338,7 +340,8 @@ func TestBudgetTakesTheSlowest(t *testing.T) {
 	slowest := links[0]
 	fill(slowest, budget/4) // the frames have more room than bytes
 	loop := r.loopAt(slowest.Loop())
-	eventually(t, "the largest backlog is known", func() bool { return loop.largest.Load() >= budget/4 })
+	// Its socket may take a little more of it yet.
+	eventually(t, "the largest backlog is known", func() bool { return loop.largest.Load() >= budget/8 })
 
 	// While the slowest one's loop is busy the others see that the budget is spent.
 	release := make(chan struct{})
@@ -391,7 +394,7 @@ func TestSlowClientIsLogged(t *testing.T) {
 			t.Errorf("%d lines have %q", n, want)
 		}
 	}
-	lost := fmt.Sprintf("endpoint=chat conn=1 user=\"\" remote=%s reason=lost lost_messages=%d lost_bytes=%d", remote,
+	lost := fmt.Sprintf("endpoint=chat reason=lost conn=1 remote=%s user=\"\" lost_messages=%d lost_bytes=%d", remote,
 		r.stats.Dropped[core.ReasonSlow].Load(), r.stats.DroppedBytes[core.ReasonSlow].Load())
 	if !strings.Contains(text, lost) {
 		t.Errorf("no line has %s in\n%s", lost, text)

@@ -3,16 +3,21 @@ package network
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/gobwas/httphead"
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsflate"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // upgrade answers an upgrade request and moves the connection into a loop.
@@ -20,25 +25,34 @@ func (d *door) upgrade(v *visitor, h *head) {
 	s := d.server
 	target, err := url.ParseRequestURI(h.target)
 	if err != nil {
-		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, "malformed request target")
+		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, "malformed request target", logging.Quoted("target", h.target))
 		return
 	}
 	ep := d.match(target.Path)
 	if ep == nil {
-		d.reject(v, core.ReasonHandshake, http.StatusNotFound, "no endpoint at this path")
+		d.reject(v, core.ReasonHandshake, http.StatusNotFound, "no endpoint at this path", logging.Quoted("path", target.Path))
 		return
 	}
 	if r, ok := ep.enter(v.client.Addr()); !ok {
 		ep.Stats.Rejected.Inc(r)
+		s.logRefusal(ep.Name, v.client.String(), refusal{reason: r, why: whyNot(r)})
 		turnAway(v, statusOf(r), whyNot(r))
 		lingeringClose(v)
 		return
 	}
-	var response bytes.Buffer
-	terms, ok := ep.handshake(v, h, target, &response)
+	// Whatever happens from here on, a panic too: a connection that does not open gives its
+	// places back.
+	var terms terms
+	opened := false
+	defer func() {
+		if !opened {
+			ep.leave(v.client.Addr(), terms.user)
+		}
+	}()
+	shake := newHandshake(h)
+	terms, ok := ep.handshake(v, h, target, shake)
 	if !ok {
-		_, _ = v.Write(response.Bytes())
-		ep.leave(v.client.Addr(), terms.user)
+		_, _ = v.Write(shake.Bytes())
 		lingeringClose(v)
 		return
 	}
@@ -50,7 +64,8 @@ func (d *door) upgrade(v *visitor, h *head) {
 		trace:   h.trace(),
 		info:    v.keepsake(),
 		secure:  v.secure,
-		upgrade: &upgrade{response: response.Bytes(), early: bytes.Clone(v.read)},
+		out:     output{budget: &s.budget},
+		upgrade: &upgrade{response: shake.Bytes(), early: bytes.Clone(v.read)},
 	}
 	if ep.remote == nil {
 		c.codec = ep.Format.NewCodec()
@@ -59,11 +74,15 @@ func (d *door) upgrade(v *visitor, h *head) {
 	if c.secure != nil {
 		c.secure.leaveSocket()
 	}
-	// EnrollContext works on a duplicate of the descriptor and closes this one.
-	if _, err := s.client.EnrollContext(v.tcp, c); err != nil {
-		ep.leave(v.client.Addr(), c.user)
+	// EnrollContext works on a duplicate of the descriptor and closes this one. It says
+	// nothing of a poller that refuses the duplicate; but then OnOpen was not called.
+	_, err = s.client.EnrollContext(v.tcp, c)
+	if opened = c.loop != nil; err == nil && !opened {
+		err = errNotEnrolled
+	}
+	if err != nil {
 		ep.Stats.Rejected.Inc(core.ReasonOverload)
-		s.log.Error("enrolling connection", "endpoint", ep.Name, "remote", c.remote, "error", err)
+		s.log.Error("enrolling connection", logging.Bounded(ep.Name, core.ReasonOverload.String()), "remote", c.remote, "error", err)
 	}
 }
 
@@ -87,70 +106,168 @@ type terms struct {
 	user   *core.Identity     // counted by enterAs
 }
 
+// handshake is what the upgrader reads, the request as the head's parser has understood
+// it, and the response that it writes. The upgrader judges each field alone, so it is not
+// given those that were sent.
+type handshake struct {
+	request []byte // what is not read yet
+	room    [192]byte
+	bytes.Buffer
+}
+
+func newHandshake(h *head) *handshake {
+	s := new(handshake)
+	b := append(s.room[:0], "X"...)
+	if string(h.method) == http.MethodGet {
+		b = append(b[:0], http.MethodGet...)
+	}
+	// Whether HTTP/1.0 will do is the format's affair.
+	b = append(b, " / HTTP/"...)
+	b = append(b, h.major, '.', max(h.minor, '1'))
+	if h.http10() || h.count("Host") > 0 {
+		b = append(b, "\r\nHost: -"...)
+	}
+	if h.upgrade {
+		b = append(b, "\r\nUpgrade: websocket"...)
+	}
+	if h.hasToken("Connection", "Upgrade") {
+		b = append(b, "\r\nConnection: Upgrade"...)
+	}
+	switch {
+	case h.hasToken("Sec-WebSocket-Version", "13"):
+		b = append(b, "\r\nSec-WebSocket-Version: 13"...)
+	case h.count("Sec-WebSocket-Version") > 0:
+		b = append(b, "\r\nSec-WebSocket-Version: 0"...)
+	}
+	if h.count("Sec-WebSocket-Key") > 0 {
+		key := h.get("Sec-WebSocket-Key")
+		b = append(b, "\r\nSec-WebSocket-Key: "...)
+		b = append(b, key[:min(len(key), maxKey+1)]...)
+	}
+	s.request = append(b, "\r\n\r\n"...)
+	return s
+}
+
+// maxKey is the length of a proper key in bytes; the upgrader refuses others.
+const maxKey = 24
+
+func (s *handshake) Read(b []byte) (int, error) {
+	if len(s.request) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, s.request)
+	s.request = s.request[n:]
+	return n, nil
+}
+
 // handshake makes the response to an upgrade request and reports whether the
 // connection is a WebSocket with it, and on which terms. It may block, on
 // authenticator, application and authorizer.
-func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, response io.Writer) (t terms, ok bool) {
-	reason := core.ReasonHandshake
-	var offer deflateOffer
+func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, s *handshake) (t terms, ok bool) {
+	var refused *refusal
 	u := ws.Upgrader{
-		ReadBufferSize: len(h.raw),
+		ReadBufferSize: 256, // the request fits
 		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
-			header, user, r, err := ep.check(v, h, target)
-			reason, t.user = r, user
-			return header, err
+			var header ws.HandshakeHeader
+			if header, t, refused = ep.check(v, h, target); refused != nil {
+				return nil, ep.rejection(h, refused.status)
+			}
+			return header, nil
 		},
 	}
-	if ep.profile.Deflate {
-		u.Negotiate = offer.negotiate
-	}
-	_, err := u.Upgrade(struct {
-		io.Reader
-		io.Writer
-	}{bytes.NewReader(h.raw), response})
-	if err != nil {
-		ep.Stats.Rejected.Inc(reason)
-		ep.server.log.Debug("refusing upgrade", "endpoint", ep.Name, "remote", v.client,
-			"reason", reason.String(), "error", err)
+	if _, err := u.Upgrade(s); err != nil {
+		if refused == nil {
+			refused = &refusal{reason: core.ReasonHandshake, why: err.Error(), values: []slog.Attr{
+				logging.Quoted("target", h.target), logging.Quoted("connection", h.get("Connection")), logging.Quoted("version", h.get("Sec-WebSocket-Version")),
+			}}
+		}
+		ep.Stats.Rejected.Inc(refused.reason)
+		ep.server.logRefusal(ep.Name, v.client.String(), *refused)
 		return t, false
 	}
-	t.window = offer.window
 	return t, true
 }
 
 // check is asked when the request is a proper upgrade: origin, subprotocol, who the
 // client is, and what application and authorizer say.
-func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHeader, *core.Identity, core.Reason, error) {
+func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHeader, terms, *refusal) {
+	var t terms
+	if h.http10() && ep.profile.HTTP11 {
+		return nil, t, &refusal{core.ReasonHandshake, http.StatusUpgradeRequired, "its request is of HTTP/1.0", nil}
+	}
 	if !ep.originAllowed(h) {
-		return nil, nil, core.ReasonOrigin, ep.refusal(h, http.StatusForbidden)
+		return nil, t, &refusal{core.ReasonOrigin, http.StatusForbidden, "pages of this origin may not connect", []slog.Attr{
+			logging.Quoted("origin", h.get("Origin")), logging.Quoted("host", h.get("Host")), slog.String("allowed", ep.allowedOrigins()),
+		}}
 	}
-	response := http.Header{}
-	selected, ok := ep.subprotocol(h.tokens("Sec-WebSocket-Protocol"))
+	offered := h.tokens("Sec-WebSocket-Protocol")
+	selected, ok := ep.subprotocol(offered)
 	if !ok {
-		return nil, nil, core.ReasonHandshake, ep.refusal(h, http.StatusBadRequest)
+		return nil, t, &refusal{core.ReasonHandshake, http.StatusBadRequest, "it offers several subprotocols, and must offer one", []slog.Attr{
+			logging.Quoted("offered", strings.Join(offered, ", ")),
+		}}
 	}
-	if selected != "" {
-		response.Set("Sec-WebSocket-Protocol", selected)
-	}
-	user, status, reason := ep.judge(v, h, target)
-	if status != 0 {
-		return nil, nil, reason, ep.refusal(h, status)
+	user, refused := ep.judge(v, h, target)
+	if refused != nil {
+		return nil, t, refused
 	}
 	if !ep.enterAs(user) {
-		return nil, nil, core.ReasonLimit, ep.refusal(h, statusOf(core.ReasonLimit))
+		return nil, t, &refusal{core.ReasonLimit, statusOf(core.ReasonLimit), "too many connections of one user", []slog.Attr{logging.Quoted("user", user.User())}}
 	}
-	return ws.HandshakeHeaderHTTP(response), user, 0, nil
+	t.user = user
+	// Some clients compare names by case: they are spelled as the standard does, not as
+	// http.Header would.
+	response := http.Header{}
+	if selected != "" {
+		response["Sec-WebSocket-Protocol"] = []string{selected}
+	}
+	if ep.profile.Deflate {
+		var answer string
+		if answer, t.window = negotiateDeflate(h); answer != "" {
+			response["Sec-WebSocket-Extensions"] = []string{answer}
+		}
+	}
+	return ws.HandshakeHeaderHTTP(response), t, nil
 }
 
-// judge asks who the client is and whether it may connect. The status is 0 if it may.
+// negotiateDeflate answers the offers of permessage-deflate; the answer is empty if none
+// is accepted. A field that is no list of extensions offers nothing: whoever sends it can
+// do without.
+func negotiateDeflate(h *head) (answer string, window wsflate.WindowBits) {
+	var offer deflateOffer
+	var accepted []httphead.Option
+	for _, f := range h.fields {
+		if !h.is(f, "Sec-WebSocket-Extensions") {
+			continue
+		}
+		offers, ok := httphead.ParseOptions(f.value, nil)
+		if !ok {
+			continue
+		}
+		for _, o := range offers {
+			if a, err := offer.negotiate(o); err == nil && a.Size() > 0 {
+				accepted = append(accepted, a)
+			}
+		}
+	}
+	if len(accepted) == 0 {
+		return "", 0
+	}
+	var b bytes.Buffer
+	// A bytes.Buffer takes everything.
+	_, _ = httphead.WriteOptions(&b, accepted)
+	return b.String(), offer.window
+}
+
+// judge asks who the client is and whether it may connect. refused is nil if it may.
 // A judge that panics, or does not return, lets nobody in.
-func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Identity, status int, r core.Reason) {
+func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Identity, refused *refusal) {
 	if ep.Authenticator == nil && ep.Authorizer == nil && ep.server.options.BeforeUpgrade == nil {
-		return nil, 0, 0
+		return nil, nil
 	}
 	// The judges' time is not the client's.
 	defer func() { _ = v.SetDeadline(time.Now().Add(ep.server.options.HandshakeTimeout)) }()
-	user, status, r = nil, http.StatusInternalServerError, core.ReasonInternal
+	refused = &refusal{core.ReasonInternal, http.StatusInternalServerError, "an authenticator or authorizer panicked", nil}
 	judged := make(chan struct{})
 	// On a goroutine of its own, because a judge may end it (runtime.Goexit).
 	go func() {
@@ -159,18 +276,19 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 		defer func() {
 			if fault := recover(); !returned {
 				ep.server.stats.Panics.Add(1)
-				ep.server.log.Error("judge panicked or ended its goroutine", "endpoint", ep.Name, "remote", v.client, "panic", fault, "stack", stack())
+				ep.server.log.Error("judge panicked or ended its goroutine", logging.Bounded(ep.Name, core.ReasonInternal.String()),
+					"remote", v.client.String(), "panic", fmt.Sprint(fault), "stack", stack())
 			}
 		}()
-		user, status, r = ep.sentence(v, h, target)
+		user, refused = ep.sentence(v, h, target)
 		returned = true
 	}()
 	<-judged
-	return user, status, r
+	return user, refused
 }
 
 // sentence is what authenticator, application and authorizer say.
-func (ep *endpoint) sentence(v *visitor, h *head, target *url.URL) (user *core.Identity, status int, r core.Reason) {
+func (ep *endpoint) sentence(v *visitor, h *head, target *url.URL) (user *core.Identity, refused *refusal) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	shake := core.Handshake{
@@ -178,29 +296,29 @@ func (ep *endpoint) sentence(v *visitor, h *head, target *url.URL) (user *core.I
 		Info: &v.info,
 	}
 	if a := ep.Authenticator; a != nil {
-		user, verdict := a.Authenticate(ctx, shake)
+		user, verdict, why := a.Authenticate(ctx, shake)
 		switch verdict {
 		case core.Allow:
 			shake.Identity = user
 		case core.Unavailable:
-			return nil, http.StatusServiceUnavailable, core.ReasonUnavailable
+			return nil, &refusal{core.ReasonUnavailable, http.StatusServiceUnavailable, "who it is could not be found out", cause(why)}
 		default:
-			return nil, http.StatusUnauthorized, core.ReasonDenied
+			return nil, &refusal{core.ReasonDenied, http.StatusUnauthorized, "it did not show who it is", cause(why)}
 		}
 	}
-	if reason, refused := ep.beforeUpgrade(ctx, shake); refused {
-		return nil, http.StatusForbidden, reason
+	if refused := ep.beforeUpgrade(ctx, shake); refused != nil {
+		return nil, refused
 	}
 	if a := ep.Authorizer; a != nil {
 		switch a.AuthorizeConnect(ctx, shake) {
 		case core.Allow:
 		case core.Unavailable:
-			return nil, http.StatusForbidden, core.ReasonUnavailable
+			return nil, &refusal{core.ReasonUnavailable, http.StatusForbidden, "the authorizer could not be asked", userOf(shake)}
 		default:
-			return nil, http.StatusForbidden, core.ReasonDenied
+			return nil, &refusal{core.ReasonDenied, http.StatusForbidden, "the authorizer does not let it in", userOf(shake)}
 		}
 	}
-	return shake.Identity, 0, 0
+	return shake.Identity, nil
 }
 
 // subprotocol returns which of the offered subprotocols is selected, "" for none; ok is
@@ -217,12 +335,14 @@ func (ep *endpoint) subprotocol(offered []string) (selected string, ok bool) {
 	return offered[0], len(offered) == 1
 }
 
-// refusal is the error that makes the upgrader answer with status and an empty body.
-func (ep *endpoint) refusal(h *head, status int) error {
+// rejection is the error that makes the upgrader answer with status and an empty body.
+func (ep *endpoint) rejection(h *head, status int) error {
 	header := http.Header{}
 	switch status {
 	case http.StatusUnauthorized:
-		header.Set("WWW-Authenticate", "Bearer")
+		header["WWW-Authenticate"] = []string{"Bearer"}
+	case http.StatusUpgradeRequired:
+		header.Set("Upgrade", "websocket")
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		header.Set("Retry-After", "1")
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // subscribed returns a broker whose client has subscribed, and the As of its
@@ -228,7 +229,7 @@ func TestLabelsStartAgain(t *testing.T) {
 // within collects garbage until cond is true.
 func within(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !cond(); runtime.Gosched() {
+	for deadline := coretest.Deadline(); !cond(); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain until %s", what)
 		}

@@ -1,0 +1,80 @@
+package config
+
+import (
+	"bytes"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// versionLine is a line that says which YAML the file is.
+var versionLine = regexp.MustCompile(`^%YAML[ \t]+1\.([0-9]+)[ \t]*(#.*)?\r?$`)
+
+// anyVersion returns data with the minor version of a %YAML line that the library refuses
+// replaced by the one that it takes: what differs between them is nothing that a
+// configuration holds. Lines keep their numbers.
+func anyVersion(data []byte) []byte {
+	lines := bytes.SplitAfter(data, []byte("\n"))
+	for i, line := range lines {
+		text := bytes.TrimPrefix(line, []byte("\ufeff"))
+		switch {
+		case len(bytes.TrimSpace(text)) == 0, text[0] == '#':
+		case text[0] != '%':
+			return data // a directive comes before all else
+		case versionLine.Match(bytes.TrimSuffix(text, []byte("\n"))):
+			lines[i] = []byte("%YAML 1.1\n")
+			return bytes.Join(lines, nil)
+		}
+	}
+	return data
+}
+
+// word is a key without the space behind its colon.
+var word = regexp.MustCompile(`^[\s-]*[A-Za-z_]+:[^\s/]`)
+
+// sigil is a value that begins with a character that YAML keeps for itself.
+var sigil = regexp.MustCompile("[:\\-,\\[{]\\s*([*&!%@`][^\\s,\\]}]*)")
+
+// advice says what the mistake behind a syntax error most likely is, judging by the lines
+// around the one, counted from 1, where YAML stops; "" if it is none of the usual ones.
+func advice(data []byte, line int, text string) string {
+	lines := strings.Split(string(data), "\n")
+	at := func(n int) string {
+		if n < 1 || n > len(lines) {
+			return ""
+		}
+		return lines[n-1]
+	}
+	bad := at(line)
+	for _, n := range []int{line, line - 1} {
+		indent, _, _ := strings.Cut(at(n), strings.TrimLeft(at(n), " \t"))
+		if strings.Contains(indent, "\t") {
+			return "a tab indents the line; YAML takes spaces alone"
+		}
+	}
+	says := func(parts ...string) bool {
+		return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
+	}
+	switch {
+	case directed(lines) && says("incompatible", "document start", "mapping values are not allowed"):
+		return `a file that begins with a directive begins with "%YAML 1.2" and, in the next line, "---"`
+	case sigil.MatchString(bad) && says("alphabetic or numeric", "cannot start any token", "unknown anchor"):
+		value := sigil.FindStringSubmatch(bad)[1]
+		return "a value that begins with " + value[:1] + ` must be in quotes: "` + value + `"`
+	case word.MatchString(bad):
+		return "a colon behind a key needs a space behind it"
+	case says("mapping values are not allowed"):
+		return "either the line is indented too far, or its value has a colon and must be in quotes"
+	}
+	return ""
+}
+
+// directed reports whether the file begins with a directive.
+func directed(lines []string) bool {
+	for _, line := range lines {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			return line[0] == '%'
+		}
+	}
+	return false
+}

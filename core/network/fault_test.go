@@ -1,0 +1,264 @@
+package network
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/gobwas/ws"
+
+	"github.com/polywire/polywire/core"
+)
+
+// faulty is the chat format with faults at its end.
+type faulty struct {
+	chat
+	goodbye, encode, codec func()
+	last                   error
+}
+
+func (f faulty) NewCodec() core.Codec {
+	f.codec()
+	return f
+}
+
+func (f faulty) Goodbye(r core.Reason) (uint16, string) {
+	f.goodbye()
+	return f.chat.Goodbye(r)
+}
+
+func (f faulty) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
+	if ev.Kind == core.Goodbye {
+		f.encode()
+		return dst, core.NoFrame, f.last
+	}
+	return f.chat.Encode(dst, ev)
+}
+
+// TestFaultyGoodbye: a format that panics over its last word, or wants to end the connection
+// by it, ends that connection, once. Broken version: a goodbye under a guard that says
+// goodbye (the stack grows until the process ends).
+func TestFaultyGoodbye(t *testing.T) {
+	ok, fault := func() {}, func() { panic("asked for") }
+	for name, tc := range map[string]struct {
+		format faulty
+		panics uint64
+	}{
+		"encode panics":    {faulty{goodbye: ok, encode: fault, codec: ok}, 1},
+		"goodbye panics":   {faulty{goodbye: fault, encode: ok, codec: ok}, 1},
+		"both panic":       {faulty{goodbye: fault, encode: fault, codec: ok}, 2},
+		"encode violates":  {faulty{goodbye: ok, encode: ok, codec: ok, last: &core.Violation{Reason: core.ReasonMalformed, Err: errors.New("x")}}, 0},
+		"encode is unable": {faulty{goodbye: ok, encode: ok, codec: ok, last: errors.New("x")}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, func(_ *Options, ep *Endpoint) { ep.Format = tc.format })
+			c, other := r.dial("chat"), r.dial("chat")
+			other.send("echo here")
+			other.expect("here")
+			c.send("goodbye")
+			c.expectClose(1000)
+			c.write(masked(ws.OpClose, true, "\x03\xe8"))
+			<-r.hub.gone
+			if n := r.Stats().Panics.Load(); n != tc.panics {
+				t.Errorf("%d panics are counted, want %d", n, tc.panics)
+			}
+			other.send("echo still here")
+			other.expect("still here")
+		})
+	}
+}
+
+// TestFaultyCodec: a connection whose codec cannot be made takes no place. Broken version:
+// an upgrade that leaves only where it returns.
+func TestFaultyCodec(t *testing.T) {
+	broken := true
+	r := start(t, func(o *Options, ep *Endpoint) {
+		o.MaxConnections = 1
+		ep.Format = faulty{goodbye: func() {}, encode: func() {}, codec: func() {
+			if broken {
+				panic("asked for")
+			}
+		}}
+	})
+	for range 3 {
+		c := r.dialTCP("chat")
+		c.write([]byte(upgradeRequest()))
+		c.readResponse("HTTP/1.1 500 ")
+		eventually(t, "its place is free", func() bool { return r.open.Load() == 0 })
+	}
+	if n := r.Stats().Panics.Load(); n != 3 {
+		t.Errorf("%d panics are counted, want 3", n)
+	}
+	broken = false
+	r.dial("chat")
+}
+
+// TestFaultyOutput: a connection whose output cannot be written ends, alone. Broken
+// versions: flush without the look at the bytes (it never ends), writeFrom without recover
+// (the process ends).
+func TestFaultyOutput(t *testing.T) {
+	for name, spoil := range map[string]func(c *conn){
+		"a frame without bytes": func(c *conn) {
+			c.push(c.loop.ephemeral(newFrame()))
+			c.out.size++
+		},
+		"bytes without a frame": func(c *conn) {
+			c.out.size++
+			c.touch()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
+			c := r.dial("chat")
+			c.send("echo here")
+			c.expect("here")
+			link := r.hub.newest()
+			other := r.dial("chat")
+			on(t, link, spoil)
+			if l := <-r.hub.gone; l != link {
+				t.Error("another connection has ended")
+			}
+			if n := r.stats.Closed[core.ReasonInternal].Load(); n != 1 {
+				t.Errorf("%d connections ended as internal, want 1", n)
+			}
+			other.send("echo still here")
+			other.expect("still here")
+		})
+	}
+}
+
+// TestFaultyMember: a panic over one member of an audience keeps the message from no other.
+func TestFaultyMember(t *testing.T) {
+	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
+	before, faulty := r.subscriber(), r.subscriber()
+	link := r.hub.newest()
+	after := r.subscriber()
+	on(t, link, func(c *conn) { c.settings = nil; c.out.frames = append(c.out.frames, newFrame()) })
+	r.hub.publish([]byte("hello"), nil)
+	before.expect("hello")
+	after.expect("hello")
+	if l := <-r.hub.gone; l != link {
+		t.Error("another connection has ended")
+	}
+	_ = faulty
+}
+
+// TestCutStays: whatever looks at the timers of a connection that has said goodbye, the time
+// at which it is cut stays. Broken version: rearm that does not look at the state.
+func TestCutStays(t *testing.T) {
+	r := start(t, func(_ *Options, ep *Endpoint) { ep.Settings.PingInterval = 1 << 40 })
+	c := r.dial("chat")
+	c.send("echo here")
+	c.expect("here")
+	on(t, r.hub.newest(), func(c *conn) {
+		c.sayGoodbye(core.ReasonIdle)
+		due := c.timer.due
+		c.rearm(c.loop.ticks.Load())
+		c.expire()
+		if !c.timer.armed || c.timer.due != due || due != c.cutAt {
+			t.Errorf("the timer is armed (%v) for %d, want %d", c.timer.armed, c.timer.due, c.cutAt)
+		}
+	})
+	c.expectClose(ws.StatusCode(core.ReasonIdle.CloseCode()))
+}
+
+// TestRelievedIsHeardAgain: a client that was not read from because much waited for it is
+// read from again when the budget has taken that. Broken version: takeOut without unchoke.
+func TestRelievedIsHeardAgain(t *testing.T) {
+	for name, policy := range map[string]SlowConsumer{"drop_oldest": DropOldest, "drop_newest": DropNewest} {
+		t.Run(name, func(t *testing.T) {
+			const limit = 64 << 10
+			r := start(t, func(o *Options, ep *Endpoint) {
+				o.SendBuffer = 16 << 10
+				ep.Settings.OutboundLimit, ep.Settings.SlowConsumer = limit, policy
+			})
+			asleep, link := r.sleeper()
+			full := func() bool {
+				r.hub.publish([]byte(strings.Repeat("x", 4<<10)), nil)
+				return of(t, link, func(c *conn) bool { return c.backlog() > limit*3/4 })
+			}
+			eventually(t, "much waits for it", full)
+			asleep.send("echo here") // so that it is looked at
+			eventually(t, "it is not read from", func() bool { return of(t, link, func(c *conn) bool { return c.choked }) })
+			on(t, link, func(c *conn) {
+				for range 8 {
+					c.relieve()
+				}
+			})
+			eventually(t, "it is read from again", func() bool { return of(t, link, func(c *conn) bool { return c.held == 0 }) })
+		})
+	}
+}
+
+// TestForeignLink: a message may except a link that is none of the network's.
+func TestForeignLink(t *testing.T) {
+	r := start(t, nil)
+	c := r.subscriber()
+	r.hub.publish([]byte("hello"), struct{ core.Link }{})
+	c.expect("hello")
+}
+
+// TestBigThenSmall: a client that reads a message of more than its bound is not slow because
+// something else comes behind it, be it its own pong. Broken version: fits that counts the
+// message on its way.
+func TestBigThenSmall(t *testing.T) {
+	const limit, big = 64 << 10, 4 << 20
+	r := start(t, func(o *Options, ep *Endpoint) {
+		o.SendBuffer = 16 << 10
+		ep.Settings.OutboundLimit = limit
+	})
+	c, link := r.sleeper()
+	message := strings.Repeat("x", big)
+	r.hub.publish([]byte(message), nil)
+	r.hub.publish([]byte("small"), nil)
+	link.Send(core.Event{Kind: core.Pong, Ref: []byte("answer")})
+	waits := func(n int) func() bool {
+		return func() bool { return of(t, link, func(c *conn) bool { return len(c.out.frames) == n }) }
+	}
+	eventually(t, "all wait", waits(3))
+	c.write(masked(ws.OpPing, true, "ping"))
+	eventually(t, "the pong waits", waits(4))
+	c.expect(message)
+	c.expect("small")
+	c.expect("answer")
+	if f := c.read(); f.Header.OpCode != ws.OpPong {
+		t.Errorf("got %v", f.Header.OpCode)
+	}
+}
+
+// TestPingsOfTheDeaf: a client that pings and does not read is not read from at last, and
+// what waits for it stays within its bound.
+func TestPingsOfTheDeaf(t *testing.T) {
+	const limit = 64 << 10
+	r := start(t, func(o *Options, ep *Endpoint) {
+		o.SendBuffer = 16 << 10
+		ep.Settings.OutboundLimit = limit
+	})
+	c, link := r.sleeper()
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		ping := masked(ws.OpPing, true, strings.Repeat("p", 125))
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if _, err := c.Write(ping); err != nil {
+				return
+			}
+		}
+	}()
+	eventually(t, "it is not read from", func() bool {
+		return of(t, link, func(c *conn) bool {
+			if c.backlog() > limit {
+				t.Errorf("%d bytes wait", c.backlog())
+			}
+			return c.choked
+		})
+	})
+	if n := r.stats.Closed[core.ReasonSlow].Load(); n != 0 {
+		t.Error("it was closed as slow")
+	}
+}

@@ -1,0 +1,50 @@
+package network
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
+)
+
+// refusal is why a client is not let in.
+type refusal struct {
+	reason core.Reason
+	status int // of the HTTP response; 0 for none
+	// why says it to people. It holds nothing that the client sent: lines that differ in it
+	// are bounded each by itself.
+	why string
+	// values are what the client sent, and what would have been right.
+	values []slog.Attr
+}
+
+// logRefusal logs that a client is not let in at an endpoint; "" if it asked for none.
+func (s *Server) logRefusal(endpoint, client string, r refusal) {
+	if r.reason == core.ReasonLost {
+		// It left by itself, as who only looks whether a port is open does.
+		s.log.Debug("client left before it was let in", "endpoint", endpoint, "remote", client)
+		return
+	}
+	each := []slog.Attr{slog.String("why", r.why)}
+	if r.reason == core.ReasonOrigin {
+		// Pages are few, and each is somebody's mistake.
+		each = append(each, r.values...)
+		r.values = nil
+	}
+	attrs := append([]slog.Attr{logging.Bounded(endpoint, r.reason.String(), each...), slog.String("remote", client)}, r.values...)
+	s.log.LogAttrs(context.Background(), slog.LevelInfo, "client refused", attrs...)
+}
+
+// cause is why somebody who was asked refuses a client; nil if that is not known.
+func cause(err error) []slog.Attr {
+	if err == nil {
+		return nil
+	}
+	return []slog.Attr{logging.Quoted("error", err.Error())}
+}
+
+// userOf is who a client is.
+func userOf(h core.Handshake) []slog.Attr {
+	return []slog.Attr{logging.Quoted("user", h.Identity.User())}
+}

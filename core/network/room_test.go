@@ -1,0 +1,115 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/polywire/polywire/core"
+)
+
+// TestRoomForAll: while some clients publish messages of which one alone is more than a
+// mailbox may hold, the small messages of the others all reach receivers that read. Broken
+// version: awaitRoom only behind a message, or full that looks at the bytes alone.
+func TestRoomForAll(t *testing.T) {
+	const (
+		full            = 2 << 20
+		big, bigs, huge = 2, 8, 3 << 20
+		small, smalls   = 30, 200
+	)
+	r := start(t, func(o *Options, ep *Endpoint) {
+		o.OutboundBudget = 1 << 30
+		ep.MaxMessage = 2 * huge
+		ep.Settings.OutboundLimit = 1 << 30
+	})
+	var heard, said sync.WaitGroup
+	for range 2 {
+		c := r.subscriber()
+		_ = c.SetDeadline(time.Now().Add(5 * time.Minute))
+		heard.Go(func() {
+			for n := range big*bigs + small*smalls {
+				if _, err := ws.ReadFrame(c); err != nil {
+					t.Errorf("after %d messages: %v", n, err)
+					return
+				}
+			}
+		})
+	}
+	for _, l := range r.loopList() {
+		l.mailbox.mu.Lock()
+		l.mailbox.fullBytes, l.mailbox.congestedBytes = full, full/4
+		l.mailbox.mu.Unlock()
+	}
+	publish := func(n int, text string) {
+		c := r.dial("chat")
+		_ = c.SetDeadline(time.Now().Add(5 * time.Minute))
+		said.Go(func() {
+			for range n {
+				if _, err := c.Write(masked(ws.OpText, true, "pub "+text)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range big {
+		publish(bigs, strings.Repeat("x", huge))
+	}
+	for range small {
+		publish(smalls, "x")
+	}
+	said.Wait()
+	eventually(t, "all messages have come in", func() bool {
+		return r.stats.MessagesIn.Load() == 2+big*bigs+small*smalls
+	})
+	if n := r.stats.Dropped[core.ReasonOverload].Load(); n != 0 {
+		t.Fatalf("%d messages found no room", n)
+	}
+	heard.Wait()
+}
+
+// TestRoomAtLast: clients that are held while a mailbox is congested go on when it is not,
+// however many they are, and who is no client waits as they do. Broken version: a mailbox
+// that is congested by the functions that let them go on.
+func TestRoomAtLast(t *testing.T) {
+	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
+	c := r.subscriber()
+	link := r.hub.newest()
+	l := r.loopAt(0)
+	l.post(mail{fn: func() {
+		// The turn goes on for so long that the mailbox fills.
+		for i := range congestedMails {
+			link.Send(core.Event{Kind: core.Pong, Ref: fmt.Append(nil, i)})
+		}
+		if !l.congested.Load() {
+			t.Error("events do not congest a mailbox")
+		}
+		// So many are held as a mailbox may have messages.
+		for range 2 * congestedMails {
+			r.wait(func() { l.post(mail{fn: func() {}}) })
+		}
+	}})
+	eventually(t, "the mailbox is congested", l.congested.Load)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.WaitForRoom(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	for i := range congestedMails {
+		c.expect(fmt.Sprint(i))
+	}
+	if err := r.WaitForRoom(t.Context()); err != nil {
+		t.Error(err)
+	}
+	c.send("echo free")
+	c.expect("free")
+	if l.congested.Load() || r.congested.Load() != 0 {
+		t.Error("the mailbox is congested for ever")
+	}
+}

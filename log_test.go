@@ -1,0 +1,200 @@
+package polywire_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// newLog returns a log whose lines have no time, and their buffer: it may be read when
+// the broker has ended.
+func newLog(level slog.Level) (*slog.Logger, *bytes.Buffer) {
+	buf := new(bytes.Buffer)
+	return slog.New(slog.NewTextHandler(buf, &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}})), buf
+}
+
+// exchange sends a request and reads until the server closes.
+func exchange(t *testing.T, url, request string) (response string) {
+	t.Helper()
+	address, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(url, "ws://"), "wss://"), "/")
+	nc, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	_ = nc.SetDeadline(time.Now().Add(time.Minute))
+	if _, err := io.WriteString(nc, request); err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// upgradeTo is an upgrade request for a path, with further fields.
+func upgradeTo(path string, fields ...string) string {
+	return "GET " + path + " HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + strings.Join(append(fields, ""), "\r\n") + "\r\n"
+}
+
+// Who is not let in is one line, with what an operator needs to see why.
+func TestRefusedClientsAreLogged(t *testing.T) {
+	long := strings.Repeat("é", 1000)
+	for _, c := range []struct{ name, endpoint, request, want string }{
+		{
+			"origin", "{protocol: vws, path: /}", upgradeTo("/", "Origin: https://evil.example"),
+			`endpoint=e reason=origin why="pages of this origin may not connect" origin=https://evil.example host=h allowed="the same host" remote=127.0.0.1`,
+		},
+		{
+			"origin, with a list, behind a proxy", `{protocol: wsify, path: /, origins: ["https://a.example", "https://*.b.example"]}`,
+			upgradeTo("/", "Origin: https://c.example", "X-Forwarded-For: 203.0.113.7"),
+			`endpoint=e reason=origin why="pages of this origin may not connect" origin=https://c.example host=h allowed="https://a.example https://*.b.example" remote=203.0.113.7`,
+		},
+		{
+			"credential", "{protocol: vws, path: /, auth: [{type: token, tokens: [{token: 0123456789abcdef, subject: ann}]}]}", upgradeTo("/"),
+			`endpoint=e reason=denied why="it did not show who it is" remote=127.0.0.1 error="no credential"`,
+		},
+		{
+			"subprotocols", "{protocol: wsify, path: /}", upgradeTo("/", `Sec-WebSocket-Protocol: a, b"c`),
+			`endpoint=e reason=handshake why="it offers several subprotocols, and must offer one" remote=127.0.0.1 offered="a, b\"c"`,
+		},
+		{
+			"path", "{protocol: vws, path: /ws}", upgradeTo("/" + long),
+			`reason=handshake why="no endpoint at this path" remote=127.0.0.1 path=/` + long[:126] + "…",
+		},
+		{
+			"plain request", "{protocol: vws, path: /ws}", "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+			`endpoint=e reason=handshake why="it does not ask for an upgrade" remote=127.0.0.1 method=GET path=/ws`,
+		},
+		{
+			"plain request elsewhere", "{protocol: vws, path: /ws}", "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+			`reason=handshake why="no endpoint at this path" remote=127.0.0.1 method=GET path=/a`,
+		},
+		{
+			"no HTTP", "{protocol: vws, path: /ws}", "SSH-2.0-x\r\n\r\n",
+			`reason=handshake why="malformed request line" remote=127.0.0.1`,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			log, buf := newLog(slog.LevelInfo)
+			b := runLogged(t, `
+endpoints:
+  - `+strings.Replace(c.endpoint, "{", `{name: e, listen: "127.0.0.1:0", `, 1)+`
+network: {trusted_proxies: [127.0.0.0/8]}
+admin: {listen: ""}
+`, log)
+			for range 5 {
+				exchange(t, b.urls["e"].URL, c.request)
+			}
+			if err := b.stop(); err != nil {
+				t.Error(err)
+			}
+			got := regexp.MustCompile(`127\.0\.0\.1:\d+|203\.0\.113\.7:0`).ReplaceAllStringFunc(buf.String(), func(s string) string {
+				host, _, _ := net.SplitHostPort(s)
+				return host
+			})
+			line := `level=INFO msg="client refused" ` + c.want
+			if want := line + "\n"; !strings.HasPrefix(got, want) {
+				t.Errorf("got  %swant %s", got, want)
+			}
+			if n := strings.Count(got, "client refused"); n != 2 || !strings.Contains(got, line+" left_out=3\n") {
+				t.Errorf("want a second line with left_out=3, got\n%s", got)
+			}
+		})
+	}
+}
+
+// slowEndpoint is an endpoint for clients that do not read.
+const slowEndpoint = `
+endpoints: [{name: e, protocol: wsify, listen: "127.0.0.1:0", outbound_limit: 32KiB}]
+network: {send_buffer: 32KiB}
+admin: {listen: "127.0.0.1:0"}
+`
+
+// starve has n clients that do not read lose what a broadcast brings, and waits until
+// they are ended.
+func starve(t *testing.T, b *running, n int) {
+	t.Helper()
+	var clients []*client
+	defer func() {
+		for _, c := range clients {
+			_ = c.conn.Close()
+		}
+	}()
+	for range n {
+		c := dial(t, b.urls["e"].URL)
+		clients = append(clients, c)
+		if err := c.conn.(*net.TCPConn).SetReadBuffer(16 << 10); err != nil {
+			t.Fatal(err)
+		}
+		c.send(`{"command":"join","args":{"channel":"c"}}`)
+		c.ping()
+	}
+	speaker := dial(t, b.urls["e"].URL)
+	clients = append(clients, speaker)
+	message := fmt.Sprintf(`{"command":"broadcast","args":{"channel":"c","content":%q}}`, strings.Repeat("x", 40_000))
+	ended := fmt.Sprintf(`polywire_connections_closed_total{endpoint="e",protocol="wsify",reason="slow"} %d`+"\n", n)
+	for deadline := time.Now().Add(2 * time.Minute); ; {
+		speaker.send(message)
+		speaker.ping()
+		if _, page := get(t, b.AdminURL()); strings.Contains(page, ended) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the clients are not ended as slow")
+		}
+	}
+}
+
+// One broadcast at many clients that cannot take it is a few lines of the log, with their
+// number.
+func TestManySlowClientsAreFewLines(t *testing.T) {
+	log, buf := newLog(slog.LevelInfo)
+	b := runLogged(t, slowEndpoint, log)
+	const clients = 50
+	starve(t, b, clients)
+	if err := b.stop(); err != nil {
+		t.Error(err)
+	}
+	for _, message := range []string{"client reads too slowly", "slow client left"} {
+		lines := regexp.MustCompile(`(?m)^level=WARN msg="`+message+`.* endpoint=e reason=slow .*$`).FindAllString(buf.String(), -1)
+		if len(lines) != 2 || !strings.HasSuffix(lines[1], fmt.Sprintf(" left_out=%d", clients-2)) {
+			t.Errorf("want one line, and one for the %d others, got\n%s", clients-1, buf)
+		}
+	}
+}
+
+// blocked is a writer that takes nothing until it is closed.
+type blocked chan struct{}
+
+func (b blocked) Write(p []byte) (int, error) {
+	<-b
+	return len(p), nil
+}
+
+// A log that nobody reads harms nobody: everybody is served, and the broker ends.
+func TestBlockedLogBlocksNobody(t *testing.T) {
+	w := make(blocked)
+	t.Cleanup(func() { close(w) })
+	b := runLogged(t, slowEndpoint, slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	starve(t, b, 5)
+	c := dial(t, b.urls["e"].URL)
+	c.ping()
+	_ = c.conn.Close()
+	if err := b.stop(); err != nil {
+		t.Error(err)
+	}
+}
