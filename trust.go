@@ -136,6 +136,12 @@ func (t *trust) method(c *config.Endpoint, a *config.Auth) (auth.Method, error) 
 			return nil, err
 		}
 		return auth.NewTokens(places, tokens, a.TokenFile, t.log)
+	case "basic":
+		users, err := staticUsers(a.Users)
+		if err != nil {
+			return nil, err
+		}
+		return auth.NewBasic(users, a.UserFile, t.log)
 	case "jwt":
 		return auth.NewJWT(jwtOptions(a, places, t.log))
 	case "webhook":
@@ -166,19 +172,40 @@ func jwtOptions(a *config.Auth, places []auth.Place, log *slog.Logger) auth.JWTO
 func staticTokens(list []config.Token) ([]auth.Token, error) {
 	var tokens []auth.Token
 	for _, t := range list {
-		data, err := json.Marshal(t.Claims)
+		claims, err := claimsOf(t.Subject, t.Claims)
 		if err != nil {
-			return nil, fmt.Errorf("reading claims of %q: %w", t.Subject, err)
+			return nil, err
 		}
-		decoder := json.NewDecoder(bytes.NewReader(data))
-		decoder.UseNumber()
-		one := auth.Token{Token: t.Token, Subject: t.Subject}
-		if err := decoder.Decode(&one.Claims); err != nil {
-			return nil, fmt.Errorf("reading claims of %q: %w", t.Subject, err)
-		}
-		tokens = append(tokens, one)
+		tokens = append(tokens, auth.Token{Token: t.Token, Subject: t.Subject, Claims: claims})
 	}
 	return tokens, nil
+}
+
+// staticUsers returns the users with claims as core.Identity has them.
+func staticUsers(list []config.User) ([]auth.User, error) {
+	var users []auth.User
+	for _, u := range list {
+		claims, err := claimsOf(u.User, u.Claims)
+		if err != nil {
+			return nil, err
+		}
+		users = append(users, auth.User{Name: u.User, Password: u.Password, Claims: claims})
+	}
+	return users, nil
+}
+
+// claimsOf returns claims of the configuration as core.Identity has them.
+func claimsOf(subject string, given map[string]any) (claims map[string]any, err error) {
+	data, err := json.Marshal(given)
+	if err == nil {
+		decoder := json.NewDecoder(bytes.NewReader(data))
+		decoder.UseNumber()
+		err = decoder.Decode(&claims)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading claims of %q: %w", subject, err)
+	}
+	return claims, nil
 }
 
 // acl returns the access lists; nil if there are none.

@@ -143,22 +143,28 @@ var (
 
 // Identify checks the client's token.
 func (j *JWT) Identify(ctx context.Context, h core.Handshake) Finding {
-	shown, err := find(j.options.Places, h)
+	token, err := find(j.options.Places, h)
 	switch {
 	case err != nil:
 		return Finding{Outcome: Bad, Err: err}
-	case shown == "":
+	case token == (shown{}):
 		return Finding{}
 	}
-	claimed, ok := unverified(shown)
-	switch {
-	case !ok:
-		return Finding{Outcome: Foreign, Err: errNoToken}
-	case !j.ours(claimed):
-		// Before anything else: the token need not be one that we understand.
+	for _, text := range token.readings() {
+		if claimed, ok := unverified(text); ok {
+			return j.check(ctx, text, claimed)
+		}
+	}
+	return Finding{Outcome: Foreign, Err: errNoToken}
+}
+
+// check checks a token that claims claimed.
+func (j *JWT) check(ctx context.Context, text string, claimed []byte) Finding {
+	// Before anything else: the token need not be one that we understand.
+	if !j.ours(claimed) {
 		return Finding{Outcome: Foreign, Err: errIssuer}
 	}
-	token, err := jose.ParseSignedCompact(shown, j.algorithms)
+	token, err := jose.ParseSignedCompact(text, j.algorithms)
 	if err != nil {
 		return Finding{Outcome: Bad, Err: fmt.Errorf("parsing token: %w", err)}
 	}

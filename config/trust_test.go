@@ -42,6 +42,8 @@ endpoints:
         subject: uid
       - {type: token, tokens: [{token: "${TOKEN}", subject: bot, claims: {level: 7, rooms: [x]}}], token_file: tokens}
       - {type: webhook, url: "http://x/", idle_timeout: 3s, cache: {allow: 30s, deny: 5s, jitter: 0}, on_error: last_known}
+      - {type: basic, users: [{user: ann, password: "${TOKEN}", claims: {level: 7}}], user_file: users}
+      - {type: token, token_file: t, from: [subprotocol, "subprotocol:app"]}
       - {type: none}
     acl:
       publish: [a, "users/{subject}/#"]
@@ -75,6 +77,11 @@ endpoints:
 				Type: "webhook", From: header, URL: "http://x/", Timeout: usual, IdleTimeout: 3 * time.Second, OnError: "last_known",
 				Cache: config.Cache{Allow: 30 * time.Second, Deny: 5 * time.Second},
 			},
+			{
+				Type: "basic", From: header, Timeout: usual, UserFile: "users",
+				Users: []config.User{{User: "ann", Password: "t0ken", Claims: map[string]any{"level": 7}}},
+			},
+			{Type: "token", TokenFile: "t", Timeout: usual, From: []config.Place{{In: "subprotocol"}, {In: "subprotocol", Name: "app"}}},
 			{Type: "none", From: header, Timeout: usual},
 		},
 		ACL: &config.ACL{
