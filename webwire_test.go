@@ -432,6 +432,37 @@ func TestReplyEncodings(t *testing.T) {
 	}
 }
 
+// TestNameless: requests and signals need no name, and the shortest and the longest name are
+// names like others.
+func TestNameless(t *testing.T) {
+	b := run(t, oneWebwire)
+	heard := make(chan core.Invocation, 10)
+	b.Otherwise(func(_ context.Context, c core.Invocation) (core.Payload, error) { return text(c.Service), nil })
+	hear := func(_ context.Context, c core.Invocation) (core.Payload, error) {
+		heard <- c
+		return core.Payload{}, nil
+	}
+	b.Hear("", hear)
+	b.Hear("#", hear)
+	m := b.mobile(t)
+	for _, name := range []string{"", "s", strings.Repeat("x", 255)} {
+		m.say(request(name, "d"))
+		m.hears(replyUTF8 + id + name)
+		n := string([]byte{byte(len(name))}) + name
+		m.say(signalUTF8 + n + "üникод")
+		if c := <-heard; c.Service != name || c.Payload.Kind != core.Text || c.Payload.UTF16 != nil || string(c.Payload.Data) != "üникод" {
+			t.Errorf("%q: heard %+v", name, c)
+		}
+		if len(name)%2 == 1 {
+			n += "\x00"
+		}
+		m.say(signalUTF16 + n + "\x64\xc8\x6e\xd2")
+		if c := <-heard; c.Service != name || string(c.Payload.UTF16) != "\x64\xc8\x6e\xd2" {
+			t.Errorf("%q: heard %+v", name, c)
+		}
+	}
+}
+
 // TestBadAnswers: what is not of its kind reaches no client.
 func TestBadAnswers(t *testing.T) {
 	b := run(t, oneWebwire)
