@@ -27,7 +27,7 @@ TOOL := $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 # Every module of the repository that holds our own code.
 MODULES := . bench clients
 
-.PHONY: all help run build check test soak clients vet fuzz generate lint fmt bench benchcmp clean
+.PHONY: all help run build check test soak clients java vet fuzz generate lint fmt bench benchcmp clean
 
 all: fmt lint test ## format, lint and test: the default
 
@@ -61,7 +61,18 @@ soak: ## CALLS calls (a million) between clients that come and go, then UNREST (
 # the versions of their package-lock.json. They are installed anew when that file changes.
 NODE := clients/node examples/plugins/node-phoenix
 
-clients: $(NODE:=/node_modules/.package-lock.json) ## install what the tests of clients/ drive (with npm)
+clients: $(NODE:=/node_modules/.package-lock.json) java ## install what the tests of clients/ drive (with npm and apt-get)
+
+# Java's own client is one source file, which the java of a JDK runs.
+java:
+	@if ! type java javac >/dev/null 2>&1; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing a JDK: the tests drive the WebSocket client that comes with Java"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends default-jdk-headless; \
+		else \
+			echo "the tests drive the WebSocket client that comes with Java: install a JDK of 11 or newer"; exit 1; \
+		fi; \
+	fi
 
 %/node_modules/.package-lock.json: %/package.json %/package-lock.json %/.npmrc
 	@if ! type node npm curl >/dev/null 2>&1; then \

@@ -74,6 +74,7 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 		Loops:            cfg.Network.Loops,
 		HandshakeTimeout: cfg.Network.HandshakeTimeout,
 		MaxHeader:        int(cfg.Network.MaxHeader),
+		MaxHeaderFields:  cfg.Network.MaxHeaderFields,
 		SendBuffer:       int(cfg.Network.SendBuffer),
 		OutboundBudget:   int64(cfg.Network.OutboundBudget),
 	})

@@ -102,7 +102,7 @@ var rules = []rule{
 		packages: "config",
 		allow: []string{
 			"core", "certs", "github.com/knadh/koanf/...", "github.com/go-viper/mapstructure/v2", "go.yaml.in/yaml/v3",
-			"github.com/agnivade/levenshtein",
+			"github.com/agnivade/levenshtein", "golang.org/x/net/idna",
 		},
 		why: "the configuration is one struct; the root wires the rooms that it describes",
 	},

@@ -1,6 +1,7 @@
 package polywire
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/polywire/polywire/config"
@@ -94,8 +95,21 @@ func networkSettings(c *config.Endpoint) (network.Settings, error) {
 	return network.Settings{
 		OutboundLimit: int(c.OutboundLimit), SlowConsumer: policy,
 		PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, IdleTimeout: c.IdleTimeout,
-		Origins: c.Origins,
+		Origins: c.Origins, TokenProtocols: tokenProtocols(c),
 	}, err
+}
+
+// tokenProtocols returns the names by which clients show tokens as subprotocols.
+func tokenProtocols(c *config.Endpoint) []string {
+	var names []string
+	for _, a := range c.Auth {
+		for _, place := range a.From {
+			if place.In == "subprotocol" {
+				names = append(names, cmp.Or(place.Name, "bearer"))
+			}
+		}
+	}
+	return names
 }
 
 // keep prepares what changes about a site whose endpoint goes on.

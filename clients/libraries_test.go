@@ -19,6 +19,7 @@ var libraries = []library{
 	{name: "undici", dial: node("undici"), deflates: true},
 	{name: "websocket", dial: node("websocket"), pings: true},
 	{name: "faye", dial: node("faye"), pings: true},
+	{name: "java", dial: dialJava, pings: true},
 }
 
 // gorillaClient is a connection of github.com/gorilla/websocket.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,7 @@ func (e *endpointReader) checkName(name string) {
 
 // checkAddress checks listen and path.
 func (e *endpointReader) checkAddress(ep *Endpoint) {
+	ep.Listen = listenAddress(ep.Listen)
 	if ep.Listen == "" {
 		e.fault("listen", "is missing; the protocol %s has no usual address", ep.Protocol)
 	} else if problem := badAddress(ep.Listen); problem != "" {
@@ -46,11 +48,22 @@ func (e *endpointReader) checkAddress(ep *Endpoint) {
 	}
 }
 
+// listenAddress returns an address as Go reads it: some write * for all addresses.
+func listenAddress(address string) string {
+	if port, ok := strings.CutPrefix(address, "*:"); ok {
+		return ":" + port
+	}
+	return address
+}
+
 // badAddress says what is wrong with "host:port"; "" if nothing is.
 func badAddress(address string) string {
-	_, port, err := net.SplitHostPort(address)
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return strconv.Quote(address) + ` is no address such as ":8080" or "127.0.0.1:8080"`
+	}
+	if _, err := netip.ParseAddr(host); err != nil && !plainHost(host) {
+		return strconv.Quote(address) + " has no host that can be listened on; leave it out for all addresses"
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || port != strconv.FormatUint(n, 10) {
 		return strconv.Quote(address) + " has no port from 0 to 65535"
@@ -85,9 +98,11 @@ func (e *endpointReader) checkLimits(ep *Endpoint) {
 		e.fault("max_calls", "must be at least 1")
 	}
 	for i, origin := range ep.Origins {
-		if problem := badOrigin(origin); problem != "" {
-			e.fault(join("origins", strconv.Itoa(i)), "%q %s", origin, problem)
+		normal, err := normalOrigin(origin)
+		if err != nil {
+			e.fault(join("origins", strconv.Itoa(i)), "%q %s", origin, err)
 		}
+		ep.Origins[i] = normal
 	}
 	e.checkClients(ep.Limits)
 	choices := []string{"off", "optional", "required"}
@@ -95,27 +110,6 @@ func (e *endpointReader) checkLimits(ep *Endpoint) {
 		e.fault("proxy_protocol", "must be %s, not %q%s", strings.Join(choices, ", "), ep.ProxyProtocol, suggest(ep.ProxyProtocol, choices))
 	}
 	e.checkPrefix(ep.TopicPrefix)
-}
-
-// badOrigin says what is wrong with an origin; "" if nothing is.
-func badOrigin(origin string) string {
-	_, host, ok := strings.Cut(origin, "://")
-	switch {
-	case origin == "*" || origin == "null":
-		return ""
-	case !ok:
-		return `is no origin such as "https://example.com", nor "*"`
-	}
-	// Anywhere else a * would match hosts that nobody meant: example.com.evil.org.
-	if rest, wild := strings.CutPrefix(host, "*."); wild {
-		host = rest
-	} else {
-		host = strings.TrimSuffix(host, ":*")
-	}
-	if strings.Contains(host, "*") {
-		return `may have one *, for the labels before a domain ("https://*.example.com") or for a port ("http://localhost:*")`
-	}
-	return ""
 }
 
 func (e *endpointReader) checkPrefix(prefix string) {
@@ -179,6 +173,7 @@ func (r *report) checkNetwork(n Network, endpoints []Endpoint) {
 		r.add("network.handshake_burst", "is no use without handshake_rate, such as 500/s")
 	}
 	between("max_header", int(n.MaxHeader), 512, 1<<20)
+	between("max_header_fields", n.MaxHeaderFields, 16, 1<<16)
 	between("send_buffer", int(n.SendBuffer), 2048, 1<<30)
 	for _, ep := range endpoints {
 		if n.OutboundBudget != 0 && n.OutboundBudget < ep.OutboundLimit {

@@ -185,8 +185,10 @@ type Network struct {
 	HandshakeBurst int  `koanf:"handshake_burst"`
 	// HandshakeTimeout is how long a client may take to ask for its upgrade.
 	HandshakeTimeout time.Duration `koanf:"handshake_timeout"`
-	// MaxHeader is the biggest request head in bytes.
-	MaxHeader Size `koanf:"max_header"`
+	// MaxHeader is the biggest request head in bytes, and MaxHeaderFields how many header
+	// fields it may have.
+	MaxHeader       Size `koanf:"max_header"`
+	MaxHeaderFields int  `koanf:"max_header_fields"`
 	// SendBuffer is the kernel's send buffer for each connection, in bytes.
 	SendBuffer Size `koanf:"send_buffer"`
 	// OutboundBudget bounds the bytes that wait for all connections together.

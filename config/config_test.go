@@ -217,7 +217,7 @@ services: [{match: echo, builtin: echo}, {match: up, url: "http://h/", max_calls
 calls: {max_per_service: 9}
 admin: {listen: ""}
 log: {level: warn, format: json}
-network: {loops: 2, max_connections: 10, max_handshakes: 20, handshake_timeout: 3s, max_header: 16KiB, send_buffer: 1MiB,
+network: {loops: 2, max_connections: 10, max_handshakes: 20, handshake_timeout: 3s, max_header: 16KiB, max_header_fields: 50, send_buffer: 1MiB,
   max_handshakes_per_address: 5, handshake_rate: 500/s, handshake_burst: 1000, memory_watermark: 80%,
   trusted_proxies: [10.0.0.0/8, 192.168.1.1, "2001:db8::/32"]}
 drain: {rate: 90/m, timeout: 1m}
@@ -259,7 +259,7 @@ drain: {rate: 90/m, timeout: 1m}
 		Log:      config.Log{Level: config.Level(slog.LevelWarn), Format: "json"},
 		Network: config.Network{
 			Loops: 2, MaxConnections: 10, MaxHandshakes: 20, HandshakeTimeout: 3 * time.Second,
-			MaxHeader: 16 << 10, SendBuffer: 1 << 20,
+			MaxHeader: 16 << 10, MaxHeaderFields: 50, SendBuffer: 1 << 20,
 			MaxHandshakesPerAddress: 5, HandshakeRate: config.Rate{N: 500, Per: time.Second}, HandshakeBurst: 1000,
 			MemoryWatermark: config.Watermark{Percent: 80},
 			TrustedProxies: []config.CIDR{

@@ -93,6 +93,7 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin plu
 	limitOutput(cfg.Endpoints)
 	r.checkServices(cfg.Services)
 	r.checkCalls(cfg.Calls)
+	cfg.Admin.Listen = listenAddress(cfg.Admin.Listen)
 	r.checkAdmin(cfg.Admin)
 	r.checkLog(cfg.Log)
 	r.checkNetwork(cfg.Network, cfg.Endpoints)

@@ -37,18 +37,17 @@ func ProtocolToken(offered []string, name string) (token string, ok bool) {
 // as, tokens that are shown by one of names.
 func OpenProtocols(offered, names []string) []string {
 	var open []string
-	for i := 0; i < len(offered); i++ {
+	announced := false
+	for _, p := range offered {
 		announces, coded := false, false
 		for _, name := range names {
-			announces = announces || strings.EqualFold(offered[i], name)
-			coded = coded || isCoded(offered[i], name)
+			announces = announces || strings.EqualFold(p, name)
+			coded = coded || isCoded(p, name)
 		}
-		if !coded {
-			open = append(open, offered[i])
+		if !announced && !coded {
+			open = append(open, p)
 		}
-		if announces {
-			i++
-		}
+		announced = announces
 	}
 	return open
 }

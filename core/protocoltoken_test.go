@@ -15,6 +15,7 @@ func TestProtocolToken(t *testing.T) {
 		{"Bearer,T,chat", "T", "Bearer,chat"},
 		{"chat,bearer,T", "T", "chat,bearer"},
 		{"bearer,bearer", "bearer", "bearer"},
+		{"bearer,bearer,U", "bearer", "bearer"},
 		{"bearer,T,bearer,U", "T", "bearer,bearer"},
 		{"base64url.bearer.c8OkY3JldA,chat", "s\u00e4cret", "chat"},
 		{"base64url.bearer.c8OkY3JldA==", "s\u00e4cret", ""},

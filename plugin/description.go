@@ -55,7 +55,7 @@ func profileOf(p *codecpb.Profile) core.Profile {
 		IdleTimeout: ms(p.GetIdleTimeout()), IdleCheck: ms(p.GetIdleCheck()), PingsCount: p.GetPingsCount(),
 		CloseReply: uint16(p.GetCloseReply()), Subprotocol: p.GetSubprotocol(), Deflate: p.GetDeflate(),
 		SameOrigin: p.GetSameOrigin(), CORS: p.GetCors(), PlainStatus: int(p.GetPlainStatus()),
-		Subprotocols: p.GetSubprotocols(),
+		Subprotocols: p.GetSubprotocols(), HTTP11: p.GetHttp11(), OptionsStatus: int(p.GetOptionsStatus()),
 	}
 }
 

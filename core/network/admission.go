@@ -28,7 +28,8 @@ type Limits struct {
 	// are answered 503; 0 is no bound.
 	MemoryWatermark uint64
 	// TrustedProxies are believed when they say on whose behalf they connect, by
-	// X-Forwarded-For or by the PROXY protocol. The default is nobody.
+	// X-Forwarded-For, Forwarded, X-Real-IP or the PROXY protocol, and which host was
+	// asked, by X-Forwarded-Host or Forwarded. The default is nobody.
 	TrustedProxies []netip.Prefix
 }
 

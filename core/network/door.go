@@ -166,6 +166,7 @@ type visitor struct {
 	net.Conn
 	tcp    *net.TCPConn
 	client netip.AddrPort // whose connection it is, as far as trusted proxies tell
+	hosts  []string       // which hosts it has asked in its upgrade request, as far as is known
 	secure *secure        // nil without TLS
 	read   []byte         // read before, not used yet
 	info   any            // what the application keeps with the connection (core.Handshake)
@@ -274,22 +275,17 @@ func (d *door) receive(v *visitor) {
 		return
 	}
 	h, err := parseHead(buf[:end], s.options.MaxHeaderFields)
-	switch {
-	case errors.Is(err, errManyFields):
-		d.reject(v, core.ReasonTooLarge, http.StatusRequestHeaderFieldsTooLarge, err.Error())
-		return
-	case err != nil:
-		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, err.Error())
+	if err != nil {
+		r := refusalOf(err)
+		d.reject(v, r.reason, r.status, r.why)
 		return
 	}
 	if !h.upgrade {
-		v.read = buf
 		_ = v.SetDeadline(time.Time{})
-		d.plain.take(v)
+		d.plain.take(newPlainConn(d, v, h, buf, end))
 		return
 	}
 	v.read = buf[end:]
-	v.client = s.admission.limits.Load().client(v.client, h.tokens("X-Forwarded-For"))
 	d.upgrade(v, h)
 }
 

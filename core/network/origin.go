@@ -4,23 +4,32 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/polywire/polywire/core"
 )
 
-// originAllowed reports whether the page that wants to connect may.
-func (ep *endpoint) originAllowed(h *head) bool {
-	origin := h.get("Origin")
+// originAllowed reports whether the page of an origin may connect. hosts are those that the
+// client has asked, as far as is known.
+func (ep *endpoint) originAllowed(origin string, hosts []string) bool {
 	if origin == "" {
 		return true
 	}
+	normal := core.NormalOrigin(origin)
 	allowed := ep.settings.Load().Origins
 	if allowed == nil {
-		if !ep.profile.SameOrigin {
-			return true
-		}
-		u, err := url.Parse(origin)
-		return err == nil && strings.EqualFold(u.Host, h.get("Host"))
+		return !ep.profile.SameOrigin || slices.ContainsFunc(hosts, func(host string) bool { return sameOrigin(normal, host) })
 	}
-	return slices.ContainsFunc(allowed, func(one string) bool { return originMatches(one, origin) })
+	return slices.ContainsFunc(allowed, func(one string) bool {
+		return originMatches(one, normal) || originMatches(one, origin)
+	})
+}
+
+// sameOrigin reports whether a page of origin, which is normal, is of the host that a client
+// asked. With a port or without it means the same where the port is that of the page's
+// scheme (RFC 6454, section 4).
+func sameOrigin(origin, host string) bool {
+	u, err := url.Parse(origin)
+	return err == nil && u.Host != "" && u.Host == core.WithoutDefaultPort(u.Scheme, strings.ToLower(host))
 }
 
 // allowedOrigins says which pages may connect, for the log.

@@ -1,15 +1,14 @@
 package network
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -39,7 +38,7 @@ func newPlainServer(d *door) *plainServer {
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    d.server.options.MaxHeader,
 		ConnState:         p.follow,
-		ConnContext:       withVisitor,
+		ConnContext:       withConn,
 		ErrorLog:          slog.NewLogLogger(d.server.log.Handler(), slog.LevelDebug),
 	}
 	return p
@@ -52,31 +51,33 @@ func (p *plainServer) serve() {
 }
 
 // take hands a connection over, if there may be one more.
-func (p *plainServer) take(v *visitor) {
+func (p *plainServer) take(c *plainConn) {
 	if !upTo(&p.open, p.door.server.admission.limits.Load().MaxHandshakes) {
-		p.door.reject(v, core.ReasonOverload, statusOf(core.ReasonOverload), whyNot(core.ReasonOverload))
+		p.door.reject(c.visitor, core.ReasonOverload, statusOf(core.ReasonOverload), whyNot(core.ReasonOverload))
 		return
 	}
 	select {
-	case p.conns <- v:
+	case p.conns <- c:
 	case <-p.done:
 		p.open.Add(-1)
-		_ = v.Close()
+		_ = c.Close()
 	}
 }
 
-// follow counts the connections that http.Server has no longer.
-func (p *plainServer) follow(_ net.Conn, s http.ConnState) {
+// follow tells connections whether they are busy, and counts those that http.Server has no
+// longer.
+func (p *plainServer) follow(nc net.Conn, s http.ConnState) {
+	nc.(*plainConn).busy.Store(s == http.StateActive)
 	if s == http.StateClosed || s == http.StateHijacked {
 		p.open.Add(-1)
 	}
 }
 
-// visitorKey is the key of a connection's visitor in the context of its requests.
-type visitorKey struct{}
+// connKey is the key of a connection in the context of its requests.
+type connKey struct{}
 
-func withVisitor(ctx context.Context, nc net.Conn) context.Context {
-	return context.WithValue(ctx, visitorKey{}, nc.(*visitor))
+func withConn(ctx context.Context, nc net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, nc.(*plainConn))
 }
 
 // Accept, Close and Addr make the server its own net.Listener.
@@ -101,7 +102,7 @@ func (p *plainServer) Addr() net.Addr { return p.door.listener.Addr() }
 // ServeHTTP answers what is no upgrade request.
 func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// The server knows TLS only from connections that are bare tls.Conns.
-	r.TLS = r.Context().Value(visitorKey{}).(*visitor).secure.state()
+	r.TLS = r.Context().Value(connKey{}).(*plainConn).secure.state()
 	if isUpgrade(r) {
 		p.comeBack(w, r)
 		return
@@ -168,15 +169,17 @@ func (p *plainServer) clientOf(r *http.Request) string {
 	if err != nil {
 		return r.RemoteAddr
 	}
-	h := headOf(r, "X-Forwarded-For")
-	return p.door.server.admission.limits.Load().client(from, h.tokens("X-Forwarded-For")).String()
+	h := headOf(r, "X-Forwarded-For", "Forwarded", "X-Real-Ip")
+	return p.door.server.admission.limits.Load().client(from, &h).String()
 }
 
-// headOf returns a head with the fields called name alone; name is canonical.
-func headOf(r *http.Request, name string) head {
+// headOf returns a head with the fields of those names alone, which are canonical.
+func headOf(r *http.Request, names ...string) head {
 	h := head{}
-	for _, v := range r.Header[name] {
-		h.fields = append(h.fields, field{[]byte(name), []byte(v)})
+	for _, name := range names {
+		for _, v := range r.Header[name] {
+			h.fields = append(h.fields, field{[]byte(name), []byte(v)})
+		}
 	}
 	return h
 }
@@ -184,14 +187,6 @@ func headOf(r *http.Request, name string) head {
 // comeBack returns a connection to the front door: a client (a proxy, mostly) that
 // kept its connection after a plain request and asks for an upgrade now.
 func (p *plainServer) comeBack(w http.ResponseWriter, r *http.Request) {
-	if len(r.TransferEncoding) > 0 {
-		// The front door would not see it: http.Server takes it out of the header.
-		p.door.server.stats.Rejected.Inc(core.ReasonHandshake)
-		p.logRefusal("", r, core.ReasonHandshake, errBody.Error())
-		w.Header().Set("Connection", "close")
-		http.Error(w, errBody.Error(), http.StatusBadRequest)
-		return
-	}
 	a := &p.door.server.admission
 	if !a.handshake() {
 		p.door.server.stats.Rejected.Inc(core.ReasonOverload)
@@ -206,15 +201,10 @@ func (p *plainServer) comeBack(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "upgrade is not possible here", http.StatusInternalServerError)
 		return
 	}
-	v := nc.(*visitor)
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %s %s\r\nHost: %s\r\n", r.Method, r.RequestURI, r.Proto, r.Host)
-	// Neither write can fail: a bytes.Buffer takes everything.
-	_ = r.Header.Write(&b)
-	b.WriteString("\r\n")
-	if n := rw.Reader.Buffered(); n > 0 {
-		_, _ = io.CopyN(&b, rw.Reader, int64(n))
-	}
-	v.read = append(b.Bytes(), v.read...)
-	p.door.receive(v)
+	c := nc.(*plainConn)
+	_ = c.SetDeadline(time.Now().Add(p.door.server.options.HandshakeTimeout))
+	// What came behind the request, in order. What is buffered can be peeked at.
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	c.visitor.read = slices.Concat(early, c.buf, c.visitor.read)
+	p.door.upgrade(c.visitor, c.upgrade)
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -90,12 +91,15 @@ func (l *Limits) trusts(a netip.Addr) bool {
 	return slices.ContainsFunc(l.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// client returns the address of the client whose request came from the address from
-// and names hops in X-Forwarded-For. Each hop is vouched for by the one behind it:
-// the client is the first, from the right, that is no trusted proxy itself. The port
-// of a client that a hop names is 0 if the hop does not tell it.
-func (l *Limits) client(from netip.AddrPort, hops []string) netip.AddrPort {
-	for _, hop := range slices.Backward(hops) {
+// client returns the address of the client whose request h came from the address from.
+// Each hop is vouched for by the one behind it: the client is the first, from the right,
+// that is no trusted proxy itself. The port of a client that a hop names is 0 if the hop
+// does not tell it.
+func (l *Limits) client(from netip.AddrPort, h *head) netip.AddrPort {
+	if !l.trusts(from.Addr()) {
+		return from
+	}
+	for _, hop := range slices.Backward(hops(h)) {
 		if !l.trusts(from.Addr()) {
 			break
 		}
@@ -108,7 +112,91 @@ func (l *Limits) client(from netip.AddrPort, hops []string) netip.AddrPort {
 	return from
 }
 
-// parseHop reads a member of X-Forwarded-For: an address, and what some proxies put
+// hops returns whose requests proxies have passed on, the nearest last, as one of the
+// fields tells it that proxies use.
+func hops(h *head) []string {
+	switch {
+	case h.count("X-Forwarded-For") > 0:
+		return h.tokens("X-Forwarded-For")
+	case h.count("Forwarded") > 0:
+		return h.forwarded("for")
+	}
+	return h.tokens("X-Real-IP")
+}
+
+// hosts returns which hosts the client asked, as far as is known: the one of the request,
+// which came from the address from, and if that is a trusted proxy's, those by which the
+// proxies were asked.
+func (l *Limits) hosts(from netip.AddrPort, h *head, target *url.URL) []string {
+	hosts := []string{h.host(target)}
+	if l.trusts(from.Addr()) {
+		hosts = slices.Concat(hosts, h.tokens("X-Forwarded-Host"), h.forwarded("host"))
+	}
+	return hosts
+}
+
+// forwarded returns the values of a parameter in all elements of Forwarded (RFC 7239); one
+// that lacks it has "". A field that cannot be read is one element with nothing in it: who
+// wrote which part of it is not known.
+func (h *head) forwarded(name string) []string {
+	var values []string
+	for _, f := range h.fields {
+		if !h.is(f, "Forwarded") {
+			continue
+		}
+		elements, ok := cutQuoted(string(f.value), ',')
+		if !ok {
+			values = append(values, "")
+			continue
+		}
+		for _, element := range elements {
+			value := ""
+			pairs, _ := cutQuoted(element, ';')
+			for _, pair := range pairs {
+				if key, v, _ := strings.Cut(pair, "="); strings.EqualFold(strings.Trim(key, " \t"), name) {
+					value = unquoted(strings.Trim(v, " \t"))
+				}
+			}
+			values = append(values, value)
+		}
+	}
+	return values
+}
+
+// cutQuoted cuts s at the separators that are not in quotes. ok is false if a quotation does
+// not end.
+func cutQuoted(s string, separator byte) (parts []string, ok bool) {
+	begin, quoted := 0, false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == '\\' && quoted:
+			i++
+		case s[i] == separator && !quoted:
+			parts = append(parts, s[begin:i])
+			begin = i + 1
+		}
+	}
+	return append(parts, s[begin:]), !quoted
+}
+
+// unquoted returns the text of a token or of a quoted string (RFC 9110, section 5.6.4).
+func unquoted(s string) string {
+	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
+		return s
+	}
+	var b strings.Builder
+	for i := 1; i < len(s)-1; i++ {
+		if s[i] == '\\' && i+1 < len(s)-1 {
+			i++
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// parseHop reads what names a hop: an address, and what some proxies put
 // behind and around it.
 func parseHop(hop string) (netip.AddrPort, bool) {
 	if both, err := netip.ParseAddrPort(hop); err == nil {

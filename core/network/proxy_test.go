@@ -39,8 +39,52 @@ func TestClientOf(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h := head{fields: []field{{[]byte("x-forwarded-for"), []byte(tt.hops)}}}
 			from := unmapped(netip.MustParseAddrPort(tt.from))
-			if got := l.client(from, h.tokens("X-Forwarded-For")).String(); got != tt.want {
+			if got := l.client(from, &h).String(); got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestForwarded: the other fields of proxies count like X-Forwarded-For.
+func TestForwarded(t *testing.T) {
+	l := Limits{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
+	tests := []struct{ name, fields, want string }{
+		{"X-Real-IP", "X-Real-IP: 203.0.113.9", "203.0.113.9:0"},
+		{"X-Real-IP, IPv6", "x-real-ip: 2001:dead::1", "[2001:dead::1]:0"},
+		{"X-Real-IP beside X-Forwarded-For", "X-Real-IP: 203.0.113.8\r\nX-Forwarded-For: 203.0.113.9", "203.0.113.9:0"},
+		{"an empty X-Forwarded-For", "X-Real-IP: 203.0.113.8\r\nX-Forwarded-For:", "10.0.0.1:50"},
+		{"an empty X-Real-IP", "X-Real-IP:", "10.0.0.1:50"},
+		{"Forwarded", "Forwarded: for=203.0.113.9", "203.0.113.9:0"},
+		{"Forwarded with more", "Forwarded: by=10.0.0.1; For = 203.0.113.9 ;proto=https;host=h", "203.0.113.9:0"},
+		{"Forwarded beside X-Real-IP", "X-Real-IP: 203.0.113.8\r\nForwarded: for=203.0.113.9", "203.0.113.9:0"},
+		{"Forwarded beside X-Forwarded-For", "Forwarded: for=203.0.113.8\r\nX-Forwarded-For: 203.0.113.9", "203.0.113.9:0"},
+		{"IPv6 in quotes", `Forwarded: for="[2001:dead::1]"`, "[2001:dead::1]:0"},
+		{"IPv6 with a port", `Forwarded: for="[2001:dead::1]:4711"`, "[2001:dead::1]:4711"},
+		{"with a port", `Forwarded: for="203.0.113.9:4711"`, "203.0.113.9:4711"},
+		{"escaped", `Forwarded: for="203.0.113\.9"`, "203.0.113.9:0"},
+		{"a chain", "Forwarded: for=198.51.100.1, for=203.0.113.9, for=10.0.0.2", "203.0.113.9:0"},
+		{"a chain in two fields", "Forwarded: for=198.51.100.1, for=203.0.113.9\r\nForwarded: for=10.0.0.2", "203.0.113.9:0"},
+		{"forged before the proxy's", "Forwarded: for=\"127.0.0.1, for=198.51.100.1\r\nForwarded: for=203.0.113.9", "203.0.113.9:0"},
+		{"a quotation that hides the proxy's", `Forwarded: for=198.51.100.1;x=", for=203.0.113.9`, "10.0.0.1:50"},
+		{"a comma in quotes", `Forwarded: x="a, for=198.51.100.1";for=203.0.113.9`, "203.0.113.9:0"},
+		{"unknown", "Forwarded: for=198.51.100.1, for=unknown", "10.0.0.1:50"},
+		{"hidden behind a proxy", "Forwarded: for=_secret, for=10.0.0.2", "10.0.0.2:0"},
+		{"without for", "Forwarded: for=198.51.100.1, proto=https", "10.0.0.1:50"},
+		{"nothing", "X: y", "10.0.0.1:50"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h, err := parseHead([]byte("GET / HTTP/1.1\r\n"+tt.fields+"\r\n\r\n"), 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := l.client(netip.MustParseAddrPort("10.0.0.1:50"), h).String(); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+			stranger := netip.MustParseAddrPort("192.0.2.1:50")
+			if got := l.client(stranger, h); got != stranger {
+				t.Errorf("who is no proxy is believed to be %s", got)
 			}
 		})
 	}
@@ -185,6 +229,8 @@ func TestPlainClientAddress(t *testing.T) {
 	}
 	ask("", "127.0.0.7:99")
 	ask("X-Forwarded-For: 198.51.100.7\r\n", "198.51.100.7:0")
+	ask("X-Real-IP: 198.51.100.6\r\n", "198.51.100.6:0")
+	ask("Forwarded: for=198.51.100.5\r\n", "198.51.100.5:0")
 	ask("X-Forwarded-For: 198.51.100.9\r\nX-Forwarded-For: 198.51.100.8, 127.0.0.2\r\n", "198.51.100.8:0")
 	ask("", "127.0.0.7:99")
 	c.write([]byte(strings.Replace(upgradeRequest("X-Forwarded-For: 198.51.100.1\r\n"), "GET /", "GET /ws", 1)))

@@ -2,6 +2,7 @@ package network
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/polywire/polywire/core"
@@ -19,6 +20,9 @@ type Settings struct {
 	// Origins lists the origins whose pages may connect, as originMatches reads them;
 	// nil is the format's default. A request without Origin is no page and may always connect.
 	Origins []string
+	// TokenProtocols are the names by which clients show tokens among the subprotocols
+	// that they offer (core.ProtocolToken). A token is never answered; the name may be.
+	TokenProtocols []string
 }
 
 // settings are Settings with what the loops look at most. Static after construction.
@@ -28,6 +32,10 @@ type settings struct {
 }
 
 func newSettings(s Settings, p core.Profile) *settings {
+	s.Origins = slices.Clone(s.Origins)
+	for i, origin := range s.Origins {
+		s.Origins[i] = core.NormalOrigin(origin)
+	}
 	return &settings{
 		Settings:  s,
 		idleTicks: ticksOf(s.IdleTimeout), pongTicks: ticksOf(s.PongTimeout), pingTicks: ticksOf(s.PingInterval),

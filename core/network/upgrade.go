@@ -23,11 +23,14 @@ import (
 // upgrade answers an upgrade request and moves the connection into a loop.
 func (d *door) upgrade(v *visitor, h *head) {
 	s := d.server
+	from, limits := v.client, s.admission.limits.Load()
+	v.client = limits.client(from, h)
 	target, err := url.ParseRequestURI(h.target)
 	if err != nil {
-		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, "malformed request target", logging.Quoted("target", h.target))
+		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, "malformed request target")
 		return
 	}
+	v.hosts = limits.hosts(from, h, target)
 	ep := d.match(target.Path)
 	if ep == nil {
 		d.reject(v, core.ReasonHandshake, http.StatusNotFound, "no endpoint at this path", logging.Quoted("path", target.Path))
@@ -178,7 +181,7 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, s *handshake
 	if _, err := u.Upgrade(s); err != nil {
 		if refused == nil {
 			refused = &refusal{reason: core.ReasonHandshake, why: err.Error(), values: []slog.Attr{
-				logging.Quoted("target", h.target), logging.Quoted("connection", h.get("Connection")), logging.Quoted("version", h.get("Sec-WebSocket-Version")),
+				logging.Quoted("path", target.Path), logging.Quoted("connection", h.get("Connection")), logging.Quoted("version", h.get("Sec-WebSocket-Version")),
 			}}
 		}
 		ep.Stats.Rejected.Inc(refused.reason)
@@ -195,16 +198,17 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 	if h.http10() && ep.profile.HTTP11 {
 		return nil, t, &refusal{core.ReasonHandshake, http.StatusUpgradeRequired, "its request is of HTTP/1.0", nil}
 	}
-	if !ep.originAllowed(h) {
+	if !ep.originAllowed(h.get("Origin"), v.hosts) {
 		return nil, t, &refusal{core.ReasonOrigin, http.StatusForbidden, "pages of this origin may not connect", []slog.Attr{
-			logging.Quoted("origin", h.get("Origin")), logging.Quoted("host", h.get("Host")), slog.String("allowed", ep.allowedOrigins()),
+			logging.Quoted("origin", h.get("Origin")), logging.Quoted("host", strings.Join(v.hosts, ", ")), slog.String("allowed", ep.allowedOrigins()),
 		}}
 	}
 	offered := h.tokens("Sec-WebSocket-Protocol")
 	selected, ok := ep.subprotocol(offered)
 	if !ok {
+		open := core.OpenProtocols(offered, ep.settings.Load().TokenProtocols)
 		return nil, t, &refusal{core.ReasonHandshake, http.StatusBadRequest, "it offers several subprotocols, and must offer one", []slog.Attr{
-			logging.Quoted("offered", strings.Join(offered, ", ")),
+			logging.Quoted("offered", strings.Join(open, ", ")),
 		}}
 	}
 	user, refused := ep.judge(v, h, target)
@@ -322,17 +326,36 @@ func (ep *endpoint) sentence(v *visitor, h *head, target *url.URL) (user *core.I
 }
 
 // subprotocol returns which of the offered subprotocols is selected, "" for none; ok is
-// false if the offer is to be refused.
+// false if the offer is to be refused. A token that is shown there is not selected: who
+// shows one, and would hear of no other name, hears the one that announces it, as browsers
+// give up a connection that answers none of their names.
 func (ep *endpoint) subprotocol(offered []string) (selected string, ok bool) {
+	names := ep.settings.Load().TokenProtocols
+	open := core.OpenProtocols(offered, names)
 	for _, name := range ep.profile.Subprotocols {
-		if slices.Contains(offered, name) {
+		if slices.Contains(open, name) {
 			return name, true
 		}
 	}
-	if !ep.profile.Subprotocol || len(offered) == 0 {
+	if len(open) == len(offered) {
+		// There is no token.
+		if !ep.profile.Subprotocol || len(offered) == 0 {
+			return "", true
+		}
+		return offered[0], len(offered) == 1
+	}
+	if ep.profile.Subprotocol {
+		others := slices.DeleteFunc(slices.Clone(open), func(p string) bool {
+			return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(p, name) })
+		})
+		if len(others) > 0 {
+			return others[0], len(others) == 1
+		}
+	}
+	if len(open) == 0 {
 		return "", true
 	}
-	return offered[0], len(offered) == 1
+	return open[0], true
 }
 
 // rejection is the error that makes the upgrader answer with status and an empty body.

@@ -612,7 +612,12 @@ type Profile struct {
 	PlainStatus uint32 `protobuf:"varint,12,opt,name=plain_status,json=plainStatus,proto3" json:"plain_status,omitempty"`
 	// The names of the format's versions as WebSocket subprotocols, best first: the first
 	// that the client offers is selected, none if it offers none of them.
-	Subprotocols  []string `protobuf:"bytes,13,rep,name=subprotocols,proto3" json:"subprotocols,omitempty"`
+	Subprotocols []string `protobuf:"bytes,13,rep,name=subprotocols,proto3" json:"subprotocols,omitempty"`
+	// Refuse (426) upgrades by HTTP/1.0.
+	Http11 bool `protobuf:"varint,14,opt,name=http11,proto3" json:"http11,omitempty"`
+	// The HTTP status, with an empty body, of an OPTIONS request of the endpoint; 0 answers
+	// it like a GET.
+	OptionsStatus uint32 `protobuf:"varint,15,opt,name=options_status,json=optionsStatus,proto3" json:"options_status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -736,6 +741,20 @@ func (x *Profile) GetSubprotocols() []string {
 		return x.Subprotocols
 	}
 	return nil
+}
+
+func (x *Profile) GetHttp11() bool {
+	if x != nil {
+		return x.Http11
+	}
+	return false
+}
+
+func (x *Profile) GetOptionsStatus() uint32 {
+	if x != nil {
+		return x.OptionsStatus
+	}
+	return 0
 }
 
 // Goodbye says how a connection is ended for a reason.
@@ -2546,7 +2565,7 @@ const file_codec_proto_rawDesc = "" +
 	" \x01(\bR\x04http\"5\n" +
 	"\aProblem\x12\x16\n" +
 	"\x06option\x18\x01 \x01(\tR\x06option\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"\xae\x03\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"\xed\x03\n" +
 	"\aProfile\x12\x1f\n" +
 	"\vmax_message\x18\x01 \x01(\x04R\n" +
 	"maxMessage\x12#\n" +
@@ -2566,7 +2585,9 @@ const file_codec_proto_rawDesc = "" +
 	"sameOrigin\x12\x12\n" +
 	"\x04cors\x18\v \x01(\bR\x04cors\x12!\n" +
 	"\fplain_status\x18\f \x01(\rR\vplainStatus\x12\"\n" +
-	"\fsubprotocols\x18\r \x03(\tR\fsubprotocols\"I\n" +
+	"\fsubprotocols\x18\r \x03(\tR\fsubprotocols\x12\x16\n" +
+	"\x06http11\x18\x0e \x01(\bR\x06http11\x12%\n" +
+	"\x0eoptions_status\x18\x0f \x01(\rR\roptionsStatus\"I\n" +
 	"\aGoodbye\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\rR\x04code\x12\x12\n" +

@@ -55,6 +55,7 @@ func describe(d *codecpb.Description, f core.Format, options any) {
 		IdleTimeout: ms(p.IdleTimeout), IdleCheck: ms(p.IdleCheck), PingsCount: p.PingsCount,
 		CloseReply: uint32(p.CloseReply), Subprotocol: p.Subprotocol, Deflate: p.Deflate, SameOrigin: p.SameOrigin,
 		Cors: p.CORS, PlainStatus: uint32(p.PlainStatus), Subprotocols: p.Subprotocols,
+		Http11: p.HTTP11, OptionsStatus: uint32(p.OptionsStatus),
 	}
 	for r := range core.NumReasons {
 		code, text := f.Goodbye(r)
