@@ -364,6 +364,9 @@ func (ep *endpoint) rejection(h *head, status int) error {
 	switch status {
 	case http.StatusUnauthorized:
 		header["WWW-Authenticate"] = []string{"Bearer"}
+		if c, ok := ep.Authenticator.(core.Challenger); ok {
+			header["WWW-Authenticate"] = c.Challenges()
+		}
 	case http.StatusUpgradeRequired:
 		header.Set("Upgrade", "websocket")
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
