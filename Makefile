@@ -27,7 +27,10 @@ TOOL := $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 # Every module of the repository that holds our own code.
 MODULES := . bench clients
 
-.PHONY: all help run build check test soak clients java vet fuzz generate lint fmt bench benchcmp clean
+# One target after the other: tests that run beside each other take each other's time.
+.NOTPARALLEL:
+
+.PHONY: all help run build check test quick conformance flaky soak clients java vet fuzz generate lint fmt bench benchcmp clean
 
 all: fmt lint test ## format, lint and test: the default
 
@@ -45,14 +48,39 @@ check: build ## check CONFIG without serving it
 
 # The tests need Go modules, which the go command fetches, and for -race a C
 # compiler: where there is none they run without the race detector, and say so.
-test: vet clients ## vet, all tests with the race detector, a little of every fuzz target
-	@race=-race; if [ "$$($(GO) env CGO_ENABLED)" != 1 ]; then \
-		echo "note: no C compiler, so no race detector; install gcc for it"; race=; fi; \
-	for module in $(MODULES); do \
-		echo "go test $$race -shuffle=on ./... ($$module)"; \
-		(cd $$module && $(GO) test $$race -shuffle=on -timeout 15m ./...); \
-	done
+test: vet quick conformance ## everything that must hold: quick, conformance, a little of every fuzz target
+	@echo "fuzzing: every target a little (usually 2 minutes)"
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
+
+RACE = $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo -race)
+# A package may take long beside other work; what hangs says so itself, after minutes.
+GOTEST = $(GO) test $(RACE) -shuffle=on -timeout 30m
+
+# What takes minutes, as it plays every script, makes plugins fall, storms or drives clients
+# that others wrote. The module of clients is the other part.
+CONFORMANCE := ./conversations ./plugin/verify ./soak
+
+quick: ## all tests but those of conformance (usually 3 minutes on two cores)
+	@$(if $(RACE),,echo "note: no C compiler, so no race detector; install gcc for it")
+	@echo "quick tests (usually 3 minutes)"
+	@all=$$($(GO) list ./...); slow=$$($(GO) list $(CONFORMANCE)); $(GOTEST) $$(grep -vxF "$$slow" <<<"$$all")
+	@cd bench && $(GOTEST) ./...
+
+conformance: clients ## the tests that take minutes: scripts, plugins, storms, real clients (usually 6 minutes)
+	@echo "conformance: the conversations, over TLS and through plugins too (usually a minute and a half)"
+	@$(GOTEST) ./conversations
+	@echo "conformance: good and bad plugins are verified (usually 2 minutes)"
+	@$(GOTEST) ./plugin/verify
+	@echo "conformance: calls, storms, slow readers and reloads at once (usually half a minute)"
+	@$(GOTEST) ./soak
+	@echo "conformance: clients that others wrote (usually a minute and a half)"
+	@cd clients && $(GOTEST) ./...
+
+ROUNDS   ?= 10
+ALONE    ?= 5
+PACKAGES ?= ./...
+flaky: clients ## ROUNDS (10) rounds of all tests beside a busy loop on each core, then ALONE (5) on one core (hours)
+	@GO="$(GO)" RACE="$(RACE)" PACKAGES="$(PACKAGES)" .ci/flaky $(ROUNDS) $(ALONE) $(MODULES)
 
 soak: ## CALLS calls (a million) between clients that come and go, then UNREST (10m) of storms, slow readers and reloads
 	$(GO) test ./soak -count=1 -v -timeout 2h -args -calls=$(CALLS) -unrest=$(UNREST)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,7 @@ type Broker struct {
 	cfg     *config.Config // that it began with
 	options []Option
 	source  func() (*config.Config, error) // nil without WithSource
+	listen  func(name, address string) (net.Listener, error)
 	log     *slog.Logger
 	lines   *logging.Handler // of log
 	engine  *engine.Engine
@@ -67,21 +69,25 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	if err != nil {
 		return nil, err
 	}
-	b.source = own.source
-	b.engine = engine.New(engine.Options{Logger: logger, Hooks: own.hooks, MaxServiceCalls: cfg.Calls.MaxPerService})
+	b.source, b.listen = own.source, own.listen
+	b.engine = engine.New(engine.Options{Logger: logger, Hooks: own.hooks, MaxServiceCalls: cfg.Calls.MaxPerService, CallBudget: int(cfg.Calls.Budget)})
 	b.network = network.New(network.Options{
 		Hub: b.engine, Logger: logger, BeforeUpgrade: own.hooks.BeforeUpgrade,
+		Listen:           own.listen,
 		Loops:            cfg.Network.Loops,
 		HandshakeTimeout: cfg.Network.HandshakeTimeout,
+		HTTPIdleTimeout:  cfg.Network.HTTPIdleTimeout,
 		MaxHeader:        int(cfg.Network.MaxHeader),
 		MaxHeaderFields:  cfg.Network.MaxHeaderFields,
 		SendBuffer:       int(cfg.Network.SendBuffer),
 		OutboundBudget:   int64(cfg.Network.OutboundBudget),
+		InboundBudget:    int64(cfg.Network.InboundBudget),
 	})
 	first, err := b.draft(cfg, &state{cfg: new(config.Config)})
 	if err != nil {
 		b.engine.Close()
 		b.cancel()
+		lines.Flush(flushTimeout)
 		return nil, err
 	}
 	first.commit()
@@ -111,12 +117,16 @@ func (b *Broker) adminSource() admin.Source {
 		Panics: func() uint64 { return stats.Panics.Load() + b.engine.Panics() },
 		Calls:  b.engine.Calls, Topics: b.engine.Topics,
 		Outbound: b.network.Outbound, OutboundBudget: b.network.OutboundBudget(),
+		Inbound: b.network.Inbound, InboundBudget: b.network.InboundBudget,
 		Memory:       b.network.Memory,
 		LogDropped:   b.lines.Dropped,
 		Certificates: b.certificates,
+		Services:     b.serviceStats,
 		Ready:        b.network.Ready,
 		Endpoints:    b.coreEndpoints,
 		Reloads:      &b.reloads,
+		ReloadToken:  b.cfg.Admin.ReloadToken,
+		Hosts:        adminHosts(b.cfg.Admin),
 	}
 	if b.source != nil {
 		src.Reload = func(dryRun bool) (any, error) { return b.Reread(dryRun) }
@@ -164,7 +174,7 @@ func (b *Broker) Draining() <-chan struct{} { return b.life.draining.ch }
 func (b *Broker) Endpoints() []EndpointInfo {
 	return describe(b.state.Load().cfg, func(ep *config.Endpoint) string {
 		if addr := b.network.Addr(ep.Name); addr != nil {
-			return addr.String()
+			return listenText(addr)
 		}
 		return ep.Listen
 	})
@@ -175,7 +185,7 @@ func (b *Broker) Endpoints() []EndpointInfo {
 func (b *Broker) AdminURL() string {
 	if b.admin != nil && b.life.ready.open() {
 		if addr := b.admin.Addr(); addr != nil {
-			return metricsURL(addr.String())
+			return metricsURL(listenText(addr))
 		}
 	}
 	return AdminURL(b.cfg)
@@ -183,8 +193,9 @@ func (b *Broker) AdminURL() string {
 
 // Run serves until ctx ends; then it drains: it lets nobody in, waits for the calls
 // under way, says goodbye to all clients at the configured pace, waits for their hooks,
-// and returns. It is called once; another call is an error and changes nothing. The error
-// says what could not be started, or not be ended in time.
+// and returns. If ctx ends with [ErrHandedOver] as its cause, nobody is refused. It is called
+// once; another call is an error and changes nothing. The error says what could not be
+// started, or not be ended in time.
 func (b *Broker) Run(ctx context.Context) error {
 	ctx, err := b.life.run(ctx)
 	if err != nil {
@@ -219,10 +230,12 @@ func (b *Broker) serve(ctx context.Context) error {
 	// The admin server comes first and goes last: it tells of starting and
 	// draining as well.
 	if b.admin != nil {
-		if err := b.admin.Start(b.cfg.Admin.Listen); err != nil {
+		ln, err := b.listen(adminSocket, b.cfg.Admin.Listen)
+		if err != nil {
 			b.engine.Close()
-			return err
+			return fmt.Errorf("starting the admin server: %w", err)
 		}
+		b.admin.Start(ln)
 	}
 	var endpoints []network.Endpoint
 	for _, s := range b.state.Load().sites {
@@ -243,6 +256,7 @@ func (b *Broker) serve(ctx context.Context) error {
 	b.reloads.Last.Store(time.Now().Unix())
 	b.life.ready.pass()
 	<-ctx.Done()
+	b.takeLeave(context.Cause(ctx))
 	return b.drain()
 }
 
@@ -277,10 +291,12 @@ func (b *Broker) drain() error {
 		b.log.Warn("ending calls that did not end in time", "error", err)
 	}
 	stop()
-	// Callers hear that their calls have failed before they hear the goodbye.
+	// Callers hear that their calls have failed before they hear the goodbye. Until that,
+	// authorizers and session stores are asked as ever.
+	b.engine.EndCalls()
+	err := errors.Join(b.network.Shutdown(ctx, d.Rate.PerSecond()), b.engine.AwaitSessions(ctx))
 	b.engine.Close()
-	err := errors.Join(b.network.Shutdown(ctx, d.Rate.PerSecond()), b.engine.AwaitHooks(ctx))
-	return errors.Join(err, b.stopAdmin())
+	return errors.Join(err, b.engine.AwaitHooks(ctx), b.stopAdmin())
 }
 
 // closingTime returns how much of the time for draining is kept for the closing of n

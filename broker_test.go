@@ -84,6 +84,9 @@ func runLogged(t *testing.T, text string, log *slog.Logger, options ...polywire.
 		ended <- err
 		t.Fatalf("Run ended: %v", err)
 	case <-b.Ready():
+		if err := b.Err(); err != nil {
+			t.Fatalf("Run ended: %v", err)
+		}
 	}
 	for _, ep := range b.Endpoints() {
 		r.urls[ep.Name] = ep

@@ -43,11 +43,15 @@ var rules = []rule{
 	{
 		packages: "core/network",
 		allow: []string{
-			"core", "core/logging", "github.com/panjf2000/gnet/v2/...", "github.com/gobwas/ws/...", "github.com/gobwas/httphead",
+			"core", "core/logging", "sockets", "github.com/panjf2000/gnet/v2/...", "github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 			"github.com/klauspost/compress/flate", "golang.org/x/sys/...", "github.com/pires/go-proxyproto",
 			"github.com/KimMachineGun/automemlimit/memlimit",
 		},
 		why: "network and engine meet only through core's ports, and every library here can stop a loop",
+	},
+	{
+		packages: "sockets", allow: []string{"github.com/coreos/go-systemd/v22/activation", "golang.org/x/sys/unix"},
+		why: "who listens where, and after whom, is a matter of the operating system alone",
 	},
 	{packages: "codecs/...", allow: []string{"core", "core/rawjson"}, why: "a codec is bytes in, commands out: no socket, no engine, no other codec"},
 	{
@@ -97,7 +101,7 @@ var rules = []rule{
 		why: "a plugin is verified from outside, as a broker and its clients see it",
 	},
 	{packages: "examples/plugins/...", allow: []string{".", "core", "core/rawjson", "plugin/sdk"}, why: "a plugin in Go needs the SDK alone"},
-	{packages: "admin", allow: []string{"core", "github.com/prometheus/client_golang/..."}, why: "metrics are read from core's counters"},
+	{packages: "admin", allow: []string{"core", "core/logging", "github.com/prometheus/client_golang/..."}, why: "metrics are read from core's counters"},
 	{
 		packages: "config",
 		allow: []string{
@@ -111,15 +115,15 @@ var rules = []rule{
 	{packages: "soak", why: "it is a test, of the broker as its users have it"},
 	{
 		packages: ".",
-		allow:    []string{"core/...", "codecs/...", "auth", "admin", "certs", "config", "upstream", "plugin"},
+		allow:    []string{"core/...", "codecs/...", "auth", "admin", "certs", "config", "sockets", "upstream", "plugin"},
 		why:      "the root wires the rooms together and needs nothing besides them",
 	},
 	{packages: "examples/...", allow: []string{".", "core", "config"}, why: "an example needs no more than its readers have"},
 	{
 		packages: "cmd/...",
 		allow: []string{
-			".", "config", "conversations", "conversations/stage", "plugin", "plugin/verify",
-			"github.com/spf13/cobra/...", "github.com/spf13/pflag",
+			".", "config", "conversations", "conversations/stage", "plugin", "plugin/verify", "sockets",
+			"github.com/coreos/go-systemd/v22/daemon", "github.com/spf13/cobra/...", "github.com/spf13/pflag",
 		},
 		why: "the command line is thin: what it does, the root can do",
 	},
@@ -130,7 +134,7 @@ var rules = []rule{
 var testRule = rule{
 	testing: true,
 	allow: []string{
-		".", "core/...", "codecs/...", "auth", "admin", "certs/...", "config", "conversations/...", "plugin/...",
+		".", "core/...", "codecs/...", "auth", "admin", "certs/...", "config", "conversations/...", "plugin/...", "sockets",
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 		"github.com/hashicorp/go-plugin", "google.golang.org/grpc", // plugins without the SDK
 	},

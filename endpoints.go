@@ -2,6 +2,8 @@ package polywire
 
 import (
 	"net"
+	"slices"
+	"strings"
 
 	"github.com/polywire/polywire/config"
 )
@@ -10,7 +12,8 @@ import (
 type EndpointInfo struct {
 	Name, Protocol string
 	// URL is what clients dial: ws://127.0.0.1:9190/, or wss:// with TLS. The host is 127.0.0.1
-	// where the endpoint listens on every address.
+	// where the endpoint listens on every address. At a Unix socket it is
+	// ws+unix:/run/broker.sock:/ws.
 	URL string
 	// HTTP is the address at which the endpoint takes messages by HTTP; "" if it
 	// does not.
@@ -30,14 +33,22 @@ func AdminURL(cfg *config.Config) string {
 	return metricsURL(cfg.Admin.Listen)
 }
 
-func metricsURL(address string) string { return "http://" + dialled(address) + "/metrics" }
+func metricsURL(address string) string { return urlOf("http", address, "/metrics") }
+
+// adminHosts are the names by which the admin server is asked.
+func adminHosts(a config.Admin) []string {
+	if host, _, err := net.SplitHostPort(a.Listen); err == nil && host != "" && net.ParseIP(host) == nil {
+		return append(slices.Clone(a.Hosts), host)
+	}
+	return a.Hosts
+}
 
 // describe takes the address of each endpoint from address.
 func describe(cfg *config.Config, address func(*config.Endpoint) string) []EndpointInfo {
 	infos := make([]EndpointInfo, len(cfg.Endpoints))
 	for i := range cfg.Endpoints {
 		ep := &cfg.Endpoints[i]
-		host := dialled(address(ep))
+		listen := address(ep)
 		path := ep.Path
 		if path == "" {
 			path = "/"
@@ -46,12 +57,32 @@ func describe(cfg *config.Config, address func(*config.Endpoint) string) []Endpo
 		if ep.TLS.On() {
 			s = "s"
 		}
-		infos[i] = EndpointInfo{Name: ep.Name, Protocol: ep.Protocol, URL: "ws" + s + "://" + host + path}
+		infos[i] = EndpointInfo{Name: ep.Name, Protocol: ep.Protocol, URL: urlOf("ws"+s, listen, path)}
 		if p := needsOf(ep).HTTPPath; p != "" {
-			infos[i].HTTP = "http" + s + "://" + host + p
+			infos[i].HTTP = urlOf("http"+s, listen, p)
 		}
 	}
 	return infos
+}
+
+// unixPrefix begins the address of a Unix socket.
+const unixPrefix = "unix:"
+
+// urlOf returns the URL of a path at a listener. That of a Unix socket is written as
+// clients do that know such sockets: ws+unix:/run/x.sock:/path.
+func urlOf(scheme, listen, path string) string {
+	if socket, ok := strings.CutPrefix(listen, unixPrefix); ok {
+		return scheme + "+" + unixPrefix + socket + ":" + path
+	}
+	return scheme + "://" + dialled(listen) + path
+}
+
+// listenText writes the address of a listener as the configuration does.
+func listenText(a net.Addr) string {
+	if a.Network() == "unix" {
+		return unixPrefix + a.String()
+	}
+	return a.String()
 }
 
 // dialled returns the address by which a client of this machine reaches a

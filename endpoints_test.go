@@ -70,9 +70,10 @@ func TestExample(t *testing.T) {
 		t.Error("auth, acl or authorizer is not shown")
 	}
 	full.Endpoints[0].Auth, full.Endpoints[0].ACL, full.Endpoints[0].Authorizer = nil, nil, nil
+	plain.Admin.Hosts = []string{}
 	// The network fills in what is 0; the example shows with what.
 	plain.Network = config.Network{
-		MaxHandshakes: 4096, HandshakeTimeout: 10e9, MaxHeader: 64 << 10, MaxHeaderFields: 1000, SendBuffer: 128 << 10, OutboundBudget: 256 << 20,
+		MaxHandshakes: 4096, HandshakeTimeout: 10e9, HTTPIdleTimeout: 120e9, MaxHeader: 64 << 10, MaxHeaderFields: 1000, SendBuffer: 128 << 10, OutboundBudget: 256 << 20, InboundBudget: 256 << 20,
 		TrustedProxies: []config.CIDR{},
 	}
 	for i := range plain.Endpoints {

@@ -2,7 +2,6 @@ package polywire
 
 import (
 	"errors"
-	"net/netip"
 
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
@@ -19,12 +18,16 @@ func networkLimits(n config.Network) (network.Limits, error) {
 		MaxConnections:          n.MaxConnections,
 		MaxHandshakes:           n.MaxHandshakes,
 		MaxHandshakesPerAddress: n.MaxHandshakesPerAddress,
+		MaxHTTPPerAddress:       n.MaxHTTPPerAddress,
 		HandshakeRate:           rate(n.HandshakeRate, n.HandshakeBurst),
 		MemoryWatermark:         n.MemoryWatermark.Of(available),
-		TrustedProxies:          make([]netip.Prefix, len(n.TrustedProxies)),
 	}
-	for i, p := range n.TrustedProxies {
-		l.TrustedProxies[i] = p.Prefix
+	for _, p := range n.TrustedProxies {
+		if p.Unix() {
+			l.TrustUnix = true
+		} else {
+			l.TrustedProxies = append(l.TrustedProxies, p.Prefix)
+		}
 	}
 	return l, nil
 }
@@ -39,6 +42,7 @@ func clientLimits(ep *config.Endpoint) core.Limits {
 		Messages:              rate(l.Messages, l.MessagesBurst),
 		Bytes:                 rate(l.Bytes, int(l.BytesBurst)),
 		Subscriptions:         l.Subscriptions,
+		Patterns:              l.Patterns,
 		TopicLength:           l.TopicLength,
 		TopicDepth:            l.TopicDepth,
 		JSONDepth:             l.JSONDepth,

@@ -3,10 +3,12 @@ package polywire
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/sockets"
 )
 
 // Option is what a program that embeds a broker gives to it besides the configuration.
@@ -19,6 +21,7 @@ type settings struct {
 	keys   map[string]core.SessionKeys  // by endpoint
 	source func() (*config.Config, error)
 	level  *slog.LevelVar
+	listen func(name, address string) (net.Listener, error)
 
 	cfg *config.Config
 }
@@ -69,11 +72,23 @@ func WithLogLevel(level *slog.LevelVar) Option {
 	}
 }
 
+// WithListen opens sockets with listen instead of [sockets.Listen]; mostly that is the
+// method of [sockets.Given], for a program that was given its sockets. name is that of an
+// endpoint, or "$admin"; address is "host:port", or "unix:" and a path. The listener is a
+// *net.TCPListener or a *net.UnixListener.
+func WithListen(listen func(name, address string) (net.Listener, error)) Option {
+	return func(s *settings) error {
+		s.listen = listen
+		return nil
+	}
+}
+
 // gather returns what the options say.
 func gather(cfg *config.Config, options []Option) (*settings, error) {
 	s := &settings{
 		stores: make(map[string]core.SessionStore), keys: make(map[string]core.SessionKeys),
-		cfg: cfg,
+		listen: func(_, address string) (net.Listener, error) { return sockets.Listen(address) },
+		cfg:    cfg,
 	}
 	for i, o := range options {
 		if o == nil {

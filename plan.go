@@ -7,7 +7,8 @@ import (
 	"github.com/polywire/polywire/config"
 )
 
-// Plan says what becomes of a running broker under another configuration.
+// Plan says what becomes of a running broker under another configuration. Its lists are not
+// nil.
 type Plan struct {
 	// Endpoints are those of the other configuration in its order, then those that it
 	// does not have.
@@ -23,7 +24,7 @@ type EndpointPlan struct {
 	Name    string  `json:"name"`
 	Outcome Outcome `json:"outcome"`
 	// Keys are what changes: with Live what is applied, with Reopened what cannot be.
-	Keys []string `json:"keys,omitempty"`
+	Keys []string `json:"keys"`
 	// Disconnects is how many connections end.
 	Disconnects int `json:"disconnects"`
 }
@@ -75,7 +76,7 @@ func (b *Broker) Plan(cfg *config.Config) Plan {
 		return Plan{}
 	}
 	inForce := b.state.Load().cfg
-	var p Plan
+	p := Plan{Endpoints: []EndpointPlan{}}
 	p.Applied, _ = config.Elsewhere(inForce, cfg)
 	_, p.Restart = config.Elsewhere(b.cfg, cfg)
 	for _, c := range config.Compare(inForce, cfg) {
@@ -85,7 +86,7 @@ func (b *Broker) Plan(cfg *config.Config) Plan {
 }
 
 func (b *Broker) planEndpoint(c config.Change) EndpointPlan {
-	p := EndpointPlan{Name: c.Name(), Outcome: Unchanged}
+	p := EndpointPlan{Name: c.Name(), Outcome: Unchanged, Keys: []string{}}
 	switch {
 	case c.Old == nil:
 		p.Outcome = Added

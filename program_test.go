@@ -40,7 +40,7 @@ func TestProgramSpeaks(t *testing.T) {
 	for _, c := range []struct{ endpoint, topic, want string }{
 		{"web", "room", ""},
 		{"tenant", "room", ""},
-		{"web", "$sys/x", "denied"},
+		{"web", "$reply/x", "denied"},
 		{"nowhere", "room", `there is no endpoint "nowhere"`},
 	} {
 		err := b.Publish(c.endpoint, c.topic, text("from "+c.endpoint))

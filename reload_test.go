@@ -117,7 +117,7 @@ func TestReloadLeavesOthersAlone(t *testing.T) {
 	}
 	other := `{name: other, protocol: wsify, listen: "127.0.0.1:0"}`
 	moved := `{name: other, protocol: wsify, listen: "127.0.0.1:0", path: /new}`
-	shared := fmt.Sprintf(`{name: shared, protocol: echo, listen: "127.0.0.1:%d", path: /shared}`, freePort(t))
+	shared := fmt.Sprintf(`{name: shared, protocol: echo, listen: "127.0.0.1:%d", path: /shared}`, coretest.FreePort(t))
 	sharing := strings.NewReplacer("name: shared, protocol: echo", "name: sharing, protocol: wsify", "/shared", "/sharing").Replace(shared)
 	r := run(t, file(other, shared))
 	hears := dial(t, r.urls["stays"].URL)
@@ -131,14 +131,7 @@ func TestReloadLeavesOthersAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "it hears", func() bool {
-		publishes()
-		if err := hears.conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
-			t.Fatal(err)
-		}
-		_, err := wsutil.ReadServerText(hears.rw)
-		return err == nil
-	})
+	hears.ping() // it has joined
 	if err := hears.conn.SetDeadline(coretest.Deadline()); err != nil {
 		t.Fatal(err)
 	}
@@ -221,17 +214,6 @@ func openFiles(t *testing.T) int {
 	return len(list)
 }
 
-// freePort returns a port of 127.0.0.1 that nobody listened on a moment ago.
-func freePort(t *testing.T) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
-}
-
 // Each broken configuration is refused with its reason, and all goes on as before, with
 // nothing left behind.
 func TestBrokenReloadChangesNothing(t *testing.T) {
@@ -248,7 +230,7 @@ func TestBrokenReloadChangesNothing(t *testing.T) {
 	const base = `{name: a, protocol: wsify, listen: "127.0.0.1:0", acl: {publish: ["#"], subscribe: ["#"]}}`
 	r := run(t, "endpoints: ["+base+"]\nservices: [{match: s, builtin: echo}]\nadmin: {listen: '127.0.0.1:0'}\n")
 	c := dial(t, r.urls["a"].URL)
-	ended, free := coretest.Leftovers(t), freePort(t)
+	ended, free := coretest.Leftovers(t), coretest.FreePort(t)
 	changed := strings.Replace(base, `publish: ["#"`, `publish: ["other"`, 1)
 	for _, tt := range []struct{ name, endpoints, want string }{
 		{

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/polywire/polywire/admin"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/engine"
@@ -25,6 +26,7 @@ type service struct {
 	config   config.Service
 	upstream *upstream.Upstream // nil for a builtin
 	answerer engine.Service
+	stats    *core.ServiceStats // nil for a builtin
 }
 
 // addServices makes what answers the configured services. A service that has not changed
@@ -56,13 +58,26 @@ func newService(c config.Service, log *slog.Logger) *service {
 		return s
 	}
 	atOnce := cmp.Or(c.MaxCalls, serviceMaxCalls)
+	s.stats = new(core.ServiceStats)
 	s.upstream = upstream.New(upstream.Options{
 		URL: c.URL, Timeout: cmp.Or(c.Timeout, serviceTimeout), MaxAnswer: cmp.Or(int64(c.MaxAnswerSize), serviceMaxAnswer),
 		Idle: c.IdleTimeout, MaxConns: atOnce,
 		Logger: log.With("service", c.Match),
+		Stats:  s.stats,
 	})
 	s.answerer = engine.Service{Match: c.Match, Handler: s.upstream.Call, AtOnce: atOnce}
 	return s
+}
+
+// serviceStats are the counters of the services that HTTP servers answer, for the metrics.
+func (b *Broker) serviceStats() []admin.Service {
+	var list []admin.Service
+	for _, s := range b.state.Load().services {
+		if s.stats != nil {
+			list = append(list, admin.Service{Match: s.config.Match, Stats: s.stats})
+		}
+	}
+	return list
 }
 
 // close lets the server's idle connections go.

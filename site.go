@@ -95,7 +95,7 @@ func networkSettings(c *config.Endpoint) (network.Settings, error) {
 	return network.Settings{
 		OutboundLimit: int(c.OutboundLimit), SlowConsumer: policy,
 		PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, IdleTimeout: c.IdleTimeout,
-		Origins: c.Origins, TokenProtocols: tokenProtocols(c),
+		Origins: c.Origins, TokenProtocols: tokenProtocols(c), Health: c.Health,
 	}, err
 }
 

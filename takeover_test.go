@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
@@ -42,11 +41,6 @@ network: {loops: 2}
 			for i := range c.tries {
 				channel := fmt.Sprintf("%s/%d", c.name, i)
 				owner, rival := dial(t, b.urls[c.endpoint].URL), dial(t, b.urls["wubsub"].URL)
-				for _, l := range []*client{owner, rival} {
-					if err := l.conn.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
-						t.Fatal(err)
-					}
-				}
 				owner.send(fmt.Sprintf(`{"type":"register","channel":%q}`, channel))
 				if _, err := owner.conn.Write(subscribe.Bytes()); err != nil {
 					t.Fatal(err)

@@ -559,7 +559,7 @@ func TestHearAll(t *testing.T) {
 		t.Errorf("heard %+v", c)
 	}
 	// What is refused is not heard.
-	if err := b.Publish("web", "$sys/x", text("x")); err == nil {
+	if err := b.Publish("web", "$reply/x", text("x")); err == nil {
 		t.Error("published on a topic of the broker")
 	}
 	if len(heard) > 0 {

@@ -40,6 +40,7 @@ func source(ready *atomic.Bool) admin.Source {
 	one.Stats.DroppedBytes.Add(core.ReasonSlow, 20)
 	one.Stats.CallsFailed.Add(core.ReasonTimeout, 14)
 	one.Stats.CallsFailed.Add(core.ReasonGone, 15)
+	one.Stats.AuthorizerHook.InUse.Store(true)
 	one.Stats.AuthorizerHook.Hits.Store(20)
 	one.Stats.AuthorizerHook.Misses.Store(21)
 	one.Stats.AuthorizerHook.Errors.Store(22)
@@ -58,7 +59,15 @@ func source(ready *atomic.Bool) admin.Source {
 		AcceptErrors: accept, Panics: func() uint64 { return 17 },
 		Calls: func() int { return 18 }, Topics: func() int { return 19 },
 		Outbound: func() int64 { return 21 }, OutboundBudget: 22,
+		Inbound: func() int64 { return 26 }, InboundBudget: func() int64 { return 27 },
 		Memory: func() (used, watermark uint64) { return 23, 24 }, LogDropped: func() uint64 { return 25 },
+		Services: func() []admin.Service {
+			one := new(core.ServiceStats)
+			one.Calls.Store(40)
+			one.Failed.Add(core.ReasonTimeout, 41)
+			one.Breaker.Store(true)
+			return []admin.Service{{Match: "a/#", Stats: one}}
+		},
 		Certificates: func() []admin.Certificate {
 			return []admin.Certificate{{Endpoint: "one", File: "one.pem", Expires: time.Unix(20, 0)}}
 		},
@@ -70,9 +79,11 @@ func source(ready *atomic.Bool) admin.Source {
 func start(t *testing.T, src admin.Source) (s *admin.Server, base string) {
 	t.Helper()
 	s = admin.New(src, slog.New(slog.DiscardHandler))
-	if err := s.Start("127.0.0.1:0"); err != nil {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
 	}
+	s.Start(ln)
 	return s, "http://" + s.Addr().String()
 }
 
@@ -121,6 +132,8 @@ polywire_connections_opened_total{endpoint="one",protocol="wubsub"} 3
 polywire_connections_opened_total{endpoint="two",protocol="wsify"} 0
 polywire_handshakes_rejected_total{endpoint="",protocol="",reason="handshake"} 1
 polywire_handshakes_rejected_total{endpoint="one",protocol="wubsub",reason="origin"} 11
+polywire_inbound_budget_bytes 27
+polywire_inbound_bytes 26
 polywire_log_lines_dropped_total 25
 polywire_memory_used_bytes 23
 polywire_memory_watermark_bytes 24
@@ -139,6 +152,12 @@ polywire_plugin_unanswered{endpoint="one",protocol="wubsub"} 31
 polywire_plugin_unanswered{endpoint="two",protocol="wsify"} 0
 polywire_published_total{endpoint="one",protocol="wubsub"} 8
 polywire_published_total{endpoint="two",protocol="wsify"} 0
+polywire_service_breaker_open{service="a/#"} 1
+polywire_service_calls_failed_total{reason="internal",service="a/#"} 0
+polywire_service_calls_failed_total{reason="overload",service="a/#"} 0
+polywire_service_calls_failed_total{reason="timeout",service="a/#"} 41
+polywire_service_calls_failed_total{reason="unavailable",service="a/#"} 0
+polywire_service_calls_total{service="a/#"} 40
 polywire_throttled_total{endpoint="one",protocol="wubsub"} 20
 polywire_throttled_total{endpoint="two",protocol="wsify"} 0
 polywire_tls_certificate_expiry_timestamp_seconds{endpoint="one",file="one.pem"} 20
@@ -157,10 +176,13 @@ func TestMetrics(t *testing.T) {
 	}
 	var ours []string
 	others := map[string]bool{}
+	zeros := map[string]bool{}
 	for line := range strings.Lines(body) {
 		name, _, _ := strings.Cut(line, "_")
 		switch {
 		case strings.HasPrefix(line, "#"):
+		case strings.Contains(line, "reason=") && strings.HasSuffix(line, " 0\n"):
+			zeros[strings.TrimSpace(line)] = true
 		case name == "polywire":
 			ours = append(ours, strings.TrimSpace(line))
 		default:
@@ -169,6 +191,22 @@ func TestMetrics(t *testing.T) {
 	}
 	if got := strings.Join(ours, "\n"); got != metrics {
 		t.Errorf("got:\n%s\nwant:\n%s", got, metrics)
+	}
+	for _, want := range []string{
+		`polywire_handshakes_rejected_total{endpoint="",protocol="",reason="rate"} 0`,
+		`polywire_handshakes_rejected_total{endpoint="two",protocol="wsify",reason="origin"} 0`,
+		`polywire_messages_refused_total{endpoint="two",protocol="wsify",reason="malformed"} 0`,
+		`polywire_messages_dropped_total{endpoint="two",protocol="wsify",reason="slow"} 0`,
+		`polywire_bytes_dropped_total{endpoint="two",protocol="wsify",reason="slow"} 0`,
+		`polywire_connections_closed_total{endpoint="two",protocol="wsify",reason="lost"} 0`,
+		`polywire_calls_failed_total{endpoint="two",protocol="wsify",reason="timeout"} 0`,
+	} {
+		if !zeros[want] {
+			t.Errorf("there is no %s", want)
+		}
+	}
+	if bad := `polywire_messages_dropped_total{endpoint="two",protocol="wsify",reason="origin"} 0`; zeros[bad] {
+		t.Errorf("there is %s, which cannot happen", bad)
 	}
 	if got := slices.Sorted(maps.Keys(others)); !slices.Equal(got, []string{"go", "process"}) {
 		t.Errorf("other metrics: %q", got)
@@ -205,10 +243,6 @@ func TestHealth(t *testing.T) {
 
 func TestStartAndStop(t *testing.T) {
 	s, base := start(t, source(new(atomic.Bool)))
-	other := admin.New(source(new(atomic.Bool)), slog.New(slog.DiscardHandler))
-	if err := other.Start(s.Addr().String()); err == nil {
-		t.Error("two servers listen on one address")
-	}
 	stop(t, s)
 	if c, err := net.Dial("tcp", strings.TrimPrefix(base, "http://")); err == nil {
 		c.Close()

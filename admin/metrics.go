@@ -25,12 +25,16 @@ type Source struct {
 	Panics func() uint64
 	// Certificates are the TLS certificates in use.
 	Certificates func() []Certificate
+	// Services are those that HTTP servers answer.
+	Services func() []Service
 	// Calls is the number of calls that wait for their answer, Topics the number
 	// of topics that somebody hears.
 	Calls, Topics func() int
 	// Outbound is how many bytes wait for clients, OutboundBudget how many may.
 	Outbound       func() int64
 	OutboundBudget int64
+	// Inbound is how many bytes of unfinished input wait, InboundBudget how many may.
+	Inbound, InboundBudget func() int64
 	// Memory returns the bytes that are in use and how many may be before new clients
 	// are refused; 0 is no bound.
 	Memory func() (used, watermark uint64)
@@ -41,9 +45,15 @@ type Source struct {
 	// Reloads count the reloads of the configuration.
 	Reloads *Reloads
 	// Reload has the broker read its configuration again, or only say what would become of
-	// what; the report can be written as JSON. Nil if it cannot. The one field that is not
-	// required.
+	// what; the report can be written as JSON. Nil if it cannot. This field and those below
+	// are not required.
 	Reload func(dryRun bool) (report any, err error)
+	// ReloadToken is what whoever asks for that must show; "" leaves it to programs of
+	// this machine.
+	ReloadToken string
+	// Hosts are the names by which the server is asked, besides those of the loopback
+	// interface; "*" is any.
+	Hosts []string
 }
 
 // Reloads count the reloads of the configuration. All fields are atomic.
@@ -70,8 +80,9 @@ type total struct {
 
 // reasons are the counters of an endpoint by reason.
 type reasons struct {
-	desc *prometheus.Desc
-	read func(*core.Stats) *core.Counters
+	desc     *prometheus.Desc
+	read     func(*core.Stats) *core.Counters
+	possible func(core.Possible) core.Reasons
 }
 
 // collector shows the counters as they are at the moment of the request. It
@@ -83,8 +94,9 @@ type collector struct {
 	totals  []total
 	reasons []reasons
 	hooks   hookDescs
+	service serviceDescs
 	// rejected is also one of reasons.
-	rejected, accept, panics, calls, topics, outbound, budget, memory, watermark, unlogged, expiry, build, reloads, reloaded *prometheus.Desc
+	rejected, accept, panics, calls, topics, outbound, budget, inbound, inboundBudget, memory, watermark, unlogged, expiry, build, reloads, reloaded *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*collector)(nil)
@@ -109,19 +121,21 @@ func newCollector(src Source) *collector {
 		return prometheus.NewDesc("polywire_"+name, help, nil, nil)
 	}
 	c := &collector{
-		source:    src,
-		open:      perEndpoint("connections_open", "Connections that are open now."),
-		away:      perEndpoint("plugin_unanswered", "Messages and events that are on their way through the endpoint's plugin now."),
-		rejected:  perReason("handshakes_rejected_total", "Connections turned away before their upgrade; endpoint is empty if none was asked for yet."),
-		accept:    whole("accept_errors_total", "Failed accepts, such as those without a free file descriptor."),
-		panics:    whole("panics_total", "Panics that were caught: in the handling of a connection, which they end, and in handlers, hooks and stores."),
-		calls:     whole("calls_outstanding", "Calls that wait for their answer."),
-		topics:    whole("topics", "Topics and patterns that somebody hears."),
-		outbound:  whole("outbound_bytes", "Memory of encoded messages that wait for clients."),
-		budget:    whole("outbound_budget_bytes", "What outbound_bytes may be; above it the slowest clients lose messages or are disconnected."),
-		memory:    whole("memory_used_bytes", "Memory in use, without garbage and without what the kernel keeps for sockets."),
-		watermark: whole("memory_watermark_bytes", "How much memory may be in use before new connections are refused; 0 is no bound."),
-		unlogged:  whole("log_lines_dropped_total", "Lines that are missing in the log because it is written too slowly, or not at all."),
+		source:        src,
+		open:          perEndpoint("connections_open", "Connections that are open now."),
+		away:          perEndpoint("plugin_unanswered", "Messages and events that are on their way through the endpoint's plugin now."),
+		rejected:      perReason("handshakes_rejected_total", "Connections turned away before their upgrade; endpoint is empty if none was asked for yet."),
+		accept:        whole("accept_errors_total", "Failed accepts, such as those without a free file descriptor."),
+		panics:        whole("panics_total", "Panics that were caught: in the handling of a connection, which they end, and in handlers, hooks and stores."),
+		calls:         whole("calls_outstanding", "Calls that wait for their answer."),
+		topics:        whole("topics", "Topics and patterns that somebody hears."),
+		outbound:      whole("outbound_bytes", "Memory of encoded messages that wait for clients."),
+		budget:        whole("outbound_budget_bytes", "What outbound_bytes may be; above it the slowest clients lose messages or are disconnected."),
+		inbound:       whole("inbound_bytes", "Memory of input that waits for the rest of its message or for its turn, and of the windows of clients that compress."),
+		inboundBudget: whole("inbound_budget_bytes", "What inbound_bytes may be; above it the clients for which most waits are disconnected."),
+		memory:        whole("memory_used_bytes", "Memory in use, without garbage and without what the kernel keeps for sockets."),
+		watermark:     whole("memory_watermark_bytes", "How much memory may be in use before new connections are refused; 0 is no bound."),
+		unlogged:      whole("log_lines_dropped_total", "Lines that are missing in the log because it is written too slowly, or not at all."),
 		expiry: prometheus.NewDesc("polywire_tls_certificate_expiry_timestamp_seconds",
 			"When the TLS certificate in use ends, in seconds since 1970.", []string{"endpoint", "file"}, nil),
 		reloads:  prometheus.NewDesc("polywire_config_reloads_total", "Reloads of the configuration; those that failed changed nothing.", []string{"result"}, nil),
@@ -140,14 +154,14 @@ func newCollector(src Source) *collector {
 		{perEndpoint("throttled_total", "Times that a client was not read for a while because it sent faster than its limits."), func(s *core.Stats) *atomic.Uint64 { return &s.Throttled }},
 	}
 	c.reasons = []reasons{
-		{perReason("connections_closed_total", "Connections that ended."), func(s *core.Stats) *core.Counters { return &s.Closed }},
-		{c.rejected, func(s *core.Stats) *core.Counters { return &s.Rejected }},
-		{perReason("messages_refused_total", "Messages from clients that were ignored or answered with an error."), func(s *core.Stats) *core.Counters { return &s.Refused }},
-		{perReason("messages_dropped_total", "Messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.Dropped }},
-		{perReason("bytes_dropped_total", "Payload bytes of messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.DroppedBytes }},
-		{perReason("calls_failed_total", "Calls that ended with a failure."), func(s *core.Stats) *core.Counters { return &s.CallsFailed }},
+		{perReason("connections_closed_total", "Connections that ended."), func(s *core.Stats) *core.Counters { return &s.Closed }, func(p core.Possible) core.Reasons { return p.Closed }},
+		{c.rejected, func(s *core.Stats) *core.Counters { return &s.Rejected }, func(p core.Possible) core.Reasons { return p.Rejected }},
+		{perReason("messages_refused_total", "Messages from clients that were ignored or answered with an error."), func(s *core.Stats) *core.Counters { return &s.Refused }, func(p core.Possible) core.Reasons { return p.Refused }},
+		{perReason("messages_dropped_total", "Messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.Dropped }, func(p core.Possible) core.Reasons { return p.Dropped }},
+		{perReason("bytes_dropped_total", "Payload bytes of messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.DroppedBytes }, func(p core.Possible) core.Reasons { return p.Dropped }},
+		{perReason("calls_failed_total", "Calls that ended with a failure."), func(s *core.Stats) *core.Counters { return &s.CallsFailed }, func(p core.Possible) core.Reasons { return p.CallsFailed }},
 	}
-	c.hooks = newHookDescs()
+	c.hooks, c.service = newHookDescs(), newServiceDescs()
 	return c
 }
 
@@ -160,7 +174,8 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 		to <- r.desc
 	}
 	c.hooks.describe(to)
-	for _, d := range []*prometheus.Desc{c.open, c.away, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.memory, c.watermark, c.unlogged, c.expiry, c.build, c.reloads, c.reloaded} {
+	c.service.describe(to)
+	for _, d := range []*prometheus.Desc{c.open, c.away, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.inbound, c.inboundBudget, c.memory, c.watermark, c.unlogged, c.expiry, c.build, c.reloads, c.reloaded} {
 		to <- d
 	}
 }
@@ -173,23 +188,29 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		for _, t := range c.totals {
 			to <- prometheus.MustNewConstMetric(t.desc, prometheus.CounterValue, float64(t.read(ep.Stats).Load()), ep.Name, ep.Protocol)
 		}
+		possible := ep.Possible()
 		for _, r := range c.reasons {
-			collect(to, r.desc, r.read(ep.Stats), ep.Name, ep.Protocol)
+			collect(to, r.desc, r.read(ep.Stats), r.possible(possible), ep.Name, ep.Protocol)
 		}
 		c.hooks.collect(to, &ep.Stats.IdentityHook, ep.Name, ep.Protocol, "auth")
 		c.hooks.collect(to, &ep.Stats.AuthorizerHook, ep.Name, ep.Protocol, "authorizer")
 	}
-	collect(to, c.rejected, c.source.Rejected, "", "")
+	collect(to, c.rejected, c.source.Rejected, core.RejectedUnknown, "", "")
 	to <- prometheus.MustNewConstMetric(c.accept, prometheus.CounterValue, float64(c.source.AcceptErrors.Load()))
 	to <- prometheus.MustNewConstMetric(c.panics, prometheus.CounterValue, float64(c.source.Panics()))
 	to <- prometheus.MustNewConstMetric(c.calls, prometheus.GaugeValue, float64(c.source.Calls()))
 	to <- prometheus.MustNewConstMetric(c.topics, prometheus.GaugeValue, float64(c.source.Topics()))
 	to <- prometheus.MustNewConstMetric(c.outbound, prometheus.GaugeValue, float64(c.source.Outbound()))
 	to <- prometheus.MustNewConstMetric(c.budget, prometheus.GaugeValue, float64(c.source.OutboundBudget))
+	to <- prometheus.MustNewConstMetric(c.inbound, prometheus.GaugeValue, float64(c.source.Inbound()))
+	to <- prometheus.MustNewConstMetric(c.inboundBudget, prometheus.GaugeValue, float64(c.source.InboundBudget()))
 	used, watermark := c.source.Memory()
 	to <- prometheus.MustNewConstMetric(c.memory, prometheus.GaugeValue, float64(used))
 	to <- prometheus.MustNewConstMetric(c.watermark, prometheus.GaugeValue, float64(watermark))
 	to <- prometheus.MustNewConstMetric(c.unlogged, prometheus.CounterValue, float64(c.source.LogDropped()))
+	for _, one := range c.source.Services() {
+		c.service.collect(to, one)
+	}
 	for _, cert := range c.source.Certificates() {
 		to <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(cert.Expires.Unix()), cert.Endpoint, cert.File)
 	}
@@ -200,11 +221,10 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, c.source.Version)
 }
 
-// collect shows the reasons that have happened. A counter only rises, so one
-// that has been shown stays.
-func collect(to chan<- prometheus.Metric, desc *prometheus.Desc, counters *core.Counters, endpoint, protocol string) {
+// collect shows the reasons that can happen, from the start, and any other that has.
+func collect(to chan<- prometheus.Metric, desc *prometheus.Desc, counters *core.Counters, possible core.Reasons, endpoint, protocol string) {
 	for r := range core.NumReasons {
-		if n := counters[r].Load(); n > 0 {
+		if n := counters[r].Load(); n > 0 || possible.Has(r) {
 			to <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), endpoint, protocol, r.String())
 		}
 	}

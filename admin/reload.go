@@ -10,19 +10,22 @@ import (
 // only says what would become of what. It answers 200 with the report, or 422 with
 // {"error": TEXT} if the configuration cannot be used; then nothing has changed.
 //
-// There is no password: the admin server is for whom its listener lets in. But pages that
-// such a person looks at are not let in: browsers tell where a POST comes from.
+// mayReload says who may ask.
 type reloader struct {
 	reload func(dryRun bool) (any, error) // nil if there is nothing to read
+	token  string
 	log    *slog.Logger
 }
 
 func (h reloader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "":
-		answer(w, http.StatusForbidden, "web pages may not reload the configuration")
+	if status, why := mayReload(r, h.token); status != 0 {
+		if status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+		}
+		answer(w, status, why)
 		return
-	case h.reload == nil:
+	}
+	if h.reload == nil {
 		answer(w, http.StatusNotImplemented, "the broker does not know where its configuration comes from")
 		return
 	}

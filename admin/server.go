@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -18,6 +19,9 @@ type Server struct {
 	// Static after construction.
 	log  *slog.Logger
 	http *http.Server
+
+	// Atomic.
+	open atomic.Int64 // connections
 
 	// Written by Start alone.
 	listener net.Listener
@@ -40,38 +44,39 @@ func New(src Source, log *slog.Logger) *Server {
 			answer(w, http.StatusServiceUnavailable, "not ready")
 		}
 	})
-	mux.Handle("POST /reload", reloader{src.Reload, log})
-	return &Server{
+	mux.Handle("POST /reload", reloader{src.Reload, src.ReloadToken, log})
+	s := &Server{
 		log: log,
 		http: &http.Server{
-			Handler:           mux,
+			Handler:           &hosts{names: src.Hosts, next: mux, log: log},
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       10 * time.Second,
 			WriteTimeout:      30 * time.Second,
 			IdleTimeout:       2 * time.Minute,
 			MaxHeaderBytes:    16 << 10,
-			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+			// What is behind hosts comes through it.
+			DisableGeneralOptionsHandler: true,
+			ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		},
 		served: make(chan struct{}),
 	}
+	s.http.ConnState = s.follow
+	return s
 }
 
-// Start listens on a TCP address and serves until Shutdown. It is called once,
-// before any other method.
-func (s *Server) Start(listen string) error {
-	listener, err := net.Listen("tcp", listen)
-	if err != nil {
-		return fmt.Errorf("starting the admin server: %w", err)
-	}
+// Start serves at a listener until Shutdown. It is called once, before any other method.
+func (s *Server) Start(listener net.Listener) {
 	s.listener = listener
 	go func() {
 		defer close(s.served)
-		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			s.log.Error("serving admin", "error", err)
 		}
 	}()
-	return nil
 }
+
+// Listener returns the listener, which stays the server's.
+func (s *Server) Listener() net.Listener { return s.listener }
 
 // Addr returns the address that the server listens on; nil if it could not.
 func (s *Server) Addr() net.Addr {
@@ -82,14 +87,43 @@ func (s *Server) Addr() net.Addr {
 }
 
 // Shutdown stops listening and waits for running requests until ctx ends; then
-// it cuts them. It is called once.
+// it cuts them. It may be called again.
 func (s *Server) Shutdown(ctx context.Context) error {
+	// http.Server's own Shutdown gives no answer to requests that it reads from then on. So
+	// whoever has been accepted is answered first. The listener is closed already if this
+	// is not the first call.
+	_ = s.listener.Close()
+	<-s.served
+	s.http.SetKeepAlivesEnabled(false)
+	s.await(ctx)
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		err = errors.Join(fmt.Errorf("stopping the admin server: %w", err), s.http.Close())
 	}
-	<-s.served
 	return err
+}
+
+// await returns when no connection is open, or when ctx ends.
+func (s *Server) await(ctx context.Context) {
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for s.open.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// follow counts the open connections.
+func (s *Server) follow(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.open.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.open.Add(-1)
+	}
 }
 
 // answer writes a one-line answer.

@@ -74,7 +74,7 @@ func commandBody(c core.Command) []byte {
 	}
 	if len(c.Services) > 0 {
 		member("services")
-		b = appendStrings(b, c.Services)
+		b = appendServices(b, &c)
 	}
 	return append(b, "}}"...)
 }
@@ -92,13 +92,15 @@ func commandName(v core.Verb) string {
 	return v.String()
 }
 
-func appendStrings(b []byte, texts [][]byte) []byte {
+func appendServices(b []byte, c *core.Command) []byte {
 	b = append(b, '[')
-	for i, text := range texts {
+	var whole []byte
+	for i, service := range c.Services {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = rawjson.AppendQuote(b, text)
+		whole = c.AppendService(whole[:0], service)
+		b = rawjson.AppendQuote(b, whole)
 	}
 	return append(b, ']')
 }

@@ -53,6 +53,7 @@ type answer[T any] struct {
 }
 
 func newOracle[T any](o HookOptions, read func(*reply) (answer[T], error)) *oracle[T] {
+	o.Stats.InUse.Store(true)
 	return &oracle[T]{
 		options: o, read: read,
 		hook:   newHook(o.URL, o.Timeout, o.Idle, o.Logger),

@@ -1,8 +1,6 @@
 package config
 
 import (
-	"net"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +14,9 @@ const maxMessage = 1 << 30
 
 // maxServiceCalls bounds what the unanswered calls of one service may be.
 const maxServiceCalls = 1 << 24
+
+// minCallBudget is the least that calls.budget may be.
+const minCallBudget = 1 << 20
 
 func (e *endpointReader) checkName(name string) {
 	if name == "" {
@@ -33,42 +34,25 @@ func (e *endpointReader) checkName(name string) {
 
 // checkAddress checks listen and path.
 func (e *endpointReader) checkAddress(ep *Endpoint) {
-	ep.Listen = listenAddress(ep.Listen)
 	if ep.Listen == "" {
 		e.fault("listen", "is missing; the protocol %s has no usual address", ep.Protocol)
 	} else if problem := badAddress(ep.Listen); problem != "" {
 		e.fault("listen", "%s", problem)
 	}
+	ep.Listen = cleanAddress(ep.Listen)
+	e.checkPath("path", ep.Path)
+	e.checkPath("health", ep.Health)
+}
+
+// checkPath checks a path that may be left out.
+func (e *endpointReader) checkPath(key, path string) {
 	switch {
-	case ep.Path == "":
-	case ep.Path[0] != '/':
-		e.fault("path", "must begin with a slash, not be %q", ep.Path)
-	case strings.ContainsAny(ep.Path, "?# "):
-		e.fault("path", "%q is no path: ?, # and spaces have no place in it", ep.Path)
+	case path == "":
+	case path[0] != '/':
+		e.fault(key, "must begin with a slash, not be %q", path)
+	case strings.ContainsAny(path, "?# "):
+		e.fault(key, "%q is no path: ?, # and spaces have no place in it", path)
 	}
-}
-
-// listenAddress returns an address as Go reads it: some write * for all addresses.
-func listenAddress(address string) string {
-	if port, ok := strings.CutPrefix(address, "*:"); ok {
-		return ":" + port
-	}
-	return address
-}
-
-// badAddress says what is wrong with "host:port"; "" if nothing is.
-func badAddress(address string) string {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return strconv.Quote(address) + ` is no address such as ":8080" or "127.0.0.1:8080"`
-	}
-	if _, err := netip.ParseAddr(host); err != nil && !plainHost(host) {
-		return strconv.Quote(address) + " has no host that can be listened on; leave it out for all addresses"
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || port != strconv.FormatUint(n, 10) {
-		return strconv.Quote(address) + " has no port from 0 to 65535"
-	}
-	return ""
 }
 
 // checkLimits checks the values that were given; defaults are right.
@@ -97,12 +81,13 @@ func (e *endpointReader) checkLimits(ep *Endpoint) {
 	if ep.MaxCalls < 1 {
 		e.fault("max_calls", "must be at least 1")
 	}
-	for i, origin := range ep.Origins {
-		normal, err := normalOrigin(origin)
+	for i, entry := range ep.Origins {
+		origin, err := parseOrigin(entry)
 		if err != nil {
-			e.fault(join("origins", strconv.Itoa(i)), "%q %s", origin, err)
+			e.fault(join("origins", strconv.Itoa(i)), "%q %s", entry, err)
+			continue
 		}
-		ep.Origins[i] = normal
+		ep.Origins[i] = origin
 	}
 	e.checkClients(ep.Limits)
 	choices := []string{"off", "optional", "required"}
@@ -121,11 +106,13 @@ func (e *endpointReader) checkPrefix(prefix string) {
 	}
 }
 
-func (r *report) checkServices(services []Service) {
+func (r *report) checkServices(services []Service, entries map[string]any) {
 	matches := make(map[string]int, len(services))
 	for i, s := range services {
 		path := "services." + strconv.Itoa(i)
-		if s.Match == "" {
+		fields, _ := entries[strconv.Itoa(i)].(map[string]any)
+		if fields["match"] == nil {
+			// "" is the service without a name.
 			r.add(join(path, "match"), "is missing")
 		} else if first, ok := matches[s.Match]; ok {
 			r.add(join(path, "match"), "%q is answered by services[%d] already", s.Match, first)
@@ -140,6 +127,9 @@ func (r *report) checkCalls(c Calls) {
 	if c.MaxPerService < 1 || c.MaxPerService > maxServiceCalls {
 		r.add("calls.max_per_service", "must be from 1 to %d", maxServiceCalls)
 	}
+	if c.Budget < minCallBudget {
+		r.add("calls.budget", "must be at least 1MiB")
+	}
 }
 
 func (r *report) checkAdmin(a Admin) {
@@ -148,6 +138,11 @@ func (r *report) checkAdmin(a Admin) {
 	}
 	if problem := badAddress(a.Listen); problem != "" {
 		r.add("admin.listen", "%s", problem)
+	}
+	for i, host := range a.Hosts {
+		if problem := badAdminHost(host); problem != "" {
+			r.add("admin.hosts."+strconv.Itoa(i), "%q %s", host, problem)
+		}
 	}
 }
 
@@ -168,6 +163,7 @@ func (r *report) checkNetwork(n Network, endpoints []Endpoint) {
 	between("max_connections", n.MaxConnections, 1, 1<<30)
 	between("max_handshakes", n.MaxHandshakes, 1, 1<<20)
 	between("max_handshakes_per_address", n.MaxHandshakesPerAddress, 1, 1<<20)
+	between("max_http_per_address", n.MaxHTTPPerAddress, 1, 1<<20)
 	between("handshake_burst", n.HandshakeBurst, 1, 1<<20)
 	if n.HandshakeBurst > 0 && n.HandshakeRate.N == 0 {
 		r.add("network.handshake_burst", "is no use without handshake_rate, such as 500/s")
@@ -181,14 +177,26 @@ func (r *report) checkNetwork(n Network, endpoints []Endpoint) {
 			break
 		}
 	}
+	for _, ep := range endpoints {
+		if n.InboundBudget != 0 && n.InboundBudget < 2*ep.MaxMessageSize {
+			r.add("network.inbound_budget", "must be at least twice the max_message_size of every endpoint; that of %s is %s", ep.Name, ep.MaxMessageSize)
+			break
+		}
+	}
 	if n.HandshakeTimeout < 0 {
 		r.add("network.handshake_timeout", "must not be negative")
+	}
+	if n.HTTPIdleTimeout < 0 {
+		r.add("network.http_idle_timeout", "must not be negative")
 	}
 }
 
 func (r *report) checkDrain(d Drain) {
 	if d.Timeout <= 0 {
 		r.add("drain.timeout", "must be more than 0")
+	}
+	if d.Delay < 0 {
+		r.add("drain.delay", "must not be negative")
 	}
 }
 

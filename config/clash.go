@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
 
 	"github.com/polywire/polywire/core"
 )
@@ -84,6 +85,9 @@ func servesHTTP(f core.Format) bool {
 // overlap reports whether two addresses cannot both be listened on. Port 0 is a
 // new port every time.
 func overlap(a, b string) bool {
+	if strings.HasPrefix(a, unixPrefix) {
+		return a == b
+	}
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
 	if errA != nil || errB != nil || portA != portB || portA == "0" {

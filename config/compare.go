@@ -12,8 +12,8 @@ var fixed = []string{"protocol", "listen", "path", "options", "plugin", "topic_p
 
 // booted are the keys outside the endpoints that only a new process takes.
 var booted = []string{
-	"admin.listen", "calls.max_per_service", "log.format",
-	"network.loops", "network.handshake_timeout", "network.max_header", "network.max_header_fields", "network.send_buffer", "network.outbound_budget",
+	"admin.listen", "admin.hosts", "admin.reload_token", "calls.max_per_service", "log.format",
+	"network.loops", "network.handshake_timeout", "network.http_idle_timeout", "network.max_header", "network.max_header_fields", "network.send_buffer", "network.outbound_budget", "network.inbound_budget",
 }
 
 // Change is what becomes of one endpoint under another configuration.
@@ -114,8 +114,10 @@ func differences(a, b any) []string {
 	return keys
 }
 
-// divide returns those of keys that are not among some, and those that are.
+// divide returns those of keys that are not among some, and those that are; none is an
+// empty list.
 func divide(keys, some []string) (without, within []string) {
+	without, within = []string{}, []string{}
 	for _, key := range keys {
 		if slices.Contains(some, key) {
 			within = append(within, key)

@@ -27,8 +27,9 @@ type Endpoint struct {
 	Name string `koanf:"name"`
 	// Protocol is the name of a [core.Protocol].
 	Protocol string `koanf:"protocol"`
-	// Listen is a TCP address, "host:port". Endpoints that write the same
-	// address share one listener and differ by Path.
+	// Listen is a TCP address, "host:port", or "unix:" and the absolute path of a
+	// socket. Endpoints that write the same address share one listener and differ by
+	// Path.
 	Listen string `koanf:"listen"`
 	// Path begins with a slash; "" is any path that no other endpoint of the
 	// listener has.
@@ -62,6 +63,9 @@ type Endpoint struct {
 	// protocol's default, "*" is any. One * may stand for the labels before a
 	// domain, or for a port.
 	Origins []string `koanf:"origins"`
+	// Health is the path of plain requests that ask whether new clients are welcome; "" is
+	// none.
+	Health string `koanf:"health"`
 	// TopicPrefix is put before every topic of the endpoint's clients.
 	TopicPrefix string `koanf:"topic_prefix"`
 	// CallTimeout is how long a call waits that does not say so itself.
@@ -112,7 +116,7 @@ type Plugin struct {
 // Service is who answers a service, or all services that match a pattern, if it is
 // not a client. Exactly one of Builtin and URL is set.
 type Service struct {
-	// Match is the name of the service, or a pattern.
+	// Match is the name of the service, or a pattern. The empty name is a service too.
 	Match string `koanf:"match"`
 	// Builtin is what answers: echo returns the payload.
 	Builtin string `koanf:"builtin"`
@@ -133,12 +137,20 @@ type Service struct {
 type Calls struct {
 	// MaxPerService bounds the unanswered calls of one service that clients offer.
 	MaxPerService int `koanf:"max_per_service"`
+	// Budget bounds what handlers and HTTP servers have of the requests that they answer.
+	Budget Size `koanf:"budget"`
 }
 
 // Admin is the address of metrics and health.
 type Admin struct {
-	// Listen is a TCP address of its own; "" turns the server off.
+	// Listen is an address of its own, as that of an endpoint; "" turns the server off.
 	Listen string `koanf:"listen"`
+	// Hosts are the names, besides those of the loopback interface, by which the server
+	// is asked; "*" is any.
+	Hosts []string `koanf:"hosts"`
+	// ReloadToken is what whoever asks for a reload must show, as a bearer token. Without
+	// it only programs on the same machine may ask.
+	ReloadToken string `koanf:"reload_token"`
 }
 
 // Log is what is logged and how.
@@ -179,6 +191,11 @@ type Network struct {
 	// of them that one address has.
 	MaxHandshakes           int `koanf:"max_handshakes"`
 	MaxHandshakesPerAddress int `koanf:"max_handshakes_per_address"`
+	// MaxHTTPPerAddress bounds the plain HTTP connections of one address at one listener,
+	// where MaxHandshakes bounds those of all.
+	MaxHTTPPerAddress int `koanf:"max_http_per_address"`
+	// HTTPIdleTimeout is how long a plain HTTP connection may wait for its next request.
+	HTTPIdleTimeout time.Duration `koanf:"http_idle_timeout"`
 	// HandshakeRate bounds how fast connections are accepted; HandshakeBurst is how
 	// many may come at once, 0 as many as in one period.
 	HandshakeRate  Rate `koanf:"handshake_rate"`
@@ -193,6 +210,8 @@ type Network struct {
 	SendBuffer Size `koanf:"send_buffer"`
 	// OutboundBudget bounds the bytes that wait for all connections together.
 	OutboundBudget Size `koanf:"outbound_budget"`
+	// InboundBudget bounds the bytes of unfinished input of all connections together.
+	InboundBudget Size `koanf:"inbound_budget"`
 	// MemoryWatermark is how much memory may be in use before new connections are
 	// refused; 0 is no bound.
 	MemoryWatermark Watermark `koanf:"memory_watermark"`
@@ -208,12 +227,16 @@ type Drain struct {
 	// Timeout is how long running calls are waited for, and the connections closed,
 	// together. What is left then is ended.
 	Timeout time.Duration `koanf:"timeout"`
+	// Delay is how long new clients are still let in and served, before all that, while
+	// the admin server says already that they are not welcome: load balancers take a
+	// while to notice.
+	Delay time.Duration `koanf:"delay"`
 }
 
 // Defaults returns what holds where no source says otherwise.
 func Defaults() Config {
 	return Config{
-		Calls: Calls{MaxPerService: 1 << 16},
+		Calls: Calls{MaxPerService: 1 << 16, Budget: 256 << 20},
 		Admin: Admin{Listen: "127.0.0.1:9100"},
 		Log:   Log{Level: Level(slog.LevelInfo), Format: "text"},
 		Drain: Drain{Rate: Rate{N: 500, Per: time.Second}, Timeout: 30 * time.Second},

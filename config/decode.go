@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"encoding"
+	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
@@ -71,11 +73,26 @@ func (r *report) decodeStruct(path string, v any, to reflect.Value) {
 		child := join(path, key)
 		value, ok := fields[key]
 		if !ok {
-			r.add(child, "unknown key%s", suggest(key, sortedKeys(fields)))
+			r.add(child, "unknown key%s", cmp.Or(suggest(key, sortedKeys(fields)), misplaced(path, key, tree[key])))
 			continue
 		}
 		r.decode(child, tree[key], value)
 	}
+}
+
+// misplaced says where an endpoint belongs that is written under its name as a key.
+func misplaced(path, key string, v any) string {
+	fields, ok := v.(map[string]any)
+	if _, has := fields["protocol"]; !ok || !has && fields["listen"] == nil {
+		return ""
+	}
+	switch {
+	case path == "":
+		return `; an endpoint is an entry of endpoints: "- name: ` + key + `", and its keys below`
+	case strings.HasPrefix(path, "endpoints."):
+		return `; write "name: ` + key + `", and its keys beside it`
+	}
+	return ""
 }
 
 // field returns the field of a struct that has the key.
@@ -105,6 +122,12 @@ func (r *report) decodeSlice(path string, v any, to reflect.Value) {
 		if !v.Flat {
 			r.add(path, "must be a list%s", listOf(v, to.Type().Elem()))
 			return
+		}
+		if list, ok := v.Typed.([]any); ok {
+			for _, item := range list {
+				items = append(items, scalar{Text: fmt.Sprint(item), Typed: item, Flat: true})
+			}
+			break
 		}
 		for item := range strings.SplitSeq(v.Text, ",") {
 			items = append(items, scalar{Text: strings.TrimSpace(item), Typed: item, Flat: true})

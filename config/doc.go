@@ -11,7 +11,8 @@
 //     underscores are not the configuration's;
 //  4. the flags ([Override]): --set endpoints.web.listen=:3001.
 //
-// A list in the environment or in a flag is written with commas: a,b. Both
+// A list in the environment or in a flag is written with commas: a,b, or as in the file:
+// [a, b]. Both
 // change what the file lists; they add no endpoint and no service.
 //
 // Inside the values of the file, ${NAME} is replaced by the environment

@@ -2,9 +2,13 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/polywire/polywire/config"
 )
@@ -49,6 +53,36 @@ func FuzzLoad(f *testing.F) {
 			if p.Text == "" || p.File == "" {
 				t.Errorf("a problem without words: %+v", p)
 			}
+		}
+	})
+}
+
+// FuzzOrigin: what an entry of origins counts as counts as itself, and no entry panics.
+func FuzzOrigin(f *testing.F) {
+	for _, seed := range []string{
+		"https://example.com/", "https://*.bücher.example:443", "http://[::1]:*", "http://[::ffff:1.2.3.4]", "file:///", "Null", "*",
+		"chrome-extension://AbC", "https://example.com.", "https://xn--bcher-kva.example", "https://1.2.3.4.", "https://a:00443", "//x", "x y",
+	} {
+		f.Add(seed)
+	}
+	counts := func(entry string) (string, bool) {
+		text := fmt.Sprintf("endpoints: [{name: a, protocol: chat, origins: [%s]}]", strconv.QuoteToASCII(strings.ReplaceAll(entry, "$", "")))
+		cfg, err := config.Load(config.Source{Text: text}, protocols())
+		if err != nil {
+			return "", false
+		}
+		return cfg.Endpoints[0].Origins[0], true
+	}
+	f.Fuzz(func(t *testing.T, entry string) {
+		if !utf8.ValidString(entry) {
+			t.Skip()
+		}
+		once, ok := counts(entry)
+		if !ok {
+			return
+		}
+		if twice, ok := counts(once); !ok || twice != once {
+			t.Errorf("%q counts as %q, and that as %q (%t)", entry, once, twice, ok)
 		}
 	})
 }

@@ -23,6 +23,8 @@ type Limits struct {
 	BytesBurst    Size `koanf:"bytes_burst"`
 	// Subscriptions bounds the subscriptions of one connection.
 	Subscriptions int `koanf:"subscriptions"`
+	// Patterns bounds those of them that are patterns; 0 is the broker's own bound, 512.
+	Patterns int `koanf:"patterns"`
 	// TopicLength bounds topics in bytes, TopicDepth in levels.
 	TopicLength int `koanf:"topic_length"`
 	TopicDepth  int `koanf:"topic_depth"`
@@ -65,18 +67,26 @@ func (w Watermark) Of(available uint64) uint64 {
 	return uint64(w.Size)
 }
 
-// CIDR are network addresses, written 10.0.0.0/8, 2001:db8::/32 or, a single one, 10.1.2.3.
+// CIDR are network addresses, written 10.0.0.0/8, 2001:db8::/32 or, a single one, 10.1.2.3;
+// or, without a Prefix, whoever connects by a Unix socket, written unix.
 type CIDR struct{ netip.Prefix }
+
+// Unix reports whether c is whoever connects by a Unix socket.
+func (c CIDR) Unix() bool { return !c.IsValid() }
 
 // UnmarshalText parses addresses.
 func (c *CIDR) UnmarshalText(text []byte) error {
+	if string(text) == "unix" || string(text) == unixPrefix {
+		*c = CIDR{}
+		return nil
+	}
 	p, err := netip.ParsePrefix(string(text))
 	if a, e := netip.ParseAddr(string(text)); e == nil && a.Zone() == "" {
 		p, err = netip.PrefixFrom(a, a.BitLen()), nil
 	}
 	switch {
 	case err != nil:
-		return fmt.Errorf("must be addresses such as 10.0.0.0/8 or 10.1.2.3, not %q", text)
+		return fmt.Errorf("must be addresses such as 10.0.0.0/8 or 10.1.2.3, or unix for Unix sockets, not %q", text)
 	case p.Addr().Is4In6():
 		return fmt.Errorf("must be written as IPv4 addresses, not %q", text)
 	case p != p.Masked():
@@ -98,6 +108,7 @@ func (e *endpointReader) checkClients(l Limits) {
 	between("connections_per_user", l.ConnectionsPerUser, 1<<30)
 	between("messages_burst", l.MessagesBurst, 1<<30)
 	between("subscriptions", l.Subscriptions, 1<<17)
+	between("patterns", l.Patterns, 1<<17)
 	between("topic_length", l.TopicLength, 1<<16-1)
 	between("topic_depth", l.TopicDepth, 256)
 	between("json_depth", l.JSONDepth, 10000)

@@ -48,6 +48,7 @@ func Load(src Source, protocols []core.Protocol) (*Config, error) {
 	if err := merged.Load(confmap.Provider(tree, ""), nil); err != nil {
 		return nil, fmt.Errorf("merging the configuration: %w", err)
 	}
+	r.mistaken(src.Env, tree)
 	for _, o := range environment(src.Env) {
 		r.override(merged, o)
 	}
@@ -91,10 +92,11 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin plu
 		e.read(&cfg.Endpoints[i], protocols)
 	}
 	limitOutput(cfg.Endpoints)
-	r.checkServices(cfg.Services)
+	services, _ := tree["services"].(map[string]any)
+	r.checkServices(cfg.Services, services)
 	r.checkCalls(cfg.Calls)
-	cfg.Admin.Listen = listenAddress(cfg.Admin.Listen)
 	r.checkAdmin(cfg.Admin)
+	cfg.Admin.Listen = cleanAddress(cfg.Admin.Listen)
 	r.checkLog(cfg.Log)
 	r.checkNetwork(cfg.Network, cfg.Endpoints)
 	r.checkDrain(cfg.Drain)

@@ -1,84 +1,165 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
 
 	"golang.org/x/net/idna"
-
-	"github.com/polywire/polywire/core"
 )
 
-// normalOrigin returns an origin as browsers send it. The error says why no browser would
-// ever send one that matches.
-func normalOrigin(origin string) (string, error) {
-	if origin == "*" || strings.EqualFold(origin, "null") {
-		return strings.ToLower(origin), nil
+// hostNames maps the names of hosts as browsers do before they write them into an Origin.
+var hostNames = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false))
+
+// parseOrigin returns an entry of origins as browsers write the origins that it is to
+// match (RFC 6454): in lower case and ASCII, without a default port and a slash at the
+// end. What can never match is an error, of the form that follows the entry.
+func parseOrigin(entry string) (string, error) {
+	text := strings.TrimSpace(entry)
+	if text == "*" || strings.EqualFold(text, "null") {
+		return strings.ToLower(text), nil
 	}
-	scheme, host, ok := strings.Cut(core.NormalOrigin(strings.TrimSpace(origin)), "://")
-	switch {
-	case !ok || scheme == "":
-		return "", fmt.Errorf(`is no origin such as "https://example.com", nor "*"`)
-	case strings.ContainsAny(host, "/?#"):
-		return "", fmt.Errorf("has a path, which no origin has; write %q", scheme+"://"+host[:strings.IndexAny(host, "/?#")])
-	case strings.Contains(host, "@"):
-		return "", fmt.Errorf("has a user, which no origin has")
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		return "", fmt.Errorf(`is no origin such as "https://example.com", nor "*"%s`, guess(text))
 	}
-	// Anywhere else a * would match hosts that nobody meant: example.com.evil.org.
-	name, wild := strings.CutPrefix(host, "*.")
-	port := ""
-	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, ']') {
-		name, port = name[:i], name[i:]
+	scheme = strings.ToLower(scheme)
+	if !validScheme(scheme) {
+		return "", fmt.Errorf(`begins with %q, which is no scheme; write one such as https, or "*" alone for all origins`, scheme)
 	}
-	if strings.Contains(name, "*") || wild && port == ":*" {
-		return "", fmt.Errorf(`may have one *, for the labels before a domain ("https://*.example.com") or for a port ("http://localhost:*")`)
+	if strings.ContainsAny(rest, " ,") && strings.Contains(rest, "://") {
+		return "", errors.New("is more than one origin; write one for each entry")
 	}
-	if n, err := strconv.ParseUint(strings.TrimPrefix(port, ":"), 10, 16); port != "" && port != ":*" && (err != nil || port != ":"+strconv.FormatUint(n, 10)) {
-		return "", fmt.Errorf("has no port from 0 to 65535")
-	}
-	if scheme == "http" || scheme == "https" {
-		var err error
-		if name, err = normalHost(name); err != nil {
-			return "", err
+	rest = strings.TrimRight(rest, "/")
+	if rest == "" {
+		if scheme == "file" {
+			return "file://", nil
 		}
+		return "", errors.New("names no host")
+	}
+	if i := strings.IndexAny(rest, "/?#\\"); i >= 0 {
+		return "", fmt.Errorf("has a path; an origin ends with its host and port, so write %q", scheme+"://"+rest[:i])
+	}
+	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+		return "", fmt.Errorf("has a user; an origin has none, so write %q", scheme+"://"+rest[i+1:])
+	}
+	host, port, err := splitPort(rest)
+	if err != nil {
+		return "", err
+	}
+	rest, wild := strings.CutPrefix(host, "*.")
+	if wild && port == "*" {
+		return "", errStars
+	}
+	if host, err = originHost(rest, scheme); err != nil {
+		return "", err
 	}
 	if wild {
-		name = "*." + name
+		if strings.HasPrefix(host, "[") || isIPv4(host) {
+			return "", errors.New("has a * before an address, which has no names below it")
+		}
+		host = "*." + host
 	}
-	return scheme + "://" + name + port, nil
+	if port == "" || port == defaultPorts[scheme] {
+		return scheme + "://" + host, nil
+	}
+	return scheme + "://" + host + ":" + port, nil
 }
 
-// hosts turns names that are not ASCII into what browsers send of them.
-var hosts = idna.New(idna.MapForLookup(), idna.StrictDomainName(false))
+// defaultPorts are those that an origin does not write.
+var defaultPorts = map[string]string{"http": "80", "https": "443"}
 
-// normalHost returns the host of a web page as browsers send it.
-func normalHost(name string) (string, error) {
-	if inner, ok := strings.CutPrefix(name, "["); ok {
-		a, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
-		if err != nil || !a.Is6() || a.Zone() != "" {
-			return "", fmt.Errorf("has no IPv6 address between its brackets")
-		}
-		return "[" + a.String() + "]", nil
+// guess is what an entry without a scheme was to be.
+func guess(text string) string {
+	if strings.ContainsAny(text, " ,") {
+		return "; write one origin for each entry"
 	}
-	ascii, err := hosts.ToASCII(name)
+	text = strings.TrimPrefix(text, "//")
+	if text == "" || strings.HasPrefix(text, "/") {
+		return ""
+	}
+	if o, err := parseOrigin("https://" + text); err == nil {
+		return fmt.Sprintf("; did you mean %q?", o)
+	}
+	return ""
+}
+
+func validScheme(s string) bool {
+	for i, c := range s {
+		letter := 'a' <= c && c <= 'z'
+		if !letter && (i == 0 || (c < '0' || c > '9') && c != '+' && c != '-' && c != '.') {
+			return false
+		}
+	}
+	return s != "" && s != "ws" && s != "wss"
+}
+
+// splitPort parts the port from a host. It is "*", or a number without leading zeros.
+func splitPort(s string) (host, port string, err error) {
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 || strings.HasSuffix(s, "]") {
+		return s, "", nil
+	}
+	host, port = s[:i], s[i+1:]
+	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
+		return "", "", fmt.Errorf("has a colon too many; write an IPv6 address in brackets, as in \"https://[::1]:8443\"")
+	}
+	if port == "" || port == "*" {
+		return host, port, nil
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return "", "", fmt.Errorf("has %q where a port from 0 to 65535 is due", port)
+	}
+	return host, strconv.FormatUint(n, 10), nil
+}
+
+// errStars: anywhere else a * would match hosts that nobody meant: example.com.evil.org.
+var errStars = errors.New(`may have one *, for the labels before a domain ("https://*.example.com") or for a port ("http://localhost:*")`)
+
+// originHost returns a host as browsers write it.
+func originHost(host, scheme string) (string, error) {
 	switch {
-	case err != nil:
-		return "", fmt.Errorf("has a host that browsers do not know: %w", err)
-	case ascii == "" || strings.Contains(ascii, "..") || ascii[0] == '.' || !plainHost(ascii):
-		return "", fmt.Errorf("has no host such as example.com")
-	}
-	// Browsers take a name that ends in a number for an IPv4 address, and write it out.
-	if last := ascii[strings.LastIndexByte(ascii, '.')+1:]; last != "" && strings.Trim(last, "0123456789") == "" {
-		if a, err := netip.ParseAddr(ascii); err != nil || !a.Is4() {
-			return "", fmt.Errorf("has no IPv4 address of four numbers")
+	case strings.Contains(host, "*"):
+		return "", errStars
+	case host == "":
+		return "", errors.New("names no host")
+	case host[0] == '[':
+		a, err := netip.ParseAddr(strings.TrimSuffix(host[1:], "]"))
+		if err != nil || !a.Is6() || a.Zone() != "" || !strings.HasSuffix(host, "]") {
+			return "", fmt.Errorf("has %q, which is no IPv6 address", host)
 		}
+		return "[" + bareIPv6(a) + "]", nil
+	case scheme != "http" && scheme != "https":
+		// The host of an extension or an app is whatever its program makes of it.
+		if strings.ContainsAny(host, " \t,\"'<>") {
+			return "", fmt.Errorf("has %q, which is no host", host)
+		}
+		return strings.ToLower(host), nil
 	}
-	return ascii, nil
+	name, err := hostNames.ToASCII(host)
+	if err != nil || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-._~") != "" || strings.Contains(name, "..") {
+		return "", fmt.Errorf("has %q, which is no name of a host", host)
+	}
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	if _, err := strconv.ParseUint(last, 10, 64); err == nil && !isIPv4(name) {
+		return "", fmt.Errorf("has %q, which is neither an IPv4 address nor a name", host)
+	}
+	return name, nil
 }
 
-// plainHost reports whether name has only letters, digits and what else a host may have.
-func plainHost(name string) bool {
-	return strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-._") == ""
+// bareIPv6 writes an address as browsers do: IPv4 within IPv6 as hexadecimal digits.
+func bareIPv6(a netip.Addr) string {
+	if !a.Is4In6() {
+		return a.String()
+	}
+	b := a.As16()
+	return fmt.Sprintf("::ffff:%x:%x", uint16(b[12])<<8|uint16(b[13]), uint16(b[14])<<8|uint16(b[15]))
+}
+
+func isIPv4(s string) bool {
+	a, err := netip.ParseAddr(s)
+	return err == nil && a.Is4()
 }

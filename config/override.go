@@ -1,6 +1,8 @@
 package config
 
 import (
+	"encoding"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +37,68 @@ func environment(environ []string) []Override {
 	}
 	slices.SortFunc(found, func(a, b Override) int { return strings.Compare(a.From, b.From) })
 	return found
+}
+
+// mistaken reports the variables that name a key with single underscores: they are not the
+// configuration's, and whoever has set them thinks so. Other variables without two
+// underscores are somebody else's, such as those that Kubernetes sets for a service.
+func (r *report) mistaken(environ []string, tree map[string]any) {
+	var names []string
+	for _, fields := range mapOf(tree["endpoints"]) {
+		if name, ok := mapOf(fields)["name"].(scalar); ok {
+			names = append(names, canonical(name.Text))
+		}
+	}
+	for _, variable := range environ {
+		name, _, _ := strings.Cut(variable, "=")
+		key, ours := strings.CutPrefix(name, envPrefix)
+		if !ours || strings.Contains(key, "__") {
+			continue
+		}
+		if path := pathOf(strings.ToLower(key), reflect.TypeFor[Config](), names); path != "" {
+			right := envPrefix + strings.ToUpper(strings.ReplaceAll(path, ".", "__"))
+			r.addAt(position{file: name}, "", "is not read; %s is set with %s, with two underscores between the parts of the key", path, right)
+		}
+	}
+}
+
+func mapOf(v any) map[string]any {
+	m, _ := v.(map[string]any)
+	return m
+}
+
+// pathOf returns the key below a struct that flat is if its dots are written as
+// underscores; "" if there is none. The entries of lists have names.
+func pathOf(flat string, of reflect.Type, names []string) string {
+	for f := range of.Fields() {
+		key := f.Tag.Get("koanf")
+		if flat == key && (f.Type.Kind() != reflect.Struct || reflect.PointerTo(f.Type).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())) {
+			return key
+		}
+		rest, ok := strings.CutPrefix(flat, key+"_")
+		if !ok || key == "" || key == "-" {
+			continue
+		}
+		below := ""
+		switch {
+		case f.Type.Kind() == reflect.Struct:
+			below = pathOf(rest, f.Type, nil)
+		case f.Type.Kind() == reflect.Interface:
+			below = rest // options, which the format knows
+		case key == "endpoints":
+			for _, name := range names {
+				if inner, ok := strings.CutPrefix(rest, name+"_"); ok {
+					if inner = pathOf(inner, f.Type.Elem(), nil); inner != "" {
+						below = name + "." + inner
+					}
+				}
+			}
+		}
+		if below != "" {
+			return key + "." + below
+		}
+	}
+	return ""
 }
 
 // override sets o in the tree.

@@ -37,6 +37,7 @@ func TestOverrides(t *testing.T) {
 			{From: "--set", Key: "endpoints.bots.listen", Value: ":2"},
 			{From: "--set", Key: "endpoints.bots.max_message_size", Value: "2MiB"},
 			{From: "--set", Key: "endpoints.Web-1.origins", Value: "https://b.example, *"},
+			{From: "--set", Key: "endpoints.bots.origins", Value: `["https://c.example", "*"]`},
 			{From: "--log-level", Key: "log.level", Value: "warn"},
 			{From: "--set", Key: "admin.listen", Value: ""},
 		},
@@ -49,6 +50,9 @@ func TestOverrides(t *testing.T) {
 	}
 	if !reflect.DeepEqual(web.Origins, []string{"https://b.example", "*"}) {
 		t.Errorf("origins: %q", web.Origins)
+	}
+	if !reflect.DeepEqual(bots.Origins, []string{"https://c.example", "*"}) {
+		t.Errorf("origins of bots: %q", bots.Origins)
 	}
 	if bots.Listen != ":2" || bots.MaxMessageSize != 2<<20 || bots.PingInterval != time.Minute || bots.MaxCalls != 5 {
 		t.Errorf("bots: %+v", bots)
@@ -166,5 +170,37 @@ func TestSize(t *testing.T) {
 				t.Errorf("got %d, %v; want %d", got, err, tt.want)
 			}
 		})
+	}
+}
+
+// TestMistakenVariables: what people type is not ignored without a word, and what is not
+// meant for the configuration is left alone.
+func TestMistakenVariables(t *testing.T) {
+	for variable, want := range map[string]string{
+		"POLYWIRE_LOG_LEVEL=debug":                      "log.level is set with POLYWIRE_LOG__LEVEL",
+		"POLYWIRE_ADMIN_LISTEN=:1":                      "admin.listen is set with POLYWIRE_ADMIN__LISTEN",
+		"POLYWIRE_ADMIN_RELOAD_TOKEN=x":                 "admin.reload_token is set with POLYWIRE_ADMIN__RELOAD_TOKEN",
+		"POLYWIRE_NETWORK_MAX_CONNECTIONS=1":            "POLYWIRE_NETWORK__MAX_CONNECTIONS",
+		"POLYWIRE_DRAIN_RATE=1/s":                       "POLYWIRE_DRAIN__RATE",
+		"POLYWIRE_ENDPOINTS_BOTS_LISTEN=:1":             "endpoints.bots.listen is set with POLYWIRE_ENDPOINTS__BOTS__LISTEN",
+		"POLYWIRE_ENDPOINTS_WEB_1_MAX_MESSAGE_SIZE=1":   "POLYWIRE_ENDPOINTS__WEB_1__MAX_MESSAGE_SIZE",
+		"POLYWIRE_ENDPOINTS_WEB_1_OPTIONS_KEY=x":        "POLYWIRE_ENDPOINTS__WEB_1__OPTIONS__KEY",
+		"POLYWIRE_ENDPOINTS_WEB_1_LIMITS_TOPIC_DEPTH=1": "POLYWIRE_ENDPOINTS__WEB_1__LIMITS__TOPIC_DEPTH",
+
+		"POLYWIRE_CONFIG=x.yaml":                     "",
+		"POLYWIRE_PORT=tcp://10.0.0.1:9190":          "",
+		"POLYWIRE_ADMIN_SERVICE_HOST=10.0.0.1":       "",
+		"POLYWIRE_ADMIN_PORT_9100_TCP=tcp://1:9100":  "",
+		"POLYWIRE_ENDPOINTS_OTHER_LISTEN=:1":         "",
+		"POLYWIRE_LOG=debug":                         "",
+		"POLYWIRE_=x":                                "",
+		"OTHER_LOG_LEVEL=debug":                      "",
+		"POLYWIRE_ENDPOINTS_BOTS_SERVICE_HOST=10.0.": "",
+	} {
+		_, err := config.Load(config.Source{Text: twoEndpoints, Env: []string{variable}}, protocols())
+		name, _, _ := strings.Cut(variable, "=")
+		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), name+": is not read; ") || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", variable, err, want)
+		}
 	}
 }

@@ -32,6 +32,9 @@ func anyVersion(data []byte) []byte {
 // word is a key without the space behind its colon.
 var word = regexp.MustCompile(`^[\s-]*[A-Za-z_]+:[^\s/]`)
 
+// comment is a # where a value is due.
+var comment = regexp.MustCompile(`[:\[,]\s*#`)
+
 // sigil is a value that begins with a character that YAML keeps for itself.
 var sigil = regexp.MustCompile("[:\\-,\\[{]\\s*([*&!%@`][^\\s,\\]}]*)")
 
@@ -47,8 +50,8 @@ func advice(data []byte, line int, text string) string {
 	}
 	bad := at(line)
 	for _, n := range []int{line, line - 1} {
-		indent, _, _ := strings.Cut(at(n), strings.TrimLeft(at(n), " \t"))
-		if strings.Contains(indent, "\t") {
+		rest := strings.TrimLeft(at(n), " \t-")
+		if strings.Contains(strings.TrimSuffix(at(n), rest), "\t") {
 			return "a tab indents the line; YAML takes spaces alone"
 		}
 	}
@@ -61,10 +64,18 @@ func advice(data []byte, line int, text string) string {
 	case sigil.MatchString(bad) && says("alphabetic or numeric", "cannot start any token", "unknown anchor"):
 		value := sigil.FindStringSubmatch(bad)[1]
 		return "a value that begins with " + value[:1] + ` must be in quotes: "` + value + `"`
+	case comment.MatchString(bad) && says("node content", "expected ','"):
+		return `a # behind a space or a bracket begins a comment; as a value it must be in quotes: "#"`
+	case strings.Contains(bad, "{{") && says("invalid map key"):
+		return "a value that begins with { must be in quotes; nobody fills in templates here, but ${NAME} is a variable"
+	case says("unexpected end of stream"):
+		return "a quote is opened that is not closed"
 	case word.MatchString(bad):
 		return "a colon behind a key needs a space behind it"
 	case says("mapping values are not allowed"):
 		return "either the line is indented too far, or its value has a colon and must be in quotes"
+	case says("expected key", "expected '-' indicator"):
+		return "the line is not indented like those that it belongs to"
 	}
 	return ""
 }

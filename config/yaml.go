@@ -85,6 +85,12 @@ func (f *file) syntax(data []byte, err error) {
 	if line > 0 {
 		line = firstBad(data, line, text)
 	}
+	if line == 0 && strings.HasPrefix(text, "invalid map key") {
+		// The library does not say where.
+		if before, _, found := bytes.Cut(data, []byte("{{")); found {
+			line = bytes.Count(before, []byte("\n")) + 1
+		}
+	}
 	if hint := advice(data, max(line, 1), text); hint != "" {
 		text = hint + " (" + text + ")"
 	}
@@ -129,7 +135,7 @@ func (f *file) node(path string, n *yaml.Node) any {
 
 func (f *file) mapping(path string, n *yaml.Node) any {
 	if slices.Contains(lists, path) {
-		f.add(path, "%s", notAList(n))
+		f.add(path, "%s", notAList(path, n))
 		return nil
 	}
 	tree := make(map[string]any, len(n.Content)/2)
@@ -162,15 +168,18 @@ func (f *file) mapping(path string, n *yaml.Node) any {
 
 // notAList says what is wrong with a mapping where a list is due: the entries were given
 // names as keys, or the one entry lacks its dash.
-func notAList(n *yaml.Node) string {
-	text := "must be a list"
+func notAList(path string, n *yaml.Node) string {
+	text, name := "must be a list", "name"
+	if path == "services" {
+		name = "match"
+	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if key.Kind != yaml.ScalarNode {
 			continue
 		}
 		if value.Kind == yaml.MappingNode && key.Value != "options" {
-			return text + `; for "` + key.Value + `:" write "- name: ` + key.Value + `", and its keys below`
+			return text + `; for "` + key.Value + `:" write "- ` + name + `: ` + key.Value + `", and its keys below`
 		}
 		return text + `; write "- ` + key.Value + `: ` + value.Value + `", with a dash before the first key of each entry`
 	}

@@ -2,18 +2,22 @@ package conversations_test
 
 import (
 	"context"
+	"io"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/polywire/polywire"
 	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/conversations"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // protocols are the names of the formats that are built in.
@@ -83,6 +87,10 @@ func TestConversationsOverPlugins(t *testing.T) {
 		for _, ep := range load(t, yaml).Endpoints {
 			plugins = append(plugins,
 				config.Override{From: "test", Key: "endpoints." + ep.Name + ".plugin.command", Value: program + "," + ep.Protocol})
+			for _, time := range []string{"start_timeout", "answer_timeout", "grace"} {
+				plugins = append(plugins,
+					config.Override{From: "test", Key: "endpoints." + ep.Name + ".plugin." + time, Value: coretest.Patience.String()})
+			}
 		}
 		endpoints, player.Stop = serve(t, load(t, yaml, plugins...))
 		return endpoints
@@ -112,12 +120,17 @@ func playAll(t *testing.T, files []string, start starter) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			play(t, script, start)
+			script.Timeout = max(script.Timeout, coretest.Patience)
+			err = conversations.Patiently(script, func(s *conversations.Script) error { return play(t, s, start) })
+			if err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }
 
-func play(t *testing.T, script *conversations.Script, start starter) {
+func play(t *testing.T, script *conversations.Script, start starter) error {
+	t.Helper()
 	player, err := conversations.NewPlayer(script, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -127,12 +140,42 @@ func play(t *testing.T, script *conversations.Script, start starter) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := player.Play(t.Context(), start(t, player, yaml)); err != nil {
-		t.Error(err)
+	servers := start(t, player, yaml)
+	known := series(servers["admin"])
+	if err := player.Play(t.Context(), servers); err != nil {
+		return err
 	}
+	for one := range series(servers["admin"]) {
+		if !known[one] {
+			t.Errorf("%s was not there from the start: whoever watches it has missed the first", one)
+		}
+	}
+	return nil
 }
 
-// load loads a configuration, with free ports for the metrics.
+// series returns the counters with a reason on a metrics page; none if the broker has
+// ended.
+func series(admin *url.URL) map[string]bool {
+	res, err := http.Get(admin.String())
+	if err != nil {
+		return nil
+	}
+	defer res.Body.Close()
+	page, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil
+	}
+	found := make(map[string]bool)
+	for line := range strings.Lines(string(page)) {
+		if name, _, ok := strings.Cut(line, " "); ok && strings.Contains(name, "reason=") {
+			found[name] = true
+		}
+	}
+	return found
+}
+
+// load loads a configuration, with free ports for the metrics and with time for the
+// handshakes.
 func load(t *testing.T, yaml string, set ...config.Override) *config.Config {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")
@@ -140,6 +183,9 @@ func load(t *testing.T, yaml string, set ...config.Override) *config.Config {
 		t.Fatal(err)
 	}
 	set = append(set, config.Override{From: "test", Key: "admin.listen", Value: "127.0.0.1:0"})
+	if !strings.Contains(yaml, "handshake_timeout") {
+		set = append(set, config.Override{From: "test", Key: "network.handshake_timeout", Value: coretest.Patience.String()})
+	}
 	cfg, err := polywire.Load(config.Source{File: file, Set: set}, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)

@@ -33,7 +33,7 @@ type Player struct {
 // addresses. listen gives the listen address of a webhook by its name; those
 // that it lacks get a free port of this machine. Close ends the player.
 func NewPlayer(s *Script, listen map[string]string) (*Player, error) {
-	p := &Player{script: s, vars: variables{}, webhooks: map[string]*webhook{}}
+	p := &Player{script: s, vars: variables{slowness: strconv.Itoa(max(1, s.Slowness))}, webhooks: map[string]*webhook{}}
 	for _, name := range s.webhooks {
 		address := listen[name]
 		if address == "" {

@@ -23,5 +23,7 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	play(t, s, plain)
+	if err := play(t, s, plain); err != nil {
+		t.Error(err)
+	}
 }

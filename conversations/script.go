@@ -1,6 +1,7 @@
 package conversations
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -19,11 +20,37 @@ type Script struct {
 	Config string
 	// Timeout is how long an expectation waits.
 	Timeout time.Duration
+	// Slowness is by how much all times of the script are multiplied: those that a ${time}
+	// gives the server, and those for which something does not come. 0 is 1.
+	Slowness int
 	// NoSync turns off the pings by which the player waits for quiet commands.
 	NoSync bool
 
 	webhooks   []string
 	statements []statement
+}
+
+// Timed reports whether the server is given times, within which a busy machine may not
+// get as far as the script says.
+func (s *Script) Timed() bool { return strings.Contains(s.Config, "${time ") }
+
+// slowed is a time of the script.
+func (s *Script) slowed(d time.Duration) time.Duration { return d * time.Duration(max(1, s.Slowness)) }
+
+// maxSlowness is where [Patiently] gives up.
+const maxSlowness = 64
+
+// Patiently plays a script and, while it is [Script.Timed] and goes otherwise, plays it
+// again with all times twice as long: what goes otherwise then is no matter of time.
+func Patiently(s *Script, play func(*Script) error) error {
+	err := play(s)
+	for slow := *s; err != nil && s.Timed() && slow.Slowness < maxSlowness; err = play(&slow) {
+		if _, ok := errors.AsType[*Failure](err); !ok {
+			return err
+		}
+		slow.Slowness = 2 * max(1, slow.Slowness)
+	}
+	return err
 }
 
 // Webhooks returns the names of the webhooks that the script uses.

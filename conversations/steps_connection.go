@@ -171,7 +171,7 @@ func (s *silenceStep) play(p *Player) error {
 		c.queue = nil
 		return nil
 	}
-	deadline := time.Now().Add(s.wait)
+	deadline := time.Now().Add(p.script.slowed(s.wait))
 	for {
 		a, ok := c.next(deadline)
 		if !ok {

@@ -16,6 +16,7 @@ func (s *answersStep) actor() string { return "" }
 
 func (s *answersStep) play(p *Player) error {
 	a := s.answer
+	a.after = p.script.slowed(a.after)
 	a.headers = slices.Clone(a.headers)
 	for i := range a.headers {
 		value, err := p.vars.expand(a.headers[i].value)
@@ -78,7 +79,7 @@ func (s *notAskedStep) play(p *Player) error {
 	select {
 	case got := <-p.webhooks[s.name].got:
 		return &mismatch{expected: "no request", arrived: got.method + " " + shorten(got.body)}
-	case <-time.After(s.wait):
+	case <-time.After(p.script.slowed(s.wait)):
 		return nil
 	}
 }

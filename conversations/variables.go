@@ -5,14 +5,18 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // maxRepeat bounds the bytes that one ${repeat} may make.
 const maxRepeat = 128 << 20
 
 // variables are the values that a running script knows by name: captured ones,
-// webhook.NAME, and i in a repeated statement. Used on one goroutine.
+// webhook.NAME, i in a repeated statement, and slowness. Used on one goroutine.
 type variables map[string]string
+
+// slowness is the name under which variables have [Script.Slowness]. No script can say it.
+const slowness = " slowness"
 
 // expand fills in every ${…} of s; $${ is a plain ${.
 func (v variables) expand(s string) (string, error) {
@@ -70,8 +74,11 @@ func (v variables) value(expression string) (string, error) {
 	if !isCall {
 		return v.named(expression)
 	}
-	if function == "repeat" {
+	switch function {
+	case "repeat":
 		return repeat(argument)
+	case "time":
+		return v.time(argument)
 	}
 	raw, err := v.named(argument)
 	if err != nil {
@@ -91,7 +98,7 @@ func (v variables) value(expression string) (string, error) {
 	case "undashed":
 		return strings.ReplaceAll(text, "-", ""), nil
 	}
-	return "", fmt.Errorf("there is no function %q: use repeat, text, upper or undashed", function)
+	return "", fmt.Errorf("there is no function %q: use repeat, time, text, upper or undashed", function)
 }
 
 func (v variables) named(name string) (string, error) {
@@ -100,6 +107,18 @@ func (v variables) named(name string) (string, error) {
 		return "", fmt.Errorf("$%s has no value: capture it with an expectation before this line", name)
 	}
 	return value, nil
+}
+
+// time computes ${time D}.
+func (v variables) time(argument string) (string, error) {
+	d, err := parseDuration(argument)
+	if err != nil {
+		return "", err
+	}
+	if by, err := strconv.Atoi(v[slowness]); err == nil {
+		d *= time.Duration(by)
+	}
+	return d.String(), nil
 }
 
 // repeat computes ${repeat N TEXT} from "N TEXT".

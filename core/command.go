@@ -81,7 +81,9 @@ type Command struct {
 	Exclusive bool
 	// AsOwner, on Publish: refuse unless the sender owns exactly Channel.
 	AsOwner bool
-	// Services are the whole addresses of the services offered or withdrawn.
+	// Services are the services offered or withdrawn: whole addresses, or with Exclusive
+	// names below Channel, of which AppendService makes addresses. They are not written
+	// out: a long channel with many services would fill the memory.
 	Services [][]byte
 
 	// NotToSelf, on Publish: the sender does not hear its own message.
@@ -108,10 +110,24 @@ type Command struct {
 	Source []byte
 }
 
+// AppendService appends the whole address of service, which is one of c.Services, and
+// returns the extended buffer. With Exclusive that is Channel/service, or Channel for an
+// empty name.
+func (c *Command) AppendService(dst, service []byte) []byte {
+	if c.Exclusive {
+		dst = append(dst, c.Channel...)
+		if len(service) == 0 {
+			return dst
+		}
+		dst = append(dst, '/')
+	}
+	return append(dst, service...)
+}
+
 // Clone returns a copy of c that owns all its bytes, which lie in one piece of
 // memory, whatever their number.
 func (c Command) Clone() Command {
-	n := len(c.Ref) + len(c.Topic) + len(c.Channel) + c.Payload.size() + len(c.Headers) + len(c.Key) + len(c.Source)
+	n := len(c.Ref) + len(c.Topic) + len(c.Channel) + c.Payload.Size() + len(c.Headers) + len(c.Key) + len(c.Source)
 	for _, s := range c.Services {
 		n += len(s)
 	}

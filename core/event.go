@@ -62,7 +62,7 @@ type Event struct {
 
 	// Call is the id of the call.
 	Call CallID
-	// OneWay, on Request: the caller wants no answer.
+	// OneWay, on Request and on a Message that stands for one: the caller wants no answer.
 	OneWay bool
 	// Payload is the content of Message, Request and Answer.
 	Payload Payload
@@ -76,6 +76,11 @@ type Event struct {
 	Session Session
 	// Reason says why a Goodbye is said.
 	Reason Reason
+}
+
+// IsRequest reports whether e is a call for the client to answer, also by topic.
+func (e Event) IsRequest() bool {
+	return e.Kind == Request || e.Kind == Message && (e.OneWay || e.Call != CallID{})
 }
 
 // Asks returns the call that the client is to answer because of e; zero if there is none,
@@ -97,7 +102,7 @@ func (e Event) Clone() Event {
 // CloneInto is Clone with its bytes in memory, which is overwritten, or in a new piece
 // if that is too small. It returns the piece, which belongs to the copy.
 func (e Event) CloneInto(memory []byte) (Event, []byte) {
-	n := len(e.Ref) + len(e.Topic) + e.Payload.size() + len(e.Headers) + len(e.Session.Info)
+	n := len(e.Ref) + len(e.Topic) + e.Payload.Size() + len(e.Headers) + len(e.Session.Info)
 	a := arena(memory[:0])
 	if cap(a) < n {
 		a = make(arena, 0, n)

@@ -14,9 +14,9 @@ import "context"
 // connection alone. At most 256 of Connected and Disconnected run at once; further
 // connections wait for their turn, and the hooks hear nothing of one that leaves before.
 //
-// ctx ends when the client leaves or the broker drains, and nothing waits for a hook
-// that has seen it. A panic in a hook, and the end of its goroutine (runtime.Goexit), is
-// logged and counted; all goes on as if the hook had returned.
+// ctx ends when the client leaves, or when the broker has said goodbye to all, and nothing
+// waits for a hook that has seen it. A panic in a hook, and the end of its goroutine
+// (runtime.Goexit), is logged and counted; all goes on as if the hook had returned.
 type Hooks struct {
 	// BeforeUpgrade is called with the request of a client that wants to connect, before
 	// it is upgraded, and when it is known who the client is (h.Identity). An error refuses it: the client reads HTTP 403, and the

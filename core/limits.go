@@ -21,6 +21,10 @@ type Limits struct {
 	Messages, Bytes Rate
 	// Subscriptions bounds the subscriptions of one connection.
 	Subscriptions int
+	// Patterns bounds those of them that are patterns. Each may be an audience of its
+	// own of one publish: it is what one connection can make others work for. 0 is the
+	// broker's own bound, 512.
+	Patterns int
 	// TopicLength bounds topics, patterns, channels and services in bytes, as the
 	// client writes them; TopicDepth the levels between their slashes.
 	TopicLength, TopicDepth int

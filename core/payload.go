@@ -48,7 +48,7 @@ var (
 func (p Payload) Check() error {
 	switch p.Kind {
 	case Absent:
-		if p.size() > 0 {
+		if p.Size() > 0 {
 			return errNoKind
 		}
 	case JSON:
@@ -85,9 +85,9 @@ func (p Payload) Deeper(depth int) bool {
 
 // Clone returns a copy of p that owns its bytes.
 func (p Payload) Clone() Payload {
-	a := make(arena, 0, p.size())
+	a := make(arena, 0, p.Size())
 	return a.clonePayload(p)
 }
 
-// size returns how many bytes p has.
-func (p Payload) size() int { return len(p.Data) + len(p.UTF16) }
+// Size returns how many bytes p has.
+func (p Payload) Size() int { return len(p.Data) + len(p.UTF16) }

@@ -55,9 +55,10 @@ type Peer interface {
 	// Do carries out one command. Its outcome comes back through [Link.Tell],
 	// often before Do returns.
 	Do(Command)
-	// Unasked says that an event which asks the client (Event.Asks) cannot be written in
-	// its format: the call fails.
-	Unasked(id CallID)
+	// Unasked says that an event which asks the client (Event.Asks) did not reach it: the
+	// call fails. r is ReasonUnwritable if the client's format cannot write it, and
+	// ReasonOverload if too much waits for the client already.
+	Unasked(id CallID, r Reason)
 	// Leaving says that the connection is about to close: before its close frame, or its
 	// end, can be seen by the client. What the connection held alone (channels, services,
 	// its place in a session) is free when Leaving returns, and no further command is
@@ -99,6 +100,10 @@ type Link interface {
 	// and of Outlet.Deliver. Nothing happens if the link is closed by then. Any
 	// goroutine.
 	Send(ev Event)
+	// Admits reports whether the client may be sent a request of n bytes: false if it does
+	// not read fast enough, and the request would take it over its limit. That may have
+	// changed when the request is there: see Peer.Unasked. Any goroutine.
+	Admits(n int) bool
 	// Post runs f on the link's loop, unless the link is closed by then. Any
 	// goroutine.
 	Post(f func())
@@ -119,8 +124,8 @@ type Outlet interface {
 	// Deliver encodes the Message ev once and sends it to every member of the
 	// audiences, which are all of this outlet and of the same As, those of one loop
 	// next to each other; a link that is in several of them gets it once, except gets
-	// nothing (it may be nil, or no link of this outlet). The call borrows the slice. Any goroutine; messages of one goroutine arrive in
-	// the order of its calls.
+	// nothing (it may be nil, or no link of this outlet). The call borrows the slice. Any
+	// goroutine; messages of one goroutine arrive in the order of its calls.
 	Deliver(ev Event, to []Audience, except Link)
 }
 

@@ -55,6 +55,8 @@ func (c *Counters) Add(r Reason, n uint64) { c[r].Add(n) }
 
 // HookStats count the questions to a webhook. All fields are atomic.
 type HookStats struct {
+	// InUse is set once there is such a webhook.
+	InUse atomic.Bool
 	// Hits counts questions that were not sent: the answer was known, or on its way to
 	// somebody else.
 	Hits atomic.Uint64
@@ -63,4 +65,23 @@ type HookStats struct {
 	Misses, Errors atomic.Uint64
 	// Breaker is set while the server is left alone because it fails.
 	Breaker atomic.Bool
+}
+
+// ServiceStats count the calls of a service that an HTTP server answers. All fields are
+// atomic.
+type ServiceStats struct {
+	// Calls counts those that the server was, or was to be, asked.
+	Calls atomic.Uint64
+	// Failed counts those that it has not answered, by [ServiceFailures].
+	Failed Counters
+	// Breaker is set while the server is left alone because it fails.
+	Breaker atomic.Bool
+}
+
+// ServiceFailures are why a server has not answered a call: it cannot be reached
+// (ReasonUnavailable), it did not answer in time (ReasonTimeout), its answer is an error or
+// makes no sense (ReasonInternal), or it is left alone for such things (ReasonOverload). A
+// failure of the server's own is an answer.
+func ServiceFailures() []Reason {
+	return []Reason{ReasonInternal, ReasonOverload, ReasonTimeout, ReasonUnavailable}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -142,12 +143,17 @@ func match(parts []part, by *Identity, topic []byte) bool {
 			}
 			topic = topic[len(p.text):]
 		case claim:
-			return matchClaim(by.value(p.text), parts[i+1:], by, topic)
-		case oneLevel:
-			n := bytes.IndexByte(topic, '/')
-			if n < 0 {
-				n = len(topic)
+			value := by.value(p.text)
+			if values, ok := value.([]any); ok {
+				return matchList(values, parts[i+1:], by, topic)
 			}
+			text := valueText(value)
+			if text == "" || !hasPrefix(topic, text) {
+				return false
+			}
+			topic = topic[len(text):]
+		case oneLevel:
+			n := levelLength(topic)
 			if n == 0 {
 				return false
 			}
@@ -159,18 +165,76 @@ func match(parts []part, by *Identity, topic []byte) bool {
 	return len(topic) == 0
 }
 
-// matchClaim matches a claim, each of its values in turn, and then the rest.
-func matchClaim(value any, rest []part, by *Identity, topic []byte) bool {
-	if values, ok := value.([]any); ok {
-		for _, v := range values {
-			if text := valueText(v); text != "" && hasPrefix(topic, text) && match(rest, by, topic[len(text):]) {
-				return true
+// levelLength returns how long the first level of topic is.
+func levelLength(topic []byte) int {
+	if n := bytes.IndexByte(topic, '/'); n >= 0 {
+		return n
+	}
+	return len(topic)
+}
+
+// matchList matches a claim that is a list, each of its values in turn, and then the rest.
+func matchList(values []any, rest []part, by *Identity, topic []byte) bool {
+	if slices.ContainsFunc(rest, func(p part) bool { return p.kind == claim }) {
+		return matchLists(values, rest, by, topic)
+	}
+	for _, v := range values {
+		if text := valueText(v); text != "" && hasPrefix(topic, text) && match(rest, by, topic[len(text):]) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchLists is matchList where other claims follow. It goes on from all places in topic
+// at once that the parts so far can reach: to try each value of one claim with each of
+// the others would take longer with every claim.
+func matchLists(values []any, rest []part, by *Identity, topic []byte) bool {
+	at := ends(values, topic, []int{0})
+	for _, p := range rest {
+		next := at[:0]
+		switch p.kind {
+		case literal:
+			for _, i := range at {
+				if hasPrefix(topic[i:], p.text) {
+					next = append(next, i+len(p.text))
+				}
+			}
+		case claim:
+			value := by.value(p.text)
+			values, ok := value.([]any)
+			if !ok {
+				values = []any{value}
+			}
+			next = ends(values, topic, at)
+		case oneLevel:
+			for _, i := range at {
+				if n := levelLength(topic[i:]); n > 0 {
+					next = append(next, i+n)
+				}
+			}
+		case allRest:
+			return len(at) > 0
+		}
+		at = slices.Compact(next)
+	}
+	return slices.Contains(at, len(topic))
+}
+
+// ends returns, in order, where in topic a value can end that begins at one of the places.
+func ends(values []any, topic []byte, at []int) []int {
+	var all []int
+	for _, v := range values {
+		if text := valueText(v); text != "" {
+			for _, i := range at {
+				if hasPrefix(topic[i:], text) {
+					all = append(all, i+len(text))
+				}
 			}
 		}
-		return false
 	}
-	text := valueText(value)
-	return text != "" && hasPrefix(topic, text) && match(rest, by, topic[len(text):])
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // value returns the claim of a template's {name}; nil if there is none.

@@ -2,6 +2,8 @@ package core
 
 import (
 	"encoding/json"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -227,4 +229,69 @@ func TestTemplateAgainstTopics(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A template with several lists matches what it matches with some choice of their values.
+func TestLists(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	pick := func(from ...string) string { return from[random.IntN(len(from))] }
+	matched := 0
+	for range 20_000 {
+		lists := map[string][]any{}
+		by := &Identity{Subject: pick("a", "ab"), Claims: map[string]any{}}
+		for _, name := range []string{"g", "h"} {
+			for range random.IntN(4) {
+				lists[name] = append(lists[name], pick("", "a", "aa", "ab", "b", "a/b", "/"))
+			}
+			by.Claims[name] = lists[name]
+		}
+		text := pick("{g}", "a{g}", "{g}/", "+/{h}")
+		for range random.IntN(3) {
+			text += pick("{g}", "{h}", "{subject}", "a", "/x", "/+/{g}")
+		}
+		text += pick("", "", "/#", "/+")
+		template, err := ParseTemplate(text)
+		if err != nil {
+			continue
+		}
+		topic := ""
+		for range random.IntN(8) {
+			topic += pick("a", "a", "b", "/", "x")
+		}
+		want := false
+		for _, parts := range choices(template.parts, by) {
+			want = want || (&Template{parts: parts, wild: template.wild}).Match(nil, []byte(topic))
+		}
+		if got := template.Match(by, []byte(topic)); got != want {
+			t.Fatalf("%s with %v matches %q: %v, want %v", text, by.Claims, topic, got, want)
+		}
+		if want {
+			matched++
+		}
+	}
+	if matched < 20 {
+		t.Errorf("only %d matched", matched)
+	}
+}
+
+// choices returns the parts with each choice of values for their claims.
+func choices(parts []part, by *Identity) [][]part {
+	for i, p := range parts {
+		if p.kind != claim {
+			continue
+		}
+		values, ok := by.value(p.text).([]any)
+		if !ok {
+			values = []any{by.value(p.text)}
+		}
+		var all [][]part
+		for _, v := range values {
+			if text := valueText(v); text != "" {
+				with := slices.Concat(parts[:i], []part{{text: text}}, parts[i+1:])
+				all = append(all, choices(with, by)...)
+			}
+		}
+		return all
+	}
+	return [][]part{parts}
 }

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// reserved are the first levels that belong to the broker.
-var reserved = []string{"$call/", "$reply/", "$error/", "$serve/", "$request/", "$sys/"}
+// reserved are the first levels that belong to the broker. Other topics that begin with $
+// are ordinary ones: clients of the originals have them.
+var reserved = []string{"$call/", "$reply/", "$error/", "$serve/", "$request/"}
 
 // Reserved reports whether topic belongs to the broker: clients may neither
 // publish to it nor own it as an ordinary topic.

@@ -70,8 +70,8 @@ func TestHasWildcard(t *testing.T) {
 
 func TestReserved(t *testing.T) {
 	for topic, want := range map[string]bool{
-		"$call/1/echo": true, "$reply/1": true, "$error/1": true, "$serve/echo": true, "$request/1/echo": true, "$sys/": true,
-		"": false, "$": false, "$call": false, "$sys": false, "$caller/1": false, "$other/1": false, "call/1": false,
+		"$call/1/echo": true, "$reply/1": true, "$error/1": true, "$serve/echo": true, "$request/1/echo": true, "$request/": true,
+		"": false, "$": false, "$call": false, "$sys": false, "$sys/": false, "$sys/x": false, "$caller/1": false, "$other/1": false, "call/1": false,
 		"a/$call/1": false, "$CALL/1": false, " $call/1": false, "$subscribe": false,
 	} {
 		if got := Reserved([]byte(topic)); got != want {

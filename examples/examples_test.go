@@ -39,6 +39,7 @@ func TestExamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			script.Timeout = coretest.Patience
 			player, err := conversations.NewPlayer(script, nil)
 			if err != nil {
 				t.Fatal(err)

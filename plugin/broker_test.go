@@ -31,7 +31,13 @@ const patience = coretest.Patience
 
 // yamlOf returns a configuration with an endpoint "p" that the test binary translates in
 // a role, and an endpoint "echo". more is added to the plugin, and to the endpoint.
+// Its times are those of a busy machine where plugin has none.
 func yamlOf(role, plugin, endpoint string) string {
+	for _, setting := range []string{"start_timeout", "answer_timeout", "grace"} {
+		if !strings.Contains(plugin, setting) {
+			plugin += fmt.Sprintf(", %s: %s", setting, coretest.Patience)
+		}
+	}
 	return fmt.Sprintf(`
 endpoints:
   - name: p

@@ -10,8 +10,10 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // What is wrong with a program is found when the configuration is read, and named with
@@ -51,7 +53,6 @@ func TestFaultyPrograms(t *testing.T) {
 		{"deaf", "", "no such file"},
 		{"other contract", "", "version 7 of the contract"},
 		{"no profile", "", "no profile"},
-		{"describe hangs", ", start_timeout: 300ms", "description"},
 		{"test", ", checksum: \"sha256:" + strings.Repeat("0", 64) + `"`, "another checksum"},
 		{"test", ", checksum: md5", "64 hexadecimal digits"},
 		{"test", ", processes: -1", "processes: must be"},
@@ -59,6 +60,17 @@ func TestFaultyPrograms(t *testing.T) {
 	} {
 		t.Run(c.role+c.plugin, func(t *testing.T) { expectFault(t, yamlOf(c.role, c.plugin, ""), c.want) })
 	}
+}
+
+// A plugin that starts and then does not describe itself is said to be so, when its time
+// is enough to start.
+func TestDescriptionHangs(t *testing.T) {
+	timeout := 300 * time.Millisecond
+	coretest.Eventually(t, "the description is missed", func() bool {
+		timeout *= 2
+		_, err := load(t, yamlOf("describe hangs", fmt.Sprintf(", start_timeout: %s", timeout), ""))
+		return err != nil && strings.Contains(err.Error(), "description") && strings.Contains(err.Error(), "endpoints[0].plugin")
+	})
 }
 
 func expectFault(t *testing.T, yaml, want string) {

@@ -115,7 +115,7 @@ func (c testCodec) Decode(f core.Frame, to core.Sink) error {
 	case "join":
 		to.Do(core.Command{Verb: core.Subscribe, Topic: []byte(rest)})
 	case "refuse":
-		to.Do(core.Command{Verb: core.Publish, Ref: []byte(rest), Topic: []byte("$sys/x")})
+		to.Do(core.Command{Verb: core.Publish, Ref: []byte(rest), Topic: []byte("$request/x")})
 	case "say":
 		to.Do(core.Command{Verb: core.Publish, Topic: []byte("room"), Payload: core.Payload{Kind: core.Text, Data: []byte(rest)}})
 	case "json":

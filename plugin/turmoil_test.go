@@ -27,7 +27,7 @@ func TestTurmoil(t *testing.T) {
 }
 
 func turmoil(t *testing.T, secure bool) {
-	const clients, lives, blows = 16, 12, 8
+	const clients, lives, blows = 16, 8, 8
 	options := "    outbound_limit: 256KiB\n"
 	g := &guests{dialer: ws.Dialer{Timeout: patience}}
 	if secure {
@@ -36,7 +36,7 @@ func turmoil(t *testing.T, secure bool) {
 		options += fmt.Sprintf("    tls: {cert: %q, key: %q}\n", cert, key)
 		g.dialer.TLSConfig = &tls.Config{RootCAs: ca.Pool(), MinVersion: tls.VersionTLS13}
 	}
-	g.broker = run(t, yamlOf("test", ", answer_timeout: 1m", options)+"network: {loops: 2}\n")
+	g.broker = run(t, yamlOf("test", ", answer_timeout: 10m", options)+"network: {loops: 2}\n")
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	var all sync.WaitGroup

@@ -40,7 +40,7 @@ func TestCalls(t *testing.T) {
 	// The first round makes what stays: connections to the metrics page, pools, the
 	// buffers of the loops.
 	b.round(t, 10_000)
-	before := b.settled(t)
+	before, none := b.settled(t), leftovers(t)
 	began := time.Now()
 	told := b.round(t, *calls)
 	took := time.Since(began)
@@ -60,6 +60,7 @@ func TestCalls(t *testing.T) {
 	if sum := told.ended.Load() + told.abandoned.Load(); sum != int64(*calls) {
 		t.Errorf("%d calls ended or were abandoned, want %d", sum, *calls)
 	}
+	none()
 	compare(t, before, after, callGrowth)
 }
 

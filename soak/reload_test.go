@@ -43,11 +43,11 @@ func (w *world) configuration(n int) string {
 		}
 		endpoint("slow-"+name, name, listen, fmt.Sprintf(", outbound_limit: %dKiB, slow_consumer: %s", 64+n%3, policies[name].name))
 	}
-	endpoint("storm", "vws", w.plain, fmt.Sprintf(`, limits: {connections: %d, messages: "%d/s"}`, 1000+n%5, 10_000+n%7))
+	endpoint("storm", "vws", w.plain, fmt.Sprintf(`, limits: {connections: %d, messages: "%d/s"}`, 20+n%5, 10_000+n%7))
 	endpoint("storm-tls", "vws", w.tls, fmt.Sprintf(`, acl: {publish: ["rooms/%d/#"], subscribe: {allow: ["#"], deny: ["secret/%d"]}}`, n, n))
 	endpoint(guestsOf(n), "vws", w.plain, "")
 	fmt.Fprintf(&b, "services: [{match: echo/%d, builtin: echo}]\n", n)
-	fmt.Fprintf(&b, "network: {handshake_rate: %d/s, send_buffer: 64KiB}\n", 500+n%4*50)
+	fmt.Fprintf(&b, "network: {handshake_rate: %d/s, send_buffer: 64KiB, handshake_timeout: %s}\n", 500+n%4*50, patience)
 	b.WriteString("admin: {listen: \"127.0.0.1:0\"}\ndrain: {timeout: 5s}\n")
 	return b.String()
 }

@@ -2,13 +2,14 @@ package soak
 
 import (
 	"crypto/tls"
+	"fmt"
 	"log/slog"
-	"net"
 	"testing"
 
 	"github.com/gobwas/ws"
 
 	"github.com/polywire/polywire/certs/certstest"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // policy is what is done about sleepers, and where it shows.
@@ -51,10 +52,5 @@ func newWorld(t *testing.T) *world {
 // have to name it.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", coretest.FreePort(t))
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // gigabyte is what a hostile server would send.
@@ -67,9 +68,10 @@ func TestEndlessAnswer(t *testing.T) {
 
 // A server that dribbles, in its head or in its body, has the time of any other.
 func TestDribble(t *testing.T) {
-	ended := make(chan struct{})
+	began, ended := make(chan struct{}, 100), make(chan struct{}, 100)
 	dribble := func(w io.Writer, flush func()) {
-		defer close(ended)
+		began <- struct{}{}
+		defer func() { ended <- struct{}{} }()
 		for {
 			if _, err := io.WriteString(w, "x"); err != nil {
 				return
@@ -97,14 +99,21 @@ func TestDribble(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			ended = make(chan struct{})
-			u := newUpstream(t, c.handler, func(o *Options) { o.Timeout, o.MaxAnswer = 100*time.Millisecond, gigabyte })
-			_, err := u.Call(t.Context(), core.Invocation{})
-			if f, _ := errors.AsType[core.Failure](err); f != errTimeout {
-				t.Errorf("error %v, want %v", err, errTimeout)
-			}
+			timeout := 100 * time.Millisecond
+			coretest.Eventually(t, "the server is asked in time", func() bool {
+				timeout *= 2
+				u := newUpstream(t, c.handler, func(o *Options) { o.Timeout, o.MaxAnswer = timeout, gigabyte })
+				_, err := u.Call(t.Context(), core.Invocation{})
+				if f, _ := errors.AsType[core.Failure](err); f != errTimeout {
+					t.Errorf("error %v, want %v", err, errTimeout)
+				}
+				return len(began) > 0
+			})
 			// The connection was ended, not kept.
-			<-ended
+			for range len(began) {
+				<-began
+				<-ended
+			}
 		})
 	}
 }

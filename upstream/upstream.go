@@ -39,6 +39,8 @@ type Options struct {
 	// Logger is told when the server is left alone and when it answers again, and why
 	// a call failed that the server did not fail itself.
 	Logger *slog.Logger
+	// Stats count the calls; nil counts nowhere.
+	Stats *core.ServiceStats
 }
 
 // Upstream asks one HTTP server. Its methods may be called from any goroutine.
@@ -52,8 +54,12 @@ type Upstream struct {
 // New returns an upstream. Nothing is dialled yet. Proxies of the environment are
 // not used and redirects are not followed.
 func New(o Options) *Upstream {
+	if o.Stats == nil {
+		o.Stats = new(core.ServiceStats)
+	}
 	u := &Upstream{options: o, client: httpclient.NewDirect(o.Timeout, o.Idle, o.MaxConns)}
 	u.breaker = httpclient.NewBreaker[*answer](answered, func(from, to gobreaker.State) {
+		o.Stats.Breaker.Store(to == gobreaker.StateOpen)
 		o.Logger.Warn("upstream changed its state", logging.Bounded("", "", slog.String("to", to.String())), "from", from.String())
 	})
 	return u
@@ -64,7 +70,8 @@ func (u *Upstream) Close() { u.client.CloseIdleConnections() }
 
 // The failures that a client may see.
 var (
-	errInternal    = core.Failure{Code: core.Internal}
+	errInternal    = core.Failure{Code: core.Internal, Text: "the service failed"}
+	errUnreachable = core.Failure{Code: core.Internal, Text: "the service cannot be reached"}
 	errUnavailable = core.Failure{Code: core.Overloaded, Text: "the service is unavailable; try again later"}
 	errTimeout     = core.Failure{Code: core.Timeout, Text: "the service did not answer in time"}
 )
@@ -75,6 +82,7 @@ func (u *Upstream) Call(ctx context.Context, c core.Invocation) (core.Payload, e
 	asking, cancel := context.WithTimeout(ctx, u.options.Timeout)
 	defer cancel()
 	c.Trace = c.Trace.Child()
+	u.options.Stats.Calls.Add(1)
 	key := rand.Text()
 	a, err := u.breaker.Execute(func() (*answer, error) {
 		a, err := u.ask(asking, c, key)
@@ -84,10 +92,14 @@ func (u *Upstream) Call(ctx context.Context, c core.Invocation) (core.Payload, e
 		}
 		return a, err
 	})
-	switch {
-	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
-		return core.Payload{}, errUnavailable
-	case err != nil:
+	if err != nil {
+		r, failed := reasonOf(err)
+		if failed {
+			u.options.Stats.Failed.Inc(r)
+		}
+		if r == core.ReasonOverload {
+			return core.Payload{}, errUnavailable
+		}
 		return core.Payload{}, u.failed(c, fmt.Errorf("asking upstream: %w", httpclient.WithoutURL(err)))
 	}
 	payload, err := a.settle(c)
@@ -101,14 +113,35 @@ func (u *Upstream) Call(ctx context.Context, c core.Invocation) (core.Payload, e
 // left nothing, and of all else no details, which are logged instead.
 func (u *Upstream) failed(c core.Invocation, err error) error {
 	told := errInternal
-	if errors.Is(err, context.DeadlineExceeded) {
-		told = errTimeout
-	} else if _, ok := errors.AsType[core.Failure](err); ok || errors.Is(err, context.Canceled) {
+	switch r, failed := reasonOf(err); {
+	case !failed:
 		return err
+	case r == core.ReasonTimeout:
+		told = errTimeout
+	case r == core.ReasonUnavailable:
+		told = errUnreachable
 	}
 	u.options.Logger.Warn("upstream failed", logging.Bounded(c.Endpoint, string(told.Code)), logging.Quoted("called", c.Service), "conn", c.Connection,
 		"trace", c.Trace.TraceID(), "error", err)
 	return fmt.Errorf("%w: %w", told, err)
+}
+
+// reasonOf tells, of core.ServiceFailures, why there is no answer; false if that is nobody's
+// fault here.
+func reasonOf(err error) (r core.Reason, failed bool) {
+	_, told := errors.AsType[core.Failure](err)
+	_, socket := errors.AsType[*net.OpError](err)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return core.ReasonTimeout, true
+	case told, errors.Is(err, context.Canceled):
+		return 0, false
+	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
+		return core.ReasonOverload, true
+	case socket:
+		return core.ReasonUnavailable, true
+	}
+	return core.ReasonInternal, true
 }
 
 // ask sends the request, twice if the first attempt did not reach the server, or met a

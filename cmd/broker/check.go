@@ -17,10 +17,11 @@ and prints every problem with its file and line. Then it opens what the configur
 names, such as files of keys, certificates and session stores, and prints what cannot be
 opened, or else the endpoints.`,
 		Example: `  broker check --config config.yaml
-  POLYWIRE_ENDPOINTS__WEB__LISTEN=:3001 broker check`,
-		Args: cobra.NoArgs,
+  POLYWIRE_ENDPOINTS__WEB__LISTEN=:3001 broker check
+  generate-config | broker check --config -`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := s.load()
+			cfg, err := s.load(cmd.InOrStdin())
 			if err != nil {
 				return err
 			}

@@ -100,7 +100,7 @@ func (c *converse) servers() (map[string]*url.URL, error) {
 }
 
 // play plays one script, against a broker of its own if servers is nil.
-func (c *converse) play(ctx context.Context, file string, servers map[string]*url.URL) (err error) {
+func (c *converse) play(ctx context.Context, file string, servers map[string]*url.URL) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("reading the script: %w", err)
@@ -109,6 +109,13 @@ func (c *converse) play(ctx context.Context, file string, servers map[string]*ur
 	if err != nil {
 		return err
 	}
+	if servers != nil {
+		return c.playScript(ctx, script, servers)
+	}
+	return conversations.Patiently(script, func(s *conversations.Script) error { return c.playScript(ctx, s, nil) })
+}
+
+func (c *converse) playScript(ctx context.Context, script *conversations.Script, servers map[string]*url.URL) (err error) {
 	player, err := conversations.NewPlayer(script, c.webhooks)
 	if err != nil {
 		return err
@@ -124,7 +131,7 @@ func (c *converse) play(ctx context.Context, file string, servers map[string]*ur
 	}
 	cfg, err := c.config(player)
 	if err != nil {
-		return fmt.Errorf("%s: the script's configuration: %w", file, err)
+		return fmt.Errorf("%s: the script's configuration: %w", script.File, err)
 	}
 	return stage.Play(ctx, player, cfg, newLogger(cfg.Log.Format, cfg.Log.Level, c.log))
 }

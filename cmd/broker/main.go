@@ -21,7 +21,11 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 // written to stderr once.
 func run(args []string, stdout, stderr io.Writer) int {
 	started := false
-	root := newRoot(&started)
+	return carryOut(newRoot(&started), &started, args, stdout, stderr)
+}
+
+// carryOut is run with a root command, which sets started.
+func carryOut(root *cobra.Command, started *bool, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -30,7 +34,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return 0
-	case !started:
+	case !*started:
 		fmt.Fprintf(stderr, "broker: %v\nSee '%s --help'.\n", err, command.CommandPath())
 		return 2
 	case errors.As(err, &faults):
@@ -52,13 +56,14 @@ func newRoot(started *bool) *cobra.Command {
 One YAML file lists its endpoints; each endpoint speaks one format.`,
 		Example: `  broker serve --config config.yaml
   broker check --config config.yaml`,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		PersistentPreRun:  func(*cobra.Command, []string) { *started = true },
+		Version:          version(),
+		SilenceErrors:    true,
+		SilenceUsage:     true,
+		PersistentPreRun: func(*cobra.Command, []string) { *started = true },
 		// Without a command there is nothing to do but to help.
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(
 		newServe(),
 		newReload(),

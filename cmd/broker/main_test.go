@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -50,9 +51,16 @@ func TestRun(t *testing.T) {
 		{"no command", nil, 0, "broker check --config config.yaml", ""},
 		{"help", []string{"serve", "--help"}, 0, "POLYWIRE_LOG__FORMAT=json broker serve", ""},
 		{"version", []string{"version"}, 0, "broker devel", ""},
+		{"--version", []string{"--version"}, 0, "broker devel", ""},
+		{"-v", []string{"-v"}, 0, "broker devel", ""},
+		{"help of completion", nil, 0, "completion  Generate the autocompletion script", ""},
+		{"completion", []string{"completion", "bash"}, 0, "bash completion V2 for broker", ""},
+		{"two files", []string{"check", "-c", bad, "-c", good}, 2, "", `invalid argument "` + good + `" for "-c, --config" flag: the configuration is one file, and "` + bad + `" was given already`},
+		{"the same file twice", []string{"serve", "--config", good, "--config=" + good}, 2, "", "the configuration is one file"},
+		{"no name of a file", []string{"check", "-c", ""}, 2, "", "must name a file, or - for standard input"},
 		{"unknown command", []string{"serf"}, 2, "", "Did you mean this?\n\tserve"},
 		{"unknown flag", []string{"serve", "--colour"}, 2, "", "broker: unknown flag: --colour\nSee 'broker serve --help'.\n"},
-		{"argument too many", []string{"check", "x"}, 2, "", `unknown command "x"`},
+		{"argument too many", []string{"check", "x.yaml"}, 2, "", `broker check takes no arguments, but was given "x.yaml"; the configuration file is given with --config`},
 		{"set without a value", []string{"check", "--set", "log.level"}, 2, "", "must be KEY=VALUE"},
 		{"check", []string{"check", "--config", good}, 0, "web       wsify     http://127.0.0.1:0/broadcast\n", ""},
 		{"check with flags", []string{"check", "-c", good, "--set", "endpoints.web.listen=:7", "--admin", ""}, 0, "web       wsify     ws://127.0.0.1:7/ws\n", ""},
@@ -76,6 +84,59 @@ func TestRun(t *testing.T) {
 			check(t, "stdout", stdout.String(), tt.stdout)
 			check(t, "stderr", stderr.String(), tt.stderr)
 		})
+	}
+}
+
+// TestStandardInput: "-" is what a program writes.
+func TestStandardInput(t *testing.T) {
+	for _, tt := range []struct {
+		input, stdout, stderr string
+		code                  int
+	}{
+		{localhost, "web       wsify     http://127.0.0.1:0/broadcast\n", "", 0},
+		{"endpoints: []\n", "", "standard input:1: endpoints: there is no endpoint; list at least one\n", 1},
+		{"", "", "standard input: endpoints: there is no endpoint; list at least one\n", 1},
+	} {
+		var stdout, stderr bytes.Buffer
+		var started bool
+		root := newRoot(&started)
+		root.SetIn(strings.NewReader(tt.input))
+		if code := carryOut(root, &started, []string{"check", "--config", "-"}, &stdout, &stderr); code != tt.code {
+			t.Errorf("code %d, want %d", code, tt.code)
+		}
+		check(t, "stdout", stdout.String(), tt.stdout)
+		check(t, "stderr", stderr.String(), tt.stderr)
+	}
+}
+
+// TestConfigVariable: POLYWIRE_CONFIG names the file where no flag does.
+func TestConfigVariable(t *testing.T) {
+	bad := write(t, "endpoint: []\n")
+	t.Setenv("POLYWIRE_CONFIG", bad)
+	var stdout, stderr bytes.Buffer
+	if code := run([]string{"check"}, &stdout, &stderr); code != 1 {
+		t.Errorf("code %d", code)
+	}
+	check(t, "stderr", stderr.String(), bad+":1: endpoint: unknown key")
+	stderr.Reset()
+	if code := run([]string{"check", "-c", write(t, localhost)}, &stdout, &stderr); code != 0 {
+		t.Errorf("with a flag: code %d: %s", code, &stderr)
+	}
+	t.Setenv("POLYWIRE_LOG_LEVEL", "debug")
+	if code := run([]string{"check", "-c", write(t, localhost)}, &stdout, &stderr); code != 1 {
+		t.Errorf("with one underscore: code %d", code)
+	}
+	check(t, "stderr", stderr.String(), "POLYWIRE_LOG_LEVEL: is not read; log.level is set with POLYWIRE_LOG__LEVEL")
+}
+
+// TestDurations: in JSON as in text people can read how long something takes.
+func TestDurations(t *testing.T) {
+	for _, format := range []string{"json", "text"} {
+		var b bytes.Buffer
+		newLogger(format, slog.LevelInfo, &b).With("a", time.Minute).WithGroup("g").Info("x", "b", 1500*time.Millisecond, "n", 3)
+		for _, part := range []string{"1m0s", "1.5s"} {
+			check(t, format, b.String(), part)
+		}
 	}
 }
 

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"text/tabwriter"
@@ -13,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/polywire/polywire"
+	"github.com/polywire/polywire/config"
 )
 
 // newReload returns the command that makes a running broker read its configuration again.
@@ -28,20 +31,16 @@ prints what becomes of each endpoint; with --dry-run nothing changes. A broken
 file changes nothing, and every problem is printed.`,
 		Example: `  broker reload --dry-run --config config.yaml
   broker reload --config config.yaml`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := s.load()
+			cfg, err := s.load(cmd.InOrStdin())
 			if err != nil {
 				return err
 			}
 			if cfg.Admin.Listen == "" {
 				return errors.New("the configuration has no admin address to ask at; send SIGHUP to the broker instead")
 			}
-			url := strings.TrimSuffix(polywire.AdminURL(cfg), "/metrics") + "/reload"
-			if dryRun {
-				url += "?dry_run=1"
-			}
-			plan, err := askReload(cmd, url)
+			plan, err := askReload(cmd.Context(), cfg, dryRun)
 			if err != nil {
 				return err
 			}
@@ -56,15 +55,29 @@ file changes nothing, and every problem is printed.`,
 // reloadTimeout is how long a broker may take: as long as its admin server lets it.
 const reloadTimeout = 30 * time.Second
 
-// askReload asks the broker at url. A proxy of the environment is not used: the broker is
-// near.
-func askReload(cmd *cobra.Command, url string) (polywire.Plan, error) {
+// askReload asks the broker of a configuration. A proxy of the environment is not used: the
+// broker is near.
+func askReload(ctx context.Context, cfg *config.Config, dryRun bool) (polywire.Plan, error) {
 	var plan polywire.Plan
-	request, err := http.NewRequestWithContext(cmd.Context(), http.MethodPost, url, nil)
+	transport := &http.Transport{DisableKeepAlives: true}
+	url := strings.TrimSuffix(polywire.AdminURL(cfg), "/metrics") + "/reload"
+	if socket, ok := strings.CutPrefix(cfg.Admin.Listen, "unix:"); ok {
+		url = "http://localhost/reload"
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		}
+	}
+	if dryRun {
+		url += "?dry_run=1"
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, nil)
 	if err != nil {
 		return plan, fmt.Errorf("asking the broker: %w", err)
 	}
-	client := http.Client{Timeout: reloadTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
+	if token := cfg.Admin.ReloadToken; token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	client := http.Client{Timeout: reloadTimeout, Transport: transport}
 	response, err := client.Do(request)
 	if err != nil {
 		return plan, fmt.Errorf("asking the broker: %w", err)

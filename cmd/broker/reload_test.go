@@ -31,6 +31,12 @@ func (l *logs) Write(b []byte) (int, error) {
 	return l.text.Write(b)
 }
 
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 func (l *logs) count(part string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -41,12 +47,7 @@ func (l *logs) count(part string) int {
 // change of its file; a broken file is logged once and changes nothing.
 func TestReloadCommand(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	admin := ln.Addr().String()
-	_ = ln.Close()
+	admin := fmt.Sprintf("127.0.0.1:%d", coretest.FreePort(t))
 	config := func(endpoints string) string {
 		return fmt.Sprintf("endpoints:\n  - {name: a, protocol: echo, listen: '127.0.0.1:0'}\n%sadmin: {listen: %q}\n", endpoints, admin)
 	}

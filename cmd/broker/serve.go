@@ -14,6 +14,7 @@ import (
 
 	"github.com/polywire/polywire"
 	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/sockets"
 )
 
 // newServe returns the command that runs the broker.
@@ -29,19 +30,29 @@ for running calls and says goodbye to all clients, as drain: of the configuratio
 says; a second signal ends it at once. The log goes to stderr.
 
 SIGHUP makes it read the configuration again and apply what has changed, and so
-does a change of the file (--watch=false turns that off); see "broker reload".`,
+does a change of the file (--watch=false turns that off); see "broker reload".
+
+SIGUSR2 makes it start the program again, as it is on disk now, and hand its sockets
+over: once the new process serves, this one takes no new clients, says goodbye to its
+own and ends. No client is refused. If the new process does not come to serve, this
+one goes on. Sockets that systemd passes are taken, and systemd is told when the
+broker is ready.`,
 		Example: `  broker serve
   broker serve --config config.yaml --log-level debug
   broker serve --set endpoints.web.listen=:3001 --set endpoints.web.options.broadcasting_key=s3cret
   POLYWIRE_LOG__FORMAT=json broker serve`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			file := newWatch(s.file)
-			cfg, err := s.load()
+			given, err := sockets.Inherit()
 			if err != nil {
 				return err
 			}
-			if !watching {
+			file := newWatch(s.file.path)
+			cfg, err := s.load(cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			if !watching || s.file.path == standardInput {
 				file = nil
 			}
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -49,7 +60,7 @@ does a change of the file (--watch=false turns that off); see "broker reload".`,
 			// Once the first signal is taken the second has its usual effect.
 			context.AfterFunc(ctx, stop)
 			makeRoom(cfg)
-			return s.serve(ctx, cfg, file, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return s.serve(ctx, cfg, given, file, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	cmd.Flags().BoolVar(&watching, "watch", true, "reload when the configuration file changes")
@@ -58,27 +69,39 @@ does a change of the file (--watch=false turns that off); see "broker reload".`,
 }
 
 // serve runs a broker until ctx ends, and reloads it. A nil file is not watched.
-func (s *settings) serve(ctx context.Context, cfg *config.Config, file *watch, stdout, stderr io.Writer) error {
+func (s *settings) serve(ctx context.Context, cfg *config.Config, given *sockets.Given, file *watch, stdout, stderr io.Writer) error {
 	level := new(slog.LevelVar)
+	log := newLogger(cfg.Log.Format, level, stderr)
 	loops := cfg.Network.Loops
 	again := func() (*config.Config, error) {
-		cfg, err := s.load()
+		cfg, err := s.reload()
 		if err == nil && cfg.Network.Loops == 0 {
 			cfg.Network.Loops = loops
 		}
 		return cfg, err
 	}
-	broker, err := polywire.New(cfg, newLogger(cfg.Log.Format, level, stderr), polywire.WithSource(again), polywire.WithLogLevel(level))
+	broker, err := polywire.New(cfg, log, polywire.WithSource(again), polywire.WithLogLevel(level), polywire.WithListen(given.Listen))
 	if err != nil {
 		return err
 	}
-	hangup := make(chan os.Signal, 1)
+	hangup, replace := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
+	signal.Notify(replace, syscall.SIGUSR2)
+	defer signal.Stop(replace)
+	running, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
+	manager := manager{log}
+	defer context.AfterFunc(ctx, func() {
+		manager.stopping(cfg.Drain)
+		if given.FromSystemd() {
+			// Who comes from now on waits at the sockets for the next process.
+			end(polywire.ErrHandedOver)
+		}
+		end(nil)
+	})()
 	ended := make(chan error, 1)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() { ended <- broker.Run(ctx) }()
+	go func() { ended <- broker.Run(running) }()
 	select {
 	case err := <-ended:
 		return err
@@ -91,9 +114,25 @@ func (s *settings) serve(ctx context.Context, cfg *config.Config, file *watch, s
 		// Nobody reads the table; the broker serves all the same.
 		fmt.Fprintf(stderr, "broker: %v\n", err)
 	}
-	reloading(ctx, hangup, file, watchInterval, func() {
+	unused, err := given.Ready()
+	if err != nil {
+		log.Warn("taking over", "error", err)
+	}
+	for _, address := range unused {
+		log.Warn("a socket that was given is at no address of the configuration and is closed", "address", address)
+	}
+	manager.ready()
+	reloading(running, hangup, replace, file, watchInterval, func() {
+		manager.reloading()
 		// What becomes of it is logged there.
 		_, _ = broker.Reread(false)
+		manager.ready()
+	}, func() {
+		if err := s.next(running, broker, given, manager); err != nil {
+			log.Error("this process goes on", "error", err)
+			return
+		}
+		end(polywire.ErrHandedOver)
 	})
 	return <-ended
 }
@@ -114,7 +153,16 @@ func makeRoom(cfg *config.Config) {
 func newLogger(format string, level slog.Leveler, w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	if format == "json" {
+		options.ReplaceAttr = readable
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// readable writes durations as people do: JSON has them in nanoseconds.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }

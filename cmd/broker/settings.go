@@ -1,11 +1,15 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/polywire/polywire"
@@ -14,13 +18,65 @@ import (
 
 // settings are the flags by which a command finds its configuration.
 type settings struct {
-	file      string
+	file      file
 	overrides []config.Override
+}
+
+// standardInput is the file name of what a program reads.
+const standardInput = "-"
+
+// errInput: standard input can be read once.
+var errInput = errors.New("the configuration came from standard input, which cannot be read again; start the broker with --config FILE to change it while it runs")
+
+// file is the flag that names the configuration file.
+type file struct {
+	path  string
+	given bool   // by the flag
+	text  []byte // of standard input
+}
+
+var _ pflag.Value = (*file)(nil)
+
+// Set takes the path. Of two files one would not be read, without a word.
+func (f *file) Set(path string) error {
+	switch {
+	case f.given:
+		return fmt.Errorf("the configuration is one file, and %q was given already", f.path)
+	case path == "":
+		return errors.New("must name a file, or - for standard input")
+	}
+	f.path, f.given = path, true
+	return nil
+}
+
+// String returns the path.
+func (f *file) String() string { return f.path }
+
+// Type is what the help calls the value.
+func (f *file) Type() string { return "FILE" }
+
+// source returns where the configuration is to be read from. Standard input is read at
+// the first time, and again says that it is not the first.
+func (f *file) source(stdin io.Reader) (src config.Source, again bool, err error) {
+	if f.path != standardInput {
+		return config.Source{File: f.path}, false, nil
+	}
+	src.File, again = "standard input", f.text != nil
+	if !again {
+		if f.text, err = io.ReadAll(io.LimitReader(stdin, maxLook)); err != nil {
+			return src, false, fmt.Errorf("reading the configuration: %w", err)
+		}
+		// An empty one is a text as well.
+		f.text = append(f.text, '\n')
+	}
+	src.Text = string(f.text)
+	return src, again, nil
 }
 
 // add defines the flags.
 func (s *settings) add(flags *pflag.FlagSet) {
-	flags.StringVarP(&s.file, "config", "c", "config.yaml", "the configuration file")
+	s.file.path = cmp.Or(os.Getenv("POLYWIRE_CONFIG"), "config.yaml")
+	flags.VarP(&s.file, "config", "c", "the configuration file, - for standard input; without the flag that of the variable POLYWIRE_CONFIG")
 	flags.Var(&override{settings: s}, "set", "override one value, such as endpoints.web.listen=:3001; may be repeated")
 	flags.Var(&override{s, "log-level", "log.level"}, "log-level", "debug, info, warn or error")
 	flags.Var(&override{s, "log-format", "log.format"}, "log-format", "text or json")
@@ -28,8 +84,25 @@ func (s *settings) add(flags *pflag.FlagSet) {
 }
 
 // load reads the configuration that the flags name.
-func (s *settings) load() (*config.Config, error) {
-	src := config.Source{File: s.file, Env: os.Environ(), Set: s.overrides}
+func (s *settings) load(stdin io.Reader) (*config.Config, error) {
+	src, _, err := s.file.source(stdin)
+	if err != nil {
+		return nil, err
+	}
+	return s.read(src)
+}
+
+// reload reads it again.
+func (s *settings) reload() (*config.Config, error) {
+	src, again, _ := s.file.source(nil)
+	if again {
+		return nil, errInput
+	}
+	return s.read(src)
+}
+
+func (s *settings) read(src config.Source) (*config.Config, error) {
+	src.Env, src.Set = os.Environ(), s.overrides
 	return polywire.Load(src, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 }
 
@@ -65,4 +138,12 @@ func (o *override) Type() string {
 		return "KEY=VALUE"
 	}
 	return "string"
+}
+
+// noArgs refuses arguments, and says where the configuration is given instead.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s takes no arguments, but was given %q; the configuration file is given with --config", cmd.CommandPath(), args[0])
 }

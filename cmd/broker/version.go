@@ -16,9 +16,13 @@ func newVersion() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "broker %s %s %s/%s\n",
-				polywire.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), version())
 			return err
 		},
 	}
+}
+
+// version says which program this is, and on what.
+func version() string {
+	return fmt.Sprintf("broker %s %s %s/%s", polywire.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -64,9 +64,9 @@ func (w *watch) look() (digest [sha256.Size]byte) {
 	return digest
 }
 
-// reloading calls reload for each hangup, and when the watched file changes, until ctx
-// ends; a nil watch looks at nothing.
-func reloading(ctx context.Context, hangup <-chan os.Signal, w *watch, every time.Duration, reload func()) {
+// reloading calls reload for each hangup, and when the watched file changes, and next for
+// each signal to replace the process, until ctx ends; a nil watch looks at nothing.
+func reloading(ctx context.Context, hangup, replace <-chan os.Signal, w *watch, every time.Duration, reload, next func()) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
@@ -78,6 +78,8 @@ func reloading(ctx context.Context, hangup <-chan os.Signal, w *watch, every tim
 				w.take()
 			}
 			reload()
+		case <-replace:
+			next()
 		case <-ticker.C:
 			if w != nil && w.changed() {
 				reload()

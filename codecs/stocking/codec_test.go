@@ -199,6 +199,31 @@ type discard struct{}
 func (discard) Do(core.Command)                          {}
 func (discard) Refuse(core.Reason, []byte, core.Failure) {}
 
+// What a client writes costs memory in proportion to its size, whatever it is. If it cost
+// time by the square of its size, this test would take minutes.
+func TestHostileMessages(t *testing.T) {
+	const many = 20_000
+	messages := map[string]string{
+		"commas":            strings.Repeat(",", many),
+		"percents":          "5," + strings.Repeat("%25", many) + "2C,x",
+		"one long escape":   "5,%" + strings.Repeat("25", many) + "2C,x",
+		"escapes":           "5," + strings.Repeat("%2C", many) + ",x",
+		"a room of commas":  "6,1," + strings.Repeat(",", many),
+		"a room of escapes": "6,1," + strings.Repeat("%2C,", many) + strings.Repeat("%", many),
+		"a long code":       "4," + strings.Repeat("7", many) + `,{"e":"a"}`,
+		"a long content":    "5,a," + strings.Repeat(`"`, many),
+	}
+	for name, content := range coretest.HostileJSON("e", "p") {
+		messages["a call of "+name] = "4,1," + content
+		messages["a broadcast of "+name] = "5,room," + content
+	}
+	for name, message := range messages {
+		t.Run(name, func(t *testing.T) {
+			coretest.FrugalCodec(t, newFormat(t), core.Frame{Kind: core.TextFrame, Data: []byte(message)})
+		})
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{"0,,", "3", `4,1,{"e":"a","p":1}`, "5,a%2Cb,x", "6,1,room", "5,%2525,", "4,1,{\"e\":\"\\u00"} {
 		f.Add([]byte(s), false)
@@ -212,6 +237,7 @@ func FuzzDecode(f *testing.F) {
 			kind = core.BinaryFrame
 		}
 		format := newFormat(t)
+		coretest.FrugalCodec(t, format, core.Frame{Kind: kind, Data: data})
 		var r recorder
 		_ = format.Decode(core.Frame{Kind: kind, Data: data}, &r)
 		if len(r.lines) > 1 {

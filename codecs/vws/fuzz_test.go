@@ -37,6 +37,7 @@ func FuzzDecode(f *testing.F) {
 		if !utf8.Valid(data) {
 			in.Kind = core.BinaryFrame
 		}
+		coretest.FrugalCodec(t, codec, in)
 		got := decode(t, codec, in)
 		if len(got.commands)+got.refused != 1 || len(got.read) > 1 {
 			t.Fatalf("%q: %s", data, got)
@@ -59,6 +60,25 @@ func FuzzDecode(f *testing.F) {
 			requireEvent(t, format, ref, got.commands[0])
 		}
 	})
+}
+
+// What a client writes costs memory in proportion to its size, whatever it is. If it cost
+// time by the square of its size, this test would take minutes.
+func TestHostileMessages(t *testing.T) {
+	const many = 20_000
+	messages := coretest.HostileJSON("k", "t", "d", "i", "e", "h")
+	messages["an unknown kind"] = `{"k":"` + strings.Repeat(`\u0000`, many) + `","i":` + strings.Repeat(`[`, 5000) + strings.Repeat(`]`, 5000) + `}`
+	messages["an event of escapes"] = `{"t":"` + strings.Repeat(`\u0000`, many) + `","d":"` + strings.Repeat(`\u0000`, many) + `","i":"` + strings.Repeat(`\u0000`, many) + `"}`
+	messages["many headers"] = `{"t":"a","d":1,"h":{` + strings.Repeat(`"traceparent":"x",`, many) + `"a":"b"}}`
+	messages["a pattern of many levels"] = `{"k":"s","t":"` + strings.Repeat("+/", many) + `#"}`
+	messages["a topic of many levels"] = `{"t":"` + strings.Repeat("a/", many) + `","d":1}`
+	for _, options := range []string{`{"allow_send":true,"max_event_size":0}`, `{"allow_send":"` + strings.Repeat("+/", 1000) + `#"}`} {
+		for name, message := range messages {
+			t.Run(name, func(t *testing.T) {
+				coretest.FrugalCodec(t, newTestFormat(t, options).NewCodec(), text(message))
+			})
+		}
+	}
 }
 
 // requireAnswer fails unless what the client reads is for the id that it wrote.

@@ -50,7 +50,7 @@ func parseMessage(frame []byte) (message, error) {
 		case members.KeyIs("e"):
 			ok = takeString(new([]byte), value)
 		}
-		if !ok {
+		if !ok && wrong == nil {
 			wrong = fmt.Errorf("reading field %q: wrong kind of value", members.Key())
 		}
 	}

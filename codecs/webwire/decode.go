@@ -74,16 +74,13 @@ func (c codec) carryOut(m message, to core.Sink) error {
 	case string(m.name) == nameUnsubscribe:
 		cmd.Verb = core.Unsubscribe
 	case m.kind == typeRequest:
-		cmd.Verb, cmd.Topic, cmd.Payload = core.Call, topicOf(m.name), m.content()
+		cmd.Verb, cmd.Topic, cmd.Payload = core.Call, c.named(topicOf(m.name)), m.content()
 	default:
-		cmd.Verb, cmd.Topic, cmd.Payload = core.Publish, topicOf(m.name), m.content()
+		cmd.Verb, cmd.Topic, cmd.Payload = core.Publish, c.named(topicOf(m.name)), m.content()
 		cmd.NotToSelf = true
-		if len(m.name) == 0 {
-			cmd.Topic = c.format.defaultTopic
-		}
 	}
 	if cmd.Verb == core.Subscribe || cmd.Verb == core.Unsubscribe {
-		cmd.Topic, cmd.Pattern = m.content().Data, true
+		cmd.Topic, cmd.Pattern = c.named(m.content().Data), true
 		if !utf8.Valid(cmd.Topic) {
 			to.Refuse(core.ReasonInvalidUTF8, m.ref, core.Failure{Code: core.Invalid, Text: "the pattern is not UTF-8"})
 			return nil
@@ -91,6 +88,15 @@ func (c codec) carryOut(m message, to core.Sink) error {
 	}
 	to.Do(cmd)
 	return nil
+}
+
+// named returns topic, or the default topic if it is empty: what a message without a name
+// is about.
+func (c codec) named(topic []byte) []byte {
+	if len(topic) == 0 {
+		return c.format.defaultTopic
+	}
+	return topic
 }
 
 // content returns the payload of a signal or request. An empty one is of its

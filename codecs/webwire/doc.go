@@ -45,7 +45,8 @@
 // well-formed message of a type that only a server sends is counted and ignored.
 //
 // A name is the topic or the service, with what is no printable ASCII escaped
-// (see the rule in name.go). A signal without a name is on the endpoint's default topic
-// and goes out under that topic's name. The padding aside, all other signals
-// come out of the broker as they went in, to the byte.
+// (see the rule in name.go). No name is the endpoint's default topic, in both directions:
+// a signal without one is published there, a request without one asks the service of that
+// name, and a signal on that topic goes out without a name. The padding and that aside,
+// signals come out of the broker as they went in, to the byte.
 package webwire

@@ -1,6 +1,7 @@
 package webwire
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"unicode/utf8"
@@ -26,7 +27,8 @@ const shrink = 6
 // message can be made.
 //
 // Bytes make a binary signal, text that came in UTF-16 the same bytes again, and
-// everything else is UTF-8.
+// everything else is UTF-8. A signal on the default topic goes out without a name,
+// unless it has no payload either.
 func (f *Format) EncodeMessage(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
 	enc := asUTF8
 	switch {
@@ -35,29 +37,47 @@ func (f *Format) EncodeMessage(dst []byte, ev core.Event) ([]byte, core.FrameKin
 	case isWide(ev.Payload) && len(ev.Payload.UTF16) > 0:
 		enc = asUTF16
 	}
-	if f.overflows(ev.Payload) {
+	switch {
+	case f.overflows(ev.Payload):
 		return dst, core.NoFrame, errTooLarge
-	}
-	out, err := appendName(append(dst, typeSignal+byte(enc), 0), ev.Topic)
-	if err != nil {
-		return dst, core.NoFrame, err
-	}
-	name := len(out) - len(dst) - 2
-	if name > maxName {
+	case len(ev.Topic) > maxName:
+		// A name is never shorter than its topic.
 		return dst, core.NoFrame, errNameTooLong
 	}
-	out[len(dst)+1] = byte(name)
-	if enc == asUTF16 && name%2 != 0 {
-		out = append(out, 0)
+	var out []byte
+	var err error
+	if bytes.Equal(ev.Topic, f.defaultTopic) {
+		out, err = appendSignal(dst, enc, nil, ev.Payload)
 	}
-	out = appendContent(out, enc, ev.Payload)
+	if len(out)-len(dst) <= 2 {
+		out, err = appendSignal(dst, enc, ev.Topic, ev.Payload)
+	}
 	switch size := len(out) - len(dst); {
+	case err != nil:
+		return dst, core.NoFrame, err
 	case size == 2:
 		return dst, core.NoFrame, errNothing
 	case size > f.options.MessageBufferSize:
 		return dst, core.NoFrame, errTooLarge
 	}
 	return out, core.BinaryFrame, nil
+}
+
+// appendSignal appends the signal of a topic in an encoding.
+func appendSignal(dst []byte, enc encoding, topic []byte, p core.Payload) ([]byte, error) {
+	out, err := appendName(append(dst, typeSignal+byte(enc), 0), topic)
+	if err != nil {
+		return nil, err
+	}
+	name := len(out) - len(dst) - 2
+	if name > maxName {
+		return nil, errNameTooLong
+	}
+	out[len(dst)+1] = byte(name)
+	if enc == asUTF16 && name%2 != 0 {
+		out = append(out, 0)
+	}
+	return appendContent(out, enc, p), nil
 }
 
 // Encode appends what the client reads for ev. What came of a signal is told

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/polywire/polywire/core"
@@ -20,8 +21,38 @@ func FuzzDecode(f *testing.F) {
 	}
 	codec := newCodec(f, "message_buffer_size=1048576")
 	f.Fuzz(func(t *testing.T, data []byte) {
+		coretest.FrugalCodec(t, codec, core.Frame{Kind: core.BinaryFrame, Data: data})
 		requireBack(t, codec, data)
 	})
+}
+
+// What a client writes costs memory in proportion to its size, whatever it is. If it cost
+// time by the square of its size, this test would take minutes.
+func TestHostileMessages(t *testing.T) {
+	const many = 1 << 14
+	codec := newCodec(t, "message_buffer_size=4194304")
+	messages := map[string]string{"server's": "\x00" + strings.Repeat("\x01", many)}
+	for enc := range encodings {
+		for what, payload := range map[string]string{
+			"zeros": strings.Repeat("\x00", many), "half surrogate pairs": strings.Repeat("\x00\xd8", many), "quotes": strings.Repeat(`"`, many),
+			"escapes": `"` + strings.Repeat(`\u0000`, many/8) + `"`, "brackets": strings.Repeat("[", many), "not UTF-8": strings.Repeat("\xff\xfe", many),
+			"levels": strings.Repeat("+/", many/2),
+		} {
+			for _, name := range []string{"", "n/", "$subscribe", strings.Repeat("%C3", 84), strings.Repeat("%25", 84)} {
+				if enc == asUTF16 && len(name)%2 != 0 {
+					name += "x"
+				}
+				rest := string([]byte{byte(len(name))}) + name + payload
+				messages[fmt.Sprintf("signal %d %.10q of %s", enc, name, what)] = string([]byte{typeSignal + byte(enc)}) + rest
+				messages[fmt.Sprintf("request %d %.10q of %s", enc, name, what)] = string([]byte{typeRequest + byte(enc)}) + "12345678" + rest
+			}
+		}
+	}
+	for name, message := range messages {
+		t.Run(name, func(t *testing.T) {
+			coretest.FrugalCodec(t, codec, core.Frame{Kind: core.BinaryFrame, Data: []byte(message)})
+		})
+	}
 }
 
 // Signals of all encodings, names and payloads, empty ones included, come out

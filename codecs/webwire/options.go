@@ -69,7 +69,8 @@ type Options struct {
 	SubProtocol string `koanf:"sub_protocol"`
 	// Subscribe are patterns that every connection hears.
 	Subscribe []string `koanf:"subscribe"`
-	// DefaultTopic is the topic of a signal without a name.
+	// DefaultTopic is the topic of signals, and the service of requests, without a name.
+	// Signals on it go out without one.
 	DefaultTopic string `koanf:"default_topic"`
 	// ReplyEncoding is SameEncoding or UTF8Encoding.
 	ReplyEncoding string `koanf:"reply_encoding"`

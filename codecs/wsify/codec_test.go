@@ -261,6 +261,21 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
+// What a client writes costs memory in proportion to its size, whatever it is. If it cost
+// time by the square of its size, this test would take minutes.
+func TestHostileMessages(t *testing.T) {
+	messages := coretest.HostileJSON("command", "args", "channel", "content")
+	for name, args := range coretest.HostileJSON("channel", "content", "CHANNEL") {
+		messages["args: "+name] = `{"Command":"broadcast","args":` + args + `}`
+	}
+	for name, message := range messages {
+		t.Run(name, func(t *testing.T) {
+			coretest.FrugalCodec(t, (&Format{}).NewCodec(), core.Frame{Kind: core.TextFrame, Data: []byte(message)})
+			coretest.Frugal(t, len(message), func() { _, _, _ = readBroadcast([]byte(message)) })
+		})
+	}
+}
+
 // FuzzDecode checks what holds for any bytes: exactly one message is counted or
 // done, and what is done agrees with what encoding/json reads in the source
 // that the authorizer is shown.
@@ -278,6 +293,7 @@ func FuzzDecode(f *testing.F) {
 		} else {
 			data = []byte(text)
 		}
+		coretest.FrugalCodec(t, (&Format{}).NewCodec(), core.Frame{Kind: kind, Data: data})
 		r := &judge{t: t}
 		if err := (&Format{}).NewCodec().Decode(core.Frame{Kind: kind, Data: data}, r); err != nil {
 			t.Errorf("%q: %v", data, err)

@@ -117,7 +117,11 @@ func describe(c core.Command) string {
 	}
 	fmt.Fprintf(&b, " as=%d", c.As)
 	if c.Verb == core.Offer {
-		fmt.Fprintf(&b, " services=%q", c.Services)
+		whole := make([]string, len(c.Services))
+		for i, service := range c.Services {
+			whole[i] = string(c.AppendService(nil, service))
+		}
+		fmt.Fprintf(&b, " services=%q", whole)
 	}
 	if c.Verb == core.Reply {
 		fmt.Fprintf(&b, " call=%s", c.Call.Append(nil))

@@ -91,16 +91,31 @@ func (c *codec) carryOut(m message, buf *[]byte, to core.Sink) {
 
 // register makes the sender the owner of a channel who answers its methods.
 func register(m message, buf *[]byte, to core.Sink) {
-	channel := appendString((*buf)[:0], m.channel)
-	all := channel
+	all := appendString((*buf)[:0], m.channel)
+	channel := all
 	cmd := core.Command{Verb: core.Offer, Exclusive: true, Channel: channel, As: uint32(len(channel))}
-	methods(m.data, func(method []byte) {
-		from := len(all)
-		all = appendTopic(append(all, channel...), method)
-		cmd.Services = append(cmd.Services, all[from:])
-	})
+	list := methodsOf(m.data)
+	if n := count(list); n > 0 {
+		cmd.Services = make([][]byte, 0, n)
+	}
+	for list.Next() {
+		// What is no string declares nothing.
+		if method := list.Value(); rawjson.IsString(method) {
+			from := len(all)
+			all = appendString(all, method)
+			cmd.Services = append(cmd.Services, all[from:])
+		}
+	}
 	*buf = all
 	to.Do(cmd)
+}
+
+// count returns how many elements a list has.
+func count(list rawjson.Elements) (n int) {
+	for list.Next() {
+		n++
+	}
+	return n
 }
 
 // appendTopic completes the channel at the end of dst to the broker's topic.

@@ -120,7 +120,7 @@ func TestRegisterManyMethods(t *testing.T) {
 		t.Fatalf("channel %q, %d services", c.Channel, len(c.Services))
 	}
 	for i, service := range c.Services {
-		if want := fmt.Sprintf("c/m%d", i); string(service) != want {
+		if want := fmt.Sprintf("m%d", i); string(service) != want {
 			t.Errorf("service %d is %q, want %q", i, service, want)
 		}
 	}

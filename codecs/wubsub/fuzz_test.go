@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -33,6 +34,7 @@ func FuzzDecode(f *testing.F) {
 		if len(got.lines) != 1 {
 			t.Fatalf("%q: %q", data, got.lines)
 		}
+		coretest.FrugalCodec(t, codec, core.Frame{Kind: core.TextFrame, Data: data})
 		if len(got.commands) == 0 || !utf8.Valid(data) {
 			return
 		}
@@ -62,6 +64,29 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// What a client writes costs memory in proportion to its size, whatever it is. If it cost
+// time by the square of its size, this test would take minutes.
+func TestHostileMessages(t *testing.T) {
+	long := strings.Repeat("c", 60_000)
+	register := func(channel, methods string) string {
+		return `{"type":"register","channel":"` + channel + `","data":{"restpie":{"methods":[` + methods + `]}}}`
+	}
+	const many = 20_000
+	messages := coretest.HostileJSON("type", "channel", "topic", "reqid", "data")
+	messages["many methods of a long channel"] = register(long, strings.Repeat(`"m",`, many)+`"m"`)
+	messages["empty methods of a long channel"] = register(long, strings.Repeat(`"",`, many)+`""`)
+	messages["methods with escapes"] = register(long, strings.Repeat(`"\n",`, many)+`"\n"`)
+	messages["methods that are none"] = register(long, strings.Repeat(`1,`, many)+`1`)
+	messages["registered twice"] = `{` + strings.Repeat(`"data":{"restpie":{"methods":["m"]}},`, many/30) + `"type":"register"}`
+	messages["a publish of escapes"] = `{"type":"ps-pub","channel":"` + strings.Repeat(`\u0000`, many) + `","data":"` + strings.Repeat(`\u0000`, many) + `"}`
+	messages["a long request id"] = `{"type":"pie-resp","reqid":"` + strings.Repeat(`\u0041`, many) + `"}`
+	for name, message := range messages {
+		t.Run(name, func(t *testing.T) {
+			coretest.FrugalCodec(t, new(Format).NewCodec(), core.Frame{Kind: core.TextFrame, Data: []byte(message)})
+		})
+	}
+}
+
 // requireOffer fails unless every service lies under the channel that As marks.
 func requireOffer(t *testing.T, cmd core.Command) {
 	t.Helper()
@@ -69,7 +94,7 @@ func requireOffer(t *testing.T, cmd core.Command) {
 		t.Fatalf("channel %q, as %d", cmd.Channel, cmd.As)
 	}
 	for _, service := range cmd.Services {
-		channel, _ := split(service, cmd.As)
+		channel, _ := split(cmd.AppendService(nil, service), cmd.As)
 		if !bytes.Equal(channel, cmd.Channel) {
 			t.Fatalf("service %q of channel %q, as %d", service, cmd.Channel, cmd.As)
 		}

@@ -60,7 +60,7 @@ func parseMessage(frame []byte) (message, error) {
 		switch {
 		case rawjson.IsString(value):
 			*field = value
-		case !rawjson.IsNull(value):
+		case !rawjson.IsNull(value) && wrong == nil:
 			wrong = fmt.Errorf("reading field %q: no string", members.Key())
 		}
 	}
@@ -70,15 +70,10 @@ func parseMessage(frame []byte) (message, error) {
 	return m, wrong
 }
 
-// methods calls f with each method, a raw JSON string, that the data of a
-// register message declares. What is missing or of the wrong kind declares none.
-func methods(data []byte, f func(method []byte)) {
-	list := rawjson.Array(member(member(data, "restpie"), "methods"))
-	for list.Next() {
-		if method := list.Value(); rawjson.IsString(method) {
-			f(method)
-		}
-	}
+// methodsOf returns the methods that the data of a register message declares. What is
+// missing or of the wrong kind is a list without elements.
+func methodsOf(data []byte) rawjson.Elements {
+	return rawjson.Array(member(member(data, "restpie"), "methods"))
 }
 
 // member returns the value of the last member called name of object, which is

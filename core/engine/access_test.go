@@ -50,7 +50,7 @@ func TestAccess(t *testing.T) {
 		{"serve", share("ok"), "done offer", "failed offer denied"},
 		{"serve also what is not granted", share("ok", "no"), "failed offer denied", "failed offer denied"},
 		{"own", own("ch"), "done offer", "failed offer denied"},
-		{"own another", own("other", "ok"), "failed offer denied", "failed offer denied"},
+		{"own another", own("other", "other/ok"), "failed offer denied", "failed offer denied"},
 		{"serve by topic", sub("$serve/no"), "failed subscribe $serve/no denied", "failed subscribe $serve/no denied"},
 		{"call", ask("ok", "q"), "done call ok@7 #r; request ok =q", "failed call ok@7 #r denied"},
 		{"call elsewhere", ask("no", "q"), "failed call no@7 #r denied", "failed call no@7 #r denied"},

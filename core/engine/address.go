@@ -51,10 +51,9 @@ func bound(limit, own int) int {
 	return min(limit, own)
 }
 
-// address is a topic or a pattern that somebody hears.
+// address is a topic, or all patterns that match the same, which somebody hears.
 type address struct {
-	// Static after construction. name is the whole topic, or the pattern as the
-	// client wrote it.
+	// Static after construction. name is the whole topic; empty for patterns.
 	name string
 
 	// Guarded by Engine.mu.

@@ -28,8 +28,10 @@ func (p *peer) permitted(c *core.Command) bool {
 		if c.Exclusive && !access.May(by, core.MayServe, c.Channel, false) {
 			return false
 		}
+		var whole []byte
 		for _, service := range c.Services {
-			if !access.May(by, core.MayServe, service, false) {
+			whole = c.AppendService(whole[:0], service)
+			if !access.May(by, core.MayServe, whole, false) {
 				return false
 			}
 		}

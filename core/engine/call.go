@@ -16,7 +16,11 @@ const (
 
 // call is the command.
 func (p *peer) call(c *core.Command) {
-	if r := checkMessage(p.endpoint.Limits.Get(), c.Topic, c.Payload); r.Failed() {
+	r := checkMessage(p.endpoint.Limits.Get(), c.Topic, c.Payload)
+	if len(c.Ref) > maxRef && !c.OneWay {
+		r = refusedRef
+	}
+	if r.Failed() {
 		p.refuse(c, r)
 		return
 	}
@@ -33,7 +37,7 @@ func (p *peer) ask(c *core.Command, byTopic bool) refusal {
 	s := p.engine.scratch.Get().(*scratch)
 	defer p.engine.release(s)
 	whole := prefixed(&s.topic, p.endpoint.TopicPrefix, c.Topic)
-	for {
+	for tries := 0; ; tries++ {
 		a := p.engine.answererOf(c.Topic, whole)
 		switch {
 		case a.handler != nil:
@@ -42,8 +46,9 @@ func (p *peer) ask(c *core.Command, byTopic bool) refusal {
 			return refusedNoService
 		}
 		// An answerer that leaves between being found and being asked has withdrawn
-		// its offers by then, so the next round does not find it.
-		if r := p.askPeer(c, whole, a, byTopic); r != refusedGone {
+		// its offers by then, so the next round does not find it. For one that is slow
+		// another may answer, whose turn it is next.
+		if r := p.askPeer(c, whole, a, byTopic); r != refusedGone && (r != refusedSlow || tries >= a.others) {
 			return r
 		}
 	}
@@ -53,12 +58,15 @@ func (p *peer) ask(c *core.Command, byTopic bool) refusal {
 // a refusal.
 func (p *peer) askPeer(c *core.Command, whole []byte, a answerer, byTopic bool) refusal {
 	var id core.CallID
+	if !a.peer.link.Admits(c.Payload.Size() + len(c.Topic)) {
+		return refusedSlow
+	}
 	if c.OneWay {
 		if p.engine.calls.isClosed() {
 			return refusedShutdown
 		}
 	} else {
-		kept := p.newCall(c, byTopic)
+		kept := p.newCall(c, a.service.name[len(p.endpoint.TopicPrefix):], byTopic)
 		kept.asked, kept.service = a.peer, a.service
 		var r refusal
 		// From here on the call may end, and kept be used for another, at any time.
@@ -126,9 +134,14 @@ func (p *peer) reply(c *core.Command) refusal {
 	return refusal{}
 }
 
-// Unasked ends a call that the answerer cannot be told of.
-func (p *peer) Unasked(id core.CallID) {
-	if c := p.engine.calls.takeAsked(id, p, nil); c != nil {
+// Unasked ends a call that did not reach the answerer.
+func (p *peer) Unasked(id core.CallID, r core.Reason) {
+	c := p.engine.calls.takeAsked(id, p, nil)
+	switch {
+	case c == nil:
+	case r == core.ReasonOverload:
+		p.engine.fail(c, refusedSlow)
+	default:
 		p.engine.fail(c, refusedUnasked)
 	}
 }
@@ -136,7 +149,10 @@ func (p *peer) Unasked(id core.CallID) {
 // answer ends a call that was taken out of the table with its answer. Any goroutine.
 func (e *Engine) answer(c *call, payload core.Payload) {
 	c.stop()
-	c.tell(c.answered(payload))
+	s := e.scratch.Get().(*scratch)
+	s.topic = append(s.topic[:0], c.topic...)
+	c.tell(c.answered(s.topic, payload))
+	e.release(s)
 	e.recycle(c)
 }
 
@@ -144,7 +160,10 @@ func (e *Engine) answer(c *call, payload core.Payload) {
 func (e *Engine) fail(c *call, r refusal) {
 	c.stop()
 	c.caller.endpoint.Stats.CallsFailed.Inc(r.reason)
-	c.tell(c.failed(r.Failure))
+	s := e.scratch.Get().(*scratch)
+	s.topic = append(s.topic[:0], c.topic...)
+	c.tell(c.failed(s.topic, r.Failure))
+	e.release(s)
 	e.recycle(c)
 }
 

@@ -559,11 +559,11 @@ func TestUnasked(t *testing.T) {
 		}
 		id := y.heard[len(y.heard)-1].Asks()
 		x.said()
-		other.peer.Unasked(id)
+		other.peer.Unasked(id, core.ReasonUnwritable)
 		w.pump()
 		wants(t, name+": somebody else cannot be asked", x.said(), "")
-		y.peer.Unasked(id)
-		y.peer.Unasked(id)
+		y.peer.Unasked(id, core.ReasonUnwritable)
+		y.peer.Unasked(id, core.ReasonUnwritable)
 		w.pump()
 		wants(t, name, x.said(), "failed call s@7 #r internal")
 		if n, failed := w.engine.Calls(), s.Stats.CallsFailed[core.ReasonUnwritable].Load(); n != 0 || failed != 1 {

@@ -83,8 +83,11 @@ func (p *peer) closeFor(ctx context.Context, late refusal) error {
 	}
 	r, key := late, ""
 	p.onLoop(func() {
-		if ctx.Err() == nil && !p.leaving {
-			r, key = refusal{}, p.endSession()
+		if ctx.Err() != nil || p.leaving {
+			return
+		}
+		if r, key = (refusal{}), p.endSession(); key != "" {
+			p.engine.deleting.Add(1)
 		}
 	})
 	if r.Failed() {
@@ -94,7 +97,7 @@ func (p *peer) closeFor(ctx context.Context, late refusal) error {
 		return nil
 	}
 	// That nobody waits for the answer does not take back that the session ended.
-	if err := p.forgetSession(key); err != nil {
+	if err := p.forget(key); err != nil {
 		return fmt.Errorf("deleting session: %w", err)
 	}
 	return nil

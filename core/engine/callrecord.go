@@ -2,11 +2,12 @@ package engine
 
 import "github.com/polywire/polywire/core"
 
-// maxWords bounds the memory that is kept with a call for the next one, in bytes.
-const maxWords = 1 << 10
+// maxRef bounds the ref of a call, in bytes: it is kept until the call ends.
+const maxRef = 256
 
 // call is what is kept of a call that waits for its answer. Whoever takes it out of
-// the table ends it, and gives it to recycle; nobody else has it.
+// the table ends it, and gives it to recycle; nobody else has it. Names are not its own:
+// a client could have much memory with them.
 type call struct {
 	// Static after callTable.add.
 	id      core.CallID
@@ -14,11 +15,12 @@ type call struct {
 	asked   *peer        // nil if a Go handler is asked
 	service *service     // by which asked was found; nil if a Go handler is asked
 	ctx     *callContext // of the Go handler; else nil
+	held    int          // bytes that the Go handler is given
 	byTopic bool         // the caller hears of it by topics
 	counted bool         // in caller.running
 	as      uint32       // ref and as are those of the command
-	ref     []byte       // part of words, or nil
-	name    []byte       // the whole address of the service; part of words
+	ref     []byte       // words, or nil
+	topic   string       // the service as the caller knows it
 	words   []byte
 
 	// Guarded by callTable.mu.
@@ -26,16 +28,18 @@ type call struct {
 	in  [numLists]neighbours
 }
 
-// newCall returns what is to be kept of a call.
-func (p *peer) newCall(c *core.Command, byTopic bool) *call {
+// newCall returns what is to be kept of a call to topic, which is that of c.
+func (p *peer) newCall(c *core.Command, topic string, byTopic bool) *call {
 	k := p.engine.records.Get().(*call)
-	k.caller, k.byTopic, k.as = p, byTopic, c.As
-	k.counted = p.endpoint.CallsAtOnce > 0 && !byTopic && !c.OneWay
-	k.words = append(append(append(k.words[:0], c.Ref...), p.endpoint.TopicPrefix...), c.Topic...)
-	if c.Ref != nil {
-		k.ref = k.words[:len(c.Ref)]
+	k.caller, k.byTopic, k.as, k.topic = p, byTopic, c.As, topic
+	if c.OneWay {
+		return k
 	}
-	k.name = k.words[len(c.Ref):]
+	k.counted = p.endpoint.CallsAtOnce > 0 && !byTopic
+	k.words = append(k.words[:0], c.Ref...)
+	if c.Ref != nil {
+		k.ref = k.words
+	}
 	return k
 }
 
@@ -53,39 +57,32 @@ func (e *Engine) recycle(c *call) {
 	if c.ctx != nil {
 		return
 	}
-	words := c.words[:0]
-	if cap(words) > maxWords {
-		words = nil
-	}
-	*c = call{words: words}
+	*c = call{words: c.words[:0]}
 	e.records.Put(c)
 }
 
-// topic returns the service as the caller knows it.
-func (c *call) topic() []byte { return c.name[len(c.caller.endpoint.TopicPrefix):] }
-
-// isFor reports whether the call is for what p knows as service.
+// isFor reports whether the call was put to p under what p knows as service.
 func (c *call) isFor(p *peer, service []byte) bool {
-	prefix := p.endpoint.TopicPrefix
-	return hasPrefix(c.name, prefix) && string(c.name[len(prefix):]) == string(service)
+	name, prefix := c.service.name, p.endpoint.TopicPrefix
+	return len(name) == len(prefix)+len(service) && name[len(prefix):] == string(service)
 }
 
-// answered returns what tells the caller of the answer.
-func (c *call) answered(payload core.Payload) core.Event {
+// answered returns what tells the caller of the answer. topic is that of the call.
+func (c *call) answered(topic []byte, payload core.Payload) core.Event {
 	if c.byTopic {
 		return answerByTopic(c.ref, payload)
 	}
 	return core.Event{
-		Kind: core.Answer, Verb: core.Call, Call: c.id, Ref: c.ref, Topic: c.topic(), As: c.as, Payload: payload,
+		Kind: core.Answer, Verb: core.Call, Call: c.id, Ref: c.ref, Topic: topic, As: c.as, Payload: payload,
 	}
 }
 
-// failed returns what tells the caller of the failure.
-func (c *call) failed(f core.Failure) core.Event {
+// failed returns what tells the caller of the failure. topic is that of the call.
+func (c *call) failed(topic []byte, f core.Failure) core.Event {
 	if c.byTopic {
 		return failureByTopic(c.ref, f)
 	}
 	return core.Event{
-		Kind: core.Failed, Verb: core.Call, Call: c.id, Ref: c.ref, Topic: c.topic(), As: c.as, Failure: f,
+		Kind: core.Failed, Verb: core.Call, Call: c.id, Ref: c.ref, Topic: topic, As: c.as, Failure: f,
 	}
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -18,30 +19,37 @@ const (
 	defaultMaxServiceCalls = 1 << 16
 )
 
+// The bounds of what Go handlers are given, and hold until they return, in bytes.
+const (
+	defaultCallBudget = 256 << 20
+	maxShare          = 8        // the part of the budget that one connection has, or one call
+	minHeld           = 64 << 10 // what a connection has in any case
+)
+
 // desk is a peer's calls. Guarded by callTable.mu.
 type desk struct {
 	asking callList // it waits for these answers
 	asked  callList // it is waited for
+	held   int      // bytes that Go handlers have of it
 }
 
 // callTable has all calls that wait for their answers. Any goroutine.
 type callTable struct {
 	// Static after construction.
 	perService int // the bound of service.unanswered
+	budget     int // the bound of held
 
 	// Guarded by mu.
 	mu     sync.Mutex
 	byID   map[core.CallID]*call
 	wheel  wheel
 	ids    callIDs
+	held   int // bytes that Go handlers have
 	closed bool
 }
 
-func (t *callTable) init(now time.Time, perService int) {
-	if perService <= 0 {
-		perService = defaultMaxServiceCalls
-	}
-	t.perService = perService
+func (t *callTable) init(now time.Time, o Options) {
+	t.perService, t.budget = cmp.Or(o.MaxServiceCalls, defaultMaxServiceCalls), cmp.Or(o.CallBudget, defaultCallBudget)
 	t.byID = make(map[core.CallID]*call)
 	t.wheel.start = now
 }
@@ -64,7 +72,11 @@ func (t *callTable) add(c *call, due time.Time) (core.CallID, refusal) {
 		return core.CallID{}, refusedGone
 	case c.asked != nil && (c.service.unanswered >= t.perService || c.asked.atDesk().asked.size >= maxAsked):
 		return core.CallID{}, refusedBusy
+	case c.asked == nil && !t.room(c):
+		return core.CallID{}, refusedHeld
 	}
+	t.held += c.held
+	c.caller.atDesk().held += c.held
 	c.id = t.ids.next()
 	t.byID[c.id] = c
 	t.wheel.set(c, due)
@@ -84,15 +96,49 @@ func (p *peer) atDesk() *desk {
 	return p.desk
 }
 
-// take takes c out, which a Go handler is asked. It reports false if somebody else did.
-func (t *callTable) take(c *call) bool {
+// finished takes c out, whose Go handler has returned. It reports false if c is not
+// there: somebody else took it out, or it is one-way.
+func (t *callTable) finished(c *call) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.held -= c.held
+	if d := c.caller.desk; d != nil {
+		d.held -= c.held
+	}
 	if t.byID[c.id] != c {
 		return false
 	}
 	t.remove(c)
 	return true
+}
+
+// hold counts what the Go handler of a one-way call is given; finished ends that.
+func (t *callTable) hold(c *call) refusal {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.closed:
+		return refusedShutdown
+	case !t.room(c):
+		return refusedHeld
+	}
+	t.held += c.held
+	c.caller.desk.held += c.held
+	return refusal{}
+}
+
+// room reports whether a Go handler may be given what c holds: within the budget, of which
+// one connection has a part, but for a little that each may always have. The caller holds
+// mu.
+func (t *callTable) room(c *call) bool {
+	own := c.caller.atDesk().held
+	switch {
+	case own+c.held <= minHeld:
+		return true
+	case own > 0 && own+c.held > t.budget/maxShare:
+		return false
+	}
+	return t.held == 0 || t.held+c.held <= t.budget
 }
 
 // takeAsked takes out the call that answerer p names, or returns nil if p was not

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/polywire/polywire/core"
 )
@@ -50,6 +51,29 @@ func (e *Engine) deleteFrom(ctx context.Context, key string, stores []core.Sessi
 		known = true
 	}
 	return known, nil
+}
+
+// AwaitSessions waits until the stores have forgotten the sessions that clients or handlers
+// have closed, also those of connections that are gone. The error says that ctx ended
+// before. Off the loops; any goroutine.
+func (e *Engine) AwaitSessions(ctx context.Context) error {
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for e.deleting.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for session stores: %d sessions to be forgotten: %w", e.deleting.Load(), ctx.Err())
+		case <-ticker.C:
+		}
+	}
+	return nil
+}
+
+// forgetSession has a store forget a session, whoever leaves in the meantime. The caller
+// has counted it in e.deleting, before the connection could be gone.
+func (e *Engine) forgetSession(store core.SessionStore, key string) error {
+	defer e.deleting.Add(-1)
+	return store.Delete(e.ctx, key)
 }
 
 // SessionClients returns the connections that have a session, or are about to join it,

@@ -47,17 +47,19 @@
 // it is looked up, and taken off before a client is told of it. Patterns stay as
 // the client wrote them and are kept in one trie for each prefix, which is matched
 // against what follows the prefix: so a prefix is never read as a pattern, and the
-// rule about topics that begin with $ holds for what the client sees.
+// rule about topics that begin with $ holds for what the client sees. Patterns that match
+// the same are one in the trie.
 //
 // # Bounds
 //
 // An address (topic, pattern, channel or service) has at most 65,535 bytes and 256
-// levels. A connection has at most 131,072 subscriptions, 65,536 channels and
-// offers together, 32 MiB of names in either (a level of a pattern weighs 512 bytes), its
-// endpoint's Limits.Calls unanswered calls (1024 by default), and
-// 65,536 requests that it has not answered. A service that connections offer has at most
-// Options.MaxServiceCalls unanswered calls (65,536 by default), and a Go handler answers
-// 256 calls at once, unless it was registered with a bound of its own: so who is slow
-// takes no room from others. At most 256 of the hooks Connected and Disconnected run at
-// once. The ref of a topic-borne call has at most 128 bytes.
+// levels. A connection has at most 131,072 subscriptions, of which 512 are patterns unless
+// its endpoint says otherwise, 65,536 channels and offers together, 32 MiB of names in
+// either (a level of a pattern weighs 512 bytes), its endpoint's Limits.Calls unanswered
+// calls (1024 by default), and 65,536 requests that it has not answered. A service that
+// connections offer has at most Options.MaxServiceCalls unanswered calls (65,536 by
+// default), and a Go handler answers 256 calls at once, unless it was registered with a
+// bound of its own: so who is slow takes no room from others. At most 256 of the hooks
+// Connected and Disconnected run at once. The ref of a topic-borne call has at most 128
+// bytes.
 package engine

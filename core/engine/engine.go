@@ -20,6 +20,10 @@ type Options struct {
 	// MaxServiceCalls bounds the unanswered calls of one service that connections
 	// offer; 0 is 65,536.
 	MaxServiceCalls int
+	// CallBudget bounds, in bytes, what Go handlers are given with calls and hold until
+	// they return; 0 is 256 MiB. One connection has an eighth of it, or one call. There is
+	// room for one call in any case.
+	CallBudget int
 	// Hooks are told of connections and sessions. BeforeUpgrade is the network's.
 	Hooks core.Hooks
 }
@@ -48,6 +52,7 @@ type Engine struct {
 	running   atomic.Int64 // Go handlers that run
 	panics    atomic.Uint64
 	departing atomic.Int64 // connections that are gone, but for Disconnected
+	deleting  atomic.Int64 // sessions that their stores are to forget
 
 	// Guarded by mu.
 	mu        sync.RWMutex
@@ -99,11 +104,12 @@ func newEngine(o Options, now func() time.Time) *Engine {
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.workers.init(e.handle, e.ctx.Done())
-	e.calls.init(now(), o.MaxServiceCalls)
+	e.calls.init(now(), o)
 	e.handlers.publish()
 	e.sessions.init()
 	e.scratch.New = func() any { return new(scratch) }
-	e.records.New = func() any { return new(call) }
+	// An empty ref is not nil.
+	e.records.New = func() any { return &call{words: make([]byte, 0, 16)} }
 	e.tasks.New = func() any { return new(task) }
 	return e
 }
@@ -140,15 +146,20 @@ func (e *Engine) Drain(ctx context.Context) error {
 	return nil
 }
 
-// Close ends all calls with Shutdown, cancels what runs off the loops (Go handlers,
-// authorizers, session stores) without waiting for it, and ends the engine's own
-// goroutine. Calls made from then on fail with Shutdown; what runs off the loops is
-// begun with a context that has ended; all else goes on. Any goroutine; a second
-// call does nothing.
-func (e *Engine) Close() {
+// EndCalls ends all calls with Shutdown; those that are made from then on fail with it. All
+// else goes on. Any goroutine.
+func (e *Engine) EndCalls() {
 	for _, c := range e.calls.close() {
 		e.fail(c, refusedShutdown)
 	}
+}
+
+// Close ends all calls, cancels what runs off the loops (Go handlers, authorizers, session
+// stores) without waiting for it, and ends the engine's own goroutine. What runs off the
+// loops from then on is begun with a context that has ended; so connections should be gone
+// before. All else goes on. Any goroutine; a second call does nothing.
+func (e *Engine) Close() {
+	e.EndCalls()
 	e.cancel()
 	e.ticking.Wait()
 }
@@ -160,13 +171,14 @@ func (e *Engine) Calls() int { return e.calls.size() }
 // were caught. Any goroutine.
 func (e *Engine) Panics() uint64 { return e.panics.Load() }
 
-// Topics returns the number of topics and patterns that somebody hears. Any goroutine.
+// Topics returns the number of topics and patterns that somebody hears; patterns that
+// match the same are one. Any goroutine.
 func (e *Engine) Topics() int {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	n := len(e.topics)
 	for _, t := range e.tries {
-		n += len(t.patterns)
+		n += t.size
 	}
 	return n
 }

@@ -77,8 +77,8 @@ func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal 
 	}
 	g := new(given)
 	g.caller = caller{peer: p, ctx: &g.ctx}
-	kept := p.newCall(c, byTopic)
-	kept.ctx = &g.ctx
+	kept := p.newCall(c, serviceOf(c, h.match), byTopic)
+	kept.ctx, kept.held = &g.ctx, c.Payload.Size()+len(c.Topic)
 	if r := p.keep(c, kept); r.Failed() {
 		h.places.give()
 		return r
@@ -86,7 +86,7 @@ func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal 
 	p.taken(c, kept.id, byTopic)
 	e.running.Add(1)
 	t := e.tasks.Get().(*task)
-	t.by, t.in, t.call = h, p.invocation(c, h.match), kept
+	t.by, t.in, t.call = h, p.invocation(c, kept.topic), kept
 	t.in.Caller = &g.caller
 	e.workers.add(p.link, t)
 	return refusal{}
@@ -117,19 +117,23 @@ func (p *peer) keep(c *core.Command, kept *call) refusal {
 		_, r := e.calls.add(kept, p.deadline(c))
 		return r
 	}
-	if e.calls.isClosed() {
-		return refusedShutdown
+	if r := e.calls.hold(kept); r.Failed() {
+		return r
 	}
 	kept.ctx.limit(e.ctx, p.timeout(c))
 	return refusal{}
 }
 
-// invocation returns c as a handler of match sees it, but for its Caller.
-func (p *peer) invocation(c *core.Command, match string) core.Invocation {
-	service := match
-	if string(c.Topic) != match {
-		service = string(c.Topic)
+// serviceOf returns the service that c calls, which is answered under match.
+func serviceOf(c *core.Command, match string) string {
+	if string(c.Topic) == match {
+		return match
 	}
+	return string(c.Topic)
+}
+
+// invocation returns c, which calls service, as a handler sees it, but for its Caller.
+func (p *peer) invocation(c *core.Command, service string) core.Invocation {
 	in := core.Invocation{
 		Service: service, Payload: c.Payload.Clone(), OneWay: c.OneWay,
 		Endpoint: p.endpoint.Name, Protocol: p.endpoint.Protocol, Identity: p.link.Identity(), Connection: p.link.ID(),
@@ -165,7 +169,7 @@ func (e *Engine) run(ctx context.Context, h core.Handler, in core.Invocation) (a
 
 // finish ends a call as its handler says, if it has not ended otherwise.
 func (e *Engine) finish(c *call, oneWay bool, answer core.Payload, err error) {
-	if !oneWay && !e.calls.take(c) {
+	if awaited := e.calls.finished(c); !oneWay && !awaited {
 		return
 	}
 	// The handler is done with the record.
@@ -186,7 +190,7 @@ func (e *Engine) finish(c *call, oneWay bool, answer core.Payload, err error) {
 	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
 		r = refusalOf(f, core.ReasonAnswerer)
 	} else {
-		e.handlerFailed(c.caller.endpoint.Name, c.caller.link, string(c.topic()), err)
+		e.handlerFailed(c.caller.endpoint.Name, c.caller.link, c.topic, err)
 	}
 	if oneWay {
 		c.caller.endpoint.Stats.CallsFailed.Inc(r.reason)

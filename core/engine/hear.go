@@ -26,7 +26,7 @@ func (e *Engine) Hear(match string, h core.Handler) {
 
 // overhear tells h what the connection has published.
 func (p *peer) overhear(c *core.Command, h *registered) {
-	in := p.invocation(&core.Command{Topic: c.Topic, Payload: c.Payload, OneWay: true}, h.match)
+	in := p.invocation(&core.Command{Topic: c.Topic, Payload: c.Payload, OneWay: true}, serviceOf(c, h.match))
 	p.engine.running.Add(1)
 	p.away(func(ctx context.Context, back func(func()) bool) {
 		in.Caller = caller{peer: p, ctx: ctx}

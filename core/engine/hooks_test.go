@@ -35,14 +35,15 @@ func (n *notes) await(w *world) { pumpUntil(w, n.more) }
 
 // pumpUntil lets the loops run until something comes.
 func pumpUntil(w *world, c <-chan struct{}) {
-	for {
+	coretest.Eventually(w.t, "what is awaited", func() bool {
 		w.pump()
 		select {
 		case <-c:
-			return
-		case <-time.After(time.Millisecond):
+			return true
+		default:
+			return false
 		}
-	}
+	})
 }
 
 // taken returns the notes since the last time.
@@ -113,8 +114,8 @@ func TestHooks(t *testing.T) {
 	x.outcome("out")
 	wants(t, "a handler closes", n.taken(), "closed")
 
-	x.gone(false)
 	n.drain()
+	x.gone(false)
 	n.await(w)
 	wants(t, "leave", n.taken(), "disconnected 1 lost")
 	y.gone(true)

@@ -2,13 +2,16 @@ package engine
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/polywire/polywire/core"
 )
 
-// maxOffers bounds the channels and offers of one connection.
-const maxOffers = 1 << 16
+const (
+	// maxOffers bounds the channels and offers of one connection.
+	maxOffers = 1 << 16
+	// maxOffered bounds the addresses, in bytes, of the services that one command offers.
+	maxOffered = 1 << 20
+)
 
 // mayPublish reports whether the owners of channels allow a publish. sender is nil
 // for somebody who is no connection. The caller holds mu.
@@ -44,8 +47,10 @@ func (p *peer) offer(c *core.Command, byTopic bool) refusal {
 		return r
 	}
 	services := make([]string, len(c.Services))
+	var name []byte
 	for i, s := range c.Services {
-		services[i] = p.whole(s)
+		name = c.AppendService(name[:0], s)
+		services[i] = p.whole(name)
 	}
 	slices.Sort(services)
 	services = slices.Compact(services)
@@ -64,19 +69,45 @@ func (p *peer) offer(c *core.Command, byTopic bool) refusal {
 }
 
 func checkOffer(l *core.Limits, c *core.Command) refusal {
-	names := c.Services
 	if c.Exclusive {
-		names = append([][]byte{c.Channel}, names...)
-	}
-	for _, name := range names {
-		if r := check(l, name); r.Failed() {
+		if r := checkOffered(l, c.Channel); r.Failed() {
 			return r
 		}
-		if core.Reserved(name) {
-			return refusedReserved
+	}
+	var name []byte
+	for _, s := range c.Services {
+		name = c.AppendService(name[:0], s)
+		if r := checkOffered(l, name); r.Failed() {
+			return r
 		}
 	}
 	return refusal{}
+}
+
+func checkOffered(l *core.Limits, name []byte) refusal {
+	if r := check(l, name); r.Failed() {
+		return r
+	}
+	if core.Reserved(name) {
+		return refusedReserved
+	}
+	return refusal{}
+}
+
+// isVast reports whether the addresses of an offer are more than anybody has use for:
+// whoever looks at one looks at all of them, and a short message can name many under a
+// long channel.
+func isVast(c *core.Command) bool {
+	if c.Verb != core.Offer {
+		return false
+	}
+	n := 0
+	for _, s := range c.Services {
+		if n += len(s); c.Exclusive {
+			n += len(c.Channel) + 1
+		}
+	}
+	return n > maxOffered || len(c.Services) > maxOffers
 }
 
 // own makes p the owner of a channel and the only answerer of services. It changes
@@ -92,11 +123,8 @@ func (e *Engine) own(p *peer, channel string, services []string, as uint32) refu
 		return refusedWithin
 	}
 	for _, name := range services {
-		switch {
-		case e.services[name] != nil:
+		if e.services[name] != nil {
 			return refusedTaken
-		case !within(name, channel) && !e.outside(p, []byte(name)):
-			return refusedWithin
 		}
 	}
 	e.owners[channel] = p
@@ -125,12 +153,6 @@ func (e *Engine) alone(p *peer, channel string) bool {
 		all = both(all, s.holder())
 	}
 	return all == nil || all == p
-}
-
-// within reports whether an address lies in a channel.
-func within(address, channel string) bool {
-	rest, found := strings.CutPrefix(address, channel)
-	return found && (rest == "" || rest[0] == '/')
 }
 
 // claim notes whose a name is, which is a channel, a service or both, or no more. The

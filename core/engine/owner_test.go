@@ -6,19 +6,27 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
+// own offers a channel with services below it, which are written as whole addresses.
 func own(channel string, services ...string) core.Command {
 	c := core.Command{Verb: core.Offer, Exclusive: true, Channel: b(channel)}
 	for _, s := range services {
-		c.Services = append(c.Services, b(s))
+		below, found := strings.CutPrefix(s, channel)
+		if !found || below != "" && below[0] != '/' {
+			panic(s + " is not below " + channel)
+		}
+		c.Services = append(c.Services, b(strings.TrimPrefix(below, "/")))
 	}
 	return c
 }
 
 func share(services ...string) core.Command {
-	c := own("", services...)
-	c.Exclusive, c.Channel = false, nil
+	c := core.Command{Verb: core.Offer}
+	for _, s := range services {
+		c.Services = append(c.Services, b(s))
+	}
 	return c
 }
 
@@ -83,14 +91,14 @@ func TestTakenServices(t *testing.T) {
 		do   core.Command
 		want string
 	}{
-		{x, share("a", "b"), "done offer"},
-		{y, share("a"), "done offer"},
-		{x, own("c", "new", "a"), "failed offer taken"},
-		{y, own("c", "new"), "done offer"},
-		{x, share("free", "new"), "failed offer taken"},
-		{x, own("d", "new"), "failed offer taken"},
-		{y, own("free", "d"), "done offer"},
-		{x, share("a"), "done offer"},
+		{x, share("c/a", "b"), "done offer"},
+		{y, share("c/a"), "done offer"},
+		{x, own("c", "c/new", "c/a"), "failed offer not_owner"},
+		{y, own("d", "d/new"), "done offer"},
+		{x, share("free", "d/new"), "failed offer taken"},
+		{x, own("d", "d/other"), "failed offer taken"},
+		{y, own("free", "free", "free/d"), "done offer"},
+		{x, share("c/a"), "done offer"},
 	} {
 		wants(t, fmt.Sprintf("%q", c.do.Services), c.link.do(c.do), c.want)
 	}
@@ -142,7 +150,6 @@ func TestOwnershipNests(t *testing.T) {
 		{"a service by topic", channel("", "news"), byTopic("", "news/today"), true},
 		{"a service by topic, far below", channel("", "news"), byTopic("", "news/a/b/c"), true},
 		{"a service by topic under a prefix", channel("", "news"), byTopic("news/", "today"), true},
-		{"a service that an owner has elsewhere", channel("", "news"), claim{"", own("mine", "news/today")}, true},
 
 		{"a name that begins alike", channel("", "news"), channel("", "newspaper/today"), false},
 		{"a sibling", channel("", "news/a"), channel("", "news/b"), false},
@@ -223,4 +230,22 @@ func TestOfferBound(t *testing.T) {
 	wants(t, "room again", x.do(share("a"), own("d")), "done offer; done offer")
 	x.gone(false)
 	wantEmpty(t, w.engine)
+}
+
+// TestVastOffer: what a short message names under a long channel is refused before
+// anybody looks at it, and costs no more than the message.
+func TestVastOffer(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.site(core.Endpoint{Access: rules{"x serve c"}})
+	x := s.connect(0)
+	c := core.Command{Verb: core.Offer, Exclusive: true, Channel: b(strings.Repeat("c", 60_000))}
+	size := len(c.Channel)
+	for i := range 10_000 {
+		c.Services = append(c.Services, b(fmt.Sprint(i)))
+		size += len(`"0000",`)
+	}
+	coretest.Frugal(t, size, func() { wants(t, "own", x.do(c), "failed offer overloaded") })
+	if s.Stats.Refused[core.ReasonOverload].Load() == 0 {
+		t.Error("it is not counted")
+	}
 }

@@ -39,6 +39,7 @@ type peer struct {
 
 // extra is what few peers need. Owned by the loop.
 type extra struct {
+	patterns  *patterns           // nil without
 	channels  map[string][]*offer // owned channels, with the services under them
 	offers    map[string]*offer   // shared offers, by service
 	exclusive int                 // how many offers are in channels
@@ -78,6 +79,8 @@ func (p *peer) Do(command core.Command) {
 	case p.gone || p.leaving:
 	case p.extra != nil && p.extra.cancel != nil:
 		p.extra.waiting = append(p.extra.waiting, c.Clone())
+	case isVast(c):
+		p.refuse(c, refusedTooMany)
 	case !p.permitted(c):
 		p.deny(c)
 	case p.endpoint.Authorizer == nil || c.Verb == core.Ping || c.Verb == core.Leave:

@@ -94,7 +94,7 @@ func (e *Engine) match(s *scratch, topic []byte) {
 		s.hits = append(s.hits, a.audiences...)
 	}
 	for _, t := range e.tries {
-		if len(t.patterns) > 0 && hasPrefix(topic, t.prefix) {
+		if t.size > 0 && hasPrefix(topic, t.prefix) {
 			s.hits = t.match(topic[len(t.prefix):], s.hits)
 		}
 	}

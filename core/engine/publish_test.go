@@ -129,7 +129,7 @@ func TestReserved(t *testing.T) {
 		command core.Command
 		want    string
 	}{
-		{pub("$sys/x", "m"), "failed publish $sys/x denied"},
+		{pub("$request/x", "m"), "failed publish $request/x denied"},
 		{pub("$serve/x", "m"), "failed publish $serve/x denied"},
 		{sub("$reply/1"), "failed subscribe $reply/1 denied"},
 		{subPattern("$call/#"), "failed subscribe $call/# denied"},
@@ -139,9 +139,11 @@ func TestReserved(t *testing.T) {
 		wants(t, "reserved", x.do(c.command), c.want)
 	}
 	wantCount(t, &s.Stats.Refused, core.ReasonReserved, 6)
-	wants(t, "$sys may be heard", x.do(subPattern("$sys/#")), "done subscribe $sys/#")
+	wants(t, "other $ topics may be heard", x.do(subPattern("$sys/#")), "done subscribe $sys/#")
 	wants(t, "other $ topics are anybody's", x.do(pub("$other", "m")), "done publish $other unheard")
-	if f := w.engine.Publisher(s.Endpoint).Publish(b("$sys/x"), text("m")); f.Code != core.Denied {
+	wants(t, "also of what others call the system", x.do(pub("$sys/x", "m")), "done publish $sys/x; message $sys/x =m")
+	wants(t, "and may be owned", x.do(own("$sys", "$sys/m")), "done offer")
+	if f := w.engine.Publisher(s.Endpoint).Publish(b("$request/x"), text("m")); f.Code != core.Denied {
 		t.Errorf("publisher: %v", f)
 	}
 	wantCount(t, &s.Stats.Refused, core.ReasonReserved, 7)

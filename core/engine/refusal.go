@@ -21,10 +21,14 @@ var (
 	refusedWithin      = refusal{core.Failure{Code: core.NotOwner, Text: "another connection has what the channel or service lies in, or what lies in it"}, core.ReasonTaken}
 	refusedUnknownVerb = refusal{core.Failure{Code: core.Invalid, Text: "unknown command"}, core.ReasonUnknownType}
 	refusedTooMany     = refusal{core.Failure{Code: core.Overloaded, Text: "the connection has too many of these"}, core.ReasonOverload}
+	refusedPatterns    = refusal{core.Failure{Code: core.Overloaded, Text: "the connection has as many patterns as it may have (limits.patterns)"}, core.ReasonOverload}
+	refusedHeld        = refusal{core.Failure{Code: core.Overloaded, Text: "the calls that are being answered hold too much memory"}, core.ReasonOverload}
+	refusedSlow        = refusal{core.Failure{Code: core.Overloaded, Text: "the answerer does not read as fast as it is asked"}, core.ReasonOverload}
 	refusedBusy        = refusal{core.Failure{Code: core.Overloaded, Text: "the service has too many unanswered calls"}, core.ReasonOverload}
 
 	refusedNoService = refusal{core.Failure{Code: core.NoService, Text: "nobody answers the service"}, core.ReasonNoService}
 	refusedTimeout   = refusal{core.Failure{Code: core.Timeout, Text: "the answer did not come in time"}, core.ReasonTimeout}
+	refusedRef       = refusal{core.Failure{Code: core.Invalid, Text: "the id of the call is too long"}, core.ReasonTooLarge}
 	refusedNoRef     = refusal{core.Failure{Code: core.Invalid, Text: "a call is published to $call/<ref>/<service>"}, core.ReasonMalformed}
 	refusedNoName    = refusal{core.Failure{Code: core.Invalid, Text: "a service is offered as $serve/<service>, without wildcards"}, core.ReasonMalformed}
 	refusedEnded     = refusal{core.Failure{Code: core.Gone, Text: "the call has ended"}, core.ReasonGone}

@@ -79,6 +79,7 @@ type answerer struct {
 	service *service
 	as      uint32
 	byTopic bool
+	others  int // connections that offer the service too
 }
 
 // answererOf returns who answers a service, which is name for the caller and whole
@@ -107,7 +108,7 @@ func (e *Engine) offerOf(whole []byte) (a answerer, found bool) {
 		return answerer{}, false
 	}
 	o := s.offers[(s.next.Add(1)-1)%uint32(len(s.offers))]
-	return answerer{peer: o.peer, service: s, as: o.as, byTopic: o.byTopic}, true
+	return answerer{peer: o.peer, service: s, as: o.as, byTopic: o.byTopic, others: len(s.offers) - 1}, true
 }
 
 // request returns the call as the answering connection is told of it.

@@ -85,7 +85,8 @@ func (p *peer) attach(s core.Session) refusal {
 // get. Off the loop.
 func (p *peer) discard(key string) {
 	// The connection's own context has ended, most likely.
-	if err := p.endpoint.Sessions.Delete(p.engine.ctx, key); err != nil {
+	p.engine.deleting.Add(1)
+	if err := p.engine.forgetSession(p.endpoint.Sessions, key); err != nil {
 		p.engine.log.Error("deleting session that nobody got", append(p.attrs(), "error", err)...)
 	}
 }
@@ -166,9 +167,10 @@ func (p *peer) closeSession(c *core.Command) {
 		return
 	}
 	kept := c.Clone()
+	p.engine.deleting.Add(1)
 	p.away(func(_ context.Context, back func(func()) bool) {
 		// The client's leaving does not take back that it closed its session.
-		err := p.forgetSession(key)
+		err := p.forget(key)
 		back(func() {
 			if err != nil {
 				p.refuse(&kept, p.storeFailed("deleting session", err))
@@ -179,13 +181,13 @@ func (p *peer) closeSession(c *core.Command) {
 	})
 }
 
-// forgetSession has the store forget a session that nobody has any more, and then tells
-// the hook. Off the loop.
-func (p *peer) forgetSession(key string) error {
+// forget has the store forget a session that nobody has any more, and then tells the hook.
+// The caller has counted it in Engine.deleting. Off the loop.
+func (p *peer) forget(key string) error {
 	err := func() error {
 		// Deferred, so that others can join the key again however the store ends.
 		defer p.engine.sessions.ended(key)
-		return p.endpoint.Sessions.Delete(p.engine.ctx, key)
+		return p.engine.forgetSession(p.endpoint.Sessions, key)
 	}()
 	if err == nil {
 		p.engine.sessionClosed(p.engine.ctx, key)

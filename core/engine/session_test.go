@@ -351,3 +351,49 @@ func TestMemorySessionsBounds(t *testing.T) {
 		t.Errorf("%d bytes of information, %d keys of %d sessions", m.info, len(m.byKey), m.recent.Len())
 	}
 }
+
+// slowStore is a store whose Delete waits.
+type slowStore struct {
+	core.SessionStore
+	asked   chan struct{}
+	proceed chan struct{}
+}
+
+func (s slowStore) Delete(ctx context.Context, key string) error {
+	s.asked <- struct{}{}
+	select {
+	case <-s.proceed:
+		return s.SessionStore.Delete(ctx, key)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// A session that a client closed as its last word is forgotten by its store, although the
+// client is gone and the engine is about to end.
+func TestClosedSessionsAreAwaited(t *testing.T) {
+	w := newWorld(t, 1)
+	store := slowStore{NewMemorySessions(), make(chan struct{}), make(chan struct{})}
+	s := w.site(core.Endpoint{Sessions: store})
+	x := s.connect(0)
+	key := x.open()
+	x.message(closeSession)
+	<-store.asked
+	w.engine.EndCalls()
+	x.gone(true)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.engine.AwaitSessions(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("while the store is asked: %v", err)
+	}
+	close(store.proceed)
+	if err := w.engine.AwaitSessions(t.Context()); err != nil {
+		t.Error(err)
+	}
+	w.engine.Close()
+	if _, err := store.Lookup(t.Context(), []byte(key)); err == nil {
+		t.Error("the session is there still")
+	}
+	w.pump()
+	wantEmpty(t, w.engine)
+}

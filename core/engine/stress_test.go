@@ -155,6 +155,9 @@ func live(s *site, r *rand.Rand, commands int, taken, ended, byTopic *atomic.Int
 			Channel: topic[:1], Exclusive: r.IntN(2) == 0, AsOwner: r.IntN(3) == 0, NotToSelf: r.IntN(2) == 0,
 			Services: [][]byte{topic}, OneWay: r.IntN(8) == 0, Payload: text("payload"),
 		}
+		if c.Exclusive {
+			c.Services = [][]byte{topic[len("a/"):]}
+		}
 		if c.Pattern {
 			c.Topic = []byte([]string{"+/1", "a/#", "#", "+a/+b", "/2", "#/x"}[r.IntN(6)])
 		}

@@ -1,7 +1,7 @@
 package engine
 
 import (
-	"bytes"
+	"cmp"
 	"slices"
 
 	"github.com/polywire/polywire/core"
@@ -25,14 +25,14 @@ type subscription struct {
 
 // subscriptionKey names a subscription of a connection.
 type subscriptionKey struct {
-	name    string // as address.name
-	pattern bool   // in a trie, that is
+	name    string // the whole topic, or the pattern as the client wrote it
+	pattern bool
 	as      uint32
 }
 
+// key returns the key of a subscription to a topic.
 func (s *subscription) key() subscriptionKey {
-	a := s.audience.address
-	return subscriptionKey{name: a.name, pattern: a.place != nil, as: s.audience.as}
+	return subscriptionKey{name: s.audience.address.name, as: s.audience.as}
 }
 
 // keyOf returns the name of the subscription that c is about. A pattern without
@@ -55,26 +55,55 @@ func (p *peer) subscribe(c *core.Command) {
 		p.refuse(c, r)
 		return
 	}
-	if core.Reserved(c.Topic) && !bytes.HasPrefix(c.Topic, []byte("$sys/")) {
+	if core.Reserved(c.Topic) {
 		p.subscribeByTopic(c)
 		return
 	}
 	k := p.keyOf(c)
-	if p.find(k) < 0 {
-		if len(p.subscriptions) >= bound(limits.Subscriptions, maxSubscriptions) || p.weight+k.weight() > maxWeight {
-			p.refuse(c, refusedTooMany)
+	if !p.hears(k) {
+		if r := p.mayHear(k, limits); r.Failed() {
+			p.refuse(c, r)
 			return
 		}
-		p.add(k)
+		if k.pattern {
+			p.addPattern(k)
+		} else {
+			p.add(k)
+		}
 	}
 	p.tellDone(c)
+}
+
+// hears reports whether there is a subscription.
+func (p *peer) hears(k subscriptionKey) bool {
+	if k.pattern {
+		return p.extra != nil && p.extra.patterns.has(k)
+	}
+	return p.find(k) >= 0
+}
+
+// mayHear returns why the connection may not have one more subscription.
+func (p *peer) mayHear(k subscriptionKey, limits *core.Limits) refusal {
+	patterns := 0
+	if p.extra != nil {
+		patterns = p.extra.patterns.size()
+	}
+	switch {
+	case len(p.subscriptions)+patterns >= bound(limits.Subscriptions, maxSubscriptions), p.weight+k.weight() > maxWeight:
+		return refusedTooMany
+	case k.pattern && patterns >= cmp.Or(limits.Patterns, defaultMaxPatterns):
+		return refusedPatterns
+	}
+	return refusal{}
 }
 
 func (p *peer) unsubscribe(c *core.Command) {
 	var room core.Command
 	if m := meant(c, &room); m.Verb == core.Withdraw {
 		p.withdraw(m)
-	} else if i := p.find(p.keyOf(c)); i >= 0 {
+	} else if k := p.keyOf(c); k.pattern {
+		p.removePattern(k)
+	} else if i := p.find(k); i >= 0 {
 		s := p.remove(i)
 		p.engine.leave([]*subscription{s})
 	}
@@ -89,13 +118,13 @@ func (p *peer) unsubscribeAll(c *core.Command) {
 
 // leaveAll ends all subscriptions.
 func (p *peer) leaveAll() {
-	for some := range slices.Chunk(p.subscriptions, leaveAtOnce) {
+	for some := range slices.Chunk(append(p.subscriptions, p.takePatterns()...), leaveAtOnce) {
 		p.engine.leave(some)
 	}
 	p.subscriptions, p.index, p.weight = nil, nil, 0
 }
 
-// find returns the index of a subscription, or -1.
+// find returns the index of a subscription to a topic, or -1.
 func (p *peer) find(k subscriptionKey) int {
 	if p.index != nil {
 		if i, ok := p.index[k]; ok {
@@ -111,7 +140,7 @@ func (p *peer) find(k subscriptionKey) int {
 	return -1
 }
 
-// add makes a subscription that is not there yet.
+// add makes a subscription to a topic that is not there yet.
 func (p *peer) add(k subscriptionKey) {
 	s := &subscription{audience: p.engine.join(k, p.endpoint, p.link.Loop())}
 	s.audience.members.Add(p.link, &s.member)
@@ -128,7 +157,7 @@ func (p *peer) add(k subscriptionKey) {
 	}
 }
 
-// remove takes out the subscription at i. Its audience is not told.
+// remove takes out the subscription to a topic at i. Its audience is not told.
 func (p *peer) remove(i int) *subscription {
 	s := p.subscriptions[i]
 	last := len(p.subscriptions) - 1
@@ -174,7 +203,7 @@ func (e *Engine) joinExisting(k subscriptionKey, wanted *audience) *audience {
 	defer e.mu.Unlock()
 	var a *address
 	if k.pattern {
-		a = wanted.endpoint.trie.patterns[k.name]
+		a = wanted.endpoint.trie.find(k.name)
 	} else {
 		a = e.topics[k.name]
 	}

@@ -26,8 +26,8 @@ const (
 	requestTopic = "$request/"
 )
 
-// maxRef bounds the ref of a topic-borne call, in bytes.
-const maxRef = 128
+// maxTopicRef bounds the ref of a topic-borne call, in bytes.
+const maxTopicRef = 128
 
 // meant returns the Call, Reply, Offer or Withdraw that c stands for, and c itself
 // if it stands for none. It borrows what c borrows, and lies in room unless it is c.
@@ -53,7 +53,7 @@ func meant(c, room *core.Command) *core.Command {
 func meantByPublish(c, room *core.Command) *core.Command {
 	if rest, found := bytes.CutPrefix(c.Topic, []byte(callTopic)); found {
 		ref, service, _ := bytes.Cut(rest, []byte("/"))
-		if len(ref) == 0 || len(ref) > maxRef || len(service) == 0 {
+		if len(ref) == 0 || len(ref) > maxTopicRef || len(service) == 0 {
 			return c
 		}
 		*room = core.Command{Verb: core.Call, Ref: ref, Topic: service, Payload: c.Payload, Headers: c.Headers, Source: c.Source}
@@ -147,7 +147,7 @@ func (p *peer) withdrawByTopic() {
 func requestByTopic(id core.CallID, service []byte, payload core.Payload) core.Event {
 	topic := id.Append([]byte(requestTopic))
 	topic = append(append(topic, '/'), service...)
-	return core.Event{Kind: core.Message, Topic: topic, Call: id, Payload: payload}
+	return core.Event{Kind: core.Message, Topic: topic, Call: id, OneWay: id == core.CallID{}, Payload: payload}
 }
 
 // answerByTopic returns the answer to a topic-borne call.

@@ -177,7 +177,7 @@ func TestTopicBorneRefusals(t *testing.T) {
 	x.do(pub("$call/1/s", "q"))
 	id := y.requested()
 	wildcards := sub("$serve/#x")
-	long := strings.Repeat("r", maxRef)
+	long := strings.Repeat("r", maxTopicRef)
 	for _, c := range []struct {
 		name    string
 		link    *link
@@ -205,7 +205,7 @@ func TestTopicBorneRefusals(t *testing.T) {
 		{"serve a pattern", z, subPattern("$serve/+/s"), "failed subscribe $serve/+/s invalid", core.ReasonMalformed},
 		{"serve nothing", z, sub("$serve/"), "failed subscribe $serve/ invalid", core.ReasonMalformed},
 		{"serve what is owned", z, sub("$serve/c/m"), "failed subscribe $serve/c/m taken", core.ReasonTaken},
-		{"serve the broker's", z, sub("$serve/$sys/x"), "failed subscribe $serve/$sys/x denied", core.ReasonReserved},
+		{"serve the broker's", z, sub("$serve/$call/x"), "failed subscribe $serve/$call/x denied", core.ReasonReserved},
 		{"hear requests of others", z, subPattern("$request/#"), "failed subscribe $request/# denied", core.ReasonReserved},
 		{"make a request", z, pub("$request/"+id+"/s", "q"), "failed publish $request/" + id + "/s denied", core.ReasonReserved},
 	} {
@@ -289,7 +289,7 @@ func TestOneWayByTopic(t *testing.T) {
 	c := ask("s", "q")
 	c.OneWay = true
 	x.do(c)
-	wants(t, "asked", y.said(), "message $request/00000000-0000-0000-0000-000000000000/s =q")
+	wants(t, "asked", y.said(), "message $request/00000000-0000-0000-0000-000000000000/s =q one-way")
 }
 
 // An authorizer judges what is meant; a denied call ends like any other.

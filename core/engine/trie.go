@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// trie finds the patterns that match a topic: core.MatchPattern made fast. A node is
-// reached on one way only, so a match looks at no node twice, and never at those of
-// patterns whose earlier levels do not fit. All is guarded by Engine.mu.
+// trie finds the patterns that match a topic: core.MatchPattern made fast. Patterns that
+// match the same are one: one way through the nodes and one address, whatever the names of
+// their wildcards. A match looks at no node twice, and never at those of patterns whose
+// earlier levels do not fit. All is guarded by Engine.mu.
 type trie struct {
 	// prefix is what the topics that are matched here have before them. Static.
-	prefix string
-	// patterns has every pattern by its text, also those that match nothing.
-	patterns map[string]*address
-	root     node
+	prefix  string
+	size    int // addresses
+	root    node
+	nothing node // the end of all patterns that match nothing; no match comes here
 }
 
-// node is a sequence of levels with which patterns begin. Wildcards that match the
-// same are the same level, whatever their names.
+// node is a sequence of levels with which patterns begin.
 type node struct {
 	parent *node
 	level  string // its key in parent.literal
@@ -25,54 +25,63 @@ type node struct {
 	literal map[string]*node // a level of this very text
 	plus    *node            // a level that is not empty
 	any     *node            // any level: an empty level of a pattern
-	ends    []*address       // patterns that end here
-	rest    []*address       // patterns that have # as the next level, and end
+	end     *address         // the pattern that ends here, or nil
+	rest    *address         // the pattern that has # as the next level and ends, or nil
 }
 
-// place is where a pattern is in its trie: an index into the ends or the rest of a
-// node. A pattern that matches nothing has no node.
+// place is where a pattern is in its trie: the end or the rest of a node.
 type place struct {
-	trie  *trie
-	node  *node
-	rest  bool
-	index int
+	trie *trie
+	node *node
+	rest bool
 }
 
-// list returns the list of addresses that p points into.
-func (p *place) list() *[]*address {
+// address returns where the address of the place is kept.
+func (p place) address() **address {
 	if p.rest {
 		return &p.node.rest
 	}
-	return &p.node.ends
+	return &p.node.end
 }
 
-func newTrie(prefix string) *trie {
-	return &trie{prefix: prefix, patterns: make(map[string]*address)}
+func newTrie(prefix string) *trie { return &trie{prefix: prefix} }
+
+// find returns the address of a pattern, or nil.
+func (t *trie) find(pattern string) *address {
+	p, found := t.place(pattern, (*node).childIfAny)
+	if !found {
+		return nil
+	}
+	return *p.address()
 }
 
 // add returns the address of a pattern that has a wildcard, made if need be.
 func (t *trie) add(pattern string) *address {
-	if a := t.patterns[pattern]; a != nil {
-		return a
+	p, _ := t.place(pattern, (*node).child)
+	at := p.address()
+	if *at == nil {
+		*at = &address{place: &p}
+		t.size++
 	}
-	a := &address{name: pattern, place: &place{trie: t}}
-	t.patterns[pattern] = a
+	return *at
+}
+
+// place goes the way of a pattern, down to children that child returns. It reports false
+// if that returned none.
+func (t *trie) place(pattern string, child func(*node, string) *node) (place, bool) {
 	if matchesNothing(pattern) {
-		return a
+		return place{trie: t, node: &t.nothing}, true
 	}
 	n := &t.root
 	for level := range strings.SplitSeq(pattern, "/") {
 		if level != "" && level[0] == '#' {
-			a.place.rest = true
-			break
+			return place{trie: t, node: n, rest: true}, true
 		}
-		n = n.child(level)
+		if n = child(n, level); n == nil {
+			return place{}, false
+		}
 	}
-	a.place.node = n
-	list := a.place.list()
-	a.place.index = len(*list)
-	*list = append(*list, a)
-	return a
+	return place{trie: t, node: n}, true
 }
 
 // matchesNothing reports whether pattern has a # before its end.
@@ -89,24 +98,31 @@ func matchesNothing(pattern string) bool {
 	}
 }
 
-// child returns the node of the next level of a pattern, made if need be.
-func (n *node) child(level string) *node {
-	made := func(at **node) *node {
-		if *at == nil {
-			*at = &node{parent: n}
-		}
-		return *at
-	}
+// childIfAny returns the node of the next level of a pattern, or nil.
+func (n *node) childIfAny(level string) *node {
 	switch {
 	case level == "":
-		return made(&n.any)
+		return n.any
 	case level[0] == '+':
-		return made(&n.plus)
+		return n.plus
 	}
-	c := n.literal[level]
-	if c == nil {
+	return n.literal[level]
+}
+
+// child returns the node of the next level of a pattern, made if need be.
+func (n *node) child(level string) *node {
+	if c := n.childIfAny(level); c != nil {
+		return c
+	}
+	c := &node{parent: n}
+	switch {
+	case level == "":
+		n.any = c
+	case level[0] == '+':
+		n.plus = c
+	default:
 		// A copy, so that the node does not keep the whole pattern.
-		c = &node{parent: n, level: strings.Clone(level)}
+		c.level = strings.Clone(level)
 		if n.literal == nil {
 			n.literal = make(map[string]*node)
 		}
@@ -117,28 +133,15 @@ func (n *node) child(level string) *node {
 
 // remove takes a pattern out, with the nodes that nobody else needs.
 func (t *trie) remove(a *address) {
-	delete(t.patterns, a.name)
-	n := a.place.node
-	if n == nil {
-		return
-	}
-	list := a.place.list()
-	last := len(*list) - 1
-	moved := (*list)[last]
-	(*list)[a.place.index] = moved
-	moved.place.index = a.place.index
-	(*list)[last] = nil
-	*list = (*list)[:last]
-	if last == 0 {
-		*list = nil
-	}
-	for n != &t.root && n.empty() {
+	*a.place.address() = nil
+	t.size--
+	for n := a.place.node; n.parent != nil && n.empty(); {
 		n = n.unlink()
 	}
 }
 
 func (n *node) empty() bool {
-	return len(n.ends) == 0 && len(n.rest) == 0 && n.plus == nil && n.any == nil && len(n.literal) == 0
+	return n.end == nil && n.rest == nil && n.plus == nil && n.any == nil && len(n.literal) == 0
 }
 
 // unlink takes n out of its parent, which it returns.
@@ -170,7 +173,7 @@ func (t *trie) match(topic []byte, hits []*audience) []*audience {
 // match appends what matches below n. wild is false where wildcards do not count.
 func (n *node) match(topic []byte, wild bool, hits []*audience) []*audience {
 	if wild {
-		hits = collect(hits, n.rest)
+		hits = n.rest.appendTo(hits)
 	}
 	level, rest, more := bytes.Cut(topic, []byte{'/'})
 	if c := n.literal[string(level)]; c != nil {
@@ -190,12 +193,13 @@ func (n *node) enter(rest []byte, more bool, hits []*audience) []*audience {
 	if more {
 		return n.match(rest, true, hits)
 	}
-	return collect(hits, n.ends)
+	return n.end.appendTo(hits)
 }
 
-func collect(hits []*audience, list []*address) []*audience {
-	for _, a := range list {
-		hits = append(hits, a.audiences...)
+// appendTo appends the audiences of an address; none of nil.
+func (a *address) appendTo(hits []*audience) []*audience {
+	if a == nil {
+		return hits
 	}
-	return hits
+	return append(hits, a.audiences...)
 }

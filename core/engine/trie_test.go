@@ -1,67 +1,88 @@
 package engine
 
 import (
+	"maps"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/polywire/polywire/core"
 )
 
-// A trie means what core.MatchPattern means, whatever is added and removed.
-func TestTrieIsMatchPattern(t *testing.T) {
-	levels := []string{"", "", "a", "b", "$a", "+", "+x", "#", "#x", "a+", "c#", "$"}
-	r := rand.New(rand.NewPCG(1, 2))
-	name := func() string {
-		parts := make([]string, 1+r.IntN(4))
-		for i := range parts {
-			parts[i] = levels[r.IntN(len(levels))]
-		}
-		return strings.Join(parts, "/")
+// patternLevels are what random patterns and topics are made of.
+var patternLevels = []string{"", "", "a", "b", "$a", "+", "+x", "+y", "#", "#x", "a+", "c#", "$"}
+
+func randomName(r *rand.Rand) string {
+	parts := make([]string, 1+r.IntN(4))
+	for i := range parts {
+		parts[i] = patternLevels[r.IntN(len(patternLevels))]
 	}
-	var matched int
+	return strings.Join(parts, "/")
+}
+
+// A trie means what core.MatchPattern means, whatever is added and removed, and gives
+// each address once. Patterns have an address together exactly if they are the same but
+// for the names of wildcards, or match nothing.
+func TestTrieIsMatchPattern(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var matched, shared int
 	for range 300 {
 		tr := newTrie("")
+		names := map[string]*address{} // what was added, under every name
 		for range 1 + r.IntN(60) {
-			p := name()
+			p := randomName(r)
 			if !core.HasWildcard(p) {
 				continue
 			}
-			if a := tr.patterns[p]; a != nil && r.IntN(2) == 0 {
-				tr.remove(a)
-				continue
-			}
-			a := tr.add(p)
-			a.audiences = []*audience{{address: a}}
-		}
-		for range 30 {
-			topic := name()
-			var want, got []string
-			for p := range tr.patterns {
-				if core.MatchPattern(p, []byte(topic)) {
-					want = append(want, p)
+			a := tr.find(p)
+			for other, same := range names {
+				if alike := nameless(other) == nameless(p); alike != (same == a) {
+					t.Fatalf("%q and %q have an address together: %v, want %v", p, other, same == a, alike)
 				}
 			}
+			if a != nil && r.IntN(2) == 0 {
+				tr.remove(a)
+				maps.DeleteFunc(names, func(_ string, other *address) bool { return other == a })
+				continue
+			}
+			if a != nil {
+				shared++
+			}
+			a = tr.add(p)
+			a.audiences = []*audience{{address: a}}
+			names[p] = a
+		}
+		for range 30 {
+			topic := randomName(r)
+			want := map[*address]bool{}
+			for p, a := range names {
+				if core.MatchPattern(p, []byte(topic)) {
+					want[a] = true
+				}
+			}
+			got := map[*address]bool{}
 			for _, aud := range tr.match([]byte(topic), nil) {
-				got = append(got, aud.address.name)
+				if got[aud.address] {
+					t.Fatalf("topic %q: an address twice", topic)
+				}
+				got[aud.address] = true
 			}
-			slices.Sort(want)
-			slices.Sort(got)
 			matched += len(want)
-			if !slices.Equal(got, want) {
-				t.Fatalf("topic %q: got %q, want %q, of %d patterns", topic, got, want, len(tr.patterns))
+			if !maps.Equal(got, want) {
+				t.Fatalf("topic %q: %d addresses, want %d, of %d patterns", topic, len(got), len(want), len(names))
 			}
 		}
-		for _, a := range tr.patterns {
-			tr.remove(a)
+		for _, a := range names {
+			if *a.place.address() == a {
+				tr.remove(a)
+			}
 		}
-		if !tr.root.empty() {
+		if !tr.root.empty() || tr.size != 0 || tr.nothing.end != nil {
 			t.Fatal("nodes are left without patterns")
 		}
 	}
-	if matched < 1000 {
-		t.Errorf("only %d matches: the test tests little", matched)
+	if matched < 1000 || shared < 300 {
+		t.Errorf("only %d matches, %d of them shared: the test tests little", matched, shared)
 	}
 }
 

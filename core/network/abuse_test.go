@@ -53,7 +53,7 @@ func BenchmarkStalled(b *testing.B) {
 // waits for it stays under the budget, although its endpoint would let it have more,
 // and the others get every message. Broken version: without loop.relieve.
 func TestStalledAmongListeners(t *testing.T) {
-	const messages, size, budget = 60, 32 << 10, 1 << 20
+	const messages, size, budget = 40, 32 << 10, 1 << 20
 	r := start(t, func(o *Options, ep *Endpoint) {
 		o.SendBuffer = 64 << 10
 		o.OutboundBudget = budget

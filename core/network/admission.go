@@ -19,6 +19,10 @@ type Limits struct {
 	// MaxHandshakes bounds the connections that are not upgraded yet, and apart from
 	// these the plain HTTP connections; more are answered 503. 0 is 4096.
 	MaxHandshakes int
+	// MaxHTTPPerAddress bounds the plain HTTP connections that one address has at one
+	// listener; more are answered 429. Trusted proxies have no such bound. 0 is a quarter
+	// of MaxHandshakes.
+	MaxHTTPPerAddress int
 	// MaxHandshakesPerAddress bounds the handshakes under way of one address; more
 	// are answered 429. Trusted proxies have no such bound. 0 is no bound.
 	MaxHandshakesPerAddress int
@@ -31,6 +35,8 @@ type Limits struct {
 	// X-Forwarded-For, Forwarded, X-Real-IP or the PROXY protocol, and which host was
 	// asked, by X-Forwarded-Host or Forwarded. The default is nobody.
 	TrustedProxies []netip.Prefix
+	// TrustUnix trusts whoever connects by a Unix socket in the same way.
+	TrustUnix bool
 }
 
 // admission decides who may come in, for all doors of a server.
@@ -57,6 +63,9 @@ func (a *admission) init(l Limits) {
 func (a *admission) set(l Limits) {
 	if l.MaxHandshakes <= 0 {
 		l.MaxHandshakes = 4096
+	}
+	if l.MaxHTTPPerAddress <= 0 {
+		l.MaxHTTPPerAddress = max(1, l.MaxHandshakes/4)
 	}
 	a.limits.Store(&l)
 }
@@ -89,7 +98,7 @@ func (a *admission) handshaken() { a.handshakes.Add(-1) }
 func (a *admission) call(from netip.Addr) bool {
 	l := a.limits.Load()
 	most := l.MaxHandshakesPerAddress
-	if l.trusts(from) {
+	if !from.IsValid() || l.trusts(from) {
 		most = 0
 	}
 	return a.callers.add(hostOf(from), most)
@@ -121,7 +130,11 @@ func (ep *endpoint) enter(from netip.Addr) (r core.Reason, ok bool) {
 	}
 	// The address comes first: whom it turns away takes, not even for a moment, a place
 	// that others could have.
-	if !ep.hosts.add(hostOf(from), l.ConnectionsPerAddress) {
+	perAddress := l.ConnectionsPerAddress
+	if !from.IsValid() {
+		perAddress = 0 // by a Unix socket: nobody told an address
+	}
+	if !ep.hosts.add(hostOf(from), perAddress) {
 		return core.ReasonLimit, false
 	}
 	if !upTo(&s.open, s.admission.limits.Load().MaxConnections) {

@@ -6,11 +6,11 @@ import (
 	"sync/atomic"
 )
 
-// The default of Options.OutboundBudget: a quarter of the soft memory limit
-// (GOMEMLIMIT), but at least minBudget; defaultBudget without a limit.
+// The default of Options.OutboundBudget and of Options.InboundBudget: a quarter of the
+// soft memory limit (GOMEMLIMIT), but at least minBudget; freeBudget without a limit.
 const (
-	defaultBudget = 256 << 20
-	minBudget     = 64 << 20
+	freeBudget = 256 << 20
+	minBudget  = 64 << 20
 )
 
 // What counts besides the encoded bytes.
@@ -22,22 +22,22 @@ const (
 	slotBytes = 16
 )
 
-// budget is the memory that encoded frames may take: those in mailboxes and those
-// that wait for clients. A frame counts once, as long as it lives, however many
-// wait for it.
+// budget is memory that may be taken. That for output is taken by encoded frames: those
+// in mailboxes and those that wait for clients. A frame counts once, as long as it lives,
+// however many wait for it. That for input is described at inbound.
 type budget struct {
 	// Static after construction.
 	limit int64
 
-	// Atomic.
-	used atomic.Int64
+	// Atomic. least raises the limit, if it is more: so much may be used in any case.
+	used, least atomic.Int64
 }
 
-// outboundBudget returns what Options.OutboundBudget is if it is not set.
-func outboundBudget() int64 {
+// defaultBudget returns what a budget is that is not set.
+func defaultBudget() int64 {
 	limit := debug.SetMemoryLimit(-1)
 	if limit == math.MaxInt64 {
-		return defaultBudget
+		return freeBudget
 	}
 	return max(limit/4, minBudget)
 }
@@ -50,7 +50,10 @@ func (b *budget) add(n int) {
 }
 
 // over reports whether more is used than may be. Any goroutine.
-func (b *budget) over() bool { return b.used.Load() > b.limit }
+func (b *budget) over() bool { return b.used.Load() > b.allowed() }
+
+// allowed returns how much may be used. Any goroutine.
+func (b *budget) allowed() int64 { return max(b.limit, b.least.Load()) }
 
 // charge counts f against b until it is released, unless it is counted already. It
 // is called by the one goroutine that has f, before others get it.

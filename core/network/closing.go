@@ -45,7 +45,7 @@ func (c *conn) sayGoodbye(r core.Reason) {
 		c.abandon()
 		linger = lingerTicks
 	}
-	if code == 0 {
+	if code == 0 || c.orphan {
 		c.finish()
 	} else {
 		c.queueLast(closeFrame(code, text))
@@ -134,7 +134,7 @@ func (c *conn) finish() {
 	}
 	c.state = closed
 	c.discard = true
-	if c.relay != nil && c.relay.orphan {
+	if c.orphan {
 		c.end(c.reason)
 		return
 	}
@@ -216,7 +216,10 @@ func (c *conn) leave() {
 		_ = unix.Close(c.fd)
 	}
 	c.state, c.parked, c.fd = ended, false, noFile
-	c.out.list, c.late, c.inbox, c.parser = unlisted, nil, nil, nil
+	c.out.list, c.late = unlisted, nil
+	c.forgetInput()
+	c.account()
+	c.forgetHistory()
 	c.loop.wheel.remove(c)
 	delete(c.loop.conns, c)
 	c.ep.Stats.Open.Add(-1)

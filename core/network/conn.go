@@ -3,6 +3,7 @@ package network
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/gobwas/ws/wsflate"
 	"github.com/panjf2000/gnet/v2"
@@ -49,7 +50,10 @@ type conn struct {
 	parser   *parser   // nil between messages
 	meter    *meter    // nil unless the endpoint has had rates
 	secure   *secure   // nil without TLS
-	inbox    []byte    // what came while held
+	inbox    pieces    // what came while held
+	history  *history  // of what the client compresses; nil if it keeps no context
+	charged  int       // how much of its input is counted in the inbound budget
+	deciding int       // bytes of the message for which the engine holds it
 	out      output
 	late     *lateness // nil as long as it loses nothing
 	stamp    uint64    // the last delivery taken
@@ -61,11 +65,18 @@ type conn struct {
 	reason  core.Reason // why the connection is ending
 	held    uint8       // how many reasons there are to read no further message
 	choked  bool        // one of them is that it does not read the answers
+	behind  bool        // one of them is that it is in loop.behind
+	orphan  bool        // the socket is gone, what came from it is still being carried out
 	shut    bool        // our half of the stream is shut
 	missed  bool        // a message that could not be written was logged
 	discard bool        // input is not looked at any more
 	backoff uint8       // retries since the socket was found full
 
+	// Atomic. What is owed to the client behind what is on its way, while its socket is
+	// full; else 0.
+	owes atomic.Int64
+
+	// Owned by the loop.
 	timer       timer
 	opened      uint32 // ticks
 	lastMessage uint32
@@ -121,6 +132,8 @@ func (c *conn) Tell(ev core.Event) {
 	case err != nil && !ends:
 		f.release()
 		c.missEvent(ev.Asks(), err)
+	case ok && ev.IsRequest():
+		c.queueRequest(f, ev.Asks())
 	case ok:
 		c.queueMessage(f)
 	default:
@@ -143,8 +156,13 @@ func (c *conn) queueMessage(f *frame) {
 // client learns that it was not asked.
 func (c *conn) missEvent(asked core.CallID, err error) {
 	c.miss(err)
-	if asked != (core.CallID{}) {
-		c.peer.Unasked(asked)
+	c.unasked(asked, core.ReasonUnwritable)
+}
+
+// unasked tells that the client was not asked, if an answer was wanted.
+func (c *conn) unasked(asked core.CallID, r core.Reason) {
+	if asked != (core.CallID{}) && c.peer != nil {
+		c.peer.Unasked(asked, r)
 	}
 }
 

@@ -2,9 +2,6 @@ package network
 
 import (
 	"bytes"
-	stdflate "compress/flate"
-	"errors"
-	"fmt"
 	"io"
 	"sync"
 
@@ -14,9 +11,9 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// permessage-deflate (RFC 7692), without context takeover in either direction: the
-// server may always ask for that. So a message is compressed once for all its
-// receivers, and an idle connection keeps no compression state.
+// permessage-deflate (RFC 7692). The server keeps no context: so a message is compressed
+// once for all its receivers. Clients are asked for the same only if they have offered
+// it, as some do not heed it otherwise: of the others the window is kept (inflate.go).
 
 // deflateFrom is the size from which messages are compressed.
 const deflateFrom = 128
@@ -24,10 +21,12 @@ const deflateFrom = 128
 // minWindow and maxWindow are the window sizes of RFC 7692, as powers of two.
 const minWindow, maxWindow = 8, 15
 
-var errInflate = errors.New("compressed message cannot be read")
-
 // deflateOffer negotiates the extension. Its window is 0 until an offer is accepted.
-type deflateOffer struct{ window wsflate.WindowBits }
+type deflateOffer struct {
+	windows *windows
+	window  wsflate.WindowBits
+	history *history // nil if the client keeps no context
+}
 
 // negotiate answers one offer; an empty answer declines it (RFC 7692, section 5).
 func (d *deflateOffer) negotiate(offer httphead.Option) (httphead.Option, error) {
@@ -35,8 +34,19 @@ func (d *deflateOffer) negotiate(offer httphead.Option) (httphead.Option, error)
 	if d.window != 0 || !bytes.Equal(offer.Name, wsflate.ExtensionNameBytes) || p.Parse(offer) != nil {
 		return httphead.Option{}, nil
 	}
+	answer := wsflate.Parameters{ServerNoContextTakeover: true, ClientNoContextTakeover: p.ClientNoContextTakeover}
+	if !p.ClientNoContextTakeover {
+		bits := wsflate.WindowBits(maxWindow)
+		if p.ClientMaxWindowBits >= minWindow {
+			// Else it is offered without a value.
+			bits = p.ClientMaxWindowBits
+			answer.ClientMaxWindowBits = bits
+		}
+		if d.history = d.windows.open(bits.Bytes()); d.history == nil {
+			return httphead.Option{}, nil
+		}
+	}
 	d.window = maxWindow
-	answer := wsflate.Parameters{ServerNoContextTakeover: true, ClientNoContextTakeover: true}
 	if p.ServerMaxWindowBits != 0 {
 		d.window = p.ServerMaxWindowBits
 		answer.ServerMaxWindowBits = p.ServerMaxWindowBits
@@ -73,40 +83,6 @@ func appendDeflated(dst, p []byte, window wsflate.WindowBits) ([]byte, error) {
 	}
 	deflaters[window].Put(w)
 	return out.Bytes(), nil
-}
-
-// inflater is a decompressor that wsflate can use again: the standard library's, as
-// the other one takes the tail that wsflate puts behind a message for corrupt.
-type inflater struct{ io.ReadCloser }
-
-func newInflater(r io.Reader) wsflate.Decompressor { return inflater{stdflate.NewReader(r)} }
-
-// Reset makes the inflater read from r. It is wsflate.ReadResetter.
-func (i inflater) Reset(r io.Reader) {
-	// Without a dictionary it returns no error.
-	_ = i.ReadCloser.(stdflate.Resetter).Reset(r, nil)
-}
-
-var inflaters sync.Pool
-
-// inflate returns the message whose compressed form is p, up to max bytes.
-func inflate(p []byte, max int) ([]byte, error) {
-	r, _ := inflaters.Get().(*wsflate.Reader)
-	if r == nil {
-		r = wsflate.NewReader(bytes.NewReader(p), newInflater)
-	} else {
-		r.Reset(bytes.NewReader(p))
-	}
-	var out bytes.Buffer
-	n, err := out.ReadFrom(io.LimitReader(r, int64(max)+1))
-	switch {
-	case n > int64(max):
-		err = errTooLarge
-	case err != nil:
-		err = fmt.Errorf("%w: %w", errInflate, err)
-	}
-	inflaters.Put(r)
-	return out.Bytes(), err
 }
 
 // deflated returns f compressed for a window, or f itself if it is small or does not

@@ -27,13 +27,19 @@ func (r *rig) dialDeflate(endpoint, offer string) (*client, string) {
 }
 
 func TestDeflateOffers(t *testing.T) {
-	const both = "permessage-deflate;server_no_context_takeover;client_no_context_takeover"
+	const (
+		ours = "permessage-deflate;server_no_context_takeover"
+		both = ours + ";client_no_context_takeover"
+	)
 	tests := []struct{ offer, answer string }{
-		{"permessage-deflate", both},
-		{"permessage-deflate; client_max_window_bits", both},
-		{"permessage-deflate; server_no_context_takeover; client_max_window_bits=10", both},
-		{"permessage-deflate; server_max_window_bits=9", both + ";server_max_window_bits=9"},
-		{"permessage-deflate; server_max_window_bits=7, permessage-deflate", both},
+		{"permessage-deflate", ours},
+		{"permessage-deflate; client_max_window_bits", ours},
+		{"permessage-deflate; client_max_window_bits=9", ours + ";client_max_window_bits=9"},
+		{"permessage-deflate; client_no_context_takeover", both},
+		{"permessage-deflate; client_no_context_takeover; client_max_window_bits=9", both},
+		{"permessage-deflate; server_no_context_takeover; client_max_window_bits=10", ours + ";client_max_window_bits=10"},
+		{"permessage-deflate; server_max_window_bits=9", ours + ";server_max_window_bits=9"},
+		{"permessage-deflate; server_max_window_bits=7, permessage-deflate", ours},
 		{"permessage-deflate; unknown=1", ""},
 		{"permessage-bzip2", ""},
 	}
@@ -149,4 +155,12 @@ func TestDeflateFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+// inflated returns the message whose compressed form is p.
+func inflated(p []byte, limit int) ([]byte, error) {
+	z := takeInflater()
+	defer giveInflater(z)
+	plain, err := z.inflate(p, limit, nil)
+	return bytes.Clone(plain), err
 }

@@ -11,8 +11,8 @@ import (
 // that translates elsewhere.
 type dispatch struct {
 	mail  mail
-	to    []*audience
-	at    []uint64 // where in its loop's mailbox the message was when it was sent
+	to    []core.Audience
+	at    []uint64 // for each loop of to: where in its mailbox the message was when it was sent
 	keyed bool     // newer messages of the address may replace this one
 	as    uint32   // the address, if keyed
 	topic []byte
@@ -29,10 +29,16 @@ func (o *outlet) deliverRemotely(ev core.Event, to []core.Audience, except core.
 		if o.ep.settings.Load().SlowConsumer == Conflate {
 			d.keyed, d.as, d.topic = true, ev.As, bytes.Clone(ev.Topic)
 		}
+		var last *loop
 		for _, a := range to {
-			if aud := a.(*audience); aud.loop.index%shards == shard {
-				d.to = append(d.to, aud)
-				d.at = append(d.at, aud.loop.mailbox.reserve())
+			l := a.(*audience).loop
+			if l.index%shards != shard {
+				continue
+			}
+			d.to = append(d.to, a)
+			if l != last {
+				d.at = append(d.at, l.mailbox.reserve())
+				last = l
 			}
 		}
 		if len(d.to) > 0 {
@@ -46,7 +52,7 @@ func (o *outlet) deliverRemotely(ev core.Event, to []core.Audience, except core.
 func (d *dispatch) deliver(f core.Frame, err error) {
 	if v, lost := errors.AsType[*core.Violation](err); lost {
 		for _, aud := range d.to {
-			aud.lose(nil, v.Reason)
+			aud.(*audience).lose(nil, v.Reason)
 		}
 		return
 	}
@@ -59,14 +65,15 @@ func (d *dispatch) deliver(f core.Frame, err error) {
 		d.mail.frame = d.frameOf(f)
 		defer d.mail.frame.release()
 	}
-	for i, aud := range d.to {
-		aud.loop.deliverAt(d.mail, aud, d.at[i])
+	for rest := d.to; len(rest) > 0; d.at = d.at[1:] {
+		d.mail.pos = d.at[0]
+		rest = rest[rest[0].(*audience).loop.deliver(d.mail, rest):]
 	}
 }
 
 // frameOf returns the frame of the message with one reference.
 func (d *dispatch) frameOf(f core.Frame) *frame {
-	ep := d.to[0].ep
+	ep := d.to[0].(*audience).ep
 	out := frameOf(f)
 	out.purpose = published
 	if d.keyed {
@@ -74,12 +81,4 @@ func (d *dispatch) frameOf(f core.Frame) *frame {
 	}
 	out.charge(&ep.server.budget)
 	return out
-}
-
-// deliverAt puts m into the mailbox for an audience, as if it were at pos.
-func (l *loop) deliverAt(m mail, aud *audience, pos uint64) {
-	m.pos = pos
-	l.mailbox.mu.Lock()
-	l.address(m, aud)
-	l.unlock()
 }

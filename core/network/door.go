@@ -24,10 +24,13 @@ type door struct {
 	// Static after construction.
 	server   *Server
 	listen   string // as the endpoints write it
-	listener *net.TCPListener
+	listener net.Listener
 	plain    *plainServer
 	done     sync.WaitGroup
 	stopped  chan struct{} // closed by stop
+
+	accepting sync.WaitGroup
+	stopping  sync.Once
 
 	// tls and proxyProtocol are those of all the endpoints; tls is nil without TLS.
 	tls           *tls.Config
@@ -37,7 +40,7 @@ type door struct {
 	endpoints atomic.Pointer[[]*endpoint]
 }
 
-func newDoor(s *Server, address string, ln *net.TCPListener, config *tls.Config, p ProxyProtocol) *door {
+func newDoor(s *Server, address string, ln net.Listener, config *tls.Config, p ProxyProtocol) *door {
 	d := &door{server: s, listen: address, listener: ln, tls: config, proxyProtocol: p, stopped: make(chan struct{})}
 	d.plain = newPlainServer(d)
 	return d
@@ -45,29 +48,24 @@ func newDoor(s *Server, address string, ln *net.TCPListener, config *tls.Config,
 
 // open begins to accept.
 func (d *door) open() {
-	d.done.Go(d.accept)
+	d.accepting.Go(d.accept)
 	d.done.Go(d.plain.serve)
 }
 
-// stop stops accepting. It is called once. Whoever has been accepted goes on.
-func (d *door) stop() error {
-	close(d.stopped)
-	return d.listener.Close()
+// stop stops accepting. Whoever has been accepted goes on. Only the first call does so.
+func (d *door) stop() (err error) {
+	d.stopping.Do(func() {
+		close(d.stopped)
+		err = d.listener.Close()
+	})
+	return err
 }
 
-// duplicate returns the listener once more, for a door that takes the place of this one:
-// clients who wait to be accepted are the next door's when this one stops.
-func (d *door) duplicate() (*net.TCPListener, error) {
-	file, err := d.listener.File()
-	if err != nil {
-		return nil, fmt.Errorf("duplicating listener: %w", err)
-	}
-	defer func() { _ = file.Close() }()
-	ln, err := net.FileListener(file)
-	if err != nil {
-		return nil, fmt.Errorf("duplicating listener: %w", err)
-	}
-	return ln.(*net.TCPListener), nil
+// socket is a *net.TCPConn or a *net.UnixConn.
+type socket interface {
+	net.Conn
+	SetWriteBuffer(bytes int) error
+	CloseWrite() error
 }
 
 // drain waits for HTTP requests under way until ctx ends. The door has stopped.
@@ -76,6 +74,7 @@ func (d *door) drain(ctx context.Context) error {
 	if err != nil {
 		err = fmt.Errorf("draining HTTP on %s: %w", d.listen, err)
 	}
+	d.accepting.Wait()
 	d.done.Wait()
 	return err
 }
@@ -86,7 +85,7 @@ func (d *door) accept() {
 	const first, longest = 5 * time.Millisecond, time.Second
 	delay := first
 	for {
-		nc, err := d.listener.AcceptTCP()
+		nc, err := d.listener.Accept()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
@@ -104,17 +103,17 @@ func (d *door) accept() {
 			continue
 		}
 		delay = first
-		d.greet(nc)
+		d.greet(nc.(socket))
 	}
 }
 
 // greet lets an accepted connection in, or turns it away. It does not wait for the
 // client.
-func (d *door) greet(nc *net.TCPConn) {
+func (d *door) greet(nc socket) {
 	s := d.server
 	if r, ok := s.admission.knock(time.Since(s.started)); !ok {
 		s.stats.Rejected.Inc(r)
-		s.logRefusal("", nc.RemoteAddr().String(), refusal{reason: r, why: whyNot(r)})
+		s.logRefusal("", (&visitor{client: addrPortOf(nc.RemoteAddr())}).remote(), refusal{reason: r, why: whyNot(r)})
 		d.turnAwayAside(nc, r)
 		return
 	}
@@ -140,7 +139,7 @@ const maxAside = 2048
 // these it is told all the same, which does not block on a new socket, but a client that
 // has sent something may find its connection reset. Where it expects TLS the connection
 // is just closed.
-func (d *door) turnAwayAside(nc *net.TCPConn, r core.Reason) {
+func (d *door) turnAwayAside(nc socket, r core.Reason) {
 	if d.tls != nil {
 		_ = nc.Close()
 		return
@@ -164,11 +163,12 @@ func (d *door) turnAwayAside(nc *net.TCPConn, r core.Reason) {
 // WriteTo of the socket, which would go around both.
 type visitor struct {
 	net.Conn
-	tcp    *net.TCPConn
-	client netip.AddrPort // whose connection it is, as far as trusted proxies tell
+	tcp    socket
+	client netip.AddrPort // whose connection it is, as far as trusted proxies tell; zero at a Unix socket
 	hosts  []string       // which hosts it has asked in its upgrade request, as far as is known
 	secure *secure        // nil without TLS
 	read   []byte         // read before, not used yet
+	place  place          // of plain HTTP
 	info   any            // what the application keeps with the connection (core.Handshake)
 }
 
@@ -183,7 +183,20 @@ func (v *visitor) keepsake() *any {
 
 // RemoteAddr is the address of the client, also if a proxy told it by the PROXY
 // protocol.
-func (v *visitor) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(v.client) }
+func (v *visitor) RemoteAddr() net.Addr {
+	if !v.client.IsValid() {
+		return &net.UnixAddr{Name: v.remote(), Net: "unix"}
+	}
+	return net.TCPAddrFromAddrPort(v.client)
+}
+
+// remote is the address of the client as text: "unix" where nobody told one.
+func (v *visitor) remote() string {
+	if !v.client.IsValid() {
+		return "unix"
+	}
+	return v.client.String()
+}
 
 func (v *visitor) Read(b []byte) (int, error) {
 	if len(v.read) > 0 {
@@ -221,7 +234,7 @@ func (d *door) shakeHands(v *visitor) bool {
 	default:
 		// The alert is written; the client is given time to read it.
 		d.server.stats.Rejected.Inc(core.ReasonTLS)
-		d.server.logRefusal("", v.client.String(), refusal{reason: core.ReasonTLS, why: err.Error()})
+		d.server.logRefusal("", v.remote(), refusal{reason: core.ReasonTLS, why: err.Error()})
 		lingeringClose(v)
 	}
 	return false
@@ -302,7 +315,7 @@ func (d *door) rejectFor(v *visitor, err error) {
 // none yet cannot be told why, unless it speaks HTTP (ReasonTLS). values are for the log.
 func (d *door) reject(v *visitor, r core.Reason, status int, text string, values ...slog.Attr) {
 	d.server.stats.Rejected.Inc(r)
-	d.server.logRefusal("", v.client.String(), refusal{reason: r, why: text, values: values})
+	d.server.logRefusal("", v.remote(), refusal{reason: r, why: text, values: values})
 	if status != 0 && (d.tls == nil || v.secure != nil || r == core.ReasonTLS) {
 		turnAway(v, status, text)
 		lingeringClose(v)

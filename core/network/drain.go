@@ -9,6 +9,43 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
+// Leave tells that nobody is to be sent here any more: Ready is false from here on. Clients
+// that come all the same are let in and served.
+func (s *Server) Leave() { s.leaving.Store(true) }
+
+// StopListening closes the listeners, at which another process accepts clients as well, and
+// returns when whoever has been accepted here is in, or was answered by plain HTTP, or when
+// ctx ends: nobody is refused.
+func (s *Server) StopListening(ctx context.Context) error {
+	s.Leave()
+	s.mu.Lock()
+	doors := s.doors
+	s.mu.Unlock()
+	var errs []error
+	for _, d := range doors {
+		errs = append(errs, d.stop())
+		d.accepting.Wait()
+		d.plain.http.SetKeepAlivesEnabled(false)
+	}
+	under := func() (n int64) {
+		n = s.admission.handshakes.Load()
+		for _, d := range doors {
+			n += d.plain.open.Load()
+		}
+		return n
+	}
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for under() > 0 {
+		select {
+		case <-ctx.Done():
+			return errors.Join(append(errs, fmt.Errorf("waiting for clients on their way in: %d left: %w", under(), ctx.Err()))...)
+		case <-ticker.C:
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // StopAdmitting makes the server answer further clients, and further requests of plain
 // HTTP, with 503. It still listens, so that they hear why; connections that are open
 // go on. Ready is false from here on.

@@ -68,6 +68,7 @@ func TestPacedGoodbyes(t *testing.T) {
 			t.Fatalf("got %v", f.Header.OpCode)
 		}
 		c.write(masked(ws.OpClose, true, "\x03\xe9"))
+		_ = c.Close()
 	}
 	if err := <-ended; err != nil {
 		t.Error(err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/sockets"
 )
 
 // errDown says that a server takes no endpoints any more.
@@ -68,26 +69,28 @@ func (x *exchange) open(e Endpoint) error {
 	ep.remote, _ = e.Format.(core.RemoteFormat)
 	ep.settings.Store(newSettings(e.Settings, p))
 	x.next[d] = append(x.next[d], ep)
+	// A message that an endpoint admits can be sent.
+	if least := &x.server.inbound.least; least.Load() < 2*int64(e.MaxMessage) {
+		least.Store(2 * int64(e.MaxMessage))
+	}
 	return nil
 }
 
 // doorOf returns the door of an endpoint's address.
 func (x *exchange) doorOf(e Endpoint) (*door, error) {
-	_, port, err := net.SplitHostPort(e.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen address: %w", err)
-	}
-	old := x.doorAt(e, port)
-	var ln *net.TCPListener
+	old := x.doorAt(e)
+	var ln net.Listener
+	var err error
 	switch {
 	case old == nil:
-		ln, err = listen(e.Listen)
+		ln, err = x.server.options.Listen(e.Name, e.Listen)
 	case old.tls == e.TLS && old.proxyProtocol == e.ProxyProtocol:
 		return old, nil
 	case len(x.next[old]) > 0:
 		return nil, fmt.Errorf("another endpoint listens on %s with other TLS or PROXY protocol", e.Listen)
 	default:
-		ln, err = old.duplicate()
+		// Clients who wait to be accepted are the next door's when the old one stops.
+		ln, err = sockets.Duplicate(old.listener)
 	}
 	if err != nil {
 		return nil, err
@@ -99,8 +102,8 @@ func (x *exchange) doorOf(e Endpoint) (*door, error) {
 
 // doorAt returns the door that is at the address of e, if there is one. Port 0 is a new
 // address for each name.
-func (x *exchange) doorAt(e Endpoint, port string) *door {
-	if port == "0" {
+func (x *exchange) doorAt(e Endpoint) *door {
+	if anyPort(e.Listen) {
 		if ep := x.server.eps[e.Name]; ep != nil && ep.Listen == e.Listen && x.closes(ep) {
 			return ep.door
 		}
@@ -117,12 +120,10 @@ func (x *exchange) doorAt(e Endpoint, port string) *door {
 	return nil
 }
 
-func listen(address string) (*net.TCPListener, error) {
-	ln, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	return ln.(*net.TCPListener), nil
+// anyPort reports whether an address is another one each time that it is listened on.
+func anyPort(listen string) bool {
+	_, port, err := net.SplitHostPort(listen)
+	return err == nil && port == "0"
 }
 
 // carryOut makes what was prepared hold.

@@ -104,6 +104,7 @@ func TestDepartureIsPaced(t *testing.T) {
 	for _, c := range clients {
 		c.expectClose(1001)
 		c.write(masked(ws.OpClose, true, "\x03\xe9"))
+		_ = c.Close()
 	}
 	if err := <-left; err != nil {
 		t.Error(err)

@@ -73,6 +73,7 @@ func (c *conn) hearEarly() {
 	if c.secure != nil {
 		c.decrypt(nil) // what came with the end of the handshake
 	}
+	c.account()
 }
 
 // OnTraffic is called on the loop when a connection has input.
@@ -93,6 +94,7 @@ func (e *events) OnTraffic(gc gnet.Conn) gnet.Action {
 	} else {
 		c.receive(b)
 	}
+	c.account()
 	return gnet.None
 }
 

@@ -97,7 +97,7 @@ func (p *chatPeer) Do(c core.Command) {
 	}
 }
 
-func (p *chatPeer) Unasked(core.CallID) {}
+func (p *chatPeer) Unasked(core.CallID, core.Reason) {}
 
 func (p *chatPeer) Leaving() {}
 

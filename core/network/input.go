@@ -20,19 +20,24 @@ func (c *conn) receive(b []byte) {
 		c.keep(b)
 		return
 	}
-	c.parse(b)
+	if rest := c.parse(b); len(rest) > 0 {
+		c.keep(rest)
+	}
 }
 
-// parse feeds the parser until b is used up or the connection is held.
-func (c *conn) parse(b []byte) {
+// parse feeds the parser until b is used up or the connection is held, and returns what
+// is left of b.
+func (c *conn) parse(b []byte) (rest []byte) {
 	for len(b) > 0 && !c.discard {
 		if c.held == 0 {
 			// Before the message, not behind it: what is admitted finds room.
 			c.awaitRoom()
 		}
+		if c.loop.effort.spent {
+			c.stepBack()
+		}
 		if c.heldBack() {
-			c.keep(b)
-			return
+			return b
 		}
 		piece := b
 		if c.ep.Limits.Get().Bytes.Amount > 0 {
@@ -41,18 +46,22 @@ func (c *conn) parse(b []byte) {
 		used, err := c.feed(piece)
 		if err != nil {
 			c.fail(reasonOf(err), err)
-			return
+			return nil
 		}
 		c.charge(0, used)
 		b = b[used:]
 	}
+	return nil
 }
 
 // feed parses b with a parser that the connection has only as long as a message is on
 // its way.
 func (c *conn) feed(b []byte) (used int, err error) {
 	if c.parser == nil {
-		c.parser = c.loop.takeParser(c.ep.MaxMessage, c.window != 0)
+		c.parser = c.loop.takeParser(c.ep.MaxMessage, c.window != 0, c.history)
+	}
+	if c.state != open {
+		c.parser.deafen()
 	}
 	used, err = c.parser.feed(b, c)
 	if c.parser != nil && c.parser.between() {
@@ -64,10 +73,8 @@ func (c *conn) feed(b []byte) (used int, err error) {
 
 // keep puts b aside until the connection is released.
 func (c *conn) keep(b []byte) {
-	c.inbox = append(c.inbox, b...)
-	if len(c.inbox) > parkAt && c.gc != nil {
-		c.park()
-	}
+	c.inbox.add(b)
+	c.parkIfMuch()
 }
 
 // Hold stops the reading of messages.
@@ -75,7 +82,9 @@ func (c *conn) Hold() { c.held++ }
 
 // Release ends Hold. It must not be called from within Do.
 func (c *conn) Release() {
-	c.held--
+	if c.held--; c.held == 0 {
+		c.deciding = 0
+	}
 	// The client is not to blame for time that passed while it was not heard.
 	c.lastMessage = c.loop.ticks.Load()
 	c.lastPong = c.lastMessage
@@ -92,17 +101,29 @@ func (c *conn) resume() {
 	if !c.takeTurn() {
 		return
 	}
-	for len(c.inbox) > 0 && !c.heldBack() {
-		b := c.inbox
-		c.inbox = nil
-		if !c.discard {
-			c.parse(b)
-		}
+	c.parseInbox()
+	if c.secure != nil && c.secure.paused && !c.heldBack() {
+		c.decryptRest()
 	}
+	c.account()
 	if c.parked && !c.heldBack() {
 		c.unpark()
 	}
 	c.goneAtLast()
+}
+
+// parseInbox parses what was kept until the connection is held.
+func (c *conn) parseInbox() {
+	// Meanwhile the inbox is empty: the end of the connection resumes it from within.
+	in := c.inbox
+	c.inbox = pieces{}
+	for len(in.list) > 0 && !c.heldBack() && !c.discard {
+		rest := c.parse(in.list[0])
+		in.skip(len(in.list[0]) - len(rest))
+	}
+	if !c.discard && c.state != ended {
+		c.inbox = in
+	}
 }
 
 // choke stops the reading of a client that asks faster than it reads the answers:
@@ -138,8 +159,16 @@ func (c *conn) backlog() int {
 // is read to its end.
 func (c *conn) heldBack() bool { return c.held > 0 && c.state == open }
 
+// onInflated charges for what a compressed message is longer than it came.
+func (c *conn) onInflated(more int) {
+	if more > 0 {
+		c.charge(0, more)
+	}
+}
+
 // onMessage hands a data message to the codec.
 func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
+	c.loop.effort.add(len(payload))
 	if c.state != open || c.relay != nil && c.relay.leaving {
 		return !c.discard
 	}
@@ -152,12 +181,17 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 		kind = core.BinaryFrame
 	}
 	f := core.Frame{Kind: kind, Data: payload}
+	held := c.held
 	if c.relay != nil {
 		c.askMeaning(f)
 	} else {
-		c.carriedOut(c.codec.Decode(f, c))
+		err := c.codec.Decode(f, c)
+		if c.held > held {
+			c.deciding = len(payload)
+		}
+		c.carriedOut(err)
 	}
-	return c.held == 0 && !c.discard
+	return c.held == 0 && c.state == open && !c.discard && !c.loop.effort.spent
 }
 
 // carriedOut goes on behind a data message. err is what its decoding returned.
@@ -204,6 +238,7 @@ func (c *conn) onControl(op ws.OpCode, payload []byte) bool {
 }
 
 func (c *conn) control(op ws.OpCode, payload []byte) bool {
+	c.loop.effort.add(len(payload))
 	switch op {
 	case ws.OpPing:
 		c.alive()
@@ -218,7 +253,7 @@ func (c *conn) control(op ws.OpCode, payload []byte) bool {
 	case ws.OpClose:
 		return c.onClose(payload)
 	}
-	return !c.discard && !c.heldBack()
+	return !c.discard && !c.heldBack() && !c.loop.effort.spent
 }
 
 // alive counts a ping or pong as a sign of life where the format does.

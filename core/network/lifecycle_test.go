@@ -133,7 +133,7 @@ func TestHeldConnectionPushesBack(t *testing.T) {
 		t.Fatal("64 MB were taken from a held connection")
 	default:
 	}
-	if n := of(t, link, func(c *conn) int { return len(c.inbox) }); n > parkAt+128<<10 {
+	if n := of(t, link, func(c *conn) int { return c.inbox.size }); n > parkAt+128<<10 {
 		t.Errorf("%d bytes are kept, the bound is about %d", n, parkAt)
 	}
 	link.Post(link.Release)

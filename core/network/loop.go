@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +44,9 @@ type loop struct {
 	cipher    []byte     // where records are encrypted
 	spare     [][]*frame // empty output queues, to be used again
 	leaving   []*conn    // connections whose peer is to be told
+	behind    []*conn    // connections that have stepped back, in order
+	effort    effort     // of this turn
+	inbound   inbound    // what waits to be completed
 	depth     int        // how many callbacks of gnet are nested
 	counted   bool       // this turn is in server.turns
 
@@ -63,6 +67,7 @@ func newLoop(s *Server, index int, el gnet.EventLoop) *loop {
 		conns: make(map[*conn]struct{}),
 		cork:  make([]byte, 0, corkSize),
 	}
+	l.inbound.waiting = make(map[*conn]struct{})
 	l.mailbox.init(s.options.OutboundBudget, s.options.Loops)
 	l.ticks.Store(s.now())
 	l.wheel.init(s.now())
@@ -128,31 +133,35 @@ func (l *loop) unlock() {
 	}
 }
 
-// deliver puts m into the mailbox once for each of the audiences that to begins with and
-// that are this loop's, next to each other. It returns how many these are. Any goroutine.
+// deliver puts m into the mailbox for the audiences that to begins with and that are this
+// loop's: it is one mail, however many they are, as one client can be in many. It returns
+// how many these are. Any goroutine.
 func (l *loop) deliver(m mail, to []core.Audience) (n int) {
-	l.mailbox.mu.Lock()
-	for ; n < len(to); n++ {
-		aud := to[n].(*audience)
-		if aud.loop != l {
-			break
-		}
-		l.address(m, aud)
+	n = 1
+	for n < len(to) && to[n].(*audience).loop == l {
+		n++
 	}
-	l.unlock()
+	m.aud = to[0].(*audience)
+	if n > 1 {
+		m.more = slices.Clone(to[1:n])
+	}
+	l.address(m)
 	return n
 }
 
-// address puts m into the mailbox for an audience. The caller holds mailbox.mu.
-func (l *loop) address(m mail, aud *audience) {
+// address puts m into the mailbox for its audiences.
+func (l *loop) address(m mail) {
+	l.mailbox.mu.Lock()
+	defer l.unlock()
 	if l.mailbox.full() {
-		aud.lose(m.frame, core.ReasonOverload)
+		for aud := range m.audiences {
+			aud.lose(m.frame, core.ReasonOverload)
+		}
 		return
 	}
 	if m.frame != nil {
 		m.frame.retain()
 	}
-	m.aud = aud
 	l.mailbox.append(m)
 }
 
@@ -179,7 +188,9 @@ func (l *loop) Run(context.Context) error {
 			break
 		}
 	}
+	l.serveBehind()
 	l.relieve()
+	l.relieveInput()
 	l.relax()
 	return nil
 }
@@ -229,17 +240,20 @@ func (l *loop) carryOut(m *mail) {
 func (l *loop) beginTurn() {
 	if l.depth++; l.depth == 1 {
 		l.counted = l.server.enterTurn()
+		l.effort.begin()
 	}
 }
 
-// handOut gives a message to the members of an audience.
+// handOut gives a message to the members of its audiences.
 func (l *loop) handOut(m *mail) {
 	if m.frame != nil {
 		l.turn = append(l.turn, m.frame)
 	}
 	n := 0
-	for next := 0; next < len(m.aud.members); {
-		next = l.handOutFrom(next, m, &n)
+	for aud := range m.audiences {
+		for next := 0; next < len(aud.members); {
+			next = l.handOutFrom(aud, next, m, &n)
+		}
 	}
 	if n > 0 {
 		m.aud.count(n, m.frame)
@@ -249,18 +263,18 @@ func (l *loop) handOut(m *mail) {
 // handOutFrom gives a message to the members of an audience from first on, and returns
 // which is the next: behind the last one, or behind one over which it has panicked. n is
 // how many got it.
-func (l *loop) handOutFrom(first int, m *mail, n *int) (next int) {
+func (l *loop) handOutFrom(aud *audience, first int, m *mail, n *int) (next int) {
 	i := first
 	defer func() {
 		if fault := recover(); fault != nil {
-			c := m.aud.members[i].conn
+			c := aud.members[i].conn
 			l.server.panicked(c, fault)
 			l.server.guard(nil, func() { c.end(core.ReasonInternal) })
 		}
 		next = i + 1
 	}()
-	for ; i < len(m.aud.members); i++ {
-		r := &m.aud.members[i]
+	for ; i < len(aud.members); i++ {
+		r := &aud.members[i]
 		if r.since >= m.pos || r.conn == m.except || r.conn.stamp == m.stamp {
 			continue
 		}
@@ -307,18 +321,21 @@ func (l *loop) endTurn() {
 }
 
 // takeParser returns a parser that is between messages.
-func (l *loop) takeParser(maxMessage int, deflate bool) *parser {
+func (l *loop) takeParser(maxMessage int, deflate bool, h *history) *parser {
 	p := l.parser
 	if p == nil {
 		p = new(parser)
 	}
 	l.parser = nil
-	p.maxMessage, p.deflate = maxMessage, deflate
+	p.maxMessage, p.deflate, p.history, p.deaf = maxMessage, deflate, h, false
 	return p
 }
 
 // giveParser takes back a parser that is between messages.
-func (l *loop) giveParser(p *parser) { l.parser = p }
+func (l *loop) giveParser(p *parser) {
+	p.history = nil
+	l.parser = p
+}
 
 // ephemeral gives f to the turn: it is released when the turn ends.
 func (l *loop) ephemeral(f *frame) *frame {

@@ -1,15 +1,20 @@
 package network
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/polywire/polywire/core"
+)
 
 // mail is one piece of work for a loop: a frame for an audience, an event for a
 // connection, or a function.
 type mail struct {
-	// A frame for an audience. The mail holds a reference to the frame. Or, instead
-	// of a frame, why the audience misses a message.
+	// A frame for audiences, one or more. The mail holds a reference to the frame. Or,
+	// instead of a frame, why the audiences miss a message.
 	frame  *frame
 	lost   error
 	aud    *audience
+	more   []core.Audience // others of the same loop; owned by the mail
 	except *conn
 	stamp  uint64
 	pos    uint64 // position in the mailbox, counted from 1
@@ -20,10 +25,25 @@ type mail struct {
 	fn     func()
 }
 
+// audiences calls yield with each audience, until it returns false.
+func (m *mail) audiences(yield func(*audience) bool) {
+	if !yield(m.aud) {
+		return
+	}
+	for _, aud := range m.more {
+		if !yield(aud.(*audience)) {
+			return
+		}
+	}
+}
+
+// audienceBytes is the memory of a further audience in a mail.
+const audienceBytes = 16
+
 // size is what m counts against the bound of a mailbox.
 func (m *mail) size() int {
 	if m.frame != nil {
-		return len(m.frame.bytes)
+		return len(m.frame.bytes) + audienceBytes*len(m.more)
 	}
 	if m.letter != nil {
 		return len(m.letter.memory)

@@ -44,7 +44,11 @@ type output struct {
 func (o *output) push(f *frame) (list bool) {
 	o.frames = append(o.frames, f)
 	o.count(f, len(f.bytes))
-	if o.newest != nil {
+	switch {
+	case o.newest == nil:
+	case f.purpose == published && f.key == nil:
+		*o.newest = index{}
+	default:
 		o.newest.set(f, len(o.frames)-1)
 	}
 	return o.listForTurn()
@@ -196,14 +200,20 @@ func (o *output) replace(f *frame, limit int) (lost int, done bool) {
 	return lost, true
 }
 
-// conflate begins to remember where the newest message of each address is.
+// conflate begins to remember where the newest message of each address is. Messages that
+// were queued under another policy have no key: before them nothing is replaced, as what
+// takes its place there would overtake them.
 func (o *output) conflate() {
 	if o.newest != nil {
 		return
 	}
 	o.newest = new(index)
-	for i, f := range o.frames {
-		o.newest.set(f, i)
+	from := len(o.frames)
+	for from > 0 && (o.frames[from-1].purpose != published || o.frames[from-1].key != nil) {
+		from--
+	}
+	for i, f := range o.frames[from:] {
+		o.newest.set(f, from+i)
 	}
 }
 

@@ -24,6 +24,15 @@ type modelled struct {
 	text   []byte // what was read and is not looked at yet
 }
 
+// remember notes that f is the newest of its address; one without an address is of all.
+func (o *modelled) remember(f *frame) {
+	if f.key == nil {
+		clear(o.newest)
+		return
+	}
+	o.newest[string(f.key)] = f
+}
+
 // gone is told that f waits no more.
 func (o *modelled) gone(f *frame) {
 	maps.DeleteFunc(o.newest, func(_ string, newest *frame) bool { return newest == f })
@@ -55,8 +64,10 @@ func (m *outputModel) frame() *frame {
 	if m.rnd.IntN(3) > 0 {
 		f.purpose = published
 		f.setKey(m.seed, core.Event{Topic: []byte{byte('a' + m.rnd.IntN(4))}})
-	} else if m.rnd.IntN(3) == 0 {
+	} else if n := m.rnd.IntN(6); n < 2 {
 		f.purpose = control
+	} else if n == 2 {
+		f.purpose = published // under another policy
 	}
 	m.turn = append(m.turn, f)
 	m.texts[f] = string(f.bytes)
@@ -75,8 +86,8 @@ func (m *outputModel) push(o *modelled, f *frame) {
 		m.t.Fatalf("push into list %d: to be listed %v", before, list)
 	}
 	o.want = append(o.want, f)
-	if o.out.newest != nil && f.key != nil {
-		o.newest[string(f.key)] = f
+	if o.out.newest != nil && f.purpose == published {
+		o.remember(f)
 	}
 }
 
@@ -177,8 +188,8 @@ func (m *outputModel) settle(o *modelled) {
 		o.out.conflate()
 		o.newest = map[string]*frame{}
 		for _, f := range o.want {
-			if f.key != nil {
-				o.newest[string(f.key)] = f
+			if f.purpose == published {
+				o.remember(f)
 			}
 		}
 	}

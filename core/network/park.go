@@ -17,6 +17,21 @@ import (
 // taken out of the event loop, so that TCP holds the client back.
 const parkAt = 256 << 10
 
+// parkIfMuch parks a held connection of which much input is kept: any, while the inbound
+// budget is half used.
+func (c *conn) parkIfMuch() {
+	n, limit := c.inbox.size, parkAt
+	if c.secure != nil {
+		n += c.secure.sealed.size
+	}
+	if b := &c.ep.server.inbound; b.used.Load() > b.allowed()/2 {
+		limit = 0
+	}
+	if n > limit && c.gc != nil {
+		c.park()
+	}
+}
+
 // park stops the reading of the socket. gnet cannot pause a connection; so the
 // connection leaves gnet with a duplicate of its descriptor, and comes back with
 // unpark. Output is written to the duplicate meanwhile.

@@ -30,6 +30,9 @@ var errUTF8 = errors.New("text is not valid UTF-8")
 // call returns and may be overwritten by the handler. Returning false stops the
 // parser behind this frame.
 type frameHandler interface {
+	// onInflated comes before the onMessage of a message that was compressed; more is
+	// by how much it is longer than what came, less than 0 if it is shorter.
+	onInflated(more int)
 	onMessage(op ws.OpCode, payload []byte) bool
 	onControl(op ws.OpCode, payload []byte) bool
 }
@@ -39,7 +42,9 @@ type frameHandler interface {
 // unmasked in place and handed on without a copy. Not safe for concurrent use.
 type parser struct {
 	maxMessage int
-	deflate    bool // permessage-deflate was negotiated
+	deflate    bool     // permessage-deflate was negotiated
+	history    *history // with it; nil if the client's compressor keeps none
+	deaf       bool     // data is not looked at any more
 
 	head  [ws.MaxHeaderSize]byte // a header cut by the end of a chunk
 	nhead uint8
@@ -50,8 +55,9 @@ type parser struct {
 
 	op     ws.OpCode // opcode of the message under way; 0 (continuation) if none
 	packed bool      // that message is compressed
-	buf    []byte    // the message under way, as far as it was cut
+	buf    pieces    // the message under way, as far as it was cut
 	ctl    []byte    // the control payload under way, as far as it was cut
+	spare  []byte    // memory for the next message that is cut; empty
 	text   utf8Stream
 }
 
@@ -94,7 +100,19 @@ func (p *parser) feed(b []byte, h frameHandler) (used int, err error) {
 // between reports whether no message is on its way: the parser may be another
 // client's now.
 func (p *parser) between() bool {
-	return p.nhead == 0 && !p.inFrame && p.op == 0 && len(p.buf) == 0 && p.ctl == nil
+	return p.nhead == 0 && !p.inFrame && p.op == 0 && p.buf.size == 0 && p.ctl == nil
+}
+
+// parserBytes is the memory of a parser without what it keeps.
+const parserBytes = 256
+
+// memory returns how many bytes a parser takes that is not between messages.
+func (p *parser) memory() int { return parserBytes + p.buf.memory() + cap(p.ctl) }
+
+// deafen drops the message under way, and the data of all frames to come: control
+// frames are still looked at.
+func (p *parser) deafen() {
+	p.deaf, p.buf, p.text = true, pieces{}, utf8Stream{}
 }
 
 // header reads one frame header and checks it. n is the number of bytes used.
@@ -156,7 +174,7 @@ func (p *parser) header(b []byte) (n int, complete bool, err error) {
 	if err := ws.CheckHeader(h, state); err != nil {
 		return n, false, err
 	}
-	if !h.OpCode.IsControl() && h.Length > int64(p.maxMessage-len(p.buf)) {
+	if !h.OpCode.IsControl() && h.Length > int64(p.maxMessage-p.buf.size) {
 		return n, false, errTooLarge
 	}
 	p.frame, p.off, p.inFrame = h, 0, true
@@ -205,40 +223,53 @@ func (p *parser) data(chunk []byte, done bool, h frameHandler) (more bool, err e
 		p.op = p.frame.OpCode
 	}
 	whole := done && p.frame.Fin
-	if p.op == ws.OpText && !p.packed && !p.text.feed(chunk, whole) {
-		return false, errUTF8
-	}
 	op := p.op
-	if whole && len(p.buf) == 0 {
+	if whole {
 		p.op = 0
-		return p.message(op, chunk, h)
 	}
-	// The buffer grows with what arrives, never with what a header announces.
-	p.buf = append(p.buf, chunk...)
-	if !whole {
+	if p.deaf {
 		return true, nil
 	}
-	payload := p.buf
-	p.op = 0
-	p.buf = nil
+	if op == ws.OpText && !p.packed && !p.text.feed(chunk, whole) {
+		return false, errUTF8
+	}
+	if whole && p.buf.size == 0 {
+		return p.message(op, chunk, h)
+	}
+	if p.buf.size == 0 && p.spare != nil && len(chunk) > 0 {
+		p.buf = pieces{list: [][]byte{append(p.spare, chunk...)}, size: len(chunk)}
+		p.spare = nil
+		return true, nil
+	}
+	// The buffer grows with what arrives, never with what a header announces.
+	if !whole {
+		p.buf.add(chunk)
+		return true, nil
+	}
+	payload := p.buf.join(chunk)
 	more, err = p.message(op, payload, h)
-	if p.buf == nil && cap(payload) <= keepBuffer {
-		p.buf = payload[:0]
+	if cap(payload) <= keepBuffer {
+		p.spare = payload[:0]
 	}
 	return more, err
 }
 
 // message hands a whole message on, inflated if it is compressed.
 func (p *parser) message(op ws.OpCode, payload []byte, h frameHandler) (more bool, err error) {
-	if p.packed {
-		if payload, err = inflate(payload, p.maxMessage); err != nil {
-			return false, err
-		}
-		if op == ws.OpText && !utf8.Valid(payload) {
-			return false, errUTF8
-		}
+	if !p.packed {
+		return h.onMessage(op, payload), nil
 	}
-	return h.onMessage(op, payload), nil
+	z := takeInflater()
+	defer giveInflater(z)
+	plain, err := z.inflate(payload, p.maxMessage, p.history)
+	if err != nil {
+		return false, err
+	}
+	if op == ws.OpText && !utf8.Valid(plain) {
+		return false, errUTF8
+	}
+	h.onInflated(len(plain) - len(payload))
+	return h.onMessage(op, plain), nil
 }
 
 // reasonOf says under which reason a parse error is counted and closed.

@@ -26,6 +26,7 @@ func (r *recorder) note(op ws.OpCode, payload []byte) bool {
 	return len(r.lines) != r.stop
 }
 
+func (r *recorder) onInflated(int)                              {}
 func (r *recorder) onMessage(op ws.OpCode, payload []byte) bool { return r.note(op, payload) }
 func (r *recorder) onControl(op ws.OpCode, payload []byte) bool { return r.note(op, payload) }
 
@@ -196,6 +197,7 @@ func TestParserDoesNotAllocate(t *testing.T) {
 
 type countOnly int
 
+func (c *countOnly) onInflated(int)                   {}
 func (c *countOnly) onMessage(ws.OpCode, []byte) bool { *c++; return true }
 func (c *countOnly) onControl(ws.OpCode, []byte) bool { return true }
 

@@ -85,8 +85,12 @@ func (d *door) readProxyHeader(v *visitor) error {
 	return nil
 }
 
-// trusts reports whether a is the address of a trusted proxy.
+// trusts reports whether a is the address of a trusted proxy; the zero Addr is that of
+// whoever connects by a Unix socket.
 func (l *Limits) trusts(a netip.Addr) bool {
+	if !a.IsValid() {
+		return l.TrustUnix
+	}
 	a = a.Unmap().WithZone("")
 	return slices.ContainsFunc(l.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(a) })
 }
@@ -112,14 +116,14 @@ func (l *Limits) client(from netip.AddrPort, h *head) netip.AddrPort {
 	return from
 }
 
-// hops returns whose requests proxies have passed on, the nearest last, as one of the
+// hops returns whose requests proxies have passed on, the nearest last, as the first of the
 // fields tells it that proxies use.
 func hops(h *head) []string {
-	switch {
-	case h.count("X-Forwarded-For") > 0:
-		return h.tokens("X-Forwarded-For")
-	case h.count("Forwarded") > 0:
-		return h.forwarded("for")
+	if hops := h.tokens("X-Forwarded-For"); len(hops) > 0 {
+		return hops
+	}
+	if hops := h.forwarded("for"); len(hops) > 0 {
+		return hops
 	}
 	return h.tokens("X-Real-IP")
 }

@@ -32,7 +32,6 @@ type relay struct {
 	leaving  bool       // the goodbye is under way: messages are not looked at any more
 	deaf     bool       // neither are those that are away: the client broke the format
 	parted   bool       // the goodbye has been said
-	orphan   bool       // the socket is gone, what came from it is still being carried out
 }
 
 // settling is work that waits for answers.
@@ -83,7 +82,16 @@ func (c *conn) Unpause() {
 
 // Held reports whether somebody else holds the connection: then no message that was away
 // may be carried out.
-func (c *conn) Held() bool { return c.held > c.relay.pauses && c.state == open }
+func (c *conn) Held() bool {
+	own := uint8(0)
+	switch {
+	case c.relay != nil:
+		own = c.relay.pauses
+	case c.behind:
+		own = 1
+	}
+	return c.held > own && c.state == open
+}
 
 // begin connects the connection if it is not.
 func (c *conn) begin() {
@@ -142,8 +150,13 @@ func (c *conn) Encoded(asked core.CallID, f core.Frame, err error) {
 	c.relay.telling.Add(-1)
 	c.relay.answered++
 	switch v, ends := errors.AsType[*core.Violation](err); {
+	case err == nil && asked != (core.CallID{}) && f.Kind != core.NoFrame && c.state == open:
+		c.queueRequest(frameOf(f), asked)
 	case err == nil:
 		c.say(f)
+	case errors.Is(err, core.ErrNoRoom):
+		c.ep.Stats.Dropped.Inc(core.ReasonOverload)
+		c.unasked(asked, core.ReasonOverload)
 	case !ends:
 		c.missEvent(asked, err)
 	default:
@@ -271,16 +284,15 @@ func (c *conn) farewell(r core.Reason, then func()) bool {
 // is carried out; gone is called again then. What waits for a release by others it
 // loses, as any connection does.
 func (c *conn) linger() bool {
-	r := c.relay
-	if r == nil || c.state != open || c.Held() {
+	if c.state != open || c.Held() {
 		return false
 	}
-	away := r.answered < r.asked.Load()
-	if !away && len(c.inbox) == 0 {
+	away := c.relay != nil && c.relay.answered < c.relay.asked.Load()
+	if !away && c.inbox.size == 0 && (c.secure == nil || !c.secure.paused) {
 		return false
 	}
-	if !r.orphan {
-		r.orphan = true
+	if !c.orphan {
+		c.orphan = true
 		if c.parked {
 			_ = unix.Close(c.fd)
 		}
@@ -295,7 +307,7 @@ func (c *conn) linger() bool {
 
 // goneAtLast is gone for a connection that lingers.
 func (c *conn) goneAtLast() {
-	if c.relay != nil && c.relay.orphan && c.state != ended {
+	if c.orphan && c.state != ended {
 		c.gone()
 	}
 }

@@ -2,6 +2,7 @@ package network
 
 import (
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -27,7 +28,17 @@ type wire struct {
 	net.Conn        // the socket; nil on a loop
 	in       []byte // to be read before the socket; borrowed
 	out      []byte // on a loop: what was written
+
+	// On a loop: where in a record what was read has come to, and how much of it has not
+	// come out as plaintext.
+	head   [recordHead]byte
+	nhead  int // bytes of head, while it is read
+	left   int // bytes of the record behind it
+	buried int
 }
+
+// recordHead is the size of a record's head (RFC 8446, section 5.1).
+const recordHead = 5
 
 // errEmpty says that there is no input now. It is temporary, so that a tls.Conn goes
 // on in the middle of a record when there is more.
@@ -43,12 +54,43 @@ func (w *wire) Read(b []byte) (int, error) {
 	if len(w.in) > 0 {
 		n := copy(b, w.in)
 		w.in = w.in[n:]
+		w.follow(b[:n])
 		return n, nil
 	}
 	if w.Conn == nil {
 		return 0, errEmpty
 	}
 	return w.Conn.Read(b)
+}
+
+// follow notes what the tls.Conn has read.
+func (w *wire) follow(b []byte) {
+	w.buried += len(b)
+	for len(b) > 0 {
+		if w.left > 0 {
+			n := min(w.left, len(b))
+			w.left -= n
+			b = b[n:]
+			continue
+		}
+		n := copy(w.head[w.nhead:], b)
+		b = b[n:]
+		if w.nhead += n; w.nhead == recordHead {
+			w.nhead, w.left = 0, int(binary.BigEndian.Uint16(w.head[3:]))
+		}
+	}
+}
+
+// memory returns how many bytes the tls.Conn keeps of what came. It makes room for a
+// record when it has read the head.
+func (w *wire) memory() int {
+	switch {
+	case w.left > 0:
+		return max(w.buried, recordHead+int(binary.BigEndian.Uint16(w.head[3:])))
+	case w.nhead > 0 || w.buried > recordSize:
+		return w.buried
+	}
+	return 0
 }
 
 // Write takes all of b on a loop: for a tls.Conn a failed write is the end.
@@ -76,6 +118,8 @@ type secure struct {
 
 	// Owned by the loop.
 	rest     []byte // ciphertext that the socket did not take
+	sealed   pieces // ciphertext that came while the connection was behind
+	paused   bool   // there is some, or the tls.Conn has some: it was not read to its end
 	messages int    // how many messages end in rest
 	payload  int    // and the length of their payloads
 	silent   bool   // the last record is written: close_notify, or an alert
@@ -103,17 +147,52 @@ func (s *secure) state() *tls.ConnectionState {
 
 // decrypt takes ciphertext that came from the socket, behind what the tls.Conn has
 // still. b is borrowed. All of it is decrypted: what may not be parsed yet is kept as
-// plaintext, as without TLS.
+// plaintext, as without TLS. Only what comes while the connection is behind, or is too
+// much for its turn, is kept as it is.
 func (c *conn) decrypt(b []byte) {
 	defer c.ep.server.recovered(c)
+	if rest := c.unseal(b); len(rest) > 0 && !c.discard && c.state != ended {
+		c.secure.sealed.add(rest)
+		c.parkIfMuch()
+	}
+}
+
+// decryptRest goes on where the connection stepped back, until it is held.
+func (c *conn) decryptRest() {
+	s := c.secure
+	in := s.sealed
+	s.sealed, s.paused = pieces{}, false
+	c.unseal(nil)
+	for len(in.list) > 0 && !s.paused && !c.heldBack() && !c.discard && c.state != ended {
+		rest := c.unseal(in.list[0])
+		in.skip(len(in.list[0]) - len(rest))
+	}
+	if in.size > 0 && !c.discard && c.state != ended {
+		s.sealed, s.paused = in, true
+	}
+}
+
+// unseal decrypts b until the connection is behind, and returns what is left of b.
+func (c *conn) unseal(b []byte) (rest []byte) {
 	s, l := c.secure, c.loop
+	if c.isBehind() || s.paused {
+		return b
+	}
 	if l.plain == nil {
 		l.plain = make([]byte, recordSize)
 	}
 	s.wire.in = b
 	for !c.discard && c.state != ended {
+		if l.effort.spent {
+			if c.stepBack(); c.isBehind() {
+				s.paused = true
+				break
+			}
+		}
 		n, err := s.conn.Read(l.plain)
+		l.effort.add(0)
 		if n > 0 {
+			s.wire.buried = s.wire.nhead
 			c.receive(l.plain[:n])
 		}
 		if errors.Is(err, errEmpty) {
@@ -124,14 +203,15 @@ func (c *conn) decrypt(b []byte) {
 			break
 		}
 	}
-	s.wire.in = nil
+	rest, s.wire.in = s.wire.in, nil
 	if c.state == ended {
-		return
+		return nil
 	}
 	c.collect()
 	if len(s.rest) > maxAnswers {
 		c.end(core.ReasonSlow)
 	}
+	return rest
 }
 
 // hungUp ends a connection whose TLS stream has ended: with the client's close_notify,

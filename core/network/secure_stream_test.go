@@ -44,7 +44,7 @@ func TestSecureHeldConnectionPushesBack(t *testing.T) {
 		t.Fatal("16 MB were taken from a held connection")
 	default:
 	}
-	if n := of(t, link, func(c *conn) int { return len(c.inbox) }); n > parkAt+128<<10 {
+	if n := of(t, link, func(c *conn) int { return c.inbox.size }); n > parkAt+128<<10 {
 		t.Errorf("%d bytes are kept, the bound is about %d", n, parkAt)
 	}
 	link.Post(link.Release)

@@ -18,6 +18,7 @@ import (
 	"github.com/panjf2000/gnet/v2"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/sockets"
 )
 
 // Options are the settings of a Server. The zero value of each field but Hub takes
@@ -28,6 +29,9 @@ type Options struct {
 	// BeforeUpgrade may refuse a connection before its upgrade (see core.Hooks); nil
 	// refuses none.
 	BeforeUpgrade func(ctx context.Context, endpoint string, h core.Handshake) error
+	// Listen opens the socket of an address for an endpoint; the default opens a new one.
+	// The listener is a *net.TCPListener or a *net.UnixListener.
+	Listen func(endpoint, address string) (net.Listener, error)
 	// Logger takes the log; the default discards it.
 	Logger *slog.Logger
 	// Loops is the number of event loops; the default is one for each CPU.
@@ -37,6 +41,10 @@ type Options struct {
 	// HandshakeTimeout is the time for a client to make its TLS handshake, if there
 	// is TLS, and then to send its request head. The default is 10 s for each.
 	HandshakeTimeout time.Duration
+	// HTTPIdleTimeout is how long a plain HTTP connection may wait for its next request.
+	// The default is 2 minutes: load balancers keep theirs for a minute, and must be the
+	// first to close one.
+	HTTPIdleTimeout time.Duration
 	// MaxHeader bounds a request head, in bytes, and MaxHeaderFields its header fields;
 	// more is answered 431. The defaults are 64 KiB and 1000.
 	MaxHeader, MaxHeaderFields int
@@ -49,17 +57,29 @@ type Options struct {
 	// default is a quarter of the soft memory limit (GOMEMLIMIT), but at least 64
 	// MiB; without a limit 256 MiB.
 	OutboundBudget int64
+	// InboundBudget bounds the memory of input that waits, in bytes: for the rest of its
+	// message or TLS record, for its turn, or for an authorizer; and what is kept of
+	// clients that compress with context takeover. Over it the clients for which most
+	// waits are disconnected. The default is that of OutboundBudget. It is never less than
+	// two of the biggest messages that an endpoint admits.
+	InboundBudget int64
 }
 
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Listen == nil {
+		o.Listen = func(_, address string) (net.Listener, error) { return sockets.Listen(address) }
+	}
 	if o.Loops <= 0 {
 		o.Loops = runtime.NumCPU()
 	}
 	if o.HandshakeTimeout <= 0 {
 		o.HandshakeTimeout = 10 * time.Second
+	}
+	if o.HTTPIdleTimeout <= 0 {
+		o.HTTPIdleTimeout = 2 * time.Minute
 	}
 	if o.MaxHeader <= 0 {
 		o.MaxHeader = 64 << 10
@@ -71,7 +91,10 @@ func (o Options) withDefaults() Options {
 		o.SendBuffer = 128 << 10
 	}
 	if o.OutboundBudget <= 0 {
-		o.OutboundBudget = outboundBudget()
+		o.OutboundBudget = defaultBudget()
+	}
+	if o.InboundBudget <= 0 {
+		o.InboundBudget = defaultBudget()
 	}
 	return o
 }
@@ -80,8 +103,9 @@ func (o Options) withDefaults() Options {
 // and Server.Exchange do that.
 type Endpoint struct {
 	*core.Endpoint
-	// Listen is the TCP address; endpoints with the same Listen share a listener,
-	// except that port 0 is a new port for each.
+	// Listen is the TCP address, "host:port", or "unix:" and the path of a socket;
+	// endpoints with the same Listen share a listener, except that port 0 is a new port
+	// for each.
 	Listen string
 	// TLS is how TLS is spoken; nil is plain TCP. Endpoints that share a listener have
 	// the same. Its GetConfigForClient may swap certificates at any time.
@@ -148,10 +172,13 @@ type Server struct {
 	ids       atomic.Uint64
 	turns     atomic.Int32 // loops in the midst of a turn
 	congested atomic.Int32 // loops whose mailboxes are congested
+	leaving   atomic.Bool  // nobody is to be sent here any more
 	draining  atomic.Bool  // nobody is admitted any more
 	down      atomic.Bool  // Shutdown was called
 	ready     atomic.Bool
 	budget    budget
+	inbound   budget
+	windows   windows
 }
 
 // New returns a server that does not listen yet.
@@ -164,6 +191,8 @@ func New(o Options) *Server {
 		done:    make(chan struct{}),
 		eps:     make(map[string]*endpoint),
 		budget:  budget{limit: o.OutboundBudget},
+		inbound: budget{limit: o.InboundBudget},
+		windows: windows{limit: o.InboundBudget / windowShare},
 	}
 	s.admission.init(o.Limits)
 	s.loops.Store(new([]*loop))
@@ -205,8 +234,20 @@ func (s *Server) Addr(endpoint string) net.Addr {
 	return nil
 }
 
-// Ready reports whether the server listens and is not draining.
-func (s *Server) Ready() bool { return s.ready.Load() && !s.draining.Load() }
+// Sockets returns the listeners, each under the name of one of its endpoints. They stay the
+// server's.
+func (s *Server) Sockets() []sockets.Socket {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []sockets.Socket
+	for _, d := range s.doors {
+		list = append(list, sockets.Socket{Name: (*d.endpoints.Load())[0].Name, Listener: d.listener})
+	}
+	return list
+}
+
+// Ready reports whether the server listens and is to be sent clients.
+func (s *Server) Ready() bool { return s.ready.Load() && !s.leaving.Load() && !s.draining.Load() }
 
 // SetLimits puts other limits in force. Whoever is in stays.
 func (s *Server) SetLimits(l Limits) { s.admission.set(l) }

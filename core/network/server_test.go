@@ -52,6 +52,7 @@ func TestCloseHandshake(t *testing.T) {
 	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil {
 		t.Fatalf("read %d bytes after the close handshake, error %v", n, err)
 	}
+	_ = c.Close()
 	eventually(t, "the connection is counted as closed", func() bool {
 		return r.stats.Closed[core.ReasonNormal].Load() == 1 && r.stats.Open.Load() == 0
 	})

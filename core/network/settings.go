@@ -20,6 +20,9 @@ type Settings struct {
 	// Origins lists the origins whose pages may connect, as originMatches reads them;
 	// nil is the format's default. A request without Origin is no page and may always connect.
 	Origins []string
+	// Health is the path at which plain GET and HEAD requests are answered with 200 when
+	// new clients are welcome, or with 503; "" is none.
+	Health string
 	// TokenProtocols are the names by which clients show tokens among the subprotocols
 	// that they offer (core.ProtocolToken). A token is never answered; the name may be.
 	TokenProtocols []string
@@ -72,8 +75,11 @@ func (s *Server) Apply(endpoint string, next Settings) error {
 func (c *conn) adopt() {
 	old, next := c.settings, c.ep.settings.Load()
 	c.settings = next
-	if next.SlowConsumer != Conflate {
+	switch {
+	case next.SlowConsumer != Conflate:
 		c.out.newest = nil
+	case c.out.list == stuck:
+		c.out.conflate()
 	}
 	if c.state != open {
 		return

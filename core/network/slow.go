@@ -47,6 +47,7 @@ func ParseSlowConsumer(s string) (SlowConsumer, error) {
 
 // lateness is what is kept of a connection that lost messages because it reads too slowly.
 type lateness struct {
+	named           bool   // in the log
 	lost, lostBytes uint64 // messages that the policy took from it
 }
 
@@ -60,6 +61,8 @@ func (c *conn) makeRoom(f *frame) bool {
 	}
 	switch {
 	case c.fits(f) || f.purpose == owed && c.owedFits(f):
+		return true
+	case policy == Disconnect && f.purpose == published && c.messageFits(f):
 		return true
 	case policy != Disconnect && f.purpose == published:
 		c.lose(f)
@@ -84,6 +87,13 @@ func (c *conn) fits(f *frame) bool {
 func (c *conn) owedFits(f *frame) bool {
 	_, n := c.out.behind()
 	return n == 0 || n+len(f.bytes) <= c.settings.OutboundLimit
+}
+
+// messageFits reports whether f, a message, may be queued beside whatever is owed. What is
+// owed may be what others ask of the client, for which it is not to be ended.
+func (c *conn) messageFits(f *frame) bool {
+	all, ofOwed := c.out.behind()
+	return all-ofOwed+len(f.bytes) <= c.settings.OutboundLimit
 }
 
 // dropMessage drops the queued message of which nothing is written that is the
@@ -127,6 +137,8 @@ func (c *conn) relieve() {
 		}
 	}
 	if !dropped {
+		c.ep.server.log.Warn("client reads too slowly and is disconnected: what waits for all clients is over network.outbound_budget",
+			append(c.attrs(core.ReasonSlow), "waiting", c.waiting())...)
 		c.sayGoodbye(core.ReasonSlow)
 	}
 }
@@ -161,16 +173,31 @@ func (c *conn) lose(f *frame) {
 		return
 	}
 	c.count(f.payload, core.ReasonSlow)
-	if c.late == nil {
-		c.late = new(lateness)
-	}
-	late := c.late
-	if late.lost == 0 {
+	if late := c.lateness(); late.lost == 0 {
+		late.named = true
 		c.ep.server.log.Warn("client reads too slowly and loses messages; how many is logged when it leaves",
 			append(c.attrs(core.ReasonSlow), "waiting", c.waiting())...)
 	}
-	late.lost++
-	late.lostBytes += uint64(f.payload)
+	c.late.lost++
+	c.late.lostBytes += uint64(f.payload)
+}
+
+func (c *conn) lateness() *lateness {
+	if c.late == nil {
+		c.late = new(lateness)
+	}
+	return c.late
+}
+
+// conflated counts a message of n bytes of payload in whose place a newer one waits now, and
+// logs the first.
+func (c *conn) conflated(n int) {
+	c.count(n, core.ReasonConflated)
+	if late := c.lateness(); !late.named {
+		late.named = true
+		c.ep.server.log.Info("client reads too slowly and gets only the newest message of each topic until it keeps up",
+			append(c.attrs(core.ReasonConflated), "waiting", c.waiting())...)
+	}
 }
 
 // logLost tells, when c is gone, what it has lost.

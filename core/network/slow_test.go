@@ -185,7 +185,7 @@ func TestCompressedFrameIsTheSameMessage(t *testing.T) {
 	if string(f.key) != "\x00\x00\x00\x07topic" || !bytes.Equal(z.key, f.key) || z.hash != f.hash || z.purpose != published {
 		t.Errorf("key %q, compressed %q", f.key, z.key)
 	}
-	if text, err := inflate(z.bytes[len(z.bytes)-z.payload:], 1<<20); err != nil || len(text) != 4<<10 {
+	if text, err := inflated(z.bytes[len(z.bytes)-z.payload:], 1<<20); err != nil || len(text) != 4<<10 {
 		t.Errorf("%d bytes compressed, %v", len(text), err)
 	}
 	if b.used.Load() <= alone {
@@ -264,7 +264,7 @@ func TestOwedIsNotDropped(t *testing.T) {
 // all of them stays under the budget, the slowest pay for it, and who reads misses
 // nothing. Broken versions: without relieve; with release that does not uncharge.
 func TestOutboundBudget(t *testing.T) {
-	const sleepers, messages, size, budget = 5, 3000, 4 << 10, 4 << 20
+	const sleepers, messages, size, budget = 5, 800, 16 << 10, 4 << 20
 	for name, policy := range map[string]SlowConsumer{
 		"disconnect": Disconnect, "drop_oldest": DropOldest, "drop_newest": DropNewest, "conflate": Conflate,
 	} {
@@ -471,5 +471,38 @@ func TestCorkOfAnEarlierTurn(t *testing.T) {
 		for _, want := range []string{"aa", "bb", "cc", "dd", "ee"} {
 			c.expect(want)
 		}
+	}
+}
+
+// TestSlowClientIsNamed: a client that does not get all that it is sent is named in the log
+// then, and not only at its end.
+func TestSlowClientIsNamed(t *testing.T) {
+	for _, c := range []struct {
+		policy SlowConsumer
+		want   string
+	}{
+		{Conflate, "gets only the newest message of each topic"},
+		{Disconnect, "is disconnected: what waits for all clients is over network.outbound_budget"},
+	} {
+		t.Run(c.want, func(t *testing.T) {
+			var log logBuffer
+			r := start(t, func(o *Options, ep *Endpoint) {
+				o.SendBuffer, o.OutboundBudget = 64<<10, 8<<20
+				o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				ep.Settings.OutboundLimit = 1 << 30
+				ep.Settings.SlowConsumer = c.policy
+			})
+			stalled, _ := r.sleeper()
+			for i := range 2000 {
+				r.hub.publish(bytes.Repeat([]byte("x"), 8<<10), nil)
+				if i%16 == 0 && r.stats.Open.Load() == 0 {
+					break
+				}
+			}
+			eventually(t, "it is named", func() bool { return strings.Count(log.String(), c.want) == 1 })
+			if !strings.Contains(log.String(), "remote="+stalled.LocalAddr().String()) {
+				t.Errorf("not by its address: %s", log.String())
+			}
+		})
 	}
 }

@@ -117,6 +117,7 @@ func TestThrottledAtAnEnd(t *testing.T) {
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("after the handshake: %v, want EOF", err)
 	}
+	_ = c.Close()
 	eventually(t, "it is gone", func() bool { return r.stats.Open.Load() == 0 })
 }
 

@@ -38,7 +38,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	}
 	if r, ok := ep.enter(v.client.Addr()); !ok {
 		ep.Stats.Rejected.Inc(r)
-		s.logRefusal(ep.Name, v.client.String(), refusal{reason: r, why: whyNot(r)})
+		s.logRefusal(ep.Name, v.remote(), refusal{reason: r, why: whyNot(r)})
 		turnAway(v, statusOf(r), whyNot(r))
 		lingeringClose(v)
 		return
@@ -49,6 +49,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	opened := false
 	defer func() {
 		if !opened {
+			s.windows.close(terms.history)
 			ep.leave(v.client.Addr(), terms.user)
 		}
 	}()
@@ -61,9 +62,10 @@ func (d *door) upgrade(v *visitor, h *head) {
 	}
 	c := &conn{
 		ep: ep, id: s.ids.Add(1),
-		remote:  v.client.String(),
+		remote:  v.remote(),
 		user:    terms.user,
 		window:  terms.window,
+		history: terms.history,
 		trace:   h.trace(),
 		info:    v.keepsake(),
 		secure:  v.secure,
@@ -105,8 +107,9 @@ func (d *door) match(path string) *endpoint {
 
 // terms are what an upgrade has settled.
 type terms struct {
-	window wsflate.WindowBits // of permessage-deflate; 0 without
-	user   *core.Identity     // counted by enterAs
+	window  wsflate.WindowBits // of permessage-deflate; 0 without
+	history *history           // of what the client compresses; nil if it keeps no context
+	user    *core.Identity     // counted by enterAs
 }
 
 // handshake is what the upgrader reads, the request as the head's parser has understood
@@ -185,7 +188,7 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, s *handshake
 			}}
 		}
 		ep.Stats.Rejected.Inc(refused.reason)
-		ep.server.logRefusal(ep.Name, v.client.String(), *refused)
+		ep.server.logRefusal(ep.Name, v.remote(), *refused)
 		return t, false
 	}
 	return t, true
@@ -227,18 +230,19 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 	}
 	if ep.profile.Deflate {
 		var answer string
-		if answer, t.window = negotiateDeflate(h); answer != "" {
+		if answer, t.window, t.history = ep.server.windows.negotiate(h); answer != "" {
 			response["Sec-WebSocket-Extensions"] = []string{answer}
 		}
 	}
 	return ws.HandshakeHeaderHTTP(response), t, nil
 }
 
-// negotiateDeflate answers the offers of permessage-deflate; the answer is empty if none
-// is accepted. A field that is no list of extensions offers nothing: whoever sends it can
+// negotiate answers the offers of permessage-deflate; the answer is empty if none
+// is accepted. kept is nil if the client keeps no context; it must be closed. A field that
+// is no list of extensions offers nothing: whoever sends it can
 // do without.
-func negotiateDeflate(h *head) (answer string, window wsflate.WindowBits) {
-	var offer deflateOffer
+func (w *windows) negotiate(h *head) (answer string, window wsflate.WindowBits, kept *history) {
+	offer := deflateOffer{windows: w}
 	var accepted []httphead.Option
 	for _, f := range h.fields {
 		if !h.is(f, "Sec-WebSocket-Extensions") {
@@ -255,12 +259,12 @@ func negotiateDeflate(h *head) (answer string, window wsflate.WindowBits) {
 		}
 	}
 	if len(accepted) == 0 {
-		return "", 0
+		return "", 0, nil
 	}
 	var b bytes.Buffer
 	// A bytes.Buffer takes everything.
 	_, _ = httphead.WriteOptions(&b, accepted)
-	return b.String(), offer.window
+	return b.String(), offer.window, offer.history
 }
 
 // judge asks who the client is and whether it may connect. refused is nil if it may.
@@ -281,7 +285,7 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 			if fault := recover(); !returned {
 				ep.server.stats.Panics.Add(1)
 				ep.server.log.Error("judge panicked or ended its goroutine", logging.Bounded(ep.Name, core.ReasonInternal.String()),
-					"remote", v.client.String(), "panic", fmt.Sprint(fault), "stack", stack())
+					"remote", v.remote(), "panic", fmt.Sprint(fault), "stack", stack())
 			}
 		}()
 		user, refused = ep.sentence(v, h, target)
@@ -296,7 +300,7 @@ func (ep *endpoint) sentence(v *visitor, h *head, target *url.URL) (user *core.I
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	shake := core.Handshake{
-		Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.client.String(), TLS: v.secure.state(),
+		Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.remote(), TLS: v.secure.state(),
 		Info: &v.info,
 	}
 	if a := ep.Authenticator; a != nil {

@@ -41,7 +41,7 @@ func (c *conn) queue(f *frame) bool {
 	}
 	if c.out.newest != nil && f.key != nil {
 		if lost, ok := c.out.replace(f, c.settings.OutboundLimit); ok {
-			c.count(lost, core.ReasonConflated)
+			c.conflated(lost)
 			return true
 		}
 	}
@@ -129,6 +129,7 @@ func (c *conn) flush() {
 		return
 	}
 	c.backoff = 0
+	c.noteOwed()
 	c.loop.giveSpare(c.out.frames)
 	c.out.frames, c.out.newest = nil, nil
 	if c.state == closed {
@@ -142,7 +143,7 @@ func (c *conn) flush() {
 func (c *conn) keepOutput() {
 	switch {
 	case c.state == ended:
-	case c.relay != nil && c.relay.orphan:
+	case c.orphan:
 		c.forgetRest()
 		c.forget(core.ReasonGone)
 		c.unchoke()
@@ -224,7 +225,9 @@ func (c *conn) wait() {
 	if c.settings.SlowConsumer == Conflate {
 		c.out.conflate()
 	}
-	if !c.out.keepFor(stuck) {
+	listed := c.out.keepFor(stuck)
+	c.noteOwed()
+	if !listed {
 		return
 	}
 	if len(c.loop.stuck) == 0 {

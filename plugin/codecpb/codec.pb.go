@@ -1574,8 +1574,8 @@ type Command struct {
 	// The codec's own correlation (an id, nothing): the outcome brings it back.
 	Ref []byte `protobuf:"bytes,2,opt,name=ref,proto3,oneof" json:"ref,omitempty"`
 	// The topic, the pattern, or the service: UTF-8 in levels that slashes divide, such as
-	// news/today. Topics that begin with $ and one of call/, reply/, error/, serve/,
-	// request/ and sys/ are the broker's.
+	// news/today. Topics that begin with $ and one of call/, reply/, error/, serve/
+	// and request/ are the broker's.
 	Topic []byte `protobuf:"bytes,3,opt,name=topic,proto3,oneof" json:"topic,omitempty"`
 	// Tells apart the ways in which the format can write one topic; the codec's own
 	// number, which every event about the subscription, offer or call brings back.
@@ -1583,10 +1583,12 @@ type Command struct {
 	// The topic is a pattern: a level that begins with + stands for any one that is not
 	// empty, a last level that begins with # for one or more. Otherwise these characters
 	// are ordinary ones.
-	Pattern   bool     `protobuf:"varint,5,opt,name=pattern,proto3" json:"pattern,omitempty"`
-	Channel   []byte   `protobuf:"bytes,6,opt,name=channel,proto3,oneof" json:"channel,omitempty"`
-	Exclusive bool     `protobuf:"varint,7,opt,name=exclusive,proto3" json:"exclusive,omitempty"`
-	AsOwner   bool     `protobuf:"varint,8,opt,name=as_owner,json=asOwner,proto3" json:"as_owner,omitempty"`
+	Pattern   bool   `protobuf:"varint,5,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	Channel   []byte `protobuf:"bytes,6,opt,name=channel,proto3,oneof" json:"channel,omitempty"`
+	Exclusive bool   `protobuf:"varint,7,opt,name=exclusive,proto3" json:"exclusive,omitempty"`
+	AsOwner   bool   `protobuf:"varint,8,opt,name=as_owner,json=asOwner,proto3" json:"as_owner,omitempty"`
+	// The services: whole addresses, or with exclusive names below channel, where x is
+	// channel/x and the empty name channel itself.
 	Services  [][]byte `protobuf:"bytes,9,rep,name=services,proto3" json:"services,omitempty"`
 	NotToSelf bool     `protobuf:"varint,10,opt,name=not_to_self,json=notToSelf,proto3" json:"not_to_self,omitempty"`
 	OneWay    bool     `protobuf:"varint,11,opt,name=one_way,json=oneWay,proto3" json:"one_way,omitempty"`

@@ -102,9 +102,18 @@ type Outcome struct {
 // nil where there must not be any. An error means that this is no answer.
 func ReadAnswer(b []byte, steps Steps) (o Outcome, err error) {
 	f := fields{rest: b}
+	// Of several the last counts: only that is worth an error value.
+	var refused []byte
+	var by field
 	for {
 		if !f.next() {
-			return o, f.err
+			switch by {
+			case answerViolation:
+				o.Err, err = readViolation(refused)
+			case answerUnwritable:
+				o.Err = errors.New(string(refused))
+			}
+			return o, errors.Join(f.err, err)
 		}
 		if err := f.typed(true); err != nil {
 			return o, fmt.Errorf("reading an answer: %w", err)
@@ -117,10 +126,8 @@ func ReadAnswer(b []byte, steps Steps) (o Outcome, err error) {
 			err = readStep(f.data, steps)
 		case answerFrame:
 			o.Frame, err = readFrame(f.data)
-		case answerViolation:
-			o.Err, err = readViolation(f.data)
-		case answerUnwritable:
-			o.Err = errors.New(string(f.data))
+		case answerViolation, answerUnwritable:
+			by, refused = f.num, f.data
 		}
 		if err != nil {
 			return o, fmt.Errorf("reading an answer: %w", err)
@@ -185,18 +192,18 @@ func readRefusal(b []byte, steps Steps) (err error) {
 
 func readViolation(b []byte) (*core.Violation, error) {
 	v := &core.Violation{Reason: core.ReasonMalformed}
-	text := "the plugin gave no text"
+	text := []byte("the plugin gave no text")
 	f := fields{rest: b}
 	for {
 		if !f.next() {
-			v.Err = errors.New(text)
+			v.Err = errors.New(string(text))
 			return v, f.err
 		}
 		switch f.num {
 		case violationReason:
 			v.Reason, _ = ReasonOf(string(f.data))
 		case violationText:
-			text = string(f.data)
+			text = f.data
 		}
 	}
 }

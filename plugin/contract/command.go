@@ -110,6 +110,9 @@ func readCommand(b []byte, c *core.Command, steps Steps) (expected *core.Frame, 
 		case commandAsOwner:
 			c.AsOwner = f.value != 0
 		case commandServices:
+			if c.Services == nil {
+				c.Services = make([][]byte, 0, 1+f.count(commandServices))
+			}
 			c.Services = append(c.Services, f.data)
 		case commandNotToSelf:
 			c.NotToSelf = f.value != 0

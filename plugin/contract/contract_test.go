@@ -9,10 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 	"github.com/polywire/polywire/plugin/codecpb"
 	"github.com/polywire/polywire/plugin/contract"
 )
@@ -104,6 +106,7 @@ func TestAnswers(t *testing.T) {
 		if string(out.Frame.Data) != "hello" || v == nil || v.Reason != core.ReasonWrongFrame || v.Err.Error() != "why" {
 			t.Errorf("read %+v", out)
 		}
+		coretest.Frugal(t, len(message), func() { readAll(message) })
 		var generated codecpb.Answers
 		message = again(t, message, &generated)
 		requireFilled(t, generated.GetAnswers()[0].GetSteps()[0].GetCommand().ProtoReflect())
@@ -253,6 +256,51 @@ func TestCutAnswers(t *testing.T) {
 		if _, err := contract.ReadAnswer(whole[:i], &steps); err == nil && i > 0 && len(steps) == 0 {
 			t.Errorf("cut at %d the answer is %+v", i, steps)
 		}
+	}
+}
+
+// nothing takes steps and keeps none.
+type nothing struct{ room core.Frame }
+
+func (n *nothing) Room() *core.Frame                                    { return &n.room }
+func (*nothing) Command(core.Command, *core.Frame)                      {}
+func (*nothing) Refusal(core.Reason, []byte, core.Failure, *core.Frame) {}
+
+// readAll reads every element of message as an answer and as a question.
+func readAll(message []byte) {
+	var steps nothing
+	var q contract.Question
+	elements := contract.ElementsOf(message)
+	for elements.Next() {
+		_, _ = contract.ReadAnswer(elements.Bytes(), &steps)
+		_ = contract.ReadQuestion(elements.Bytes(), &q)
+	}
+}
+
+// What a process writes costs the other side in proportion to its size, whatever it is.
+func TestHostileMessages(t *testing.T) {
+	const many = 20_000
+	fieldOf := func(num byte, content string) string {
+		return string(protowire.AppendString(protowire.AppendTag(nil, protowire.Number(num), protowire.BytesType), content))
+	}
+	command := func(content string) string { return fieldOf(1, fieldOf(1, fieldOf(1, content))) }
+	for name, message := range map[string]string{
+		"services":            command(strings.Repeat(fieldOf(9, ""), many)),
+		"services of a byte":  command(strings.Repeat(fieldOf(9, "x"), many)),
+		"services and topics": command(strings.Repeat(fieldOf(9, "x")+fieldOf(3, "topic"), many)),
+		"failures":            command(strings.Repeat(fieldOf(16, fieldOf(1, "code")+fieldOf(2, "text")), many)),
+		"commands":            fieldOf(1, strings.Repeat(fieldOf(1, fieldOf(1, "")), many)),
+		"refusals":            fieldOf(1, strings.Repeat(fieldOf(1, fieldOf(2, fieldOf(1, "malformed"))), many)),
+		"answers":             strings.Repeat(fieldOf(1, ""), many),
+		"violations":          fieldOf(1, strings.Repeat(fieldOf(3, ""), many)),
+		"texts":               fieldOf(1, strings.Repeat(fieldOf(4, ""), many)),
+		"events":              fieldOf(1, strings.Repeat(fieldOf(4, fieldOf(3, "r")), many)),
+		"groups":              fieldOf(1, strings.Repeat("\x0b", many)),
+		"groups in groups":    fieldOf(1, strings.Repeat("\x0b", 5_000)+strings.Repeat("\x0c", 5_000)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			coretest.Frugal(t, len(message), func() { readAll([]byte(message)) })
+		})
 	}
 }
 

@@ -63,6 +63,18 @@ func (f *fields) next() bool {
 	return false
 }
 
+// count returns how many of the fields to come have a number. What cannot be read ends
+// the count.
+func (f *fields) count(num field) (n int) {
+	ahead := *f
+	for ahead.next() {
+		if ahead.num == num {
+			n++
+		}
+	}
+	return n
+}
+
 // more is set in each byte of a number but its last.
 const more = 0x80
 

@@ -14,7 +14,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// patience is how long a client waits for what comes at once.
+// patience is how long a client waits for what comes at once, on a machine that has
+// nothing else to do.
 const patience = 10 * time.Second
 
 // client is a WebSocket client. It is used by one goroutine.
@@ -22,6 +23,8 @@ type client struct {
 	conn  net.Conn
 	in    io.Reader
 	pings int
+	// patience is how long it waits.
+	patience time.Duration
 	// messages counts those that were read.
 	messages int
 }
@@ -31,8 +34,9 @@ type closed struct{ code uint16 }
 
 func (c closed) Error() string { return fmt.Sprintf("the connection was closed with %d", c.code) }
 
-// dial connects. The socket takes small when it is not read from, if small is set.
-func dial(ctx context.Context, u *url.URL, small bool) (*client, error) {
+// dial connects a client with so much patience. The socket takes little when it is not
+// read from, if small is set.
+func dial(ctx context.Context, u *url.URL, small bool, patience time.Duration) (*client, error) {
 	dialer := ws.Dialer{NetDial: func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
 		if tcp, ok := conn.(*net.TCPConn); ok && small {
@@ -46,7 +50,7 @@ func dial(ctx context.Context, u *url.URL, small bool) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting: %w", err)
 	}
-	c := &client{conn: conn, in: conn}
+	c := &client{conn: conn, in: conn, patience: patience}
 	if early != nil {
 		c.in = io.MultiReader(io.LimitReader(early, int64(early.Buffered())), conn)
 	}
@@ -65,7 +69,7 @@ func (c *client) send(f core.Frame) error {
 }
 
 func (c *client) write(op ws.OpCode, data []byte) error {
-	if err := c.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.conn.SetWriteDeadline(time.Now().Add(c.patience)); err != nil {
 		return err
 	}
 	return ws.WriteFrame(c.conn, ws.MaskFrame(ws.NewFrame(op, true, data)))
@@ -109,7 +113,7 @@ func (c *client) ping() error {
 // pong reads until the last ping is answered: then all that was sent before it has been
 // carried out.
 func (c *client) pong() error {
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(c.patience)
 	for {
 		op, data, err := c.read(deadline)
 		if err != nil {
@@ -130,7 +134,10 @@ func (c *client) sync() error {
 }
 
 // until reads until there were n messages.
-func (c *client) until(n int, patience time.Duration) error {
+func (c *client) until(n int) error { return c.within(n, c.patience) }
+
+// within is until with a patience of its own.
+func (c *client) within(n int, patience time.Duration) error {
 	for deadline := time.Now().Add(patience); c.messages < n; {
 		if _, _, err := c.read(deadline); err != nil {
 			return err

@@ -101,7 +101,7 @@ func (f talkFormat) EncodeMessage(dst []byte, ev core.Event) ([]byte, core.Frame
 	switch told++; {
 	case f.role == "hoards":
 		hoard = append(hoard, slices.Repeat(ev.Payload.Data, 4))
-	case f.role == "drops" && told%1000 == 0:
+	case f.role == "drops" && told%500 == 0:
 		return dst, core.NoFrame, nil
 	}
 	return talkCodec(f).Encode(dst, ev)

@@ -48,7 +48,7 @@ func (v *verifier) conversations() []check {
 }
 
 // play plays one script.
-func (v *verifier) play(ctx context.Context, file string) (err error) {
+func (v *verifier) play(ctx context.Context, file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -57,6 +57,11 @@ func (v *verifier) play(ctx context.Context, file string) (err error) {
 	if err != nil {
 		return err
 	}
+	script.Timeout += v.Slack
+	return conversations.Patiently(script, func(s *conversations.Script) error { return v.playScript(ctx, s) })
+}
+
+func (v *verifier) playScript(ctx context.Context, script *conversations.Script) (err error) {
 	player, err := conversations.NewPlayer(script, nil)
 	if err != nil {
 		return err
@@ -72,7 +77,7 @@ func (v *verifier) play(ctx context.Context, file string) (err error) {
 	}
 	cfg, end, err := v.load(yaml)
 	if err != nil {
-		return fmt.Errorf("%s: the script's configuration: %w", file, err)
+		return fmt.Errorf("%s: the script's configuration: %w", script.File, err)
 	}
 	defer end()
 	return stage.Play(ctx, player, cfg, v.Log)

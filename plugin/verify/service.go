@@ -39,11 +39,12 @@ type site struct {
 	// subscription is empty if no client could be found that hears anything.
 	subscription
 	stateful bool
+	slack    time.Duration // as in Options
 }
 
 // work runs f beside a broker.
 func (v *verifier) work(ctx context.Context, f func(*site) error) error {
-	s := &site{stateful: v.facts.stateful}
+	s := &site{stateful: v.facts.stateful, slack: v.Slack}
 	all, err := v.subscriptions()
 	if err != nil {
 		return err
@@ -126,23 +127,30 @@ func topicOf(c core.Command) []byte {
 }
 
 // choose keeps the first of the subscriptions with which a client hears what is
-// published; none if there is no such.
+// published; none if there is no such. Its clients have left when it returns.
 func (s *site) choose(ctx context.Context, all []subscription) error {
 	publisher, err := s.dial(ctx, "publisher", false)
 	if err != nil {
 		return err
 	}
-	defer publisher.close()
-	for _, s.subscription = range all {
-		c, err := s.join(ctx, false)
-		if err == nil {
-			err = s.publish(publisher, "x")
+	defer s.close()
+	for wait := time.Second; wait <= time.Second+s.slack; wait *= 4 {
+		// All at once: those in vain take no longer together than one alone.
+		hearers := make([]*client, len(all))
+		for n := range all {
+			s.subscription = all[n]
+			c, err := s.join(ctx, false)
+			if err == nil && s.publish(publisher, "x") == nil {
+				hearers[n] = c
+			}
 		}
-		if err == nil {
-			err = c.until(1, time.Second)
-		}
-		if err == nil {
-			return c.conn.Close()
+		end := time.Now().Add(wait)
+		for n, c := range hearers {
+			s.subscription = all[n]
+			// What has come must be read too, when the others have used the time up.
+			if c != nil && c.within(1, max(time.Until(end), wait/20)) == nil {
+				return ctx.Err()
+			}
 		}
 	}
 	s.subscription = subscription{}
@@ -168,7 +176,7 @@ func (s *site) join(ctx context.Context, small bool) (*client, error) {
 }
 
 func (s *site) dial(ctx context.Context, endpoint string, small bool) (*client, error) {
-	c, err := dial(ctx, s.servers[endpoint], small)
+	c, err := dial(ctx, s.servers[endpoint], small, patience+s.slack)
 	if err == nil {
 		s.clients = append(s.clients, c)
 	}
@@ -204,7 +212,7 @@ func (s *site) neighbour(ctx context.Context) (*neighbour, error) {
 		return nil, err
 	}
 	n := &neighbour{c}
-	return n, errors.Join(n.send(core.Frame{Kind: core.TextFrame, Data: []byte(`{"k":"s","t":"beside","i":1}`)}), n.until(1, patience))
+	return n, errors.Join(n.send(core.Frame{Kind: core.TextFrame, Data: []byte(`{"k":"s","t":"beside","i":1}`)}), n.until(1))
 }
 
 // exchange publishes to itself and reads that.
@@ -212,5 +220,5 @@ func (n *neighbour) exchange() error {
 	if err := n.send(core.Frame{Kind: core.TextFrame, Data: []byte(`{"t":"beside","d":1}`)}); err != nil {
 		return err
 	}
-	return n.until(n.messages+1, patience)
+	return n.until(n.messages + 1)
 }

@@ -9,10 +9,10 @@ import (
 
 // What the slow reader does not read.
 const (
-	slowContent = 4 << 10 // bytes of a message
-	slowRound   = 4096    // messages, before the memory is looked at, and after each look
+	slowContent = 7 << 10 // bytes of a message: all built-in formats take as much
+	slowRound   = 2048    // messages, before the memory is looked at, and after each look
 	slowRounds  = 3
-	slowAhead   = 32 // messages under way
+	slowAhead   = 16 // messages under way: they fit under the bound of the endpoint
 	// slowGrowth is how much bigger the plugin may be after all rounds: less than it was
 	// handed.
 	slowGrowth = 40 << 20
@@ -76,12 +76,12 @@ func (s *site) flood(ctx context.Context, publisher, lively *client, beside *nei
 			return err
 		}
 		if ahead := n + 1 - slowAhead; ahead > 0 {
-			if err := lively.until(heard+ahead, patience); err != nil {
+			if err := lively.until(heard + ahead); err != nil {
 				return fmt.Errorf("a client that reads heard %d of %d messages: %w", lively.messages-heard, ahead, err)
 			}
 		}
 	}
-	if err := lively.until(heard+slowRound, patience); err != nil {
+	if err := lively.until(heard + slowRound); err != nil {
 		return fmt.Errorf("a client that reads heard %d of %d messages: %w", lively.messages-heard, slowRound, err)
 	}
 	if err := beside.exchange(); err != nil {

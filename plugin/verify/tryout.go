@@ -165,7 +165,7 @@ func (t *trial) requests(conn uint64, c core.Command) (all []contract.Question) 
 	for _, service := range c.Services {
 		for _, p := range payloads() {
 			all = append(all, contract.Question{Kind: contract.Encode, Conn: conn, Event: core.Event{
-				Kind: core.Request, Call: t.call(), Topic: service, As: c.As, Payload: p, OneWay: t.random.IntN(2) == 0,
+				Kind: core.Request, Call: t.call(), Topic: c.AppendService(nil, service), As: c.As, Payload: p, OneWay: t.random.IntN(2) == 0,
 			}})
 		}
 	}

@@ -22,6 +22,8 @@ type Options struct {
 	// cuts of messages at most.
 	Seed         uint64
 	Random, Cuts int
+	// Slack is how much longer than usual anything may take: for busy machines.
+	Slack time.Duration
 	// Log takes what the plugin and the brokers say.
 	Log *slog.Logger
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/polywire/polywire/core/coretest"
 	"github.com/polywire/polywire/plugin"
 	"github.com/polywire/polywire/plugin/verify"
 )
@@ -46,13 +47,16 @@ func role(t *testing.T, name string) verify.Options {
 	o := verify.Options{
 		Seed: 1, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Plugin: plugin.Options{
-			Command: []string{os.Args[0]}, AnswerTimeout: 10 * time.Second,
+			Command: []string{os.Args[0]}, AnswerTimeout: coretest.Patience, StartTimeout: coretest.Patience,
 			Env: map[string]string{roleVariable: name, startsVariable: filepath.Join(t.TempDir(), "starts")},
 		},
-		Conversations: "testdata/talk", Random: 1000, Cuts: 2000,
+		Conversations: "testdata/talk", Random: 1000, Cuts: 2000, Slack: coretest.Patience,
 	}
-	if name == "hangs" {
-		o.Plugin.AnswerTimeout = time.Second
+	switch name {
+	case "hangs":
+		o.Plugin.AnswerTimeout = 5 * time.Second
+	case "drops", "quits":
+		o.Slack = 0 // what never comes is awaited
 	}
 	return o
 }
@@ -68,8 +72,10 @@ func TestBuiltin(t *testing.T) {
 	for _, name := range []string{"wubsub", "wsify", "stocking", "vws", "webwire"} {
 		t.Run(name, func(t *testing.T) {
 			out, err := list(t, verify.Options{
-				Plugin:        plugin.Options{Command: []string{program, name}, AnswerTimeout: 10 * time.Second},
-				Conversations: scripts(t, name), Random: 1000, Cuts: 2000,
+				Plugin: plugin.Options{
+					Command: []string{program, name}, AnswerTimeout: coretest.Patience, StartTimeout: coretest.Patience,
+				},
+				Conversations: scripts(t, name), Random: 1000, Cuts: 2000, Slack: coretest.Patience,
 			})
 			if err != nil {
 				t.Error(err)
@@ -150,7 +156,7 @@ func TestBad(t *testing.T) {
 		{"unasked", "answers each question once", []string{"0 questions, but 1 answers"}},
 		{"bad text", "answers each question once", []string{"not UTF-8"}},
 		{"crashes when cut", "takes input cut at every byte", []string{`a message cut behind 2 of 20 bytes, behind the text "y room hello there": it ended`}},
-		{"hangs", "takes input cut at every byte", []string{"gave no answer within 1s"}},
+		{"hangs", "takes input cut at every byte", []string{"gave no answer within 5s"}},
 		{"crashes at random", "takes random messages", []string{`a random message, behind the text "`}},
 		{"drops", "serves beside a client that does not read", []string{"a client that reads heard"}},
 		{"hoards", "serves beside a client that does not read", []string{"it has grown by"}},

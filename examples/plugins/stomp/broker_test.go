@@ -12,6 +12,7 @@ import (
 	"github.com/polywire/polywire"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/conversations"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // TestConversations plays conversations/*.txt against a broker that runs the plugin.
@@ -47,6 +48,7 @@ func play(t *testing.T, file string, set []config.Override) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	script.Timeout = coretest.Patience
 	player, err := conversations.NewPlayer(script, nil)
 	if err != nil {
 		t.Fatal(err)

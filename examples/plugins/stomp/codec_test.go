@@ -216,6 +216,45 @@ func TestTransactionsGiveBack(t *testing.T) {
 	}
 }
 
+// A frame that comes a byte at a time takes time in proportion to its size, and a message
+// of many small things memory in proportion to its own.
+func TestHostileMessages(t *testing.T) {
+	const size = 1 << 20
+	b := connected(t, newFormat(options{}, 2*size), "1.2")
+	b.hear(core.TextFrame, "SEND\ndestination:/topic/a\n\n")
+	piece := core.Frame{Kind: core.BinaryFrame, Data: []byte("x")}
+	for range size {
+		if err := b.codec.Decode(piece, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := b.hear(core.BinaryFrame, "\x00"); !strings.Contains(got, "publish") {
+		t.Errorf("%.100s", got)
+	}
+	const many = 10_000
+	for name, message := range map[string]string{
+		"heart-beats":   strings.Repeat("\r\n", many),
+		"headers":       "SEND\n" + strings.Repeat("a:b\n", many) + "\n\x00",
+		"escapes":       "SEND\ndestination:/topic/" + strings.Repeat("\\c", 5000) + "\n\n\x00",
+		"frames":        strings.Repeat("SEND\ndestination:/topic/a\n\n\x00", many),
+		"subscriptions": strings.Repeat("SUBSCRIBE\nid:1\ndestination:/topic/a\n\n\x00UNSUBSCRIBE\nid:1\n\n\x00", many),
+		"no frames":     strings.Repeat("\x00", many),
+	} {
+		t.Run(name, func(t *testing.T) {
+			coretest.Frugal(t, len(message), func() {
+				c := connected(t, newFormat(options{}, size), "1.2").codec
+				_ = c.Decode(core.Frame{Kind: core.BinaryFrame, Data: []byte(message)}, discard{})
+			})
+		})
+	}
+}
+
+// discard is a sink that keeps nothing.
+type discard struct{}
+
+func (discard) Do(core.Command)                          {}
+func (discard) Refuse(core.Reason, []byte, core.Failure) {}
+
 func FuzzDecode(f *testing.F) {
 	for _, c := range coretest.Cases(f, "testdata/decode.txt", "version") {
 		f.Add(c.Frame(f).Data, uint(len(c.Given)/2), c.Setting == "1.1")

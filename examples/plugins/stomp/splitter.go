@@ -39,7 +39,7 @@ func (s *splitter) feed(data []byte, each func(frame []byte) error) error {
 		data = s.rest
 	}
 	for {
-		if data = skipLines(data); string(data) == "\r" {
+		if data = skipLines(data); len(data) == 1 && data[0] == '\r' {
 			break // the other half of a line end follows
 		}
 		n, err := s.length(data)
@@ -60,8 +60,10 @@ func (s *splitter) feed(data []byte, each func(frame []byte) error) error {
 		return s.tooLarge()
 	case len(data) == 0:
 		s.rest = nil
-	default:
+	case len(data) < len(s.rest) || len(s.rest) == 0:
 		s.rest = append(s.rest[:0], data...)
+	default:
+		// data is rest: copying it onto itself for each piece that comes would take long.
 	}
 	return nil
 }

@@ -1,0 +1,110 @@
+package admin
+
+import (
+	"crypto/subtle"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/polywire/polywire/core/logging"
+)
+
+// hosts lets in whoever asks for the server by a name that is its own. A page in a browser
+// of somebody near can make a name of its own point here (DNS rebinding), and would read
+// what is answered.
+type hosts struct {
+	// Static after construction.
+	names []string // besides those of the loopback interface; "*" is any
+	next  http.Handler
+	log   *slog.Logger
+}
+
+func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !h.knows(r) {
+		h.log.Info("refusing an admin request whose Host is no name of this server; see admin.hosts", logging.Bounded("", "host"),
+			"host", fmt.Sprintf("%.200s", r.Host), "path", fmt.Sprintf("%.200s", r.URL.Path), "remote", r.RemoteAddr)
+		answer(w, http.StatusForbidden, fmt.Sprintf("%.200q is no name of this server; add it to admin.hosts if it is to be", r.Host))
+		return
+	}
+	h.next.ServeHTTP(w, r)
+}
+
+// knows reports whether the request asks for this server. A request without Host is of no
+// browser. An address is no name that somebody could point here; but who listens on the
+// loopback interface alone is to be asked by its names alone.
+func (h *hosts) knows(r *http.Request) bool {
+	local, tcp := localAddr(r)
+	if !tcp || r.Host == "" {
+		return true
+	}
+	name := hostOf(r.Host)
+	if a, err := netip.ParseAddr(name); err == nil {
+		return a.Unmap().IsLoopback() || !local.IsLoopback() || h.configured(name)
+	}
+	return name == "localhost" || strings.HasSuffix(name, ".localhost") || h.configured(name)
+}
+
+func (h *hosts) configured(name string) bool {
+	return slices.ContainsFunc(h.names, func(one string) bool { return one == "*" || strings.EqualFold(one, name) })
+}
+
+// hostOf returns the name or the address of a Host field, without port, brackets and a dot
+// at its end, in lower case.
+func hostOf(field string) string {
+	name, _, err := net.SplitHostPort(field)
+	if err != nil {
+		name = strings.TrimSuffix(strings.TrimPrefix(field, "["), "]")
+	}
+	return strings.ToLower(strings.TrimSuffix(name, "."))
+}
+
+// localAddr returns the address at which the request arrived; false if that is a Unix
+// socket.
+func localAddr(r *http.Request) (netip.Addr, bool) {
+	tcp, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}, false
+	}
+	return tcp.AddrPort().Addr().Unmap(), true
+}
+
+// forwarded are the fields by which a proxy tells that it asks for somebody else.
+var forwarded = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"}
+
+// mayReload says why a request may not have the configuration reloaded, with its status;
+// 0 if it may. With a token that must be shown; without one the request must come from a
+// program of this machine.
+func mayReload(r *http.Request, token string) (status int, why string) {
+	if r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
+		return http.StatusForbidden, "web pages may not reload the configuration"
+	}
+	if token != "" {
+		scheme, shown, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare([]byte(strings.TrimSpace(shown)), []byte(token)) == 0 {
+			return http.StatusUnauthorized, "a reload needs admin.reload_token: Authorization: Bearer TOKEN"
+		}
+		return 0, ""
+	}
+	if !fromHere(r) {
+		return http.StatusForbidden, "only programs of the broker's machine may reload the configuration; for others set admin.reload_token"
+	}
+	return 0, ""
+}
+
+// fromHere reports whether the request was sent on this machine, and not for somebody else.
+func fromHere(r *http.Request) bool {
+	if slices.ContainsFunc(forwarded, func(name string) bool { return r.Header.Get(name) != "" }) {
+		return false
+	}
+	local, tcp := localAddr(r)
+	if !tcp {
+		return true
+	}
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
+	from := remote.Addr().Unmap().WithZone("")
+	return err == nil && (from.IsLoopback() || from == local.WithZone(""))
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/gobwas/ws"
+)
+
+// TestDrainDelay: on SIGTERM balancers are told at once, while clients are let in and
+// served; a second signal ends it.
+func TestDrainDelay(t *testing.T) {
+	const text = `
+endpoints:
+  - {name: echo, protocol: echo, listen: "127.0.0.1:0"}
+  - {name: web, protocol: wsify, listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0"}
+drain: {delay: DELAY}
+`
+	p := begin(t, nil, nil, "", "serve", "--log-format", "json", "-c", write(t, strings.Replace(text, "DELAY", "1h", 1)))
+	urls := p.urls(t, 4)
+	readyz := strings.TrimSuffix(urls["admin ht"], "/metrics") + "/readyz"
+	ready := func() int {
+		t.Helper()
+		response, err := http.Get(readyz)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		_, _ = io.Copy(io.Discard, response.Body)
+		return response.StatusCode
+	}
+	if ready() != http.StatusOK {
+		t.Error("not ready at first")
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "it is not ready", func() bool { return ready() == http.StatusServiceUnavailable })
+	if err := converseOnce(ws.Dialer{}, urls["echo ws"])(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := post(http.MethodPost, urls["web ht"], http.StatusCreated)(t.Context()); err != nil {
+		t.Error(err)
+	}
+	await(t, "it is logged", func() bool { return p.log.count(`"delay":"1h0m0s"`) == 1 })
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err == nil || !strings.Contains(err.Error(), "signal: terminated") {
+		t.Errorf("the second signal: %v", err)
+	}
+	short := begin(t, nil, nil, "", "serve", "-c", write(t, strings.Replace(text, "DELAY", "1ms", 1)))
+	short.urls(t, 4)
+	if err := short.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := short.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"time"
+
+	"github.com/polywire/polywire"
+	"github.com/polywire/polywire/sockets"
+)
+
+// nextTimeout is how long the next process may take until it serves.
+const nextTimeout = time.Minute
+
+// next starts the process that goes on with the broker's sockets, and returns when it
+// serves.
+func (s *settings) next(ctx context.Context, b *polywire.Broker, given *sockets.Given, m manager) error {
+	m.reloading()
+	ctx, cancel := context.WithTimeout(ctx, nextTimeout)
+	defer cancel()
+	var stdin io.Reader
+	if s.file.path == standardInput {
+		stdin = bytes.NewReader(s.file.text)
+	}
+	m.log.Info("starting the next process")
+	pid, err := given.Next(ctx, b.Sockets(), stdin)
+	if err != nil {
+		m.ready()
+		return err
+	}
+	m.log.Info("the next process serves; this one ends", "pid", pid)
+	return nil
+}

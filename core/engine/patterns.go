@@ -1,0 +1,108 @@
+package engine
+
+import "strings"
+
+// defaultMaxPatterns bounds the patterns of one connection whose endpoint does not say
+// how many. Each may be an audience of its own of one publish: that is what a connection
+// can make others work for.
+const defaultMaxPatterns = 512
+
+// patterns are those that one connection hears. Several that match the same are several
+// subscriptions to the client, and one to the engine. Owned by the loop.
+type patterns struct {
+	byName    map[subscriptionKey]*heard
+	byMeaning map[subscriptionKey]*heard
+}
+
+// heard is a subscription that stands for all of a connection's which match the same.
+type heard struct {
+	subscription
+	meaning subscriptionKey
+	names   int // how many they are
+}
+
+// meaning returns the key of the pattern that stands for all which match the same.
+func (k subscriptionKey) meaning() subscriptionKey {
+	k.name = nameless(k.name)
+	return k
+}
+
+// nothing is the pattern that stands for all which match nothing.
+const nothing = "#/"
+
+// nameless returns a pattern without the names of its wildcards.
+func nameless(pattern string) string {
+	levels := strings.Split(pattern, "/")
+	for i, level := range levels {
+		switch {
+		case level == "":
+		case level[0] == '+':
+			levels[i] = "+"
+		case level[0] == '#' && i < len(levels)-1:
+			return nothing
+		case level[0] == '#':
+			levels[i] = "#"
+		}
+	}
+	return strings.Join(levels, "/")
+}
+
+// size returns how many patterns there are.
+func (ps *patterns) size() int {
+	if ps == nil {
+		return 0
+	}
+	return len(ps.byName)
+}
+
+// has reports whether there is a pattern of this name.
+func (ps *patterns) has(k subscriptionKey) bool { return ps != nil && ps.byName[k] != nil }
+
+// addPattern makes a subscription to a pattern that is not there yet.
+func (p *peer) addPattern(k subscriptionKey) {
+	x := p.more()
+	if x.patterns == nil {
+		x.patterns = &patterns{make(map[subscriptionKey]*heard), make(map[subscriptionKey]*heard)}
+	}
+	meaning := k.meaning()
+	h := x.patterns.byMeaning[meaning]
+	if h == nil {
+		h = &heard{subscription: subscription{audience: p.engine.join(meaning, p.endpoint, p.link.Loop())}, meaning: meaning}
+		h.audience.members.Add(p.link, &h.member)
+		x.patterns.byMeaning[meaning] = h
+	}
+	h.names++
+	x.patterns.byName[k] = h
+	p.weight += k.weight()
+}
+
+// removePattern ends a subscription to a pattern, if it is there.
+func (p *peer) removePattern(k subscriptionKey) {
+	if p.extra == nil || !p.extra.patterns.has(k) {
+		return
+	}
+	ps := p.extra.patterns
+	h := ps.byName[k]
+	delete(ps.byName, k)
+	p.weight -= k.weight()
+	if h.names--; h.names == 0 {
+		delete(ps.byMeaning, h.meaning)
+		p.engine.leave([]*subscription{&h.subscription})
+	}
+	if len(ps.byName) == 0 {
+		p.extra.patterns = nil
+	}
+}
+
+// takePatterns forgets all patterns and returns what they were to the engine.
+func (p *peer) takePatterns() []*subscription {
+	if p.extra == nil || p.extra.patterns == nil {
+		return nil
+	}
+	var all []*subscription
+	for _, h := range p.extra.patterns.byMeaning {
+		all = append(all, &h.subscription)
+	}
+	p.extra.patterns = nil
+	return all
+}

@@ -1,0 +1,279 @@
+package network
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/polywire/polywire/core"
+)
+
+// register is a format that notes the first byte of each message, in the order in which
+// all connections are heard; "d" is dear.
+type register struct {
+	chat
+	heard *heard
+}
+
+// heard is what a register has noted. Guarded by mu.
+type heard struct {
+	mu   sync.Mutex
+	list []byte
+}
+
+func (r register) NewCodec() core.Codec { return r }
+func (register) Profile() core.Profile  { return core.Profile{Deflate: true} }
+
+func (r register) Decode(f core.Frame, to core.Sink) error {
+	kind := byte('0')
+	if len(f.Data) > 0 {
+		kind = f.Data[0]
+	}
+	r.heard.mu.Lock()
+	r.heard.list = append(r.heard.list, kind)
+	r.heard.mu.Unlock()
+	if kind == 'd' {
+		for began := time.Now(); time.Since(began) < effortTime; {
+		}
+	}
+	to.Do(core.Command{Verb: core.Ping, Ref: f.Data[:min(len(f.Data), 1)]})
+	return nil
+}
+
+func (h *heard) all() []byte {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.list)
+}
+
+// packed is a client's compressed message, which needs no context.
+func packed(op ws.OpCode, payload []byte) []byte {
+	b, err := appendDeflated(nil, payload, maxWindow)
+	if err != nil {
+		panic(err)
+	}
+	f := ws.NewFrame(op, true, b)
+	f.Header.Rsv = 4
+	return ws.MustCompileFrame(ws.MaskFrameInPlaceWith(f, [4]byte{1, 2, 3, 4}))
+}
+
+// floods are what costs a loop much and comes in one read. The last message is "z".
+func floods() map[string][]byte {
+	tail := masked(ws.OpText, true, "z")
+	return map[string][]byte{
+		"compressed zeros": append(bytes.Repeat(packed(ws.OpBinary, make([]byte, 32<<10)), 200), tail...),
+		"tiny messages":    append(bytes.Repeat(masked(ws.OpText, true, "t"), 3000), tail...),
+		"pings":            append(bytes.Repeat(masked(ws.OpPing, true, ""), 3000), tail...),
+		"dear messages":    append(bytes.Repeat(masked(ws.OpText, true, "d"), 40), tail...),
+	}
+}
+
+// TestEffort: who sends at once what costs much goes behind those who send little, and
+// is heard to its end. Broken version: with effort.spent never set.
+func TestEffort(t *testing.T) {
+	for name, flood := range floods() {
+		for _, secured := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, TLS %v", name, secured), func(t *testing.T) {
+				h := new(heard)
+				change := func(o *Options, ep *Endpoint) {
+					o.Loops = 1
+					ep.Format = register{heard: h}
+					ep.Settings.OutboundLimit = 8 << 20
+				}
+				var r *rig
+				dial := func() *client {
+					c, _ := r.dialDeflate("chat", "permessage-deflate")
+					return c
+				}
+				if secured {
+					s := startSecure(t, change)
+					r = s.rig
+					dial = func() *client {
+						nc := tls.Client(r.dialTCP("chat").Conn, s.config())
+						return upgradeDeflate(t, nc)
+					}
+				} else {
+					r = start(t, change)
+				}
+				greedy, modest := dial(), dial()
+				// Both have sent before the loop looks.
+				link, blocked, goOn := r.hub.newest(), make(chan struct{}), make(chan struct{})
+				link.Later(func() { close(blocked); <-goOn })
+				<-blocked
+				greedy.write(flood)
+				modest.write(masked(ws.OpText, true, "m"))
+				close(goOn)
+				modest.expect("m")
+				for f := greedy.read(); string(f.Payload) != "z"; f = greedy.read() {
+				}
+				list := h.all()
+				if m, z := bytes.IndexByte(list, 'm'), bytes.IndexByte(list, 'z'); m < 0 || m > z {
+					t.Errorf("the modest one was number %d, the end of the flood number %d", m, z)
+				}
+			})
+		}
+	}
+}
+
+func upgradeDeflate(t *testing.T, nc net.Conn) *client {
+	c := &client{t, nc}
+	c.write([]byte(upgradeRequest("Sec-WebSocket-Extensions: permessage-deflate\r\n")))
+	c.readResponse("HTTP/1.1 101 ")
+	return c
+}
+
+// TestTinyRecords: TLS records of one byte each are work too.
+func TestTinyRecords(t *testing.T) {
+	h := new(heard)
+	s := startSecure(t, func(o *Options, ep *Endpoint) {
+		o.Loops = 1
+		ep.Format = register{heard: h}
+	})
+	greedy, modest := s.dial(s.config(), nil), s.dial(s.config(), nil)
+	link, blocked, goOn := s.hub.newest(), make(chan struct{}), make(chan struct{})
+	link.Later(func() { close(blocked); <-goOn })
+	<-blocked
+	for _, b := range append(masked(ws.OpText, true, strings.Repeat("z", 2000)), masked(ws.OpText, true, "z")...) {
+		greedy.write([]byte{b})
+	}
+	modest.write(masked(ws.OpText, true, "m"))
+	close(goOn)
+	modest.expect("m")
+	greedy.expect("z")
+	greedy.expect("z")
+	if list := h.all(); string(list) != "mzz" {
+		t.Errorf("heard %s, want the modest one first", list)
+	}
+}
+
+// TestLeavingBehind: what came before its sender left is heard, also if the sender was
+// put behind others meanwhile.
+func TestLeavingBehind(t *testing.T) {
+	for name, flood := range floods() {
+		for _, secured := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, TLS %v", name, secured), func(t *testing.T) {
+				h := new(heard)
+				change := func(_ *Options, ep *Endpoint) {
+					ep.Format = register{heard: h}
+					ep.Settings.OutboundLimit = 8 << 20
+				}
+				// Only its half of the stream is closed: what is answered must not reset it.
+				var r *rig
+				if secured {
+					s := startSecure(t, change)
+					r = s.rig
+					c := upgradeDeflate(t, tls.Client(r.dialTCP("chat").Conn, s.config()))
+					c.write(flood)
+					_ = c.Conn.(*tls.Conn).CloseWrite()
+				} else {
+					r = start(t, change)
+					c, _ := r.dialDeflate("chat", "permessage-deflate")
+					c.write(flood)
+					_ = c.Conn.(*net.TCPConn).CloseWrite()
+				}
+				eventually(t, "it is gone", func() bool { return r.stats.Open.Load() == 0 && r.stats.Opened.Load() == 1 })
+				if list := h.all(); !bytes.HasSuffix(list, []byte("z")) {
+					t.Errorf("the last of %d messages was not heard", len(list))
+				}
+				if n := r.Inbound(); n != 0 {
+					t.Errorf("%d bytes are left", n)
+				}
+			})
+		}
+	}
+}
+
+// TestBytesAfterInflation: the limit of bytes is one of what they become.
+func TestBytesAfterInflation(t *testing.T) {
+	h := new(heard)
+	r := start(t, func(_ *Options, ep *Endpoint) {
+		ep.Format = register{heard: h}
+		ep.Limits = core.NewLiveLimits(core.Limits{Bytes: core.Rate{Amount: 100_000, Per: time.Hour}})
+	})
+	c, _ := r.dialDeflate("chat", "permessage-deflate")
+	c.write(bytes.Repeat(packed(ws.OpBinary, make([]byte, 32<<10)), 60))
+	eventually(t, "it waits", func() bool { return r.stats.Throttled.Load() > 0 })
+	on(t, r.hub.newest(), func(*conn) {})
+	if n := len(h.all()); n != 4 {
+		t.Errorf("%d messages of 32 KiB were heard, want those that exceed 100,000 bytes: 4", n)
+	}
+}
+
+// TestThrottledRecords: what waits as ciphertext comes out in order, also if its sender
+// is held for another reason when its turn comes.
+func TestThrottledRecords(t *testing.T) {
+	const messages = 2500
+	h := new(heard)
+	s := startSecure(t, func(_ *Options, ep *Endpoint) {
+		ep.Format = register{heard: h}
+		ep.Limits = core.NewLiveLimits(core.Limits{Messages: core.Rate{Amount: 5000, Per: time.Second, Burst: 500}})
+		ep.Settings.OutboundLimit = 8 << 20
+	})
+	c := s.dial(s.config(), nil)
+	var want []byte
+	go func() {
+		for i := range messages {
+			if _, err := c.Write(masked(ws.OpText, true, string(rune('A'+i%26)))); err != nil {
+				return
+			}
+		}
+	}()
+	for i := range messages {
+		letter := rune('A' + i%26)
+		want = append(want, byte(letter))
+		c.expect(string(letter))
+	}
+	if !bytes.Equal(h.all(), want) {
+		t.Error("the messages were heard in another order")
+	}
+	if s.stats.Throttled.Load() == 0 {
+		t.Error("nobody waited")
+	}
+}
+
+// TestGoodbyeBehind: a connection can end while it is behind, with input of all kinds
+// left.
+func TestGoodbyeBehind(t *testing.T) {
+	for name, flood := range floods() {
+		t.Run(name, func(t *testing.T) {
+			s := startSecure(t, func(o *Options, ep *Endpoint) {
+				o.Loops = 1
+				ep.Format = register{heard: new(heard)}
+				ep.Settings.OutboundLimit = 8 << 20
+			})
+			c := upgradeDeflate(t, tls.Client(s.dialTCP("chat").Conn, s.config()))
+			link, blocked, goOn := s.hub.newest(), make(chan struct{}), make(chan struct{})
+			link.Later(func() { close(blocked); <-goOn })
+			<-blocked
+			written := make(chan struct{})
+			go func() {
+				defer close(written)
+				for range 5 {
+					_, _ = c.Write(flood)
+				}
+			}()
+			close(goOn)
+			eventually(t, "it is behind", func() bool {
+				return of(t, link, func(c *conn) bool {
+					if c.behind {
+						c.sayGoodbye(core.ReasonDrain)
+					}
+					return c.behind
+				})
+			})
+			for f := c.read(); f.Header.OpCode != ws.OpClose; f = c.read() {
+			}
+			<-written
+			c.write(masked(ws.OpClose, true, "\x03\xe9"))
+			eventually(t, "it is gone", func() bool { return s.stats.Open.Load() == 0 && s.Inbound() == 0 })
+		})
+	}
+}

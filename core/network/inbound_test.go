@@ -1,0 +1,205 @@
+package network
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/polywire/polywire/core"
+)
+
+// frameHead is the head of a masked frame with a key of zeros.
+func frameHead(op ws.OpCode, fin bool, length int) []byte {
+	h := ws.Header{Fin: fin, OpCode: op, Masked: true, Length: int64(length)}
+	var b bytes.Buffer
+	if err := ws.WriteHeader(&b, h); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
+
+// TestInboundBudget: clients that begin what they never finish do not take more memory
+// than the budget; the biggest are ended, with words and a reason. Who has little
+// under way goes on. Broken version: without loop.relieveInput.
+func TestInboundBudget(t *testing.T) {
+	const budget, clients, each = 4 << 20, 12, 900 << 10
+	zeros := func(n int) []byte { return make([]byte, n) }
+	tests := []struct {
+		name string
+		send func(*client)
+	}{
+		{"a frame", func(c *client) {
+			c.write(append(frameHead(ws.OpBinary, true, each+1), zeros(each)...))
+		}},
+		{"fragments", func(c *client) {
+			op := ws.OpBinary
+			for range each / 1000 {
+				c.write(append(frameHead(op, false, 1000), zeros(1000)...))
+				op = ws.OpContinuation
+			}
+		}},
+		{"held", func(c *client) {
+			c.send("hold " + strings.Repeat("x", each))
+		}},
+	}
+	for _, secured := range []bool{false, true} {
+		for _, tt := range tests {
+			name := tt.name
+			if secured {
+				name += ", TLS"
+			}
+			t.Run(name, func(t *testing.T) {
+				change := func(o *Options, _ *Endpoint) { o.InboundBudget = budget }
+				var r *rig
+				dial := func() *client { return r.dial("chat") }
+				if secured {
+					s := startSecure(t, change)
+					r, dial = s.rig, func() *client { return s.dial(s.config(), nil) }
+				} else {
+					r = start(t, change)
+				}
+				little := dial()
+				little.write(masked(ws.OpText, false, "echo fin"))
+				eventually(t, "the little one is counted", func() bool { return r.Inbound() > 0 })
+				var all []*client
+				for range clients {
+					c := dial()
+					// Who is ended need not be able to write all of it.
+					go func() {
+						defer func() { _ = recover() }()
+						tt.send(&client{silent{t}, c.Conn})
+					}()
+					all = append(all, c)
+				}
+				eventually(t, "some are ended", func() bool {
+					return r.Inbound() <= budget && r.stats.Closed[core.ReasonOverload].Load() >= clients-budget/each
+				})
+				told := 0
+				for _, c := range all {
+					_ = c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+					f, err := ws.ReadFrame(c)
+					if err != nil || f.Header.OpCode != ws.OpClose {
+						continue
+					}
+					if code, _ := ws.ParseCloseFrameData(f.Payload); code != 1013 {
+						t.Errorf("closed with %d", code)
+					}
+					told++
+				}
+				if told == 0 || told == clients {
+					t.Errorf("%d of %d were told that they are ended", told, clients)
+				}
+				little.write(masked(ws.OpContinuation, true, "ished"))
+				little.expect("finished")
+				for _, c := range append(all, little) {
+					_ = c.Close()
+				}
+				// A client that is not read is not seen to leave.
+				for len(r.hub.held) > 0 {
+					l := <-r.hub.held
+					l.Post(l.Release)
+				}
+				eventually(t, "nothing is left", func() bool { return r.stats.Open.Load() == 0 && r.Inbound() == 0 })
+			})
+		}
+	}
+}
+
+// silent fails no test: its client may be ended at any time.
+type silent struct{ testing.TB }
+
+func (silent) Helper()               {}
+func (silent) Fatal(...any)          { panic("ended") }
+func (silent) Fatalf(string, ...any) { panic("ended") }
+
+// TestInboundIsCountedWhileItWaits: nothing is counted of messages that are done with,
+// and everything that waits, until it does not.
+func TestInboundIsCountedWhileItWaits(t *testing.T) {
+	r := start(t, nil)
+	c := r.dial("chat")
+	for range 100 {
+		c.send("echo " + strings.Repeat("x", 100))
+		c.read()
+	}
+	link := r.hub.newest()
+	counted := func() (n int64) {
+		on(t, link, func(*conn) { n = r.Inbound() })
+		return n
+	}
+	if n := counted(); n != 0 {
+		t.Errorf("%d bytes between messages", n)
+	}
+	// A frame whose head says that it is long, and of which little has come.
+	c.write(frameHead(ws.OpText, true, 1<<20)[:3])
+	eventually(t, "a head is counted", func() bool { return counted() > 0 })
+	if n := counted(); n > 1<<10 {
+		t.Errorf("%d bytes for a part of a head", n)
+	}
+	c.write(append(frameHead(ws.OpText, true, 1<<20)[3:], make([]byte, 100<<10)...))
+	eventually(t, "the payload is counted", func() bool { return counted() >= 100<<10 })
+	if n := counted(); n > 200<<10 {
+		t.Errorf("%d bytes for 100 KiB", n)
+	}
+	c.write(make([]byte, 1<<20-100<<10))
+	eventually(t, "it is forgotten", func() bool { return counted() == 0 })
+	c.read()
+
+	// The message for which the engine holds the connection, and what comes behind.
+	c.send("hold " + strings.Repeat("x", 50<<10))
+	held := <-r.hub.held
+	eventually(t, "what is held is counted", func() bool { return counted() >= 50<<10 })
+	c.send("echo " + strings.Repeat("y", 50<<10))
+	eventually(t, "what waits is counted", func() bool { return counted() >= 100<<10 })
+	on(t, held, (*conn).Release)
+	c.read()
+	if n := counted(); n != 0 {
+		t.Errorf("%d bytes are left", n)
+	}
+}
+
+// TestInboundOfTheEnded: an ending client may send on, but keeps nothing here.
+func TestInboundOfTheEnded(t *testing.T) {
+	r := start(t, nil)
+	c := r.dial("chat")
+	link := r.hub.newest()
+	link.Close(core.ReasonDrain)
+	c.expectClose(1001)
+	c.write(append(frameHead(ws.OpBinary, false, 500<<10), make([]byte, 500<<10)...))
+	c.write(append(frameHead(ws.OpContinuation, false, 500<<10), make([]byte, 400<<10)...))
+	on(t, link, func(*conn) {})
+	if n := r.Inbound(); n > 1<<10 {
+		t.Errorf("%d bytes are kept for a client that is ending", n)
+	}
+	c.write(make([]byte, 100<<10))
+	c.write(masked(ws.OpClose, true, "\x03\xe9"))
+	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("after the handshake: %v, want EOF", err)
+	}
+}
+
+// TestInboundParksEarly: while half of the budget is used, what waits for other reasons
+// waits in the kernel.
+func TestInboundParksEarly(t *testing.T) {
+	r := start(t, func(o *Options, _ *Endpoint) {
+		o.Loops = 1
+		o.InboundBudget = 2 << 20
+	})
+	c := r.dial("chat")
+	c.send("hold")
+	link := (<-r.hub.held).(*conn)
+	for range 2 {
+		big := r.dial("chat")
+		big.write(append(frameHead(ws.OpBinary, true, 1<<20), make([]byte, 600<<10)...))
+	}
+	eventually(t, "half of the budget is used", func() bool { return r.Inbound() > 1<<20 })
+	c.send("echo x")
+	eventually(t, "it is parked", func() bool { return of(t, link, func(c *conn) bool { return c.parked }) })
+	c.send("echo y")
+	on(t, link, (*conn).Release)
+	c.expect("x")
+	c.expect("y")
+}
