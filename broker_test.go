@@ -409,7 +409,7 @@ admin: {listen: "` + taken.Addr().String() + `"}`,
 			// Who waits is told, and why.
 			<-b.Ready()
 			<-b.Draining()
-			if b.Err() != err {
+			if !errors.Is(b.Err(), err) {
 				t.Errorf("Err: %v, want %v", b.Err(), err)
 			}
 			for _, ep := range b.Endpoints() {

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"maps"
 	"os"
 	"reflect"
 	"strings"
@@ -127,9 +128,7 @@ func TestNumbersAsClaims(t *testing.T) {
 	})
 	claims := func(others map[string]any) map[string]any {
 		c := good(map[string]any{"iss": 7, "sub": number("9007199254740995"), "aud": number("9007199254740993"), "level": []int{2, 3}, "jti": 5})
-		for name, v := range others {
-			c[name] = v
-		}
+		maps.Copy(c, others)
 		return c
 	}
 	for _, c := range []struct {
