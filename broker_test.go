@@ -28,9 +28,13 @@ import (
 // patience is how long a test waits for what must come.
 const patience = coretest.Patience
 
-// load loads a configuration that must be right.
+// load loads a configuration that must be right. Without an admin server of its own it has
+// none.
 func load(t *testing.T, text string) *config.Config {
 	t.Helper()
+	if !strings.Contains(text, "admin:") {
+		text += "\nadmin: {listen: \"\"}\n" // the usual port may be taken
+	}
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -31,7 +31,7 @@ func TestEndpoints(t *testing.T) {
 
 func TestAdminURL(t *testing.T) {
 	const text = `endpoints: [{name: a, protocol: echo}]`
-	if got := polywire.AdminURL(load(t, text)); got != "http://127.0.0.1:9100/metrics" {
+	if got := polywire.AdminURL(load(t, text+"\nadmin: {}")); got != "http://127.0.0.1:9100/metrics" {
 		t.Errorf("got %q", got)
 	}
 	if got := polywire.AdminURL(load(t, text+"\nadmin: {listen: ''}")); got != "" {
