@@ -6,6 +6,7 @@ import (
 
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/engine"
 	"github.com/polywire/polywire/core/network"
 )
 
@@ -37,9 +38,12 @@ func (d *draft) makeSite(c, old *config.Endpoint, previous *site) (*site, error)
 		return nil, err
 	}
 	needs := needsOf(c)
-	store, err := sessions(needs, d.storeOf(c, old, previous))
+	store, err := sessions(needs, d.storeOf(c, old, previous), d.b.log.With("endpoint", c.Name))
 	if err != nil {
 		return nil, err
+	}
+	if m, ok := store.(*engine.MemorySessions); ok && d.own.stores[c.Name] == nil {
+		d.onCommit(func() { m.SetLimits(needs.SessionLimits) })
 	}
 	tlsConfig, err := d.tls(c)
 	if err != nil {
@@ -53,6 +57,7 @@ func (d *draft) makeSite(c, old *config.Endpoint, previous *site) (*site, error)
 	if err != nil {
 		return nil, err
 	}
+	d.onStart(trust.start)
 	s := &site{trust: trust, Endpoint: network.Endpoint{
 		Endpoint: &core.Endpoint{
 			Name: c.Name, Protocol: c.Protocol, Format: c.Format,
@@ -122,8 +127,9 @@ func (d *draft) keep(s *site, change config.Change) error {
 		if err != nil {
 			return fmt.Errorf("changing auth: %w", err)
 		}
-		d.onDiscard(func() { closeAll(m.closers) })
+		d.onDiscard(m.close)
 		d.onCommit(func() { s.trust.use(m) })
+		d.onStart(m.start)
 	}
 	d.onCommit(func() {
 		s.Limits.Set(clientLimits(c))

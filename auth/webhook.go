@@ -22,7 +22,7 @@ var _ core.Authorizer = (*Webhook)(nil)
 // the server stops answering and when it answers again, not about single requests.
 // Proxies of the environment are not used. Nothing is dialled yet.
 func NewWebhook(url string, timeout time.Duration, log *slog.Logger) *Webhook {
-	return &Webhook{newHook(url, timeout, log)}
+	return &Webhook{newHook(url, timeout, 0, log)}
 }
 
 // AuthorizeConnect shows the server the headers and the query of an upgrade

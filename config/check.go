@@ -217,6 +217,9 @@ func (r *report) checkAnswerer(path string, s Service) {
 	if s.Timeout < 0 {
 		r.add(join(path, "timeout"), "must not be negative")
 	}
+	if s.IdleTimeout < 0 {
+		r.add(join(path, "idle_timeout"), "must not be negative")
+	}
 	switch {
 	case s.MaxCalls < 0 || s.MaxCalls > maxServiceCalls:
 		r.add(join(path, "max_calls"), "must be from 1 to %d, or 0 for the default", maxServiceCalls)

@@ -124,6 +124,8 @@ type Service struct {
 	URL string `koanf:"url"`
 	// Timeout is how long it may take; 0 is 5s.
 	Timeout time.Duration `koanf:"timeout"`
+	// IdleTimeout is how long a connection to the server is kept that is not used; 0 is 4s.
+	IdleTimeout time.Duration `koanf:"idle_timeout"`
 	// MaxAnswerSize is the biggest answer in bytes; 0 is 1MiB.
 	MaxAnswerSize Size `koanf:"max_answer_size"`
 	// MaxCalls is how many calls the server is asked at once; 0 is 256.

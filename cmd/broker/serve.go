@@ -107,6 +107,9 @@ func (s *settings) serve(ctx context.Context, cfg *config.Config, given *sockets
 		return err
 	case <-broker.Ready():
 	}
+	if broker.Err() != nil {
+		return <-ended
+	}
 	if err := printEndpoints(stdout, broker.Endpoints(), broker.AdminURL()); err != nil {
 		// Nobody reads the table; the broker serves all the same.
 		fmt.Fprintf(stderr, "broker: %v\n", err)

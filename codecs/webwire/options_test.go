@@ -53,6 +53,9 @@ func TestValidate(t *testing.T) {
 		{"default topic in no UTF-8", func(o *Options) { o.DefaultTopic = "\xff" }, "default_topic"},
 		{"always UTF-8", func(o *Options) { o.ReplyEncoding = "utf8" }, ""},
 		{"no reply encoding", func(o *Options) { o.ReplyEncoding = "" }, "reply_encoding"},
+		{"bounds of sessions", func(o *Options) { o.Sessions.Max, o.Sessions.MaxAge = 1, time.Hour }, ""},
+		{"fewer sessions than none", func(o *Options) { o.Sessions.Max = -1 }, "sessions.max"},
+		{"sessions younger than new", func(o *Options) { o.Sessions.MaxAge = -1 }, "sessions.max_age"},
 		{"reply encoding in capitals", func(o *Options) { o.ReplyEncoding = "UTF8" }, "reply_encoding"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -81,11 +81,11 @@ type endpoint struct {
 }
 
 // New returns an engine without connections. Close ends it.
-func New(o Options) *Engine {
-	e := newEngine(o, time.Now)
-	e.ticking.Go(e.keepTime)
-	return e
-}
+func New(o Options) *Engine { return newEngine(o, time.Now) }
+
+// Start begins to end calls whose time is up, until Close. It is called once, before the
+// first connection.
+func (e *Engine) Start() { e.ticking.Go(e.keepTime) }
 
 // newEngine returns an engine whose deadlines pass when expire is called.
 func newEngine(o Options, now func() time.Time) *Engine {

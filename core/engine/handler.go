@@ -53,8 +53,13 @@ func (e *Engine) Otherwise(h core.Handler) { e.handlers.setOtherwise(h) }
 // Use puts i around all Go handlers, those of later too. What was put around them
 // first is outermost: it sees a call first and its answer last. Calls that
 // connections answer do not pass through. i is called for each handler, and again when
-// another interceptor is added; it may not register handlers itself. Any goroutine.
-func (e *Engine) Use(i core.Interceptor) { e.handlers.use(i) }
+// another interceptor is added; it may not register handlers itself. A nil i is none. Any
+// goroutine.
+func (e *Engine) Use(i core.Interceptor) {
+	if i != nil {
+		e.handlers.use(i)
+	}
+}
 
 // given is what a Go handler is given with a call besides the question. It may keep it, so
 // it is not used again.
@@ -88,18 +93,21 @@ func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal 
 	return refusal{}
 }
 
-// handle runs a handler and ends its call. Before that it gives the place of the handler
-// back: who has its answer may ask again.
+// handle runs a handler and ends its call, however the handler ends. Before that it gives
+// the place of the handler back: who has its answer may ask again.
 func (e *Engine) handle(t *task) {
-	defer e.running.Add(-1)
-	answer, err := func() (core.Payload, error) {
-		defer t.by.places.give()
-		return e.run(t.call.ctx, t.by.handler, t.in)
+	var answer core.Payload
+	err := error(errExited)
+	// Deferred, because a handler may end its goroutine (runtime.Goexit).
+	defer func() {
+		t.by.places.give()
+		t.call.stop()
+		e.finish(t.call, t.in.OneWay, answer, err)
+		*t = task{}
+		e.tasks.Put(t)
+		e.running.Add(-1)
 	}()
-	t.call.stop()
-	e.finish(t.call, t.in.OneWay, answer, err)
-	*t = task{}
-	e.tasks.Put(t)
+	answer, err = e.run(t.call.ctx, t.by.handler, t.in)
 }
 
 // keep puts a call of a Go handler into the table, which Close empties. A one-way call is
@@ -135,15 +143,17 @@ func (p *peer) invocation(c *core.Command, service string) core.Invocation {
 	if in.Trace == (core.Trace{}) {
 		in.Trace = p.link.Trace()
 	}
-	if p.extra != nil {
-		in.Session = p.extra.session
-	}
+	in.Session = p.sessionKey()
 	p.watch()
 	return in
 }
 
-// errPanic is the error of a handler that panicked.
-var errPanic = errors.New("handler panicked")
+var (
+	// errPanic is the error of a handler that panicked.
+	errPanic = errors.New("handler panicked")
+	// errExited is that of one that did not return.
+	errExited = errors.New("handler ended its goroutine")
+)
 
 // run calls h and turns a panic into an error.
 func (e *Engine) run(ctx context.Context, h core.Handler, in core.Invocation) (answer core.Payload, err error) {
@@ -165,6 +175,12 @@ func (e *Engine) finish(c *call, oneWay bool, answer core.Payload, err error) {
 	}
 	// The handler is done with the record.
 	c.ctx = nil
+	if err == nil && !oneWay {
+		// What is not of its kind must not reach a client.
+		if err = answer.Check(); err != nil {
+			err = fmt.Errorf("answering: %w", err)
+		}
+	}
 	if err == nil {
 		if !oneWay {
 			e.answer(c, answer)

@@ -37,6 +37,7 @@ type conn struct {
 	remote string
 	user   *core.Identity
 	trace  *core.Trace // of the upgrade request; nil without
+	info   *any        // the application's; nil without
 	codec  core.Codec  // nil if the format translates elsewhere
 	relay  *relay      // nil if it does not
 	peer   core.Peer
@@ -98,6 +99,14 @@ func (c *conn) Identity() *core.Identity { return c.user }
 func (c *conn) Outlet() core.Outlet      { return &c.ep.outlet }
 func (c *conn) Remote() string           { return c.remote }
 func (c *conn) Loop() int                { return c.loop.index }
+
+// Info returns what the application has kept with the connection.
+func (c *conn) Info() any {
+	if c.info == nil {
+		return nil
+	}
+	return *c.info
+}
 
 // Trace returns the trace context of the upgrade request.
 func (c *conn) Trace() core.Trace {

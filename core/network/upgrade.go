@@ -67,6 +67,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 		window:  terms.window,
 		history: terms.history,
 		trace:   h.trace(),
+		info:    v.keepsake(),
 		secure:  v.secure,
 		out:     output{budget: &s.budget},
 		upgrade: &upgrade{response: shake.Bytes(), early: bytes.Clone(v.read)},
@@ -267,24 +268,40 @@ func (w *windows) negotiate(h *head) (answer string, window wsflate.WindowBits, 
 }
 
 // judge asks who the client is and whether it may connect. refused is nil if it may.
-// A judge that panics lets nobody in.
+// A judge that panics, or does not return, lets nobody in.
 func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Identity, refused *refusal) {
 	if ep.Authenticator == nil && ep.Authorizer == nil && ep.server.options.BeforeUpgrade == nil {
 		return nil, nil
 	}
-	defer func() {
-		if fault := recover(); fault != nil {
-			ep.server.stats.Panics.Add(1)
-			ep.server.log.Error("judge panicked", logging.Bounded(ep.Name, core.ReasonInternal.String()), "remote", v.remote(), "panic", fmt.Sprint(fault), "stack", stack())
-			user, refused = nil, &refusal{core.ReasonInternal, http.StatusInternalServerError, "an authenticator or authorizer panicked", nil}
-		}
-	}()
 	// The judges' time is not the client's.
 	defer func() { _ = v.SetDeadline(time.Now().Add(ep.server.options.HandshakeTimeout)) }()
+	refused = &refusal{core.ReasonInternal, http.StatusInternalServerError, "an authenticator or authorizer panicked", nil}
+	judged := make(chan struct{})
+	// On a goroutine of its own, because a judge may end it (runtime.Goexit).
+	go func() {
+		defer close(judged)
+		returned := false
+		defer func() {
+			if fault := recover(); !returned {
+				ep.server.stats.Panics.Add(1)
+				ep.server.log.Error("judge panicked or ended its goroutine", logging.Bounded(ep.Name, core.ReasonInternal.String()),
+					"remote", v.remote(), "panic", fmt.Sprint(fault), "stack", stack())
+			}
+		}()
+		user, refused = ep.sentence(v, h, target)
+		returned = true
+	}()
+	<-judged
+	return user, refused
+}
+
+// sentence is what authenticator, application and authorizer say.
+func (ep *endpoint) sentence(v *visitor, h *head, target *url.URL) (user *core.Identity, refused *refusal) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	shake := core.Handshake{
 		Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.remote(), TLS: v.secure.state(),
+		Info: &v.info,
 	}
 	if a := ep.Authenticator; a != nil {
 		user, verdict, why := a.Authenticate(ctx, shake)
@@ -351,6 +368,9 @@ func (ep *endpoint) rejection(h *head, status int) error {
 	switch status {
 	case http.StatusUnauthorized:
 		header["WWW-Authenticate"] = []string{"Bearer"}
+		if c, ok := ep.Authenticator.(core.Challenger); ok {
+			header["WWW-Authenticate"] = c.Challenges()
+		}
 	case http.StatusUpgradeRequired:
 		header.Set("Upgrade", "websocket")
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
