@@ -10,7 +10,7 @@ import (
 )
 
 // Webhook asks an HTTP server about connections and commands, exactly with the contract
-// of wsify (protocols.md, section 2, "Authorizer webhook"): it asks about each, and
+// of wsify (docs/formats/wsify.md, "The authorizer"): it asks about each, and
 // remembers nothing. All methods may be called from any goroutine.
 type Webhook struct{ hook *hook }
 

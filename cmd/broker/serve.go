@@ -136,7 +136,7 @@ func (s *settings) serve(ctx context.Context, cfg *config.Config, given *sockets
 
 // makeRoom gives every event loop a processor besides those for other
 // goroutines, unless the environment says how many there are: a loop blocks in
-// epoll_wait and must win its processor back each time (network.md, fact 4).
+// epoll_wait and must win its processor back each time (docs/network.md, "Processors").
 func makeRoom(cfg *config.Config) {
 	cpus := runtime.GOMAXPROCS(0)
 	if cfg.Network.Loops == 0 {

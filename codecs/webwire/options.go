@@ -11,10 +11,11 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// The original's defaults and least settings (protocols.md, section 5, "Connection").
+// The original's defaults and least settings (docs/formats/webwire.md, "Options and defaults").
 const (
 	defaultReadTimeout = 60 * time.Second
 	defaultBufferSize  = 8192
+	defaultConcurrency = 1
 	minReadTimeout     = time.Second
 	maxReadTimeout     = math.MaxUint32 * time.Millisecond
 	minBufferSize      = 32
@@ -69,9 +70,9 @@ type Options struct {
 	// ReplyEncoding is SameEncoding or UTF8Encoding.
 	ReplyEncoding string `koanf:"reply_encoding"`
 	// ConcurrencyLimit is how many requests of one connection are answered at once;
-	// its further messages, signals too, wait their turn. As in the original 0 is 1,
-	// one after the other, and anything below 0 is no limit. The format does not read
-	// it: whoever builds the endpoint sees to it.
+	// its further messages, signals too, wait their turn. As in the original the
+	// default is 1, one after the other, 0 is 1 too, and anything below 0 is no limit.
+	// The format does not read it: whoever builds the endpoint sees to it.
 	ConcurrencyLimit int `koanf:"concurrency_limit"`
 	// Sessions say where sessions are kept.
 	Sessions SessionOptions `koanf:"sessions"`
@@ -88,7 +89,7 @@ func Protocol() core.Protocol {
 		Options: func() any {
 			return &Options{
 				ReadTimeout: defaultReadTimeout, MessageBufferSize: defaultBufferSize, ReplyEncoding: SameEncoding,
-				ConcurrencyLimit: -1,
+				ConcurrencyLimit: defaultConcurrency,
 				Sessions:         SessionOptions{Store: MemoryStore, Dir: "wwrsess"},
 			}
 		},

@@ -106,6 +106,21 @@ func TestProfile(t *testing.T) {
 	}
 }
 
+// How many requests of a connection run at once: as in the original one, if nothing else is
+// said, and 0 is that too.
+func TestConcurrencyLimit(t *testing.T) {
+	o := Protocol().Options().(*Options)
+	if n := o.Needs().CallsAtOnce; n != 1 {
+		t.Errorf("by default %d", n)
+	}
+	for limit, want := range map[int]int{0: 1, 1: 1, 7: 7, -1: 0, -5: 0} {
+		o.ConcurrencyLimit = limit
+		if n := o.Needs().CallsAtOnce; n != want {
+			t.Errorf("concurrency_limit %d: %d, want %d", limit, n, want)
+		}
+	}
+}
+
 func TestGoodbye(t *testing.T) {
 	f := newCodec(t, "").format
 	for reason, want := range map[core.Reason]uint16{

@@ -25,7 +25,7 @@ import (
 // also be in args, as in {"channel": string, "args": {"content": any}}. Nobody
 // asks the authorizer; the key is the permission.
 //
-// The checks and their order are the original's (protocols.md, section 2); a
+// The checks and their order are the original's (docs/formats/wsify.md, "POST /broadcast"); a
 // publish that p refuses is answered with 403, or 503 if it may be tried again.
 // What is refused here is counted in stats; p counts what it refuses itself.
 // The handler may be used from any goroutine.

@@ -72,7 +72,8 @@ func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal 
 	}
 	g := new(given)
 	g.caller = caller{peer: p, ctx: &g.ctx}
-	kept := p.newCall(c, serviceOf(c, h.match), byTopic)
+	kept := p.newCall(c, byTopic)
+	kept.called = serviceOf(c, h.match)
 	kept.ctx, kept.held = &g.ctx, c.Payload.Size()+len(c.Topic)
 	if r := p.keep(c, kept); r.Failed() {
 		h.places.give()
@@ -81,7 +82,7 @@ func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal 
 	p.taken(c, kept.id, byTopic)
 	e.running.Add(1)
 	t := e.tasks.Get().(*task)
-	t.by, t.in, t.call = h, p.invocation(c, kept.topic), kept
+	t.by, t.in, t.call = h, p.invocation(c, kept.called), kept
 	t.in.Caller = &g.caller
 	e.workers.add(p.link, t)
 	return refusal{}
@@ -174,7 +175,7 @@ func (e *Engine) finish(c *call, oneWay bool, answer core.Payload, err error) {
 	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
 		r = refusalOf(f, core.ReasonAnswerer)
 	} else {
-		e.handlerFailed(c.caller.endpoint.Name, c.caller.link, c.topic, err)
+		e.handlerFailed(c.caller.endpoint.Name, c.caller.link, c.called, err)
 	}
 	if oneWay {
 		c.caller.endpoint.Stats.CallsFailed.Inc(r.reason)

@@ -36,9 +36,9 @@ type peer struct {
 // extra is what few peers need. Owned by the loop.
 type extra struct {
 	patterns  *patterns           // nil without
-	channels  map[string][]*offer // owned channels, with the services under them
+	channels  map[string]*channel // owned channels
 	offers    map[string]*offer   // shared offers, by service
-	exclusive int                 // how many offers are in channels
+	exclusive int                 // how many services are in channels
 	weight    int                 // of the names in channels and offers
 
 	session string // key; empty without a session

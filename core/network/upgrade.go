@@ -252,7 +252,7 @@ func (w *windows) negotiate(h *head) (answer string, window wsflate.WindowBits, 
 			continue
 		}
 		for _, o := range offers {
-			if a, err := offer.negotiate(o); err == nil && a.Size() > 0 {
+			if a := offer.negotiate(o); a.Size() > 0 {
 				accepted = append(accepted, a)
 			}
 		}
