@@ -23,10 +23,12 @@ type register struct {
 	heard *heard
 }
 
-// heard is what a register has noted. Guarded by mu.
+// heard is what a register has noted. Guarded by mu; each is called on the loop with how
+// many are noted, unless it is nil.
 type heard struct {
 	mu   sync.Mutex
 	list []byte
+	each func(n int)
 }
 
 func (r register) NewCodec() core.Codec { return r }
@@ -39,7 +41,11 @@ func (r register) Decode(f core.Frame, to core.Sink) error {
 	}
 	r.heard.mu.Lock()
 	r.heard.list = append(r.heard.list, kind)
+	n, each := len(r.heard.list), r.heard.each
 	r.heard.mu.Unlock()
+	if each != nil {
+		each(n)
+	}
 	if kind == 'd' {
 		for began := time.Now(); time.Since(began) < effortTime; {
 		}
@@ -281,5 +287,32 @@ func TestGoodbyeBehind(t *testing.T) {
 			c.write(masked(ws.OpClose, true, "\x03\xe9"))
 			eventually(t, "it is gone", func() bool { return s.stats.Open.Load() == 0 && s.Inbound() == 0 })
 		})
+	}
+}
+
+// TestTurnsLetSocketsIn: a loop whose turns always leave something for the next one reads
+// its sockets in between. Broken version: a turn that is asked for while one runs (gnet
+// carries out some hundred in a row).
+func TestTurnsLetSocketsIn(t *testing.T) {
+	const some, all = 20, 400
+	h := new(heard)
+	r := start(t, func(o *Options, ep *Endpoint) {
+		o.Loops = 1
+		ep.Format = register{heard: h}
+	})
+	greedy, modest := r.dial("chat"), r.dial("chat")
+	h.mu.Lock()
+	h.each = func(n int) {
+		r.loopAt(0).post(mail{fn: func() {}}) // as a publish does
+		if n == some {
+			// On the loop: it is there before the next turn.
+			_, _ = modest.Write(masked(ws.OpText, true, "m"))
+		}
+	}
+	h.mu.Unlock()
+	greedy.write(bytes.Repeat(masked(ws.OpText, true, "d"), all))
+	modest.expect("m")
+	if n := bytes.IndexByte(h.all(), 'm'); n > 3*some {
+		t.Errorf("%d dear messages came before the modest one", n-some)
 	}
 }

@@ -94,6 +94,7 @@ type mailbox struct {
 	work      int // to how many connections the frames in queue go, all together
 	posted    uint64
 	scheduled bool // a drain is on its way or running
+	again     bool // another one was asked for since it began
 	holds     int  // how many put off what they put
 	owed      bool // a drain was wanted meanwhile
 
@@ -137,17 +138,35 @@ func (b *mailbox) append(m mail) {
 	b.queue = append(b.queue, m)
 }
 
-// schedule reports whether a drain must be scheduled, and remembers that it is.
-// The caller holds mu.
+// schedule reports whether a drain must be scheduled, and remembers that it is. One that
+// runs is followed by another. The caller holds mu.
 func (b *mailbox) schedule() bool {
-	if b.holds > 0 && !b.scheduled {
+	switch {
+	case b.scheduled:
+		b.again = true
+		return false
+	case b.holds > 0:
 		b.owed = true
-	}
-	if b.scheduled || b.holds > 0 {
 		return false
 	}
 	b.scheduled = true
 	return true
+}
+
+// begin begins a drain.
+func (b *mailbox) begin() {
+	b.mu.Lock()
+	b.again = false
+	b.mu.Unlock()
+}
+
+// end ends a drain, and reports whether there must be another: one was asked for
+// meanwhile, or not all is done.
+func (b *mailbox) end() (again bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.scheduled = false
+	return b.again || b.next < len(b.batch)
 }
 
 // hold puts off drains until release, so that one finds all that is put in between. One
@@ -185,8 +204,8 @@ func (b *mailbox) relaxed() bool {
 	return b.told < congestedMails/2 && b.bytes < max(1, b.congestedBytes/2) && b.work < congestedWork/2
 }
 
-// take returns the next mail, or nil if there is none: then the drain is no longer
-// scheduled. The mail is valid until the next call.
+// take returns the next mail, or nil if there is none. The mail is valid until the next
+// call.
 func (b *mailbox) take() *mail {
 	if b.next == len(b.batch) && !b.swap() {
 		return nil
@@ -194,14 +213,6 @@ func (b *mailbox) take() *mail {
 	m := &b.batch[b.next]
 	b.next++
 	return m
-}
-
-// yield ends a drain before the mailbox is empty: the next put or kick schedules
-// another.
-func (b *mailbox) yield() {
-	b.mu.Lock()
-	b.scheduled = false
-	b.mu.Unlock()
 }
 
 // swap makes the queue the batch.
@@ -216,9 +227,5 @@ func (b *mailbox) swap() bool {
 	defer b.mu.Unlock()
 	b.batch, b.queue = b.queue, spare
 	b.bytes, b.told, b.work = 0, 0, 0
-	if len(b.batch) == 0 {
-		b.scheduled = false
-		return false
-	}
-	return true
+	return len(b.batch) > 0
 }
