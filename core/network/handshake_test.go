@@ -356,7 +356,8 @@ func TestHandshakeAllocates(t *testing.T) {
 			t.Fatal("refused")
 		}
 	})
-	if got > 15 {
+	// One more with the race detector; before the request was written anew it took 19.
+	if got > 16 {
 		t.Errorf("%v allocations", got)
 	}
 }
