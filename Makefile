@@ -27,7 +27,10 @@ TOOL := $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 # Every module of the repository that holds our own code.
 MODULES := . bench clients
 
-.PHONY: all help run build check test quick conformance flaky soak clients java vet fuzz generate lint fmt bench benchcmp clean
+# One target after the other: tests that run beside each other take each other's time.
+.NOTPARALLEL:
+
+.PHONY: all help run build check test quick conformance flaky soak clients java debian vet fuzz generate lint fmt bench benchcmp clean
 
 all: fmt lint test ## format, lint and test: the default
 
@@ -86,7 +89,7 @@ soak: ## CALLS calls (a million) between clients that come and go, then UNREST (
 # the versions of their package-lock.json. They are installed anew when that file changes.
 NODE := clients/node examples/plugins/node-phoenix
 
-clients: $(NODE:=/node_modules/.package-lock.json) java ## install what the tests of clients/ drive (with npm and apt-get)
+clients: $(NODE:=/node_modules/.package-lock.json) java debian ## install what the tests of clients/ drive (with npm and apt-get)
 
 # Java's own client is one source file, which the java of a JDK runs.
 java:
@@ -96,6 +99,17 @@ java:
 			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends default-jdk-headless; \
 		else \
 			echo "the tests drive the WebSocket client that comes with Java: install a JDK of 11 or newer"; exit 1; \
+		fi; \
+	fi
+
+# Tornado and Mojolicious run in the interpreters of Debian's packages.
+debian:
+	@if ! /usr/bin/python3 -c 'import tornado' 2>/dev/null || ! /usr/bin/perl -MMojolicious -e 1 2>/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing python3-tornado and libmojolicious-perl: the tests drive the WebSocket clients of both"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-tornado libmojolicious-perl; \
+		else \
+			echo "the tests drive the WebSocket clients of Tornado and Mojolicious: install python3-tornado and libmojolicious-perl"; exit 1; \
 		fi; \
 	fi
 

@@ -24,19 +24,19 @@ const flushTimeout = 2 * time.Second
 // Broker is one broker. Its methods may be called from any goroutine.
 type Broker struct {
 	// Static after construction.
-	cfg      *config.Config // that it began with
-	options  []Option
-	source   func() (*config.Config, error) // nil without WithSource
-	listen   func(name, address string) (net.Listener, error)
-	log      *slog.Logger
-	lines    *logging.Handler // of log
-	engine   *engine.Engine
-	network  *network.Server
-	admin    *admin.Server   // nil if it is turned off
-	life     context.Context // of what runs in the background; ends with end
-	end      context.CancelFunc
-	ready    chan struct{} // closed by Run
-	draining chan struct{} // closed by drain
+	cfg     *config.Config // that it began with
+	options []Option
+	source  func() (*config.Config, error) // nil without WithSource
+	listen  func(name, address string) (net.Listener, error)
+	log     *slog.Logger
+	lines   *logging.Handler // of log
+	engine  *engine.Engine
+	network *network.Server
+	admin   *admin.Server   // nil if it is turned off
+	ctx     context.Context // of what runs in the background; ends with cancel
+	cancel  context.CancelFunc
+	life    *life
+	starts  []func() // what begins with Run
 
 	background sync.WaitGroup
 	reloads    admin.Reloads
@@ -47,20 +47,24 @@ type Broker struct {
 	reloading sync.Mutex // held by a reload, and when draining begins
 }
 
-// New makes a broker of a configuration that [config.Load] returned; cfg must
-// not be changed after that. A nil logger is slog.Default(). Nothing listens
-// yet, but what is made here ends only with Run.
+// New makes a broker of a configuration that [Load] or [config.Load] returned; cfg must
+// not be changed after that. A nil logger is slog.Default(). Nothing listens or runs yet:
+// that begins with Run. A broker that is not run is ended with Close, which closes what
+// its configuration has opened.
 //
 // Nothing in the broker waits for the logger: its handler is called later, in order, and
 // has got everything when Run returns, unless it is stuck. It may block.
 func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, error) {
+	if cfg == nil {
+		return nil, errNoConfig
+	}
 	if logger == nil {
 		logger = slog.Default()
 	}
 	lines := logging.New(logger.Handler())
 	logger = slog.New(lines)
-	b := &Broker{cfg: cfg, options: options, log: logger, lines: lines, ready: make(chan struct{}), draining: make(chan struct{})}
-	b.life, b.end = context.WithCancel(context.Background())
+	b := &Broker{cfg: cfg, options: options, log: logger, lines: lines, life: newLife()}
+	b.ctx, b.cancel = context.WithCancel(context.Background())
 	own, err := gather(cfg, options)
 	if err != nil {
 		return nil, err
@@ -72,6 +76,7 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 		Listen:           own.listen,
 		Loops:            cfg.Network.Loops,
 		HandshakeTimeout: cfg.Network.HandshakeTimeout,
+		HTTPIdleTimeout:  cfg.Network.HTTPIdleTimeout,
 		MaxHeader:        int(cfg.Network.MaxHeader),
 		MaxHeaderFields:  cfg.Network.MaxHeaderFields,
 		SendBuffer:       int(cfg.Network.SendBuffer),
@@ -81,6 +86,8 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	first, err := b.draft(cfg, &state{cfg: new(config.Config)})
 	if err != nil {
 		b.engine.Close()
+		b.cancel()
+		lines.Flush(flushTimeout)
 		return nil, err
 	}
 	first.commit()
@@ -98,9 +105,7 @@ func Check(cfg *config.Config, options ...Option) error {
 	if err != nil {
 		return err
 	}
-	b.engine.Close()
-	b.close()
-	return nil
+	return b.Close()
 }
 
 // adminSource is what the admin server may see.
@@ -151,11 +156,18 @@ func (b *Broker) Otherwise(h core.Handler) { b.engine.Otherwise(h) }
 // the services of the configuration. The first one is the outermost.
 func (b *Broker) Use(i core.Interceptor) { b.engine.Use(i) }
 
-// Ready is closed when all endpoints listen.
-func (b *Broker) Ready() <-chan struct{} { return b.ready }
+// Ready is closed when all endpoints listen, and when they never will, because Run could
+// not start them or the broker was closed before: then Err says why. Who waits for it
+// does not wait for ever if Run or Close is called.
+func (b *Broker) Ready() <-chan struct{} { return b.life.ready.ch }
+
+// Err returns why the broker does not serve: what Run has returned, or ErrClosed if it was
+// closed without Run. It is nil before, while the broker serves, and if Run has ended as it
+// should.
+func (b *Broker) Err() error { return b.life.error() }
 
 // Draining is closed when Run has begun to end: further calls and clients are refused.
-func (b *Broker) Draining() <-chan struct{} { return b.draining }
+func (b *Broker) Draining() <-chan struct{} { return b.life.draining.ch }
 
 // Endpoints describes the endpoints in the order of the configuration, with
 // their real ports once they listen.
@@ -171,21 +183,49 @@ func (b *Broker) Endpoints() []EndpointInfo {
 // AdminURL returns the address of the metrics, "" if there is none. The real port
 // is known once Ready is closed.
 func (b *Broker) AdminURL() string {
-	select {
-	case <-b.ready:
-		if b.admin != nil {
-			return metricsURL(listenText(b.admin.Addr()))
+	if b.admin != nil && b.life.ready.open() {
+		if addr := b.admin.Addr(); addr != nil {
+			return metricsURL(listenText(addr))
 		}
-	default:
 	}
 	return AdminURL(b.cfg)
 }
 
 // Run serves until ctx ends; then it drains: it lets nobody in, waits for the calls
 // under way, says goodbye to all clients at the configured pace, waits for their hooks,
-// and returns. If ctx ends with [ErrHandedOver] as its cause, nobody is refused. It is called once. The error says what could not be started, or not be
-// ended in time.
+// and returns. If ctx ends with [ErrHandedOver] as its cause, nobody is refused. It is called
+// once; another call is an error and changes nothing. The error says what could not be
+// started, or not be ended in time.
 func (b *Broker) Run(ctx context.Context) error {
+	ctx, err := b.life.run(ctx)
+	if err != nil {
+		return err
+	}
+	err = b.serve(ctx)
+	b.life.end(err)
+	return err
+}
+
+// Close ends the broker. If it runs, Run is told to drain, and Close returns when Run has,
+// with the same error; otherwise Close lets go of what New has made, and Run fails from
+// then on. Closing again does nothing more. Any goroutine but those of handlers and hooks,
+// for which Run waits.
+func (b *Broker) Close() error {
+	if b.life.stop() {
+		b.engine.Close()
+		b.close()
+		b.life.end(ErrClosed)
+		return nil
+	}
+	<-b.life.over.ch
+	if err := b.life.error(); !errors.Is(err, ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// serve is Run. Nothing runs any more when it returns.
+func (b *Broker) serve(ctx context.Context) error {
 	defer b.close()
 	// The admin server comes first and goes last: it tells of starting and
 	// draining as well.
@@ -201,6 +241,10 @@ func (b *Broker) Run(ctx context.Context) error {
 	for _, s := range b.state.Load().sites {
 		endpoints = append(endpoints, s.Endpoint)
 	}
+	b.engine.Start()
+	for _, start := range b.starts {
+		start()
+	}
 	err := b.startSites()
 	if err == nil {
 		err = b.network.Start(endpoints)
@@ -210,7 +254,7 @@ func (b *Broker) Run(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("starting the endpoints: %w", err), b.stopAdmin())
 	}
 	b.reloads.Last.Store(time.Now().Unix())
-	close(b.ready)
+	b.life.ready.pass()
 	<-ctx.Done()
 	b.takeLeave(context.Cause(ctx))
 	return b.drain()
@@ -218,7 +262,7 @@ func (b *Broker) Run(ctx context.Context) error {
 
 // close ends what runs in the background, and what the endpoints run.
 func (b *Broker) close() {
-	b.end()
+	b.cancel()
 	b.background.Wait()
 	for _, s := range b.state.Load().sites {
 		s.close()
@@ -236,7 +280,7 @@ func (b *Broker) drain() error {
 	b.reloading.Lock()
 	b.engine.RefuseCalls()
 	b.network.StopAdmitting()
-	close(b.draining)
+	b.life.draining.pass()
 	b.reloading.Unlock()
 	d := b.state.Load().cfg.Drain
 	b.log.Info("draining", "connections", b.network.Connections(), "calls", b.engine.Calls(), "timeout", d.Timeout)

@@ -28,9 +28,13 @@ import (
 // patience is how long a test waits for what must come.
 const patience = coretest.Patience
 
-// load loads a configuration that must be right.
+// load loads a configuration that must be right. Without an admin server of its own it has
+// none.
 func load(t *testing.T, text string) *config.Config {
 	t.Helper()
+	if !strings.Contains(text, "admin:") {
+		text += "\nadmin: {listen: \"\"}\n" // the usual port may be taken
+	}
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -84,6 +88,9 @@ func runLogged(t *testing.T, text string, log *slog.Logger, options ...polywire.
 		ended <- err
 		t.Fatalf("Run ended: %v", err)
 	case <-b.Ready():
+		if err := b.Err(); err != nil {
+			t.Fatalf("Run ended: %v", err)
+		}
 	}
 	for _, ep := range b.Endpoints() {
 		r.urls[ep.Name] = ep
@@ -399,14 +406,22 @@ admin: {listen: "` + taken.Addr().String() + `"}`,
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := b.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "address already in use") {
+			err = b.Run(t.Context())
+			if err == nil || !strings.Contains(err.Error(), "address already in use") {
 				t.Errorf("Run: %v", err)
 			}
-			select {
-			case <-b.Ready():
-				t.Error("is ready")
-			default:
+			// Who waits is told, and why.
+			<-b.Ready()
+			<-b.Draining()
+			if !errors.Is(b.Err(), err) {
+				t.Errorf("Err: %v, want %v", b.Err(), err)
 			}
+			for _, ep := range b.Endpoints() {
+				if strings.HasSuffix(ep.URL, ":0/") != (ep.Name == "free") {
+					t.Errorf("%s is said to be at %s", ep.Name, ep.URL)
+				}
+			}
+			_ = b.AdminURL()
 		})
 	}
 }

@@ -10,7 +10,7 @@
 //	})
 //	err = broker.Run(ctx)
 //
-// A program answers calls (Handle, Otherwise, Use), hears what clients publish (Hear),
+// A program answers calls (Handle, Otherwise, Use), hears what is published (Hear),
 // publishes itself (Publish), is told of connections and sessions ([WithHooks]) and keeps
 // the sessions ([WithSessions], [WithSessionKeys]). The folder examples has a program that
 // was written with stocking's router, and one that was written with webwire's server.

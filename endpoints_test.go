@@ -31,7 +31,7 @@ func TestEndpoints(t *testing.T) {
 
 func TestAdminURL(t *testing.T) {
 	const text = `endpoints: [{name: a, protocol: echo}]`
-	if got := polywire.AdminURL(load(t, text)); got != "http://127.0.0.1:9100/metrics" {
+	if got := polywire.AdminURL(load(t, text+"\nadmin: {}")); got != "http://127.0.0.1:9100/metrics" {
 		t.Errorf("got %q", got)
 	}
 	if got := polywire.AdminURL(load(t, text+"\nadmin: {listen: ''}")); got != "" {
@@ -73,7 +73,7 @@ func TestExample(t *testing.T) {
 	plain.Admin.Hosts = []string{}
 	// The network fills in what is 0; the example shows with what.
 	plain.Network = config.Network{
-		MaxHandshakes: 4096, HandshakeTimeout: 10e9, MaxHeader: 64 << 10, MaxHeaderFields: 1000, SendBuffer: 128 << 10, OutboundBudget: 256 << 20, InboundBudget: 256 << 20,
+		MaxHandshakes: 4096, HandshakeTimeout: 10e9, HTTPIdleTimeout: 120e9, MaxHeader: 64 << 10, MaxHeaderFields: 1000, SendBuffer: 128 << 10, OutboundBudget: 256 << 20, InboundBudget: 256 << 20,
 		TrustedProxies: []config.CIDR{},
 	}
 	for i := range plain.Endpoints {

@@ -18,6 +18,7 @@ func networkLimits(n config.Network) (network.Limits, error) {
 		MaxConnections:          n.MaxConnections,
 		MaxHandshakes:           n.MaxHandshakes,
 		MaxHandshakesPerAddress: n.MaxHandshakesPerAddress,
+		MaxHTTPPerAddress:       n.MaxHTTPPerAddress,
 		HandshakeRate:           rate(n.HandshakeRate, n.HandshakeBurst),
 		MemoryWatermark:         n.MemoryWatermark.Of(available),
 	}

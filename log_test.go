@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/polywire/polywire/certs/certstest"
 )
 
 // newLog returns a log whose lines have no time, and their buffer: it may be read when
@@ -53,6 +55,7 @@ func upgradeTo(path string, fields ...string) string {
 // Who is not let in is one line, with what an operator needs to see why.
 func TestRefusedClientsAreLogged(t *testing.T) {
 	long := strings.Repeat("é", 1000)
+	cert, key := certstest.Write(t, t.TempDir(), "server", certstest.NewCA(t, "log").Issue(nil, "127.0.0.1"))
 	for _, c := range []struct{ name, endpoint, request, want string }{
 		{
 			"origin", "{protocol: vws, path: /}", upgradeTo("/", "Origin: https://evil.example"),
@@ -84,15 +87,34 @@ func TestRefusedClientsAreLogged(t *testing.T) {
 			`reason=handshake why="no endpoint at this path" remote=127.0.0.1 method=GET path=/a`,
 		},
 		{
+			"key of a broadcast", "{protocol: wsify, path: /ws, options: {broadcasting_key: secret}}",
+			"POST /broadcast?key=wrong HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+			`endpoint=e reason=denied why="the format refuses the request" remote=127.0.0.1 method=POST path=/broadcast`,
+		},
+		{
+			"PROXY protocol", "{protocol: vws, path: /ws, proxy_protocol: required}",
+			"PROXY TCP4 203.0.113.7 127.0.0.1 5000 80\r\n" + upgradeTo("/a"),
+			`reason=handshake why="no endpoint at this path" remote=203.0.113.7 path=/a`,
+		},
+		{
+			"HTTP where TLS is spoken", "{protocol: vws, path: /ws, tls: {cert: CERT, key: KEY}}", upgradeTo("/ws"),
+			`reason=tls why="client sent an HTTP request to an HTTPS server" remote=127.0.0.1`,
+		},
+		{
+			"no TLS", "{protocol: vws, path: /ws, tls: {cert: CERT, key: KEY}}", "SSH-2.0-x\r\n",
+			`reason=tls why="tls: first record does not look like a TLS handshake" remote=127.0.0.1`,
+		},
+		{
 			"no HTTP", "{protocol: vws, path: /ws}", "SSH-2.0-x\r\n\r\n",
 			`reason=handshake why="malformed request line" remote=127.0.0.1`,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			log, buf := newLog(slog.LevelInfo)
+			endpoint := strings.NewReplacer("CERT", cert, "KEY", key).Replace(c.endpoint)
 			b := runLogged(t, `
 endpoints:
-  - `+strings.Replace(c.endpoint, "{", `{name: e, listen: "127.0.0.1:0", `, 1)+`
+  - `+strings.Replace(endpoint, "{", `{name: e, listen: "127.0.0.1:0", `, 1)+`
 network: {trusted_proxies: [127.0.0.0/8]}
 admin: {listen: ""}
 `, log)
@@ -102,7 +124,7 @@ admin: {listen: ""}
 			if err := b.stop(); err != nil {
 				t.Error(err)
 			}
-			got := regexp.MustCompile(`127\.0\.0\.1:\d+|203\.0\.113\.7:0`).ReplaceAllStringFunc(buf.String(), func(s string) string {
+			got := regexp.MustCompile(`127\.0\.0\.1:\d+|203\.0\.113\.7:\d+`).ReplaceAllStringFunc(buf.String(), func(s string) string {
 				host, _, _ := net.SplitHostPort(s)
 				return host
 			})

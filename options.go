@@ -90,7 +90,10 @@ func gather(cfg *config.Config, options []Option) (*settings, error) {
 		listen: func(_, address string) (net.Listener, error) { return sockets.Listen(address) },
 		cfg:    cfg,
 	}
-	for _, o := range options {
+	for i, o := range options {
+		if o == nil {
+			return nil, fmt.Errorf("option %d is nil", i)
+		}
 		if err := o(s); err != nil {
 			return nil, err
 		}

@@ -70,8 +70,11 @@ func disconnects(n int) string {
 }
 
 // Plan says what Reload would do with a configuration that [config.Load] returned, with the
-// connections of now. It changes nothing.
+// connections of now. It changes nothing. For nil it is empty.
 func (b *Broker) Plan(cfg *config.Config) Plan {
+	if cfg == nil {
+		return Plan{}
+	}
 	inForce := b.state.Load().cfg
 	p := Plan{Endpoints: []EndpointPlan{}}
 	p.Applied, _ = config.Elsewhere(inForce, cfg)

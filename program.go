@@ -2,7 +2,9 @@ package polywire
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/polywire/polywire/core"
 )
@@ -12,12 +14,21 @@ import (
 
 // Publish tells everyone who hears topic, in the name of an endpoint: topic stands under
 // its topic prefix, and its counters count. p is copied; JSON must be valid JSON, text
-// valid UTF-8. The error is a [core.Failure] if the topic is one of the broker's own, or
-// too long, or below a channel that a client owns.
+// valid UTF-8. It returns when the handler of Hear that hears it has; else it does not
+// block. The error says what is wrong with topic or p, or is a [core.Failure] if the topic is
+// one of the broker's own, or too long, or below a channel that a client owns, or if 256
+// messages that were published so are being heard. After an error nothing was published.
 func (b *Broker) Publish(endpoint, topic string, p core.Payload) error {
 	s := b.state.Load().site(endpoint)
 	if s == nil {
 		return fmt.Errorf("publishing to %q: there is no endpoint %q", topic, endpoint)
+	}
+	err := checkTopic(topic)
+	if err == nil {
+		err = p.Check()
+	}
+	if err != nil {
+		return fmt.Errorf("publishing to %q: %w", topic, err)
 	}
 	if f := b.engine.Publisher(s.Endpoint.Endpoint).Publish([]byte(topic), p); f.Failed() {
 		return fmt.Errorf("publishing to %q: %w", topic, f)
@@ -25,11 +36,25 @@ func (b *Broker) Publish(endpoint, topic string, p core.Payload) error {
 	return nil
 }
 
-// Hear makes h hear what clients publish on match, a topic or a pattern without topic
+// checkTopic returns what is wrong with a topic that a program names.
+func checkTopic(topic string) error {
+	switch {
+	case topic == "":
+		return errors.New("the topic is empty")
+	case !utf8.ValidString(topic):
+		return errors.New("the topic is not UTF-8")
+	}
+	return nil
+}
+
+// Hear makes h hear what is published on match, a topic or a pattern without topic
 // prefixes, after it has gone out; nil ends that. In the [core.Invocation] the topic is
 // Service, and OneWay is set; what h returns is ignored, but for an error, which is
-// logged. A message is heard by one handler, chosen as with Handle. What is published by
-// HTTP or by Publish is not heard.
+// logged. A message is heard by one handler, chosen as with Handle.
+//
+// What clients publish is heard, by HTTP too, and what the program publishes itself. In the
+// latter two Connection is 0, Caller.Client() is nobody, and who publishes waits until h has
+// returned: a program that publishes what it hears must tell its own messages by that.
 //
 // The client's next message waits until h has returned, so h hears the messages of one
 // client one after the other, in their order; those of different clients it hears at the

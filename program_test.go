@@ -26,9 +26,8 @@ func TestProgramSpeaks(t *testing.T) {
 	b := run(t, localhost)
 	heard := make(chan core.Invocation, 1)
 	b.Hear("news/+", func(_ context.Context, c core.Invocation) (core.Payload, error) {
-		c.Caller.Client().Send("to/you", text("alone"))
 		heard <- c
-		return core.Payload{}, nil
+		return core.Payload{}, c.Caller.Client().Send("to/you", text("alone"))
 	})
 	web, tenant := dial(t, b.urls["web"].URL), dial(t, b.urls["tenant"].URL)
 	web.send(`{"command":"join","args":{"channel":"t/room"}}`)
@@ -76,7 +75,9 @@ func TestHooks(t *testing.T) {
 		},
 		Connected: func(_ context.Context, c core.Client) {
 			note("connected to %s", c.Endpoint)
-			c.Send("hello", text("hello"))
+			if err := c.Send("hello", text("hello")); err != nil {
+				t.Error(err)
+			}
 		},
 		Disconnected: func(c core.Client, r core.Reason) {
 			// Run does not return before this hook has, however long it takes.
@@ -201,7 +202,7 @@ admin: {listen: ""}
 		return
 	}
 	broker, err := polywire.New(cfg, slog.New(slog.DiscardHandler), polywire.WithHooks(core.Hooks{
-		Connected: func(_ context.Context, c core.Client) { c.Send("greetings", text("welcome")) },
+		Connected: func(_ context.Context, c core.Client) { _ = c.Send("greetings", text("welcome")) },
 	}))
 	if err != nil {
 		fmt.Println(err)

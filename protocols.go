@@ -63,21 +63,23 @@ func authorizer(n core.Needs, log *slog.Logger) *auth.Webhook {
 	return auth.NewWebhook(n.AuthorizerURL, n.AuthorizerTimeout, log)
 }
 
-// sameStore reports whether two formats need one and the same session store.
+// sameStore reports whether two formats need one and the same session store. Other limits
+// make another store of a folder, which finds the same sessions.
 func sameStore(a, b core.Needs) bool {
-	return a.HasSessions() && a.Sessions == b.Sessions && a.SessionsDir == b.SessionsDir
+	return a.HasSessions() && a.Sessions == b.Sessions && a.SessionsDir == b.SessionsDir &&
+		(a.Sessions == core.SessionsMemory || a.SessionLimits == b.SessionLimits)
 }
 
 // sessions returns own, or if it is nil the session store that a format needs; nil if it
 // needs none.
-func sessions(n core.Needs, own core.SessionStore) (core.SessionStore, error) {
+func sessions(n core.Needs, own core.SessionStore, log *slog.Logger) (core.SessionStore, error) {
 	switch {
 	case own != nil:
 		return own, nil
 	case n.Sessions == core.SessionsMemory:
 		return engine.NewMemorySessions(), nil
 	case n.Sessions == core.SessionsFile:
-		store, err := webwire.NewFileSessions(n.SessionsDir)
+		store, err := webwire.OpenFileSessions(webwire.FileOptions{Dir: n.SessionsDir, Limits: n.SessionLimits, Logger: log})
 		if err != nil {
 			return nil, fmt.Errorf("opening session store: %w", err)
 		}

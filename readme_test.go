@@ -1,6 +1,7 @@
 package polywire_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -35,6 +36,24 @@ func loadShown(t *testing.T, document string) {
 		if _, err := config.Load(config.Source{File: file}, polywire.Protocols()); err != nil {
 			t.Errorf("%v\n%s", err, block[1])
 		}
+	}
+}
+
+// TestReadmeProgram: the program that the README shows is the example, which examples_test.go
+// builds and runs.
+func TestReadmeProgram(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```\n").FindAllSubmatch(text, -1)
+	program, err := os.ReadFile("examples/embed/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, program, _ = bytes.Cut(program, []byte("\n")) // the comment
+	if len(blocks) != 1 || string(blocks[0][1]) != string(program) {
+		t.Error("README.md does not show examples/embed/main.go")
 	}
 }
 

@@ -38,6 +38,9 @@ func (b *Broker) Reread(dryRun bool) (Plan, error) {
 		return Plan{}, errNoSource
 	}
 	cfg, err := load()
+	if err == nil && cfg == nil {
+		err = errNoConfig
+	}
 	if dryRun {
 		if err != nil {
 			return Plan{}, err
@@ -54,8 +57,11 @@ func (b *Broker) Reread(dryRun bool) (Plan, error) {
 
 // reload is Reload. The caller holds reloading.
 func (b *Broker) reload(cfg *config.Config) (Plan, error) {
-	if !b.running() {
+	switch {
+	case !b.life.serving():
 		return Plan{}, errNotRunning
+	case cfg == nil:
+		return Plan{}, errNoConfig
 	}
 	plan := b.Plan(cfg)
 	d, err := b.draft(cfg, b.state.Load())
@@ -74,7 +80,7 @@ func (b *Broker) reload(cfg *config.Config) (Plan, error) {
 	d.commit()
 	d.unwatchOthers()
 	b.background.Go(func() {
-		ctx, cancel := context.WithTimeout(b.life, cfg.Drain.Timeout)
+		ctx, cancel := context.WithTimeout(b.ctx, cfg.Drain.Timeout)
 		defer cancel()
 		if err := departure.Run(ctx, cfg.Drain.Rate.PerSecond()); err != nil {
 			b.log.Warn("closing endpoints", "error", err)
@@ -84,21 +90,6 @@ func (b *Broker) reload(cfg *config.Config) (Plan, error) {
 		}
 	})
 	return plan, nil
-}
-
-// running reports whether Run has started the endpoints and has not begun to end.
-func (b *Broker) running() bool {
-	select {
-	case <-b.ready:
-	default:
-		return false
-	}
-	select {
-	case <-b.draining:
-		return false
-	default:
-		return true
-	}
 }
 
 // report counts and logs what became of a reload.

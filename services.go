@@ -61,9 +61,9 @@ func newService(c config.Service, log *slog.Logger) *service {
 	s.stats = new(core.ServiceStats)
 	s.upstream = upstream.New(upstream.Options{
 		URL: c.URL, Timeout: cmp.Or(c.Timeout, serviceTimeout), MaxAnswer: cmp.Or(int64(c.MaxAnswerSize), serviceMaxAnswer),
-		MaxConns: atOnce,
-		Logger:   log.With("service", c.Match),
-		Stats:    s.stats,
+		Idle: c.IdleTimeout, MaxConns: atOnce,
+		Logger: log.With("service", c.Match),
+		Stats:  s.stats,
 	})
 	s.answerer = engine.Service{Match: c.Match, Handler: s.upstream.Call, AtOnce: atOnce}
 	return s

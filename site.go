@@ -1,10 +1,12 @@
 package polywire
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/engine"
 	"github.com/polywire/polywire/core/network"
 )
 
@@ -36,9 +38,12 @@ func (d *draft) makeSite(c, old *config.Endpoint, previous *site) (*site, error)
 		return nil, err
 	}
 	needs := needsOf(c)
-	store, err := sessions(needs, d.storeOf(c, old, previous))
+	store, err := sessions(needs, d.storeOf(c, old, previous), d.b.log.With("endpoint", c.Name))
 	if err != nil {
 		return nil, err
+	}
+	if m, ok := store.(*engine.MemorySessions); ok && d.own.stores[c.Name] == nil {
+		d.onCommit(func() { m.SetLimits(needs.SessionLimits) })
 	}
 	tlsConfig, err := d.tls(c)
 	if err != nil {
@@ -52,6 +57,7 @@ func (d *draft) makeSite(c, old *config.Endpoint, previous *site) (*site, error)
 	if err != nil {
 		return nil, err
 	}
+	d.onStart(trust.start)
 	s := &site{trust: trust, Endpoint: network.Endpoint{
 		Endpoint: &core.Endpoint{
 			Name: c.Name, Protocol: c.Protocol, Format: c.Format,
@@ -89,8 +95,21 @@ func networkSettings(c *config.Endpoint) (network.Settings, error) {
 	return network.Settings{
 		OutboundLimit: int(c.OutboundLimit), SlowConsumer: policy,
 		PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, IdleTimeout: c.IdleTimeout,
-		Origins: c.Origins,
+		Origins: c.Origins, TokenProtocols: tokenProtocols(c), Health: c.Health,
 	}, err
+}
+
+// tokenProtocols returns the names by which clients show tokens as subprotocols.
+func tokenProtocols(c *config.Endpoint) []string {
+	var names []string
+	for _, a := range c.Auth {
+		for _, place := range a.From {
+			if place.In == "subprotocol" {
+				names = append(names, cmp.Or(place.Name, "bearer"))
+			}
+		}
+	}
+	return names
 }
 
 // keep prepares what changes about a site whose endpoint goes on.
@@ -108,8 +127,9 @@ func (d *draft) keep(s *site, change config.Change) error {
 		if err != nil {
 			return fmt.Errorf("changing auth: %w", err)
 		}
-		d.onDiscard(func() { closeAll(m.closers) })
+		d.onDiscard(m.close)
 		d.onCommit(func() { s.trust.use(m) })
+		d.onStart(m.start)
 	}
 	d.onCommit(func() {
 		s.Limits.Set(clientLimits(c))

@@ -39,6 +39,7 @@ type draft struct {
 	closing []*site            // sites whose endpoints are closed
 
 	commits, discards []func()
+	starts            []func() // what begins to run
 }
 
 // draft makes a draft of a configuration that is to follow old.
@@ -90,7 +91,7 @@ func (d *draft) add(c config.Change) error {
 		return err
 	}
 	d.onDiscard(s.close)
-	if d.b.running() {
+	if d.b.life.serving() {
 		if err := s.start(d.b.log); err != nil {
 			return err
 		}
@@ -105,10 +106,20 @@ func (d *draft) add(c config.Change) error {
 func (d *draft) onCommit(f func())  { d.commits = append(d.commits, f) }
 func (d *draft) onDiscard(f func()) { d.discards = append(d.discards, f) }
 
+// onStart has f called, which returns at once, when the draft holds and the broker runs.
+func (d *draft) onStart(f func()) { d.starts = append(d.starts, f) }
+
 // commit makes the draft hold, but for the endpoints to be opened and closed.
 func (d *draft) commit() {
 	for _, f := range d.commits {
 		f()
+	}
+	if d.b.life.serving() {
+		for _, f := range d.starts {
+			f()
+		}
+	} else {
+		d.b.starts = d.starts
 	}
 	services := make([]engine.Service, len(d.services))
 	for i, s := range d.services {

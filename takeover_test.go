@@ -18,7 +18,7 @@ func TestTakeOver(t *testing.T) {
 endpoints:
   - {name: wubsub, protocol: wubsub, listen: "127.0.0.1:0"}
   - {name: small,  protocol: wubsub, listen: "127.0.0.1:0", max_message_size: 1KiB}
-  - {name: idle,   protocol: wubsub, listen: "127.0.0.1:0", idle_timeout: 1s}
+  - {name: idle,   protocol: wubsub, listen: "127.0.0.1:0", idle_timeout: 4s}
 network: {loops: 2}
 `)
 	subscribe := new(bytes.Buffer)

@@ -48,12 +48,11 @@ func (d *draft) tls(ep *config.Endpoint) (*tls.Config, error) {
 	return k.source.Config(), nil
 }
 
-// watch has the files of a source watched from the commit on, until unwatch is called or
-// the broker ends.
+// watch has the files of a source watched while the broker runs, until unwatch is called.
 func (d *draft) watch(source *certs.Source) (unwatch context.CancelFunc) {
-	ctx, cancel := context.WithCancel(d.b.life)
+	ctx, cancel := context.WithCancel(d.b.ctx)
 	d.onDiscard(cancel)
-	d.onCommit(func() { d.b.background.Go(func() { source.Watch(ctx) }) })
+	d.onStart(func() { d.b.background.Go(func() { source.Watch(ctx) }) })
 	return cancel
 }
 

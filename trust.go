@@ -23,8 +23,11 @@ type trust struct {
 	authorizer core.Authorizer // nil without
 
 	hook    closer   // the authorizer; nil without
-	methods []closer // of chain
+	methods *methods // of chain
 }
+
+// starter has something to run in the background, until Close.
+type starter interface{ Start() }
 
 // closer has something that runs in the background, or that is kept open.
 type closer interface{ Close() }
@@ -41,7 +44,7 @@ func newTrust(c *config.Endpoint, stats *core.Stats, log *slog.Logger) (*trust, 
 		t.authorizer, t.hook = own, own
 	case c.Authorizer != nil:
 		a := auth.NewAuthorizer(auth.HookOptions{
-			URL: c.Authorizer.URL, Timeout: c.Authorizer.Timeout, Endpoint: c.Name, Protocol: c.Protocol,
+			URL: c.Authorizer.URL, Timeout: c.Authorizer.Timeout, Idle: c.Authorizer.IdleTimeout, Endpoint: c.Name, Protocol: c.Protocol,
 			Cache: auth.CacheOptions(c.Authorizer.Cache), Stats: &stats.AuthorizerHook, Logger: log,
 		}, map[string]auth.OnError{
 			"deny": auth.DenyOnError, "allow": auth.AllowOnError, "last_known": auth.LastKnownOnError,
@@ -57,11 +60,13 @@ func newTrust(c *config.Endpoint, stats *core.Stats, log *slog.Logger) (*trust, 
 	return t, nil
 }
 
+// start begins what runs in the background.
+func (t *trust) start() { t.methods.start() }
+
 // methods are the ways to tell who a client is.
 type methods struct {
 	list      []auth.Method
 	anonymous bool
-	closers   []closer // those of list that have something to close
 }
 
 // prepare makes the methods of a configuration; after an error nothing runs.
@@ -74,35 +79,47 @@ func (t *trust) prepare(c *config.Endpoint) (*methods, error) {
 		}
 		m, err := t.method(c, &c.Auth[i])
 		if err != nil {
-			closeAll(all.closers)
+			all.close()
 			return nil, fmt.Errorf("auth[%d]: %w", i, err)
 		}
 		all.list = append(all.list, m)
-		if c, ok := m.(closer); ok {
-			all.closers = append(all.closers, c)
-		}
 	}
 	return all, nil
+}
+
+// start begins what methods run in the background.
+func (m *methods) start() {
+	for _, one := range m.list {
+		if s, ok := one.(starter); ok {
+			s.Start()
+		}
+	}
+}
+
+// close ends what runs, and closes what is open. A nil m has nothing.
+func (m *methods) close() {
+	if m == nil {
+		return
+	}
+	for _, one := range m.list {
+		if c, ok := one.(closer); ok {
+			c.Close()
+		}
+	}
 }
 
 // use makes the next clients be asked by other methods.
 func (t *trust) use(m *methods) {
 	t.chain.Replace(m.anonymous, m.list...)
-	closeAll(t.methods)
-	t.methods = m.closers
+	t.methods.close()
+	t.methods = m
 }
 
 // close ends what runs.
 func (t *trust) close() {
-	closeAll(t.methods)
+	t.methods.close()
 	if t.hook != nil {
 		t.hook.Close()
-	}
-}
-
-func closeAll(closers []closer) {
-	for _, c := range closers {
-		c.Close()
 	}
 }
 
@@ -119,11 +136,17 @@ func (t *trust) method(c *config.Endpoint, a *config.Auth) (auth.Method, error) 
 			return nil, err
 		}
 		return auth.NewTokens(places, tokens, a.TokenFile, t.log)
+	case "basic":
+		users, err := staticUsers(a.Users)
+		if err != nil {
+			return nil, err
+		}
+		return auth.NewBasic(users, a.UserFile, t.log)
 	case "jwt":
 		return auth.NewJWT(jwtOptions(a, places, t.log))
 	case "webhook":
 		return auth.NewWebhookMethod(auth.HookOptions{
-			URL: a.URL, Timeout: a.Timeout, Endpoint: c.Name, Protocol: c.Protocol,
+			URL: a.URL, Timeout: a.Timeout, Idle: a.IdleTimeout, Endpoint: c.Name, Protocol: c.Protocol,
 			Cache: auth.CacheOptions(a.Cache), Stats: &t.stats.IdentityHook, Logger: t.log,
 		}, a.OnError == "last_known"), nil
 	case "certificate":
@@ -149,19 +172,40 @@ func jwtOptions(a *config.Auth, places []auth.Place, log *slog.Logger) auth.JWTO
 func staticTokens(list []config.Token) ([]auth.Token, error) {
 	var tokens []auth.Token
 	for _, t := range list {
-		data, err := json.Marshal(t.Claims)
+		claims, err := claimsOf(t.Subject, t.Claims)
 		if err != nil {
-			return nil, fmt.Errorf("reading claims of %q: %w", t.Subject, err)
+			return nil, err
 		}
-		decoder := json.NewDecoder(bytes.NewReader(data))
-		decoder.UseNumber()
-		one := auth.Token{Token: t.Token, Subject: t.Subject}
-		if err := decoder.Decode(&one.Claims); err != nil {
-			return nil, fmt.Errorf("reading claims of %q: %w", t.Subject, err)
-		}
-		tokens = append(tokens, one)
+		tokens = append(tokens, auth.Token{Token: t.Token, Subject: t.Subject, Claims: claims})
 	}
 	return tokens, nil
+}
+
+// staticUsers returns the users with claims as core.Identity has them.
+func staticUsers(list []config.User) ([]auth.User, error) {
+	var users []auth.User
+	for _, u := range list {
+		claims, err := claimsOf(u.User, u.Claims)
+		if err != nil {
+			return nil, err
+		}
+		users = append(users, auth.User{Name: u.User, Password: u.Password, Claims: claims})
+	}
+	return users, nil
+}
+
+// claimsOf returns claims of the configuration as core.Identity has them.
+func claimsOf(subject string, given map[string]any) (claims map[string]any, err error) {
+	data, err := json.Marshal(given)
+	if err == nil {
+		decoder := json.NewDecoder(bytes.NewReader(data))
+		decoder.UseNumber()
+		err = decoder.Decode(&claims)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading claims of %q: %w", subject, err)
+	}
+	return claims, nil
 }
 
 // acl returns the access lists; nil if there are none.

@@ -40,6 +40,7 @@ func source(ready *atomic.Bool) admin.Source {
 	one.Stats.DroppedBytes.Add(core.ReasonSlow, 20)
 	one.Stats.CallsFailed.Add(core.ReasonTimeout, 14)
 	one.Stats.CallsFailed.Add(core.ReasonGone, 15)
+	one.Stats.AuthorizerHook.InUse.Store(true)
 	one.Stats.AuthorizerHook.Hits.Store(20)
 	one.Stats.AuthorizerHook.Misses.Store(21)
 	one.Stats.AuthorizerHook.Errors.Store(22)
@@ -175,10 +176,13 @@ func TestMetrics(t *testing.T) {
 	}
 	var ours []string
 	others := map[string]bool{}
+	zeros := map[string]bool{}
 	for line := range strings.Lines(body) {
 		name, _, _ := strings.Cut(line, "_")
 		switch {
 		case strings.HasPrefix(line, "#"):
+		case strings.Contains(line, "endpoint=") && strings.Contains(line, "reason=") && strings.HasSuffix(line, " 0\n"):
+			zeros[strings.TrimSpace(line)] = true
 		case name == "polywire":
 			ours = append(ours, strings.TrimSpace(line))
 		default:
@@ -187,6 +191,22 @@ func TestMetrics(t *testing.T) {
 	}
 	if got := strings.Join(ours, "\n"); got != metrics {
 		t.Errorf("got:\n%s\nwant:\n%s", got, metrics)
+	}
+	for _, want := range []string{
+		`polywire_handshakes_rejected_total{endpoint="",protocol="",reason="rate"} 0`,
+		`polywire_handshakes_rejected_total{endpoint="two",protocol="wsify",reason="origin"} 0`,
+		`polywire_messages_refused_total{endpoint="two",protocol="wsify",reason="malformed"} 0`,
+		`polywire_messages_dropped_total{endpoint="two",protocol="wsify",reason="slow"} 0`,
+		`polywire_bytes_dropped_total{endpoint="two",protocol="wsify",reason="slow"} 0`,
+		`polywire_connections_closed_total{endpoint="two",protocol="wsify",reason="lost"} 0`,
+		`polywire_calls_failed_total{endpoint="two",protocol="wsify",reason="timeout"} 0`,
+	} {
+		if !zeros[want] {
+			t.Errorf("there is no %s", want)
+		}
+	}
+	if bad := `polywire_messages_dropped_total{endpoint="two",protocol="wsify",reason="origin"} 0`; zeros[bad] {
+		t.Errorf("there is %s, which cannot happen", bad)
 	}
 	if got := slices.Sorted(maps.Keys(others)); !slices.Equal(got, []string{"go", "process"}) {
 		t.Errorf("other metrics: %q", got)

@@ -27,17 +27,16 @@ func (h hookDescs) describe(to chan<- *prometheus.Desc) {
 	}
 }
 
-// collect shows a webhook that was asked something.
+// collect shows a webhook, if there is one.
 func (h hookDescs) collect(to chan<- prometheus.Metric, s *core.HookStats, labels ...string) {
-	misses := s.Misses.Load()
-	if misses == 0 {
+	if !s.InUse.Load() {
 		return
 	}
 	count := func(d *prometheus.Desc, n uint64) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
 	}
 	count(h.hits, s.Hits.Load())
-	count(h.misses, misses)
+	count(h.misses, s.Misses.Load())
 	count(h.errors, s.Errors.Load())
 	open := 0.0
 	if s.Breaker.Load() {

@@ -80,8 +80,9 @@ type total struct {
 
 // reasons are the counters of an endpoint by reason.
 type reasons struct {
-	desc *prometheus.Desc
-	read func(*core.Stats) *core.Counters
+	desc     *prometheus.Desc
+	read     func(*core.Stats) *core.Counters
+	possible func(core.Possible) core.Reasons
 }
 
 // collector shows the counters as they are at the moment of the request. It
@@ -153,12 +154,12 @@ func newCollector(src Source) *collector {
 		{perEndpoint("throttled_total", "Times that a client was not read for a while because it sent faster than its limits."), func(s *core.Stats) *atomic.Uint64 { return &s.Throttled }},
 	}
 	c.reasons = []reasons{
-		{perReason("connections_closed_total", "Connections that ended."), func(s *core.Stats) *core.Counters { return &s.Closed }},
-		{c.rejected, func(s *core.Stats) *core.Counters { return &s.Rejected }},
-		{perReason("messages_refused_total", "Messages from clients that were ignored or answered with an error."), func(s *core.Stats) *core.Counters { return &s.Refused }},
-		{perReason("messages_dropped_total", "Messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.Dropped }},
-		{perReason("bytes_dropped_total", "Payload bytes of messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.DroppedBytes }},
-		{perReason("calls_failed_total", "Calls that ended with a failure."), func(s *core.Stats) *core.Counters { return &s.CallsFailed }},
+		{perReason("connections_closed_total", "Connections that ended."), func(s *core.Stats) *core.Counters { return &s.Closed }, func(p core.Possible) core.Reasons { return p.Closed }},
+		{c.rejected, func(s *core.Stats) *core.Counters { return &s.Rejected }, func(p core.Possible) core.Reasons { return p.Rejected }},
+		{perReason("messages_refused_total", "Messages from clients that were ignored or answered with an error."), func(s *core.Stats) *core.Counters { return &s.Refused }, func(p core.Possible) core.Reasons { return p.Refused }},
+		{perReason("messages_dropped_total", "Messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.Dropped }, func(p core.Possible) core.Reasons { return p.Dropped }},
+		{perReason("bytes_dropped_total", "Payload bytes of messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.DroppedBytes }, func(p core.Possible) core.Reasons { return p.Dropped }},
+		{perReason("calls_failed_total", "Calls that ended with a failure."), func(s *core.Stats) *core.Counters { return &s.CallsFailed }, func(p core.Possible) core.Reasons { return p.CallsFailed }},
 	}
 	c.hooks, c.service = newHookDescs(), newServiceDescs()
 	return c
@@ -187,13 +188,14 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		for _, t := range c.totals {
 			to <- prometheus.MustNewConstMetric(t.desc, prometheus.CounterValue, float64(t.read(ep.Stats).Load()), ep.Name, ep.Protocol)
 		}
+		possible := ep.Possible()
 		for _, r := range c.reasons {
-			collect(to, r.desc, r.read(ep.Stats), ep.Name, ep.Protocol)
+			collect(to, r.desc, r.read(ep.Stats), r.possible(possible), ep.Name, ep.Protocol)
 		}
 		c.hooks.collect(to, &ep.Stats.IdentityHook, ep.Name, ep.Protocol, "auth")
 		c.hooks.collect(to, &ep.Stats.AuthorizerHook, ep.Name, ep.Protocol, "authorizer")
 	}
-	collect(to, c.rejected, c.source.Rejected, "", "")
+	collect(to, c.rejected, c.source.Rejected, core.RejectedUnknown, "", "")
 	to <- prometheus.MustNewConstMetric(c.accept, prometheus.CounterValue, float64(c.source.AcceptErrors.Load()))
 	to <- prometheus.MustNewConstMetric(c.panics, prometheus.CounterValue, float64(c.source.Panics()))
 	to <- prometheus.MustNewConstMetric(c.calls, prometheus.GaugeValue, float64(c.source.Calls()))
@@ -219,11 +221,10 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, c.source.Version)
 }
 
-// collect shows the reasons that have happened. A counter only rises, so one
-// that has been shown stays.
-func collect(to chan<- prometheus.Metric, desc *prometheus.Desc, counters *core.Counters, endpoint, protocol string) {
+// collect shows the reasons that can happen, from the start, and any other that has.
+func collect(to chan<- prometheus.Metric, desc *prometheus.Desc, counters *core.Counters, possible core.Reasons, endpoint, protocol string) {
 	for r := range core.NumReasons {
-		if n := counters[r].Load(); n > 0 {
+		if n := counters[r].Load(); n > 0 || possible.Has(r) {
 			to <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), endpoint, protocol, r.String())
 		}
 	}

@@ -78,8 +78,13 @@ func (s *Server) Start(listener net.Listener) {
 // Listener returns the listener, which stays the server's.
 func (s *Server) Listener() net.Listener { return s.listener }
 
-// Addr returns the address that the server listens on.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+// Addr returns the address that the server listens on; nil if it could not.
+func (s *Server) Addr() net.Addr {
+	if s.listener == nil {
+		return nil
+	}
+	return s.listener.Addr()
+}
 
 // Shutdown stops listening and waits for running requests until ctx ends; then
 // it cuts them. It may be called again.

@@ -53,7 +53,10 @@ type methods struct {
 	anonymous bool
 }
 
-var _ core.Authenticator = (*Chain)(nil)
+var (
+	_ core.Authenticator = (*Chain)(nil)
+	_ core.Challenger    = (*Chain)(nil)
+)
 
 // NewChain returns a chain. anonymous lets in the clients that show no credential at
 // all, as nobody.
@@ -99,4 +102,17 @@ func (c *Chain) Authenticate(ctx context.Context, h core.Handshake) (*core.Ident
 		return nil, core.Allow, nil
 	}
 	return nil, core.Deny, errNoCredential
+}
+
+// Challenges are Basic for that method, and Bearer for all others.
+func (c *Chain) Challenges() []string {
+	var bearer, basic []string
+	for _, m := range c.current.Load().list {
+		if _, ok := m.(*Basic); ok {
+			basic = []string{`Basic realm="polywire", charset="UTF-8"`}
+		} else {
+			bearer = []string{"Bearer"}
+		}
+	}
+	return append(bearer, basic...)
 }

@@ -2,7 +2,7 @@
 // implementations of core's Authenticator, Access and Authorizer.
 //
 //   - Who it is: a [Chain] of methods, of which each looks for a credential of its kind
-//     ([Tokens], [JWT], [Certificate], [WebhookMethod]).
+//     ([Tokens], [JWT], [Basic], [Certificate], [WebhookMethod]).
 //   - What it may do: [Rules], lists of patterns for each right.
 //   - What only an application knows: an HTTP server is asked, with wsify's contract
 //     ([Webhook]) or also from memory, and with a policy for its outages ([Authorizer]).

@@ -35,8 +35,8 @@ type hook struct {
 	down atomic.Bool
 }
 
-func newHook(url string, timeout time.Duration, log *slog.Logger) *hook {
-	return &hook{url: url, timeout: timeout, client: httpclient.New(timeout, maxConns), log: log}
+func newHook(url string, timeout, idle time.Duration, log *slog.Logger) *hook {
+	return &hook{url: url, timeout: timeout, client: httpclient.New(timeout, idle, maxConns), log: log}
 }
 
 // reply is an answer, as far as it was read.
@@ -72,6 +72,8 @@ func (h *hook) post(ctx context.Context, body []byte, header http.Header) (*repl
 	}
 	maps.Copy(r.Header, header)
 	r.Header.Set("Content-Type", "application/json")
+	// It is a question: asking it again changes nothing.
+	httpclient.MayRepeat(r, "")
 	res, err := h.client.Do(r)
 	if err != nil {
 		return nil, fmt.Errorf("asking webhook: %w", httpclient.WithoutURL(err))

@@ -40,9 +40,9 @@ type keyServer struct {
 	log      *slog.Logger
 	ctx      context.Context // ends with close
 	stop     context.CancelFunc
-	stopped  chan struct{} // closed when the background has ended
 
-	flights singleflight.Group
+	background sync.WaitGroup
+	flights    singleflight.Group
 
 	// Guarded by mu.
 	mu    sync.Mutex
@@ -53,16 +53,17 @@ type keyServer struct {
 
 func newKeyServer(url string, refresh, timeout time.Duration, log *slog.Logger) *keyServer {
 	s := &keyServer{
-		url: url, client: httpclient.NewDirect(timeout, 1), timeout: timeout, refresh: refresh, cooldown: cooldown,
-		log: log, stopped: make(chan struct{}),
+		url: url, client: httpclient.NewDirect(timeout, 0, 1), timeout: timeout, refresh: refresh, cooldown: cooldown,
+		log: log,
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s
 }
 
-// run fetches the set in the background until close. It is called once.
+// start fetches the set in the background until close. It is called once.
+func (s *keyServer) start() { s.background.Go(s.run) }
+
 func (s *keyServer) run() {
-	defer close(s.stopped)
 	retry := firstRetry
 	for {
 		wait := s.refresh
@@ -86,7 +87,7 @@ func (s *keyServer) run() {
 // close ends what runs in the background.
 func (s *keyServer) close() {
 	s.stop()
-	<-s.stopped
+	s.background.Wait()
 	s.client.CloseIdleConnections()
 }
 

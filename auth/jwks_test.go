@@ -1,8 +1,11 @@
 package auth
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -260,6 +263,63 @@ func TestKeysOfASet(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			wantOutcome(t, m, bearer(sign(t, c.alg, c.key, c.kid, good(nil))), c.want)
+		})
+	}
+}
+
+// A set in which certificates are broken, or of another key, has good keys; a key that is
+// none is left out, and the log names it.
+func TestCertificatesOfASet(t *testing.T) {
+	var log bytes.Buffer
+	member := func(name, value string) func(map[string]any) {
+		return func(k map[string]any) {
+			var v any
+			if err := json.Unmarshal([]byte(value), &v); err != nil {
+				t.Fatal(err)
+			}
+			k[name] = v
+		}
+	}
+	changes := map[string]func(map[string]any){
+		"x5c is no base64":     member("x5c", `["?"]`),
+		"x5c is no DER":        member("x5c", `["AAAA"]`),
+		"x5c is empty":         member("x5c", `[]`),
+		"x5c is text":          member("x5c", `"AAAA"`),
+		"x5c is null":          member("x5c", `null`),
+		"x5t is too short":     member("x5t", `"AA"`),
+		"x5t#S256 is too long": member("x5t#S256", `"`+strings.Repeat("A", 100)+`"`),
+		"x5u is no address":    member("x5u", `"::"`),
+		"broken n":             member("n", `"?"`),
+		"no type":              member("kty", `17`),
+	}
+	var all []any
+	for kid, change := range changes {
+		one, err := (&jose.JSONWebKey{Key: testKeys()["rsa"].Public(), KeyID: kid}).MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var k map[string]any
+		if err := json.Unmarshal(one, &k); err != nil {
+			t.Fatal(err)
+		}
+		change(k)
+		all = append(all, k)
+	}
+	data, err := json.Marshal(map[string]any{"keys": all})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newJWT(t, JWTOptions{JWKS: writeFile(t, "set.json", string(data)), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	for kid := range changes {
+		t.Run(kid, func(t *testing.T) {
+			want := Good
+			if kid == "broken n" || kid == "no type" {
+				want = Bad
+				if !strings.Contains(log.String(), kid) {
+					t.Errorf("the log does not name it: %s", log.String())
+				}
+			}
+			wantOutcome(t, m, bearer(sign(t, "RS256", testKeys()["rsa"], kid, good(nil))), want)
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -63,7 +64,7 @@ type JWT struct {
 var _ Method = (*JWT)(nil)
 
 // NewJWT returns a method. Files that cannot be used are an error; a URL need not
-// answer yet. What runs in the background ends with Close.
+// answer yet, and is asked when a token comes or once Start was called.
 func NewJWT(o JWTOptions) (*JWT, error) {
 	j := &JWT{options: o}
 	shortest := len(o.Secret)
@@ -97,10 +98,15 @@ func NewJWT(o JWTOptions) (*JWT, error) {
 			j.algorithms = append(j.algorithms, jose.SignatureAlgorithm(a))
 		}
 	}
-	if j.server != nil {
-		go j.server.run()
-	}
 	return j, nil
+}
+
+// Start begins to fetch the key set of a URL in the background, until Close. It is called
+// once.
+func (j *JWT) Start() {
+	if j.server != nil {
+		j.server.start()
+	}
 }
 
 // openSet opens the key set.
@@ -137,22 +143,28 @@ var (
 
 // Identify checks the client's token.
 func (j *JWT) Identify(ctx context.Context, h core.Handshake) Finding {
-	shown, err := find(j.options.Places, h)
+	token, err := find(j.options.Places, h)
 	switch {
 	case err != nil:
 		return Finding{Outcome: Bad, Err: err}
-	case shown == "":
+	case token == (shown{}):
 		return Finding{}
 	}
-	claimed, ok := unverified(shown)
-	switch {
-	case !ok:
-		return Finding{Outcome: Foreign, Err: errNoToken}
-	case !j.ours(claimed):
-		// Before anything else: the token need not be one that we understand.
+	for _, text := range token.readings() {
+		if claimed, ok := unverified(text); ok {
+			return j.check(ctx, text, claimed)
+		}
+	}
+	return Finding{Outcome: Foreign, Err: errNoToken}
+}
+
+// check checks a token that claims claimed.
+func (j *JWT) check(ctx context.Context, text string, claimed []byte) Finding {
+	// Before anything else: the token need not be one that we understand.
+	if !j.ours(claimed) {
 		return Finding{Outcome: Foreign, Err: errIssuer}
 	}
-	token, err := jose.ParseSignedCompact(shown, j.algorithms)
+	token, err := jose.ParseSignedCompact(text, j.algorithms)
 	if err != nil {
 		return Finding{Outcome: Bad, Err: fmt.Errorf("parsing token: %w", err)}
 	}
@@ -190,10 +202,8 @@ func (j *JWT) ours(payload []byte) bool {
 	if j.options.Issuers == nil {
 		return true
 	}
-	var claims struct {
-		Issuer string `json:"iss"`
-	}
-	return strict.Unmarshal(payload, &claims) == nil && slices.Contains(j.options.Issuers, claims.Issuer)
+	claims, err := decodeClaims(payload)
+	return err == nil && slices.Contains(j.options.Issuers, claimText(claims["iss"]))
 }
 
 // verify returns the payload of a token that one of the keys has signed: errSignature
@@ -211,20 +221,22 @@ func (j *JWT) verify(ctx context.Context, token *jose.JSONWebSignature) ([]byte,
 			missing = err
 		}
 	}
+	// Who looks for the reason needs to know which key the token asks for.
 	if missing != nil {
-		return nil, missing
+		return nil, fmt.Errorf("looking for key %.80q: %w", token.Signatures[0].Header.KeyID, missing)
 	}
-	return nil, errSignature
+	return nil, fmt.Errorf("%w (key %.80q)", errSignature, token.Signatures[0].Header.KeyID)
 }
 
 // identity checks the claims of a verified token and returns whom they name.
 func (j *JWT) identity(payload []byte) (*core.Identity, error) {
 	o := &j.options
-	var known jwt.Claims
-	decoder := json.NewDecoder(bytes.NewReader(payload))
-	decoder.UseNumber()
-	claims := map[string]any{}
-	if err := errors.Join(strict.Unmarshal(payload, &known), decoder.Decode(&claims)); err != nil {
+	claims, err := decodeClaims(payload)
+	if err != nil {
+		return nil, fmt.Errorf("decoding claims: %w", err)
+	}
+	known, err := registered(claims)
+	if err != nil {
 		return nil, fmt.Errorf("decoding claims: %w", err)
 	}
 	if o.Issuers != nil && !slices.Contains(o.Issuers, known.Issuer) {
@@ -243,6 +255,62 @@ func (j *JWT) identity(payload []byte) (*core.Identity, error) {
 		identity.Expires = known.Expiry.Time().Add(o.Leeway)
 	}
 	return identity, nil
+}
+
+// decodeClaims reads the claims of a token as core.Identity has them. Names count once, and
+// in their case.
+func decodeClaims(payload []byte) (map[string]any, error) {
+	var once map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(payload))
+	decoder.UseNumber()
+	claims := map[string]any{}
+	if err := errors.Join(strict.Unmarshal(payload, &once), decoder.Decode(&claims)); err != nil {
+		return nil, err
+	}
+	return claims, nil
+}
+
+// registered returns the registered claims (RFC 7519, section 4.1) that are looked at. Names
+// may be numbers, as some issuers have them.
+func registered(claims map[string]any) (jwt.Claims, error) {
+	known := jwt.Claims{Issuer: claimText(claims["iss"])}
+	switch aud := claims["aud"].(type) {
+	case nil:
+	case []any:
+		for _, one := range aud {
+			known.Audience = append(known.Audience, claimText(one))
+		}
+	default:
+		known.Audience = jwt.Audience{claimText(aud)}
+	}
+	for name, to := range map[string]**jwt.NumericDate{"exp": &known.Expiry, "nbf": &known.NotBefore, "iat": &known.IssuedAt} {
+		if claims[name] == nil {
+			continue
+		}
+		date, err := numericDate(claims[name])
+		if err != nil {
+			return jwt.Claims{}, fmt.Errorf("%s: %w", name, err)
+		}
+		*to = date
+	}
+	return known, nil
+}
+
+// lastDate is that of which time makes a year with four digits.
+const lastDate = 253402300799
+
+// numericDate reads a time as seconds since 1970, which may have a fraction.
+func numericDate(v any) (*jwt.NumericDate, error) {
+	number, ok := v.(json.Number)
+	if !ok {
+		return nil, errors.New("must be a number of seconds")
+	}
+	seconds, err := strconv.ParseFloat(number.String(), 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return nil, err
+	}
+	date := jwt.NumericDate(min(max(seconds, 0), lastDate))
+	return &date, nil
 }
 
 // hasValue reports whether a claim, or an entry of it if it is a list, is one of values.

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"maps"
 	"os"
 	"reflect"
 	"strings"
@@ -114,6 +115,58 @@ func TestClaims(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			wantOutcome(t, m, bearer(sign(t, "HS256", []byte(secret), "", good(c.claims))), c.want)
 		})
+	}
+}
+
+// Issuers write names as numbers too.
+func TestNumbersAsClaims(t *testing.T) {
+	// go-jose writes a json.Number as text.
+	number := func(s string) json.RawMessage { return json.RawMessage(s) }
+	m := newJWT(t, JWTOptions{
+		Secret: secret, Issuers: []string{"7"}, Audiences: []string{"9007199254740993"},
+		Require: map[string][]string{"level": {"3"}},
+	})
+	claims := func(others map[string]any) map[string]any {
+		c := good(map[string]any{"iss": 7, "sub": number("9007199254740995"), "aud": number("9007199254740993"), "level": []int{2, 3}, "jti": 5})
+		maps.Copy(c, others)
+		return c
+	}
+	for _, c := range []struct {
+		name   string
+		claims map[string]any
+		want   Outcome
+	}{
+		{"all numbers", nil, Good},
+		{"an audience among others", map[string]any{"aud": []any{1, number("9007199254740993"), "x"}}, Good},
+		{"an audience as text", map[string]any{"aud": "9007199254740993"}, Good},
+		{"another audience", map[string]any{"aud": number("9007199254740992")}, Bad},
+		{"another issuer", map[string]any{"iss": 8}, Foreign},
+		{"a time with a fraction", map[string]any{"exp": float64(time.Now().Add(time.Hour).UnixMilli()) / 1000}, Good},
+		{"a time in words of science", map[string]any{"exp": number("9.9e9")}, Good},
+		{"the end of all time", map[string]any{"exp": number("1e300")}, Good},
+		{"before all time", map[string]any{"exp": number("-1e300")}, Bad},
+		{"no time", map[string]any{"exp": "1"}, Bad},
+		{"no time either", map[string]any{"exp": true}, Bad},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := wantOutcome(t, m, bearer(sign(t, "HS256", []byte(secret), "", claims(c.claims))), c.want)
+			if f.Outcome == Good && f.Identity.Subject != "9007199254740995" {
+				t.Errorf("the subject is %q", f.Identity.Subject)
+			}
+		})
+	}
+}
+
+// Who reads the log learns which key a token asks for.
+func TestRefusalsNameTheKey(t *testing.T) {
+	token := sign(t, "RS256", testKeys()["rsa2"], "key-17", good(nil))
+	m := newJWT(t, JWTOptions{JWKS: writeFile(t, "set.json", set(t, map[string]any{"other": testKeys()["rsa"].Public()}))})
+	if f := wantOutcome(t, m, bearer(token), Bad); !strings.Contains(f.Err.Error(), `"key-17"`) {
+		t.Errorf("the reason is %v", f.Err)
+	}
+	m = newJWT(t, JWTOptions{JWKS: "http://127.0.0.1:1/"})
+	if f := wantOutcome(t, m, bearer(token), Unknown); !strings.Contains(f.Err.Error(), `"key-17"`) {
+		t.Errorf("the reason is %v", f.Err)
 	}
 }
 

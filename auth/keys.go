@@ -163,13 +163,11 @@ func keySet(data []byte, log *slog.Logger) ([]key, error) {
 	}
 	keys := []key{}
 	for _, raw := range *set.Keys {
-		var k jose.JSONWebKey
-		err := k.UnmarshalJSON(raw)
+		k, err := publicJWK(raw)
 		if err == nil && k.Use == "enc" {
 			continue
 		}
 		if err == nil {
-			k = k.Public()
 			err = usable(k.Key)
 		}
 		if err != nil {
@@ -179,6 +177,28 @@ func keySet(data []byte, log *slog.Logger) ([]key, error) {
 		keys = append(keys, key{id: k.KeyID, alg: k.Algorithm, value: k.Key})
 	}
 	return keys, nil
+}
+
+// publicJWK reads a JSON Web Key (RFC 7517). Its certificates are not looked at: only the
+// key counts, and sets are about in which they are broken. KeyID is set also after an error.
+func publicJWK(raw []byte) (k jose.JSONWebKey, err error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &members); err != nil {
+		return k, err
+	}
+	for _, name := range []string{"x5c", "x5t", "x5t#S256", "x5u"} {
+		delete(members, name)
+	}
+	if raw, err = json.Marshal(members); err == nil {
+		err = k.UnmarshalJSON(raw)
+	}
+	if err != nil {
+		if k.KeyID == "" {
+			k.KeyID = string(members["kid"])
+		}
+		return k, err
+	}
+	return k.Public(), nil
 }
 
 // algorithms returns those that the keys of an issuer are fit for, if not told

@@ -22,6 +22,8 @@ type HookOptions struct {
 	Timeout time.Duration
 	// Endpoint and Protocol are told to the server.
 	Endpoint, Protocol string
+	// Idle is how long a connection is kept that is not used; 0 is httpclient.DefaultIdle.
+	Idle time.Duration
 	// Cache says how long answers are good for others.
 	Cache CacheOptions
 	// Stats counts; not nil.
@@ -51,11 +53,12 @@ type answer[T any] struct {
 }
 
 func newOracle[T any](o HookOptions, read func(*reply) (answer[T], error)) *oracle[T] {
+	o.Stats.InUse.Store(true)
 	return &oracle[T]{
 		options: o, read: read,
-		hook:   newHook(o.URL, o.Timeout, o.Logger),
+		hook:   newHook(o.URL, o.Timeout, o.Idle, o.Logger),
 		memory: newMemory[T](o.Cache),
-		breaker: httpclient.NewBreaker[*reply](func(_, to gobreaker.State) {
+		breaker: httpclient.NewBreaker[*reply](func(error) bool { return false }, func(_, to gobreaker.State) {
 			o.Stats.Breaker.Store(to != gobreaker.StateClosed)
 		}),
 	}

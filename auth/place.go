@@ -1,9 +1,12 @@
 package auth
 
 import (
+	"cmp"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/polywire/polywire/core"
 )
@@ -17,15 +20,24 @@ const (
 	InQuery = "query"
 	// InCookie is a cookie.
 	InCookie = "cookie"
+	// InSubprotocol is among the subprotocols that the client offers, where pages of
+	// browsers can show one: behind the name, or with it in base64url (see
+	// [core.ProtocolToken]).
+	InSubprotocol = "subprotocol"
 )
 
 // Place is where a client shows a token.
 type Place struct {
-	// In is InHeader, InQuery or InCookie.
+	// In is InHeader, InQuery, InCookie or InSubprotocol.
 	In string
-	// Name is the name of header, parameter or cookie; "" is Authorization.
+	// Name is the name of header, parameter, cookie or subprotocol; "" is the header
+	// Authorization, or the subprotocol bearer.
 	Name string
 }
+
+// defaultProtocol is the name by which tokens are shown as subprotocols if there is no
+// other.
+const defaultProtocol = "bearer"
 
 // maxToken bounds a token, in bytes.
 const maxToken = 16 << 10
@@ -35,23 +47,52 @@ var (
 	errLongToken = errors.New("the token is too long")
 )
 
-// find returns the token that the client shows in the places; "" if it shows none. Two
-// that differ are refused: other programs on the way may have judged by the other one.
-func find(places []Place, h core.Handshake) (token string, err error) {
+// shown is what a client shows; the zero value is nothing.
+type shown struct {
+	text string
+	// decoded is text out of base64url where it may be meant so: a subprotocol takes few
+	// characters, so browsers encode tokens that have others. Empty else.
+	decoded string
+}
+
+// readings returns the tokens that may be meant.
+func (s shown) readings() []string {
+	if s.decoded == "" {
+		return []string{s.text}
+	}
+	return []string{s.text, s.decoded}
+}
+
+// find returns the token that the client shows in the places; the zero value if it shows
+// none. Two that differ are refused: other programs on the way may have judged by the other
+// one.
+func find(places []Place, h core.Handshake) (token shown, err error) {
 	for _, p := range places {
-		for _, shown := range p.values(h) {
+		for _, text := range p.values(h) {
 			switch {
-			case shown == "" || shown == token:
-			case token != "":
-				return "", errTwoTokens
-			case len(shown) > maxToken:
-				return "", errLongToken
+			case text == "" || text == token.text:
+			case token.text != "":
+				return shown{}, errTwoTokens
+			case len(text) > maxToken:
+				return shown{}, errLongToken
 			default:
-				token = shown
+				token.text = text
+				if p.In == InSubprotocol {
+					token.decoded = decoded(text)
+				}
 			}
 		}
 	}
 	return token, nil
+}
+
+// decoded returns what text is in base64url; "" if it is none.
+func decoded(text string) string {
+	b, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
+	if err != nil || !utf8.Valid(b) {
+		return ""
+	}
+	return string(b)
 }
 
 // values returns all that the client shows at p.
@@ -65,6 +106,8 @@ func (p Place) values(h core.Handshake) []string {
 			values = append(values, c.Value)
 		}
 		return values
+	case p.In == InSubprotocol:
+		return protocolTokens(h.Header, cmp.Or(p.Name, defaultProtocol))
 	case p.Name != "":
 		return h.Header.Values(p.Name)
 	}
@@ -75,4 +118,23 @@ func (p Place) values(h core.Handshake) []string {
 		}
 	}
 	return values
+}
+
+// protocolTokens returns the tokens that a client shows by name among the subprotocols that
+// it offers.
+func protocolTokens(h http.Header, name string) []string {
+	var offered, tokens []string
+	for _, field := range h["Sec-Websocket-Protocol"] {
+		for p := range strings.SplitSeq(field, ",") {
+			if p = strings.Trim(p, " \t"); p != "" {
+				offered = append(offered, p)
+			}
+		}
+	}
+	for i := range offered {
+		if token, ok := core.ProtocolToken(offered[i:min(i+2, len(offered))], name); ok {
+			tokens = append(tokens, token)
+		}
+	}
+	return tokens
 }

@@ -23,11 +23,17 @@ type Token struct {
 type Tokens struct {
 	// Static after construction.
 	places []Place
-	fixed  []knownToken
-	file   *file[[]knownToken] // nil without
+	known  credentials
 }
 
 var _ Method = (*Tokens)(nil)
+
+// credentials are those that are listed, and those of a file.
+type credentials struct {
+	// Static after construction.
+	fixed []knownToken
+	file  *file[[]knownToken] // nil without
+}
 
 // knownToken is a token as it is compared: of the same length as all others.
 type knownToken struct {
@@ -41,11 +47,11 @@ type knownToken struct {
 func NewTokens(places []Place, list []Token, file string, log *slog.Logger) (*Tokens, error) {
 	t := &Tokens{places: places}
 	for _, one := range list {
-		t.fixed = append(t.fixed, known(one))
+		t.known.fixed = append(t.known.fixed, known(one))
 	}
 	if file != "" {
 		var err error
-		if t.file, err = openFile(file, parseTokens, log); err != nil {
+		if t.known.file, err = openFile(file, parseTokens, log); err != nil {
 			return nil, fmt.Errorf("opening token file: %w", err)
 		}
 	}
@@ -80,24 +86,31 @@ var errUnknownToken = errors.New("unknown token")
 // Identify looks the client's token up. How long that takes says nothing about the
 // tokens.
 func (t *Tokens) Identify(_ context.Context, h core.Handshake) Finding {
-	shown, err := find(t.places, h)
+	token, err := find(t.places, h)
 	if err != nil {
 		return Finding{Outcome: Bad, Err: err}
 	}
-	if shown == "" {
+	if token == (shown{}) {
 		return Finding{}
 	}
-	digest := sha256.Sum256([]byte(shown))
-	found := pick(t.fixed, &digest)
-	if t.file != nil {
-		if other := pick(t.file.get(), &digest); other != nil {
+	for _, text := range token.readings() {
+		if found := t.known.find(text); found != nil {
+			return Finding{Outcome: Good, Identity: found}
+		}
+	}
+	return Finding{Outcome: Foreign, Err: errUnknownToken}
+}
+
+// find returns whose token it is; nil if it is nobody's.
+func (c *credentials) find(token string) *core.Identity {
+	digest := sha256.Sum256([]byte(token))
+	found := pick(c.fixed, &digest)
+	if c.file != nil {
+		if other := pick(c.file.get(), &digest); other != nil {
 			found = other
 		}
 	}
-	if found == nil {
-		return Finding{Outcome: Foreign, Err: errUnknownToken}
-	}
-	return Finding{Outcome: Good, Identity: found}
+	return found
 }
 
 // pick returns whose token has the digest. It looks at all of them.

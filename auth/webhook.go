@@ -10,7 +10,7 @@ import (
 )
 
 // Webhook asks an HTTP server about connections and commands, exactly with the contract
-// of wsify (protocols.md, section 2, "Authorizer webhook"): it asks about each, and
+// of wsify (docs/formats/wsify.md, "The authorizer"): it asks about each, and
 // remembers nothing. All methods may be called from any goroutine.
 type Webhook struct{ hook *hook }
 
@@ -22,7 +22,7 @@ var _ core.Authorizer = (*Webhook)(nil)
 // the server stops answering and when it answers again, not about single requests.
 // Proxies of the environment are not used. Nothing is dialled yet.
 func NewWebhook(url string, timeout time.Duration, log *slog.Logger) *Webhook {
-	return &Webhook{newHook(url, timeout, log)}
+	return &Webhook{newHook(url, timeout, 0, log)}
 }
 
 // AuthorizeConnect shows the server the headers and the query of an upgrade

@@ -362,6 +362,29 @@ func TestConcurrency(t *testing.T) {
 }
 
 // The end of the context ends the wait, and is not held against the server.
+// A question that meets a connection which the server has just closed is asked once more;
+// the server sees nothing of that but the question.
+func TestClosedConnection(t *testing.T) {
+	var served, marked atomic.Int32
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := r.Header["Idempotency-Key"]; ok {
+			marked.Add(1)
+		}
+		if served.Add(1)%2 == 0 {
+			panic(http.ErrAbortHandler) // on a connection that was used before
+		}
+	})
+	w := newWebhook(t, s.URL, patient)
+	for range 10 {
+		if v := w.AuthorizeCommand(t.Context(), nil, core.Command{Verb: core.Subscribe, Topic: []byte("a")}); v != core.Allow {
+			t.Fatalf("verdict %v", v)
+		}
+	}
+	if served.Load() != 19 || marked.Load() != 0 {
+		t.Errorf("%d requests, %d of them marked; want 19 and none", served.Load(), marked.Load())
+	}
+}
+
 func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := serve(t, func(_ http.ResponseWriter, r *http.Request) {

@@ -153,6 +153,7 @@ func newJWT(t testing.TB, o JWTOptions) *JWT {
 	if err != nil {
 		t.Fatal(err)
 	}
+	j.Start()
 	t.Cleanup(j.Close)
 	return j
 }

@@ -97,10 +97,10 @@ type answererDialect struct {
 }
 
 // wubsubBarrier is answered at once, so what was said before it has been done
-// (protocols.md, section 1: "pie-do with neither channel nor topic").
+// (docs/formats/wubsub.md, "Rules").
 const wubsubBarrier, wubsubBarrierAnswer = `{"type":"pie-do"}`, `{"type":"pie-ack","data":false}`
 
-// wubsubCaller is protocols.md, section 1: a request is acknowledged, then answered.
+// wubsubCaller is docs/formats/wubsub.md: a request is acknowledged, then answered.
 func wubsubCaller(content string) callerDialect {
 	const of = `,"channel":"bench","topic":"echo"`
 	return callerDialect{
@@ -114,7 +114,7 @@ func wubsubCaller(content string) callerDialect {
 	}
 }
 
-// wubsubOwner is protocols.md, section 1: the owner of a channel answers.
+// wubsubOwner is docs/formats/wubsub.md: the owner of a channel answers.
 func wubsubOwner(content string) answererDialect {
 	const of = `,"channel":"bench","topic":"echo","reqid":"` + idMark + `"`
 	return answererDialect{
@@ -129,7 +129,7 @@ func wubsubRegister(channel, method string) string {
 	return `{"type":"register","channel":"` + channel + `","data":{"name":"` + channel + `","restpie":{"methods":["` + method + `"]}}}`
 }
 
-// webwireCaller is protocols.md, section 5: a request in UTF-8. Its id of eight
+// webwireCaller is docs/formats/webwire.md: a request in UTF-8. Its id of eight
 // bytes may be any.
 func webwireCaller(content string) callerDialect {
 	const request, reply, id = "\x80", "\xc0", "bench-id"
@@ -141,7 +141,7 @@ func webwireCaller(content string) callerDialect {
 	}
 }
 
-// stockingCaller is protocols.md, section 3: a message to a route, with a callback.
+// stockingCaller is docs/formats/stocking.md: a message to a route, with a callback.
 func stockingCaller(content string) callerDialect {
 	return callerDialect{
 		name:    "stocking",

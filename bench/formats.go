@@ -25,7 +25,7 @@ func formats() []format {
 		{"wsify", "", wsify},
 		{"stocking", "", stocking},
 		{"vws", ", options: { allow_send: true }", vws},
-		{"webwire", `, options: { subscribe: ["` + topic + `"] }`, webwire},
+		{"webwire", `, options: { subscribe: ["` + topic + `"], concurrency_limit: -1 }`, webwire},
 	}
 }
 
@@ -44,7 +44,7 @@ func mixedDialects(formats []format) (speaker dialect, listeners []dialect) {
 	return vws(content), listeners
 }
 
-// wubsub is protocols.md, section 1: the owner of a channel publishes a topic.
+// wubsub is docs/formats/wubsub.md: the owner of a channel publishes a topic.
 func wubsub(content string) dialect {
 	const to = `,"channel":"bench","topic":"t"`
 	data := to + `,"data":"` + content + `"}`
@@ -58,7 +58,7 @@ func wubsub(content string) dialect {
 	}
 }
 
-// wsify is protocols.md, section 2: a broadcast reaches the members of a channel.
+// wsify is docs/formats/wsify.md: a broadcast reaches the members of a channel.
 func wsify(content string) dialect {
 	const channel = `"channel":"` + topic + `"`
 	return dialect{
@@ -70,7 +70,7 @@ func wsify(content string) dialect {
 	}
 }
 
-// stocking is protocols.md, section 3: a broadcast reaches the others in a room.
+// stocking is docs/formats/stocking.md: a broadcast reaches the others in a room.
 func stocking(content string) dialect {
 	message := "5," + topic + "," + content
 	return dialect{
@@ -83,7 +83,7 @@ func stocking(content string) dialect {
 	}
 }
 
-// vws is protocols.md, section 4: an event without an id is not acknowledged.
+// vws is docs/formats/vws.md: an event without an id is not acknowledged.
 func vws(content string) dialect {
 	event := `{"d":"` + content + `","t":"` + topic + `"}`
 	return dialect{
@@ -96,7 +96,7 @@ func vws(content string) dialect {
 	}
 }
 
-// webwire is protocols.md, section 5: a signal in UTF-8, which every client of
+// webwire is docs/formats/webwire.md: a signal in UTF-8, which every client of
 // the endpoint but the publisher hears, because the endpoint's options say so.
 func webwire(content string) dialect {
 	const signal = "\x40" + string(rune(len(topic))) + topic

@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -48,5 +49,27 @@ func TestNoDeflate(t *testing.T) {
 				c.leave()
 			})
 		}
+	}
+}
+
+// TestContextTakeover has them send much that resembles what they have sent before. Some
+// keep their window whatever a server asks of them.
+func TestContextTakeover(t *testing.T) {
+	p := configured(t, everyFormat)
+	for _, l := range libraries {
+		if !l.deflates {
+			continue
+		}
+		t.Run(l.name, func(t *testing.T) {
+			c := greeted(t, l, vws, p)
+			c.say(vws.hear("again")...)
+			c.hear(vws.heard("again"))
+			for i := range 30 {
+				said := fmt.Sprintf("%q", strings.Repeat(fmt.Sprintf("polywire %d, ", i%3), 1+i*i*2))
+				c.say(vws.publish("again", said)...)
+				c.hear(vws.told("again", said))
+			}
+			c.leave()
+		})
 	}
 }

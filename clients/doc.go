@@ -1,13 +1,15 @@
 // Package clients holds tests only. They build the broker, run it as a process
 // with an endpoint of every wire format, and speak to it with WebSocket clients
 // that this project did not write: libraries for Go, libraries for Node.js (in
-// the folder node, installed by `make clients`), the one that comes with Java, and wscat, with which the tests
-// also type the commands of the README.
+// the folder node), the one that comes with Java, those for Python and Perl of
+// Debian's packages (in the folder debian), all installed by `make clients`, and
+// wscat, with which the tests also type the commands of the README.
 //
 //	broker_test.go    the process of the broker
 //	client_test.go    a client, whatever library it is made of
 //	libraries_test.go the list of libraries, and those of Go
 //	node_test.go      the libraries of Node.js, each client a process
+//	debian_test.go    the libraries of Debian's packages, each client a process
 //	java_test.go      Java's own client, each a process of one source file
 //	formats_test.go   what clients of each format say and hear
 //	talk_test.go      every library in every format

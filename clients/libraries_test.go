@@ -19,6 +19,8 @@ var libraries = []library{
 	{name: "undici", dial: node("undici"), deflates: true},
 	{name: "websocket", dial: node("websocket"), pings: true},
 	{name: "faye", dial: node("faye"), pings: true},
+	{name: "tornado", dial: debian("/usr/bin/python3", "client.py"), pings: true, deflates: true},
+	{name: "mojo", dial: debian("/usr/bin/perl", "client.pl"), pings: true, deflates: true},
 	{name: "java", dial: dialJava, pings: true},
 }
 

@@ -22,6 +22,10 @@ type Auth struct {
 	Tokens    []Token `koanf:"tokens"`
 	TokenFile string  `koanf:"token_file"`
 
+	// Users are names and passwords, UserFile the path of a file of them; "" for none.
+	Users    []User `koanf:"users"`
+	UserFile string `koanf:"user_file"`
+
 	// Secret, SecretFile, PublicKeys and JWKS are where the keys of JWTs are.
 	Secret     string   `koanf:"secret"`
 	SecretFile string   `koanf:"secret_file"`
@@ -47,7 +51,9 @@ type Auth struct {
 	URL string `koanf:"url"`
 	// Timeout is for one request to a webhook or a JWKS URL.
 	Timeout time.Duration `koanf:"timeout"`
-	Cache   Cache         `koanf:"cache"`
+	// IdleTimeout is how long a connection to a webhook is kept that is not used; 0 is 4s.
+	IdleTimeout time.Duration `koanf:"idle_timeout"`
+	Cache       Cache         `koanf:"cache"`
 	// OnError is what counts while a webhook does not answer: deny or last_known.
 	OnError string `koanf:"on_error"`
 }
@@ -59,6 +65,13 @@ type Token struct {
 	Claims  map[string]any `koanf:"claims"`
 }
 
+// User is a name and a password.
+type User struct {
+	User     string         `koanf:"user"`
+	Password string         `koanf:"password"`
+	Claims   map[string]any `koanf:"claims"`
+}
+
 // Texts is a list of texts, of which a single one may be written without brackets.
 type Texts struct {
 	List []string `koanf:"list"`
@@ -66,22 +79,34 @@ type Texts struct {
 
 func (Texts) short() string { return "list" }
 
-// Place is where a client shows a token: header, header:NAME, query:NAME or cookie:NAME.
+// Place is where a client shows a token: header, header:NAME, query:NAME, cookie:NAME,
+// subprotocol or subprotocol:NAME.
 type Place struct {
-	// In is header, query or cookie.
+	// In is header, query, cookie or subprotocol.
 	In string
-	// Name is that of header, parameter or cookie; "" is the header Authorization.
+	// Name is that of header, parameter, cookie or subprotocol; "" is the header
+	// Authorization, or the subprotocol bearer.
 	Name string
 }
 
 // UnmarshalText parses a place.
 func (p *Place) UnmarshalText(text []byte) error {
 	in, name, named := strings.Cut(string(text), ":")
-	if !slices.Contains([]string{"header", "query", "cookie"}, in) || named && name == "" || !named && in != "header" {
-		return fmt.Errorf("must be header, header:NAME, query:NAME or cookie:NAME, not %q", text)
+	alone := in == "header" || in == "subprotocol"
+	if !alone && in != "query" && in != "cookie" || named && name == "" || !named && !alone {
+		return fmt.Errorf("must be header, header:NAME, query:NAME, cookie:NAME, subprotocol or subprotocol:NAME, not %q", text)
+	}
+	if in == "subprotocol" && strings.ContainsFunc(name, notInToken) {
+		return fmt.Errorf("must name a subprotocol, which has no such characters as %q does", name)
 	}
 	*p = Place{In: in, Name: name}
 	return nil
+}
+
+// notInToken reports whether a character has no place in a token of HTTP (RFC 9110, section
+// 5.6.2), as the name of a subprotocol is one.
+func notInToken(r rune) bool {
+	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
 }
 
 // What holds for a method that does not say otherwise.
@@ -99,8 +124,9 @@ var authKeys = map[string][]string{
 		"from", "secret", "secret_file", "public_keys", "jwks", "refresh", "timeout", "algorithms",
 		"issuer", "audience", "require", "leeway", "subject",
 	},
-	"webhook":     {"url", "timeout", "cache", "on_error"},
+	"webhook":     {"url", "timeout", "idle_timeout", "cache", "on_error"},
 	"certificate": {"subject"},
+	"basic":       {"users", "user_file"},
 }
 
 // jwtAlgorithms are those that a list of algorithms may name.
@@ -183,9 +209,14 @@ func (m *methodReader) read(a *Auth) {
 	if a.Timeout <= 0 {
 		m.fault("timeout", "must be more than 0")
 	}
+	if a.IdleTimeout < 0 {
+		m.fault("idle_timeout", "must not be negative")
+	}
 	switch a.Type {
 	case "token":
 		m.checkTokens(a)
+	case "basic":
+		m.checkUsers(a)
 	case "jwt":
 		m.readJWT(a)
 	case "webhook":
@@ -210,6 +241,24 @@ func (m *methodReader) checkTokens(a *Auth) {
 	for i, t := range a.Tokens {
 		if t.Token == "" {
 			m.fault(join("tokens", join(strconv.Itoa(i), "token")), "is empty")
+		}
+	}
+}
+
+func (m *methodReader) checkUsers(a *Auth) {
+	if len(a.Users) == 0 && a.UserFile == "" {
+		m.fault("users", "is missing; there is nobody without users or user_file")
+	}
+	for i, u := range a.Users {
+		key := join("users", strconv.Itoa(i))
+		switch {
+		case u.User == "":
+			m.fault(join(key, "user"), "is empty")
+		case strings.Contains(u.User, ":"):
+			m.fault(join(key, "user"), "must have no colon, which stands between user and password")
+		}
+		if u.Password == "" {
+			m.fault(join(key, "password"), "is empty")
 		}
 	}
 }

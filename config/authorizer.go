@@ -11,7 +11,9 @@ type Authorizer struct {
 	URL string `koanf:"url"`
 	// Timeout is for one request.
 	Timeout time.Duration `koanf:"timeout"`
-	Cache   Cache         `koanf:"cache"`
+	// IdleTimeout is how long a connection to it is kept that is not used; 0 is 4s.
+	IdleTimeout time.Duration `koanf:"idle_timeout"`
+	Cache       Cache         `koanf:"cache"`
 	// OnError is what counts while it does not answer: deny, allow or last_known.
 	OnError string `koanf:"on_error"`
 }
@@ -40,6 +42,9 @@ func (e *endpointReader) authorizer(ep *Endpoint) {
 	}
 	if a.Timeout <= 0 {
 		e.fault("authorizer.timeout", "must be more than 0")
+	}
+	if a.IdleTimeout < 0 {
+		e.fault("authorizer.idle_timeout", "must not be negative")
 	}
 	if problem := badURL(a.URL); problem != "" {
 		e.fault("authorizer.url", "%s", problem)

@@ -40,12 +40,18 @@ func (e *endpointReader) checkAddress(ep *Endpoint) {
 		e.fault("listen", "%s", problem)
 	}
 	ep.Listen = cleanAddress(ep.Listen)
+	e.checkPath("path", ep.Path)
+	e.checkPath("health", ep.Health)
+}
+
+// checkPath checks a path that may be left out.
+func (e *endpointReader) checkPath(key, path string) {
 	switch {
-	case ep.Path == "":
-	case ep.Path[0] != '/':
-		e.fault("path", "must begin with a slash, not be %q", ep.Path)
-	case strings.ContainsAny(ep.Path, "?# "):
-		e.fault("path", "%q is no path: ?, # and spaces have no place in it", ep.Path)
+	case path == "":
+	case path[0] != '/':
+		e.fault(key, "must begin with a slash, not be %q", path)
+	case strings.ContainsAny(path, "?# "):
+		e.fault(key, "%q is no path: ?, # and spaces have no place in it", path)
 	}
 }
 
@@ -157,6 +163,7 @@ func (r *report) checkNetwork(n Network, endpoints []Endpoint) {
 	between("max_connections", n.MaxConnections, 1, 1<<30)
 	between("max_handshakes", n.MaxHandshakes, 1, 1<<20)
 	between("max_handshakes_per_address", n.MaxHandshakesPerAddress, 1, 1<<20)
+	between("max_http_per_address", n.MaxHTTPPerAddress, 1, 1<<20)
 	between("handshake_burst", n.HandshakeBurst, 1, 1<<20)
 	if n.HandshakeBurst > 0 && n.HandshakeRate.N == 0 {
 		r.add("network.handshake_burst", "is no use without handshake_rate, such as 500/s")
@@ -178,6 +185,9 @@ func (r *report) checkNetwork(n Network, endpoints []Endpoint) {
 	}
 	if n.HandshakeTimeout < 0 {
 		r.add("network.handshake_timeout", "must not be negative")
+	}
+	if n.HTTPIdleTimeout < 0 {
+		r.add("network.http_idle_timeout", "must not be negative")
 	}
 }
 
@@ -206,6 +216,9 @@ func (r *report) checkAnswerer(path string, s Service) {
 	}
 	if s.Timeout < 0 {
 		r.add(join(path, "timeout"), "must not be negative")
+	}
+	if s.IdleTimeout < 0 {
+		r.add(join(path, "idle_timeout"), "must not be negative")
 	}
 	switch {
 	case s.MaxCalls < 0 || s.MaxCalls > maxServiceCalls:

@@ -13,7 +13,7 @@ var fixed = []string{"protocol", "listen", "path", "options", "plugin", "topic_p
 // booted are the keys outside the endpoints that only a new process takes.
 var booted = []string{
 	"admin.listen", "admin.hosts", "admin.reload_token", "calls.max_per_service", "log.format",
-	"network.loops", "network.handshake_timeout", "network.max_header", "network.max_header_fields", "network.send_buffer", "network.outbound_budget", "network.inbound_budget",
+	"network.loops", "network.handshake_timeout", "network.http_idle_timeout", "network.max_header", "network.max_header_fields", "network.send_buffer", "network.outbound_budget", "network.inbound_budget",
 }
 
 // Change is what becomes of one endpoint under another configuration.

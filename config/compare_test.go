@@ -87,7 +87,7 @@ admin: {listen: ""}
 func TestEveryKeyIsClassified(t *testing.T) {
 	live := []string{
 		"name", // another name is another endpoint
-		"outbound_limit", "slow_consumer", "ping_interval", "pong_timeout", "idle_timeout", "origins",
+		"outbound_limit", "slow_consumer", "ping_interval", "pong_timeout", "idle_timeout", "origins", "health",
 		"call_timeout", "max_calls", "limits", "auth", "acl",
 		"tls", // but turning it on or off is not
 	}

@@ -63,6 +63,9 @@ type Endpoint struct {
 	// protocol's default, "*" is any. One * may stand for the labels before a
 	// domain, or for a port.
 	Origins []string `koanf:"origins"`
+	// Health is the path of plain requests that ask whether new clients are welcome; "" is
+	// none.
+	Health string `koanf:"health"`
 	// TopicPrefix is put before every topic of the endpoint's clients.
 	TopicPrefix string `koanf:"topic_prefix"`
 	// CallTimeout is how long a call waits that does not say so itself.
@@ -121,6 +124,8 @@ type Service struct {
 	URL string `koanf:"url"`
 	// Timeout is how long it may take; 0 is 5s.
 	Timeout time.Duration `koanf:"timeout"`
+	// IdleTimeout is how long a connection to the server is kept that is not used; 0 is 4s.
+	IdleTimeout time.Duration `koanf:"idle_timeout"`
 	// MaxAnswerSize is the biggest answer in bytes; 0 is 1MiB.
 	MaxAnswerSize Size `koanf:"max_answer_size"`
 	// MaxCalls is how many calls the server is asked at once; 0 is 256.
@@ -186,6 +191,11 @@ type Network struct {
 	// of them that one address has.
 	MaxHandshakes           int `koanf:"max_handshakes"`
 	MaxHandshakesPerAddress int `koanf:"max_handshakes_per_address"`
+	// MaxHTTPPerAddress bounds the plain HTTP connections of one address at one listener,
+	// where MaxHandshakes bounds those of all.
+	MaxHTTPPerAddress int `koanf:"max_http_per_address"`
+	// HTTPIdleTimeout is how long a plain HTTP connection may wait for its next request.
+	HTTPIdleTimeout time.Duration `koanf:"http_idle_timeout"`
 	// HandshakeRate bounds how fast connections are accepted; HandshakeBurst is how
 	// many may come at once, 0 as many as in one period.
 	HandshakeRate  Rate `koanf:"handshake_rate"`

@@ -195,6 +195,7 @@ endpoints:
     idle_timeout: 0
     origins: ["https://example.com", "https://*.example.com:8443", "http://localhost:*", "*"]
     proxy_protocol: optional
+    health: /healthz
     limits:
       connections: 100
       connections_per_address: 10
@@ -218,7 +219,7 @@ calls: {max_per_service: 9, budget: 64MiB}
 admin: {listen: ""}
 log: {level: warn, format: json}
 network: {loops: 2, max_connections: 10, max_handshakes: 20, handshake_timeout: 3s, max_header: 16KiB, max_header_fields: 50, send_buffer: 1MiB,
-  max_handshakes_per_address: 5, handshake_rate: 500/s, handshake_burst: 1000, memory_watermark: 80%,
+  max_handshakes_per_address: 5, max_http_per_address: 6, http_idle_timeout: 90s, handshake_rate: 500/s, handshake_burst: 1000, memory_watermark: 80%,
   trusted_proxies: [10.0.0.0/8, 192.168.1.1, "2001:db8::/32"]}
 drain: {rate: 90/m, timeout: 1m}
 `)
@@ -227,7 +228,7 @@ drain: {rate: 90/m, timeout: 1m}
 		MaxMessageSize: 64 << 10, OutboundLimit: 32_000_000, SlowConsumer: "drop_oldest",
 		PingInterval: 10 * time.Second, PongTimeout: 15 * time.Second,
 		Origins:     []string{"https://example.com", "https://*.example.com:8443", "http://localhost:*", "*"},
-		TopicPrefix: "tenant/", CallTimeout: time.Second, MaxCalls: 7, ProxyProtocol: "optional",
+		TopicPrefix: "tenant/", CallTimeout: time.Second, MaxCalls: 7, ProxyProtocol: "optional", Health: "/healthz",
 		Limits: config.Limits{
 			Connections: 100, ConnectionsPerAddress: 10, ConnectionsPerUser: 5,
 			Messages: config.Rate{N: 600, Per: time.Minute}, MessagesBurst: 50,
@@ -260,7 +261,7 @@ drain: {rate: 90/m, timeout: 1m}
 		Network: config.Network{
 			Loops: 2, MaxConnections: 10, MaxHandshakes: 20, HandshakeTimeout: 3 * time.Second,
 			MaxHeader: 16 << 10, MaxHeaderFields: 50, SendBuffer: 1 << 20,
-			MaxHandshakesPerAddress: 5, HandshakeRate: config.Rate{N: 500, Per: time.Second}, HandshakeBurst: 1000,
+			MaxHandshakesPerAddress: 5, MaxHTTPPerAddress: 6, HTTPIdleTimeout: 90 * time.Second, HandshakeRate: config.Rate{N: 500, Per: time.Second}, HandshakeBurst: 1000,
 			MemoryWatermark: config.Watermark{Percent: 80},
 			TrustedProxies: []config.CIDR{
 				{Prefix: netip.MustParsePrefix("10.0.0.0/8")},

@@ -41,7 +41,9 @@ endpoints:
         timeout: 1s
         subject: uid
       - {type: token, tokens: [{token: "${TOKEN}", subject: bot, claims: {level: 7, rooms: [x]}}], token_file: tokens}
-      - {type: webhook, url: "http://x/", cache: {allow: 30s, deny: 5s, jitter: 0}, on_error: last_known}
+      - {type: webhook, url: "http://x/", idle_timeout: 3s, cache: {allow: 30s, deny: 5s, jitter: 0}, on_error: last_known}
+      - {type: basic, users: [{user: ann, password: "${TOKEN}", claims: {level: 7}}], user_file: users}
+      - {type: token, token_file: t, from: [subprotocol, "subprotocol:app"]}
       - {type: none}
     acl:
       publish: [a, "users/{subject}/#"]
@@ -49,7 +51,7 @@ endpoints:
       call: {deny: [admin/#]}
       serve: []
       publish_owned: a
-    authorizer: {url: "http://y/", timeout: 1s, cache: {allow: 1m, size: 7}}
+    authorizer: {url: "http://y/", timeout: 1s, idle_timeout: 2s, cache: {allow: 1m, size: 7}}
   - {name: b, protocol: chat, listen: ":1", authorizer: {url: "http://y/"}}
 `)
 	header := []config.Place{{In: "header"}}
@@ -72,9 +74,14 @@ endpoints:
 				Tokens: []config.Token{{Token: "t0ken", Subject: "bot", Claims: map[string]any{"level": 7, "rooms": []any{"x"}}}},
 			},
 			{
-				Type: "webhook", From: header, URL: "http://x/", Timeout: usual, OnError: "last_known",
+				Type: "webhook", From: header, URL: "http://x/", Timeout: usual, IdleTimeout: 3 * time.Second, OnError: "last_known",
 				Cache: config.Cache{Allow: 30 * time.Second, Deny: 5 * time.Second},
 			},
+			{
+				Type: "basic", From: header, Timeout: usual, UserFile: "users",
+				Users: []config.User{{User: "ann", Password: "t0ken", Claims: map[string]any{"level": 7}}},
+			},
+			{Type: "token", TokenFile: "t", Timeout: usual, From: []config.Place{{In: "subprotocol"}, {In: "subprotocol", Name: "app"}}},
 			{Type: "none", From: header, Timeout: usual},
 		},
 		ACL: &config.ACL{
@@ -85,7 +92,7 @@ endpoints:
 			PublishOwned: config.ACLists{Allow: patterns(t, "a")},
 		},
 		Authorizer: &config.Authorizer{
-			URL: "http://y/", Timeout: time.Second, OnError: "deny", Cache: config.Cache{Allow: time.Minute, Jitter: 0.1, Size: 7},
+			URL: "http://y/", Timeout: time.Second, IdleTimeout: 2 * time.Second, OnError: "deny", Cache: config.Cache{Allow: time.Minute, Jitter: 0.1, Size: 7},
 		},
 	}
 	got := cfg.Endpoints[0]

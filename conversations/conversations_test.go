@@ -2,7 +2,9 @@ package conversations_test
 
 import (
 	"context"
+	"io"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -138,7 +140,38 @@ func play(t *testing.T, script *conversations.Script, start starter) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return player.Play(t.Context(), start(t, player, yaml))
+	servers := start(t, player, yaml)
+	known := series(servers["admin"])
+	if err := player.Play(t.Context(), servers); err != nil {
+		return err
+	}
+	for one := range series(servers["admin"]) {
+		if !known[one] {
+			t.Errorf("%s was not there from the start: whoever watches it has missed the first", one)
+		}
+	}
+	return nil
+}
+
+// series returns the counters with a reason on a metrics page; none if the broker has
+// ended.
+func series(admin *url.URL) map[string]bool {
+	res, err := http.Get(admin.String())
+	if err != nil {
+		return nil
+	}
+	defer res.Body.Close()
+	page, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil
+	}
+	found := make(map[string]bool)
+	for line := range strings.Lines(string(page)) {
+		if name, _, ok := strings.Cut(line, " "); ok && strings.Contains(name, "reason=") {
+			found[name] = true
+		}
+	}
+	return found
 }
 
 // load loads a configuration, with free ports for the metrics and with time for the

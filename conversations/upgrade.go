@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -46,8 +47,12 @@ func dial(ctx context.Context, name string, u *url.URL, timeout time.Duration, t
 	return &connection{name: name, conn: conn, timeout: timeout}, nil
 }
 
-// requestHead writes an upgrade request (RFC 6455, section 4.1).
+// requestHead writes an upgrade request (RFC 6455, section 4.1). A field Host takes the place
+// of host.
 func requestHead(target, host string, fields []field) []byte {
+	if i := slices.IndexFunc(fields, func(f field) bool { return strings.EqualFold(f.name, "Host") }); i >= 0 {
+		host, fields = fields[i].value, slices.Delete(slices.Clone(fields), i, i+1)
+	}
 	var key [16]byte
 	_, _ = rand.Read(key[:]) // never fails
 	var b bytes.Buffer

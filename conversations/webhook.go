@@ -22,7 +22,8 @@ type answer struct {
 	status  int
 	headers []field
 	after   time.Duration
-	// drop ends the connection without an answer.
+	// drop ends the connection without an answer. Who asks may ask once more, as the server
+	// may have closed an idle connection; that is the same request.
 	drop bool
 	// hold waits for the script's "release".
 	hold bool
@@ -47,6 +48,8 @@ type webhook struct {
 	answers map[string]answer
 	// held is closed by release; a new one is made for the next hold.
 	held chan struct{}
+	// dropped is the last request, by its key and body, if it was dropped; nil else.
+	dropped *[2]string
 }
 
 // newWebhook serves on address until close. Every command is answered with 200
@@ -100,6 +103,22 @@ func (h *webhook) answerTo(command string) (answer, chan struct{}) {
 	return a, h.held
 }
 
+// again reports whether a request that is answered with a is the one that was dropped just
+// before.
+func (h *webhook) again(a answer, key, body string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	this := [2]string{key, body}
+	if a.drop && h.dropped != nil && *h.dropped == this {
+		return true
+	}
+	h.dropped = nil
+	if a.drop {
+		h.dropped = &this
+	}
+	return false
+}
+
 // ServeHTTP keeps the request for expectations and answers it.
 func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxHookBody))
@@ -115,6 +134,9 @@ func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		command = otherCommand
 	}
 	a, held := h.answerTo(command)
+	if h.again(a, r.Header.Get("Idempotency-Key"), string(body)) {
+		panic(http.ErrAbortHandler)
+	}
 	select {
 	case h.got <- hooked{r.Method, r.Header, string(body)}:
 	default:

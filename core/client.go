@@ -1,10 +1,16 @@
 package core
 
+import (
+	"errors"
+	"fmt"
+)
+
 // Client is a connection as the application knows it. It is comparable, may be kept
-// for as long as one likes, and its methods may be called from any goroutine; they do
-// not block, and nothing happens if the connection is gone by then.
+// for as long as one likes, and its methods may be called from any goroutine; once the
+// connection is gone they do nothing, or fail with Gone. The zero Client is nobody, and is
+// gone.
 type Client struct {
-	// Connection is the connection's number, unique in the process.
+	// Connection is the connection's number, unique in the process; 0 for nobody.
 	Connection uint64
 	// Endpoint and Protocol are the labels of its endpoint.
 	Endpoint, Protocol string
@@ -14,24 +20,137 @@ type Client struct {
 	Identity *Identity
 
 	link Link
+	peer ClientPeer
+}
+
+// ClientPeer is a connection's side of the engine as its Client uses it. It is comparable.
+// Any goroutine.
+type ClientPeer interface {
+	// These are the methods of Client.
+	Left() <-chan struct{}
+	Close(r Reason)
+	Session() (Session, bool)
+	OpenSession(info []byte) (Session, error)
+	CloseSession() error
 }
 
 // NewClient returns the client at the other end of l.
-func NewClient(l Link) Client {
+func NewClient(l Link, p ClientPeer) Client {
 	ep := l.Endpoint()
 	return Client{
 		Connection: l.ID(), Endpoint: ep.Name, Protocol: ep.Protocol, Remote: l.Remote(), Identity: l.Identity(),
-		link: l,
+		link: l, peer: p,
 	}
 }
 
+// errLeft is the error of who is gone.
+var errLeft = Failure{Code: Gone, Text: "the client has left"}
+
 // Send sends the client a message on topic, as the client knows topics, whether it
-// hears the topic or not: a webwire client gets a signal of that name. p is copied.
-// What the client's format cannot write is dropped and counted.
-func (c Client) Send(topic string, p Payload) {
-	c.link.Send(Event{Kind: Message, Topic: []byte(topic), Payload: p})
+// hears the topic or not: a webwire client gets a signal of that name. p is copied. The
+// error says what is wrong with p, or that the client's format cannot write the message
+// (a webwire client takes none that is empty or larger than its buffer), or is Gone; then
+// nothing is sent. What can be sent may still be lost: the client may leave, or be too slow.
+// Send does not block.
+func (c Client) Send(topic string, p Payload) error {
+	if c.left() {
+		return errLeft
+	}
+	ev := Event{Kind: Message, Topic: []byte(topic), Payload: p}
+	err := p.Check()
+	if err == nil {
+		err = writable(c.link.Endpoint().Format, ev)
+	}
+	if err != nil {
+		return fmt.Errorf("sending to connection %d: %w", c.Connection, err)
+	}
+	c.link.Send(ev)
+	return nil
+}
+
+var errUnwritable = errors.New("the client's format has no words for it")
+
+// writable returns why a format cannot write ev, as far as can be said at once.
+func writable(f Format, ev Event) error {
+	if _, later := f.(RemoteFormat); later || f == nil {
+		return nil
+	}
+	_, kind, err := f.EncodeMessage(nil, ev)
+	if err == nil && kind == NoFrame {
+		err = errUnwritable
+	}
+	return err
 }
 
 // Close ends the connection, after what was sent before, with the goodbye that the
-// client's format has for r; ReasonNormal where nothing is wrong.
-func (c Client) Close(r Reason) { c.link.Close(r) }
+// client's format has for r; ReasonNormal where nothing is wrong. It does not block.
+func (c Client) Close(r Reason) {
+	if c.peer != nil {
+		c.peer.Close(r)
+	}
+}
+
+// nobodyLeft is closed.
+var nobodyLeft = func() <-chan struct{} {
+	ch := make(chan struct{})
+	close(ch)
+	return ch
+}()
+
+// Left is closed when the connection has ended.
+func (c Client) Left() <-chan struct{} {
+	if c.peer == nil {
+		return nobodyLeft
+	}
+	return c.peer.Left()
+}
+
+// left reports whether the connection has ended.
+func (c Client) left() bool {
+	select {
+	case <-c.Left():
+		return true
+	default:
+		return false
+	}
+}
+
+// Info returns what BeforeUpgrade has left for the application (Handshake.Info); nil if
+// nothing.
+func (c Client) Info() any {
+	if c.link == nil {
+		return nil
+	}
+	return c.link.Info()
+}
+
+// Session returns the session of the connection, if it has one; of a connection that has
+// left, that which it had. Its Info must not be changed.
+func (c Client) Session() (Session, bool) {
+	if c.peer == nil {
+		return Session{}, false
+	}
+	return c.peer.Session()
+}
+
+// OpenSession makes a session for the connection; info is its information, JSON or nil, and
+// is copied. When it returns the client has been told. It fails with SessionsOff, with
+// SessionExists if the connection has a session already, with Gone if it has left or is
+// being closed, or with the error of the session store; then there is no such session. It
+// may block.
+func (c Client) OpenSession(info []byte) (Session, error) {
+	if c.peer == nil {
+		return Session{}, errLeft
+	}
+	return c.peer.OpenSession(info)
+}
+
+// CloseSession ends the session of the connection: all connections of the session are told,
+// and nobody can restore it. Without a session it does nothing. It fails with SessionsOff,
+// with Gone, or with the error of the session store. It may block.
+func (c Client) CloseSession() error {
+	if c.peer == nil {
+		return errLeft
+	}
+	return c.peer.CloseSession()
+}

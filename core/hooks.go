@@ -7,24 +7,27 @@ import "context"
 //
 // Hooks run on goroutines, never on an event loop, and may block; those of different
 // connections run at the same time. For one connection the order is: BeforeUpgrade,
-// Connected, then what its messages bring about, and Disconnected last. While Connected
+// Connected, then what its messages bring about, and Disconnected last. A hook that opens
+// or closes a session of its client returns after the hook that is told of it. While Connected
 // or SessionRestored runs the client's further messages wait, and SessionCreated holds
 // back the answer of the call that made the session: a hook that blocks delays its own
 // connection alone. At most 256 of Connected and Disconnected run at once; further
 // connections wait for their turn, and the hooks hear nothing of one that leaves before.
 //
-// ctx ends when the client leaves, or when the broker has said goodbye to all, and nothing waits for a hook
-// that has seen it. A panic in a hook is logged and counted; all goes on as if the hook
-// had returned.
+// ctx ends when the client leaves, or when the broker has said goodbye to all, and nothing
+// waits for a hook that has seen it. A panic in a hook, and the end of its goroutine
+// (runtime.Goexit), is logged and counted; all goes on as if the hook had returned.
 type Hooks struct {
 	// BeforeUpgrade is called with the request of a client that wants to connect, before
 	// it is upgraded, and when it is known who the client is (h.Identity). An error refuses it: the client reads HTTP 403, and the
-	// log has the error at level debug. A panic refuses too. It runs on the goroutine of the handshake.
+	// log has the error at level debug. A panic refuses too. What it leaves in *h.Info the
+	// other hooks, and handlers, get from [Client.Info].
 	BeforeUpgrade func(ctx context.Context, endpoint string, h Handshake) error
 
 	// Connected is called when the client has been greeted. No message of the client,
 	// and no subscription that its endpoint makes for it, is carried out before it
-	// returns. It may end the connection: [Client.Close].
+	// returns. It may sign the client in ([Client.OpenSession]) and end the connection
+	// ([Client.Close]).
 	Connected func(ctx context.Context, c Client)
 
 	// Disconnected is called when the connection has ended, for whatever reason, and

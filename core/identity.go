@@ -44,6 +44,12 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, h Handshake) (id *Identity, v Verdict, why error)
 }
 
+// Challenger is an Authenticator that says how a client that it refuses could show who it is.
+type Challenger interface {
+	// Challenges are values of WWW-Authenticate (RFC 9110, section 11.6.1). Any goroutine.
+	Challenges() []string
+}
+
 // Right is one of the things that an [Access] grants.
 type Right uint8
 

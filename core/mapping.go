@@ -9,7 +9,7 @@ import (
 )
 
 // This file is the table of how a payload of one format reads in another
-// (design.md, "One payload"). Formats that carry JSON write with AppendJSON and
+// (docs/formats/README.md, "One payload"). Formats that carry JSON write with AppendJSON and
 // read with FromJSON; formats that carry text write with AppendText.
 //
 //	              AppendJSON                        AppendText

@@ -1,6 +1,12 @@
 package core
 
-import "github.com/polywire/polywire/core/rawjson"
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/polywire/polywire/core/rawjson"
+)
 
 // PayloadKind says how the bytes of a payload are to be read.
 type PayloadKind uint8
@@ -28,6 +34,44 @@ type Payload struct {
 	// gives it on unchanged. Data is then the same text in UTF-8, with U+FFFD
 	// for what has no place there. Nil for everything else.
 	UTF16 []byte
+}
+
+var (
+	errNoKind   = errors.New("the payload has data but no kind; set it to JSON, Text or Binary")
+	errNotUTF8  = errors.New("the payload is not UTF-8")
+	errUTF16    = errors.New("the payload has UTF-16 without the same text in UTF-8; TextUTF16 makes both")
+	errOddUTF16 = errors.New("the payload's UTF-16 has an odd number of bytes")
+)
+
+// Check returns what is wrong with a payload that a program made: data that is not of its
+// Kind, which clients must not be given.
+func (p Payload) Check() error {
+	switch p.Kind {
+	case Absent:
+		if p.Size() > 0 {
+			return errNoKind
+		}
+	case JSON:
+		if err := rawjson.Check(p.Data); err != nil {
+			return fmt.Errorf("the payload is not JSON: %w", err)
+		}
+		if !utf8.Valid(p.Data) {
+			return errNotUTF8
+		}
+	case Text:
+		switch {
+		case !utf8.Valid(p.Data):
+			return errNotUTF8
+		case len(p.UTF16)%2 != 0:
+			return errOddUTF16
+		case len(p.UTF16) > 0 && len(p.Data) == 0:
+			return errUTF16
+		}
+	case Binary:
+	default:
+		return fmt.Errorf("the payload has the unknown kind %d", p.Kind)
+	}
+	return nil
 }
 
 // Deeper reports whether p reads as JSON that is nested more than depth levels deep.

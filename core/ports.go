@@ -83,6 +83,8 @@ type Link interface {
 	Trace() Trace
 	// Remote is the address of the client, "ip:port". Any goroutine.
 	Remote() string
+	// Info is what Handshake.Info has become; nil if nothing. Any goroutine.
+	Info() any
 	// Loop is the number of the event loop that the link lives on. Any goroutine.
 	Loop() int
 
@@ -154,6 +156,9 @@ type Handshake struct {
 	TLS *tls.ConnectionState
 	// Identity is who the client is; nil before that was asked, or if it is not.
 	Identity *Identity
+	// Info is where the hook BeforeUpgrade may leave what it found out, for the hooks and
+	// handlers of the connection ([Client.Info]); nil for all others.
+	Info *any
 }
 
 // Verdict is what an authorizer says.

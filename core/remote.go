@@ -1,5 +1,7 @@
 package core
 
+import "errors"
+
 // RemoteFormat is a Format that translates in another process, so later. The network
 // does not use its NewCodec and EncodeMessage; where it would call them it asks, and the
 // answer comes when it comes. Nothing here blocks.
@@ -36,6 +38,10 @@ type RemoteHost interface {
 	Together(f func())
 }
 
+// ErrNoRoom is the answer to [RemoteCodec.Encode] of a request when too much else is
+// unanswered.
+var ErrNoRoom = errors.New("too much waits for the plugin")
+
 // RemoteCodec asks for one connection. The answers go to its RemoteConn.
 type RemoteCodec interface {
 	// Open asks for the commands of the connection's own and the greeting. It is the
@@ -44,8 +50,12 @@ type RemoteCodec interface {
 	// Decode asks what f means. f is copied. If too much of the connection is
 	// unanswered, it is held. On the connection's loop.
 	Decode(f Frame)
-	// Encode asks how ev reads. ev is copied. Any goroutine.
+	// Encode asks how ev reads. ev is copied. A request (Event.IsRequest) for which there
+	// is no room is answered with ErrNoRoom. Any goroutine.
 	Encode(ev Event)
+	// Admits reports whether there is room for a request of n bytes: other clients make
+	// them, as many as they like. Any goroutine.
+	Admits(n int) bool
 	// Resume says that commands may be carried out again: RemoteConn.Held is false. On
 	// the connection's loop.
 	Resume()
@@ -77,7 +87,7 @@ type RemoteConn interface {
 	// would have returned.
 	Decoded(err error)
 	// Encoded is the answer to Encode; asked is what Event.Asks returned. A [Violation]
-	// ends the connection; any other err means that the event cannot be written in this
-	// format.
+	// ends the connection; ErrNoRoom means that the request was not asked about, any other
+	// err that the event cannot be written in this format.
 	Encoded(asked CallID, f Frame, err error)
 }

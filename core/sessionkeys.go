@@ -21,7 +21,7 @@ type SessionKeys func() (string, error)
 
 // New returns a key that is fit for use: 1 to 255 bytes of printable ASCII without
 // spaces. That of a nil SessionKeys is 64 characters of URL-safe base64, 48 random bytes
-// (protocols.md, section 5, "Sessions"). No error shows the key.
+// (docs/formats/webwire.md, "Sessions"). No error shows the key.
 func (k SessionKeys) New() (string, error) {
 	if k == nil {
 		var random [48]byte

@@ -55,6 +55,8 @@ func (c *Counters) Add(r Reason, n uint64) { c[r].Add(n) }
 
 // HookStats count the questions to a webhook. All fields are atomic.
 type HookStats struct {
+	// InUse is set once there is such a webhook.
+	InUse atomic.Bool
 	// Hits counts questions that were not sent: the answer was known, or on its way to
 	// somebody else.
 	Hits atomic.Uint64

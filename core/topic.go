@@ -44,7 +44,7 @@ func HasWildcard(pattern string) bool {
 //   - An empty level in a pattern that has a wildcard matches any level.
 //   - A topic that begins with $ is not matched by a pattern that begins with + or #.
 //
-// The rules are those of vws (protocols.md, section 4).
+// The rules are those of vws (docs/formats/vws.md, "Patterns").
 func MatchPattern(pattern string, topic []byte) bool {
 	if !HasWildcard(pattern) {
 		return pattern == string(topic)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The rules of protocols.md, section 4, "Pattern matching".
+// The rules of docs/formats/vws.md, "Patterns".
 func TestMatchPattern(t *testing.T) {
 	for _, c := range []struct {
 		rule, pattern string

@@ -27,6 +27,7 @@ func TestExamples(t *testing.T) {
 	}{
 		{"stocking-router", []string{"games", "web"}},
 		{"webwire-server", []string{"mobile"}},
+		{"embed", []string{"mobile"}},
 	} {
 		t.Run(c.folder, func(t *testing.T) {
 			file := filepath.Join(c.folder, "conversation.txt")
@@ -43,7 +44,7 @@ func TestExamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			servers := start(t, build(t, c.folder), c.endpoints)
+			servers := start(t, c.folder, build(t, c.folder), c.endpoints)
 			if err := player.Play(t.Context(), servers); err != nil {
 				t.Error(err)
 			}
@@ -79,13 +80,13 @@ func raced() bool {
 	return false
 }
 
-// start runs a program until the test ends, and then wants it to end without a fault.
-// It returns the addresses that the program prints.
-func start(t *testing.T, program string, endpoints []string) map[string]*url.URL {
+// start runs a program in its folder until the test ends, and then wants it to end without
+// a fault. It returns the addresses that the program prints.
+func start(t *testing.T, folder, program string, endpoints []string) map[string]*url.URL {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	cmd := exec.CommandContext(ctx, program)
-	cmd.Env = os.Environ()
+	cmd.Dir, cmd.Env = folder, os.Environ()
 	for _, name := range endpoints {
 		cmd.Env = append(cmd.Env, "POLYWIRE_ENDPOINTS__"+strings.ToUpper(name)+"__LISTEN=127.0.0.1:0")
 	}

@@ -15,8 +15,10 @@ import (
 )
 
 const (
-	// idleConnTime is how long an unused connection is kept.
-	idleConnTime = 90 * time.Second
+	// DefaultIdle is how long an unused connection is kept unless it is said: less than
+	// the 5 s of servers on Node.js, which close what is idle for longer, just when the
+	// next request may be on its way.
+	DefaultIdle = 4 * time.Second
 	// maxHead bounds the head of an answer, in bytes.
 	maxHead = 64 << 10
 	// tripAfter is after how many failures in a row a server is left alone, and
@@ -26,10 +28,17 @@ const (
 
 // New returns a client whose dialling and TLS handshake take no longer than timeout
 // each; requests have time-outs of their own. It opens up to conns connections to a server;
-// further requests wait for one, inside their time-out. Proxies of the environment are not used,
+// further requests wait for one, inside their time-out. A connection that is not used for
+// idle is closed; 0 is DefaultIdle. Proxies of the environment are not used,
 // bodies are not decompressed. Redirects are followed as net/http does, up to ten.
-func New(timeout time.Duration, conns int) *http.Client {
-	return &http.Client{Transport: &http.Transport{
+//
+// A request with GetBody, or without a body, that was marked with MayRepeat is sent once more
+// if it met a connection which the server has just closed.
+func New(timeout, idle time.Duration, conns int) *http.Client {
+	if idle <= 0 {
+		idle = DefaultIdle
+	}
+	return &http.Client{Transport: again{&http.Transport{
 		DialContext:            (&net.Dialer{Timeout: timeout}).DialContext,
 		TLSHandshakeTimeout:    timeout,
 		ForceAttemptHTTP2:      true,
@@ -37,25 +46,27 @@ func New(timeout time.Duration, conns int) *http.Client {
 		MaxConnsPerHost:        conns,
 		MaxIdleConns:           conns,
 		MaxIdleConnsPerHost:    conns,
-		IdleConnTimeout:        idleConnTime,
+		IdleConnTimeout:        idle,
 		MaxResponseHeaderBytes: maxHead,
-	}}
+	}}}
 }
 
 // NewDirect is New without redirects: an answer that redirects is the answer.
-func NewDirect(timeout time.Duration, conns int) *http.Client {
-	c := New(timeout, conns)
+func NewDirect(timeout, idle time.Duration, conns int) *http.Client {
+	c := New(timeout, idle, conns)
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return c
 }
 
 // NewBreaker returns a breaker that leaves a server alone for five seconds after five
-// failures in a row, and tells changed of its state. Requests that nobody waits for any
-// more say nothing about the server.
-func NewBreaker[T any](changed func(from, to gobreaker.State)) *gobreaker.CircuitBreaker[T] {
+// failures in a row, and tells changed of its state. answered reports whether an error is
+// the server's answer all the same: that one is as good as any, for it may be about what a
+// single client asked. Requests that nobody waits for any more say nothing about the server.
+func NewBreaker[T any](answered func(error) bool, changed func(from, to gobreaker.State)) *gobreaker.CircuitBreaker[T] {
 	return gobreaker.NewCircuitBreaker[T](gobreaker.Settings{
 		Timeout:       tripTime,
 		ReadyToTrip:   func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
+		IsSuccessful:  func(err error) bool { return err == nil || answered(err) },
 		IsExcluded:    func(err error) bool { return errors.Is(err, context.Canceled) },
 		OnStateChange: func(_ string, from, to gobreaker.State) { changed(from, to) },
 	})

@@ -1,11 +1,17 @@
 package httpclient
 
 import (
+	"bufio"
+	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,7 +31,7 @@ func TestHeaderText(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Header.Set("X-Text", HeaderText(text))
-		res, err := New(time.Minute, 1).Do(r)
+		res, err := New(time.Minute, 0, 1).Do(r)
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
@@ -47,7 +53,7 @@ func TestRedirects(t *testing.T) {
 		name   string
 		client *http.Client
 		want   int
-	}{{"followed", New(time.Minute, 1), 200}, {"not followed", NewDirect(time.Minute, 1), 302}} {
+	}{{"followed", New(time.Minute, 0, 1), 200}, {"not followed", NewDirect(time.Minute, 0, 1), 302}} {
 		t.Run(c.name, func(t *testing.T) {
 			res, err := c.client.Get(s.URL)
 			if err != nil {
@@ -63,13 +69,23 @@ func TestRedirects(t *testing.T) {
 
 func TestBreaker(t *testing.T) {
 	var states []string
-	b := NewBreaker[int](func(from, to gobreaker.State) { states = append(states, from.String()+" "+to.String()) })
-	bad := errors.New("bad")
-	for range tripAfter {
-		if _, err := b.Execute(func() (int, error) { return 0, bad }); !errors.Is(err, bad) {
-			t.Fatal(err)
+	bad, mine := errors.New("bad"), errors.New("mine")
+	b := NewBreaker[int](func(err error) bool { return errors.Is(err, mine) },
+		func(from, to gobreaker.State) { states = append(states, from.String()+" "+to.String()) })
+	fail := func(err error, times int) {
+		t.Helper()
+		for range times {
+			if _, got := b.Execute(func() (int, error) { return 0, err }); !errors.Is(got, err) {
+				t.Fatal(got)
+			}
 		}
 	}
+	fail(bad, tripAfter-1)
+	fail(mine, 1)
+	fail(bad, tripAfter-1)
+	fail(context.Canceled, tripAfter)
+	fail(mine, 2*tripAfter)
+	fail(bad, tripAfter)
 	if _, err := b.Execute(func() (int, error) { return 1, nil }); !errors.Is(err, gobreaker.ErrOpenState) {
 		t.Errorf("after %d failures: %v", tripAfter, err)
 	}
@@ -79,11 +95,114 @@ func TestBreaker(t *testing.T) {
 }
 
 func TestWithoutURL(t *testing.T) {
-	_, err := New(time.Minute, 1).Get("http://127.0.0.1:1/?key=secret")
+	_, err := New(time.Minute, 0, 1).Get("http://127.0.0.1:1/?key=secret")
 	if err == nil || strings.Contains(WithoutURL(err).Error(), "secret") {
 		t.Errorf("error %v", WithoutURL(err))
 	}
 	if plain := errors.New("plain"); !errors.Is(WithoutURL(plain), plain) {
 		t.Error("another error was changed")
+	}
+}
+
+// fickle is a server that closes a connection when the second request comes on it, without
+// an answer. It reads all of that before, unless half is set.
+type fickle struct {
+	net.Listener
+	half bool
+
+	mu       sync.Mutex
+	requests []string // the bodies of those that it answered
+	cut      int      // connections that it closed on a request
+	opened   int
+}
+
+func newFickle(t *testing.T, half bool) *fickle {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fickle{Listener: l, half: half}
+	var serving sync.WaitGroup
+	t.Cleanup(func() {
+		_ = l.Close()
+		serving.Wait()
+	})
+	serving.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() { f.serve(c) })
+		}
+	})
+	return f
+}
+
+func (f *fickle) serve(c net.Conn) {
+	defer func() { _ = c.Close() }()
+	f.mu.Lock()
+	f.opened++
+	f.mu.Unlock()
+	r := bufio.NewReader(c)
+	for n := 0; ; n++ {
+		req, err := http.ReadRequest(r)
+		if err != nil {
+			return
+		}
+		if n == 1 && f.half {
+			_, _ = io.CopyN(io.Discard, req.Body, 1)
+		} else {
+			body, err := io.ReadAll(req.Body)
+			if err != nil {
+				return
+			}
+			if n == 0 {
+				f.mu.Lock()
+				f.requests = append(f.requests, string(body))
+				f.mu.Unlock()
+			}
+		}
+		if n == 1 {
+			f.mu.Lock()
+			f.cut++
+			f.mu.Unlock()
+			return
+		}
+		_, _ = io.WriteString(c, "HTTP/1.1 204 No Content\r\n\r\n")
+	}
+}
+
+func (f *fickle) url() string { return "http://" + f.Addr().String() + "/" }
+
+// A POST that meets a connection which the server has just closed is sent once more, on a
+// new connection, if it may be.
+func TestClosedConnections(t *testing.T) {
+	for _, size := range []int{0, 10, 1 << 20} {
+		for _, half := range []bool{false, true} {
+			t.Run(fmt.Sprint(size, half), func(t *testing.T) {
+				f := newFickle(t, half)
+				c := New(time.Minute, 0, 4)
+				defer c.CloseIdleConnections()
+				body := strings.Repeat("x", size)
+				for range 10 {
+					r, err := http.NewRequest(http.MethodPost, f.url(), strings.NewReader(body))
+					if err != nil {
+						t.Fatal(err)
+					}
+					MayRepeat(r, "")
+					res, err := c.Do(r)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_ = res.Body.Close()
+				}
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				if len(f.requests) != 10 || f.cut != 9 || f.requests[9] != body {
+					t.Errorf("%d answered, %d cut, want 10 and 9", len(f.requests), f.cut)
+				}
+			})
+		}
 	}
 }

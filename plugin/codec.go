@@ -17,6 +17,7 @@ const (
 	maxFrames     = 64        // client messages; then the connection is held
 	maxFrameBytes = 128 << 10 // and their bytes
 	maxEventBytes = 4 << 20   // of events; then the connection is closed
+	maxAskedBytes = 2 << 20   // of events; then no further requests are taken, which others make
 )
 
 var (
@@ -66,9 +67,24 @@ func (c *codec) Decode(f core.Frame) {
 
 // Encode asks how ev reads. A connection of which too much is unanswered is closed.
 func (c *codec) Encode(ev core.Event) {
-	if !c.closed.Load() && !c.shard.askEncode(c, ev) {
+	switch {
+	case c.closed.Load(), c.shard.askEncode(c, ev):
+	case ev.IsRequest():
+		asked := ev.Asks()
+		c.conn.Post(func() {
+			if !c.closed.Load() {
+				c.conn.Encoded(asked, core.Frame{}, core.ErrNoRoom)
+			}
+		})
+	default:
 		c.conn.Close(core.ReasonOverload)
 	}
+}
+
+// Admits reports whether a request of n bytes can be asked about. One always can.
+func (c *codec) Admits(n int) bool {
+	waits := c.eventBytes.Load()
+	return waits == 0 || waits+int64(n) <= maxAskedBytes
 }
 
 // Close tells the plugin that the connection is gone.

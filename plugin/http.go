@@ -47,6 +47,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
 	if err != nil {
 		h.stats.Refused.Inc(core.ReasonLost)
+		core.Refused(r.Context(), core.ReasonLost)
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
@@ -54,6 +55,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		h.format.log.Warn("plugin does not answer an HTTP request", logging.Bounded("", core.ReasonUnavailable.String()), "error", err)
 		h.stats.Refused.Inc(core.ReasonUnavailable)
+		core.Refused(r.Context(), core.ReasonUnavailable)
 		w.Header().Set("Retry-After", "1")
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
@@ -61,6 +63,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for _, name := range answer.GetRefused() {
 		reason, _ := contract.ReasonOf(name)
 		h.stats.Refused.Inc(reason)
+		core.Refused(r.Context(), reason)
 	}
 	for _, header := range answer.GetHeaders() {
 		w.Header().Add(header.GetName(), header.GetValue())

@@ -51,6 +51,7 @@ func TestKill(t *testing.T) {
 func TestHang(t *testing.T) {
 	for _, idle := range []bool{false, true} {
 		t.Run(fmt.Sprintf("idle=%v", idle), func(t *testing.T) {
+			t.Parallel()
 			b := run(t, yamlOf("test", ", answer_timeout: 2s", ""))
 			c := b.dial("p")
 			c.expect("hello")
@@ -128,6 +129,7 @@ func TestStandstill(t *testing.T) {
 func TestPoison(t *testing.T) {
 	for _, poison := range []string{"die", "hang"} {
 		t.Run(poison, func(t *testing.T) {
+			t.Parallel()
 			b := run(t, yamlOf("test", ", answer_timeout: 2s", ""))
 			good, bad := b.dial("p"), b.dial("p")
 			good.expect("hello")
@@ -198,6 +200,7 @@ func TestNonsense(t *testing.T) {
 		"bad verb": "", "bad text": "",
 	} {
 		t.Run(role, func(t *testing.T) {
+			t.Parallel()
 			b := run(t, yamlOf(role, ", grace: 2s", ""))
 			c, other := b.dial("p"), b.dial("echo")
 			c.send("x")

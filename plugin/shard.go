@@ -108,7 +108,8 @@ func (s *shard) askDecode(c *codec, f core.Frame) (size int, congested bool) {
 	return size, s.waiting >= congestedQuestions || s.bytes >= congestedBytes
 }
 
-// askEncode reports whether there was room.
+// askEncode reports whether there was room. If there was none the event is lost; a request
+// is the caller's still.
 func (s *shard) askEncode(c *codec, ev core.Event) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +118,10 @@ func (s *shard) askEncode(c *codec, ev core.Event) bool {
 		s.lose(q, core.ReasonRestart)
 		return true
 	}
-	if s.full() || c.eventBytes.Load() > maxEventBytes {
+	switch full := s.full(); {
+	case ev.IsRequest() && (full || !c.Admits(ev.Payload.Size())):
+		return false
+	case full || c.eventBytes.Load() > maxEventBytes:
 		s.lose(q, core.ReasonOverload)
 		return false
 	}

@@ -27,7 +27,7 @@ func TestTurmoil(t *testing.T) {
 }
 
 func turmoil(t *testing.T, secure bool) {
-	const clients, lives, blows = 16, 12, 8
+	const clients, lives, blows = 16, 8, 8
 	options := "    outbound_limit: 256KiB\n"
 	g := &guests{dialer: ws.Dialer{Timeout: patience}}
 	if secure {

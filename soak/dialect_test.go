@@ -153,7 +153,7 @@ func (s stocking) answer(id, _ string, fail bool) string {
 	return s.publish(outcomeTopic(id, fail), "a")
 }
 
-// webwire is the format of protocols.md, section 5. Refs have 8 bytes.
+// webwire is the format of docs/formats/webwire.md. Refs have 8 bytes.
 type webwire struct{ byTopic }
 
 func (webwire) binary() bool { return true }
@@ -184,7 +184,7 @@ func (w webwire) answer(id, _ string, fail bool) string {
 	return w.publish(outcomeTopic(id, fail), "a")
 }
 
-// wubsub is the format of protocols.md, section 1. A service is channel/method; the
+// wubsub is the format of docs/formats/wubsub.md. A service is channel/method; the
 // broker names requests.
 type wubsub struct{}
 

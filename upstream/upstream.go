@@ -3,6 +3,7 @@ package upstream
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,8 @@ type Options struct {
 	Timeout time.Duration
 	// MaxAnswer bounds the body of an answer, in bytes.
 	MaxAnswer int64
+	// Idle is how long a connection is kept that is not used; 0 is httpclient.DefaultIdle.
+	Idle time.Duration
 	// MaxConns bounds the connections to the server; further calls wait for one,
 	// inside their time-out. 0 is no bound.
 	MaxConns int
@@ -54,8 +57,8 @@ func New(o Options) *Upstream {
 	if o.Stats == nil {
 		o.Stats = new(core.ServiceStats)
 	}
-	u := &Upstream{options: o, client: httpclient.NewDirect(o.Timeout, o.MaxConns)}
-	u.breaker = httpclient.NewBreaker[*answer](func(from, to gobreaker.State) {
+	u := &Upstream{options: o, client: httpclient.NewDirect(o.Timeout, o.Idle, o.MaxConns)}
+	u.breaker = httpclient.NewBreaker[*answer](answered, func(from, to gobreaker.State) {
 		o.Stats.Breaker.Store(to == gobreaker.StateOpen)
 		o.Logger.Warn("upstream changed its state", logging.Bounded("", "", slog.String("to", to.String())), "from", from.String())
 	})
@@ -80,7 +83,15 @@ func (u *Upstream) Call(ctx context.Context, c core.Invocation) (core.Payload, e
 	defer cancel()
 	c.Trace = c.Trace.Child()
 	u.options.Stats.Calls.Add(1)
-	a, err := u.breaker.Execute(func() (*answer, error) { return u.ask(asking, c) })
+	key := rand.Text()
+	a, err := u.breaker.Execute(func() (*answer, error) {
+		a, err := u.ask(asking, c, key)
+		if err != nil && ctx.Err() != nil {
+			// Whoever called does not wait any longer, or never would have for an answer.
+			err = fmt.Errorf("%w: %w", context.Canceled, err)
+		}
+		return a, err
+	})
 	if err != nil {
 		r, failed := reasonOf(err)
 		if failed {
@@ -133,12 +144,12 @@ func reasonOf(err error) (r core.Reason, failed bool) {
 	return core.ReasonInternal, true
 }
 
-// ask sends the request, twice if the first attempt did not reach the server: only
-// then it is safe to ask again.
-func (u *Upstream) ask(ctx context.Context, c core.Invocation) (*answer, error) {
-	res, err := u.post(ctx, c)
+// ask sends the request, twice if the first attempt did not reach the server, or met a
+// connection that it had just closed: key tells the server that it is the same request.
+func (u *Upstream) ask(ctx context.Context, c core.Invocation, key string) (*answer, error) {
+	res, err := u.post(ctx, c, key)
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && ctx.Err() == nil {
-		res, err = u.post(ctx, c)
+		res, err = u.post(ctx, c, key)
 	}
 	if err != nil {
 		return nil, err
@@ -147,11 +158,12 @@ func (u *Upstream) ask(ctx context.Context, c core.Invocation) (*answer, error) 
 	return readAnswer(res, u.options.MaxAnswer)
 }
 
-func (u *Upstream) post(ctx context.Context, c core.Invocation) (*http.Response, error) {
+func (u *Upstream) post(ctx context.Context, c core.Invocation, key string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u.options.URL, bytes.NewReader(c.Payload.Data))
 	if err != nil {
 		return nil, err
 	}
+	httpclient.MayRepeat(r, `"`+key+`"`)
 	h := r.Header
 	switch c.Payload.Kind {
 	case core.JSON:
@@ -185,6 +197,16 @@ func (e errStatus) Error() string { return fmt.Sprintf("upstream answered with s
 
 var errTooLarge = errors.New("the answer is over the limit")
 
+// answered reports whether an error of ask is about an answer that the server gave, be it
+// one that is of no use: it may be about the question of one client, and the server answers
+// others. A status of 500 and above is none.
+func answered(err error) bool {
+	if status, ok := errors.AsType[errStatus](err); ok {
+		return status < http.StatusInternalServerError
+	}
+	return errors.Is(err, errTooLarge) || errors.Is(err, errNotJSON)
+}
+
 // answer is what the server said.
 type answer struct {
 	payload core.Payload
@@ -211,7 +233,7 @@ func (a *answer) settle(c core.Invocation) (core.Payload, error) {
 	return a.payload, nil
 }
 
-// readAnswer reads a response. An error means that the server is at fault.
+// readAnswer reads a response. An error means that the client can be told nothing of it.
 func readAnswer(res *http.Response, limit int64) (*answer, error) {
 	if res.StatusCode >= 200 && res.StatusCode < 300 {
 		body, err := readAll(res.Body, limit)

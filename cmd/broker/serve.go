@@ -107,6 +107,9 @@ func (s *settings) serve(ctx context.Context, cfg *config.Config, given *sockets
 		return err
 	case <-broker.Ready():
 	}
+	if broker.Err() != nil {
+		return <-ended
+	}
 	if err := printEndpoints(stdout, broker.Endpoints(), broker.AdminURL()); err != nil {
 		// Nobody reads the table; the broker serves all the same.
 		fmt.Fprintf(stderr, "broker: %v\n", err)
@@ -136,7 +139,7 @@ func (s *settings) serve(ctx context.Context, cfg *config.Config, given *sockets
 
 // makeRoom gives every event loop a processor besides those for other
 // goroutines, unless the environment says how many there are: a loop blocks in
-// epoll_wait and must win its processor back each time (network.md, fact 4).
+// epoll_wait and must win its processor back each time (docs/network.md, "Processors").
 func makeRoom(cfg *config.Config) {
 	cpus := runtime.GOMAXPROCS(0)
 	if cfg.Network.Loops == 0 {

@@ -1,4 +1,4 @@
-// Package stocking is the wire format of stocking (protocols.md, section 3): text
+// Package stocking is the wire format of stocking (docs/formats/stocking.md): text
 // frames of three fields, "type,code,content", of which only the first two commas
 // separate.
 //

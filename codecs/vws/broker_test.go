@@ -40,6 +40,7 @@ func (denySecrets) AuthorizeCommand(_ context.Context, _ *core.Identity, c core.
 func serve(t *testing.T, options string) *broker {
 	t.Helper()
 	e := engine.New(engine.Options{})
+	e.Start()
 	t.Cleanup(e.Close)
 	b := &broker{t, network.New(network.Options{Hub: e, Loops: 2}), new(core.Stats)}
 	format := newTestFormat(t, options)

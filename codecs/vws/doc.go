@@ -1,6 +1,6 @@
 // Package vws is the codec of Vinculum WebSockets: publish/subscribe with
-// patterns, as JSON objects with one-letter keys in text messages (protocols.md,
-// section 4, after PROTOCOL.md of github.com/tsarna/vinculum-vws at 8777bc0, v0.11.0).
+// patterns, as JSON objects with one-letter keys in text messages (docs/formats/vws.md,
+// after PROTOCOL.md of github.com/tsarna/vinculum-vws at 8777bc0, v0.11.0).
 //
 //	client                                  broker
 //	{"k":"s","t":PATTERN,"i":ID} ───────>   Subscribe

@@ -106,8 +106,7 @@ func (m message) content() core.Payload {
 	case asUTF8:
 		return core.Payload{Kind: core.Text, Data: m.payload}
 	case asUTF16:
-		text := appendAsUTF8(make([]byte, 0, len(m.payload)), m.payload)
-		return core.Payload{Kind: core.Text, Data: text, UTF16: m.payload}
+		return core.TextUTF16(m.payload)
 	}
 	return core.Payload{Kind: core.Binary, Data: m.payload}
 }

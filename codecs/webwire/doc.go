@@ -1,6 +1,6 @@
 // Package webwire is the codec of the webwire 2.0 wire format: signals,
-// requests with replies, and sessions, as binary messages (protocols.md,
-// section 5), and the store that keeps sessions in the original's files.
+// requests with replies, and sessions, as binary messages (docs/formats/webwire.md),
+// and the store that keeps sessions in the original's files.
 //
 //	client                                          broker
 //	                            <── 23 accept-conf  Welcome

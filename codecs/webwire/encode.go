@@ -134,7 +134,7 @@ func appendContent(dst []byte, enc encoding, p core.Payload) []byte {
 	case enc == asUTF16 && isWide(p):
 		return append(dst, p.UTF16...)
 	case enc == asUTF16:
-		return appendAsUTF16(dst, core.AppendText(nil, p))
+		return core.AppendUTF16(dst, core.AppendText(nil, p))
 	}
 	return core.AppendText(dst, p)
 }

@@ -11,10 +11,11 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// The original's defaults and least settings (protocols.md, section 5, "Connection").
+// The original's defaults and least settings (docs/formats/webwire.md, "Options and defaults").
 const (
 	defaultReadTimeout = 60 * time.Second
 	defaultBufferSize  = 8192
+	defaultConcurrency = 1
 	minReadTimeout     = time.Second
 	maxReadTimeout     = math.MaxUint32 * time.Millisecond
 	minBufferSize      = 32
@@ -23,8 +24,9 @@ const (
 
 // The values of Options.ReplyEncoding.
 const (
-	// SameEncoding answers in the encoding of the request, which is what a
-	// client of the original in Go expects.
+	// SameEncoding answers as the answer is: bytes as binary, text as UTF-8, or as UTF-16 if
+	// that was given or asked in. An answer without a payload is in the encoding of the
+	// request.
 	SameEncoding = "same"
 	// UTF8Encoding answers in UTF-8 whatever the encoding of the request, which
 	// serves the client in JavaScript best.
@@ -50,6 +52,11 @@ type SessionOptions struct {
 	Dir string `koanf:"dir"`
 	// MaxConnections bounds the connections of one session; 0 is no bound.
 	MaxConnections int `koanf:"max_connections"`
+	// Max bounds the sessions: one more puts out that which was not used, created or
+	// restored, for the longest time; 0 is no bound but that of MemoryStore, 100,000.
+	Max int `koanf:"max"`
+	// MaxAge is how long a session is kept that is not used; 0 is for ever.
+	MaxAge time.Duration `koanf:"max_age"`
 }
 
 // Options are what an endpoint of this format can set.
@@ -69,9 +76,9 @@ type Options struct {
 	// ReplyEncoding is SameEncoding or UTF8Encoding.
 	ReplyEncoding string `koanf:"reply_encoding"`
 	// ConcurrencyLimit is how many requests of one connection are answered at once;
-	// its further messages, signals too, wait their turn. As in the original 0 is 1,
-	// one after the other, and anything below 0 is no limit. The format does not read
-	// it: whoever builds the endpoint sees to it.
+	// its further messages, signals too, wait their turn. As in the original the
+	// default is 1, one after the other, 0 is 1 too, and anything below 0 is no limit.
+	// The format does not read it: whoever builds the endpoint sees to it.
 	ConcurrencyLimit int `koanf:"concurrency_limit"`
 	// Sessions say where sessions are kept.
 	Sessions SessionOptions `koanf:"sessions"`
@@ -88,7 +95,7 @@ func Protocol() core.Protocol {
 		Options: func() any {
 			return &Options{
 				ReadTimeout: defaultReadTimeout, MessageBufferSize: defaultBufferSize, ReplyEncoding: SameEncoding,
-				ConcurrencyLimit: -1,
+				ConcurrencyLimit: defaultConcurrency,
 				Sessions:         SessionOptions{Store: MemoryStore, Dir: "wwrsess"},
 			}
 		},
@@ -129,7 +136,8 @@ func (o *Options) Needs() core.Needs {
 	s := o.Sessions
 	return core.Needs{
 		Sessions: s.Store, SessionsDir: s.Dir, MaxSessionConnections: s.MaxConnections,
-		CallsAtOnce: o.callsAtOnce(),
+		SessionLimits: core.SessionLimits{Max: s.Max, MaxAge: s.MaxAge},
+		CallsAtOnce:   o.callsAtOnce(),
 	}
 }
 
@@ -176,6 +184,10 @@ func (o *Options) validate() error {
 		fault("sessions.dir: is missing: the folder of the session files")
 	case s.MaxConnections < 0:
 		fault("sessions.max_connections: must not be negative")
+	case s.Max < 0:
+		fault("sessions.max: must not be negative")
+	case s.MaxAge < 0:
+		fault("sessions.max_age: must not be negative")
 	}
 	return errors.Join(faults...)
 }

@@ -53,6 +53,9 @@ func TestValidate(t *testing.T) {
 		{"default topic in no UTF-8", func(o *Options) { o.DefaultTopic = "\xff" }, "default_topic"},
 		{"always UTF-8", func(o *Options) { o.ReplyEncoding = "utf8" }, ""},
 		{"no reply encoding", func(o *Options) { o.ReplyEncoding = "" }, "reply_encoding"},
+		{"bounds of sessions", func(o *Options) { o.Sessions.Max, o.Sessions.MaxAge = 1, time.Hour }, ""},
+		{"fewer sessions than none", func(o *Options) { o.Sessions.Max = -1 }, "sessions.max"},
+		{"sessions younger than new", func(o *Options) { o.Sessions.MaxAge = -1 }, "sessions.max_age"},
 		{"reply encoding in capitals", func(o *Options) { o.ReplyEncoding = "UTF8" }, "reply_encoding"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -103,6 +106,21 @@ func TestProfile(t *testing.T) {
 	}
 	if got := newCodec(t, "read_timeout=5s").format.Profile().IdleTimeout; got != 5*time.Second {
 		t.Errorf("the idle timeout is %s, clients are told 5s", got)
+	}
+}
+
+// How many requests of a connection run at once: as in the original one, if nothing else is
+// said, and 0 is that too.
+func TestConcurrencyLimit(t *testing.T) {
+	o := Protocol().Options().(*Options)
+	if n := o.Needs().CallsAtOnce; n != 1 {
+		t.Errorf("by default %d", n)
+	}
+	for limit, want := range map[int]int{0: 1, 1: 1, 7: 7, -1: 0, -5: 0} {
+		o.ConcurrencyLimit = limit
+		if n := o.Needs().CallsAtOnce; n != want {
+			t.Errorf("concurrency_limit %d: %d, want %d", limit, n, want)
+		}
 	}
 }
 

@@ -38,20 +38,36 @@ func (f *Format) appendReply(dst []byte, ev core.Event) []byte {
 	return out
 }
 
-// replyEncoding returns how a request is answered: in its own encoding, or in
-// UTF-8 if the endpoint wants that; but bytes that are no text are always binary.
-// A session is JSON text and the end of one is binary, whatever is configured.
+// replyEncoding returns how a request is answered. The answer keeps its kind: bytes are
+// binary, text that has UTF-16 is UTF-16, and other text, JSON too, is UTF-8, but UTF-16 to
+// a request in UTF-16. An answer without a payload is in the encoding of the request. If
+// the endpoint wants UTF-8, all that is text is UTF-8. A session is JSON text and the end of
+// one is binary, whatever is configured.
 func (f *Format) replyEncoding(ev core.Event) encoding {
-	switch kind := ev.Ref[0]; {
-	case kind == typeRestoreSession:
+	kind := ev.Ref[0]
+	switch kind {
+	case typeRestoreSession:
 		return asUTF8
-	case kind == typeCloseSession || !isText(ev.Payload):
+	case typeCloseSession:
 		return asBinary
-	case f.options.ReplyEncoding == UTF8Encoding:
-		return asUTF8
-	default:
-		return encoding(kind - typeRequest)
 	}
+	asked := encoding(kind - typeRequest)
+	switch p := ev.Payload; {
+	case f.options.ReplyEncoding == UTF8Encoding:
+		if isText(p) {
+			return asUTF8
+		}
+		return asBinary
+	case p.Kind == core.Absent:
+		return asked
+	case p.Kind == core.Binary:
+		return asBinary
+	case isWide(p):
+		return asUTF16
+	case asked == asUTF16:
+		return asUTF16
+	}
+	return asUTF8
 }
 
 // appendFailure appends the reply that says why a request failed. What happened

@@ -7,9 +7,13 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/polywire/polywire/core"
@@ -45,11 +49,21 @@ var errSessionUnknown = core.Failure{Code: core.SessionUnknown, Text: "there is 
 // A key from a client is not let near the file system unless it consists of
 // letters, digits, - and _ and is at most 247 bytes long; any other is a session
 // that does not exist.
+//
+// That the time of a look-up cannot be written, on a disk that is full or may not be written
+// to, is logged and does not fail the look-up.
 type FileSessions struct {
 	// Static after construction.
-	dir  string
-	seed maphash.Seed
-	now  func() time.Time
+	dir    string
+	limits core.SessionLimits
+	usage  *usage // nil without limits
+	log    *slog.Logger
+	seed   maphash.Seed
+	now    func() time.Time
+
+	// Atomic.
+	unwritable atomic.Bool   // the last time of a look-up could not be written
+	evicted    atomic.Uint64 // sessions put out
 
 	// Each guards the files of the keys that fall to it, so that a look-up does
 	// not write back what is being deleted.
@@ -65,9 +79,26 @@ type sessionFile struct {
 	Info       json.RawMessage `json:"i"`
 }
 
-// NewFileSessions returns the store of the folder dir, which is made if it does
-// not exist. It is an error if no file can be written there.
+// FileOptions say where and how a FileSessions keeps its sessions.
+type FileOptions struct {
+	// Dir is the folder, which is made if it does not exist.
+	Dir string
+	// Limits bound the sessions. Those that are there already count by the times of their
+	// files.
+	Limits core.SessionLimits
+	// Logger is told when times of look-ups cannot be written, and when they can again; nil
+	// is slog.Default().
+	Logger *slog.Logger
+}
+
+// NewFileSessions returns the store of the folder dir, without limits.
 func NewFileSessions(dir string) (*FileSessions, error) {
+	return OpenFileSessions(FileOptions{Dir: dir})
+}
+
+// OpenFileSessions returns a store. It is an error if no file can be written in its folder.
+func OpenFileSessions(o FileOptions) (*FileSessions, error) {
+	dir := o.Dir
 	if dir == "" {
 		return nil, errors.New("opening the session folder: no folder is named")
 	}
@@ -81,8 +112,77 @@ func NewFileSessions(dir string) (*FileSessions, error) {
 	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
 		return nil, fmt.Errorf("opening the session folder: %w", err)
 	}
-	return &FileSessions{dir: dir, seed: maphash.MakeSeed(), now: time.Now}, nil
+	f := &FileSessions{dir: dir, limits: o.Limits, log: o.Logger, seed: maphash.MakeSeed(), now: time.Now}
+	if f.log == nil {
+		f.log = slog.Default()
+	}
+	if f.limits != (core.SessionLimits{}) {
+		if err := f.takeStock(); err != nil {
+			return nil, fmt.Errorf("reading the session folder: %w", err)
+		}
+		f.tidy()
+	}
+	return f, nil
 }
+
+// takeStock finds out which sessions there are.
+func (f *FileSessions) takeStock() error {
+	entries, err := os.ReadDir(f.dir)
+	if err != nil {
+		return err
+	}
+	var found []used
+	for _, e := range entries {
+		key, ok := strings.CutSuffix(e.Name(), fileSuffix)
+		if !ok || !isKey(key) || !e.Type().IsRegular() {
+			continue
+		}
+		// A file that has just gone is none.
+		if info, err := e.Info(); err == nil {
+			found = append(found, used{key, info.ModTime()})
+		}
+	}
+	slices.SortFunc(found, func(a, b used) int { return a.at.Compare(b.at) })
+	f.usage = newUsage()
+	for _, s := range found {
+		f.usage.use(s.key, s.at)
+	}
+	return nil
+}
+
+// note keeps the limits after a session was used. The caller has no lock.
+func (f *FileSessions) note(key string) {
+	if f.usage != nil {
+		f.usage.use(key, f.now())
+		f.tidy()
+	}
+}
+
+// tidy puts out what is over the limits. The caller has no lock.
+func (f *FileSessions) tidy() {
+	for {
+		key, ok := f.usage.surplus(f.limits.Max, f.limits.Since(f.now()))
+		if !ok {
+			return
+		}
+		f.putOut(key)
+	}
+}
+
+// putOut removes the file of a session that is over the limits, unless it is used again.
+func (f *FileSessions) putOut(key string) {
+	defer f.lock(key).Unlock()
+	if f.usage.knows(key) {
+		return
+	}
+	f.evicted.Add(1)
+	if err := os.Remove(f.path(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		f.log.Error("removing a session that is over the limits", "error", withoutPath(err))
+	}
+}
+
+// Evicted returns how many sessions were put out to stay within the limits. Any goroutine.
+func (f *FileSessions) Evicted() uint64 { return f.evicted.Load() }
 
 // Create keeps a new session. A key of which no file name can be made is an error.
 func (f *FileSessions) Create(ctx context.Context, key string, info []byte) (core.Session, error) {
@@ -104,17 +204,26 @@ func (f *FileSessions) Create(ctx context.Context, key string, info []byte) (cor
 	if len(info) > 0 {
 		s.Info = append(s.Info, info...)
 	}
-	defer f.lock(key).Unlock()
-	switch _, err := os.Lstat(f.path(key)); {
+	if err := f.make(s); err != nil {
+		return core.Session{}, err
+	}
+	f.note(key)
+	return s, nil
+}
+
+// make writes the file of a new session.
+func (f *FileSessions) make(s core.Session) error {
+	defer f.lock(s.Key).Unlock()
+	switch _, err := os.Lstat(f.path(s.Key)); {
 	case err == nil:
-		return core.Session{}, core.ErrSessionTaken
+		return core.ErrSessionTaken
 	case !errors.Is(err, fs.ErrNotExist):
-		return core.Session{}, fmt.Errorf("creating a session: %w", withoutPath(err))
+		return fmt.Errorf("creating a session: %w", withoutPath(err))
 	}
 	if err := f.write(s); err != nil {
-		return core.Session{}, fmt.Errorf("creating a session: %w", withoutPath(err))
+		return fmt.Errorf("creating a session: %w", withoutPath(err))
 	}
-	return s, nil
+	return nil
 }
 
 // Lookup finds a session and writes down when.
@@ -125,9 +234,19 @@ func (f *FileSessions) Lookup(ctx context.Context, key []byte) (core.Session, er
 	if !isKey(key) {
 		return core.Session{}, errSessionUnknown
 	}
-	s := core.Session{Key: string(key)}
-	defer f.lock(s.Key).Unlock()
-	data, err := os.ReadFile(f.path(s.Key))
+	s, err := f.find(string(key))
+	if err != nil {
+		return core.Session{}, err
+	}
+	f.note(s.Key)
+	return s, nil
+}
+
+// find reads the file of a session, and writes back that it was looked up.
+func (f *FileSessions) find(key string) (core.Session, error) {
+	s := core.Session{Key: key}
+	defer f.lock(key).Unlock()
+	data, err := os.ReadFile(f.path(key))
 	if errors.Is(err, fs.ErrNotExist) {
 		return core.Session{}, errSessionUnknown
 	}
@@ -142,12 +261,29 @@ func (f *FileSessions) Lookup(ctx context.Context, key []byte) (core.Session, er
 	if !rawjson.IsNull(file.Info) {
 		s.Info = file.Info
 	}
+	if s.Created.Before(f.limits.Since(f.now())) && s.LastLookup.Before(f.limits.Since(f.now())) {
+		f.usage.forget(key)
+		f.evicted.Add(1)
+		// Where it cannot be removed it is found too old again.
+		_ = os.Remove(f.path(key))
+		return core.Session{}, errSessionUnknown
+	}
 	seen := s
 	seen.LastLookup = f.now()
-	if err := f.write(seen); err != nil {
-		return core.Session{}, fmt.Errorf("writing back a session: %w", withoutPath(err))
-	}
+	f.noted(f.write(seen))
 	return s, nil
+}
+
+// noted logs when times of look-ups cannot be written any more, and when they can again.
+func (f *FileSessions) noted(err error) {
+	if bad := err != nil; f.unwritable.Swap(bad) == bad {
+		return
+	}
+	if err != nil {
+		f.log.Error("the times of look-ups of sessions cannot be written; the sessions stay as they are", "error", withoutPath(err))
+		return
+	}
+	f.log.Info("the times of look-ups of sessions are written again")
 }
 
 // Delete forgets a session; there may be none.
@@ -161,6 +297,9 @@ func (f *FileSessions) Delete(ctx context.Context, key string) error {
 	defer f.lock(key).Unlock()
 	if err := os.Remove(f.path(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("deleting a session: %w", withoutPath(err))
+	}
+	if f.usage != nil {
+		f.usage.forget(key)
 	}
 	return nil
 }

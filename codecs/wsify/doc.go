@@ -1,5 +1,5 @@
 // Package wsify is the wire format of wsify: bare JSON messages on channels,
-// and an HTTP door to publish through (protocols.md, section 2).
+// and an HTTP door to publish through (docs/formats/wsify.md).
 //
 // A client sends {"command": string, "args": object} in text or binary frames:
 //

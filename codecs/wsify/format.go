@@ -19,7 +19,7 @@ var _ core.Format = (*Format)(nil)
 func (*Format) NewCodec() core.Codec { return codec{} }
 
 // EncodeMessage appends the JSON text of the content. A message on one of the
-// broker's own topics (design.md, "Request and reply") is no use without its
+// broker's own topics (docs/formats/README.md, "Calls across formats") is no use without its
 // topic and comes as {"channel": …, "content": …}.
 func (*Format) EncodeMessage(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
 	if !core.Reserved(ev.Topic) {

@@ -25,7 +25,7 @@ import (
 // also be in args, as in {"channel": string, "args": {"content": any}}. Nobody
 // asks the authorizer; the key is the permission.
 //
-// The checks and their order are the original's (protocols.md, section 2); a
+// The checks and their order are the original's (docs/formats/wsify.md, "POST /broadcast"); a
 // publish that p refuses is answered with 403, or 503 if it may be tried again.
 // What is refused here is counted in stats; p counts what it refuses itself.
 // The handler may be used from any goroutine.
@@ -62,14 +62,15 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodOptions:
 		preflight(w, r)
 	case h.path == "" || r.URL.Path != h.path:
-		h.turnAway(w, http.StatusNotFound)
+		h.turnAway(w, r, http.StatusNotFound)
 	case r.Method != http.MethodPost:
 		header.Set("Allow", "OPTIONS, POST")
-		h.turnAway(w, http.StatusMethodNotAllowed)
+		h.turnAway(w, r, http.StatusMethodNotAllowed)
 	default:
 		status, reason := h.broadcast(w, r)
 		if reason != core.ReasonNormal {
 			h.stats.Refused.Inc(reason)
+			core.Refused(r.Context(), reason)
 		}
 		w.WriteHeader(status)
 	}
@@ -88,8 +89,9 @@ func preflight(w http.ResponseWriter, r *http.Request) {
 }
 
 // turnAway answers a request that is neither a broadcast nor an upgrade.
-func (h *handler) turnAway(w http.ResponseWriter, status int) {
+func (h *handler) turnAway(w http.ResponseWriter, r *http.Request, status int) {
 	h.stats.Rejected.Inc(core.ReasonHandshake)
+	core.Refused(r.Context(), core.ReasonHandshake)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	// The client is gone if this fails; there is nobody to tell.

@@ -1,6 +1,6 @@
 // Package wubsub is the codec of the wubsub wire format: publish/subscribe on
 // channels with an owner, and requests that the owner answers, as JSON objects
-// in text messages (protocols.md, section 1).
+// in text messages (docs/formats/wubsub.md).
 //
 //	client                                      broker
 //	register channel, data.restpie.methods ──>  Offer, exclusive          quiet

@@ -43,6 +43,9 @@ func Serve(ctx context.Context, cfg *config.Config, log *slog.Logger, f func(ser
 		return err
 	case <-broker.Ready():
 	}
+	if broker.Err() != nil {
+		return <-ended
+	}
 	servers, err := addresses(broker)
 	if err == nil {
 		err = f(servers, func() error {

@@ -24,8 +24,12 @@ func (p *peer) away(work func(ctx context.Context, back func(then func()) bool))
 	go func() {
 		defer p.visit.end()
 		defer cancel()
-		defer p.recovered()
-		work(ctx, func(then func()) bool { return p.onLoop(func() { p.back(then) }) })
+		called := false
+		defer func() { p.recovered(recover(), called) }()
+		work(ctx, func(then func()) bool {
+			called = true
+			return p.onLoop(func() { p.back(then) })
+		})
 	}()
 }
 
@@ -95,14 +99,21 @@ func (p *peer) onLoop(f func()) bool {
 	}
 }
 
-// recovered is deferred where somebody else's code runs off the loop: a panic in it
-// ends the connection, not the process.
-func (p *peer) recovered() {
-	if v := recover(); v != nil {
-		p.engine.panics.Add(1)
-		p.engine.log.Error("authorizer or session store panicked", append(p.attrs(), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))...)
-		p.link.Close(core.ReasonInternal)
+// recovered is called when work of away has ended, however it did: v is its panic, and
+// called says that it has called back. Somebody else's code that panics, or ends its
+// goroutine (runtime.Goexit), ends the connection, not the process, and does not hold the
+// connection for ever.
+func (p *peer) recovered(v any, called bool) {
+	if v == nil && called {
+		return
 	}
+	what := "authorizer or session store panicked"
+	if v == nil {
+		what = "authorizer or session store ended its goroutine"
+	}
+	p.engine.panics.Add(1)
+	p.engine.log.Error(what, append(p.attrs(), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))...)
+	p.link.Close(core.ReasonInternal)
 }
 
 // attrs says in a log line that can come often which connection it is about; lines that

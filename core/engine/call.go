@@ -66,8 +66,8 @@ func (p *peer) askPeer(c *core.Command, whole []byte, a answerer, byTopic bool) 
 			return refusedShutdown
 		}
 	} else {
-		kept := p.newCall(c, a.service.name[len(p.endpoint.TopicPrefix):], byTopic)
-		kept.asked, kept.service = a.peer, a.service
+		kept := p.newCall(c, byTopic)
+		kept.asked, kept.service, kept.title = a.peer, a.service, a.title
 		var r refusal
 		// From here on the call may end, and kept be used for another, at any time.
 		if id, r = p.engine.calls.add(kept, p.deadline(c)); r.Failed() {
@@ -150,8 +150,7 @@ func (p *peer) Unasked(id core.CallID, r core.Reason) {
 func (e *Engine) answer(c *call, payload core.Payload) {
 	c.stop()
 	s := e.scratch.Get().(*scratch)
-	s.topic = append(s.topic[:0], c.topic...)
-	c.tell(c.answered(s.topic, payload))
+	c.tell(c.answered(c.topic(s), payload))
 	e.release(s)
 	e.recycle(c)
 }
@@ -161,8 +160,7 @@ func (e *Engine) fail(c *call, r refusal) {
 	c.stop()
 	c.caller.endpoint.Stats.CallsFailed.Inc(r.reason)
 	s := e.scratch.Get().(*scratch)
-	s.topic = append(s.topic[:0], c.topic...)
-	c.tell(c.failed(s.topic, r.Failure))
+	c.tell(c.failed(c.topic(s), r.Failure))
 	e.release(s)
 	e.recycle(c)
 }

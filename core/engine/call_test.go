@@ -475,6 +475,7 @@ func TestDrainInVain(t *testing.T) {
 func TestNewKeepsTime(t *testing.T) {
 	w := newWorld(t, 1)
 	w.engine = New(Options{})
+	w.engine.Start()
 	x := w.site(core.Endpoint{Limits: core.NewLiveLimits(core.Limits{CallTimeout: time.Nanosecond})}).connect(0)
 	x.do(share("s"))
 	x.do(ask("s", "q"))

@@ -16,21 +16,49 @@ type caller struct {
 var _ core.Caller = caller{}
 
 // Client is the connection as hooks know it. Any goroutine.
-func (c caller) Client() core.Client { return core.NewClient(c.peer.link) }
+func (c caller) Client() core.Client { return c.peer.client() }
 
 // OpenSession makes a session and gives it to the connection. Off the loop.
 func (c caller) OpenSession(info []byte) (core.Session, error) {
-	p := c.peer
+	return c.peer.openFor(c.ctx, info, refusedEnded)
+}
+
+// CloseSession ends the session of the connection. Off the loop.
+func (c caller) CloseSession() error { return c.peer.closeFor(c.ctx, refusedEnded) }
+
+// nobody is core.Caller where no connection calls: what a program or an HTTP client
+// publishes is heard of.
+type nobody struct{}
+
+var _ core.Caller = nobody{}
+
+func (nobody) Client() core.Client { return core.Client{} }
+
+func (nobody) OpenSession([]byte) (core.Session, error) {
+	return core.Session{}, refusedNobody.Failure
+}
+
+func (nobody) CloseSession() error { return refusedNobody.Failure }
+
+// openFor makes a session in the name of the application and gives it to the connection.
+// late is the refusal when ctx has ended. Off the loop.
+func (p *peer) openFor(ctx context.Context, info []byte, late refusal) (core.Session, error) {
 	if p.endpoint.Sessions == nil {
 		return core.Session{}, refusedSessionsOff.Failure
 	}
-	s, err := p.endpoint.newSession(c.ctx, info)
+	switch {
+	case ctx.Err() != nil:
+		return core.Session{}, late.Failure
+	case p.sessionKey() != "":
+		return core.Session{}, refusedSessionExists.Failure
+	}
+	s, err := p.endpoint.newSession(ctx, info)
 	if err != nil {
 		return core.Session{}, fmt.Errorf("creating session: %w", err)
 	}
-	r := refusedEnded
+	r := late
 	p.onLoop(func() {
-		if c.ctx.Err() != nil {
+		if ctx.Err() != nil || p.leaving {
 			return
 		}
 		if r = p.attach(s); !r.Failed() {
@@ -43,19 +71,19 @@ func (c caller) OpenSession(info []byte) (core.Session, error) {
 		return core.Session{}, r.Failure
 	}
 	defer p.visit.end()
-	p.engine.created().tell(c.ctx, p, s)
+	p.engine.created().tell(ctx, p, s)
 	return s, nil
 }
 
-// CloseSession ends the session of the connection. Off the loop.
-func (c caller) CloseSession() error {
-	p := c.peer
+// closeFor ends the session of the connection in the name of the application. late is the
+// refusal when ctx has ended. Off the loop.
+func (p *peer) closeFor(ctx context.Context, late refusal) error {
 	if p.endpoint.Sessions == nil {
 		return refusedSessionsOff.Failure
 	}
-	r, key := refusedEnded, ""
+	r, key := late, ""
 	p.onLoop(func() {
-		if c.ctx.Err() != nil {
+		if ctx.Err() != nil || p.leaving {
 			return
 		}
 		if r, key = (refusal{}), p.endSession(); key != "" {
@@ -68,11 +96,9 @@ func (c caller) CloseSession() error {
 	if key == "" {
 		return nil
 	}
-	defer p.engine.sessions.ended(key)
 	// That nobody waits for the answer does not take back that the session ended.
-	if err := p.engine.forgetSession(p.endpoint.Sessions, key); err != nil {
+	if err := p.forget(key); err != nil {
 		return fmt.Errorf("deleting session: %w", err)
 	}
-	p.engine.sessionClosed(p.engine.ctx, key)
 	return nil
 }

@@ -189,7 +189,7 @@ func TestSessionOfTwoMinds(t *testing.T) {
 	}
 	t.Run("restored what is ended", func(t *testing.T) {
 		w, g, x, p := setup(t)
-		key := p.extra.session
+		key := p.sessionKey()
 		x.message(restore(key))
 		<-g.entered
 		end(w, p)
@@ -203,7 +203,7 @@ func TestSessionOfTwoMinds(t *testing.T) {
 	t.Run("joined what is ended", func(t *testing.T) {
 		w, g, x, p := setup(t)
 		y := x.site.connect(0)
-		y.message(restore(p.extra.session))
+		y.message(restore(p.sessionKey()))
 		<-g.entered
 		end(w, p)
 		g.let <- nil
@@ -246,7 +246,7 @@ func TestSessionOfTwoMinds(t *testing.T) {
 	t.Run("ended twice", func(t *testing.T) {
 		w, g, x, p := setup(t)
 		y := x.site.connect(0)
-		y.message(restore(p.extra.session))
+		y.message(restore(p.sessionKey()))
 		wants(t, "join", g.through(y, nil), "session_opened restore_session #r")
 		end(w, p)
 		// y has not heard of it yet.
@@ -261,7 +261,7 @@ func TestSessionOfTwoMinds(t *testing.T) {
 	t.Run("closed by the client before it heard", func(t *testing.T) {
 		w, g, x, p := setup(t)
 		y := x.site.connect(0)
-		y.message(restore(p.extra.session))
+		y.message(restore(p.sessionKey()))
 		g.through(y, nil)
 		end(w, p)
 		y.peer.Do(closeSession)

@@ -20,7 +20,8 @@ type call struct {
 	counted bool         // in caller.running
 	as      uint32       // ref and as are those of the command
 	ref     []byte       // words, or nil
-	topic   string       // the service as the caller knows it
+	called  string       // the service as the caller knows it, if a Go handler is asked
+	title   title        // the service, if a connection is asked
 	words   []byte
 
 	// Guarded by callTable.mu.
@@ -28,10 +29,10 @@ type call struct {
 	in  [numLists]neighbours
 }
 
-// newCall returns what is to be kept of a call to topic, which is that of c.
-func (p *peer) newCall(c *core.Command, topic string, byTopic bool) *call {
+// newCall returns what is to be kept of a call, but for who is asked.
+func (p *peer) newCall(c *core.Command, byTopic bool) *call {
 	k := p.engine.records.Get().(*call)
-	k.caller, k.byTopic, k.as, k.topic = p, byTopic, c.As, topic
+	k.caller, k.byTopic, k.as = p, byTopic, c.As
 	if c.OneWay {
 		return k
 	}
@@ -63,8 +64,17 @@ func (e *Engine) recycle(c *call) {
 
 // isFor reports whether the call was put to p under what p knows as service.
 func (c *call) isFor(p *peer, service []byte) bool {
-	name, prefix := c.service.name, p.endpoint.TopicPrefix
-	return len(name) == len(prefix)+len(service) && name[len(prefix):] == string(service)
+	return c.title.is(p.endpoint.TopicPrefix, service)
+}
+
+// topic returns the service as the caller knows it, in s.
+func (c *call) topic(s *scratch) []byte {
+	if c.asked == nil {
+		s.topic = append(s.topic[:0], c.called...)
+		return s.topic
+	}
+	s.topic = c.title.appendTo(s.topic[:0])
+	return s.topic[len(c.caller.endpoint.TopicPrefix):]
 }
 
 // answered returns what tells the caller of the answer. topic is that of the call.

@@ -19,11 +19,24 @@ func (e *Engine) CloseSession(ctx context.Context, key string, stores ...core.Se
 		// Somebody else is ending it just now.
 		return nil
 	}
-	defer e.sessions.ended(key)
 	for _, p := range all {
 		p.link.Post(func() { p.sessionEnded(key) })
 	}
-	known := len(all) > 0
+	known, err := e.deleteFrom(ctx, key, stores)
+	switch {
+	case err != nil:
+		return fmt.Errorf("deleting session: %w", err)
+	case !known && len(all) == 0:
+		return refusedNoSession.Failure
+	}
+	e.sessionClosed(ctx, key)
+	return nil
+}
+
+// deleteFrom has all stores forget a session that nobody has any more, and reports whether
+// one knew it. Others can join the key again however that ends.
+func (e *Engine) deleteFrom(ctx context.Context, key string, stores []core.SessionStore) (known bool, err error) {
+	defer e.sessions.ended(key)
 	for _, store := range stores {
 		_, err := store.Lookup(ctx, []byte(key))
 		if f, ok := errors.AsType[core.Failure](err); ok && f.Code == core.SessionUnknown {
@@ -33,15 +46,11 @@ func (e *Engine) CloseSession(ctx context.Context, key string, stores ...core.Se
 			err = store.Delete(ctx, key)
 		}
 		if err != nil {
-			return fmt.Errorf("deleting session: %w", err)
+			return false, err
 		}
 		known = true
 	}
-	if !known {
-		return refusedNoSession.Failure
-	}
-	e.sessionClosed(ctx, key)
-	return nil
+	return known, nil
 }
 
 // AwaitSessions waits until the stores have forgotten the sessions that clients or handlers
@@ -72,7 +81,7 @@ func (e *Engine) forgetSession(store core.SessionStore, key string) error {
 func (e *Engine) SessionClients(key string) []core.Client {
 	var clients []core.Client
 	for _, p := range e.sessions.of(key) {
-		clients = append(clients, core.NewClient(p.link))
+		clients = append(clients, p.client())
 	}
 	return clients
 }

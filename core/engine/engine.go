@@ -60,9 +60,9 @@ type Engine struct {
 	numbered  uint64  // how many records there have been
 	tries     []*trie // one for each topic prefix
 	topics    map[string]*address
-	owners    map[string]*peer
-	services  map[string]*service
-	claims    claims // the names in owners and services
+	channels  map[string]*channel // owned ones
+	services  map[string]*shared
+	claims    claims // the names in channels and services
 }
 
 var _ core.Hub = (*Engine)(nil)
@@ -81,11 +81,11 @@ type endpoint struct {
 }
 
 // New returns an engine without connections. Close ends it.
-func New(o Options) *Engine {
-	e := newEngine(o, time.Now)
-	e.ticking.Go(e.keepTime)
-	return e
-}
+func New(o Options) *Engine { return newEngine(o, time.Now) }
+
+// Start begins to end calls whose time is up, until Close. It is called once, before the
+// first connection.
+func (e *Engine) Start() { e.ticking.Go(e.keepTime) }
 
 // newEngine returns an engine whose deadlines pass when expire is called.
 func newEngine(o Options, now func() time.Time) *Engine {
@@ -99,8 +99,8 @@ func newEngine(o Options, now func() time.Time) *Engine {
 		hooking:   make(chan struct{}, maxHooks),
 		endpoints: make(map[core.Outlet]*endpoint),
 		topics:    make(map[string]*address),
-		owners:    make(map[string]*peer),
-		services:  make(map[string]*service),
+		channels:  make(map[string]*channel),
+		services:  make(map[string]*shared),
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.workers.init(e.handle, e.ctx.Done())

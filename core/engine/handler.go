@@ -53,8 +53,13 @@ func (e *Engine) Otherwise(h core.Handler) { e.handlers.setOtherwise(h) }
 // Use puts i around all Go handlers, those of later too. What was put around them
 // first is outermost: it sees a call first and its answer last. Calls that
 // connections answer do not pass through. i is called for each handler, and again when
-// another interceptor is added; it may not register handlers itself. Any goroutine.
-func (e *Engine) Use(i core.Interceptor) { e.handlers.use(i) }
+// another interceptor is added; it may not register handlers itself. A nil i is none. Any
+// goroutine.
+func (e *Engine) Use(i core.Interceptor) {
+	if i != nil {
+		e.handlers.use(i)
+	}
+}
 
 // given is what a Go handler is given with a call besides the question. It may keep it, so
 // it is not used again.
@@ -72,7 +77,8 @@ func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal 
 	}
 	g := new(given)
 	g.caller = caller{peer: p, ctx: &g.ctx}
-	kept := p.newCall(c, serviceOf(c, h.match), byTopic)
+	kept := p.newCall(c, byTopic)
+	kept.called = serviceOf(c, h.match)
 	kept.ctx, kept.held = &g.ctx, c.Payload.Size()+len(c.Topic)
 	if r := p.keep(c, kept); r.Failed() {
 		h.places.give()
@@ -81,24 +87,27 @@ func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal 
 	p.taken(c, kept.id, byTopic)
 	e.running.Add(1)
 	t := e.tasks.Get().(*task)
-	t.by, t.in, t.call = h, p.invocation(c, kept.topic), kept
+	t.by, t.in, t.call = h, p.invocation(c, kept.called), kept
 	t.in.Caller = &g.caller
 	e.workers.add(p.link, t)
 	return refusal{}
 }
 
-// handle runs a handler and ends its call. Before that it gives the place of the handler
-// back: who has its answer may ask again.
+// handle runs a handler and ends its call, however the handler ends. Before that it gives
+// the place of the handler back: who has its answer may ask again.
 func (e *Engine) handle(t *task) {
-	defer e.running.Add(-1)
-	answer, err := func() (core.Payload, error) {
-		defer t.by.places.give()
-		return e.run(t.call.ctx, t.by.handler, t.in)
+	var answer core.Payload
+	err := error(errExited)
+	// Deferred, because a handler may end its goroutine (runtime.Goexit).
+	defer func() {
+		t.by.places.give()
+		t.call.stop()
+		e.finish(t.call, t.in.OneWay, answer, err)
+		*t = task{}
+		e.tasks.Put(t)
+		e.running.Add(-1)
 	}()
-	t.call.stop()
-	e.finish(t.call, t.in.OneWay, answer, err)
-	*t = task{}
-	e.tasks.Put(t)
+	answer, err = e.run(t.call.ctx, t.by.handler, t.in)
 }
 
 // keep puts a call of a Go handler into the table, which Close empties. A one-way call is
@@ -134,15 +143,17 @@ func (p *peer) invocation(c *core.Command, service string) core.Invocation {
 	if in.Trace == (core.Trace{}) {
 		in.Trace = p.link.Trace()
 	}
-	if p.extra != nil {
-		in.Session = p.extra.session
-	}
+	in.Session = p.sessionKey()
 	p.watch()
 	return in
 }
 
-// errPanic is the error of a handler that panicked.
-var errPanic = errors.New("handler panicked")
+var (
+	// errPanic is the error of a handler that panicked.
+	errPanic = errors.New("handler panicked")
+	// errExited is that of one that did not return.
+	errExited = errors.New("handler ended its goroutine")
+)
 
 // run calls h and turns a panic into an error.
 func (e *Engine) run(ctx context.Context, h core.Handler, in core.Invocation) (answer core.Payload, err error) {
@@ -164,6 +175,12 @@ func (e *Engine) finish(c *call, oneWay bool, answer core.Payload, err error) {
 	}
 	// The handler is done with the record.
 	c.ctx = nil
+	if err == nil && !oneWay {
+		// What is not of its kind must not reach a client.
+		if err = answer.Check(); err != nil {
+			err = fmt.Errorf("answering: %w", err)
+		}
+	}
 	if err == nil {
 		if !oneWay {
 			e.answer(c, answer)
@@ -174,7 +191,7 @@ func (e *Engine) finish(c *call, oneWay bool, answer core.Payload, err error) {
 	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
 		r = refusalOf(f, core.ReasonAnswerer)
 	} else {
-		e.handlerFailed(c.caller.endpoint.Name, c.caller.link, c.topic, err)
+		e.handlerFailed(c.caller.endpoint.Name, c.caller.link, c.called, err)
 	}
 	if oneWay {
 		c.caller.endpoint.Stats.CallsFailed.Inc(r.reason)

@@ -2,33 +2,59 @@ package engine
 
 import (
 	"context"
+	"errors"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
-// Hear makes h hear what connections publish on match, a topic or a pattern, named as
-// for Handle; nil ends that. It is told, in an Invocation that is OneWay and whose
-// Service is the topic, when the message has gone out to those who hear it, and only
-// if the publish was not refused; its answer is ignored. One handler hears a message:
-// it is chosen as with Handle, and has the interceptors of Use around it.
+// Hear makes h hear what is published on match, a topic or a pattern, named as for Handle;
+// nil ends that. It is told, in an Invocation that is OneWay and whose Service is the topic,
+// when the message has gone out to those who hear it, and only if the publish was not
+// refused; its answer is ignored. One handler hears a message: it is chosen as with Handle,
+// and has the interceptors of Use around it.
 //
-// It runs on a goroutine; the connection reads no further message until it has
-// returned. So the messages of a connection are heard one after the other and before
-// what follows them, and there is one such goroutine for a connection at most. Any
-// goroutine.
+// It runs on a goroutine; a connection reads no further message until it has returned. So
+// the messages of a connection are heard one after the other and before what follows them,
+// and there is one such goroutine for a connection at most. What a Publisher publishes, who
+// is no connection, is heard before its Publish returns: Connection is 0, and Caller is
+// nobody. 256 of these are heard by a handler at once; a further one fails with Overloaded
+// and is not published. Any goroutine.
 func (e *Engine) Hear(match string, h core.Handler) {
-	// Each connection waits for its own: places are not needed.
-	e.handlers.set(&e.handlers.ears, match, h, 0)
+	e.handlers.set(&e.handlers.ears, match, h, maxRunning)
 }
 
 // overhear tells h what the connection has published.
 func (p *peer) overhear(c *core.Command, h *registered) {
 	in := p.invocation(&core.Command{Topic: c.Topic, Payload: c.Payload, OneWay: true}, serviceOf(c, h.match))
+	p.engine.running.Add(1)
 	p.away(func(ctx context.Context, back func(func()) bool) {
 		in.Caller = caller{peer: p, ctx: ctx}
-		if _, err := p.engine.run(ctx, h.handler, in); err != nil {
-			p.engine.handlerFailed(in.Endpoint, p.link, in.Service, err)
-		}
-		back(func() {})
+		err := error(errExited)
+		// Deferred, because a handler may end its goroutine (runtime.Goexit).
+		defer func() {
+			if err != nil {
+				p.engine.handlerFailed(in.Endpoint, p.link, in.Service, err)
+			}
+			p.engine.running.Add(-1)
+			back(func() {})
+		}()
+		_, err = p.engine.run(ctx, h.handler, in)
 	})
+}
+
+// overhear tells h what was published in the name of ep by nobody.
+func (e *Engine) overhear(ep *core.Endpoint, topic []byte, payload core.Payload, h *registered) {
+	in := core.Invocation{
+		Service: string(topic), Payload: payload.Clone(), OneWay: true,
+		Endpoint: ep.Name, Protocol: ep.Protocol, Caller: nobody{},
+	}
+	e.running.Add(1)
+	defer e.running.Add(-1)
+	err := error(errExited)
+	// On a goroutine that h may end.
+	e.contain(func() { _, err = e.run(e.ctx, h.handler, in) }, func(string, any) {})
+	if err != nil && !errors.Is(err, errPanic) {
+		e.log.Warn("handler failed", append(attrsOf(ep.Name, 0, nil, logging.Quoted("service", in.Service)), "error", err)...)
+	}
 }

@@ -50,11 +50,22 @@ func TestCallsKeepNoNames(t *testing.T) {
 	x.do(ask(name, "q"))
 	kept := w.engine.services["in/"+name].name
 	for _, c := range w.engine.calls.byID {
-		if c.topic != name || unsafe.StringData(c.topic) != unsafe.StringData(kept[len("in/"):]) {
+		if string(c.topic(new(scratch))) != name || unsafe.StringData(c.title.name) != unsafe.StringData(kept) {
 			t.Error("the call has a name of its own")
 		}
 	}
 	y.gone(false)
+
+	z, channel := s.connect(0), name[:maxAddress-2]
+	z.do(own(channel, channel+"/m"))
+	x.do(ask(channel+"/m", "q"))
+	for _, c := range w.engine.calls.byID {
+		owned := w.engine.channels["in/"+channel]
+		if string(c.topic(new(scratch))) != channel+"/m" || unsafe.StringData(c.title.channel) != unsafe.StringData(owned.name) {
+			t.Error("the call has a name of its own")
+		}
+	}
+	z.gone(false)
 }
 
 // What Go handlers hold is bounded: for all together, and for one connection, so that

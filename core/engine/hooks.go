@@ -37,7 +37,7 @@ func (p *peer) arrive() {
 	if e.hooks.Connected == nil && e.hooks.Disconnected == nil {
 		return
 	}
-	v := &visit{client: core.NewClient(p.link)}
+	v := &visit{client: p.client()}
 	p.visit = v
 	p.away(func(ctx context.Context, back func(func()) bool) {
 		select {
@@ -118,7 +118,7 @@ func (e *Engine) restored() sessionHook {
 // tell calls the hook. Off the loop.
 func (h sessionHook) tell(ctx context.Context, p *peer, s core.Session) {
 	if h.call != nil {
-		client := core.NewClient(p.link)
+		client := p.client()
 		p.engine.callHook(h.name, client, func() { h.call(ctx, client, s) })
 	}
 }
@@ -133,12 +133,34 @@ func (e *Engine) sessionClosed(ctx context.Context, key string) {
 // callHook runs f, which calls a hook, and catches its panic. c is nobody for a hook
 // of no connection.
 func (e *Engine) callHook(name string, c core.Client, f func()) {
-	defer func() {
-		if v := recover(); v != nil {
+	e.contain(f, func(what string, v any) {
+		e.log.Error("hook "+what, logging.Bounded(c.Endpoint, "", slog.String("hook", name)), "conn", c.Connection,
+			"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	})
+}
+
+// contain runs f, somebody else's code, and returns when it has ended, however it did: a
+// panic, and the end of the goroutine (runtime.Goexit), are counted and told to failed. The
+// goroutine that calls contain is not f's, so it goes on. Off the loops.
+func (e *Engine) contain(f func(), failed func(what string, v any)) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		returned := false
+		defer func() {
+			v := recover()
+			if returned {
+				return
+			}
 			e.panics.Add(1)
-			e.log.Error("hook panicked", logging.Bounded(c.Endpoint, "", slog.String("hook", name)), "conn", c.Connection,
-				"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-		}
+			if v == nil {
+				failed("ended its goroutine", nil)
+				return
+			}
+			failed("panicked", v)
+		}()
+		f()
+		returned = true
 	}()
-	f()
+	<-ended
 }

@@ -153,7 +153,9 @@ func TestConnectedHoldsTheConnection(t *testing.T) {
 	if c.Connection != 1 || c.Endpoint != "e" || c.Protocol != "p" || c.Remote != x.Remote() {
 		t.Errorf("told of %+v", c)
 	}
-	c.Send("greeting", text("hello"))
+	if err := c.Send("greeting", text("hello")); err != nil {
+		t.Error(err)
+	}
 	wants(t, "while the hook runs", x.do(sub("a")), "message greeting =hello")
 	let <- struct{}{}
 	wants(t, "then", x.settled(), "done subscribe of the endpoint; done subscribe a")

@@ -17,7 +17,7 @@ const (
 )
 
 // MemorySessions is a core.SessionStore that forgets with the process. It holds at
-// most 100,000 sessions with together 64 MiB of information. A session that would
+// most 100,000 sessions with together 64 MiB of information, unless SetLimits says less. A session that would
 // pass a bound puts out those which were not created or looked up for the longest
 // time; information that is larger than the bound by itself is refused with
 // Overloaded. Any goroutine; nothing blocks.
@@ -28,9 +28,16 @@ type MemorySessions struct {
 	// Guarded by mu.
 	mu      sync.Mutex
 	byKey   map[string]*list.Element
-	recent  list.List // of *core.Session, the last used in front
+	limits  core.SessionLimits
+	recent  list.List // of *remembered, the last used in front
 	info    int       // bytes
 	evicted uint64
+}
+
+// remembered is a session and when it was created or looked up last.
+type remembered struct {
+	core.Session
+	used time.Time
 }
 
 var _ core.SessionStore = (*MemorySessions)(nil)
@@ -46,15 +53,15 @@ func (m *MemorySessions) Create(_ context.Context, key string, info []byte) (cor
 		return core.Session{}, core.Failure{Code: core.Overloaded, Text: "the session has too much information"}
 	}
 	now := m.now()
-	s := &core.Session{Key: key, Created: now, LastLookup: now, Info: bytes.Clone(info)}
+	s := &remembered{core.Session{Key: key, Created: now, LastLookup: now, Info: bytes.Clone(info)}, now}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.tidy(now)
 	if m.byKey[key] != nil {
 		return core.Session{}, core.ErrSessionTaken
 	}
-	for m.recent.Len() >= maxSessions || m.info+len(info) > maxSessionInfo {
-		m.remove(m.recent.Back())
-		m.evicted++
+	for m.recent.Len() >= m.most() || m.info+len(info) > maxSessionInfo {
+		m.evict()
 	}
 	m.byKey[s.Key] = m.recent.PushFront(s)
 	m.info += len(info)
@@ -63,16 +70,18 @@ func (m *MemorySessions) Create(_ context.Context, key string, info []byte) (cor
 
 // Lookup finds a session, and sets its last look-up to now.
 func (m *MemorySessions) Lookup(_ context.Context, key []byte) (core.Session, error) {
+	now := m.now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.tidy(now)
 	el := m.byKey[string(key)]
 	if el == nil {
 		return core.Session{}, core.Failure{Code: core.SessionUnknown, Text: "there is no such session"}
 	}
 	m.recent.MoveToFront(el)
-	s := el.Value.(*core.Session)
+	s := el.Value.(*remembered)
 	found := m.copy(s)
-	s.LastLookup = m.now()
+	s.LastLookup, s.used = now, now
 	return found, nil
 }
 
@@ -86,6 +95,39 @@ func (m *MemorySessions) Delete(_ context.Context, key string) error {
 	return nil
 }
 
+// SetLimits bounds the sessions by what is less than the bounds that there are.
+func (m *MemorySessions) SetLimits(l core.SessionLimits) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.limits = l
+	m.tidy(m.now())
+	for m.recent.Len() > m.most() {
+		m.evict()
+	}
+}
+
+// most returns how many sessions there may be. The caller holds mu.
+func (m *MemorySessions) most() int {
+	if m.limits.Max > 0 {
+		return min(m.limits.Max, maxSessions)
+	}
+	return maxSessions
+}
+
+// tidy puts out the sessions that were not used for too long. The caller holds mu.
+func (m *MemorySessions) tidy(now time.Time) {
+	since := m.limits.Since(now)
+	for el := m.recent.Back(); el != nil && el.Value.(*remembered).used.Before(since); el = m.recent.Back() {
+		m.evict()
+	}
+}
+
+// evict puts out the session that was not used for the longest time. The caller holds mu.
+func (m *MemorySessions) evict() {
+	m.remove(m.recent.Back())
+	m.evicted++
+}
+
 // Evicted returns how many sessions were put out to stay within the bounds.
 func (m *MemorySessions) Evicted() uint64 {
 	m.mu.Lock()
@@ -94,15 +136,15 @@ func (m *MemorySessions) Evicted() uint64 {
 }
 
 // copy returns s with information of its own.
-func (m *MemorySessions) copy(s *core.Session) core.Session {
-	c := *s
+func (m *MemorySessions) copy(s *remembered) core.Session {
+	c := s.Session
 	c.Info = bytes.Clone(s.Info)
 	return c
 }
 
 // remove takes a session out. The caller holds mu.
 func (m *MemorySessions) remove(el *list.Element) {
-	s := m.recent.Remove(el).(*core.Session)
+	s := m.recent.Remove(el).(*remembered)
 	delete(m.byKey, s.Key)
 	m.info -= len(s.Info)
 }

@@ -16,7 +16,7 @@ const (
 // mayPublish reports whether the owners of channels allow a publish. sender is nil
 // for somebody who is no connection. The caller holds mu.
 func (e *Engine) mayPublish(sender *peer, topic []byte, asOwner bool, channel []byte) bool {
-	if asOwner && (sender == nil || e.owners[string(channel)] != sender) {
+	if asOwner && (sender == nil || e.ownerOf(string(channel)) != sender) {
 		return false
 	}
 	return e.outside(sender, topic)
@@ -25,16 +25,24 @@ func (e *Engine) mayPublish(sender *peer, topic []byte, asOwner bool, channel []
 // outside reports whether an address lies in no channel that somebody else than p owns.
 // The caller holds mu.
 func (e *Engine) outside(p *peer, address []byte) bool {
-	if len(e.owners) == 0 {
+	if len(e.channels) == 0 {
 		return true
 	}
 	free := true
-	core.Owners(address, func(channel []byte) bool {
-		owner := e.owners[string(channel)]
-		free = owner == nil || owner == p
+	core.Owners(address, func(name []byte) bool {
+		c := e.channels[string(name)]
+		free = c == nil || c.owner == p
 		return free
 	})
 	return free
+}
+
+// ownerOf returns who owns a channel; nil if nobody does. The caller holds mu.
+func (e *Engine) ownerOf(name string) *peer {
+	if c := e.channels[name]; c != nil {
+		return c.owner
+	}
+	return nil
 }
 
 // offer carries out an Offer: it takes a channel and services, all that the command
@@ -46,26 +54,25 @@ func (p *peer) offer(c *core.Command, byTopic bool) refusal {
 	if r := checkOffer(p.endpoint.Limits.Get(), c); r.Failed() {
 		return r
 	}
+	if c.Exclusive {
+		return p.own(c)
+	}
 	services := make([]string, len(c.Services))
-	var name []byte
 	for i, s := range c.Services {
-		name = c.AppendService(name[:0], s)
-		services[i] = p.whole(name)
+		services[i] = p.whole(s)
 	}
 	slices.Sort(services)
 	services = slices.Compact(services)
-	channel := ""
-	if c.Exclusive {
-		channel = p.whole(c.Channel)
-	}
-	x := p.more()
-	if len(x.offers)+len(x.channels)+x.exclusive+len(services)+1 > maxOffers || x.weight+weightOf(channel, services) > maxWeight {
+	if !p.mayOffer(len(services), weightOf(services)) {
 		return refusedTooMany
 	}
-	if c.Exclusive {
-		return p.engine.own(p, channel, services, c.As)
-	}
 	return p.engine.share(p, services, c.As, byTopic)
+}
+
+// mayOffer reports whether the peer may have so many more channels and services.
+func (p *peer) mayOffer(n, weight int) bool {
+	x := p.more()
+	return len(x.offers)+len(x.channels)+x.exclusive+n <= maxOffers && x.weight+weight <= maxWeight
 }
 
 func checkOffer(l *core.Limits, c *core.Command) refusal {
@@ -110,39 +117,74 @@ func isVast(c *core.Command) bool {
 	return n > maxOffered || len(c.Services) > maxOffers
 }
 
-// own makes p the owner of a channel and the only answerer of services. It changes
-// nothing if one of them is taken, also by p itself, or if somebody else has something
-// that the channel lies in or that lies in it: who owns a channel speaks for all below it.
-func (e *Engine) own(p *peer, channel string, services []string, as uint32) refusal {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.owners[channel] != nil {
-		return refusedTaken
+// own makes p the owner of a channel and the only answerer of the services below it. It
+// changes nothing if one of them is taken, also by p itself, or if somebody else has
+// something that the channel lies in or that lies in it: who owns a channel speaks for all
+// below it.
+func (p *peer) own(c *core.Command) refusal {
+	made := &channel{owner: p, name: p.whole(c.Channel), as: c.As, names: newNames(c.Services)}
+	if !p.mayOffer(1+made.names.size(), made.weight()) {
+		return refusedTooMany
 	}
-	if !e.outside(p, []byte(channel)) || !e.alone(p, channel) {
-		return refusedWithin
-	}
-	for _, name := range services {
-		if e.services[name] != nil {
-			return refusedTaken
-		}
-	}
-	e.owners[channel] = p
-	offers := make([]*offer, len(services))
-	for i, name := range services {
-		offers[i] = e.addOffer(p, name)
-		offers[i].as = as
-		offers[i].service.exclusive = true
+	made.services = make([]service, made.names.size())
+	if r := p.engine.own(made); r.Failed() {
+		return r
 	}
 	x := p.more()
 	if x.channels == nil {
-		x.channels = make(map[string][]*offer)
+		x.channels = make(map[string]*channel)
 	}
-	x.channels[channel] = offers
-	x.exclusive += len(offers)
-	x.weight += weightOf(channel, services)
-	e.claim(channel)
+	x.channels[made.name] = made
+	x.exclusive += len(made.services)
+	x.weight += made.weight()
 	return refusal{}
+}
+
+func (e *Engine) own(c *channel) refusal {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.channels[c.name] != nil {
+		return refusedTaken
+	}
+	if !e.outside(c.owner, []byte(c.name)) || !e.alone(c.owner, c.name) {
+		return refusedWithin
+	}
+	// What is below is the owner's own, if there is anything.
+	if e.claims.below(c.name) != nil || e.services[c.name] != nil || e.within(c.name) {
+		if e.takes(c) {
+			return refusedTaken
+		}
+	}
+	e.channels[c.name] = c
+	e.claim(c.name)
+	return refusal{}
+}
+
+// takes reports whether one of the channel's services is there already. The caller holds mu.
+func (e *Engine) takes(c *channel) bool {
+	whole := []byte(c.name)
+	for i := range c.names.size() {
+		if name := c.names.at(i); name != "" {
+			whole = append(append(whole[:len(c.name)], '/'), name...)
+		}
+		if e.services[string(whole)] != nil {
+			return true
+		}
+		if in, _ := e.owned(whole); in != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// within reports whether a channel lies in another one. The caller holds mu.
+func (e *Engine) within(name string) bool {
+	found := false
+	core.Owners([]byte(name), func(outer []byte) bool {
+		found = e.channels[string(outer)] != nil
+		return !found
+	})
+	return found
 }
 
 // alone reports whether nobody else than p has the channel's own name for a service, or
@@ -158,7 +200,7 @@ func (e *Engine) alone(p *peer, channel string) bool {
 // claim notes whose a name is, which is a channel, a service or both, or no more. The
 // caller holds mu.
 func (e *Engine) claim(name string) {
-	holder := e.owners[name]
+	holder := e.ownerOf(name)
 	if s := e.services[name]; s != nil {
 		holder = both(holder, s.holder())
 	}
@@ -172,7 +214,7 @@ func (e *Engine) share(p *peer, services []string, as uint32, byTopic bool) refu
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, name := range services {
-		if s := e.services[name]; s != nil && s.exclusive {
+		if in, _ := e.owned([]byte(name)); in != nil {
 			return refusedTaken
 		}
 		if !e.outside(p, []byte(name)) {
@@ -187,7 +229,7 @@ func (e *Engine) share(p *peer, services []string, as uint32, byTopic bool) refu
 		o := x.offers[name]
 		if o == nil {
 			o = e.addOffer(p, name)
-			x.offers[o.service.name] = o
+			x.offers[o.shared.name] = o
 			x.weight += len(name)
 		}
 		o.as, o.byTopic = as, byTopic
@@ -210,22 +252,18 @@ func (p *peer) withdraw(c *core.Command) {
 }
 
 // disown frees a channel of p and its services.
-func (e *Engine) disown(p *peer, channel string) {
-	offers, owned := p.extra.channels[channel]
-	if !owned {
+func (e *Engine) disown(p *peer, name string) {
+	c := p.extra.channels[name]
+	if c == nil {
 		return
 	}
-	delete(p.extra.channels, channel)
-	p.extra.exclusive -= len(offers)
-	p.extra.weight -= len(channel)
+	delete(p.extra.channels, name)
+	p.extra.exclusive -= len(c.services)
+	p.extra.weight -= c.weight()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.owners, channel)
-	e.claim(channel)
-	for _, o := range offers {
-		p.extra.weight -= len(o.service.name)
-		e.removeOffer(o)
-	}
+	delete(e.channels, name)
+	e.claim(name)
 }
 
 // unshare ends a shared offer of p.

@@ -41,8 +41,8 @@ func TestOwnership(t *testing.T) {
 	wants(t, "nobody owns it", x.do(pubAsOwner("c", "c/t")), "failed publish c/t not_owner")
 	wants(t, "and anybody may publish", y.do(pub("c/t", "m")), "done publish c/t unheard")
 	wants(t, "own", x.do(own("c", "c/m", "c/m")), "done offer")
-	if n := len(w.engine.services["c/m"].offers); n != 1 {
-		t.Errorf("%d offers of a service that was named twice", n)
+	if n := len(w.engine.channels["c"].services); n != 1 {
+		t.Errorf("%d services of which one was named twice", n)
 	}
 	wants(t, "twice by itself", x.do(own("c", "c/n")), "failed offer taken")
 	wants(t, "by another", y.do(own("c")), "failed offer taken")
@@ -247,5 +247,99 @@ func TestVastOffer(t *testing.T) {
 	coretest.Frugal(t, size, func() { wants(t, "own", x.do(c), "failed offer overloaded") })
 	if s.Stats.Refused[core.ReasonOverload].Load() == 0 {
 		t.Error("it is not counted")
+	}
+}
+
+// TestManyServices: a channel with very many services costs no more than the message that
+// registers it, and each of them is found.
+func TestManyServices(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.site(core.Endpoint{})
+	c := core.Command{Verb: core.Offer, Exclusive: true, Channel: b("n")}
+	size := len(c.Channel)
+	for i := range maxOffers - 1 {
+		c.Services = append(c.Services, fmt.Appendf(nil, "%x", i))
+		size += len(c.Services[i]) + len(`"",`)
+	}
+	var x *link
+	coretest.Frugal(t, size, func() {
+		if x != nil {
+			x.gone(false)
+		}
+		x = s.connect(0)
+		wants(t, "own", x.do(c), "done offer")
+	})
+	for _, name := range []string{"0", "a", "ff", "fffe"} {
+		got := x.do(core.Command{Verb: core.Call, Topic: b("n/" + name), OneWay: true})
+		if !strings.Contains(got, "request n/"+name) {
+			t.Errorf("call of %s: %s", name, got)
+		}
+	}
+	for _, name := range []string{"n", "n/", "n/g", "n/ffff", "n/0/1", "nx/0"} {
+		wants(t, "no service", x.do(core.Command{Verb: core.Call, Topic: b(name), OneWay: true}), "failed call "+name+" no_service")
+	}
+	x.gone(false)
+	wantEmpty(t, w.engine)
+}
+
+// The services of a channel are those that were named, whatever they are called and
+// wherever they lie; what one connection has elsewhere is in the way of nothing.
+func TestServicesOfChannels(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.site(core.Endpoint{})
+	x := s.connect(0)
+	wants(t, "own", x.do(own("c", "c", "c/b/m", "c/b", "c//", "c//n"), own("d/e", "d/e/f")), "done offer; done offer")
+	for _, c := range []struct {
+		do   core.Command
+		want string
+	}{
+		{own("c/b", "c/b/m"), "failed offer taken"},
+		{own("c/b", "c/b/n"), "done offer"},
+		{own("d", "d/e/f"), "failed offer taken"},
+		{own("d", "d/e/g"), "done offer"},
+		{share("c/b/m"), "failed offer taken"},
+		{share("c/b/o"), "done offer"},
+		{own("c/b/o", "c/b/o"), "failed offer taken"},
+		{core.Command{Verb: core.Withdraw, Exclusive: true, Channel: b("c")}, "done withdraw"},
+		{own("c", "c/b/n"), "failed offer taken"},
+		{own("c", "c/b/m"), "done offer"},
+	} {
+		wants(t, fmt.Sprintf("%q of %q", c.do.Services, c.do.Channel), x.do(c.do), c.want)
+	}
+	for name, found := range map[string]bool{"c/b/m": true, "c/b/n": true, "c/b/o": true, "d/e/f": true, "d/e/g": true, "c": false, "c/": false, "c//n": false, "d": false} {
+		got := x.do(core.Command{Verb: core.Call, Topic: b(name), OneWay: true})
+		if found != strings.Contains(got, "request "+name) {
+			t.Errorf("call of %s: %s", name, got)
+		}
+	}
+	x.gone(false)
+	wantEmpty(t, w.engine)
+}
+
+// A title is the address that it is written as, wherever a prefix ends in it.
+func TestTitle(t *testing.T) {
+	for _, c := range []struct {
+		title title
+		whole string
+	}{
+		{title{channel: "c/d", name: "m/n", below: true}, "c/d/m/n"},
+		{title{channel: "", name: "m", below: true}, "/m"},
+		{title{channel: "c", name: "/", below: true}, "c//"},
+		{title{name: "c/m"}, "c/m"},
+		{title{}, ""},
+	} {
+		if got := string(c.title.appendTo(nil)); got != c.whole {
+			t.Errorf("%+v is %q, want %q", c.title, got, c.whole)
+		}
+		for i := range len(c.whole) + 1 {
+			if !c.title.is(c.whole[:i], b(c.whole[i:])) {
+				t.Errorf("%q is not %q and %q", c.whole, c.whole[:i], c.whole[i:])
+			}
+		}
+		for _, other := range []string{c.whole + "x", "x" + c.whole, strings.Replace(c.whole, "m", "n", 1) + "/", "c.m"} {
+			if c.title.is("", b(other)) {
+				t.Errorf("%q is %q", c.whole, other)
+			}
+		}
 	}
 }

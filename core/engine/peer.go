@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/polywire/polywire/core"
 )
@@ -28,6 +29,9 @@ type peer struct {
 	// Static once made by watch; closed by Gone.
 	left chan struct{}
 
+	// Atomic. Written on the loop. The session is not changed.
+	session atomic.Pointer[core.Session] // nil without
+
 	// Guarded by callTable.mu.
 	desk   *desk // nil until the first call
 	closed bool  // takes part in no further call
@@ -36,12 +40,11 @@ type peer struct {
 // extra is what few peers need. Owned by the loop.
 type extra struct {
 	patterns  *patterns           // nil without
-	channels  map[string][]*offer // owned channels, with the services under them
+	channels  map[string]*channel // owned channels
 	offers    map[string]*offer   // shared offers, by service
-	exclusive int                 // how many offers are in channels
+	exclusive int                 // how many services are in channels
 	weight    int                 // of the names in channels and offers
 
-	session string // key; empty without a session
 	joining string // key of the session that is being restored
 
 	cancel  context.CancelFunc // not nil while something runs off the loop
@@ -56,6 +59,14 @@ func (p *peer) more() *extra {
 		p.extra = new(extra)
 	}
 	return p.extra
+}
+
+// sessionKey returns the key of the session, empty without one. Any goroutine.
+func (p *peer) sessionKey() string {
+	if s := p.session.Load(); s != nil {
+		return s.Key
+	}
+	return ""
 }
 
 // Do carries out one command, if it is allowed. A command that comes while another
@@ -120,8 +131,8 @@ func (p *peer) Leaving() {
 	p.leaving = true
 	if p.extra != nil {
 		p.withdrawAll()
-		p.leaveSessions()
 	}
+	p.leaveSessions()
 }
 
 // Gone takes the connection out of everything.

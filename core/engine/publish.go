@@ -156,8 +156,25 @@ type publisher struct {
 
 var _ core.Publisher = publisher{}
 
-// Publish publishes in the name of the endpoint. The bytes are borrowed.
+// Publish publishes in the name of the endpoint, and returns when the handler that hears
+// it has. The bytes are borrowed.
 func (p publisher) Publish(topic []byte, payload core.Payload) core.Failure {
-	_, r := p.engine.publish(publication{endpoint: p.endpoint, topic: topic, payload: payload})
-	return r.Failure
+	m := publication{endpoint: p.endpoint, topic: topic, payload: payload}
+	ear := p.engine.handlers.table.Load().ears.find(topic)
+	if ear == nil {
+		_, r := p.engine.publish(m)
+		return r.Failure
+	}
+	// Taken before the message goes out, so that none goes out unheard. It also bounds how
+	// deep a handler calls itself that publishes what it hears.
+	if !ear.places.take() {
+		p.endpoint.Stats.Refused.Inc(refusedBusy.reason)
+		return refusedBusy.Failure
+	}
+	defer ear.places.give()
+	if _, r := p.engine.publish(m); r.Failed() {
+		return r.Failure
+	}
+	p.engine.overhear(p.endpoint, topic, payload, ear)
+	return core.Failure{}
 }

@@ -32,6 +32,8 @@ var (
 	refusedNoRef     = refusal{core.Failure{Code: core.Invalid, Text: "a call is published to $call/<ref>/<service>"}, core.ReasonMalformed}
 	refusedNoName    = refusal{core.Failure{Code: core.Invalid, Text: "a service is offered as $serve/<service>, without wildcards"}, core.ReasonMalformed}
 	refusedEnded     = refusal{core.Failure{Code: core.Gone, Text: "the call has ended"}, core.ReasonGone}
+	refusedLeft      = refusal{core.Failure{Code: core.Gone, Text: "the client has left"}, core.ReasonGone}
+	refusedNobody    = refusal{core.Failure{Code: core.Gone, Text: "no connection has published this"}, core.ReasonGone}
 	refusedGone      = refusal{core.Failure{Code: core.Gone, Text: "the answerer left"}, core.ReasonGone}
 	refusedLeaving   = refusal{core.Failure{Code: core.Gone, Text: "the connection is closing"}, core.ReasonGone}
 	refusedShutdown  = refusal{core.Failure{Code: core.Shutdown, Text: "the broker is shutting down"}, core.ReasonDrain}

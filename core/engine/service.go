@@ -6,36 +6,40 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// service is a name that somebody answers.
+// service is what somebody answers.
 type service struct {
+	// Guarded by callTable.mu.
+	unanswered int // calls that were put to who answers it
+}
+
+// shared is a service that whoever offers it answers in turn.
+type shared struct {
+	service
+
 	// Static after construction.
 	name string
 
 	// Guarded by Engine.mu.
-	exclusive bool // the one offer is an owner's
-	offers    []*offer
-
-	// Guarded by callTable.mu.
-	unanswered int // calls that were put to an offer
+	offers []*offer
 
 	// Atomic. next counts calls, so that offers take turns.
 	next atomic.Uint32
 }
 
-// offer is one connection's word that it answers a service.
+// offer is one connection's word that it answers a shared service.
 type offer struct {
 	// Static after construction.
-	peer    *peer
-	service *service
+	peer   *peer
+	shared *shared
 
 	// Guarded by Engine.mu. Only the peer's own loop changes as and byTopic.
 	as      uint32
 	byTopic bool // made by topic: so are its requests
-	index   int  // in service.offers
+	index   int  // in shared.offers
 }
 
 // holder returns whose the service is. The caller holds Engine.mu.
-func (s *service) holder() *peer {
+func (s *shared) holder() *peer {
 	// A connection has one offer of a service, so two of them are of two.
 	if len(s.offers) > 1 {
 		return several
@@ -47,10 +51,10 @@ func (s *service) holder() *peer {
 func (e *Engine) addOffer(p *peer, name string) *offer {
 	s := e.services[name]
 	if s == nil {
-		s = &service{name: name}
+		s = &shared{name: name}
 		e.services[name] = s
 	}
-	o := &offer{peer: p, service: s, index: len(s.offers)}
+	o := &offer{peer: p, shared: s, index: len(s.offers)}
 	s.offers = append(s.offers, o)
 	e.claim(name)
 	return o
@@ -58,7 +62,7 @@ func (e *Engine) addOffer(p *peer, name string) *offer {
 
 // removeOffer ends an offer. The caller holds mu.
 func (e *Engine) removeOffer(o *offer) {
-	s := o.service
+	s := o.shared
 	last := len(s.offers) - 1
 	moved := s.offers[last]
 	s.offers[o.index] = moved
@@ -77,6 +81,7 @@ type answerer struct {
 	handler *registered
 	peer    *peer
 	service *service
+	title   title
 	as      uint32
 	byTopic bool
 	others  int // connections that offer the service too
@@ -103,12 +108,35 @@ func (e *Engine) answererOf(name, whole []byte) answerer {
 func (e *Engine) offerOf(whole []byte) (a answerer, found bool) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	s := e.services[string(whole)]
-	if s == nil {
-		return answerer{}, false
+	if s := e.services[string(whole)]; s != nil {
+		o := s.offers[(s.next.Add(1)-1)%uint32(len(s.offers))]
+		return answerer{
+			peer: o.peer, service: &s.service, title: title{name: s.name}, as: o.as, byTopic: o.byTopic, others: len(s.offers) - 1,
+		}, true
 	}
-	o := s.offers[(s.next.Add(1)-1)%uint32(len(s.offers))]
-	return answerer{peer: o.peer, service: s, as: o.as, byTopic: o.byTopic, others: len(s.offers) - 1}, true
+	if c, i := e.owned(whole); c != nil {
+		return answerer{peer: c.owner, service: &c.services[i], title: c.title(i), as: c.as}, true
+	}
+	return answerer{}, false
+}
+
+// owned returns the channel below which a service is, and which of its services that is;
+// nil if it is below none. The caller holds mu.
+func (e *Engine) owned(whole []byte) (in *channel, i int) {
+	if len(e.channels) == 0 {
+		return nil, 0
+	}
+	core.Owners(whole, func(name []byte) bool {
+		c, found := e.channels[string(name)], false
+		if c != nil {
+			i, found = c.find(whole[len(name):])
+		}
+		if found {
+			in = c
+		}
+		return in == nil
+	})
+	return in, i
 }
 
 // request returns the call as the answering connection is told of it.

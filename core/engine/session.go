@@ -15,7 +15,7 @@ func (p *peer) openSession(c *core.Command) {
 	case p.endpoint.Sessions == nil:
 		p.refuse(c, refusedSessionsOff)
 		return
-	case p.more().session != "":
+	case p.sessionKey() != "":
 		p.refuse(c, refusedSessionExists)
 		return
 	}
@@ -43,6 +43,9 @@ func (p *peer) openSession(c *core.Command) {
 
 // newSession makes a session in the endpoint's store. Off the loop.
 func (ep *endpoint) newSession(ctx context.Context, info []byte) (core.Session, error) {
+	if err := checkInfo(info); err != nil {
+		return core.Session{}, err
+	}
 	key, err := ep.SessionKeys.New()
 	if err != nil {
 		return core.Session{}, err
@@ -55,19 +58,26 @@ func (ep *endpoint) newSession(ctx context.Context, info []byte) (core.Session, 
 	return s, nil
 }
 
+// checkInfo returns what is wrong with the information of a session.
+func checkInfo(info []byte) error {
+	if len(info) == 0 {
+		return nil
+	}
+	return core.Payload{Kind: core.JSON, Data: info}.Check()
+}
+
 // attach gives the connection a session that was made for it. On the loop.
 func (p *peer) attach(s core.Session) refusal {
 	if p.leaving {
 		return refusedLeaving
 	}
-	x := p.more()
-	if x.session != "" {
+	if p.sessionKey() != "" {
 		return refusedSessionExists
 	}
 	if r := p.engine.sessions.join(s.Key, p, p.endpoint.MaxSessionConnections); r.Failed() {
 		return r
 	}
-	x.session = s.Key
+	p.session.Store(&s)
 	return refusal{}
 }
 
@@ -94,7 +104,9 @@ func (p *peer) restoreSession(c *core.Command) {
 		p.refuse(&kept, refusedNoSession)
 		return
 	}
-	if key != x.session {
+	// Before the application can find the connection by the session.
+	p.watch()
+	if key != p.sessionKey() {
 		if r := p.engine.sessions.join(key, p, p.endpoint.MaxSessionConnections); r.Failed() {
 			p.refuse(&kept, r)
 			return
@@ -105,7 +117,7 @@ func (p *peer) restoreSession(c *core.Command) {
 		s, err := store.Lookup(ctx, kept.Key)
 		s.Key = key
 		p.settle(ctx, back, p.engine.restored(), s, func() bool {
-			if r := p.restored(key, err); r.Failed() {
+			if r := p.restored(s, err); r.Failed() {
 				p.refuse(&kept, r)
 				return false
 			}
@@ -117,15 +129,15 @@ func (p *peer) restoreSession(c *core.Command) {
 
 // restored gives the connection the session in which it has a place, in exchange for
 // the one it has, if the look-up went well. On the loop.
-func (p *peer) restored(key string, err error) refusal {
-	x := p.extra
+func (p *peer) restored(s core.Session, err error) refusal {
+	x, key := p.extra, s.Key
 	joined := x.joining != ""
 	x.joining = ""
 	if err == nil && p.engine.sessions.holds(key, p) {
-		if x.session != "" && x.session != key {
-			p.engine.sessions.leave(x.session, p)
+		if has := p.sessionKey(); has != "" && has != key {
+			p.engine.sessions.leave(has, p)
 		}
-		x.session = key
+		p.session.Store(&s)
 		return refusal{}
 	}
 	if joined {
@@ -144,14 +156,12 @@ func (p *peer) tellSession(c *core.Command, s core.Session) {
 }
 
 func (p *peer) closeSession(c *core.Command) {
-	store := p.endpoint.Sessions
-	if store == nil {
+	if p.endpoint.Sessions == nil {
 		p.refuse(c, refusedSessionsOff)
 		return
 	}
-	x := p.more()
-	key := x.session
-	x.session = ""
+	key := p.sessionKey()
+	p.session.Store(nil)
 	if key == "" || !p.engine.sessions.close(key, p) {
 		p.tellDone(c)
 		return
@@ -160,11 +170,7 @@ func (p *peer) closeSession(c *core.Command) {
 	p.engine.deleting.Add(1)
 	p.away(func(_ context.Context, back func(func()) bool) {
 		// The client's leaving does not take back that it closed its session.
-		err := p.engine.forgetSession(store, key)
-		p.engine.sessions.ended(key)
-		if err == nil {
-			p.engine.sessionClosed(p.engine.ctx, key)
-		}
+		err := p.forget(key)
 		back(func() {
 			if err != nil {
 				p.refuse(&kept, p.storeFailed("deleting session", err))
@@ -175,14 +181,27 @@ func (p *peer) closeSession(c *core.Command) {
 	})
 }
 
+// forget has the store forget a session that nobody has any more, and then tells the hook.
+// The caller has counted it in Engine.deleting. Off the loop.
+func (p *peer) forget(key string) error {
+	err := func() error {
+		// Deferred, so that others can join the key again however the store ends.
+		defer p.engine.sessions.ended(key)
+		return p.engine.forgetSession(p.endpoint.Sessions, key)
+	}()
+	if err == nil {
+		p.engine.sessionClosed(p.engine.ctx, key)
+	}
+	return err
+}
+
 // endSession takes the session of the connection away from all who have it. It
 // returns the key, for the store and then attachments.ended, or nothing if there was
 // no session. On the loop.
 func (p *peer) endSession() (key string) {
-	if p.extra == nil || p.extra.session == "" {
+	if key = p.sessionKey(); key == "" {
 		return ""
 	}
-	key = p.extra.session
 	all := p.engine.sessions.end(key, p)
 	p.sessionEnded(key)
 	for _, other := range all {
@@ -200,20 +219,22 @@ func (p *peer) endSession() (key string) {
 // sessionEnded tells that the server closed the session, if it is the connection's.
 // On the loop.
 func (p *peer) sessionEnded(key string) {
-	if p.gone || p.extra == nil || p.extra.session != key {
+	if p.gone || key == "" || p.sessionKey() != key {
 		return
 	}
-	p.extra.session = ""
+	p.session.Store(nil)
 	p.link.Tell(core.Event{Kind: core.SessionClosed})
 }
 
-// leaveSessions gives the places of a connection back that leaves.
+// leaveSessions gives the places of a connection back that leaves. What session it had is
+// still known.
 func (p *peer) leaveSessions() {
-	for _, key := range []*string{&p.extra.session, &p.extra.joining} {
-		if *key != "" {
-			p.engine.sessions.leave(*key, p)
-			*key = ""
-		}
+	if key := p.sessionKey(); key != "" {
+		p.engine.sessions.leave(key, p)
+	}
+	if p.extra != nil && p.extra.joining != "" {
+		p.engine.sessions.leave(p.extra.joining, p)
+		p.extra.joining = ""
 	}
 }
 

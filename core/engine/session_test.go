@@ -274,6 +274,51 @@ func TestMemorySessions(t *testing.T) {
 	}
 }
 
+func TestMemorySessionsLimits(t *testing.T) {
+	m := NewMemorySessions()
+	now := time.Unix(1000, 0)
+	m.now = func() time.Time { return now }
+	ctx := t.Context()
+	unknown := func(key string) {
+		t.Helper()
+		var f core.Failure
+		if _, err := m.Lookup(ctx, b(key)); !errors.As(err, &f) || f.Code != core.SessionUnknown {
+			t.Errorf("%s: %v, want that it is unknown", key, err)
+		}
+	}
+	create := func(keys ...string) {
+		t.Helper()
+		for _, key := range keys {
+			if _, err := m.Create(ctx, key, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	create("a", "b", "c", "d")
+	m.SetLimits(core.SessionLimits{Max: 3, MaxAge: time.Hour})
+	unknown("a")
+	if _, err := m.Lookup(ctx, b("b")); err != nil {
+		t.Error(err)
+	}
+	create("e")
+	unknown("c")
+	now = now.Add(30 * time.Minute)
+	if _, err := m.Lookup(ctx, b("b")); err != nil {
+		t.Error(err)
+	}
+	now = now.Add(45 * time.Minute)
+	if _, err := m.Lookup(ctx, b("b")); err != nil {
+		t.Errorf("what was used lately is unknown: %v", err)
+	}
+	unknown("d")
+	unknown("e")
+	m.SetLimits(core.SessionLimits{})
+	now = now.Add(1000 * time.Hour)
+	if _, err := m.Lookup(ctx, b("b")); err != nil || m.Evicted() != 4 {
+		t.Errorf("%v; %d were put out, want 4", err, m.Evicted())
+	}
+}
+
 func TestMemorySessionsBounds(t *testing.T) {
 	m := NewMemorySessions()
 	ctx := context.Background()

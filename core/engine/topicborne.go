@@ -7,7 +7,7 @@ import (
 )
 
 // The broker's topics by which formats that have no words for it call and serve
-// (design.md, "Request and reply"). In the language:
+// (docs/formats/README.md, "Calls across formats"). In the language:
 //
 //	publish $call/<ref>/<service>    Call; its outcome is a Message on $reply/<ref>, or
 //	                                 on $error/<ref> with the failure as JSON

@@ -19,9 +19,8 @@ func (k subscriptionKey) weight() int {
 	return len(k.name) + levelWeight*(1+strings.Count(k.name, "/"))
 }
 
-// weightOf is the memory that an offer may take for its names.
-func weightOf(channel string, services []string) int {
-	n := len(channel)
+// weightOf is the memory that an offer of services may take for their names.
+func weightOf(services []string) (n int) {
 	for _, s := range services {
 		n += len(s)
 	}

@@ -260,6 +260,7 @@ func (l *link) Endpoint() *core.Endpoint { return l.called("Endpoint").site.Endp
 func (l *link) Identity() *core.Identity { return l.called("Identity").user }
 func (l *link) Outlet() core.Outlet      { return l.called("Outlet").site }
 func (l *link) Trace() core.Trace        { return l.called("Trace").trace }
+func (l *link) Info() any                { l.called("Info"); return nil }
 func (l *link) Remote() string           { l.called("Remote"); return "192.0.2.1:9" }
 func (l *link) Loop() int                { return l.called("Loop").loop.index }
 
@@ -413,8 +414,8 @@ func wantEmpty(t testing.TB, e *Engine) {
 	t.Helper()
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	if len(e.topics)+len(e.owners)+len(e.services) > 0 {
-		t.Errorf("left: %d topics, %d owners, %d services", len(e.topics), len(e.owners), len(e.services))
+	if len(e.topics)+len(e.channels)+len(e.services) > 0 {
+		t.Errorf("left: %d topics, %d channels, %d services", len(e.topics), len(e.channels), len(e.services))
 	}
 	if e.claims.root != nil {
 		t.Error("left: claims")

@@ -19,6 +19,10 @@ type Limits struct {
 	// MaxHandshakes bounds the connections that are not upgraded yet, and apart from
 	// these the plain HTTP connections; more are answered 503. 0 is 4096.
 	MaxHandshakes int
+	// MaxHTTPPerAddress bounds the plain HTTP connections that one address has at one
+	// listener; more are answered 429. Trusted proxies have no such bound. 0 is a quarter
+	// of MaxHandshakes.
+	MaxHTTPPerAddress int
 	// MaxHandshakesPerAddress bounds the handshakes under way of one address; more
 	// are answered 429. Trusted proxies have no such bound. 0 is no bound.
 	MaxHandshakesPerAddress int
@@ -59,6 +63,9 @@ func (a *admission) init(l Limits) {
 func (a *admission) set(l Limits) {
 	if l.MaxHandshakes <= 0 {
 		l.MaxHandshakes = 4096
+	}
+	if l.MaxHTTPPerAddress <= 0 {
+		l.MaxHTTPPerAddress = max(1, l.MaxHandshakes/4)
 	}
 	a.limits.Store(&l)
 }

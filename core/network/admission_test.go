@@ -288,29 +288,6 @@ func TestCrowdLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// TestPlainConnectionsAreBounded: connections for plain HTTP are bounded too.
-func TestPlainConnectionsAreBounded(t *testing.T) {
-	r := start(t, func(o *Options, ep *Endpoint) { o.MaxHandshakes = 3; ep.Path = "/ws" })
-	plain := func() *client {
-		c := r.dialTCP("chat")
-		c.write([]byte("GET /other HTTP/1.1\r\nHost: x\r\n\r\n"))
-		return c
-	}
-	var idle []*client
-	for range 3 {
-		c := plain()
-		c.readResponse("HTTP/1.1 404")
-		idle = append(idle, c)
-		eventually(t, "its handshake is over", func() bool { return r.admission.handshakes.Load() == 0 })
-	}
-	plain().readResponse("HTTP/1.1 503")
-	r.dial("echo")
-	_ = idle[0].Close()
-	door := r.eps["chat"].door
-	eventually(t, "one is closed", func() bool { return door.plain.open.Load() == 2 })
-	plain().readResponse("HTTP/1.1 404")
-}
-
 func TestHostOf(t *testing.T) {
 	same := [][2]string{{"192.0.2.1", "::ffff:192.0.2.1"}, {"2001:db8:1:2::1", "2001:db8:1:2:ffff::9"}, {"fe80::1%eth0", "fe80::2"}}
 	for _, c := range same {

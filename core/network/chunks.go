@@ -14,7 +14,8 @@ type chunkState uint8
 
 const (
 	chunkSize      chunkState = iota // hexadecimal digits
-	chunkExtension                   // what may follow them
+	chunkBlank                       // which some clients put behind them
+	chunkExtension                   // what may follow
 	chunkSizeEnd                     // LF behind the size
 	chunkData
 	chunkDataCR
@@ -59,6 +60,8 @@ func (c *chunks) step(ch byte) (done, ok bool) {
 	switch c.state {
 	case chunkSize:
 		return false, c.sizeStep(ch)
+	case chunkBlank:
+		return false, c.blankStep(ch) && c.line < maxChunkLine
 	case chunkExtension:
 		if ch == '\r' {
 			c.state = chunkSizeEnd
@@ -108,17 +111,27 @@ func (c *chunks) sizeStep(ch byte) bool {
 		digit = uint64(ch-'a') + 10
 	case 'A' <= ch && ch <= 'F':
 		digit = uint64(ch-'A') + 10
-	case ch == '\r':
-		c.state = chunkSizeEnd
-		return c.line > 1
 	case ch == ';':
 		c.state = chunkExtension
 		return c.line > 1
 	default:
-		return false
+		return c.line > 1 && c.blankStep(ch)
 	}
 	c.size = c.size<<4 | digit
 	return c.line <= 16
+}
+
+// blankStep takes a byte behind a chunk's size that is no extension.
+func (c *chunks) blankStep(ch byte) bool {
+	switch ch {
+	case ' ', '\t':
+		c.state = chunkBlank
+	case '\r':
+		c.state = chunkSizeEnd
+	default:
+		return false
+	}
+	return true
 }
 
 // isText reports whether ch may be in a line.

@@ -37,6 +37,7 @@ type conn struct {
 	remote string
 	user   *core.Identity
 	trace  *core.Trace // of the upgrade request; nil without
+	info   *any        // the application's; nil without
 	codec  core.Codec  // nil if the format translates elsewhere
 	relay  *relay      // nil if it does not
 	peer   core.Peer
@@ -52,7 +53,7 @@ type conn struct {
 	inbox    pieces    // what came while held
 	history  *history  // of what the client compresses; nil if it keeps no context
 	charged  int       // how much of its input is counted in the inbound budget
-	deciding int       // bytes of the message for which the engine holds it
+	deciding int       // bytes of the message for which engine or plugin hold it
 	out      output
 	late     *lateness // nil as long as it loses nothing
 	stamp    uint64    // the last delivery taken
@@ -98,6 +99,14 @@ func (c *conn) Identity() *core.Identity { return c.user }
 func (c *conn) Outlet() core.Outlet      { return &c.ep.outlet }
 func (c *conn) Remote() string           { return c.remote }
 func (c *conn) Loop() int                { return c.loop.index }
+
+// Info returns what the application has kept with the connection.
+func (c *conn) Info() any {
+	if c.info == nil {
+		return nil
+	}
+	return *c.info
+}
 
 // Trace returns the trace context of the upgrade request.
 func (c *conn) Trace() core.Trace {
@@ -147,8 +156,13 @@ func (c *conn) queueMessage(f *frame) {
 // client learns that it was not asked.
 func (c *conn) missEvent(asked core.CallID, err error) {
 	c.miss(err)
-	if asked != (core.CallID{}) {
-		c.peer.Unasked(asked, core.ReasonUnwritable)
+	c.unasked(asked, core.ReasonUnwritable)
+}
+
+// unasked tells that the client was not asked, if an answer was wanted.
+func (c *conn) unasked(asked core.CallID, r core.Reason) {
+	if asked != (core.CallID{}) && c.peer != nil {
+		c.peer.Unasked(asked, r)
 	}
 }
 

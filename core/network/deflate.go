@@ -29,10 +29,10 @@ type deflateOffer struct {
 }
 
 // negotiate answers one offer; an empty answer declines it (RFC 7692, section 5).
-func (d *deflateOffer) negotiate(offer httphead.Option) (httphead.Option, error) {
+func (d *deflateOffer) negotiate(offer httphead.Option) httphead.Option {
 	var p wsflate.Parameters
 	if d.window != 0 || !bytes.Equal(offer.Name, wsflate.ExtensionNameBytes) || p.Parse(offer) != nil {
-		return httphead.Option{}, nil
+		return httphead.Option{}
 	}
 	answer := wsflate.Parameters{ServerNoContextTakeover: true, ClientNoContextTakeover: p.ClientNoContextTakeover}
 	if !p.ClientNoContextTakeover {
@@ -43,7 +43,7 @@ func (d *deflateOffer) negotiate(offer httphead.Option) (httphead.Option, error)
 			answer.ClientMaxWindowBits = bits
 		}
 		if d.history = d.windows.open(bits.Bytes()); d.history == nil {
-			return httphead.Option{}, nil
+			return httphead.Option{}
 		}
 	}
 	d.window = maxWindow
@@ -51,7 +51,7 @@ func (d *deflateOffer) negotiate(offer httphead.Option) (httphead.Option, error)
 		d.window = p.ServerMaxWindowBits
 		answer.ServerMaxWindowBits = p.ServerMaxWindowBits
 	}
-	return answer.Option(), nil
+	return answer.Option()
 }
 
 // deflaters are the idle compressors of each window size.

@@ -168,6 +168,17 @@ type visitor struct {
 	hosts  []string       // which hosts it has asked in its upgrade request, as far as is known
 	secure *secure        // nil without TLS
 	read   []byte         // read before, not used yet
+	place  place          // of plain HTTP
+	info   any            // what the application keeps with the connection (core.Handshake)
+}
+
+// keepsake returns what the connection keeps of info; nil if there is nothing.
+func (v *visitor) keepsake() *any {
+	if v.info == nil {
+		return nil
+	}
+	kept := v.info
+	return &kept
 }
 
 // RemoteAddr is the address of the client, also if a proxy told it by the PROXY

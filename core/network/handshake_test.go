@@ -356,7 +356,7 @@ func TestHandshakeAllocates(t *testing.T) {
 			t.Fatal("refused")
 		}
 	})
-	if got > 25 {
+	if got > 15 {
 		t.Errorf("%v allocations", got)
 	}
 }

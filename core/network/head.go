@@ -76,7 +76,7 @@ func parseHead(raw []byte, maxFields int) (*head, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := new(head)
+	h := &head{fields: make([]field, 0, min(16, maxFields))}
 	if !h.parseRequestLine(line) {
 		return nil, errors.New("malformed request line")
 	}

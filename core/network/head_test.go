@@ -2,6 +2,7 @@ package network
 
 import (
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -30,6 +31,33 @@ func TestReadHead(t *testing.T) {
 	exact += strings.Repeat("x", 8192-len(exact)-4) + "\r\n\r\n"
 	if _, end, err := readHead(strings.NewReader(exact), 8192); err != nil || end != 8192 {
 		t.Fatalf("a head of exactly the limit: %d, %v", end, err)
+	}
+}
+
+// slowHead is a client that sends a byte at a time, and sees how much room is kept for it.
+type slowHead struct {
+	sent, most int
+	room       int // kept at most, in bytes
+	t          *testing.T
+}
+
+func (c *slowHead) Read(b []byte) (int, error) {
+	if c.room = max(c.room, c.sent+len(b)); c.room > max(firstRead, 2*c.sent) {
+		c.t.Fatalf("%d bytes are kept for a client that has sent %d", c.room, c.sent)
+	}
+	if c.sent++; c.sent > c.most {
+		return 0, io.ErrUnexpectedEOF
+	}
+	return copy(b, "x"), nil
+}
+
+// TestHeadGrowsWithWhatArrives: however long a head may be, who sends slowly takes about as
+// much memory as it has sent.
+func TestHeadGrowsWithWhatArrives(t *testing.T) {
+	for _, most := range []int{0, 1, firstRead, 5000, 64<<10 - 1} {
+		if _, _, err := readHead(&slowHead{most: most, t: t}, 64<<10); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%d bytes: %v", most, err)
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gobwas/ws"
 
@@ -78,32 +77,40 @@ func TestInboundBudget(t *testing.T) {
 				eventually(t, "some are ended", func() bool {
 					return r.Inbound() <= budget && r.stats.Closed[core.ReasonOverload].Load() >= clients-budget/each
 				})
-				told := 0
+				told, ended := make(chan struct{}, clients), make(chan struct{}, clients)
 				for _, c := range all {
-					_ = c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
-					f, err := ws.ReadFrame(c)
-					if err != nil || f.Header.OpCode != ws.OpClose {
-						continue
-					}
-					if code, _ := ws.ParseCloseFrameData(f.Payload); code != 1013 {
-						t.Errorf("closed with %d", code)
-					}
-					told++
+					go func() {
+						defer func() { ended <- struct{}{} }()
+						f, err := ws.ReadFrame(c)
+						if err != nil || f.Header.OpCode != ws.OpClose {
+							return
+						}
+						if code, _ := ws.ParseCloseFrameData(f.Payload); code != 1013 {
+							t.Errorf("closed with %d", code)
+						}
+						told <- struct{}{}
+					}()
 				}
-				if told == 0 || told == clients {
-					t.Errorf("%d of %d were told that they are ended", told, clients)
-				}
+				eventually(t, "one is told that it is ended", func() bool { return len(told) > 0 })
 				little.write(masked(ws.OpContinuation, true, "ished"))
 				little.expect("finished")
 				for _, c := range append(all, little) {
 					_ = c.Close()
 				}
-				// A client that is not read is not seen to leave.
-				for len(r.hub.held) > 0 {
-					l := <-r.hub.held
-					l.Post(l.Release)
+				for range all {
+					<-ended
 				}
-				eventually(t, "nothing is left", func() bool { return r.stats.Open.Load() == 0 && r.Inbound() == 0 })
+				if len(told) == clients {
+					t.Error("all were told that they are ended")
+				}
+				eventually(t, "nothing is left", func() bool {
+					// A client that is not read is not seen to leave.
+					for len(r.hub.held) > 0 {
+						l := <-r.hub.held
+						l.Post(l.Release)
+					}
+					return r.stats.Open.Load() == 0 && r.Inbound() == 0
+				})
 			})
 		}
 	}

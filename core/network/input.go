@@ -182,13 +182,16 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	}
 	f := core.Frame{Kind: kind, Data: payload}
 	held := c.held
+	var err error
 	if c.relay != nil {
 		c.askMeaning(f)
 	} else {
-		err := c.codec.Decode(f, c)
-		if c.held > held {
-			c.deciding = len(payload)
-		}
+		err = c.codec.Decode(f, c)
+	}
+	if c.held > held {
+		c.deciding = len(payload)
+	}
+	if c.relay == nil {
 		c.carriedOut(err)
 	}
 	return c.held == 0 && c.state == open && !c.discard && !c.loop.effort.spent

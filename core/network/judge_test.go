@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -9,7 +10,7 @@ import (
 )
 
 // badge is an authenticator: the user is what the header X-User names, but nobody and
-// unknown. It panics over panic.
+// unknown. It panics over panic, and ends its goroutine over exit.
 type badge struct{}
 
 func (badge) Authenticate(_ context.Context, h core.Handshake) (*core.Identity, core.Verdict, error) {
@@ -20,6 +21,9 @@ func (badge) Authenticate(_ context.Context, h core.Handshake) (*core.Identity, 
 		return nil, core.Unavailable, nil
 	case "panic":
 		panic("asked for")
+	case "exit":
+		runtime.Goexit()
+		return nil, core.Allow, nil
 	default:
 		return &core.Identity{Subject: user}, core.Allow, nil
 	}
@@ -75,16 +79,20 @@ func TestJudges(t *testing.T) {
 	}
 }
 
-// A judge that panics lets nobody in, and leaves no place taken.
+// A judge that does not return lets nobody in, and leaves no place taken.
 func TestJudgePanics(t *testing.T) {
-	r := limited(t, core.Limits{Connections: 1})
-	c := r.dialTCP("chat")
-	c.write([]byte(upgradeRequest("X-User: panic\r\n")))
-	c.readResponse("HTTP/1.1 500 ")
-	_ = c.Close()
-	eventually(t, "it has left", func() bool { return r.eps["chat"].open.Load() == 0 })
-	r.as("ann", "101")
-	if rejected, panics := r.stats.Rejected[core.ReasonInternal].Load(), r.Stats().Panics.Load(); rejected != 1 || panics != 1 {
-		t.Errorf("%d refusals and %d panics are counted, want one each", rejected, panics)
+	for _, way := range []string{"panic", "exit"} {
+		t.Run(way, func(t *testing.T) {
+			r := limited(t, core.Limits{Connections: 1})
+			c := r.dialTCP("chat")
+			c.write([]byte(upgradeRequest("X-User: " + way + "\r\n")))
+			c.readResponse("HTTP/1.1 500 ")
+			_ = c.Close()
+			eventually(t, "it has left", func() bool { return r.eps["chat"].open.Load() == 0 })
+			r.as("ann", "101")
+			if rejected, panics := r.stats.Rejected[core.ReasonInternal].Load(), r.Stats().Panics.Load(); rejected != 1 || panics != 1 {
+				t.Errorf("%d refusals and %d panics are counted, want one each", rejected, panics)
+			}
+		})
 	}
 }

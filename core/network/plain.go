@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/polywire/polywire/core"
@@ -25,7 +25,7 @@ type plainServer struct {
 	conns chan net.Conn // unbuffered, never closed
 	done  chan struct{} // closed by Close
 
-	open atomic.Int64 // connections taken and not closed or given back
+	open places // of connections taken and not closed or given back
 }
 
 func newPlainServer(d *door) *plainServer {
@@ -35,7 +35,7 @@ func newPlainServer(d *door) *plainServer {
 		ReadHeaderTimeout: d.server.options.HandshakeTimeout,
 		ReadTimeout:       time.Minute,
 		WriteTimeout:      time.Minute,
-		IdleTimeout:       time.Minute,
+		IdleTimeout:       d.server.options.HTTPIdleTimeout,
 		MaxHeaderBytes:    d.server.options.MaxHeader,
 		ConnState:         p.follow,
 		ConnContext:       withConn,
@@ -52,24 +52,34 @@ func (p *plainServer) serve() {
 
 // take hands a connection over, if there may be one more.
 func (p *plainServer) take(c *plainConn) {
-	if !upTo(&p.open, p.door.server.admission.limits.Load().MaxHandshakes) {
-		p.door.reject(c.visitor, core.ReasonOverload, statusOf(core.ReasonOverload), whyNot(core.ReasonOverload))
+	evicted, r, ok := p.open.take(c.visitor, p.door.server.admission.limits.Load())
+	if !ok {
+		p.door.reject(c.visitor, r, statusOf(r), whyNot(r))
 		return
+	}
+	if evicted != nil {
+		// Closing TLS may wait for the client.
+		go func() { _ = evicted.Close() }()
 	}
 	select {
 	case p.conns <- c:
 	case <-p.done:
-		p.open.Add(-1)
+		p.open.leave(c.visitor)
 		_ = c.Close()
 	}
 }
 
-// follow tells connections whether they are busy, and counts those that http.Server has no
-// longer.
+// follow learns what http.Server does with its connections.
 func (p *plainServer) follow(nc net.Conn, s http.ConnState) {
-	nc.(*plainConn).busy.Store(s == http.StateActive)
-	if s == http.StateClosed || s == http.StateHijacked {
-		p.open.Add(-1)
+	c := nc.(*plainConn)
+	c.busy.Store(s == http.StateActive)
+	switch s {
+	case http.StateActive:
+		p.open.setIdle(c.visitor, false)
+	case http.StateIdle:
+		p.open.setIdle(c.visitor, true)
+	case http.StateClosed, http.StateHijacked:
+		p.open.leave(c.visitor)
 	}
 }
 
@@ -107,6 +117,10 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.comeBack(w, r)
 		return
 	}
+	if p.asksHealth(r) {
+		p.answerHealth(w)
+		return
+	}
 	s := p.door.server
 	if s.draining.Load() {
 		s.stats.Rejected.Inc(core.ReasonDrain)
@@ -123,7 +137,9 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if other.HTTP != nil {
 				// Like a client of a WebSocket it waits rather than have its message dropped.
 				if err := s.WaitForRoom(r.Context()); err == nil {
-					other.HTTP.ServeHTTP(w, r)
+					other.HTTP.ServeHTTP(w, r.WithContext(core.WithRefused(r.Context(), func(reason core.Reason) {
+						p.logRefusal(other.Name, r, reason, "the format refuses the request")
+					})))
 				}
 				return
 			}
@@ -149,6 +165,34 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 	}
 	http.Error(w, fmt.Sprintf("this is a WebSocket endpoint (%s): connect with a WebSocket client", ep.Protocol), status)
+}
+
+// asksHealth reports whether a load balancer asks how we are. A path that is another's as
+// well is so only for these requests.
+func (p *plainServer) asksHealth(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	for _, ep := range *p.door.endpoints.Load() {
+		if path := ep.settings.Load().Health; path != "" && path == r.URL.Path {
+			return true
+		}
+	}
+	return false
+}
+
+// answerHealth says whether new clients are welcome. Also while the last ones leave it is
+// an answer, and nobody refused.
+func (p *plainServer) answerHealth(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if p.door.server.Ready() {
+		_, _ = io.WriteString(w, "ok\n")
+		return
+	}
+	w.Header().Set("Connection", "close")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = io.WriteString(w, "not ready\n")
 }
 
 // logRefusal logs a request that is answered with an error.

@@ -116,14 +116,14 @@ func (l *Limits) client(from netip.AddrPort, h *head) netip.AddrPort {
 	return from
 }
 
-// hops returns whose requests proxies have passed on, the nearest last, as one of the
+// hops returns whose requests proxies have passed on, the nearest last, as the first of the
 // fields tells it that proxies use.
 func hops(h *head) []string {
-	switch {
-	case h.count("X-Forwarded-For") > 0:
-		return h.tokens("X-Forwarded-For")
-	case h.count("Forwarded") > 0:
-		return h.forwarded("for")
+	if hops := h.tokens("X-Forwarded-For"); len(hops) > 0 {
+		return hops
+	}
+	if hops := h.forwarded("for"); len(hops) > 0 {
+		return hops
 	}
 	return h.tokens("X-Real-IP")
 }

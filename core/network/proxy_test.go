@@ -53,7 +53,7 @@ func TestForwarded(t *testing.T) {
 		{"X-Real-IP", "X-Real-IP: 203.0.113.9", "203.0.113.9:0"},
 		{"X-Real-IP, IPv6", "x-real-ip: 2001:dead::1", "[2001:dead::1]:0"},
 		{"X-Real-IP beside X-Forwarded-For", "X-Real-IP: 203.0.113.8\r\nX-Forwarded-For: 203.0.113.9", "203.0.113.9:0"},
-		{"an empty X-Forwarded-For", "X-Real-IP: 203.0.113.8\r\nX-Forwarded-For:", "10.0.0.1:50"},
+		{"an empty X-Forwarded-For", "X-Real-IP: 203.0.113.8\r\nX-Forwarded-For:", "203.0.113.8:0"},
 		{"an empty X-Real-IP", "X-Real-IP:", "10.0.0.1:50"},
 		{"Forwarded", "Forwarded: for=203.0.113.9", "203.0.113.9:0"},
 		{"Forwarded with more", "Forwarded: by=10.0.0.1; For = 203.0.113.9 ;proto=https;host=h", "203.0.113.9:0"},

@@ -154,6 +154,9 @@ func (c *conn) Encoded(asked core.CallID, f core.Frame, err error) {
 		c.queueRequest(frameOf(f), asked)
 	case err == nil:
 		c.say(f)
+	case errors.Is(err, core.ErrNoRoom):
+		c.ep.Stats.Dropped.Inc(core.ReasonOverload)
+		c.unasked(asked, core.ReasonOverload)
 	case !ends:
 		c.missEvent(asked, err)
 	default:

@@ -19,6 +19,9 @@ func (ep *endpoint) admits(n, waits, limit int) bool {
 
 // Admits reports whether a request of n bytes would be queued, as far as is known.
 func (c *conn) Admits(n int) bool {
+	if c.relay != nil && !c.relay.codec.Admits(n) {
+		return false
+	}
 	return c.ep.admits(n, int(c.owes.Load()), c.ep.settings.Load().OutboundLimit)
 }
 
@@ -49,9 +52,7 @@ func (c *conn) queueRequest(f *frame, id core.CallID) {
 	default:
 		c.count(f.payload, core.ReasonOverload)
 		f.release()
-		if id != (core.CallID{}) {
-			c.peer.Unasked(id, core.ReasonOverload)
-		}
+		c.unasked(id, core.ReasonOverload)
 	}
 }
 

@@ -55,7 +55,7 @@ func (c *plainConn) Read(b []byte) (int, error) {
 			return 0, c.trouble
 		}
 		if c.refused.Load() != nil {
-			return c.giveUp(b)
+			return 0, c.giveUp()
 		}
 		if c.body.length > 0 && len(c.buf) == 0 {
 			n, err := c.visitor.Read(b[:min(int64(len(b)), c.body.length)])
@@ -150,13 +150,14 @@ func (c *plainConn) more() error {
 
 // giveUp is the end of reading: the next request is refused. While the one before is still
 // being answered, an error would cut that short.
-func (c *plainConn) giveUp(b []byte) (int, error) {
+func (c *plainConn) giveUp() error {
+	var sink [4 << 10]byte
 	for c.busy.Load() {
-		if _, err := c.visitor.Read(b); err != nil {
-			return 0, err
+		if _, err := c.visitor.Read(sink[:]); err != nil {
+			return err
 		}
 	}
-	return 0, errRefused
+	return errRefused
 }
 
 // Close tells the client why its next request is refused, if it is.

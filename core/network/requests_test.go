@@ -127,7 +127,7 @@ func expectStatus(t *testing.T, in *bufio.Reader, status string) {
 func TestMalformedChunks(t *testing.T) {
 	for _, body := range []string{
 		"6\nhidden\r\n0\r\n\r\n", "6\r\nhidden\n0\r\n\r\n", "6\r\nhiddenX\r\n0\r\n\r\n", "0x6\r\nhidden\r\n0\r\n\r\n",
-		"+6\r\nhidden\r\n0\r\n\r\n", " 6\r\nhidden\r\n0\r\n\r\n", "6 \r\nhidden\r\n0\r\n\r\n", "\r\nhidden", "10000000000000006\r\nhidden\r\n0\r\n\r\n",
+		"+6\r\nhidden\r\n0\r\n\r\n", " 6\r\nhidden\r\n0\r\n\r\n", "6 6\r\nhidden\r\n0\r\n\r\n", "\r\nhidden", "10000000000000006\r\nhidden\r\n0\r\n\r\n",
 		"6;a\nb\r\nhidden\r\n0\r\n\r\n", "6\r\nhidden\r\n0\r\n x: y\r\n\r\n", "6\r\nhidden\r\n0\r\nx: y\n\r\n", "6\r\nhidden\r\n0\n\n", "6\r\nhidden\r\n0\r\n\n",
 	} {
 		r, box := posting(t, nil)
@@ -162,7 +162,7 @@ func TestRequestsInPieces(t *testing.T) {
 			stream.WriteString(post + "Transfer-Encoding: Chunked\r\n\r\n")
 			for text != "" {
 				n := 1 + rnd.IntN(len(text))
-				fmt.Fprintf(&stream, "%0*X%s\r\n%s\r\n", 1+rnd.IntN(6), n, []string{"", ";a", `;a="b c"`}[rnd.IntN(3)], text[:n])
+				fmt.Fprintf(&stream, "%0*X%s\r\n%s\r\n", 1+rnd.IntN(6), n, []string{"", " ", ";a", `;a="b c"`}[rnd.IntN(4)], text[:n])
 				text = text[n:]
 			}
 			stream.WriteString("0\r\n" + []string{"", "X: y\r\nZ:\r\n"}[rnd.IntN(2)] + "\r\n")

@@ -41,6 +41,10 @@ type Options struct {
 	// HandshakeTimeout is the time for a client to make its TLS handshake, if there
 	// is TLS, and then to send its request head. The default is 10 s for each.
 	HandshakeTimeout time.Duration
+	// HTTPIdleTimeout is how long a plain HTTP connection may wait for its next request.
+	// The default is 2 minutes: load balancers keep theirs for a minute, and must be the
+	// first to close one.
+	HTTPIdleTimeout time.Duration
 	// MaxHeader bounds a request head, in bytes, and MaxHeaderFields its header fields;
 	// more is answered 431. The defaults are 64 KiB and 1000.
 	MaxHeader, MaxHeaderFields int
@@ -73,6 +77,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.HandshakeTimeout <= 0 {
 		o.HandshakeTimeout = 10 * time.Second
+	}
+	if o.HTTPIdleTimeout <= 0 {
+		o.HTTPIdleTimeout = 2 * time.Minute
 	}
 	if o.MaxHeader <= 0 {
 		o.MaxHeader = 64 << 10

@@ -20,6 +20,12 @@ type Settings struct {
 	// Origins lists the origins whose pages may connect, as originMatches reads them;
 	// nil is the format's default. A request without Origin is no page and may always connect.
 	Origins []string
+	// Health is the path at which plain GET and HEAD requests are answered with 200 when
+	// new clients are welcome, or with 503; "" is none.
+	Health string
+	// TokenProtocols are the names by which clients show tokens among the subprotocols
+	// that they offer (core.ProtocolToken). A token is never answered; the name may be.
+	TokenProtocols []string
 }
 
 // settings are Settings with what the loops look at most. Static after construction.

@@ -67,6 +67,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 		window:  terms.window,
 		history: terms.history,
 		trace:   h.trace(),
+		info:    v.keepsake(),
 		secure:  v.secure,
 		out:     output{budget: &s.budget},
 		upgrade: &upgrade{response: shake.Bytes(), early: bytes.Clone(v.read)},
@@ -208,8 +209,9 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 	offered := h.tokens("Sec-WebSocket-Protocol")
 	selected, ok := ep.subprotocol(offered)
 	if !ok {
+		open := core.OpenProtocols(offered, ep.settings.Load().TokenProtocols)
 		return nil, t, &refusal{core.ReasonHandshake, http.StatusBadRequest, "it offers several subprotocols, and must offer one", []slog.Attr{
-			logging.Quoted("offered", strings.Join(offered, ", ")),
+			logging.Quoted("offered", strings.Join(open, ", ")),
 		}}
 	}
 	user, refused := ep.judge(v, h, target)
@@ -251,7 +253,7 @@ func (w *windows) negotiate(h *head) (answer string, window wsflate.WindowBits, 
 			continue
 		}
 		for _, o := range offers {
-			if a, err := offer.negotiate(o); err == nil && a.Size() > 0 {
+			if a := offer.negotiate(o); a.Size() > 0 {
 				accepted = append(accepted, a)
 			}
 		}
@@ -266,24 +268,40 @@ func (w *windows) negotiate(h *head) (answer string, window wsflate.WindowBits, 
 }
 
 // judge asks who the client is and whether it may connect. refused is nil if it may.
-// A judge that panics lets nobody in.
+// A judge that panics, or does not return, lets nobody in.
 func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Identity, refused *refusal) {
 	if ep.Authenticator == nil && ep.Authorizer == nil && ep.server.options.BeforeUpgrade == nil {
 		return nil, nil
 	}
-	defer func() {
-		if fault := recover(); fault != nil {
-			ep.server.stats.Panics.Add(1)
-			ep.server.log.Error("judge panicked", logging.Bounded(ep.Name, core.ReasonInternal.String()), "remote", v.remote(), "panic", fmt.Sprint(fault), "stack", stack())
-			user, refused = nil, &refusal{core.ReasonInternal, http.StatusInternalServerError, "an authenticator or authorizer panicked", nil}
-		}
-	}()
 	// The judges' time is not the client's.
 	defer func() { _ = v.SetDeadline(time.Now().Add(ep.server.options.HandshakeTimeout)) }()
+	refused = &refusal{core.ReasonInternal, http.StatusInternalServerError, "an authenticator or authorizer panicked", nil}
+	judged := make(chan struct{})
+	// On a goroutine of its own, because a judge may end it (runtime.Goexit).
+	go func() {
+		defer close(judged)
+		returned := false
+		defer func() {
+			if fault := recover(); !returned {
+				ep.server.stats.Panics.Add(1)
+				ep.server.log.Error("judge panicked or ended its goroutine", logging.Bounded(ep.Name, core.ReasonInternal.String()),
+					"remote", v.remote(), "panic", fmt.Sprint(fault), "stack", stack())
+			}
+		}()
+		user, refused = ep.sentence(v, h, target)
+		returned = true
+	}()
+	<-judged
+	return user, refused
+}
+
+// sentence is what authenticator, application and authorizer say.
+func (ep *endpoint) sentence(v *visitor, h *head, target *url.URL) (user *core.Identity, refused *refusal) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	shake := core.Handshake{
 		Path: target.Path, Query: target.Query(), Header: h.header(), Remote: v.remote(), TLS: v.secure.state(),
+		Info: &v.info,
 	}
 	if a := ep.Authenticator; a != nil {
 		user, verdict, why := a.Authenticate(ctx, shake)
@@ -312,17 +330,36 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 }
 
 // subprotocol returns which of the offered subprotocols is selected, "" for none; ok is
-// false if the offer is to be refused.
+// false if the offer is to be refused. A token that is shown there is not selected: who
+// shows one, and would hear of no other name, hears the one that announces it, as browsers
+// give up a connection that answers none of their names.
 func (ep *endpoint) subprotocol(offered []string) (selected string, ok bool) {
+	names := ep.settings.Load().TokenProtocols
+	open := core.OpenProtocols(offered, names)
 	for _, name := range ep.profile.Subprotocols {
-		if slices.Contains(offered, name) {
+		if slices.Contains(open, name) {
 			return name, true
 		}
 	}
-	if !ep.profile.Subprotocol || len(offered) == 0 {
+	if len(open) == len(offered) {
+		// There is no token.
+		if !ep.profile.Subprotocol || len(offered) == 0 {
+			return "", true
+		}
+		return offered[0], len(offered) == 1
+	}
+	if ep.profile.Subprotocol {
+		others := slices.DeleteFunc(slices.Clone(open), func(p string) bool {
+			return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(p, name) })
+		})
+		if len(others) > 0 {
+			return others[0], len(others) == 1
+		}
+	}
+	if len(open) == 0 {
 		return "", true
 	}
-	return offered[0], len(offered) == 1
+	return open[0], true
 }
 
 // rejection is the error that makes the upgrader answer with status and an empty body.
@@ -331,6 +368,9 @@ func (ep *endpoint) rejection(h *head, status int) error {
 	switch status {
 	case http.StatusUnauthorized:
 		header["WWW-Authenticate"] = []string{"Bearer"}
+		if c, ok := ep.Authenticator.(core.Challenger); ok {
+			header["WWW-Authenticate"] = c.Challenges()
+		}
 	case http.StatusUpgradeRequired:
 		header.Set("Upgrade", "websocket")
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:

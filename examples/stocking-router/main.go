@@ -57,6 +57,9 @@ func run(ctx context.Context) error {
 
 	go func() {
 		<-broker.Ready()
+		if broker.Err() != nil {
+			return // Run says why
+		}
 		for _, ep := range broker.Endpoints() {
 			fmt.Fprintln(os.Stdout, ep.Name, ep.URL)
 		}

@@ -40,7 +40,7 @@ func (s *chat) broadcast(user, message string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for client := range s.connected {
-		client.Send("", core.Payload{Kind: core.JSON, Data: data})
+		send(client, "", core.Payload{Kind: core.JSON, Data: data})
 	}
 }
 
@@ -86,7 +86,7 @@ func (s *chat) unknown(_ context.Context, c core.Invocation) (core.Payload, erro
 
 // OnSignal gets the signal "typing", and signals whoever sent it that it was seen.
 func (s *chat) OnSignal(_ context.Context, c core.Invocation) (core.Payload, error) {
-	c.Caller.Client().Send("seen", text(s.sessions.user(c.Session)+" is typing"))
+	send(c.Caller.Client(), "seen", text(s.sessions.user(c.Session)+" is typing"))
 	return core.Payload{}, nil
 }
 
@@ -105,7 +105,7 @@ func (s *chat) OnClientConnected(_ context.Context, c core.Client) {
 	s.connected[c] = true
 	n := len(s.connected)
 	s.mu.Unlock()
-	c.Send("welcome", text(fmt.Sprintf("%d connected", n)))
+	send(c, "welcome", text(fmt.Sprintf("%d connected", n)))
 }
 
 // OnClientDisconnected forgets a client.
@@ -128,5 +128,12 @@ func (s *chat) OnSessionLookup(_ context.Context, _ core.Client, session core.Se
 
 // OnSessionClosed is told when nobody can restore the session any more.
 func (s *chat) OnSessionClosed(context.Context, string) { s.broadcast("chat", "somebody signed out") }
+
+// send signals one client.
+func send(c core.Client, name string, p core.Payload) {
+	if err := c.Send(name, p); err != nil {
+		log.Printf("Signal %q to %s: %v", name, c.Remote, err)
+	}
+}
 
 func text(s string) core.Payload { return core.Payload{Kind: core.Text, Data: []byte(s)} }

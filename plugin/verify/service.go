@@ -22,12 +22,13 @@ func (v *verifier) service() []check {
 	}
 }
 
-// brokerYAML is the broker in which the plugin works, whose format is %q.
+// brokerYAML is the broker in which the plugin works, whose format is %q. Its clients read
+// and speak when it is their turn, however long that takes: nobody is idle.
 const brokerYAML = `
 endpoints:
-  - {name: plugin, protocol: %q, listen: "127.0.0.1:0", outbound_limit: 256KiB, slow_consumer: drop_newest}
-  - {name: publisher, protocol: wsify, listen: "127.0.0.1:0", path: /ws, max_message_size: 64KiB}
-  - {name: other, protocol: vws, listen: "127.0.0.1:0", path: /ws, options: {allow_send: true}}
+  - {name: plugin, protocol: %q, listen: "127.0.0.1:0", outbound_limit: 256KiB, slow_consumer: drop_newest, ping_interval: 0s, pong_timeout: 0s, idle_timeout: 0s}
+  - {name: publisher, protocol: wsify, listen: "127.0.0.1:0", path: /ws, max_message_size: 64KiB, ping_interval: 0s, pong_timeout: 0s, idle_timeout: 0s}
+  - {name: other, protocol: vws, listen: "127.0.0.1:0", path: /ws, options: {allow_send: true}, ping_interval: 0s, pong_timeout: 0s, idle_timeout: 0s}
 network: {send_buffer: 64KiB}
 `
 

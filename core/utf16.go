@@ -1,4 +1,4 @@
-package webwire
+package core
 
 import (
 	"encoding/binary"
@@ -6,9 +6,19 @@ import (
 	"unicode/utf8"
 )
 
-// appendAsUTF8 appends wide, UTF-16 in little-endian order and of even length, as
+// TextUTF16 returns the payload of a text that is written in UTF-16, in little-endian order,
+// without byte order mark and of even length: a format that speaks UTF-16 writes it so. It
+// keeps wide.
+func TextUTF16(wide []byte) Payload {
+	if wide == nil {
+		wide = []byte{}
+	}
+	return Payload{Kind: Text, Data: AppendUTF8(make([]byte, 0, len(wide)), wide), UTF16: wide}
+}
+
+// AppendUTF8 appends wide, UTF-16 in little-endian order and of even length, as
 // UTF-8. Half a surrogate pair becomes U+FFFD.
-func appendAsUTF8(dst, wide []byte) []byte {
+func AppendUTF8(dst, wide []byte) []byte {
 	for ; len(wide) >= 2; wide = wide[2:] {
 		r := rune(binary.LittleEndian.Uint16(wide))
 		if utf16.IsSurrogate(r) && len(wide) >= 4 {
@@ -22,9 +32,9 @@ func appendAsUTF8(dst, wide []byte) []byte {
 	return dst
 }
 
-// appendAsUTF16 appends text as UTF-16 in little-endian order, without byte order
+// AppendUTF16 appends text as UTF-16 in little-endian order, without byte order
 // mark. What is not UTF-8 becomes U+FFFD.
-func appendAsUTF16(dst, text []byte) []byte {
+func AppendUTF16(dst, text []byte) []byte {
 	for _, r := range string(text) {
 		if r > 0xFFFF {
 			high, low := utf16.EncodeRune(r)

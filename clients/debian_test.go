@@ -1,0 +1,37 @@
+package clients
+
+import (
+	"bufio"
+	"encoding/json"
+	"os/exec"
+	"testing"
+)
+
+// debian returns how a library of a Debian package dials: an interpreter runs a script of
+// the folder debian, which speaks the language of node/client.mjs. The interpreters are
+// Debian's own, whatever others there are: theirs are the packages.
+func debian(interpreter, script string) func(*testing.T, string, func(event)) doer {
+	return func(t *testing.T, url string, tell func(event)) doer {
+		t.Helper()
+		cmd := exec.Command(interpreter, script, url)
+		cmd.Dir = "debian"
+		cmd.Stderr = t.Output()
+		stdin, stdout := pipes(t, cmd)
+		if err := cmd.Start(); err != nil {
+			t.Fatalf("starting %s (run `make clients`): %v", script, err)
+		}
+		read := make(chan struct{})
+		t.Cleanup(func() {
+			stdin.Close()
+			<-read
+			if err := cmd.Wait(); err != nil {
+				t.Errorf("%s (run `make clients`): %v", script, err)
+			}
+		})
+		go func() {
+			defer close(read)
+			relay(bufio.NewReader(stdout), tell)
+		}()
+		return nodeClient{json.NewEncoder(stdin)}
+	}
+}

@@ -1,0 +1,53 @@
+package core
+
+// Reasons is a set of reasons.
+type Reasons uint64
+
+func reasonsOf(list ...Reason) Reasons {
+	var s Reasons
+	for _, r := range list {
+		s |= 1 << r
+	}
+	return s
+}
+
+// Has reports whether r is in the set.
+func (s Reasons) Has(r Reason) bool { return s&(1<<r) != 0 }
+
+// Possible are the reasons that the counters of an endpoint can have, now or after a
+// reload. A metrics page shows them from the start, at 0: who watches a counter that
+// appears with its first event does not see that event.
+type Possible struct{ Rejected, Refused, Dropped, Closed, CallsFailed Reasons }
+
+// RejectedUnknown are the reasons why clients are turned away before their endpoint is
+// known.
+const RejectedUnknown = Reasons(1<<ReasonLost | 1<<ReasonTimeout | 1<<ReasonTLS | 1<<ReasonHandshake | 1<<ReasonTooLarge |
+	1<<ReasonOverload | 1<<ReasonMemory | 1<<ReasonRate | 1<<ReasonLimit | 1<<ReasonDenied | 1<<ReasonDrain)
+
+// What happens to commands, whatever format they came in.
+var refusedCommands = reasonsOf(ReasonMalformed, ReasonUnknownType, ReasonTooLarge, ReasonTooDeep, ReasonDenied, ReasonUnavailable,
+	ReasonNotOwner, ReasonTaken, ReasonReserved, ReasonNoService, ReasonNotAsked, ReasonTimeout, ReasonGone, ReasonOverload,
+	ReasonDrain, ReasonInternal)
+
+// What ends a connection, or a message, that is not as it should be.
+var violations = reasonsOf(ReasonMalformed, ReasonWrongFrame, ReasonUnknownType, ReasonInvalidUTF8, ReasonTooLarge, ReasonTooDeep)
+
+// Possible returns the reasons that the endpoint's counters can have.
+func (e *Endpoint) Possible() Possible {
+	p := Possible{
+		Rejected: reasonsOf(ReasonHandshake, ReasonOrigin, ReasonDenied, ReasonUnavailable, ReasonLimit, ReasonOverload, ReasonDrain, ReasonInternal),
+		Refused:  refusedCommands | violations | reasonsOf(ReasonLost),
+		Dropped:  reasonsOf(ReasonSlow, ReasonConflated, ReasonOverload, ReasonUnwritable, ReasonGone, ReasonTLS),
+		Closed: violations | reasonsOf(ReasonNormal, ReasonLost, ReasonDrain, ReasonIdle, ReasonNoPong, ReasonProtocol, ReasonDenied,
+			ReasonUnavailable, ReasonOverload, ReasonSlow, ReasonTLS, ReasonInternal, ReasonExpired),
+		CallsFailed: refusedCommands&^reasonsOf(ReasonUnknownType, ReasonNotAsked) | reasonsOf(ReasonAnswerer, ReasonUnwritable),
+	}
+	if _, ok := e.Format.(RemoteFormat); ok {
+		// A plugin says what it likes, and can end.
+		const all = 1<<NumReasons - 1
+		p.Refused, p.Closed = all, all
+		p.Dropped |= reasonsOf(ReasonRestart, ReasonInternal)
+		p.CallsFailed |= reasonsOf(ReasonRestart)
+	}
+	return p
+}

@@ -1,0 +1,103 @@
+package polywire
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// ErrClosed is the error of Run, Reload and Err of a broker that was closed before it
+// ran.
+var ErrClosed = errors.New("the broker is closed")
+
+var (
+	errNoConfig = errors.New("there is no configuration: New takes what polywire.Load returns")
+	errRunning  = errors.New("the broker is running: Run is called once")
+	errEnded    = errors.New("the broker has run and ended: Run is called once; make another one with New")
+)
+
+// life is how far a broker is on its way from New over Run to its end. Any goroutine.
+type life struct {
+	// Static after construction.
+	ready    *gate // it serves, or never will
+	draining *gate // it has begun to end
+	over     *gate // nothing of it runs any more
+
+	// Guarded by mu.
+	mu     sync.Mutex
+	begun  bool               // by Run, or by Close before that
+	cancel context.CancelFunc // of Run; nil before
+	err    error              // why it does not serve
+}
+
+func newLife() *life { return &life{ready: newGate(), draining: newGate(), over: newGate()} }
+
+// run begins the one Run that there is. The returned context ends with ctx, and with stop.
+func (l *life) run(ctx context.Context) (context.Context, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.begun && l.cancel == nil:
+		return nil, ErrClosed
+	case l.begun && l.over.open():
+		return nil, errEnded
+	case l.begun:
+		return nil, errRunning
+	}
+	l.begun = true
+	ctx, l.cancel = context.WithCancel(ctx)
+	return ctx, nil
+}
+
+// stop ends Run. It reports whether there was none, and never will be: then the caller
+// ends what there is.
+func (l *life) stop() (mine bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cancel != nil {
+		l.cancel()
+	}
+	mine, l.begun = !l.begun, true
+	return mine
+}
+
+// end says that nothing runs any more, and whether that is as it should be.
+func (l *life) end(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+	if l.cancel != nil {
+		l.cancel()
+	}
+	l.draining.pass()
+	l.ready.pass()
+	l.over.pass()
+}
+
+func (l *life) error() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// serving reports whether Run has started the endpoints and has not begun to end.
+func (l *life) serving() bool { return l.ready.open() && !l.draining.open() }
+
+// gate is closed until somebody passes. Any goroutine.
+type gate struct {
+	once sync.Once
+	ch   chan struct{} // closed when the gate is open
+}
+
+func newGate() *gate { return &gate{ch: make(chan struct{})} }
+
+func (g *gate) pass() { g.once.Do(func() { close(g.ch) }) }
+
+func (g *gate) open() bool {
+	select {
+	case <-g.ch:
+		return true
+	default:
+		return false
+	}
+}
