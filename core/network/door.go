@@ -92,7 +92,7 @@ func (d *door) accept() {
 		case err != nil:
 			d.server.stats.AcceptErrors.Add(1)
 			if delay == first {
-				d.server.log.Error("accepting", logging.Bounded("", "", slog.String("listen", d.listener.Addr().String())), "error", err)
+				d.server.log.Error("accepting", logging.Bounded("", "", slog.String("listen", d.listener.Addr().String())), slog.Any("error", err))
 			}
 			select {
 			case <-d.stopped:

@@ -347,6 +347,9 @@ func FuzzHandshake(f *testing.F) {
 // TestHandshakeAllocates: an ordinary handshake costs a few small pieces of memory,
 // whatever it has to be written anew.
 func TestHandshakeAllocates(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
 	ep := start(t, nil).eps["chat"]
 	raw := []byte(upgradeRequest())
 	target := &url.URL{Path: "/"}

@@ -87,7 +87,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	}
 	if err != nil {
 		ep.Stats.Rejected.Inc(core.ReasonOverload)
-		s.log.Error("enrolling connection", logging.Bounded(ep.Name, core.ReasonOverload.String()), "remote", c.remote, "error", err)
+		s.log.Error("enrolling connection", logging.Bounded(ep.Name, core.ReasonOverload.String()), slog.String("remote", c.remote), slog.Any("error", err))
 	}
 }
 
@@ -296,7 +296,7 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 			if fault := recover(); !returned {
 				ep.server.stats.Panics.Add(1)
 				ep.server.log.Error("judge panicked or ended its goroutine", logging.Bounded(ep.Name, core.ReasonInternal.String()),
-					"remote", v.remote(), "panic", fmt.Sprint(fault), "stack", stack())
+					slog.String("remote", v.remote()), slog.String("panic", fmt.Sprint(fault)), slog.String("stack", stack()))
 			}
 		}()
 		user, refused = ep.sentence(v, h, target)
