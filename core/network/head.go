@@ -22,11 +22,13 @@ var (
 	errHeadTooLarge = errors.New("request head too large")
 	errManyFields   = errors.New("too many header fields")
 	errBody         = errors.New("an upgrade request must not have a body")
+	errLineEnd      = errors.New("malformed line end in the request head")
 	errRequestLine  = errors.New("malformed request line")
 	errWantsTLS     = errors.New("client speaks TLS to a port without it: ws:// and http:// are right here")
 )
 
-// readHead reads from r until a request head is complete, or can be none by its first byte.
+// readHead reads from r until a request head is complete, or can be none by its first byte
+// or the end of a line.
 // It returns what was read and where the head ends, after its empty line.
 func readHead(r io.Reader, limit int) (buf []byte, end int, err error) {
 	buf = make([]byte, 0, min(limit, firstRead))
@@ -46,9 +48,27 @@ func readHead(r io.Reader, limit int) (buf []byte, end int, err error) {
 		if i := bytes.Index(buf[scanned:], []byte("\r\n\r\n")); i >= 0 {
 			return buf, scanned + i + 4, nil
 		}
+		if badLineEnd(buf, len(buf)-n) {
+			return nil, 0, errLineEnd
+		}
 		if err != nil {
 			return nil, 0, err
 		}
+	}
+}
+
+// badLineEnd reports whether a line of b that ends at from or behind it ends without a
+// carriage return: who ends lines so ends the head so too, and waits for its answer.
+func badLineEnd(b []byte, from int) bool {
+	for {
+		i := bytes.IndexByte(b[from:], '\n')
+		if i < 0 {
+			return false
+		}
+		if from += i; from == 0 || b[from-1] != '\r' {
+			return true
+		}
+		from++
 	}
 }
 
@@ -170,7 +190,7 @@ func (h *head) parseLength() error {
 func cutLine(b []byte) (line, rest []byte, err error) {
 	i := bytes.IndexByte(b, '\n')
 	if i < 1 || b[i-1] != '\r' {
-		return nil, nil, errors.New("malformed line end in the request head")
+		return nil, nil, errLineEnd
 	}
 	line, rest = b[:i-1], b[i+1:]
 	for _, ch := range line {
