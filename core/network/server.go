@@ -320,6 +320,8 @@ func (s *Server) WaitForRoom(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for room in a mailbox: %w", ctx.Err())
+	case <-s.done:
+		return errors.New("waiting for room in a mailbox: the event loops have ended")
 	}
 }
 
