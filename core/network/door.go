@@ -283,6 +283,15 @@ func (d *door) receive(v *visitor) {
 	case isTimeout(err):
 		d.reject(v, core.ReasonTimeout, http.StatusRequestTimeout, "request head not received in time")
 		return
+	case errors.Is(err, errWantsTLS) && v.secure == nil:
+		d.reject(v, core.ReasonTLS, http.StatusBadRequest, err.Error())
+		return
+	case errors.Is(err, errWantsTLS):
+		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, errRequestLine.Error())
+		return
+	case errors.Is(err, errRequestLine), errors.Is(err, errLineEnd):
+		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, err.Error())
+		return
 	case err != nil:
 		d.reject(v, core.ReasonLost, 0, "")
 		return

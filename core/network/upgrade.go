@@ -166,6 +166,16 @@ func (s *handshake) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// hangUp has a response that refuses say that the connection ends with it, which the
+// upgrader leaves out.
+func (s *handshake) hangUp() {
+	status, rest, _ := bytes.Cut(bytes.Clone(s.Bytes()), []byte("\r\n"))
+	s.Reset()
+	_, _ = s.Write(status)
+	_, _ = s.WriteString("\r\nConnection: close\r\n")
+	_, _ = s.Write(rest)
+}
+
 // handshake makes the response to an upgrade request and reports whether the
 // connection is a WebSocket with it, and on which terms. It may block, on
 // authenticator, application and authorizer.
@@ -182,6 +192,7 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, s *handshake
 		},
 	}
 	if _, err := u.Upgrade(s); err != nil {
+		s.hangUp()
 		if refused == nil {
 			refused = &refusal{reason: core.ReasonHandshake, why: err.Error(), values: []slog.Attr{
 				logging.Quoted("path", target.Path), logging.Quoted("connection", h.get("Connection")), logging.Quoted("version", h.get("Sec-WebSocket-Version")),
