@@ -22,8 +22,8 @@ type Limits struct {
 	// Subscriptions bounds the subscriptions of one connection.
 	Subscriptions int
 	// Patterns bounds those of them that are patterns. Each may be an audience of its
-	// own of one publish: it is what one connection can make others work for. 0 is the
-	// broker's own bound, 512.
+	// own of one publish: it is what one connection can make others work for. One of more
+	// than 16 levels counts once for each 16. 0 is the broker's own bound, 512.
 	Patterns int
 	// TopicLength bounds topics, patterns, channels and services in bytes, as the
 	// client writes them; TopicDepth the levels between their slashes.

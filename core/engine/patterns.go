@@ -7,11 +7,19 @@ import "strings"
 // can make others work for.
 const defaultMaxPatterns = 512
 
+// levelsOfOne is how deep a pattern may be to count as one: a publish goes down the levels
+// of each that begins as its topic does, so that a deeper one counts once for as many.
+const levelsOfOne = 16
+
+// count is how many patterns k counts as.
+func (k subscriptionKey) count() int { return 1 + strings.Count(k.name, "/")/levelsOfOne }
+
 // patterns are those that one connection hears. Several that match the same are several
 // subscriptions to the client, and one to the engine. Owned by the loop.
 type patterns struct {
 	byName    map[subscriptionKey]*heard
 	byMeaning map[subscriptionKey]*heard
+	counted   int // as how many they count
 }
 
 // heard is a subscription that stands for all of a connection's which match the same.
@@ -55,6 +63,14 @@ func (ps *patterns) size() int {
 	return len(ps.byName)
 }
 
+// count is as how many they count.
+func (ps *patterns) count() int {
+	if ps == nil {
+		return 0
+	}
+	return ps.counted
+}
+
 // has reports whether there is a pattern of this name.
 func (ps *patterns) has(k subscriptionKey) bool { return ps != nil && ps.byName[k] != nil }
 
@@ -62,7 +78,7 @@ func (ps *patterns) has(k subscriptionKey) bool { return ps != nil && ps.byName[
 func (p *peer) addPattern(k subscriptionKey) {
 	x := p.more()
 	if x.patterns == nil {
-		x.patterns = &patterns{make(map[subscriptionKey]*heard), make(map[subscriptionKey]*heard)}
+		x.patterns = &patterns{byName: make(map[subscriptionKey]*heard), byMeaning: make(map[subscriptionKey]*heard)}
 	}
 	meaning := k.meaning()
 	h := x.patterns.byMeaning[meaning]
@@ -73,6 +89,7 @@ func (p *peer) addPattern(k subscriptionKey) {
 	}
 	h.names++
 	x.patterns.byName[k] = h
+	x.patterns.counted += k.count()
 	p.weight += k.weight()
 }
 
@@ -84,6 +101,7 @@ func (p *peer) removePattern(k subscriptionKey) {
 	ps := p.extra.patterns
 	h := ps.byName[k]
 	delete(ps.byName, k)
+	ps.counted -= k.count()
 	p.weight -= k.weight()
 	if h.names--; h.names == 0 {
 		delete(ps.byMeaning, h.meaning)

@@ -160,3 +160,29 @@ func TestPatternBound(t *testing.T) {
 	x.gone(false)
 	wantEmpty(t, w.engine)
 }
+
+// A pattern counts once for each 16 of its levels, and what ends makes as much room: a
+// publish goes down all levels of all patterns that its topic fits. Broken version: each
+// counts once (255 patterns of 252 levels make each publish cost 3 ms).
+func TestDeepPatternsCountMore(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.site(core.Endpoint{})
+	x := s.connect(0)
+	deep := func(i int) string { return strings.Repeat("+/", 250) + fmt.Sprint(i) }
+	const fits = defaultMaxPatterns / 16
+	for i := range fits {
+		wants(t, "as many as may be", x.do(subPattern(deep(i)))[:4], "done")
+	}
+	if said := x.do(subPattern(deep(fits))); !strings.HasSuffix(said, " overloaded") {
+		t.Errorf("one more: %s", said)
+	}
+	x.do(unsubPattern(deep(0)))
+	for i := range 16 {
+		wants(t, "as many shallow ones", x.do(subPattern(fmt.Sprintf("+/%d", i)))[:4], "done")
+	}
+	if said := x.do(subPattern("+/more")); !strings.HasSuffix(said, " overloaded") {
+		t.Errorf("a shallow one more: %s", said)
+	}
+	x.gone(false)
+	wantEmpty(t, w.engine)
+}

@@ -84,14 +84,14 @@ func (p *peer) hears(k subscriptionKey) bool {
 
 // mayHear returns why the connection may not have one more subscription.
 func (p *peer) mayHear(k subscriptionKey, limits *core.Limits) refusal {
-	patterns := 0
+	var patterns *patterns
 	if p.extra != nil {
-		patterns = p.extra.patterns.size()
+		patterns = p.extra.patterns
 	}
 	switch {
-	case len(p.subscriptions)+patterns >= bound(limits.Subscriptions, maxSubscriptions), p.weight+k.weight() > maxWeight:
+	case len(p.subscriptions)+patterns.size() >= bound(limits.Subscriptions, maxSubscriptions), p.weight+k.weight() > maxWeight:
 		return refusedTooMany
-	case k.pattern && patterns >= cmp.Or(limits.Patterns, defaultMaxPatterns):
+	case k.pattern && patterns.count()+k.count() > cmp.Or(limits.Patterns, defaultMaxPatterns):
 		return refusedPatterns
 	}
 	return refusal{}

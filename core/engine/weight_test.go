@@ -65,7 +65,7 @@ func TestLongNames(t *testing.T) {
 // TestDeepPatterns: a pattern weighs what its levels take.
 func TestDeepPatterns(t *testing.T) {
 	w := newWorld(t, 1)
-	x := w.site(core.Endpoint{}).connect(0)
+	x := w.site(core.Endpoint{Limits: core.NewLiveLimits(core.Limits{Patterns: 1 << 17})}).connect(0)
 	n := fill(t, x, func(name string) core.Command {
 		return subPattern(strings.Repeat("a/", 200) + name[len(name)-6:] + "/+")
 	})

@@ -9,9 +9,6 @@ const (
 	effortCount = 1000      // messages, control frames, TLS records
 	effortBytes = 512 << 10 // of messages, inflated
 	effortTime  = 4 * time.Millisecond
-	// effortLook is how much is done between two looks at the clock: a message counts 1,
-	// and 1 for each KiB.
-	effortLook = 8
 )
 
 // effort is what the input of connections has cost their loop in this turn. What comes
@@ -19,7 +16,6 @@ const (
 type effort struct {
 	began        time.Time
 	count, bytes int
-	unseen       int // since the last look at the clock
 	spent        bool
 }
 
@@ -32,10 +28,13 @@ func (e *effort) add(bytes int) {
 	if e.count >= effortCount || e.bytes >= effortBytes {
 		e.spent = true
 	}
-	if e.unseen += 1 + bytes>>10; e.unseen >= effortLook {
-		e.unseen = 0
-		e.spent = e.spent || time.Since(e.began) > effortTime
-	}
+}
+
+// over reports whether the turn has cost enough. It looks at the clock each time: even one
+// message can be dear.
+func (e *effort) over() bool {
+	e.spent = e.spent || time.Since(e.began) > effortTime
+	return e.spent
 }
 
 // stepBack puts the connection behind the others: it is held until its next turn.

@@ -194,7 +194,7 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	if c.relay == nil {
 		c.carriedOut(err)
 	}
-	return c.held == 0 && c.state == open && !c.discard && !c.loop.effort.spent
+	return c.held == 0 && c.state == open && !c.discard && !c.loop.effort.over()
 }
 
 // carriedOut goes on behind a data message. err is what its decoding returned.
@@ -256,7 +256,7 @@ func (c *conn) control(op ws.OpCode, payload []byte) bool {
 	case ws.OpClose:
 		return c.onClose(payload)
 	}
-	return !c.discard && !c.heldBack() && !c.loop.effort.spent
+	return !c.discard && !c.heldBack() && !c.loop.effort.over()
 }
 
 // alive counts a ping or pong as a sign of life where the format does.

@@ -51,9 +51,23 @@ func (m *mail) size() int {
 	return 0
 }
 
+// work is how many connections m is handed to.
+func (m *mail) work() int {
+	if m.aud == nil {
+		return 0
+	}
+	n := 0
+	for aud := range m.audiences {
+		n += int(aud.size.Load())
+	}
+	return n
+}
+
 // The bounds of a mailbox. Above congested nobody on this node publishes, or asks anything,
 // before it is below half of that: what comes in meanwhile has been under way already, one
-// message of each loop and of each goroutine. Above full, which that never is, frames for
+// message of each loop and of each goroutine. Mails for many cost a loop more than mails for
+// few, and whoever else has something to say waits for them: congestedWork is what a loop
+// hands out in about a tenth of a second. Above full, which that never is, frames for
 // audiences are dropped and counted; a mailbox of few mails is not full, whatever their
 // size. The bytes of all mailboxes are within a quarter of the outbound budget, so that they
 // leave most of it to slow clients. Functions do not count: there are no more than a few for
@@ -61,6 +75,7 @@ func (m *mail) size() int {
 const (
 	congestedMails = 4 << 10
 	congestedBytes = 16 << 20
+	congestedWork  = 256 << 10
 	fullMails      = 256 << 10
 	fullBytes      = 256 << 20
 )
@@ -76,6 +91,7 @@ type mailbox struct {
 	queue     []mail
 	bytes     int
 	told      int // how many of queue are frames and events, not functions
+	work      int // to how many connections the frames in queue go, all together
 	posted    uint64
 	scheduled bool // a drain is on its way or running
 	holds     int  // how many put off what they put
@@ -114,6 +130,7 @@ func (b *mailbox) append(m mail) {
 		m.pos = b.posted
 	}
 	b.bytes += m.size()
+	b.work += m.work()
 	if m.fn == nil {
 		b.told++
 	}
@@ -160,12 +177,12 @@ func (b *mailbox) full() bool {
 
 // congested reports whether publishers should wait. The caller holds mu.
 func (b *mailbox) congested() bool {
-	return b.told >= congestedMails || b.bytes >= b.congestedBytes
+	return b.told >= congestedMails || b.bytes >= b.congestedBytes || b.work >= congestedWork
 }
 
 // relaxed reports whether held publishers may go on. The caller holds mu.
 func (b *mailbox) relaxed() bool {
-	return b.told < congestedMails/2 && b.bytes < max(1, b.congestedBytes/2)
+	return b.told < congestedMails/2 && b.bytes < max(1, b.congestedBytes/2) && b.work < congestedWork/2
 }
 
 // take returns the next mail, or nil if there is none: then the drain is no longer
@@ -198,7 +215,7 @@ func (b *mailbox) swap() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.batch, b.queue = b.queue, spare
-	b.bytes, b.told = 0, 0
+	b.bytes, b.told, b.work = 0, 0, 0
 	if len(b.batch) == 0 {
 		b.scheduled = false
 		return false

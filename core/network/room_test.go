@@ -117,3 +117,37 @@ func TestRoomAtLast(t *testing.T) {
 		t.Error("the mailbox is congested for ever")
 	}
 }
+
+// TestRoomForMany: a mailbox is congested by the connections that its messages go to, not by
+// their number alone: thousands of messages for thousands of clients are seconds of work,
+// which everybody else would wait for. Broken version: congested that looks at mails and
+// bytes.
+func TestRoomForMany(t *testing.T) {
+	const receivers = 300
+	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
+	all := make([]*client, receivers)
+	for i := range all {
+		all[i] = r.subscriber()
+	}
+	l := r.loopAt(0)
+	n := 0
+	turn := make(chan struct{})
+	l.post(mail{fn: func() {
+		defer close(turn)
+		for n < congestedMails/2 && !l.congested.Load() {
+			r.hub.publish([]byte("x"), nil)
+			n++
+		}
+	}})
+	<-turn
+	if n*receivers > congestedWork+receivers {
+		t.Errorf("%d messages for %d clients have room in a mailbox", n, receivers)
+	}
+	for _, c := range all {
+		_ = c.SetDeadline(time.Now().Add(5 * time.Minute))
+		for range n {
+			c.expect("x")
+		}
+	}
+	eventually(t, "there is room again", func() bool { return r.congested.Load() == 0 })
+}

@@ -183,7 +183,7 @@ func (c *conn) unseal(b []byte) (rest []byte) {
 	}
 	s.wire.in = b
 	for !c.discard && c.state != ended {
-		if l.effort.spent {
+		if l.effort.over() {
 			if c.stepBack(); c.isBehind() {
 				s.paused = true
 				break
