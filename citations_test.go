@@ -101,8 +101,7 @@ func TestFormatPages(t *testing.T) {
 
 // optionsOf returns the keys of an options struct.
 func optionsOf(before string, options reflect.Type) (keys []string) {
-	for i := range options.NumField() {
-		f := options.Field(i)
+	for f := range options.Fields() {
 		key := before + f.Tag.Get("koanf")
 		if f.Type.Kind() == reflect.Struct {
 			keys = append(keys, optionsOf(key+".", f.Type)...)

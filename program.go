@@ -14,8 +14,8 @@ import (
 
 // Publish tells everyone who hears topic, in the name of an endpoint: topic stands under
 // its topic prefix, and its counters count. p is copied; JSON must be valid JSON, text
-// valid UTF-8. It returns when the handler of Hear that hears it has; else it does not
-// block. The error says what is wrong with topic or p, or is a [core.Failure] if the topic is
+// valid UTF-8. While event loops have too much to hand out it waits, as clients do that
+// publish, and it returns when the handler of Hear that hears it has. The error says what is wrong with topic or p, or is a [core.Failure] if the topic is
 // one of the broker's own, or too long, or below a channel that a client owns, or if 256
 // messages that were published so are being heard. After an error nothing was published.
 func (b *Broker) Publish(endpoint, topic string, p core.Payload) error {
@@ -28,6 +28,9 @@ func (b *Broker) Publish(endpoint, topic string, p core.Payload) error {
 		err = p.Check()
 	}
 	if err != nil {
+		return fmt.Errorf("publishing to %q: %w", topic, err)
+	}
+	if err := b.network.WaitForRoom(context.Background()); err != nil {
 		return fmt.Errorf("publishing to %q: %w", topic, err)
 	}
 	if f := b.engine.Publisher(s.Endpoint.Endpoint).Publish([]byte(topic), p); f.Failed() {

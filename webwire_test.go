@@ -80,8 +80,7 @@ func request(name, payload string) string {
 
 // fails returns the code of a failure.
 func fails(err error) string {
-	var f core.Failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[core.Failure](err); ok {
 		return string(f.Code)
 	}
 	return fmt.Sprint(err)
@@ -411,15 +410,28 @@ func TestReplyEncodings(t *testing.T) {
 	})
 	m := b.mobile(t)
 	for _, c := range []struct{ request, name, want string }{
-		{requestBinary, "nothing", replyBinary + id}, {requestUTF8, "nothing", replyUTF8 + id}, {requestUTF16, "nothing", replyUTF16 + id + "\x00"},
-		{requestBinary, "binary", replyBinary + id + "hi"}, {requestUTF8, "binary", replyBinary + id + "hi"}, {requestUTF16, "binary", replyBinary + id + "hi"},
-		{requestBinary, "utf8", replyUTF8 + id + "hé"}, {requestUTF8, "utf8", replyUTF8 + id + "hé"}, {requestUTF16, "utf8", replyUTF16 + id + "\x00h\x00\xe9\x00"},
-		{requestBinary, "json", replyUTF8 + id + `{"n":1}`}, {requestUTF8, "json", replyUTF8 + id + `{"n":1}`},
-		{requestBinary, "utf16", replyUTF16 + id + "\x00h\x00i\x00"}, {requestUTF8, "utf16", replyUTF16 + id + "\x00h\x00i\x00"},
-		{requestBinary, "noutf8", replyUTF8 + id}, {requestUTF8, "noutf8", replyUTF8 + id},
-		{requestBinary, "noutf16", replyUTF16 + id + "\x00"}, {requestUTF16, "noutf16", replyUTF16 + id + "\x00"},
-		{requestBinary, "nobinary", replyBinary + id}, {requestUTF8, "nobinary", replyBinary + id},
-		{requestBinary, "kind", replyUTF8 + id + "3 false"}, {requestUTF8, "kind", replyUTF8 + id + "2 false"}, {requestUTF16, "kind", replyUTF16 + id + "\x002\x00 \x00t\x00r\x00u\x00e\x00"},
+		{requestBinary, "nothing", replyBinary + id},
+		{requestUTF8, "nothing", replyUTF8 + id},
+		{requestUTF16, "nothing", replyUTF16 + id + "\x00"},
+		{requestBinary, "binary", replyBinary + id + "hi"},
+		{requestUTF8, "binary", replyBinary + id + "hi"},
+		{requestUTF16, "binary", replyBinary + id + "hi"},
+		{requestBinary, "utf8", replyUTF8 + id + "hé"},
+		{requestUTF8, "utf8", replyUTF8 + id + "hé"},
+		{requestUTF16, "utf8", replyUTF16 + id + "\x00h\x00\xe9\x00"},
+		{requestBinary, "json", replyUTF8 + id + `{"n":1}`},
+		{requestUTF8, "json", replyUTF8 + id + `{"n":1}`},
+		{requestBinary, "utf16", replyUTF16 + id + "\x00h\x00i\x00"},
+		{requestUTF8, "utf16", replyUTF16 + id + "\x00h\x00i\x00"},
+		{requestBinary, "noutf8", replyUTF8 + id},
+		{requestUTF8, "noutf8", replyUTF8 + id},
+		{requestBinary, "noutf16", replyUTF16 + id + "\x00"},
+		{requestUTF16, "noutf16", replyUTF16 + id + "\x00"},
+		{requestBinary, "nobinary", replyBinary + id},
+		{requestUTF8, "nobinary", replyBinary + id},
+		{requestBinary, "kind", replyUTF8 + id + "3 false"},
+		{requestUTF8, "kind", replyUTF8 + id + "2 false"},
+		{requestUTF16, "kind", replyUTF16 + id + "\x002\x00 \x00t\x00r\x00u\x00e\x00"},
 	} {
 		pad := ""
 		if c.request == requestUTF16 && len(c.name)%2 == 1 {

@@ -26,7 +26,7 @@ type hosts struct {
 func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !h.knows(r) {
 		h.log.Info("refusing an admin request whose Host is no name of this server; see admin.hosts", logging.Bounded("", "host"),
-			"host", fmt.Sprintf("%.200s", r.Host), "path", fmt.Sprintf("%.200s", r.URL.Path), "remote", r.RemoteAddr)
+			slog.String("host", fmt.Sprintf("%.200s", r.Host)), slog.String("path", fmt.Sprintf("%.200s", r.URL.Path)), slog.String("remote", r.RemoteAddr))
 		answer(w, http.StatusForbidden, fmt.Sprintf("%.200q is no name of this server; add it to admin.hosts if it is to be", r.Host))
 		return
 	}

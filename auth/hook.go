@@ -92,7 +92,7 @@ func (h *hook) note(down bool, err error) {
 		return
 	}
 	if down {
-		h.log.Warn("webhook is down", logging.Bounded("", ""), "error", err)
+		h.log.Warn("webhook is down", logging.Bounded("", ""), slog.Any("error", err))
 		return
 	}
 	h.log.Warn("webhook is up again", logging.Bounded("", ""))

@@ -143,9 +143,9 @@ func (s *keyServer) fetch() error {
 	switch {
 	case s.ctx.Err() != nil:
 	case err != nil:
-		s.log.Warn("key set cannot be fetched; the last one stays", logging.Bounded("", ""), "error", err)
+		s.log.Warn("key set cannot be fetched; the last one stays", logging.Bounded("", ""), slog.Any("error", err))
 	case before != nil:
-		s.log.Info("key set fetched", logging.Bounded("", ""), "keys", len(set))
+		s.log.Info("key set fetched", logging.Bounded("", ""), slog.Int("keys", len(set)))
 	}
 	return err
 }

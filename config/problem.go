@@ -85,7 +85,23 @@ func (r *report) addAt(p position, path, format string, args ...any) {
 			return
 		}
 	}
+	if strings.HasPrefix(problem.Text, "is missing") && r.explained(path) {
+		return
+	}
 	r.problems = append(r.problems, problem)
+}
+
+// explained reports whether it is told already why the key at path is missing: what holds
+// it is no mapping, or it is misspelt.
+func (r *report) explained(path string) bool {
+	i := strings.LastIndexByte(path, '.')
+	if i < 0 {
+		return false
+	}
+	parent, meant := display(path[:i]), suggestion(path[i+1:])
+	return slices.ContainsFunc(r.problems, func(p Problem) bool {
+		return p.Path == parent || strings.HasPrefix(p.Path, parent+".") && strings.HasSuffix(p.Text, meant)
+	})
 }
 
 // sorted returns the problems in the order of the file's lines, others last.

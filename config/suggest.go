@@ -20,5 +20,7 @@ func suggest(word string, candidates []string) string {
 	if best == "" {
 		return ""
 	}
-	return fmt.Sprintf("; did you mean %q?", best)
+	return suggestion(best)
 }
+
+func suggestion(of string) string { return fmt.Sprintf("; did you mean %q?", of) }

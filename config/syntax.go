@@ -38,6 +38,9 @@ var comment = regexp.MustCompile(`[:\[,]\s*#`)
 // sigil is a value that begins with a character that YAML keeps for itself.
 var sigil = regexp.MustCompile("[:\\-,\\[{]\\s*([*&!%@`][^\\s,\\]}]*)")
 
+// colon is a value in braces or brackets that begins with a colon.
+var colon = regexp.MustCompile(`[{,\[]\s*(?:[A-Za-z_]+:\s+)?(:[0-9][^\s,\]}]*)`)
+
 // advice says what the mistake behind a syntax error most likely is, judging by the lines
 // around the one, counted from 1, where YAML stops; "" if it is none of the usual ones.
 func advice(data []byte, line int, text string) string {
@@ -61,11 +64,15 @@ func advice(data []byte, line int, text string) string {
 	switch {
 	case directed(lines) && says("incompatible", "document start", "mapping values are not allowed"):
 		return `a file that begins with a directive begins with "%YAML 1.2" and, in the next line, "---"`
+	case says("unknown anchor") && strings.Contains(bad, "<<:"):
+		return "an alias needs an anchor of the same name before it"
 	case sigil.MatchString(bad) && says("alphabetic or numeric", "cannot start any token", "unknown anchor"):
 		value := sigil.FindStringSubmatch(bad)[1]
 		return "a value that begins with " + value[:1] + ` must be in quotes: "` + value + `"`
 	case comment.MatchString(bad) && says("node content", "expected ','"):
 		return `a # behind a space or a bracket begins a comment; as a value it must be in quotes: "#"`
+	case colon.MatchString(bad) && says("node content", "expected ','", "invalid map key"):
+		return `a value in braces that begins with a colon must be in quotes: "` + colon.FindStringSubmatch(bad)[1] + `"`
 	case strings.Contains(bad, "{{") && says("invalid map key"):
 		return "a value that begins with { must be in quotes; nobody fills in templates here, but ${NAME} is a variable"
 	case says("unexpected end of stream"):

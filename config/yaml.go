@@ -91,6 +91,13 @@ func (f *file) syntax(data []byte, err error) {
 			line = bytes.Count(before, []byte("\n")) + 1
 		}
 	}
+	if name, ok := strings.CutPrefix(text, "unknown anchor '"); ok && line == 0 {
+		// Nor here. An alias is found at the end of a word.
+		alias := regexp.MustCompile(`\*` + regexp.QuoteMeta(strings.TrimSuffix(name, "' referenced")) + `(?:[\s,\]}]|$)`)
+		if at := alias.FindIndex(data); at != nil {
+			line = bytes.Count(data[:at[0]], []byte("\n")) + 1
+		}
+	}
 	if hint := advice(data, max(line, 1), text); hint != "" {
 		text = hint + " (" + text + ")"
 	}

@@ -26,7 +26,9 @@ func TestCallersDoNotEndAnAnswerer(t *testing.T) {
 	failed := func() int {
 		return int(b.metric(`polywire_calls_failed_total{endpoint="web"`))
 	}
-	until(t, "calls that fail", func() bool { return failed() >= calls/2 && failed()+int(b.metric(`polywire_calls_outstanding`)) >= calls })
+	until(t, "calls that fail", func() bool {
+		return failed() >= calls/2 && failed()+int(b.metric(`polywire_calls_outstanding`)) >= calls
+	})
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}

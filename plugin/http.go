@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -53,7 +54,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	answer, err := h.ask(r, body)
 	if err != nil {
-		h.format.log.Warn("plugin does not answer an HTTP request", logging.Bounded("", core.ReasonUnavailable.String()), "error", err)
+		h.format.log.Warn("plugin does not answer an HTTP request", logging.Bounded("", core.ReasonUnavailable.String()), slog.Any("error", err))
 		h.stats.Refused.Inc(core.ReasonUnavailable)
 		core.Refused(r.Context(), core.ReasonUnavailable)
 		w.Header().Set("Retry-After", "1")

@@ -56,7 +56,7 @@ func (s *shard) supervise(ctx context.Context, started chan<- error) {
 			lived = true
 			lose.Stop()
 			s.takeUp()
-			log.Info("plugin runs", logging.Bounded("", "", process), "pid", pid)
+			log.Info("plugin runs", logging.Bounded("", "", process), slog.Int("pid", pid))
 			if started != nil {
 				started <- nil
 				started = nil
@@ -78,7 +78,7 @@ func (s *shard) supervise(ctx context.Context, started chan<- error) {
 		if time.Since(born) > young {
 			pause = 0
 		}
-		log.Error("plugin ended; starting it again", logging.Bounded("", "", process, slog.String("error", err.Error())), "pause", pause)
+		log.Error("plugin ended; starting it again", logging.Bounded("", "", process, slog.String("error", err.Error())), slog.Duration("pause", pause))
 		select {
 		case <-ctx.Done():
 			return

@@ -60,7 +60,7 @@ func New(o Options) *Upstream {
 	u := &Upstream{options: o, client: httpclient.NewDirect(o.Timeout, o.Idle, o.MaxConns)}
 	u.breaker = httpclient.NewBreaker[*answer](answered, func(from, to gobreaker.State) {
 		o.Stats.Breaker.Store(to == gobreaker.StateOpen)
-		o.Logger.Warn("upstream changed its state", logging.Bounded("", "", slog.String("to", to.String())), "from", from.String())
+		o.Logger.Warn("upstream changed its state", logging.Bounded("", "", slog.String("to", to.String())), slog.String("from", from.String()))
 	})
 	return u
 }
@@ -121,8 +121,8 @@ func (u *Upstream) failed(c core.Invocation, err error) error {
 	case r == core.ReasonUnavailable:
 		told = errUnreachable
 	}
-	u.options.Logger.Warn("upstream failed", logging.Bounded(c.Endpoint, string(told.Code)), logging.Quoted("called", c.Service), "conn", c.Connection,
-		"trace", c.Trace.TraceID(), "error", err)
+	u.options.Logger.Warn("upstream failed", logging.Bounded(c.Endpoint, string(told.Code)), logging.Quoted("called", c.Service),
+		slog.Uint64("conn", c.Connection), slog.String("trace", c.Trace.TraceID()), slog.Any("error", err))
 	return fmt.Errorf("%w: %w", told, err)
 }
 

@@ -26,13 +26,24 @@ import (
 // long bounds the waiting for states that come in their own time.
 const long = 3 * time.Minute
 
-// build builds the program once more, as users have it.
-var build = sync.OnceValues(func() (string, error) {
+// built is where the program is built.
+var built string
+
+func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "broker")
 	if err != nil {
-		return "", err
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	path := filepath.Join(dir, "broker")
+	built = dir
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// build builds the program once more, as users have it.
+var build = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(built, "broker")
 	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building: %w: %s", err, out)
 	}

@@ -74,6 +74,7 @@ func TestRun(t *testing.T) {
 		{"verify what is missing", []string{"plugin", "verify", "--option", "a.b=1", "./no-plugin", "--flag"}, 1, "FAILED       starts and shakes hands: there is no program", "broker: 1 of 1 checks failed\n"},
 		{"verify with a bad option", []string{"plugin", "verify", "--option", "a", "./no-plugin"}, 1, "", "--option a: write KEY=VALUE"},
 		{"no file", []string{"check", "-c", good + ".no"}, 1, "", "broker: reading the configuration: open "},
+		{"no file, and none named", []string{"check"}, 1, "", "no such file or directory; name the file with --config FILE or the variable POLYWIRE_CONFIG\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -79,6 +80,9 @@ func askReload(ctx context.Context, cfg *config.Config, dryRun bool) (polywire.P
 	}
 	client := http.Client{Timeout: reloadTimeout, Transport: transport}
 	response, err := client.Do(request)
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
+		return plan, fmt.Errorf("asking the broker: %w; if it runs with another admin address than the file has now, --admin names that", err)
+	}
 	if err != nil {
 		return plan, fmt.Errorf("asking the broker: %w", err)
 	}

@@ -111,7 +111,7 @@ func TestReloadCommand(t *testing.T) {
 	if code := <-ended; code != 0 {
 		t.Errorf("code %d", code)
 	}
-	reload(1, "", "broker: asking the broker: ")
+	reload(1, "", "connection refused; if it runs with another admin address than the file has now, --admin names that")
 }
 
 // taken returns an address at which somebody listens.

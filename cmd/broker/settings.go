@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -24,6 +25,9 @@ type settings struct {
 
 // standardInput is the file name of what a program reads.
 const standardInput = "-"
+
+// usualFile is read when nothing names another.
+const usualFile = "config.yaml"
 
 // errInput: standard input can be read once.
 var errInput = errors.New("the configuration came from standard input, which cannot be read again; start the broker with --config FILE to change it while it runs")
@@ -75,7 +79,7 @@ func (f *file) source(stdin io.Reader) (src config.Source, again bool, err error
 
 // add defines the flags.
 func (s *settings) add(flags *pflag.FlagSet) {
-	s.file.path = cmp.Or(os.Getenv("POLYWIRE_CONFIG"), "config.yaml")
+	s.file.path = cmp.Or(os.Getenv("POLYWIRE_CONFIG"), usualFile)
 	flags.VarP(&s.file, "config", "c", "the configuration file, - for standard input; without the flag that of the variable POLYWIRE_CONFIG")
 	flags.Var(&override{settings: s}, "set", "override one value, such as endpoints.web.listen=:3001; may be repeated")
 	flags.Var(&override{s, "log-level", "log.level"}, "log-level", "debug, info, warn or error")
@@ -103,7 +107,11 @@ func (s *settings) reload() (*config.Config, error) {
 
 func (s *settings) read(src config.Source) (*config.Config, error) {
 	src.Env, src.Set = os.Environ(), s.overrides
-	return polywire.Load(src, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	cfg, err := polywire.Load(src, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if errors.Is(err, fs.ErrNotExist) && src.File == usualFile {
+		err = fmt.Errorf("%w; name the file with --config FILE or the variable POLYWIRE_CONFIG", err)
+	}
+	return cfg, err
 }
 
 // override is a flag that sets one key of the configuration, or any if key is "".

@@ -107,12 +107,13 @@ func (p *peer) recovered(v any, called bool) {
 	if v == nil && called {
 		return
 	}
-	what := "authorizer or session store panicked"
-	if v == nil {
-		what = "authorizer or session store ended its goroutine"
-	}
 	p.engine.panics.Add(1)
-	p.engine.log.Error(what, append(p.attrs(), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))...)
+	stack := slog.String("stack", string(debug.Stack()))
+	if v != nil {
+		p.engine.log.Error("authorizer or session store panicked", append(p.attrs(), slog.String("panic", fmt.Sprint(v)), stack)...)
+	} else {
+		p.engine.log.Error("authorizer or session store ended its goroutine", append(p.attrs(), stack)...)
+	}
 	p.link.Close(core.ReasonInternal)
 }
 
@@ -123,5 +124,5 @@ func (p *peer) attrs(each ...slog.Attr) []any {
 }
 
 func attrsOf(endpoint string, conn uint64, user *core.Identity, each ...slog.Attr) []any {
-	return []any{logging.Bounded(endpoint, "", each...), "conn", conn, logging.Quoted("user", user.User())}
+	return []any{logging.Bounded(endpoint, "", each...), slog.Uint64("conn", conn), logging.Quoted("user", user.User())}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 
 	"github.com/polywire/polywire/core"
@@ -97,7 +98,7 @@ func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal 
 // the place of the handler back: who has its answer may ask again.
 func (e *Engine) handle(t *task) {
 	var answer core.Payload
-	err := error(errExited)
+	err := errExited
 	// Deferred, because a handler may end its goroutine (runtime.Goexit).
 	defer func() {
 		t.by.places.give()
@@ -161,7 +162,7 @@ func (e *Engine) run(ctx context.Context, h core.Handler, in core.Invocation) (a
 		if v := recover(); v != nil {
 			e.panics.Add(1)
 			e.log.Error("handler panicked", append(attrsOf(in.Endpoint, in.Connection, in.Identity, logging.Quoted("service", in.Service)),
-				"panic", fmt.Sprint(v), "stack", string(debug.Stack()))...)
+				slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))...)
 			err = errPanic
 		}
 	}()
@@ -203,6 +204,6 @@ func (e *Engine) finish(c *call, oneWay bool, answer core.Payload, err error) {
 // handlerFailed logs the error of a handler; that of a panic is logged already.
 func (e *Engine) handlerFailed(endpoint string, caller core.Link, service string, err error) {
 	if !errors.Is(err, errPanic) {
-		e.log.Warn("handler failed", append(attrsOf(endpoint, caller.ID(), caller.Identity(), logging.Quoted("service", service)), "error", err)...)
+		e.log.Warn("handler failed", append(attrsOf(endpoint, caller.ID(), caller.Identity(), logging.Quoted("service", service)), slog.Any("error", err))...)
 	}
 }

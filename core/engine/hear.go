@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
@@ -30,7 +31,7 @@ func (p *peer) overhear(c *core.Command, h *registered) {
 	p.engine.running.Add(1)
 	p.away(func(ctx context.Context, back func(func()) bool) {
 		in.Caller = caller{peer: p, ctx: ctx}
-		err := error(errExited)
+		err := errExited
 		// Deferred, because a handler may end its goroutine (runtime.Goexit).
 		defer func() {
 			if err != nil {
@@ -51,10 +52,10 @@ func (e *Engine) overhear(ep *core.Endpoint, topic []byte, payload core.Payload,
 	}
 	e.running.Add(1)
 	defer e.running.Add(-1)
-	err := error(errExited)
+	err := errExited
 	// On a goroutine that h may end.
-	e.contain(func() { _, err = e.run(e.ctx, h.handler, in) }, func(string, any) {})
+	e.contain(func() { _, err = e.run(e.ctx, h.handler, in) }, func(any) {})
 	if err != nil && !errors.Is(err, errPanic) {
-		e.log.Warn("handler failed", append(attrsOf(ep.Name, 0, nil, logging.Quoted("service", in.Service)), "error", err)...)
+		e.log.Warn("handler failed", append(attrsOf(ep.Name, 0, nil, logging.Quoted("service", in.Service)), slog.Any("error", err))...)
 	}
 }

@@ -133,16 +133,21 @@ func (e *Engine) sessionClosed(ctx context.Context, key string) {
 // callHook runs f, which calls a hook, and catches its panic. c is nobody for a hook
 // of no connection.
 func (e *Engine) callHook(name string, c core.Client, f func()) {
-	e.contain(f, func(what string, v any) {
-		e.log.Error("hook "+what, logging.Bounded(c.Endpoint, "", slog.String("hook", name)), "conn", c.Connection,
-			"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	e.contain(f, func(v any) {
+		about, conn := logging.Bounded(c.Endpoint, "", slog.String("hook", name)), slog.Uint64("conn", c.Connection)
+		stack := slog.String("stack", string(debug.Stack()))
+		if v != nil {
+			e.log.Error("hook panicked", about, conn, slog.String("panic", fmt.Sprint(v)), stack)
+		} else {
+			e.log.Error("hook ended its goroutine", about, conn, stack)
+		}
 	})
 }
 
 // contain runs f, somebody else's code, and returns when it has ended, however it did: a
-// panic, and the end of the goroutine (runtime.Goexit), are counted and told to failed. The
-// goroutine that calls contain is not f's, so it goes on. Off the loops.
-func (e *Engine) contain(f func(), failed func(what string, v any)) {
+// panic, and the end of the goroutine (runtime.Goexit; v is nil), are counted and told to
+// failed. The goroutine that calls contain is not f's, so it goes on. Off the loops.
+func (e *Engine) contain(f func(), failed func(v any)) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -153,11 +158,7 @@ func (e *Engine) contain(f func(), failed func(what string, v any)) {
 				return
 			}
 			e.panics.Add(1)
-			if v == nil {
-				failed("ended its goroutine", nil)
-				return
-			}
-			failed("panicked", v)
+			failed(v)
 		}()
 		f()
 		returned = true

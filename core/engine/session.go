@@ -87,7 +87,7 @@ func (p *peer) discard(key string) {
 	// The connection's own context has ended, most likely.
 	p.engine.deleting.Add(1)
 	if err := p.engine.forgetSession(p.endpoint.Sessions, key); err != nil {
-		p.engine.log.Error("deleting session that nobody got", append(p.attrs(), "error", err)...)
+		p.engine.log.Error("deleting session that nobody got", append(p.attrs(), slog.Any("error", err))...)
 	}
 }
 
@@ -244,6 +244,6 @@ func (p *peer) storeFailed(doing string, err error) refusal {
 	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
 		return refusalOf(f, core.ReasonInternal)
 	}
-	p.engine.log.Error("session store failed", append(p.attrs(slog.String("doing", doing)), "error", err)...)
+	p.engine.log.Error("session store failed", append(p.attrs(slog.String("doing", doing)), slog.Any("error", err))...)
 	return refusedInternal
 }

@@ -8,7 +8,7 @@
 // with [Bounded]; the first is logged at once, and after that one a minute, with the count
 // of those that were left out.
 //
-//	log.Warn("client reads too slowly", logging.Bounded(endpoint, "slow"), "conn", id)
+//	log.Warn("client reads too slowly", logging.Bounded(endpoint, "slow"), slog.Uint64("conn", id))
 //
 // To any other handler Bounded is the attributes endpoint and reason.
 package logging

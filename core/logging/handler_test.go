@@ -70,7 +70,7 @@ func TestBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newRecord(slog.LevelInfo)
 		slow := func(conn int) {
-			log.Warn("too slow", logging.Bounded("web", "slow"), "conn", conn)
+			log.Warn("too slow", logging.Bounded("web", "slow"), slog.Int("conn", conn))
 		}
 		for n := range 600 {
 			slow(n)
@@ -150,7 +150,7 @@ func TestBoundedAtDebug(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newRecord(slog.LevelDebug)
 		for n := range 3 {
-			log.Info("refused", logging.Bounded("web", "rate"), "n", n)
+			log.Info("refused", logging.Bounded("web", "rate"), slog.Int("n", n))
 		}
 		log.expect(t,
 			`level=INFO msg=refused endpoint=web reason=rate n=0`,
@@ -182,7 +182,7 @@ func TestNobodyWaits(t *testing.T) {
 		log := slog.New(h)
 		const lines = 10_000
 		for n := range lines {
-			log.Info("line", "n", n)
+			log.Info("line", slog.Int("n", n))
 		}
 		start := time.Now()
 		h.Flush(time.Second)
@@ -232,7 +232,7 @@ func (f faulty) Handle(context.Context, slog.Record) error {
 
 func TestFaultyHandler(t *testing.T) {
 	for _, err := range []error{nil, errors.New("disk full")} {
-		h := logging.New(faulty{slog.NewTextHandler(io.Discard, nil), err})
+		h := logging.New(faulty{slog.NewTextHandler(t.Output(), nil), err})
 		slog.New(h).Info("line")
 		h.Flush(time.Minute)
 		if h.Dropped() != 1 {
@@ -245,8 +245,8 @@ func TestFaultyHandler(t *testing.T) {
 func TestBoundedAlone(t *testing.T) {
 	var buf bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&buf, nil))
-	log.Info("refused", logging.Bounded("web", "origin", slog.String("origin", "x")), "remote", "y")
-	log.Info("refused", logging.Bounded("", ""), "remote", "y")
+	log.Info("refused", logging.Bounded("web", "origin", slog.String("origin", "x")), slog.String("remote", "y"))
+	log.Info("refused", logging.Bounded("", ""), slog.String("remote", "y"))
 	for _, want := range []string{"msg=refused endpoint=web reason=origin origin=x remote=y\n", "msg=refused remote=y\n"} {
 		if !strings.Contains(buf.String(), want) {
 			t.Errorf("want %q, got %s", want, &buf)

@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 
 	"github.com/polywire/polywire/core"
@@ -19,8 +20,8 @@ func (ep *endpoint) beforeUpgrade(ctx context.Context, h core.Handshake) (refuse
 	defer func() {
 		if r := recover(); r != nil {
 			s.stats.Panics.Add(1)
-			s.log.Error("hook panicked", logging.Bounded(ep.Name, core.ReasonInternal.String()), "hook", "BeforeUpgrade",
-				"panic", fmt.Sprint(r), "stack", stack())
+			s.log.Error("hook panicked", logging.Bounded(ep.Name, core.ReasonInternal.String()),
+				slog.String("hook", "BeforeUpgrade"), slog.String("panic", fmt.Sprint(r)), slog.String("stack", stack()))
 			refused = &refusal{core.ReasonInternal, http.StatusForbidden, "the application's hook panicked", nil}
 		}
 	}()

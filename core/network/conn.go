@@ -3,6 +3,7 @@ package network
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 
 	"github.com/gobwas/ws/wsflate"
@@ -173,7 +174,7 @@ func (c *conn) miss(err error) {
 	if !c.missed {
 		c.missed = true
 		c.ep.server.log.Warn("dropping a message that the receiver's format cannot write; further ones are only counted",
-			append(c.attrs(core.ReasonUnwritable), "error", err)...)
+			append(c.attrs(core.ReasonUnwritable), slog.Any("error", err))...)
 	}
 }
 
@@ -238,5 +239,5 @@ func (s *Server) panicked(c *conn, r any) {
 	if c != nil {
 		about = c.attrs(core.ReasonInternal)
 	}
-	s.log.Error("handler panicked", append(about, "panic", fmt.Sprint(r), "stack", stack())...)
+	s.log.Error("handler panicked", append(about, slog.String("panic", fmt.Sprint(r)), slog.String("stack", stack()))...)
 }

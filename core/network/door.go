@@ -92,7 +92,7 @@ func (d *door) accept() {
 		case err != nil:
 			d.server.stats.AcceptErrors.Add(1)
 			if delay == first {
-				d.server.log.Error("accepting", logging.Bounded("", "", slog.String("listen", d.listener.Addr().String())), "error", err)
+				d.server.log.Error("accepting", logging.Bounded("", "", slog.String("listen", d.listener.Addr().String())), slog.Any("error", err))
 			}
 			select {
 			case <-d.stopped:
@@ -282,6 +282,15 @@ func (d *door) receive(v *visitor) {
 		return
 	case isTimeout(err):
 		d.reject(v, core.ReasonTimeout, http.StatusRequestTimeout, "request head not received in time")
+		return
+	case errors.Is(err, errWantsTLS) && v.secure == nil:
+		d.reject(v, core.ReasonTLS, http.StatusBadRequest, err.Error())
+		return
+	case errors.Is(err, errWantsTLS):
+		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, errRequestLine.Error())
+		return
+	case errors.Is(err, errRequestLine), errors.Is(err, errLineEnd):
+		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, err.Error())
 		return
 	case err != nil:
 		d.reject(v, core.ReasonLost, 0, "")

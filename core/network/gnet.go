@@ -123,5 +123,6 @@ func (g gnetLog) Fatalf(format string, args ...any) { g.report(slog.LevelError, 
 
 // report bounds lines of one format, as they come from the loops.
 func (g gnetLog) report(level slog.Level, format string, args []any) {
-	g.log.Log(context.Background(), level, "event loop reports a fault", logging.Bounded("", "", slog.String("kind", format)), "error", fmt.Sprintf(format, args...))
+	g.log.Log(context.Background(), level, "event loop reports a fault",
+		logging.Bounded("", "", slog.String("kind", format)), slog.String("error", fmt.Sprintf(format, args...)))
 }

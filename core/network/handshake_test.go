@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -97,6 +98,9 @@ func (s said) Read(b []byte) (int, error) { return s.from.Read(b) }
 func (ep *endpoint) status(raw []byte) int {
 	o := ep.server.options
 	buf, end, err := readHead(bytes.NewReader(raw), o.MaxHeader)
+	if errors.Is(err, errRequestLine) || errors.Is(err, errLineEnd) || errors.Is(err, errWantsTLS) {
+		return http.StatusBadRequest
+	}
 	if err != nil || end != len(raw) {
 		return 0
 	}
@@ -343,6 +347,9 @@ func FuzzHandshake(f *testing.F) {
 // TestHandshakeAllocates: an ordinary handshake costs a few small pieces of memory,
 // whatever it has to be written anew.
 func TestHandshakeAllocates(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
 	ep := start(t, nil).eps["chat"]
 	raw := []byte(upgradeRequest())
 	target := &url.URL{Path: "/"}
@@ -356,8 +363,30 @@ func TestHandshakeAllocates(t *testing.T) {
 			t.Fatal("refused")
 		}
 	})
-	// One more with the race detector; before the request was written anew it took 19.
 	if got > 16 {
 		t.Errorf("%v allocations", got)
+	}
+}
+
+// TestRefusalsEndTheConnection: who is refused an upgrade is told that nothing comes behind it.
+func TestRefusalsEndTheConnection(t *testing.T) {
+	ep := start(t, nil).eps["chat"]
+	for _, head := range []string{
+		strings.Replace(upgradeRequest(), "Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 8", 1),
+		strings.Replace(upgradeRequest(), "GET ", "POST ", 1),
+	} {
+		h, err := parseHead([]byte(head), 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newHandshake(h)
+		if _, ok := ep.handshake(&visitor{client: netip.MustParseAddrPort("192.0.2.1:50")}, h, &url.URL{Path: "/"}, s); ok {
+			t.Errorf("%q is taken", head)
+		}
+		said := s.String()
+		response, err := http.ReadResponse(bufio.NewReader(&s.Buffer), nil)
+		if err != nil || !response.Close {
+			t.Errorf("%q to %q (%v), want Connection: close", said, head, err)
+		}
 	}
 }

@@ -22,10 +22,14 @@ var (
 	errHeadTooLarge = errors.New("request head too large")
 	errManyFields   = errors.New("too many header fields")
 	errBody         = errors.New("an upgrade request must not have a body")
+	errLineEnd      = errors.New("malformed line end in the request head")
+	errRequestLine  = errors.New("malformed request line")
+	errWantsTLS     = errors.New("client speaks TLS to a port without it: ws:// and http:// are right here")
 )
 
-// readHead reads from r until a request head is complete. It returns what was read
-// and where the head ends, after its empty line.
+// readHead reads from r until a request head is complete, or can be none by its first byte
+// or the end of a line.
+// It returns what was read and where the head ends, after its empty line.
 func readHead(r io.Reader, limit int) (buf []byte, end int, err error) {
 	buf = make([]byte, 0, min(limit, firstRead))
 	for {
@@ -38,14 +42,46 @@ func readHead(r io.Reader, limit int) (buf []byte, end int, err error) {
 		scanned := max(0, len(buf)-3)
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
+		if len(buf) > 0 && !isToken(buf[:1]) {
+			return nil, 0, noRequest(buf[0])
+		}
 		if i := bytes.Index(buf[scanned:], []byte("\r\n\r\n")); i >= 0 {
 			return buf, scanned + i + 4, nil
+		}
+		if badLineEnd(buf, len(buf)-n) {
+			return nil, 0, errLineEnd
 		}
 		if err != nil {
 			return nil, 0, err
 		}
 	}
 }
+
+// badLineEnd reports whether a line of b that ends at from or behind it ends without a
+// carriage return: who ends lines so ends the head so too, and waits for its answer.
+func badLineEnd(b []byte, from int) bool {
+	for {
+		i := bytes.IndexByte(b[from:], '\n')
+		if i < 0 {
+			return false
+		}
+		if from += i; from == 0 || b[from-1] != '\r' {
+			return true
+		}
+		from++
+	}
+}
+
+// noRequest says what begins with a byte with which no method does.
+func noRequest(first byte) error {
+	if first == tlsHandshake {
+		return errWantsTLS
+	}
+	return errRequestLine
+}
+
+// tlsHandshake is the first byte of a TLS record that holds a handshake, such as a ClientHello.
+const tlsHandshake = 0x16
 
 // head is a request head that passed parseHead. Its slices are parts of the bytes that
 // were parsed.
@@ -78,7 +114,7 @@ func parseHead(raw []byte, maxFields int) (*head, error) {
 	}
 	h := &head{fields: make([]field, 0, min(16, maxFields))}
 	if !h.parseRequestLine(line) {
-		return nil, errors.New("malformed request line")
+		return nil, errRequestLine
 	}
 	for len(rest) > 0 {
 		if line, rest, err = cutLine(rest); err != nil {
@@ -154,7 +190,7 @@ func (h *head) parseLength() error {
 func cutLine(b []byte) (line, rest []byte, err error) {
 	i := bytes.IndexByte(b, '\n')
 	if i < 1 || b[i-1] != '\r' {
-		return nil, nil, errors.New("malformed line end in the request head")
+		return nil, nil, errLineEnd
 	}
 	line, rest = b[:i-1], b[i+1:]
 	for _, ch := range line {

@@ -23,6 +23,12 @@ func TestReadHead(t *testing.T) {
 			t.Fatalf("a head cut at %d is taken", i)
 		}
 	}
+	// A byte or a line is enough to know what is no request.
+	for begin, want := range map[string]error{"\x16": errWantsTLS, "\r": errRequestLine, "\x00": errRequestLine, " ": errRequestLine, "GET / HTTP/1.1\n": errLineEnd, "GET / HTTP/1.1\r\nHost: a\n\n": errLineEnd} {
+		if _, _, err := readHead(strings.NewReader(begin), 8192); !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", begin, err, want)
+		}
+	}
 	long := "GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 9000) + "\r\n\r\n"
 	if _, _, err := readHead(strings.NewReader(long), 8192); !errors.Is(err, errHeadTooLarge) {
 		t.Fatalf("a long head: %v", err)

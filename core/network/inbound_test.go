@@ -2,6 +2,7 @@ package network
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -183,7 +184,7 @@ func TestInboundOfTheEnded(t *testing.T) {
 	}
 	c.write(make([]byte, 100<<10))
 	c.write(masked(ws.OpClose, true, "\x03\xe9"))
-	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("after the handshake: %v, want EOF", err)
 	}
 }

@@ -117,7 +117,7 @@ func (z *inflater) inflate(p []byte, max int, h *history) ([]byte, error) {
 		switch {
 		case before.size+n > max:
 			return nil, errTooLarge
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			plain := z.out[:n]
 			if before.size > 0 {
 				plain = before.join(plain)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 
@@ -68,7 +69,7 @@ func (c *conn) unpark() {
 		}
 		_ = nc.Close()
 	}
-	c.ep.server.log.Error("resuming to read", append(c.attrs(core.ReasonOverload), "error", err)...)
+	c.ep.server.log.Error("resuming to read", append(c.attrs(core.ReasonOverload), slog.Any("error", err))...)
 	c.reason = core.ReasonOverload
 	c.gone()
 }
@@ -85,7 +86,7 @@ func (c *conn) awaitReturn(opened <-chan gnet.RegisteredResult) {
 	}
 	if res.Err != nil {
 		c.Post(func() {
-			c.ep.server.log.Error("resuming to read", append(c.attrs(core.ReasonOverload), "error", res.Err)...)
+			c.ep.server.log.Error("resuming to read", append(c.attrs(core.ReasonOverload), slog.Any("error", res.Err))...)
 			c.end(core.ReasonOverload)
 		})
 	}

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -81,7 +82,7 @@ func TestIdlePlacesAreGivenUp(t *testing.T) {
 		r.dialFrom("127.0.0.1").ask("/", "204")
 	}
 	for _, c := range idle[:3] {
-		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("reading from a connection that was given up: %v", err)
 		}
 	}
@@ -137,7 +138,7 @@ func TestPlacesOfTrustedProxies(t *testing.T) {
 	other.ask("/", "204")
 	r.awaitIdle(4)
 	r.dialFrom("127.0.0.3").ask("/", "204")
-	if _, err := other.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := other.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("reading from the connection that was to be given up: %v", err)
 	}
 	for _, c := range proxy {

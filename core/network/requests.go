@@ -101,6 +101,10 @@ func (c *plainConn) advanceHead() bool {
 	}
 	i := bytes.Index(c.buf[max(0, c.scanned-3):], []byte("\r\n\r\n"))
 	if i < 0 {
+		if badLineEnd(c.buf, c.scanned) {
+			c.refused.Store(refusalOf(errLineEnd))
+			return true
+		}
 		c.scanned = len(c.buf)
 		if c.scanned < o.MaxHeader {
 			return false

@@ -309,7 +309,7 @@ func (s *Server) wait(then func()) bool {
 }
 
 // WaitForRoom waits until no mailbox is congested, so that what the caller publishes then
-// finds room, or until ctx ends. Any goroutine but those of the loops.
+// finds room, or until ctx or the loops end. Any goroutine but those of the loops.
 func (s *Server) WaitForRoom(ctx context.Context) error {
 	room := make(chan struct{})
 	if !s.wait(func() { close(room) }) {
@@ -320,6 +320,8 @@ func (s *Server) WaitForRoom(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for room in a mailbox: %w", ctx.Err())
+	case <-s.done:
+		return errors.New("waiting for room in a mailbox: the event loops have ended")
 	}
 }
 

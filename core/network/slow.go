@@ -2,6 +2,7 @@ package network
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
@@ -138,7 +139,7 @@ func (c *conn) relieve() {
 	}
 	if !dropped {
 		c.ep.server.log.Warn("client reads too slowly and is disconnected: what waits for all clients is over network.outbound_budget",
-			append(c.attrs(core.ReasonSlow), "waiting", c.waiting())...)
+			append(c.attrs(core.ReasonSlow), slog.Int("waiting", c.waiting()))...)
 		c.sayGoodbye(core.ReasonSlow)
 	}
 }
@@ -176,7 +177,7 @@ func (c *conn) lose(f *frame) {
 	if late := c.lateness(); late.lost == 0 {
 		late.named = true
 		c.ep.server.log.Warn("client reads too slowly and loses messages; how many is logged when it leaves",
-			append(c.attrs(core.ReasonSlow), "waiting", c.waiting())...)
+			append(c.attrs(core.ReasonSlow), slog.Int("waiting", c.waiting()))...)
 	}
 	c.late.lost++
 	c.late.lostBytes += uint64(f.payload)
@@ -196,7 +197,7 @@ func (c *conn) conflated(n int) {
 	if late := c.lateness(); !late.named {
 		late.named = true
 		c.ep.server.log.Info("client reads too slowly and gets only the newest message of each topic until it keeps up",
-			append(c.attrs(core.ReasonConflated), "waiting", c.waiting())...)
+			append(c.attrs(core.ReasonConflated), slog.Int("waiting", c.waiting()))...)
 	}
 }
 
@@ -206,12 +207,12 @@ func (c *conn) logLost() {
 		return
 	}
 	c.ep.server.log.Warn("slow client left", append(c.attrs(c.reason),
-		"lost_messages", c.late.lost, "lost_bytes", c.late.lostBytes)...)
+		slog.Uint64("lost_messages", c.late.lost), slog.Uint64("lost_bytes", c.late.lostBytes))...)
 }
 
 // attrs says in a log line that can come often which connection it is about, and why.
 func (c *conn) attrs(r core.Reason) []any {
-	return []any{logging.Bounded(c.ep.Name, r.String()), "conn", c.id, "remote", c.remote, logging.Quoted("user", c.user.User())}
+	return []any{logging.Bounded(c.ep.Name, r.String()), slog.Uint64("conn", c.id), slog.String("remote", c.remote), logging.Quoted("user", c.user.User())}
 }
 
 // relieve is called in every turn. While more waits for clients than the budget

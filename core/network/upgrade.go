@@ -87,7 +87,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	}
 	if err != nil {
 		ep.Stats.Rejected.Inc(core.ReasonOverload)
-		s.log.Error("enrolling connection", logging.Bounded(ep.Name, core.ReasonOverload.String()), "remote", c.remote, "error", err)
+		s.log.Error("enrolling connection", logging.Bounded(ep.Name, core.ReasonOverload.String()), slog.String("remote", c.remote), slog.Any("error", err))
 	}
 }
 
@@ -166,6 +166,16 @@ func (s *handshake) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// hangUp has a response that refuses say that the connection ends with it, which the
+// upgrader leaves out.
+func (s *handshake) hangUp() {
+	status, rest, _ := bytes.Cut(bytes.Clone(s.Bytes()), []byte("\r\n"))
+	s.Reset()
+	_, _ = s.Write(status)
+	_, _ = s.WriteString("\r\nConnection: close\r\n")
+	_, _ = s.Write(rest)
+}
+
 // handshake makes the response to an upgrade request and reports whether the
 // connection is a WebSocket with it, and on which terms. It may block, on
 // authenticator, application and authorizer.
@@ -182,6 +192,7 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, s *handshake
 		},
 	}
 	if _, err := u.Upgrade(s); err != nil {
+		s.hangUp()
 		if refused == nil {
 			refused = &refusal{reason: core.ReasonHandshake, why: err.Error(), values: []slog.Attr{
 				logging.Quoted("path", target.Path), logging.Quoted("connection", h.get("Connection")), logging.Quoted("version", h.get("Sec-WebSocket-Version")),
@@ -285,7 +296,7 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 			if fault := recover(); !returned {
 				ep.server.stats.Panics.Add(1)
 				ep.server.log.Error("judge panicked or ended its goroutine", logging.Bounded(ep.Name, core.ReasonInternal.String()),
-					"remote", v.remote(), "panic", fmt.Sprint(fault), "stack", stack())
+					slog.String("remote", v.remote()), slog.String("panic", fmt.Sprint(fault)), slog.String("stack", stack()))
 			}
 		}()
 		user, refused = ep.sentence(v, h, target)

@@ -2,6 +2,7 @@ package network
 
 import (
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -111,7 +112,7 @@ func (c *conn) flush() {
 		b, n, err := c.writeNext()
 		if err == nil && len(b) == 0 {
 			c.ep.server.log.Error("ending a connection: nothing can be written of its output", append(c.attrs(core.ReasonInternal),
-				"error", errNothing, "waiting", c.waiting())...)
+				slog.Any("error", errNothing), slog.Int("waiting", c.waiting()))...)
 			c.end(core.ReasonInternal)
 			return
 		}

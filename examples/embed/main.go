@@ -47,7 +47,7 @@ func run(ctx context.Context) error {
 			return // Run says why.
 		}
 		for _, ep := range broker.Endpoints() {
-			fmt.Println(ep.Name, ep.URL)
+			fmt.Fprintln(os.Stdout, ep.Name, ep.URL)
 		}
 	}()
 	return broker.Run(ctx)
