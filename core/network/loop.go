@@ -173,14 +173,20 @@ func (l *loop) address(m mail) {
 // sockets, some hundred turns.
 func (l *loop) Run(context.Context) error {
 	l.mailbox.begin()
+	defer l.goOn()
 	l.drain()
-	if l.mailbox.end() {
-		select {
-		case l.soon <- struct{}{}:
-		default:
-		}
-	}
 	return nil
+}
+
+// goOn ends a turn of Run, and asks for another one if there must be one.
+func (l *loop) goOn() {
+	if !l.mailbox.end() {
+		return
+	}
+	select {
+	case l.soon <- struct{}{}:
+	default:
+	}
 }
 
 func (l *loop) drain() {
