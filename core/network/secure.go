@@ -153,6 +153,7 @@ func (c *conn) decrypt(b []byte) {
 	defer c.ep.server.recovered(c)
 	if rest := c.unseal(b); len(rest) > 0 && !c.discard && c.state != ended {
 		c.secure.sealed.add(rest)
+		c.secure.paused = true
 		c.parkIfMuch()
 	}
 }
