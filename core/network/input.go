@@ -102,7 +102,7 @@ func (c *conn) resume() {
 		return
 	}
 	c.parseInbox()
-	if c.secure != nil && c.secure.paused && !c.heldBack() {
+	if c.secure.waits() && !c.heldBack() {
 		c.decryptRest()
 	}
 	c.account()

@@ -288,7 +288,7 @@ func (c *conn) linger() bool {
 		return false
 	}
 	away := c.relay != nil && c.relay.answered < c.relay.asked.Load()
-	if !away && c.inbox.size == 0 && (c.secure == nil || !c.secure.paused) {
+	if !away && c.inbox.size == 0 && !c.secure.waits() {
 		return false
 	}
 	if !c.orphan {

@@ -119,7 +119,7 @@ type secure struct {
 	// Owned by the loop.
 	rest     []byte // ciphertext that the socket did not take
 	sealed   pieces // ciphertext that came while the connection was behind
-	paused   bool   // there is some, or the tls.Conn has some: it was not read to its end
+	unread   bool   // the tls.Conn was not read to its end
 	messages int    // how many messages end in rest
 	payload  int    // and the length of their payloads
 	silent   bool   // the last record is written: close_notify, or an alert
@@ -132,6 +132,10 @@ func newSecure(socket net.Conn, read []byte, config *tls.Config) *secure {
 	s.conn = tls.Server(&s.wire, config)
 	return s
 }
+
+// waits reports whether there is input that is not decrypted, behind which what comes must
+// wait. s may be nil.
+func (s *secure) waits() bool { return s != nil && (s.unread || s.sealed.size > 0) }
 
 // leaveSocket turns the wire into memory. From here on s belongs to a loop.
 func (s *secure) leaveSocket() { s.wire.Conn = nil }
@@ -153,7 +157,6 @@ func (c *conn) decrypt(b []byte) {
 	defer c.ep.server.recovered(c)
 	if rest := c.unseal(b); len(rest) > 0 && !c.discard && c.state != ended {
 		c.secure.sealed.add(rest)
-		c.secure.paused = true
 		c.parkIfMuch()
 	}
 }
@@ -162,21 +165,21 @@ func (c *conn) decrypt(b []byte) {
 func (c *conn) decryptRest() {
 	s := c.secure
 	in := s.sealed
-	s.sealed, s.paused = pieces{}, false
+	s.sealed, s.unread = pieces{}, false
 	c.unseal(nil)
-	for len(in.list) > 0 && !s.paused && !c.heldBack() && !c.discard && c.state != ended {
+	for len(in.list) > 0 && !s.unread && !c.heldBack() && !c.discard && c.state != ended {
 		rest := c.unseal(in.list[0])
 		in.skip(len(in.list[0]) - len(rest))
 	}
 	if in.size > 0 && !c.discard && c.state != ended {
-		s.sealed, s.paused = in, true
+		s.sealed = in
 	}
 }
 
 // unseal decrypts b until the connection is behind, and returns what is left of b.
 func (c *conn) unseal(b []byte) (rest []byte) {
 	s, l := c.secure, c.loop
-	if c.isBehind() || s.paused {
+	if c.isBehind() || s.waits() {
 		return b
 	}
 	if l.plain == nil {
@@ -186,7 +189,7 @@ func (c *conn) unseal(b []byte) (rest []byte) {
 	for !c.discard && c.state != ended {
 		if l.effort.over() {
 			if c.stepBack(); c.isBehind() {
-				s.paused = true
+				s.unread = true
 				break
 			}
 		}
