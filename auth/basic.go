@@ -53,24 +53,16 @@ func (u User) known() knownToken {
 }
 
 func parseUsers(data []byte) ([]knownToken, error) {
-	var list []knownToken
-	n := 0
-	for line := range bytes.Lines(data) {
-		n++
-		switch words := bytes.Fields(line); {
-		case len(words) == 0 || words[0][0] == '#':
-		case len(words) != 2:
-			return nil, fmt.Errorf("line %d: must be a name and a password", n)
-		case bytes.IndexByte(words[0], ':') >= 0:
-			return nil, fmt.Errorf("line %d: a name has no colon", n)
-		default:
-			list = append(list, User{Name: string(words[0]), Password: string(words[1])}.known())
+	return parsePairs(data, "a name and a password", func(name, password string) (knownToken, error) {
+		if strings.Contains(name, ":") {
+			return knownToken{}, errColon
 		}
-	}
-	return list, nil
+		return User{Name: name, Password: password}.known(), nil
+	})
 }
 
 var (
+	errColon       = errors.New("a name has no colon")
 	errNoPair      = errors.New("the header Authorization is no name and password")
 	errUnknownPair = errors.New("unknown name, or wrong password")
 )

@@ -66,17 +66,30 @@ func known(t Token) knownToken {
 }
 
 func parseTokens(data []byte) ([]knownToken, error) {
+	return parsePairs(data, "a subject and a token", func(subject, token string) (knownToken, error) {
+		return known(Token{Subject: subject, Token: token}), nil
+	})
+}
+
+// parsePairs reads a file with two words in each line, which are what it says; one makes a
+// credential of them. Empty lines and those that begin with # are comments.
+func parsePairs(data []byte, what string, one func(first, second string) (knownToken, error)) ([]knownToken, error) {
 	var list []knownToken
 	n := 0
 	for line := range bytes.Lines(data) {
 		n++
-		switch words := bytes.Fields(line); {
-		case len(words) == 0 || words[0][0] == '#':
-		case len(words) != 2:
-			return nil, fmt.Errorf("line %d: must be a subject and a token", n)
-		default:
-			list = append(list, known(Token{Subject: string(words[0]), Token: string(words[1])}))
+		words := bytes.Fields(line)
+		if len(words) == 0 || words[0][0] == '#' {
+			continue
 		}
+		if len(words) != 2 {
+			return nil, fmt.Errorf("line %d: must be %s", n, what)
+		}
+		k, err := one(string(words[0]), string(words[1]))
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		list = append(list, k)
 	}
 	return list, nil
 }
