@@ -2,9 +2,10 @@ package network
 
 import (
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // TestSealedBehindInput: ciphertext that comes while a connection is behind because of input
@@ -19,13 +20,13 @@ func TestSealedBehindInput(t *testing.T) {
 		conn.stepBack()
 		c.send("echo first")
 		b := make([]byte, recordSize)
-		for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-			if n, err := unix.Read(conn.fd, b); err == nil {
+		coretest.Eventually(t, "the record comes", func() bool {
+			n, err := unix.Read(conn.fd, b)
+			if err == nil {
 				conn.decrypt(b[:n])
-				return
 			}
-		}
-		t.Error("nothing came")
+			return err == nil
+		})
 	})
 	c.send("echo second")
 	c.expect("first")
