@@ -221,15 +221,20 @@ func (s *Server) recovered(c *conn) {
 	}
 }
 
-// endAfterPanic ends c with a goodbye, or hard if that panics too.
+// endAfterPanic ends c with a goodbye, or at once if that panics too.
 func (s *Server) endAfterPanic(c *conn) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			s.panicked(c, fault)
-			s.guard(nil, func() { c.end(core.ReasonInternal) })
+			s.cutAfterPanic(c, fault)
 		}
 	}()
 	c.sayGoodbye(core.ReasonInternal)
+}
+
+// cutAfterPanic ends c at once, as nobody knows what state its output is in.
+func (s *Server) cutAfterPanic(c *conn, fault any) {
+	s.panicked(c, fault)
+	s.guard(nil, func() { c.end(core.ReasonInternal) })
 }
 
 // panicked counts and logs a panic. c may be nil.

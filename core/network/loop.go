@@ -288,8 +288,7 @@ func (l *loop) handOutFrom(aud *audience, first int, m *mail, n *int) (next int)
 	defer func() {
 		if fault := recover(); fault != nil {
 			c := aud.members[i].conn
-			l.server.panicked(c, fault)
-			l.server.guard(nil, func() { c.end(core.ReasonInternal) })
+			l.server.cutAfterPanic(c, fault)
 		}
 		next = i + 1
 	}()
@@ -320,8 +319,8 @@ func (l *loop) endTurn() {
 		l.server.guard(nil, l.server.leaveTurn)
 	}
 	for len(l.dirty) > 0 || len(l.leaving) > 0 {
-		// Only now: while mail goes out to an audience its members must stay. And before
-		// the writes: a client that has read our close frame owns nothing any more.
+		// Only now: while mail goes out to an audience its members must stay. What they
+		// owned alone they have given up already.
 		for i := 0; i < len(l.leaving); i++ {
 			c := l.leaving[i]
 			l.server.guard(nil, func() { c.peer.Gone(c.reason) })

@@ -95,8 +95,7 @@ func (c *conn) writeFrom(list listed) {
 	c.out.list = unlisted
 	defer func() {
 		if fault := recover(); fault != nil {
-			c.ep.server.panicked(c, fault)
-			c.ep.server.guard(nil, func() { c.end(core.ReasonInternal) })
+			c.ep.server.cutAfterPanic(c, fault)
 		}
 	}()
 	c.flush()
@@ -159,7 +158,8 @@ func (c *conn) writeNext() (b []byte, n int, err error) {
 	if c.secure == nil {
 		b = c.loop.gather(&c.out, corkSize)
 		n, err = c.offer(b)
-		c.written(n)
+		c.out.wrote(n)
+		c.unchoke()
 		return b, n, err
 	}
 	if b, err = c.seal(); err != nil {
@@ -184,12 +184,6 @@ func (c *conn) offer(b []byte) (int, error) {
 			return 0, err
 		}
 	}
-}
-
-// written takes n bytes off the output.
-func (c *conn) written(n int) {
-	c.out.wrote(n)
-	c.unchoke()
 }
 
 // gather returns what to write next: the first frame as it is, or several small
