@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws/wsutil"
 
@@ -391,6 +392,34 @@ func TestBeforeUpgradeInforms(t *testing.T) {
 				t.Errorf("at %q: %v, want %v", path, got, want)
 			}
 		}
+	}
+}
+
+// TestOpenedAt: a program knows since when a client is there, as long as it keeps it.
+func TestOpenedAt(t *testing.T) {
+	before := time.Now()
+	seen := make(chan core.Client, 3)
+	b := run(t, oneWebwire, polywire.WithHooks(core.Hooks{
+		Connected:    func(_ context.Context, c core.Client) { seen <- c },
+		Disconnected: func(c core.Client, _ core.Reason) { seen <- c },
+	}))
+	b.Handle("who", func(_ context.Context, c core.Invocation) (core.Payload, error) {
+		seen <- c.Caller.Client()
+		return core.Payload{}, nil
+	})
+	m := b.mobile(t)
+	after := time.Now()
+	time.Sleep(300 * time.Millisecond) // so that the time of the moment would be another one
+	m.say(request("who", ""))
+	m.hears(replyBinary + id)
+	_ = m.conn.Close()
+	for range 3 {
+		if c := <-seen; c.OpenedAt().Before(before) || c.OpenedAt().After(after) {
+			t.Errorf("opened at %s, want a time from %s to %s", c.OpenedAt(), before, after)
+		}
+	}
+	if !(core.Client{}).OpenedAt().IsZero() {
+		t.Error("nobody has been there since some time")
 	}
 }
 
