@@ -112,10 +112,10 @@ func (c *conn) Decoded(err error) {
 	switch {
 	case c.relay.deaf:
 	case err == nil:
-		c.carriedOut(nil)
+		c.carriedOut(c.deciding, nil)
 	default:
 		c.relay.deaf = true
-		c.inTurn(func() { c.carriedOut(err) })
+		c.inTurn(func() { c.carriedOut(0, err) })
 	}
 	c.settled()
 }
