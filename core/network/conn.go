@@ -80,7 +80,7 @@ type conn struct {
 
 	// Owned by the loop.
 	timer       timer
-	opened      uint32 // ticks; static after the connection was enrolled
+	opened      uint32 // ticks of the server; static after the connection was enrolled
 	lastMessage uint32
 	lastPong    uint32
 	nextPing    uint32
