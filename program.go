@@ -30,7 +30,7 @@ func (b *Broker) Publish(endpoint, topic string, p core.Payload) error {
 	if err != nil {
 		return fmt.Errorf("publishing to %q: %w", topic, err)
 	}
-	if err := b.network.WaitForRoom(context.Background(), len(p.Data)); err != nil {
+	if err := b.network.WaitForRoom(context.Background()); err != nil {
 		return fmt.Errorf("publishing to %q: %w", topic, err)
 	}
 	if f := b.engine.Publisher(s.Endpoint.Endpoint).Publish([]byte(topic), p); f.Failed() {

@@ -101,7 +101,7 @@ func (c *conn) Identity() *core.Identity { return c.user }
 func (c *conn) Outlet() core.Outlet      { return &c.ep.outlet }
 func (c *conn) Remote() string           { return c.remote }
 func (c *conn) Loop() int                { return c.loop.index }
-func (c *conn) OpenedAt() time.Time      { return c.ep.server.started.Add(time.Duration(c.opened) * tick) }
+func (c *conn) OpenedAt() time.Time        { return c.ep.server.started.Add(time.Duration(c.opened) * tick) }
 
 // Info returns what the application has kept with the connection.
 func (c *conn) Info() any {

@@ -31,7 +31,7 @@ func (c *conn) parse(b []byte) (rest []byte) {
 	for len(b) > 0 && !c.discard {
 		if c.held == 0 {
 			// Before the message, not behind it: what is admitted finds room.
-			c.awaitRoom(0)
+			c.awaitRoom()
 		}
 		if c.loop.effort.spent {
 			c.stepBack()
@@ -192,13 +192,13 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 		c.deciding = len(payload)
 	}
 	if c.relay == nil {
-		c.carriedOut(len(payload), err)
+		c.carriedOut(err)
 	}
 	return c.held == 0 && c.state == open && !c.discard && !c.loop.effort.over()
 }
 
-// carriedOut goes on behind a data message of n bytes. err is what its decoding returned.
-func (c *conn) carriedOut(n int, err error) {
+// carriedOut goes on behind a data message. err is what its decoding returned.
+func (c *conn) carriedOut(err error) {
 	if err != nil {
 		reason := core.ReasonMalformed
 		if v, ok := errors.AsType[*core.Violation](err); ok {
@@ -208,8 +208,15 @@ func (c *conn) carriedOut(n int, err error) {
 		c.fail(reason, err)
 		return
 	}
-	c.awaitRoom(n)
+	c.awaitRoom()
 	c.choke()
+}
+
+// awaitRoom holds the connection as long as a mailbox is congested.
+func (c *conn) awaitRoom() {
+	if c.state == open && c.ep.server.congested.Load() > 0 && c.ep.server.wait(func() { c.Post(c.Release) }) {
+		c.Hold()
+	}
 }
 
 // Do hands a decoded command to the engine: conn is the codec's core.Sink.

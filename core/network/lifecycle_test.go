@@ -195,14 +195,14 @@ func TestCongestedMailboxHoldsPublishers(t *testing.T) {
 		}
 	}()
 	<-sent
-	if n := r.gates.scarce.shut.Load(); n != 1 {
-		t.Fatalf("%d loops are congested, want 1", n)
+	if r.congested.Load() != 1 {
+		t.Fatalf("%d loops are congested, want 1", r.congested.Load())
 	}
 	close(block)
 	for i := range messages {
 		sub.expect(fmt.Sprint(i))
 	}
-	eventually(t, "the congestion is over", func() bool { return r.gates.ample.shut.Load() == 0 })
+	eventually(t, "the congestion is over", func() bool { return r.congested.Load() == 0 })
 	pub := r.dial("chat")
 	pub.send("echo on")
 	pub.expect("on")

@@ -57,9 +57,9 @@ type loop struct {
 	retrying  []*conn // scratch of retryStuck
 
 	// Atomic.
-	ticks   atomic.Uint32 // what clock said last
-	room    atomic.Uint32 // a room; written under mailbox.mu
-	largest atomic.Int64  // the most bytes that wait for one full socket
+	ticks     atomic.Uint32 // what clock said last
+	congested atomic.Bool   // counted in server.congested
+	largest   atomic.Int64  // the most bytes that wait for one full socket
 }
 
 func newLoop(s *Server, index int, el gnet.EventLoop) *loop {
@@ -129,8 +129,8 @@ func (l *loop) post(m mail) {
 // if that was much, and sees to it that the loop has a turn. The caller holds mailbox.mu.
 func (l *loop) unlock() {
 	schedule := l.mailbox.schedule()
-	if l.mailbox.congested() && room(l.room.Load()) != none {
-		l.setRoom(none)
+	if l.mailbox.congested() && l.congested.CompareAndSwap(false, true) {
+		l.server.congested.Add(1)
 	}
 	l.mailbox.mu.Unlock()
 	if schedule {
@@ -214,7 +214,20 @@ func (l *loop) drain() {
 	l.serveBehind()
 	l.relieve()
 	l.relieveInput()
-	l.makeRoom()
+	l.relax()
+}
+
+// relax ends the congestion of the mailbox when it is over.
+func (l *loop) relax() {
+	if !l.congested.Load() {
+		return
+	}
+	l.mailbox.mu.Lock()
+	over := l.mailbox.relaxed()
+	l.mailbox.mu.Unlock()
+	if over && l.congested.CompareAndSwap(true, false) {
+		l.server.relaxed()
+	}
 }
 
 // askLater asks for a turn after d.

@@ -67,12 +67,11 @@ func (m *mail) work() int {
 // before it is below half of that: what comes in meanwhile has been under way already, one
 // message of each loop and of each goroutine. Mails for many cost a loop more than mails for
 // few, and whoever else has something to say waits for them: congestedWork is what a loop
-// hands out in about a tenth of a second. Whoever has published something big waits longer,
-// see room. Above full, which that never is, frames for audiences are dropped and counted; a
-// mailbox of few mails is not full, whatever their size. The bytes of all mailboxes are
-// within a quarter of the outbound budget, so that they leave most of it to slow clients.
-// Functions do not count: there are no more than a few for each connection, and those that
-// let publishers go on are among them.
+// hands out in about a tenth of a second. Above full, which that never is, frames for
+// audiences are dropped and counted; a mailbox of few mails is not full, whatever their
+// size. The bytes of all mailboxes are within a quarter of the outbound budget, so that they
+// leave most of it to slow clients. Functions do not count: there are no more than a few for
+// each connection, and those that let publishers go on are among them.
 const (
 	congestedMails = 4 << 10
 	congestedBytes = 16 << 20
@@ -204,9 +203,6 @@ func (b *mailbox) congested() bool {
 func (b *mailbox) relaxed() bool {
 	return b.told < congestedMails/2 && b.bytes < max(1, b.congestedBytes/2) && b.work < congestedWork/2
 }
-
-// handedOut reports whether all is done that was taken out of the queue. On the loop.
-func (b *mailbox) handedOut() bool { return b.next == len(b.batch) }
 
 // take returns the next mail, or nil if there is none. The mail is valid until the next
 // call.

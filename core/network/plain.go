@@ -136,11 +136,7 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		for _, other := range *p.door.endpoints.Load() {
 			if other.HTTP != nil {
 				// Like a client of a WebSocket it waits rather than have its message dropped.
-				n := int(r.ContentLength)
-				if n < 0 {
-					n = bigMessage // it may be
-				}
-				if err := s.WaitForRoom(r.Context(), n); err == nil {
+				if err := s.WaitForRoom(r.Context()); err == nil {
 					other.HTTP.ServeHTTP(w, r.WithContext(core.WithRefused(r.Context(), func(reason core.Reason) {
 						p.logRefusal(other.Name, r, reason, "the format refuses the request")
 					})))

@@ -112,10 +112,10 @@ func (c *conn) Decoded(err error) {
 	switch {
 	case c.relay.deaf:
 	case err == nil:
-		c.carriedOut(c.deciding, nil)
+		c.carriedOut(nil)
 	default:
 		c.relay.deaf = true
-		c.inTurn(func() { c.carriedOut(0, err) })
+		c.inTurn(func() { c.carriedOut(err) })
 	}
 	c.settled()
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/core/coretest"
 )
 
 // TestRoomForAll: while some clients publish messages of which one alone is more than a
@@ -89,12 +88,12 @@ func TestRoomAtLast(t *testing.T) {
 		for i := range congestedMails {
 			link.Send(core.Event{Kind: core.Pong, Ref: fmt.Append(nil, i)})
 		}
-		if room(l.room.Load()) != none {
+		if !l.congested.Load() {
 			t.Error("events do not congest a mailbox")
 		}
 		// So many are held as a mailbox may have messages.
 		for range 2 * congestedMails {
-			r.gates.scarce.wait(func() { l.post(mail{fn: func() {}}) })
+			r.wait(func() { l.post(mail{fn: func() {}}) })
 		}
 		close(filled)
 		<-looked
@@ -102,51 +101,20 @@ func TestRoomAtLast(t *testing.T) {
 	<-filled
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := r.WaitForRoom(ctx, 0); !errors.Is(err, context.Canceled) {
+	if err := r.WaitForRoom(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("who gives up waiting: %v", err)
 	}
 	close(looked)
 	for i := range congestedMails {
 		c.expect(fmt.Sprint(i))
 	}
-	if err := r.WaitForRoom(t.Context(), bigMessage); err != nil {
+	if err := r.WaitForRoom(t.Context()); err != nil {
 		t.Error(err)
 	}
 	c.send("echo free")
 	c.expect("free")
-	if room(l.room.Load()) != ample || r.gates.ample.shut.Load() != 0 || r.gates.scarce.shut.Load() != 0 {
+	if l.congested.Load() || r.congested.Load() != 0 {
 		t.Error("the mailbox is congested for ever")
-	}
-}
-
-// TestRoomForSmallFirst: while what has congested a mailbox is being handed out, who has
-// little to say goes on already, and who has published something big waits. Broken version:
-// one gate for all.
-func TestRoomForSmallFirst(t *testing.T) {
-	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
-	c := r.subscriber()
-	link := r.hub.newest()
-	l := r.loopAt(0)
-	sent := make(chan []byte, 2)
-	l.post(mail{fn: func() {
-		for i := range congestedMails {
-			link.Send(core.Event{Kind: core.Pong, Ref: fmt.Append(nil, i)})
-		}
-		waits := func(n int, answer string) {
-			if !r.gates.of(n).wait(func() { sent <- fmt.Append(nil, answer, " ", l.mailbox.handedOut()) }) {
-				t.Errorf("who has %d bytes to say does not wait", n)
-			}
-		}
-		waits(bigMessage, "big")
-		waits(bigMessage-1, "small")
-	}})
-	for i := range congestedMails {
-		c.expect(fmt.Sprint(i))
-	}
-	for _, want := range []string{"small false", "big true"} {
-		if got := string(coretest.Receive(t, "that one goes on", sent)); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
 	}
 }
 
@@ -166,7 +134,7 @@ func TestRoomForMany(t *testing.T) {
 	turn := make(chan struct{})
 	l.post(mail{fn: func() {
 		defer close(turn)
-		for n < congestedMails/2 && room(l.room.Load()) != none {
+		for n < congestedMails/2 && !l.congested.Load() {
 			r.hub.publish([]byte("x"), nil)
 			n++
 		}
@@ -181,5 +149,5 @@ func TestRoomForMany(t *testing.T) {
 			c.expect("x")
 		}
 	}
-	eventually(t, "there is room again", func() bool { return r.gates.ample.shut.Load() == 0 })
+	eventually(t, "there is room again", func() bool { return r.congested.Load() == 0 })
 }

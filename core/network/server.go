@@ -157,27 +157,28 @@ type Server struct {
 	stats   Stats
 
 	admission admission
-	gates     gates
 
 	// Guarded by mu.
-	mu    sync.Mutex
-	doors []*door
-	eps   map[string]*endpoint
+	mu      sync.Mutex
+	doors   []*door
+	eps     map[string]*endpoint
+	waiting []func() // what to call when no mailbox is congested any more
 
 	// Atomic.
-	loops    atomic.Pointer[[]*loop]
-	remotes  atomic.Pointer[[]core.RemoteFormat] // that have connections; written under mu
-	open     atomic.Int64                        // connections that have entered
-	aside    atomic.Int64                        // connections that turnAwayAside speaks to
-	ids      atomic.Uint64
-	turns    atomic.Int32 // loops in the midst of a turn
-	leaving  atomic.Bool  // nobody is to be sent here any more
-	draining atomic.Bool  // nobody is admitted any more
-	down     atomic.Bool  // Shutdown was called
-	ready    atomic.Bool
-	budget   budget
-	inbound  budget
-	windows  windows
+	loops     atomic.Pointer[[]*loop]
+	remotes   atomic.Pointer[[]core.RemoteFormat] // that have connections; written under mu
+	open      atomic.Int64                        // connections that have entered
+	aside     atomic.Int64                        // connections that turnAwayAside speaks to
+	ids       atomic.Uint64
+	turns     atomic.Int32 // loops in the midst of a turn
+	congested atomic.Int32 // loops whose mailboxes are congested
+	leaving   atomic.Bool  // nobody is to be sent here any more
+	draining  atomic.Bool  // nobody is admitted any more
+	down      atomic.Bool  // Shutdown was called
+	ready     atomic.Bool
+	budget    budget
+	inbound   budget
+	windows   windows
 }
 
 // New returns a server that does not listen yet.
@@ -291,5 +292,50 @@ func (s *Server) loopOf(el gnet.EventLoop) *loop {
 
 func (s *Server) loopList() []*loop  { return *s.loops.Load() }
 func (s *Server) loopAt(i int) *loop { return s.loopList()[i] }
+
+// wait reports whether a mailbox is congested, and has then called, once, when none is any
+// more. Any goroutine; then must not block.
+func (s *Server) wait(then func()) bool {
+	if s.congested.Load() == 0 {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.congested.Load() == 0 {
+		return false
+	}
+	s.waiting = append(s.waiting, then)
+	return true
+}
+
+// WaitForRoom waits until no mailbox is congested, so that what the caller publishes then
+// finds room, or until ctx or the loops end. Any goroutine but those of the loops.
+func (s *Server) WaitForRoom(ctx context.Context) error {
+	room := make(chan struct{})
+	if !s.wait(func() { close(room) }) {
+		return nil
+	}
+	select {
+	case <-room:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for room in a mailbox: %w", ctx.Err())
+	case <-s.done:
+		return errors.New("waiting for room in a mailbox: the event loops have ended")
+	}
+}
+
+// relaxed is called by a loop whose mailbox is no longer congested.
+func (s *Server) relaxed() {
+	s.mu.Lock()
+	var free []func()
+	if s.congested.Add(-1) == 0 {
+		free, s.waiting = s.waiting, nil
+	}
+	s.mu.Unlock()
+	for _, then := range free {
+		then()
+	}
+}
 
 func stack() string { return string(debug.Stack()) }
