@@ -59,6 +59,9 @@ type conn struct {
 	late     *lateness // nil as long as it loses nothing
 	stamp    uint64    // the last delivery taken
 
+	// Owned by the loop. What the connection may still say without waiting for room again.
+	allowance int32
+
 	// Owned by the loop. These are small, and stand together for their size.
 	window  wsflate.WindowBits // of permessage-deflate; 0 without
 	parked  bool               // fd is the connection's own
