@@ -60,6 +60,9 @@ type conn struct {
 	late     *lateness // nil as long as it loses nothing
 	stamp    uint64    // the last delivery taken
 
+	// Owned by the loop. What the connection may still say without waiting for room again.
+	allowance int32
+
 	// Owned by the loop. These are small, and stand together for their size.
 	window  wsflate.WindowBits // of permessage-deflate; 0 without
 	parked  bool               // fd is the connection's own
@@ -101,7 +104,7 @@ func (c *conn) Identity() *core.Identity { return c.user }
 func (c *conn) Outlet() core.Outlet      { return &c.ep.outlet }
 func (c *conn) Remote() string           { return c.remote }
 func (c *conn) Loop() int                { return c.loop.index }
-func (c *conn) OpenedAt() time.Time        { return c.ep.server.started.Add(time.Duration(c.opened) * tick) }
+func (c *conn) OpenedAt() time.Time      { return c.ep.server.started.Add(time.Duration(c.opened) * tick) }
 
 // Info returns what the application has kept with the connection.
 func (c *conn) Info() any {

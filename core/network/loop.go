@@ -167,6 +167,7 @@ func (l *loop) address(m mail) {
 	if m.frame != nil {
 		m.frame.retain()
 	}
+	l.server.spent.Add(m.cost())
 	l.mailbox.append(m)
 }
 
@@ -215,6 +216,7 @@ func (l *loop) drain() {
 	l.relieve()
 	l.relieveInput()
 	l.relax()
+	l.letIn()
 }
 
 // relax ends the congestion of the mailbox when it is over.
@@ -226,7 +228,7 @@ func (l *loop) relax() {
 	over := l.mailbox.relaxed()
 	l.mailbox.mu.Unlock()
 	if over && l.congested.CompareAndSwap(true, false) {
-		l.server.relaxed()
+		l.server.congested.Add(-1)
 	}
 }
 
