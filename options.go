@@ -1,6 +1,7 @@
 package polywire
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -75,12 +76,30 @@ func WithLogLevel(level *slog.LevelVar) Option {
 // WithListen opens sockets with listen instead of [sockets.Listen]; mostly that is the
 // method of [sockets.Given], for a program that was given its sockets. name is that of an
 // endpoint, or "$admin"; address is "host:port", or "unix:" and a path. The listener is a
-// *net.TCPListener or a *net.UnixListener.
+// *net.TCPListener or a *net.UnixListener, as the sockets of its connections are read and written
+// by event loops, and handed on to other processes.
 func WithListen(listen func(name, address string) (net.Listener, error)) Option {
 	return func(s *settings) error {
-		s.listen = listen
+		if listen == nil {
+			return errors.New("WithListen has no function")
+		}
+		s.listen = func(name, address string) (net.Listener, error) { return bareListener(listen(name, address)) }
 		return nil
 	}
+}
+
+// bareListener returns ln if it is one that can be used.
+func bareListener(ln net.Listener, err error) (net.Listener, error) {
+	if err != nil {
+		return nil, err
+	}
+	switch ln.(type) {
+	case *net.TCPListener, *net.UnixListener:
+		return ln, nil
+	case nil:
+		return nil, errors.New("the function of WithListen has returned no listener")
+	}
+	return nil, errors.Join(fmt.Errorf("the function of WithListen has returned a %T; it must be a *net.TCPListener or a *net.UnixListener", ln), ln.Close())
 }
 
 // gather returns what the options say.
