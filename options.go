@@ -23,6 +23,7 @@ type settings struct {
 	source func() (*config.Config, error)
 	level  *slog.LevelVar
 	listen func(name, address string) (net.Listener, error)
+	begin  func() (end func()) // of WithReloading
 
 	cfg *config.Config
 }
@@ -60,6 +61,20 @@ func WithSessionKeys(keys core.SessionKeys, endpoints ...string) Option {
 func WithSource(load func() (*config.Config, error)) Option {
 	return func(s *settings) error {
 		s.source = load
+		return nil
+	}
+}
+
+// WithReloading has begin called when the broker begins to take another configuration, by
+// Reload, Reread or POST /reload of the admin server, and the function that it returns when
+// that is over, whether the configuration was taken or not. They may block, which delays the
+// reload, and must not reload themselves.
+func WithReloading(begin func() (end func())) Option {
+	return func(s *settings) error {
+		if begin == nil {
+			return errors.New("WithReloading has no function")
+		}
+		s.begin = begin
 		return nil
 	}
 }
@@ -107,6 +122,7 @@ func gather(cfg *config.Config, options []Option) (*settings, error) {
 	s := &settings{
 		stores: make(map[string]core.SessionStore), keys: make(map[string]core.SessionKeys),
 		listen: func(_, address string) (net.Listener, error) { return sockets.Listen(address) },
+		begin:  func() (end func()) { return func() {} },
 		cfg:    cfg,
 	}
 	for i, o := range options {
