@@ -84,8 +84,12 @@ func writable(f Format, ev Event) error {
 }
 
 // Close ends the connection, after what was sent before, with the goodbye that the
-// client's format has for r; ReasonNormal where nothing is wrong. It does not block.
+// client's format has for r; ReasonNormal where nothing is wrong. What is no reason is
+// ReasonInternal. It does not block.
 func (c Client) Close(r Reason) {
+	if r >= NumReasons {
+		r = ReasonInternal
+	}
 	if c.peer != nil {
 		c.peer.Close(r)
 	}
