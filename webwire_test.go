@@ -91,10 +91,12 @@ func fails(err error) string {
 // said a word; handlers know it, and both sides can end it.
 func TestConnectedSignsIn(t *testing.T) {
 	told := make(chan string, 10)
+	connected := make(chan struct{}) // the hook has seen what it wants before the client goes on
 	b := run(t, oneWebwire,
 		polywire.WithSessionKeys(func() (string, error) { return "testkey", nil }),
 		polywire.WithHooks(core.Hooks{
 			Connected: func(_ context.Context, c core.Client) {
+				defer func() { connected <- struct{}{} }()
 				if _, ok := c.Session(); ok {
 					t.Error("there is a session before")
 				}
@@ -142,6 +144,7 @@ func TestConnectedSignsIn(t *testing.T) {
 		t.Errorf("session %s", rest)
 	}
 	wantTold("created testkey testkey")
+	<-connected
 	m.say(request("who", "?"))
 	m.hears(replyUTF8 + id + `{"uid":"ann"}`)
 	if n, clients := b.ActiveSessions(), b.SessionClients("testkey"); n != 1 || len(clients) != 1 {
@@ -164,6 +167,7 @@ func TestConnectedSignsIn(t *testing.T) {
 	m = b.mobile(t)
 	m.hears(sessionCreated)
 	wantTold("created testkey testkey")
+	<-connected
 	m.say(signalBinary + "\x06logout?")
 	m.hears(sessionClosed)
 	wantTold("closed testkey")
@@ -176,6 +180,7 @@ func TestConnectedSignsIn(t *testing.T) {
 	m = b.mobile(t)
 	m.hears(sessionCreated)
 	wantTold("created testkey testkey")
+	<-connected
 	for _, c := range b.SessionClients("testkey") {
 		if err := c.CloseSession(); err != nil {
 			t.Error(err)
