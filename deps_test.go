@@ -53,6 +53,7 @@ var rules = []rule{
 		packages: "sockets", allow: []string{"github.com/coreos/go-systemd/v22/activation", "golang.org/x/sys/unix"},
 		why: "who listens where, and after whom, is a matter of the operating system alone",
 	},
+	{packages: "sessions", allow: []string{"core", "core/rawjson"}, why: "a store of sessions is a folder or a map: it knows no engine and no format"},
 	{packages: "codecs/...", allow: []string{"core", "core/rawjson"}, why: "a codec is bytes in, commands out: no socket, no engine, no other codec"},
 	{
 		packages: "httpclient", allow: []string{"github.com/sony/gobreaker/v2"},
@@ -115,7 +116,7 @@ var rules = []rule{
 	{packages: "soak", why: "it is a test, of the broker as its users have it"},
 	{
 		packages: ".",
-		allow:    []string{"core/...", "codecs/...", "auth", "admin", "certs", "config", "sockets", "upstream", "plugin"},
+		allow:    []string{"core/...", "codecs/...", "auth", "admin", "certs", "config", "sessions", "sockets", "upstream", "plugin"},
 		why:      "the root wires the rooms together and needs nothing besides them",
 	},
 	{packages: "examples/...", allow: []string{".", "core", "config"}, why: "an example needs no more than its readers have"},
@@ -134,7 +135,7 @@ var rules = []rule{
 var testRule = rule{
 	testing: true,
 	allow: []string{
-		".", "core/...", "codecs/...", "auth", "admin", "certs/...", "config", "conversations/...", "plugin/...", "sockets",
+		".", "core/...", "codecs/...", "auth", "admin", "certs/...", "config", "conversations/...", "plugin/...", "sessions", "sockets",
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 		"github.com/hashicorp/go-plugin", "google.golang.org/grpc", // plugins without the SDK
 	},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/sessions"
 )
 
 func ask(service, payload string) core.Command {
@@ -344,7 +345,7 @@ func TestCallsAtOnce(t *testing.T) {
 
 // However a call ends, what waits behind it goes on; what is no call of its own does not wait.
 func TestCallsAtOnceGoOn(t *testing.T) {
-	store := NewMemorySessions()
+	store := sessions.NewMemory()
 	for _, c := range []struct {
 		name   string
 		end    func(w *world, x, y *link)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"github.com/polywire/polywire/codecs/echo"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
 )
@@ -186,7 +187,7 @@ func start(t testing.TB, change func(o *Options, chat *Endpoint)) *rig {
 	}
 	s := New(o)
 	eps := []Endpoint{ep, {
-		Endpoint: &core.Endpoint{Name: "echo", Protocol: "echo", Format: echo{}, Stats: &core.Stats{}},
+		Endpoint: &core.Endpoint{Name: "echo", Protocol: "echo", Format: echo.Format{}, Stats: &core.Stats{}},
 		Listen:   "127.0.0.1:0", MaxMessage: 1 << 20, Settings: Settings{OutboundLimit: 1 << 20},
 	}}
 	if err := s.Start(eps); err != nil {
