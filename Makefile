@@ -79,7 +79,7 @@ conformance: clients ## the tests that take minutes: scripts, plugins, storms, r
 ROUNDS   ?= 10
 ALONE    ?= 5
 PACKAGES ?= ./...
-flaky: clients ## ROUNDS (10) rounds of all tests beside a busy loop on each core, then ALONE (5) on one core (hours)
+flaky: clients ## ROUNDS (10) rounds of all tests beside a busy loop on each core, then ALONE (5) on one core each (two hours)
 	@GO="$(GO)" RACE="$(RACE)" PACKAGES="$(PACKAGES)" .ci/flaky $(ROUNDS) $(ALONE) $(MODULES)
 
 soak: ## CALLS calls (a million) between clients that come and go, then UNREST (10m) of storms, slow readers and reloads
