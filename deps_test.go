@@ -39,11 +39,12 @@ var rules = []rule{
 	{packages: "certs", why: "keys and certificates are for crypto/tls alone to use"},
 	{packages: "certs/certstest", testing: true, why: "the certificates of tests are made from nothing"},
 	{packages: "core/logging", why: "every room may log, so the log knows no room"},
-	{packages: "core/engine", allow: []string{"core", "core/logging"}, why: "who hears what is decided without sockets and wire formats"},
+	{packages: "core/timers", why: "time is a matter of the standard library alone"},
+	{packages: "core/engine", allow: []string{"core", "core/logging", "core/timers"}, why: "who hears what is decided without sockets and wire formats"},
 	{
 		packages: "core/network",
 		allow: []string{
-			"core", "core/logging", "sockets", "github.com/panjf2000/gnet/v2/...", "github.com/gobwas/ws/...", "github.com/gobwas/httphead",
+			"core", "core/logging", "core/timers", "sockets", "github.com/panjf2000/gnet/v2/...", "github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 			"github.com/klauspost/compress/flate", "golang.org/x/sys/...", "github.com/pires/go-proxyproto",
 			"github.com/KimMachineGun/automemlimit/memlimit",
 		},

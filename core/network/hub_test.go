@@ -15,6 +15,7 @@ import (
 	"github.com/polywire/polywire/codecs/echo"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
+	"github.com/polywire/polywire/core/timers"
 )
 
 // chatHub is the smallest engine: "sub", "pub TEXT", "fail", "panic", "hold" and
@@ -167,7 +168,7 @@ type rig struct {
 // when their connection ends, instead of cutting them. It is called before start.
 func unhurried(t *testing.T) {
 	before := lingerTicks
-	lingerTicks = ticksOf(coretest.Patience)
+	lingerTicks = timers.Ticks(coretest.Patience)
 	t.Cleanup(func() { lingerTicks = before })
 }
 

@@ -273,9 +273,6 @@ func (s *Server) stop() error {
 	return nil
 }
 
-// now returns the coarse clock.
-func (s *Server) now() uint32 { return uint32(time.Since(s.started) / tick) }
-
 // loopOf returns the loop of a gnet event loop, and makes it at the first
 // connection there: gnet has no list of its loops. Called on that event loop.
 func (s *Server) loopOf(el gnet.EventLoop) *loop {
