@@ -107,6 +107,28 @@ func TestSameOrigin(t *testing.T) {
 	}
 }
 
+// TestManyHosts: to look at many hosts costs no more than to read them, however long the
+// origin is.
+func TestManyHosts(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
+	origin, hosts := "https://"+strings.Repeat("o", 30_000), make([]string, 10_000)
+	for i := range hosts {
+		hosts[i] = "h"
+	}
+	if n := testing.AllocsPerRun(5, func() {
+		if sameOrigin(origin, hosts) {
+			t.Error("another page may connect")
+		}
+	}); n > 10 {
+		t.Errorf("%v allocations", n)
+	}
+	if !sameOrigin("https://h", append(hosts, "H:443")) {
+		t.Error("the last host does not count")
+	}
+}
+
 // samePlace is the chat format for pages of the same origin.
 type samePlace struct{ chat }
 
