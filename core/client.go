@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"time"
 	"unicode/utf8"
 )
 
@@ -133,6 +134,14 @@ func (c Client) Info() any {
 		return nil
 	}
 	return c.link.Info()
+}
+
+// OpenedAt is when the connection was opened, to a tenth of a second; zero for nobody.
+func (c Client) OpenedAt() time.Time {
+	if c.link == nil {
+		return time.Time{}
+	}
+	return c.link.OpenedAt()
 }
 
 // Session returns the session of the connection, if it has one; of a connection that has
