@@ -131,7 +131,7 @@ func (r *report) checkServices(services []Service, entries map[string]any) {
 			r.add(join(path, "match"), "%q is answered by services[%d] already", s.Match, first)
 		} else {
 			matches[s.Match] = i
-			if inside, _, found := strings.Cut(s.Match, "#"); found && (inside == "" || strings.HasSuffix(inside, "/")) && strings.Contains(s.Match[len(inside):], "/") {
+			if core.MatchesNothing(s.Match) {
 				r.add(join(path, "match"), "%q matches nothing: # is for the last level", s.Match)
 			}
 		}
