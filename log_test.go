@@ -2,6 +2,7 @@ package polywire_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -12,7 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/polywire/polywire"
 	"github.com/polywire/polywire/certs/certstest"
+	"github.com/polywire/polywire/core"
 )
 
 // newLog returns a log whose lines have no time, and their buffer: it may be read when
@@ -284,5 +287,27 @@ admin: {listen: ""}
 	}
 	if strings.Contains(got, strings.Repeat("0", 150)) {
 		t.Errorf("what clients send is not shortened:\n%s", got)
+	}
+}
+
+// A handler that can never be called is told, as a mistake that shows nowhere else.
+func TestHandlersOfNothingAreLogged(t *testing.T) {
+	log, buf := newLog(slog.LevelInfo)
+	b, err := polywire.New(load(t, localhost), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := func(context.Context, core.Invocation) (core.Payload, error) { return core.Payload{}, nil }
+	for _, match := range []string{"a/#", "a#/b", "+/b", "", "#", "a/#/b", "x#/#tail/c"} {
+		b.Handle(match, h)
+		b.Hear(match, h)
+	}
+	b.Handle("b/#/c", nil)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	line := `level=WARN msg="a handler is registered that is never called: # is for the last level of a pattern" match=`
+	if got, want := buf.String(), strings.Repeat(line+"a/#/b\n", 2)+strings.Repeat(line+"x#/#tail/c\n", 2); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
 	}
 }

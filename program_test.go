@@ -226,3 +226,23 @@ admin: {listen: ""}
 	// bots wubsub
 	// games stocking
 }
+
+// TestSendNeedsUTF8: what would end the connection of a client is an error of who sends it.
+func TestSendNeedsUTF8(t *testing.T) {
+	sent := make(chan error, 2)
+	b := run(t, "endpoints: [{name: games, protocol: stocking, listen: '127.0.0.1:0'}]", polywire.WithHooks(core.Hooks{
+		Connected: func(_ context.Context, c core.Client) {
+			sent <- c.Send("room\xff", text("lost"))
+			sent <- c.Send("room", text("hello"))
+		},
+	}))
+	c := dial(t, b.urls["games"].URL)
+	if err := <-sent; err == nil || !strings.Contains(err.Error(), "UTF-8") {
+		t.Errorf("a topic that is no text: %v", err)
+	}
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+	c.want("0")
+	c.want("5,room,hello")
+}

@@ -3,7 +3,9 @@ package auth
 import (
 	"context"
 	"net/http"
+	"os"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,4 +120,40 @@ func TestTokens(t *testing.T) {
 	if _, err := NewTokens(nil, nil, path, quiet); err == nil {
 		t.Error("a broken file can be opened")
 	}
+}
+
+// Editors of Windows mark the beginning of a file, and end lines in their way.
+func TestFilesOfWindows(t *testing.T) {
+	const mark = "\ufeff"
+	m, err := NewTokens(inHeader, nil, writeFile(t, "tokens", mark+"ann one\r\nbob two\r\n"), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := wantOutcome(t, m, bearer("one"), Good); f.Identity.User() != "ann" {
+		t.Errorf("the user is %q", f.Identity.User())
+	}
+	if _, err := NewTokens(inHeader, nil, writeFile(t, "tokens", mark+"# bots\r\nann one\r\n"), quiet); err != nil {
+		t.Error(err)
+	}
+	public := testKeys()["rsa"].Public()
+	pem, err := os.ReadFile(pemFile(t, public))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]JWTOptions{
+		"PEM":     {Places: inHeader, PublicKeys: []string{writeFile(t, "key.pem", mark+strings.ReplaceAll(string(pem), "\n", "\r\n"))}},
+		"key set": {Places: inHeader, JWKS: writeFile(t, "set.json", mark+set(t, map[string]any{"one": public}))},
+	} {
+		j, err := NewJWT(o)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		wantOutcome(t, j, bearer(sign(t, "RS256", testKeys()["rsa"], "", good(nil))), Good)
+	}
+	s, err := NewJWT(JWTOptions{Places: inHeader, SecretFile: writeFile(t, "secret", mark+secret+"\r\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantOutcome(t, s, bearer(sign(t, "HS256", []byte(secret), "", good(nil))), Good)
 }

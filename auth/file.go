@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -93,7 +94,8 @@ func readFile(path string) ([]byte, error) {
 	if len(data) > maxFile {
 		return nil, fmt.Errorf("reading %s: %w", path, errLongFile)
 	}
-	return data, nil
+	// Editors of Windows put it before the first name, or the key.
+	return bytes.TrimPrefix(data, []byte("\ufeff")), nil
 }
 
 // same reports whether a file is what it was.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -115,12 +116,20 @@ func TestCheck(t *testing.T) {
 	authority := certstest.WriteFile(t, dir, "ca.pem", ca.PEM())
 	garbage := certstest.WriteFile(t, dir, "garbage.pem", []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
 	missing := filepath.Join(dir, "missing")
+	marked := func(name, of string) string {
+		text, err := os.ReadFile(of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return certstest.WriteFile(t, dir, name, slices.Concat([]byte("\ufeff"), text)) // as editors of Windows write
+	}
 	tests := []struct {
 		name     string
 		settings Settings
 		want     []string // setting and text of each fault
 	}{
 		{"good", Settings{Pairs: []Pair{{cert, key}}, ClientCA: authority}, nil},
+		{"good, of Windows", Settings{Pairs: []Pair{{marked("cert.pem", cert), marked("key.pem", key)}}, ClientCA: marked("authority.pem", authority)}, nil},
 		{"missing", Settings{Pairs: []Pair{{missing, key}, {cert, missing}}, ClientCA: missing}, []string{
 			"certificates.0.cert: stat ", "certificates.1.key: stat ", "client_ca: stat ",
 		}},

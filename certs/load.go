@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -109,7 +110,9 @@ func readFile(path string) ([]byte, error) {
 	case info.Size() > maxFile:
 		return nil, fmt.Errorf("%s has %d bytes; the bound is %d", path, info.Size(), maxFile)
 	}
-	return os.ReadFile(path)
+	data, err := os.ReadFile(path)
+	// Editors of Windows put it before the first line, and PEM begins at the beginning of one.
+	return bytes.TrimPrefix(data, []byte("\ufeff")), err
 }
 
 // read returns the contents of both files. The error is a [*Fault] of cert or key.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +35,9 @@ func (e *endpointReader) checkName(name string) {
 
 // checkAddress checks listen and path.
 func (e *endpointReader) checkAddress(ep *Endpoint) {
-	if ep.Listen == "" {
+	if ep.Listen == "" && e.given("listen") {
+		e.fault("listen", "must not be empty; leave it out for the usual address of the protocol, if it has one")
+	} else if ep.Listen == "" {
 		e.fault("listen", "is missing; the protocol %s has no usual address", ep.Protocol)
 	} else if problem := badAddress(ep.Listen); problem != "" {
 		e.fault("listen", "%s", problem)
@@ -52,6 +55,16 @@ func (e *endpointReader) checkPath(key, path string) {
 		e.fault(key, "must begin with a slash, not be %q", path)
 	case strings.ContainsAny(path, "?# "):
 		e.fault(key, "%q is no path: ?, # and spaces have no place in it", path)
+	case strings.Contains(path, "*"):
+		e.fault(key, "%q has a *, which stands for itself: paths have no wildcards, but path \"\" is any path", path)
+	case strings.Contains(path, "%"):
+		// What clients ask for is decoded before it is compared.
+		plain, err := url.PathUnescape(path)
+		if err != nil || strings.ContainsAny(plain, "?# ") {
+			e.fault(key, "%q is no path: %%, ?, # and spaces have no place in it", path)
+			return
+		}
+		e.fault(key, "%q is percent-encoded, and would match nothing; write %q", path, plain)
 	}
 }
 
@@ -118,7 +131,7 @@ func (r *report) checkServices(services []Service, entries map[string]any) {
 			r.add(join(path, "match"), "%q is answered by services[%d] already", s.Match, first)
 		} else {
 			matches[s.Match] = i
-			if inside, _, found := strings.Cut(s.Match, "#"); found && (inside == "" || strings.HasSuffix(inside, "/")) && strings.Contains(s.Match[len(inside):], "/") {
+			if core.MatchesNothing(s.Match) {
 				r.add(join(path, "match"), "%q matches nothing: # is for the last level", s.Match)
 			}
 		}

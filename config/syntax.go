@@ -2,9 +2,12 @@ package config
 
 import (
 	"bytes"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // versionLine is a line that says which YAML the file is.
@@ -57,6 +60,10 @@ func advice(data []byte, line int, text string) string {
 		if strings.Contains(strings.TrimSuffix(at(n), rest), "\t") {
 			return "a tab indents the line; YAML takes spaces alone"
 		}
+		begin := strings.TrimLeftFunc(at(n), func(r rune) bool { return r == ' ' || r == '-' || invisible(r) })
+		if strings.ContainsFunc(strings.TrimSuffix(at(n), begin), invisible) {
+			return "spaces that are none for YAML, such as web pages have (U+00A0), indent the line; write plain ones"
+		}
 	}
 	says := func(parts ...string) bool {
 		return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
@@ -95,4 +102,27 @@ func directed(lines []string) bool {
 		}
 	}
 	return false
+}
+
+// invisible reports whether r looks like a space, or like nothing, and is no space of YAML.
+func invisible(r rune) bool {
+	return r > unicode.MaxASCII && (unicode.IsSpace(r) || unicode.Is(unicode.Cf, r))
+}
+
+// foreignByte returns where data holds what no text does, and what that is; -1 if it is text.
+func foreignByte(data []byte) (at int, what string) {
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return -1, "" // UTF-16
+	}
+	for i := 0; i < len(data); {
+		r, n := utf8.DecodeRune(data[i:])
+		switch {
+		case r == utf8.RuneError && n <= 1:
+			return i, fmt.Sprintf("the byte %#x is no UTF-8; save the file as UTF-8", data[i])
+		case r < ' ' && r != '\t' && r != '\n' && r != '\r', 0x7f <= r && r < 0xa0 && r != 0x85:
+			return i, fmt.Sprintf("there is a control character, %U; is it a text file?", r)
+		}
+		i += n
+	}
+	return -1, ""
 }

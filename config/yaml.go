@@ -59,7 +59,7 @@ func (f *file) parse(data []byte) (map[string]any, bool) {
 	}
 	var second yaml.Node
 	if err := decoder.Decode(&second); err == nil {
-		f.addAt(position{f.file, second.Line}, "", "the file holds more than one document")
+		f.addAt(position{f.file, second.Line}, "", "the file holds more than one document; the one before the line --- would count, so take the rest out, and the line")
 	} else if !errors.Is(err, io.EOF) {
 		f.syntax(data, err)
 	}
@@ -90,6 +90,9 @@ func (f *file) syntax(data []byte, err error) {
 		if before, _, found := bytes.Cut(data, []byte("{{")); found {
 			line = bytes.Count(before, []byte("\n")) + 1
 		}
+	}
+	if at, what := foreignByte(data); line == 0 && at >= 0 {
+		line, text = bytes.Count(data[:at], []byte("\n"))+1, what+" ("+text+")"
 	}
 	if name, ok := strings.CutPrefix(text, "unknown anchor '"); ok && line == 0 {
 		// Nor here. An alias is found at the end of a word.
@@ -129,6 +132,10 @@ func (f *file) node(path string, n *yaml.Node) any {
 	if _, ok := f.written[path]; !ok && path != "" {
 		f.written[path] = position{f.file, n.Line}
 	}
+	if !knownTag(n) {
+		f.addAt(position{f.file, n.Line}, path, "has the tag %q, which means nothing here; ${NAME} is a variable of the environment", n.Tag)
+		return nil
+	}
 	switch n.Kind {
 	case yaml.AliasNode:
 		return f.node(path, n.Alias)
@@ -138,6 +145,15 @@ func (f *file) node(path string, n *yaml.Node) any {
 		return f.sequence(path, n)
 	}
 	return f.scalar(path, n)
+}
+
+// tags are those of which the values of a configuration are.
+var tags = []string{"", "!", "!!str", "!!int", "!!float", "!!bool", "!!null", "!!timestamp", "!!seq", "!!map", mergeTag}
+
+// knownTag reports whether a value is what it says. What a tag of another program was to do
+// with it is not done.
+func knownTag(n *yaml.Node) bool {
+	return n.Kind == yaml.AliasNode || slices.Contains(tags, n.ShortTag()) || slices.Contains(tags, n.Tag)
 }
 
 func (f *file) mapping(path string, n *yaml.Node) any {
@@ -160,6 +176,10 @@ func (f *file) mapping(path string, n *yaml.Node) any {
 		}
 		if path == "" && strings.HasPrefix(key.Value, "x-") {
 			continue // the file's own, for anchors: it counts where it is used
+		}
+		if strings.ContainsFunc(key.Value, invisible) {
+			f.addAt(at, join(path, strings.TrimFunc(key.Value, invisible)), "has a space around it that is none for YAML, such as web pages have (U+00A0); write plain ones")
+			continue
 		}
 		child := join(path, key.Value)
 		if line, ok := lines[key.Value]; ok {

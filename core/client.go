@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 )
 
 // Client is a connection as the application knows it. It is comparable, may be kept
@@ -49,7 +50,7 @@ var errLeft = Failure{Code: Gone, Text: "the client has left"}
 
 // Send sends the client a message on topic, as the client knows topics, whether it
 // hears the topic or not: a webwire client gets a signal of that name. p is copied. The
-// error says what is wrong with p, or that the client's format cannot write the message
+// error says what is wrong with topic, which must be UTF-8, or p, or that the client's format cannot write the message
 // (a webwire client takes none that is empty or larger than its buffer), or is Gone; then
 // nothing is sent. What can be sent may still be lost: the client may leave, or be too slow.
 // Send does not block.
@@ -59,6 +60,9 @@ func (c Client) Send(topic string, p Payload) error {
 	}
 	ev := Event{Kind: Message, Topic: []byte(topic), Payload: p}
 	err := p.Check()
+	if !utf8.ValidString(topic) {
+		err = errTopic
+	}
 	if err == nil {
 		err = writable(c.link.Endpoint().Format, ev)
 	}
@@ -68,6 +72,9 @@ func (c Client) Send(topic string, p Payload) error {
 	c.link.Send(ev)
 	return nil
 }
+
+// errTopic is told before a client is, which would end the connection over it.
+var errTopic = errors.New("the topic is not UTF-8")
 
 var errUnwritable = errors.New("the client's format has no words for it")
 

@@ -34,6 +34,20 @@ func HasWildcard(pattern string) bool {
 	return false
 }
 
+// MatchesNothing reports whether a pattern matches no topic at all: a # is for the last level.
+func MatchesNothing(pattern string) bool {
+	for {
+		level, rest, more := strings.Cut(pattern, "/")
+		if !more {
+			return false
+		}
+		if level != "" && level[0] == '#' {
+			return true
+		}
+		pattern = rest
+	}
+}
+
 // MatchPattern reports whether topic is matched by pattern. It is the meaning
 // of a pattern, level by level; the engine's trie is the same meaning made fast.
 //

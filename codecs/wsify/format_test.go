@@ -44,6 +44,8 @@ func TestValidate(t *testing.T) {
 		{"no scheme", func(o *Options) { o.AuthorizerURL = "auth.example/x" }, []string{"authorizer_url"}},
 		{"other scheme", func(o *Options) { o.AuthorizerURL = "ftp://auth.example" }, []string{"authorizer_url"}},
 		{"unreadable", func(o *Options) { o.AuthorizerURL = "http://a b" }, []string{"authorizer_url"}},
+		{"a path with a query", func(o *Options) { o.BroadcastPath = "/broadcast?key=x" }, []string{"broadcast_path"}},
+		{"a path for all", func(o *Options) { o.BroadcastPath = "/*" }, []string{"broadcast_path"}},
 		{"no time", func(o *Options) { o.AuthorizerTimeout = 0 }, []string{"authorizer_timeout"}},
 		{
 			"all at once", func(o *Options) { *o = Options{AuthorizerURL: "x", AuthorizerTimeout: -1, BroadcastPath: "b"} },

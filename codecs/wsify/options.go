@@ -86,6 +86,8 @@ func (o *Options) validate() error {
 	}
 	if o.BroadcastPath != "" && !strings.HasPrefix(o.BroadcastPath, "/") {
 		faults = append(faults, errors.New("broadcast_path: must begin with a slash"))
+	} else if strings.ContainsAny(o.BroadcastPath, "?#%* ") {
+		faults = append(faults, errors.New("broadcast_path: has a character that has no place in a path: ?, #, %, * or a space"))
 	}
 	return errors.Join(faults...)
 }

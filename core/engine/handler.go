@@ -26,7 +26,15 @@ const maxRunning = 256
 // goes on with the handler it began with. A handler answers 256 calls at once; further
 // ones fail with Overloaded, and no other handler is the slower for it. Any goroutine.
 func (e *Engine) Handle(match string, h core.Handler) {
+	e.warnOf(match, h)
 	e.handlers.set(&e.handlers.handlers, match, h, maxRunning)
+}
+
+// warnOf says that h is never called, if match matches nothing: nobody would see it otherwise.
+func (e *Engine) warnOf(match string, h core.Handler) {
+	if h != nil && core.MatchesNothing(match) {
+		e.log.Warn("a handler is registered that is never called: # is for the last level of a pattern", logging.Quoted("match", match))
+	}
 }
 
 // Service is a service, or all that match a pattern, that a handler answers by

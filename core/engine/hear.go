@@ -22,6 +22,7 @@ import (
 // nobody. 256 of these are heard by a handler at once; a further one fails with Overloaded
 // and is not published. Any goroutine.
 func (e *Engine) Hear(match string, h core.Handler) {
+	e.warnOf(match, h)
 	e.handlers.set(&e.handlers.ears, match, h, maxRunning)
 }
 

@@ -17,19 +17,26 @@ func (ep *endpoint) originAllowed(origin string, hosts []string) bool {
 	normal := core.NormalOrigin(origin)
 	allowed := ep.settings.Load().Origins
 	if allowed == nil {
-		return !ep.profile.SameOrigin || slices.ContainsFunc(hosts, func(host string) bool { return sameOrigin(normal, host) })
+		return !ep.profile.SameOrigin || sameOrigin(normal, hosts)
 	}
 	return slices.ContainsFunc(allowed, func(one string) bool {
 		return originMatches(one, normal) || originMatches(one, origin)
 	})
 }
 
-// sameOrigin reports whether a page of origin, which is normal, is of the host that a client
-// asked. With a port or without it means the same where the port is that of the page's
+// sameOrigin reports whether a page of origin, which is normal, is of one of the hosts that a
+// client asked. With a port or without it means the same where the port is that of the page's
 // scheme (RFC 6454, section 4).
-func sameOrigin(origin, host string) bool {
+func sameOrigin(origin string, hosts []string) bool {
 	u, err := url.Parse(origin)
-	return err == nil && u.Host != "" && u.Host == core.WithoutDefaultPort(u.Scheme, strings.ToLower(host))
+	if err != nil || u.Host == "" {
+		return false
+	}
+	return slices.ContainsFunc(hosts, func(host string) bool {
+		host = core.WithoutDefaultPort(u.Scheme, host)
+		// Clients can write thousands of hosts that a proxy passes on.
+		return len(host) == len(u.Host) && strings.ToLower(host) == u.Host
+	})
 }
 
 // allowedOrigins says which pages may connect, for the log.

@@ -79,6 +79,14 @@ func TestSameOrigin(t *testing.T) {
 		{"https://h", "inner\r\nForwarded: for=192.0.2.1;host=h;proto=https", true, true},
 		{"https://h:8443", "inner\r\nForwarded: for=192.0.2.1; Host=\"h:8443\"", true, true},
 		{"https://inner", "inner\r\nX-Forwarded-Host: h", true, true},
+		{"https://h:8443", "h\r\nX-Forwarded-Port: 8443", true, true},
+		{"https://h:8443", "inner:3000\r\nX-Forwarded-Host: h\r\nX-Forwarded-Port: 8443", true, true},
+		{"https://[::1]:8443", "[::1]\r\nX-Forwarded-Port: 8443", true, true},
+		{"https://h", "h\r\nX-Forwarded-Port: 443", true, true},
+		{"https://h:3000", "h:3000\r\nX-Forwarded-Port: 8443", true, true},
+		{"https://h:8443", "h:3000\r\nX-Forwarded-Port: 8443", true, false},
+		{"https://h:8443", "h\r\nX-Forwarded-Port: 8443, 443", true, false},
+		{"https://h:8443", "h\r\nX-Forwarded-Port: 8443", false, false},
 		{"https://evil.example", "inner\r\nX-Forwarded-Host: h", true, false},
 		{"https://h", "inner\r\nForwarded: for=\"host=h", true, false},
 		{"https://h", "inner\r\nX-Forwarded-Host: h", false, false},
@@ -96,6 +104,28 @@ func TestSameOrigin(t *testing.T) {
 			c.write([]byte("GET / HTTP/1.1\r\nHost: " + tt.request + "\r\n" + asksLines + socketLine + "Origin: " + tt.origin + "\r\n\r\n"))
 			c.readResponse("HTTP/1.1 " + map[bool]string{true: "101", false: "403"}[tt.want])
 		})
+	}
+}
+
+// TestManyHosts: to look at many hosts costs no more than to read them, however long the
+// origin is.
+func TestManyHosts(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
+	origin, hosts := "https://"+strings.Repeat("o", 30_000), make([]string, 10_000)
+	for i := range hosts {
+		hosts[i] = "h"
+	}
+	if n := testing.AllocsPerRun(5, func() {
+		if sameOrigin(origin, hosts) {
+			t.Error("another page may connect")
+		}
+	}); n > 10 {
+		t.Errorf("%v allocations", n)
+	}
+	if !sameOrigin("https://h", append(hosts, "H:443")) {
+		t.Error("the last host does not count")
 	}
 }
 

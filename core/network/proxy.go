@@ -136,11 +136,18 @@ func hops(h *head) []string {
 
 // hosts returns which hosts the client asked, as far as is known: the one of the request,
 // which came from the address from, and if that is a trusted proxy's, those by which the
-// proxies were asked.
+// proxies were asked. Many proxies tell the port apart from the host.
 func (l *Limits) hosts(from netip.AddrPort, h *head, target *url.URL) []string {
 	hosts := []string{h.host(target)}
 	if l.trusts(from.Addr()) {
 		hosts = slices.Concat(hosts, h.tokens("X-Forwarded-Host"), h.forwarded("host"))
+		if port := h.tokens("X-Forwarded-Port"); len(port) == 1 {
+			for _, host := range hosts {
+				if host != "" && (!strings.Contains(host, ":") || strings.HasSuffix(host, "]")) {
+					hosts = append(hosts, host+":"+port[0])
+				}
+			}
+		}
 	}
 	return hosts
 }
