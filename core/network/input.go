@@ -127,15 +127,15 @@ func (c *conn) parseInbox() {
 }
 
 // choke stops the reading of a client that asks faster than it reads the answers:
-// they would only pile up to its bound.
+// they would only pile up to its bound, and the memory of tiny ones to far more.
 func (c *conn) choke() {
-	if c.choked || c.backlog() <= c.settings.OutboundLimit/2 {
+	if c.choked || c.out.weightBehind().all <= c.settings.OutboundLimit/2 {
 		return
 	}
 	if c.out.list != stuck {
 		c.flush()
 	}
-	if c.state == open && c.backlog() > c.settings.OutboundLimit/2 {
+	if c.state == open && c.out.weightBehind().all > c.settings.OutboundLimit/2 {
 		c.choked = true
 		c.Hold()
 	}
@@ -143,7 +143,7 @@ func (c *conn) choke() {
 
 // unchoke is called when output was written.
 func (c *conn) unchoke() {
-	if c.choked && c.backlog() <= c.settings.OutboundLimit/4 {
+	if c.choked && c.out.weightBehind().all <= c.settings.OutboundLimit/4 {
 		c.choked = false
 		c.Post(c.Release)
 	}
