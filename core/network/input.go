@@ -183,9 +183,14 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	f := core.Frame{Kind: kind, Data: payload}
 	held := c.held
 	var err error
-	if c.relay != nil {
+	aside := false
+	switch {
+	case c.relay != nil:
 		c.askMeaning(f)
-	} else {
+	case c.decodesAside(len(payload)):
+		aside = true
+		c.decodeAside(f)
+	default:
 		before := c.ep.server.spent.Load()
 		err = c.codec.Decode(f, c)
 		// What others have published meanwhile is counted too: it is little.
@@ -194,7 +199,7 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	if c.held > held {
 		c.deciding = len(payload)
 	}
-	if c.relay == nil {
+	if c.relay == nil && !aside {
 		c.carriedOut(err)
 	}
 	return c.held == 0 && c.state == open && !c.discard && !c.loop.effort.over()
