@@ -142,7 +142,7 @@ func TestPlayed(t *testing.T) {
 		{"cut", "a > one\na cut"},
 		{"abort", "a > one\na abort"},
 		{"refused", "connect b bird header \"X-Refuse: 1\" => 403\n  header Content-Type: text/plain*\n  no header X-Foo\n  body no*"},
-		{"dialled", "dial b bird\nb >raw \"GET / HTTP/1.1\\r\\n\\r\\n\"\nb <status 400\nb <end"},
+		{"dialled", "dial b bird\nb >raw \"GET / HTTP/1.1\\r\\n\\r\\n\"\nb <status 400\n  header Connection: close\nb <end"},
 		{"upgraded by hand", "dial b bird\nb >raw \"GET / HTTP/1.1\\r\\nHost: h\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\n" +
 			"Sec-WebSocket-Version: 13\\r\\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\\r\\n\\r\\n\"\nb <status 101\nb > hi\nb < hi"},
 		{"http", "http POST bird /x?y=1\n  body {\"a\":1}\n  => 201\n  header X-Query: y=1\n  body {\"a\":*}"},

@@ -13,6 +13,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"os"
 	"slices"
@@ -116,7 +117,11 @@ func (c *connection) readAnswer() (*answered, error) {
 	if err != nil {
 		return nil, &errNoAnswer{err.Error()}
 	}
-	a := &answered{status: response.StatusCode, header: response.Header}
+	fields, err := readFields(c.in[:end])
+	if err != nil {
+		return nil, &errNoAnswer{err.Error()}
+	}
+	a := &answered{status: response.StatusCode, header: fields}
 	c.note("<", "HTTP "+response.Status)
 	if a.status == http.StatusSwitchingProtocols {
 		c.in, c.upgraded = c.in[end:], true
@@ -129,4 +134,19 @@ func (c *connection) readAnswer() (*answered, error) {
 		return nil, fmt.Errorf("reading the answer's body: %w", err)
 	}
 	return a, nil
+}
+
+// readFields returns the fields of a head. A response of net/http lacks those that it has
+// understood, as Connection: close.
+func readFields(head []byte) (http.Header, error) {
+	r := textproto.NewReader(bufio.NewReader(bytes.NewReader(head)))
+	_, err := r.ReadLine()
+	if err != nil {
+		return nil, fmt.Errorf("reading the status line: %w", err)
+	}
+	fields, err := r.ReadMIMEHeader()
+	if err != nil {
+		return nil, fmt.Errorf("reading the fields: %w", err)
+	}
+	return http.Header(fields), nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/gobwas/ws/wsflate"
 	"github.com/panjf2000/gnet/v2"
@@ -83,7 +84,7 @@ type conn struct {
 
 	// Owned by the loop.
 	timer       timer
-	opened      uint32 // ticks
+	opened      uint32 // ticks of the server; static after the connection was enrolled
 	lastMessage uint32
 	lastPong    uint32
 	nextPing    uint32
@@ -104,6 +105,7 @@ func (c *conn) Identity() *core.Identity { return c.user }
 func (c *conn) Outlet() core.Outlet      { return &c.ep.outlet }
 func (c *conn) Remote() string           { return c.remote }
 func (c *conn) Loop() int                { return c.loop.index }
+func (c *conn) OpenedAt() time.Time      { return c.ep.server.started.Add(time.Duration(c.opened) * tick) }
 
 // Info returns what the application has kept with the connection.
 func (c *conn) Info() any {

@@ -226,6 +226,32 @@ func TestBigThenSmall(t *testing.T) {
 	}
 }
 
+// TestControlAlwaysFits: who reads slowly, but reads, is not ended by a ping of the server, nor
+// by what it is owed, when the messages that wait take all of its bound. Broken versions: fits
+// without the exception of control frames; makeRoom without owedFits.
+func TestControlAlwaysFits(t *testing.T) {
+	const limit, big = 32 << 10, 4 << 20
+	r := start(t, func(o *Options, ep *Endpoint) {
+		o.SendBuffer = 16 << 10
+		ep.Settings.OutboundLimit = limit
+	})
+	c, link := r.sleeper()
+	first, second := strings.Repeat("x", big), strings.Repeat("y", limit-4)
+	r.hub.publish([]byte(first), nil)
+	r.hub.publish([]byte(second), nil)
+	eventually(t, "the bound is reached", func() bool {
+		return of(t, link, func(c *conn) bool { all, _ := c.out.behind(); return all == limit })
+	})
+	on(t, link, func(c *conn) { c.queueOwn(controlFrame(ws.OpPing, nil)) })
+	link.Send(core.Event{Kind: core.Pong, Ref: []byte("answer")})
+	c.expect(first)
+	c.expect(second)
+	if f := c.read(); f.Header.OpCode != ws.OpPing {
+		t.Errorf("got %v", f.Header.OpCode)
+	}
+	c.expect("answer")
+}
+
 // TestPingsOfTheDeaf: a client that pings and does not read is not read from at last, and
 // what waits for it stays within its bound.
 func TestPingsOfTheDeaf(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"testing"
 
@@ -167,6 +168,60 @@ func TestInboundIsCountedWhileItWaits(t *testing.T) {
 	if n := counted(); n != 0 {
 		t.Errorf("%d bytes are left", n)
 	}
+}
+
+// truncating sends no more than the first bytes of what is written, once it was told how many.
+type truncating struct {
+	net.Conn
+	first int // 0 for all
+}
+
+func (m *truncating) Write(b []byte) (int, error) {
+	if m.first == 0 {
+		return m.Conn.Write(b)
+	}
+	_, err := m.Conn.Write(b[:m.first])
+	return len(b), err
+}
+
+// TestInboundOfRecords: a part of a TLS record is counted as the room that is made for all of
+// it, and ciphertext that waits is counted too. Broken versions: inputMemory without one of the
+// two.
+func TestInboundOfRecords(t *testing.T) {
+	r := startSecure(t, nil)
+	var nc *truncating
+	config := r.config()
+	config.DynamicRecordSizingDisabled = true
+	c := r.dial(config, func(conn net.Conn) net.Conn { nc = &truncating{Conn: conn}; return nc })
+	c.send("echo here")
+	c.expect("here")
+	link := r.hub.newest()
+	counted := func() (n int64) {
+		on(t, link, func(*conn) { n = r.Inbound() })
+		return n
+	}
+	if n := counted(); n != 0 {
+		t.Errorf("%d bytes between messages", n)
+	}
+	// What comes behind others, before it is their turn.
+	on(t, link, func(conn *conn) {
+		conn.stepBack()
+		conn.decrypt(make([]byte, 1<<10))
+		conn.account()
+		if n := r.Inbound(); n < 1<<10 {
+			t.Errorf("%d bytes for 1 KiB that waits to be decrypted", n)
+		}
+		conn.forgetInput()
+		conn.account()
+	})
+	nc.first = 100
+	c.send("echo " + strings.Repeat("x", 8<<10))
+	eventually(t, "the record is counted", func() bool { return counted() >= 8<<10 })
+	if n := counted(); n > 2*recordSize {
+		t.Errorf("%d bytes for a part of a record", n)
+	}
+	_ = nc.Conn.Close()
+	eventually(t, "nothing is left", func() bool { return r.stats.Open.Load() == 0 && r.Inbound() == 0 })
 }
 
 // TestInboundOfTheEnded: an ending client may send on, but keeps nothing here.
