@@ -28,6 +28,7 @@ type Broker struct {
 	options []Option
 	source  func() (*config.Config, error) // nil without WithSource
 	listen  func(name, address string) (net.Listener, error)
+	begin   func() (end func()) // told of reloads
 	log     *slog.Logger
 	lines   *logging.Handler // of log
 	engine  *engine.Engine
@@ -69,7 +70,7 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	if err != nil {
 		return nil, err
 	}
-	b.source, b.listen = own.source, own.listen
+	b.source, b.listen, b.begin = own.source, own.listen, own.begin
 	b.engine = engine.New(engine.Options{Logger: logger, Hooks: own.hooks, MaxServiceCalls: cfg.Calls.MaxPerService, CallBudget: int(cfg.Calls.Budget)})
 	b.network = network.New(network.Options{
 		Hub: b.engine, Logger: logger, BeforeUpgrade: own.hooks.BeforeUpgrade,
@@ -168,6 +169,10 @@ func (b *Broker) Err() error { return b.life.error() }
 
 // Draining is closed when Run has begun to end: further calls and clients are refused.
 func (b *Broker) Draining() <-chan struct{} { return b.life.draining.ch }
+
+// Config returns the configuration in force: that of New, or of the last reload, in which what
+// needs a restart does not hold yet. It must not be changed.
+func (b *Broker) Config() *config.Config { return b.state.Load().cfg }
 
 // Endpoints describes the endpoints in the order of the configuration, with
 // their real ports once they listen.

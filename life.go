@@ -11,9 +11,10 @@ import (
 var ErrClosed = errors.New("the broker is closed")
 
 var (
-	errNoConfig = errors.New("there is no configuration: New takes what polywire.Load returns")
-	errRunning  = errors.New("the broker is running: Run is called once")
-	errEnded    = errors.New("the broker has run and ended: Run is called once; make another one with New")
+	errNoConfig  = errors.New("there is no configuration: New takes what polywire.Load returns")
+	errNoContext = errors.New("there is no context: Run ends with the one that it is given")
+	errRunning   = errors.New("the broker is running: Run is called once")
+	errEnded     = errors.New("the broker has run and ended: Run is called once; make another one with New")
 )
 
 // life is how far a broker is on its way from New over Run to its end. Any goroutine.
@@ -34,6 +35,9 @@ func newLife() *life { return &life{ready: newGate(), draining: newGate(), over:
 
 // run begins the one Run that there is. The returned context ends with ctx, and with stop.
 func (l *life) run(ctx context.Context) (context.Context, error) {
+	if ctx == nil {
+		return nil, errNoContext
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -78,6 +82,22 @@ func (l *life) error() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
+}
+
+// running returns why nothing runs: Run was not called, or all has ended. Nil from the
+// beginning of Run to its end.
+func (l *life) running() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case !l.begun:
+		return errNotRunning
+	case l.cancel == nil:
+		return ErrClosed
+	case l.over.open():
+		return errEnded
+	}
+	return nil
 }
 
 // serving reports whether Run has started the endpoints and has not begun to end.

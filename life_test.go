@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"runtime"
 	"strings"
@@ -154,5 +155,90 @@ func TestNil(t *testing.T) {
 	b.Otherwise(nil)
 	if got := ask(t, b.urls["bots"].URL, "echo"); got != `[1]` {
 		t.Errorf("echo: %s", got)
+	}
+}
+
+// TestRunWithoutContext: it is an error, and no Run: another one serves.
+func TestRunWithoutContext(t *testing.T) {
+	b, err := polywire.New(load(t, localhost), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var none context.Context
+	if err := b.Run(none); err == nil || !strings.Contains(err.Error(), "context") {
+		t.Errorf("Run without a context: %v", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(t.Context()) }()
+	<-b.Ready()
+	if err := errors.Join(b.Err(), b.Close(), <-ended); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPublishNeedsRun: what nobody can hear is not taken.
+func TestPublishNeedsRun(t *testing.T) {
+	one := core.Payload{Kind: core.JSON, Data: []byte("1")}
+	b, err := polywire.New(load(t, localhost), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Publish("bots", "news", one); err == nil || !strings.Contains(err.Error(), "not running") {
+		t.Errorf("before Run: %v", err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Publish("bots", "news", one); !errors.Is(err, polywire.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+	r := run(t, localhost)
+	if err := r.Publish("bots", "news", one); err != nil {
+		t.Errorf("while it runs: %v", err)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Publish("bots", "news", one); err == nil {
+		t.Error("after Run: no error")
+	}
+}
+
+// TestListenersOfOthers: a listener that cannot be used is told at the start, not by the
+// first client.
+func TestListenersOfOthers(t *testing.T) {
+	tcp := func() net.Listener {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = ln.Close() })
+		return ln
+	}
+	if _, err := polywire.New(load(t, localhost), slog.New(slog.DiscardHandler), polywire.WithListen(nil)); err == nil || !strings.Contains(err.Error(), "WithListen") {
+		t.Errorf("no function: %v", err)
+	}
+	for want, ln := range map[string]net.Listener{"no listener": nil, "struct { net.Listener }": struct{ net.Listener }{tcp()}} {
+		b, err := polywire.New(load(t, localhost), slog.New(slog.DiscardHandler), polywire.WithListen(func(string, string) (net.Listener, error) { return ln, nil }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Run(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+// TestCloseForNoReason: what a program gives as a reason ends the connection.
+func TestCloseForNoReason(t *testing.T) {
+	gone := make(chan core.Reason, 1)
+	b := run(t, localhost, polywire.WithHooks(core.Hooks{
+		Connected:    func(_ context.Context, c core.Client) { c.Close(core.NumReasons + 3) },
+		Disconnected: func(_ core.Client, r core.Reason) { gone <- r },
+	}))
+	c := dial(t, b.urls["echo"].URL)
+	_ = c.conn.Close()
+	if r := <-gone; r != core.ReasonInternal && r != core.ReasonLost {
+		t.Errorf("it has ended for %s", r)
 	}
 }

@@ -2,6 +2,7 @@ package polywire_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -76,7 +77,7 @@ func TestRefusedClientsAreLogged(t *testing.T) {
 		},
 		{
 			"path", "{protocol: vws, path: /ws}", upgradeTo("/" + long),
-			`reason=handshake why="no endpoint at this path" remote=127.0.0.1 path=/` + long[:126] + "…",
+			`reason=handshake why="no endpoint at this path" listen=127.0.0.1 remote=127.0.0.1 path=/` + long[:126] + "…",
 		},
 		{
 			"plain request", "{protocol: vws, path: /ws}", "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
@@ -84,7 +85,7 @@ func TestRefusedClientsAreLogged(t *testing.T) {
 		},
 		{
 			"plain request elsewhere", "{protocol: vws, path: /ws}", "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
-			`reason=handshake why="no endpoint at this path" remote=127.0.0.1 method=GET path=/a`,
+			`reason=handshake why="no endpoint at this path" listen=127.0.0.1 remote=127.0.0.1 method=GET path=/a`,
 		},
 		{
 			"key of a broadcast", "{protocol: wsify, path: /ws, options: {broadcasting_key: secret}}",
@@ -94,19 +95,43 @@ func TestRefusedClientsAreLogged(t *testing.T) {
 		{
 			"PROXY protocol", "{protocol: vws, path: /ws, proxy_protocol: required}",
 			"PROXY TCP4 203.0.113.7 127.0.0.1 5000 80\r\n" + upgradeTo("/a"),
-			`reason=handshake why="no endpoint at this path" remote=203.0.113.7 path=/a`,
+			`reason=handshake why="no endpoint at this path" listen=127.0.0.1 remote=203.0.113.7 path=/a`,
 		},
 		{
 			"HTTP where TLS is spoken", "{protocol: vws, path: /ws, tls: {cert: CERT, key: KEY}}", upgradeTo("/ws"),
-			`reason=tls why="client sent an HTTP request to an HTTPS server" remote=127.0.0.1`,
+			`reason=tls why="client sent an HTTP request to an HTTPS server" listen=127.0.0.1 remote=127.0.0.1`,
 		},
 		{
 			"no TLS", "{protocol: vws, path: /ws, tls: {cert: CERT, key: KEY}}", "SSH-2.0-x\r\n",
-			`reason=tls why="tls: first record does not look like a TLS handshake" remote=127.0.0.1`,
+			`reason=tls why="tls: first record does not look like a TLS handshake" listen=127.0.0.1 remote=127.0.0.1`,
 		},
 		{
-			"no HTTP", "{protocol: vws, path: /ws}", "SSH-2.0-x\r\n\r\n",
-			`reason=handshake why="malformed request line" remote=127.0.0.1`,
+			"PROXY header where TLS is spoken", "{protocol: vws, path: /ws, tls: {cert: CERT, key: KEY}}", "PROXY TCP4 203.0.113.7 127.0.0.1 5000 80\r\n",
+			`reason=tls why="client sends a PROXY header where none is taken: proxy_protocol is off here, or it is no trusted proxy" listen=127.0.0.1 remote=127.0.0.1`,
+		},
+		{
+			"PROXY header", "{protocol: vws, path: /ws}", "PROXY TCP4 203.0.113.7 127.0.0.1 5000 80\r\n",
+			`reason=handshake why="client sends a PROXY header where none is taken: proxy_protocol is off here, or it is no trusted proxy" listen=127.0.0.1 remote=127.0.0.1`,
+		},
+		{
+			"PROXY header of version 2", "{protocol: vws, path: /ws}", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c",
+			`reason=handshake why="client sends a PROXY header where none is taken: proxy_protocol is off here, or it is no trusted proxy" listen=127.0.0.1 remote=127.0.0.1`,
+		},
+		{
+			"malformed PROXY header", "{protocol: vws, path: /ws, proxy_protocol: required}", "PROXY TCP4 1.2.3 127.0.0.1 5000 80\r\n",
+			`reason=handshake why="malformed PROXY header" listen=127.0.0.1 remote=127.0.0.1 error="proxyproto: invalid address: ParseAddr(\"1.2.3\"): IPv4 address too short"`,
+		},
+		{
+			"no PROXY header", "{protocol: vws, path: /ws, proxy_protocol: required}", upgradeTo("/ws"),
+			`reason=handshake why="connection without a PROXY header, which proxy_protocol requires" listen=127.0.0.1 remote=127.0.0.1`,
+		},
+		{
+			"Upgrade taken out", "{protocol: vws, path: /ws}", "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: close\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+			`endpoint=e reason=handshake why="it has a Sec-WebSocket-Key, but no Upgrade: websocket: a proxy has taken it out" remote=127.0.0.1 method=GET path=/ws`,
+		},
+		{
+			"no HTTP", "{protocol: vws, path: /ws}", "SSH-2.0-x\r\n",
+			`reason=handshake why="malformed request line" listen=127.0.0.1 remote=127.0.0.1`,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -218,5 +243,46 @@ func TestBlockedLogBlocksNobody(t *testing.T) {
 	_ = c.conn.Close()
 	if err := b.stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// What of a TLS handshake failed is told; what the client sent does not make lines of its own.
+func TestFailedTLSIsLogged(t *testing.T) {
+	cert, key := certstest.Write(t, t.TempDir(), "server", certstest.NewCA(t, "log").Issue(nil, "127.0.0.1"))
+	log, buf := newLog(slog.LevelInfo)
+	b := runLogged(t, `
+endpoints:
+  - {name: e, protocol: vws, listen: "127.0.0.1:0", tls: {cert: "`+cert+`", key: "`+key+`"}}
+admin: {listen: ""}
+`, log)
+	address, _, _ := strings.Cut(strings.TrimPrefix(b.urls["e"].URL, "wss://"), "/")
+	for n := range 5 {
+		nc, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{strings.Repeat(fmt.Sprint(n), 200)}})
+		if err == nil {
+			_ = nc.Close()
+			t.Error("an unknown protocol is spoken")
+		}
+	}
+	// Who does not trust our certificate says so.
+	if nc, err := tls.Dial("tcp", address, &tls.Config{ServerName: "h"}); err == nil {
+		_ = nc.Close()
+		t.Error("anybody is trusted")
+	}
+	if err := b.stop(); err != nil {
+		t.Error(err)
+	}
+	got := buf.String()
+	for want, n := range map[string]int{
+		`reason=tls why="tls: client requested unsupported application protocols" listen=127.0.0.1:0 remote=127.0.0.1:`:                                                       2,
+		` error="tls: client requested unsupported application protocols ([\"` + strings.Repeat("0", 128-len("tls: client requested unsupported application protocols ([\"")): 1,
+		"left_out=3": 1,
+		`reason=tls why="remote error: tls: bad certificate" listen=`: 1,
+	} {
+		if strings.Count(got, want) != n {
+			t.Errorf("want %d times %s in\n%s", n, want, got)
+		}
+	}
+	if strings.Contains(got, strings.Repeat("0", 150)) {
+		t.Errorf("what clients send is not shortened:\n%s", got)
 	}
 }

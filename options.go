@@ -1,6 +1,7 @@
 package polywire
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -22,6 +23,7 @@ type settings struct {
 	source func() (*config.Config, error)
 	level  *slog.LevelVar
 	listen func(name, address string) (net.Listener, error)
+	begin  func() (end func()) // of WithReloading
 
 	cfg *config.Config
 }
@@ -63,6 +65,20 @@ func WithSource(load func() (*config.Config, error)) Option {
 	}
 }
 
+// WithReloading has begin called when the broker begins to take another configuration, by
+// Reload, Reread or POST /reload of the admin server, and the function that it returns when
+// that is over, whether the configuration was taken or not. They may block, which delays the
+// reload, and must not reload themselves.
+func WithReloading(begin func() (end func())) Option {
+	return func(s *settings) error {
+		if begin == nil {
+			return errors.New("WithReloading has no function")
+		}
+		s.begin = begin
+		return nil
+	}
+}
+
 // WithLogLevel has the broker set the level of the log as the configuration says, at first
 // and when it is reloaded.
 func WithLogLevel(level *slog.LevelVar) Option {
@@ -75,12 +91,30 @@ func WithLogLevel(level *slog.LevelVar) Option {
 // WithListen opens sockets with listen instead of [sockets.Listen]; mostly that is the
 // method of [sockets.Given], for a program that was given its sockets. name is that of an
 // endpoint, or "$admin"; address is "host:port", or "unix:" and a path. The listener is a
-// *net.TCPListener or a *net.UnixListener.
+// *net.TCPListener or a *net.UnixListener, as the sockets of its connections are read and written
+// by event loops, and handed on to other processes.
 func WithListen(listen func(name, address string) (net.Listener, error)) Option {
 	return func(s *settings) error {
-		s.listen = listen
+		if listen == nil {
+			return errors.New("WithListen has no function")
+		}
+		s.listen = func(name, address string) (net.Listener, error) { return bareListener(listen(name, address)) }
 		return nil
 	}
+}
+
+// bareListener returns ln if it is one that can be used.
+func bareListener(ln net.Listener, err error) (net.Listener, error) {
+	if err != nil {
+		return nil, err
+	}
+	switch ln.(type) {
+	case *net.TCPListener, *net.UnixListener:
+		return ln, nil
+	case nil:
+		return nil, errors.New("the function of WithListen has returned no listener")
+	}
+	return nil, errors.Join(fmt.Errorf("the function of WithListen has returned a %T; it must be a *net.TCPListener or a *net.UnixListener", ln), ln.Close())
 }
 
 // gather returns what the options say.
@@ -88,6 +122,7 @@ func gather(cfg *config.Config, options []Option) (*settings, error) {
 	s := &settings{
 		stores: make(map[string]core.SessionStore), keys: make(map[string]core.SessionKeys),
 		listen: func(_, address string) (net.Listener, error) { return sockets.Listen(address) },
+		begin:  func() (end func()) { return func() {} },
 		cfg:    cfg,
 	}
 	for i, o := range options {

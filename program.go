@@ -27,6 +27,9 @@ func (b *Broker) Publish(endpoint, topic string, p core.Payload) error {
 	if err == nil {
 		err = p.Check()
 	}
+	if err == nil {
+		err = b.life.running()
+	}
 	if err != nil {
 		return fmt.Errorf("publishing to %q: %w", topic, err)
 	}

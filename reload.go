@@ -24,6 +24,7 @@ var (
 func (b *Broker) Reload(cfg *config.Config) (Plan, error) {
 	b.reloading.Lock()
 	defer b.reloading.Unlock()
+	defer b.begin()()
 	plan, err := b.reload(cfg)
 	b.report(plan, err)
 	return plan, err
@@ -36,6 +37,9 @@ func (b *Broker) Reread(dryRun bool) (Plan, error) {
 	load := b.source
 	if load == nil {
 		return Plan{}, errNoSource
+	}
+	if !dryRun {
+		defer b.begin()()
 	}
 	cfg, err := load()
 	if err == nil && cfg == nil {

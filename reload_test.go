@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/polywire/polywire"
 	"github.com/polywire/polywire/certs/certstest"
+	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
 )
@@ -483,4 +485,34 @@ drain: {rate: 0, timeout: 10s}
 		return openFiles(t) <= descriptors+2*rounds+2
 	})
 	ended()
+}
+
+// TestReloadIsTold: a program is told of each reload, and of its end, but not of a question
+// what one would do.
+func TestReloadIsTold(t *testing.T) {
+	var told strings.Builder
+	next := load(t, localhost)
+	b := run(t, localhost, polywire.WithSource(func() (*config.Config, error) {
+		told.WriteString("reads ")
+		return next, nil
+	}), polywire.WithReloading(func() func() {
+		told.WriteString("begins ")
+		return func() { told.WriteString("ends ") }
+	}))
+	first := b.Config()
+	if _, err := b.Reread(true); err != nil || b.Config() != first {
+		t.Error(err)
+	}
+	if _, err := b.Reread(false); err != nil || b.Config() != next {
+		t.Error(err)
+	}
+	if _, err := b.Reload(nil); err == nil || b.Config() != next {
+		t.Error("nothing was reloaded")
+	}
+	if got, want := told.String(), "reads begins reads ends begins ends "; got != want {
+		t.Errorf("told %q, want %q", got, want)
+	}
+	if _, err := polywire.New(next, slog.New(slog.DiscardHandler), polywire.WithReloading(nil)); err == nil {
+		t.Error("an option without its function is taken")
+	}
 }

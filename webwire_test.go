@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws/wsutil"
 
@@ -90,10 +91,12 @@ func fails(err error) string {
 // said a word; handlers know it, and both sides can end it.
 func TestConnectedSignsIn(t *testing.T) {
 	told := make(chan string, 10)
+	connected := make(chan struct{}) // the hook has seen what it wants before the client goes on
 	b := run(t, oneWebwire,
 		polywire.WithSessionKeys(func() (string, error) { return "testkey", nil }),
 		polywire.WithHooks(core.Hooks{
 			Connected: func(_ context.Context, c core.Client) {
+				defer func() { connected <- struct{}{} }()
 				if _, ok := c.Session(); ok {
 					t.Error("there is a session before")
 				}
@@ -141,6 +144,7 @@ func TestConnectedSignsIn(t *testing.T) {
 		t.Errorf("session %s", rest)
 	}
 	wantTold("created testkey testkey")
+	<-connected
 	m.say(request("who", "?"))
 	m.hears(replyUTF8 + id + `{"uid":"ann"}`)
 	if n, clients := b.ActiveSessions(), b.SessionClients("testkey"); n != 1 || len(clients) != 1 {
@@ -163,6 +167,7 @@ func TestConnectedSignsIn(t *testing.T) {
 	m = b.mobile(t)
 	m.hears(sessionCreated)
 	wantTold("created testkey testkey")
+	<-connected
 	m.say(signalBinary + "\x06logout?")
 	m.hears(sessionClosed)
 	wantTold("closed testkey")
@@ -175,6 +180,7 @@ func TestConnectedSignsIn(t *testing.T) {
 	m = b.mobile(t)
 	m.hears(sessionCreated)
 	wantTold("created testkey testkey")
+	<-connected
 	for _, c := range b.SessionClients("testkey") {
 		if err := c.CloseSession(); err != nil {
 			t.Error(err)
@@ -391,6 +397,34 @@ func TestBeforeUpgradeInforms(t *testing.T) {
 				t.Errorf("at %q: %v, want %v", path, got, want)
 			}
 		}
+	}
+}
+
+// TestOpenedAt: a program knows since when a client is there, as long as it keeps it.
+func TestOpenedAt(t *testing.T) {
+	before := time.Now()
+	seen := make(chan core.Client, 3)
+	b := run(t, oneWebwire, polywire.WithHooks(core.Hooks{
+		Connected:    func(_ context.Context, c core.Client) { seen <- c },
+		Disconnected: func(c core.Client, _ core.Reason) { seen <- c },
+	}))
+	b.Handle("who", func(_ context.Context, c core.Invocation) (core.Payload, error) {
+		seen <- c.Caller.Client()
+		return core.Payload{}, nil
+	})
+	m := b.mobile(t)
+	after := time.Now()
+	time.Sleep(300 * time.Millisecond) // so that the time of the moment would be another one
+	m.say(request("who", ""))
+	m.hears(replyBinary + id)
+	_ = m.conn.Close()
+	for range 3 {
+		if c := <-seen; c.OpenedAt().Before(before) || c.OpenedAt().After(after) {
+			t.Errorf("opened at %s, want a time from %s to %s", c.OpenedAt(), before, after)
+		}
+	}
+	if !(core.Client{}).OpenedAt().IsZero() {
+		t.Error("nobody has been there since some time")
 	}
 }
 

@@ -192,3 +192,41 @@ func TestWhoMayReload(t *testing.T) {
 		t.Error("at an address of this machine: refused")
 	}
 }
+
+// broken is a listener whose clients have left when they are answered.
+type broken struct{ net.Listener }
+
+type left struct{ net.Conn }
+
+func (b broken) Accept() (net.Conn, error) {
+	c, err := b.Listener.Accept()
+	return left{c}, err
+}
+
+func (left) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// TestScrapersThatLeave: who asks for the metrics and leaves writes no line each time, and
+// none that wakes somebody up.
+func TestScrapersThatLeave(t *testing.T) {
+	var log bytes.Buffer
+	handler := logging.New(slog.NewTextHandler(&log, nil))
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := admin.New(source(new(atomic.Bool)), slog.New(handler))
+	s.Start(broken{ln})
+	client := http.Client{Transport: &http.Transport{DisableCompression: true}} // more than one write
+	for range 5 {
+		if response, err := client.Get("http://" + ln.Addr().String() + "/metrics"); err == nil {
+			_ = response.Body.Close()
+			t.Error("there is an answer")
+		}
+	}
+	client.CloseIdleConnections()
+	stop(t, s)
+	handler.Flush(time.Minute)
+	if said := log.String(); strings.Contains(said, "level=ERROR") || strings.Count(said, "answering /metrics") != 2 || !strings.Contains(said, "left_out=") {
+		t.Errorf("want a line and a count, got\n%s", said)
+	}
+}

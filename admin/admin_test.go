@@ -250,6 +250,29 @@ func TestStartAndStop(t *testing.T) {
 	}
 }
 
+// TestReloadTakesNoBody: who sends a configuration, or dry_run, in the body is told that it
+// does not count there.
+func TestReloadTakesNoBody(t *testing.T) {
+	src := source(new(atomic.Bool))
+	src.Reload = func(bool) (any, error) {
+		t.Error("it was reloaded")
+		return "done", nil
+	}
+	s, base := start(t, src)
+	defer stop(t, s)
+	for _, body := range []io.Reader{strings.NewReader(`{"dry_run":true}`), io.MultiReader(strings.NewReader("endpoints: []"))} {
+		response, err := http.Post(base+"/reload", "application/json", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusBadRequest || !strings.Contains(string(text), "no body") {
+			t.Errorf("%d %q", response.StatusCode, text)
+		}
+	}
+}
+
 // TestReload: whoever asks by POST is told what becomes of what; a page is not.
 func TestReload(t *testing.T) {
 	src := source(new(atomic.Bool))
@@ -271,6 +294,13 @@ func TestReload(t *testing.T) {
 		{"reload", "POST", "", src, nil, 200, "{\"dry\":false}\n"},
 		{"dry run", "POST", "?dry_run=1", src, nil, 200, "{\"dry\":true}\n"},
 		{"not dry", "POST", "?dry_run=0", src, nil, 200, "{\"dry\":false}\n"},
+		{"dry run in words", "POST", "?dry_run=true", src, nil, 200, "{\"dry\":true}\n"},
+		{"dry run by another word", "POST", "?dry_run=yes", src, nil, 400, "dry_run must be 1 or 0, not \"yes\"; nothing has changed\n"},
+		{"dry run of no word", "POST", "?dry_run", src, nil, 400, ""},
+		{"dry run twice", "POST", "?dry_run=1&dry_run=0", src, nil, 400, ""},
+		{"dry run misspelt", "POST", "?dryrun=1", src, nil, 400, "\"dryrun\" is no parameter of /reload; there is dry_run=1; nothing has changed\n"},
+		{"a broken query", "POST", "?dry_run=%zz", src, nil, 400, ""},
+		{"a semicolon", "POST", "?dry_run=1;x", src, nil, 400, ""},
 		{"broken", "POST", "", broken, nil, 422, "{\"error\":\"one\\ntwo\"}\n"},
 		{"no source", "POST", "", without, nil, 501, "the broker does not know where its configuration comes from\n"},
 		{"GET", "GET", "", src, nil, 405, ""},

@@ -2,15 +2,20 @@ package admin
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"strconv"
 )
 
 // reloader has the broker read its configuration again: POST /reload, or with ?dry_run=1
 // only says what would become of what. It answers 200 with the report, or 422 with
 // {"error": TEXT} if the configuration cannot be used; then nothing has changed.
 //
-// mayReload says who may ask.
+// A request that asks for something else is refused, rather than be taken for a reload that
+// nobody wanted. mayReload says who may ask.
 type reloader struct {
 	reload func(dryRun bool) (any, error) // nil if there is nothing to read
 	token  string
@@ -29,8 +34,12 @@ func (h reloader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusNotImplemented, "the broker does not know where its configuration comes from")
 		return
 	}
-	dry := r.URL.Query().Get("dry_run")
-	report, err := h.reload(dry != "" && dry != "0")
+	dry, err := dryRun(r)
+	if err != nil {
+		answer(w, http.StatusBadRequest, err.Error()+"; nothing has changed")
+		return
+	}
+	report, err := h.reload(dry)
 	status := http.StatusOK
 	if err != nil {
 		status, report = http.StatusUnprocessableEntity, struct {
@@ -48,4 +57,28 @@ func (h reloader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(status)
 	// Who asked is gone if this fails; there is nobody to tell.
 	_, _ = w.Write(append(body, '\n'))
+}
+
+// dryRun reads what a request asks for.
+func dryRun(r *http.Request) (dry bool, err error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return false, errors.New("the query cannot be read")
+	}
+	for name, values := range query {
+		if name != "dry_run" {
+			return false, fmt.Errorf("%.50q is no parameter of /reload; there is dry_run=1", name)
+		}
+		if len(values) > 1 {
+			return false, errors.New("dry_run is given more than once")
+		}
+		if dry, err = strconv.ParseBool(values[0]); err != nil {
+			return false, fmt.Errorf("dry_run must be 1 or 0, not %.50q", values[0])
+		}
+	}
+	// Who sends a body means something by it.
+	if n, _ := r.Body.Read(make([]byte, 1)); n > 0 {
+		return false, errors.New("/reload takes no body: the broker reads its own file, and dry_run=1 is for the query")
+	}
+	return dry, nil
 }

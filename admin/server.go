@@ -8,10 +8,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/polywire/polywire/core/logging"
 )
 
 // Server is the admin HTTP server.
@@ -32,7 +35,7 @@ type Server struct {
 func New(src Source, log *slog.Logger) *Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry(src), promhttp.HandlerOpts{
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelError),
+		ErrorLog: scrapes{log},
 	}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, "ok")
@@ -62,6 +65,14 @@ func New(src Source, log *slog.Logger) *Server {
 	}
 	s.http.ConnState = s.follow
 	return s
+}
+
+// scrapes logs what goes wrong with answers of /metrics: mostly whoever asked has left, as
+// often as it likes.
+type scrapes struct{ log *slog.Logger }
+
+func (s scrapes) Println(v ...any) {
+	s.log.Warn("answering /metrics", logging.Bounded("", "metrics"), slog.String("error", strings.TrimSpace(fmt.Sprintln(v...))))
 }
 
 // Start serves at a listener until Shutdown. It is called once, before any other method.

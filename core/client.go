@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Client is a connection as the application knows it. It is comparable, may be kept
@@ -83,8 +84,12 @@ func writable(f Format, ev Event) error {
 }
 
 // Close ends the connection, after what was sent before, with the goodbye that the
-// client's format has for r; ReasonNormal where nothing is wrong. It does not block.
+// client's format has for r; ReasonNormal where nothing is wrong. What is no reason is
+// ReasonInternal. It does not block.
 func (c Client) Close(r Reason) {
+	if r >= NumReasons {
+		r = ReasonInternal
+	}
 	if c.peer != nil {
 		c.peer.Close(r)
 	}
@@ -122,6 +127,14 @@ func (c Client) Info() any {
 		return nil
 	}
 	return c.link.Info()
+}
+
+// OpenedAt is when the connection was opened, to a tenth of a second; zero for nobody.
+func (c Client) OpenedAt() time.Time {
+	if c.link == nil {
+		return time.Time{}
+	}
+	return c.link.OpenedAt()
 }
 
 // Session returns the session of the connection, if it has one; of a connection that has

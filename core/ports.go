@@ -85,6 +85,8 @@ type Link interface {
 	Remote() string
 	// Info is what Handshake.Info has become; nil if nothing. Any goroutine.
 	Info() any
+	// OpenedAt is when the connection was opened, to a tenth of a second. Any goroutine.
+	OpenedAt() time.Time
 	// Loop is the number of the event loop that the link lives on. Any goroutine.
 	Loop() int
 

@@ -31,9 +31,11 @@ func (w *world) configuration(n int) string {
 		fmt.Fprintf(&b, "  - {name: %s, protocol: %s, listen: %q, path: /%s%s}\n", name, protocol, listen, name, more)
 	}
 	b.WriteString("endpoints:\n")
+	// However long the machine takes to let the peaceful answer.
+	peaceful := fmt.Sprintf(", ping_interval: 30s, pong_timeout: %s", patience)
 	for _, name := range slices.Sorted(maps.Keys(dialects)) {
-		endpoint(name, name, w.plain, "")
-		endpoint(name+"-tls", name, w.tls, "")
+		endpoint(name, name, w.plain, peaceful)
+		endpoint(name+"-tls", name, w.tls, peaceful)
 		listen := w.plain
 		switch name {
 		case "wsify":

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -13,8 +14,9 @@ import (
 // loudTopic is what sleepers hear: too much.
 const loudTopic = "loud/t"
 
-// loud publishes without a pause worth mentioning until ctx ends.
-func loud(ctx context.Context, conn *client) error {
+// loud publishes without a pause worth mentioning until ctx ends, and counts in said what it
+// has published.
+func loud(ctx context.Context, conn *client, said *atomic.Int64) error {
 	gone := conn.drain()
 	defer func() {
 		conn.leave()
@@ -33,6 +35,7 @@ func loud(ctx context.Context, conn *client) error {
 			if err := conn.say(message, message, message, message); err != nil {
 				return err
 			}
+			said.Add(4)
 		}
 	}
 }
@@ -43,6 +46,7 @@ type sleeper struct {
 	by      ws.Dialer
 	url     string
 	dialect dialect
+	loud    *atomic.Int64 // what has been said at loudTopic so far
 }
 
 func (s *sleeper) run(ctx context.Context) error {
@@ -74,7 +78,15 @@ func (s *sleeper) stay(ctx context.Context, conn *client) {
 				return
 			}
 		}
-		nap(ctx, time.Second)
+		s.sleep(ctx)
+	}
+}
+
+// sleep lasts, not for a time but until the loud have said more than fits into the buffers
+// on the way, now and then: so somebody is too slow on a machine of any speed.
+func (s *sleeper) sleep(ctx context.Context) {
+	for until := s.loud.Load() + rand.Int64N(400); s.loud.Load() < until && ctx.Err() == nil; {
+		nap(ctx, 20*time.Millisecond)
 	}
 }
 

@@ -187,7 +187,7 @@ func (w *world) disturb(ctx context.Context, t *testing.T, all *sync.WaitGroup) 
 	}
 	for name, d := range dialects {
 		for range sleepers {
-			s := &sleeper{by: w.by, url: w.urls["slow-"+name], dialect: d}
+			s := &sleeper{by: w.by, url: w.urls["slow-"+name], dialect: d, loud: &w.loud}
 			start("a sleeper of "+name, s.run)
 		}
 	}
@@ -195,6 +195,6 @@ func (w *world) disturb(ctx context.Context, t *testing.T, all *sync.WaitGroup) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	start("the loud", func(ctx context.Context) error { return loud(ctx, conn) })
+	start("the loud", func(ctx context.Context) error { return loud(ctx, conn, &w.loud) })
 	start("storms", w.storms.run)
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -33,9 +34,10 @@ type world struct {
 	lone       string // and of one
 	by         ws.Dialer
 	storms     storms
-	reloads    int       // so far
-	guests     []*client // at the endpoint that the last reload has added
-	invited    int       // so many guests came so far
+	loud       atomic.Int64 // what was said at loudTopic
+	reloads    int          // so far
+	guests     []*client    // at the endpoint that the last reload has added
+	invited    int          // so many guests came so far
 }
 
 func newWorld(t *testing.T) *world {

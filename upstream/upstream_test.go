@@ -41,7 +41,7 @@ func newUpstream(t *testing.T, h http.HandlerFunc, change func(*Options)) *Upstr
 	t.Helper()
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
-	o := Options{URL: server.URL, Timeout: coretest.Patience, MaxAnswer: 1000, Logger: slog.New(slog.DiscardHandler)}
+	o := Options{URL: server.URL, Timeout: coretest.Patience, Idle: coretest.Patience, MaxAnswer: 1000, Logger: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&o)
 	}
@@ -341,7 +341,7 @@ func TestIdleConnections(t *testing.T) {
 	}
 	server.Start()
 	defer server.Close()
-	u := New(Options{URL: server.URL, Timeout: 5 * time.Second, Idle: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	u := New(Options{URL: server.URL, Timeout: coretest.Patience, Idle: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
 	defer u.Close()
 	if _, err := u.Call(t.Context(), core.Invocation{}); err != nil {
 		t.Fatal(err)

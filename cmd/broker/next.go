@@ -15,8 +15,8 @@ const nextTimeout = time.Minute
 
 // next starts the process that goes on with the broker's sockets, and returns when it
 // serves.
-func (s *settings) next(ctx context.Context, b *polywire.Broker, given *sockets.Given, m manager) error {
-	m.reloading()
+func (s *settings) next(ctx context.Context, b *polywire.Broker, given *sockets.Given, m *manager) error {
+	end := m.begin()
 	ctx, cancel := context.WithTimeout(ctx, nextTimeout)
 	defer cancel()
 	var stdin io.Reader
@@ -26,7 +26,7 @@ func (s *settings) next(ctx context.Context, b *polywire.Broker, given *sockets.
 	m.log.Info("starting the next process")
 	pid, err := given.Next(ctx, b.Sockets(), stdin)
 	if err != nil {
-		m.ready()
+		end()
 		return err
 	}
 	m.log.Info("the next process serves; this one ends", "pid", pid)

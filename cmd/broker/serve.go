@@ -80,7 +80,9 @@ func (s *settings) serve(ctx context.Context, cfg *config.Config, given *sockets
 		}
 		return cfg, err
 	}
-	broker, err := polywire.New(cfg, log, polywire.WithSource(again), polywire.WithLogLevel(level), polywire.WithListen(given.Listen))
+	manager := &manager{log: log}
+	broker, err := polywire.New(cfg, log, polywire.WithSource(again), polywire.WithLogLevel(level), polywire.WithListen(given.Listen),
+		polywire.WithReloading(manager.begin))
 	if err != nil {
 		return err
 	}
@@ -91,9 +93,8 @@ func (s *settings) serve(ctx context.Context, cfg *config.Config, given *sockets
 	defer signal.Stop(replace)
 	running, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
-	manager := manager{log}
 	defer context.AfterFunc(ctx, func() {
-		manager.stopping(cfg.Drain)
+		manager.stopping(broker.Config().Drain)
 		if given.FromSystemd() {
 			// Who comes from now on waits at the sockets for the next process.
 			end(polywire.ErrHandedOver)
@@ -123,10 +124,8 @@ func (s *settings) serve(ctx context.Context, cfg *config.Config, given *sockets
 	}
 	manager.ready()
 	reloading(running, hangup, replace, file, watchInterval, func() {
-		manager.reloading()
 		// What becomes of it is logged there.
 		_, _ = broker.Reread(false)
-		manager.ready()
 	}, func() {
 		if err := s.next(running, broker, given, manager); err != nil {
 			log.Error("this process goes on", "error", err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -72,15 +73,15 @@ func TestSystemd(t *testing.T) {
 endpoints:
   - {name: echo, protocol: echo, listen: %q}
   - {name: near, protocol: echo, listen: "unix:%s"}
-admin: {listen: ""}
+admin: {listen: "unix:%s"}
 drain: {timeout: 7s}
-`, one.Addr(), two.Addr()))
+`, one.Addr(), two.Addr(), filepath.Join(dir, "admin")))
 	path, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
 	// Only the process itself knows its number: a shell becomes it, as systemd's child does.
-	shell := []string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, path, "serve", "-c", file}
+	shell := []string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, path, "serve", "--watch=false", "-c", file}
 	p := begin(t, []string{"NOTIFY_SOCKET=" + notify, "LISTEN_FDS=3", "LISTEN_FDNAMES=::"}, []*os.File{first, second, third}, "/bin/sh", shell...)
 	p.urls(t, 2)
 	pid := p.cmd.Process.Pid
@@ -107,8 +108,20 @@ drain: {timeout: 7s}
 	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
 	must(p.cmd.Wait())
 	must(converseOnce(ws.Dialer{}, url)(t.Context()))
+	// A reload by any way is told, and what it changes holds.
+	text, err := os.ReadFile(file)
+	must(err)
+	must(os.WriteFile(file, bytes.Replace(text, []byte("timeout: 7s"), []byte("timeout: 9s"), 1), 0o600))
+	for _, dry := range []string{"--dry-run", ""} {
+		out, err := exec.Command(path, strings.Fields("reload -c "+file+" "+dry)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	next("\nRELOADING=1\n", "\nMONOTONIC_USEC=")
+	next("\nREADY=1\n")
 	must(syscall.Kill(pid, syscall.SIGTERM))
-	next("\nSTOPPING=1\n", "\nEXTEND_TIMEOUT_USEC=17000000\n")
+	next("\nSTOPPING=1\n", "\nEXTEND_TIMEOUT_USEC=19000000\n")
 	await(t, "the process ends", func() bool { return !running(pid) })
 	// Somebody who comes now waits for the process that comes.
 	came := make(chan error, 1)

@@ -261,6 +261,7 @@ func (l *link) Identity() *core.Identity { return l.called("Identity").user }
 func (l *link) Outlet() core.Outlet      { return l.called("Outlet").site }
 func (l *link) Trace() core.Trace        { return l.called("Trace").trace }
 func (l *link) Info() any                { l.called("Info"); return nil }
+func (l *link) OpenedAt() time.Time      { l.called("OpenedAt"); return time.Time{} }
 func (l *link) Remote() string           { l.called("Remote"); return "192.0.2.1:9" }
 func (l *link) Loop() int                { return l.called("Loop").loop.index }
 

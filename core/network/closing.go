@@ -229,7 +229,8 @@ func (c *conn) leave() {
 // startTimers arms the timers of a new connection.
 func (c *conn) startTimers() {
 	now := c.loop.ticks.Load()
-	c.opened, c.lastMessage, c.lastPong, c.nextPing = now, now, now, now+c.settings.pingTicks
+	c.opened = now + c.loop.clock.lost
+	c.lastMessage, c.lastPong, c.nextPing = now, now, now+c.settings.pingTicks
 	c.rearm(now)
 }
 
@@ -280,7 +281,7 @@ func (c *conn) unheard() bool { return c.held > 0 && !c.choked }
 func (c *conn) idleAt() uint32 {
 	at := c.lastMessage + c.settings.idleTicks
 	if check := c.settings.idleCheck; check > 0 {
-		late := (at - c.opened) % check
+		late := (at + c.loop.clock.lost - c.opened) % check
 		if late > 0 {
 			at += check - late
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/gobwas/ws/wsflate"
 	"github.com/panjf2000/gnet/v2"
@@ -59,6 +60,9 @@ type conn struct {
 	late     *lateness // nil as long as it loses nothing
 	stamp    uint64    // the last delivery taken
 
+	// Owned by the loop. What the connection may still say without waiting for room again.
+	allowance int32
+
 	// Owned by the loop. These are small, and stand together for their size.
 	window  wsflate.WindowBits // of permessage-deflate; 0 without
 	parked  bool               // fd is the connection's own
@@ -79,7 +83,7 @@ type conn struct {
 
 	// Owned by the loop.
 	timer       timer
-	opened      uint32 // ticks
+	opened      uint32 // ticks of the server; static after the connection was enrolled
 	lastMessage uint32
 	lastPong    uint32
 	nextPing    uint32
@@ -100,6 +104,7 @@ func (c *conn) Identity() *core.Identity { return c.user }
 func (c *conn) Outlet() core.Outlet      { return &c.ep.outlet }
 func (c *conn) Remote() string           { return c.remote }
 func (c *conn) Loop() int                { return c.loop.index }
+func (c *conn) OpenedAt() time.Time      { return c.ep.server.started.Add(time.Duration(c.opened) * tick) }
 
 // Info returns what the application has kept with the connection.
 func (c *conn) Info() any {

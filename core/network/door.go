@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -113,7 +114,7 @@ func (d *door) greet(nc socket) {
 	s := d.server
 	if r, ok := s.admission.knock(time.Since(s.started)); !ok {
 		s.stats.Rejected.Inc(r)
-		s.logRefusal("", (&visitor{client: addrPortOf(nc.RemoteAddr())}).remote(), refusal{reason: r, why: whyNot(r)})
+		d.logRefusal((&visitor{client: addrPortOf(nc.RemoteAddr())}).remote(), refusal{reason: r, why: whyNot(r)})
 		d.turnAwayAside(nc, r)
 		return
 	}
@@ -229,15 +230,31 @@ func (d *door) shakeHands(v *visitor) bool {
 		d.reject(v, core.ReasonTimeout, 0, "TLS handshake not finished in time")
 	case ok && looksLikeHTTP(fault.RecordHeader):
 		d.reject(v, core.ReasonTLS, http.StatusBadRequest, "client sent an HTTP request to an HTTPS server")
+	case ok && looksLikeProxy(fault.RecordHeader):
+		d.reject(v, core.ReasonTLS, 0, errWantsProxy.Error())
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
 		d.reject(v, core.ReasonLost, 0, "")
 	default:
 		// The alert is written; the client is given time to read it.
 		d.server.stats.Rejected.Inc(core.ReasonTLS)
-		d.server.logRefusal("", v.remote(), refusal{reason: core.ReasonTLS, why: err.Error()})
+		d.logRefusal(v.remote(), failedTLS(err))
 		lingeringClose(v)
 	}
 	return false
+}
+
+// failedTLS is why a TLS handshake has failed. Behind the first words crypto/tls says what the
+// client has sent.
+func failedTLS(err error) refusal {
+	r := refusal{reason: core.ReasonTLS, why: err.Error()}
+	begin := strings.LastIndex(r.why, "tls: ") + len("tls: ")
+	if begin < len("tls: ") {
+		return refusal{reason: core.ReasonTLS, why: "the TLS handshake failed", values: cause(err)}
+	}
+	if i := strings.IndexAny(r.why[begin:], ":(\""); i >= 0 {
+		r.why, r.values = strings.TrimRight(r.why[:begin+i], " "), cause(err)
+	}
+	return r
 }
 
 // looksLikeHTTP reports whether what should be the head of a TLS record is the
@@ -248,6 +265,11 @@ func looksLikeHTTP(head [5]byte) bool {
 		return true
 	}
 	return false
+}
+
+// looksLikeProxy reports whether it is the beginning of a PROXY header.
+func looksLikeProxy(head [5]byte) bool {
+	return string(head[:]) == proxyWord[:5] || string(head[:]) == proxySignature[:5]
 }
 
 // meet is how a visitor begins: it finds out who it is.
@@ -289,7 +311,7 @@ func (d *door) receive(v *visitor) {
 	case errors.Is(err, errWantsTLS):
 		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, errRequestLine.Error())
 		return
-	case errors.Is(err, errRequestLine), errors.Is(err, errLineEnd):
+	case errors.Is(err, errRequestLine), errors.Is(err, errLineEnd), errors.Is(err, errWantsProxy):
 		d.reject(v, core.ReasonHandshake, http.StatusBadRequest, err.Error())
 		return
 	case err != nil:
@@ -314,7 +336,7 @@ func (d *door) receive(v *visitor) {
 // rejectFor rejects a visitor for a *refusedVisitor.
 func (d *door) rejectFor(v *visitor, err error) {
 	if r, ok := errors.AsType[*refusedVisitor](err); ok {
-		d.reject(v, r.reason, r.status, r.text)
+		d.reject(v, r.reason, r.status, r.text, cause(r.cause)...)
 		return
 	}
 	d.reject(v, core.ReasonLost, 0, "")
@@ -324,7 +346,7 @@ func (d *door) rejectFor(v *visitor, err error) {
 // none yet cannot be told why, unless it speaks HTTP (ReasonTLS). values are for the log.
 func (d *door) reject(v *visitor, r core.Reason, status int, text string, values ...slog.Attr) {
 	d.server.stats.Rejected.Inc(r)
-	d.server.logRefusal("", v.remote(), refusal{reason: r, why: text, values: values})
+	d.logRefusal(v.remote(), refusal{reason: r, why: text, values: values})
 	if status != 0 && (d.tls == nil || v.secure != nil || r == core.ReasonTLS) {
 		turnAway(v, status, text)
 		lingeringClose(v)

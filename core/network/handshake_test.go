@@ -98,7 +98,7 @@ func (s said) Read(b []byte) (int, error) { return s.from.Read(b) }
 func (ep *endpoint) status(raw []byte) int {
 	o := ep.server.options
 	buf, end, err := readHead(bytes.NewReader(raw), o.MaxHeader)
-	if errors.Is(err, errRequestLine) || errors.Is(err, errLineEnd) || errors.Is(err, errWantsTLS) {
+	if errors.Is(err, errRequestLine) || errors.Is(err, errLineEnd) || errors.Is(err, errWantsTLS) || errors.Is(err, errWantsProxy) {
 		return http.StatusBadRequest
 	}
 	if err != nil || end != len(raw) {

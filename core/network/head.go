@@ -25,10 +25,11 @@ var (
 	errLineEnd      = errors.New("malformed line end in the request head")
 	errRequestLine  = errors.New("malformed request line")
 	errWantsTLS     = errors.New("client speaks TLS to a port without it: ws:// and http:// are right here")
+	errWantsProxy   = errors.New("client sends a PROXY header where none is taken: proxy_protocol is off here, or it is no trusted proxy")
 )
 
-// readHead reads from r until a request head is complete, or can be none by its first byte
-// or the end of a line.
+// readHead reads from r until a request head is complete, or can be none by its first byte,
+// its first line or the end of a line.
 // It returns what was read and where the head ends, after its empty line.
 func readHead(r io.Reader, limit int) (buf []byte, end int, err error) {
 	buf = make([]byte, 0, min(limit, firstRead))
@@ -42,8 +43,8 @@ func readHead(r io.Reader, limit int) (buf []byte, end int, err error) {
 		scanned := max(0, len(buf)-3)
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
-		if len(buf) > 0 && !isToken(buf[:1]) {
-			return nil, 0, noRequest(buf[0])
+		if fault := badStart(buf, len(buf)-n); fault != nil {
+			return nil, 0, fault
 		}
 		if i := bytes.Index(buf[scanned:], []byte("\r\n\r\n")); i >= 0 {
 			return buf, scanned + i + 4, nil
@@ -72,10 +73,41 @@ func badLineEnd(b []byte, from int) bool {
 	}
 }
 
-// noRequest says what begins with a byte with which no method does.
-func noRequest(first byte) error {
-	if first == tlsHandshake {
+// badStart says why b, to which the bytes from from on were added, begins no request: by its
+// first byte, or by its first line once that is whole. Who speaks another protocol often
+// waits for an answer to it.
+func badStart(b []byte, from int) error {
+	if len(b) == 0 {
+		return nil
+	}
+	if !isToken(b[:1]) {
+		return noRequest(b)
+	}
+	from = max(0, from-1)
+	end := bytes.Index(b[from:], []byte("\r\n"))
+	if end < 0 || bytes.IndexByte(b[:from+end], '\n') >= 0 {
+		return nil
+	}
+	line := b[:from+end]
+	if _, _, _, ok := cutRequestLine(line); ok {
+		return nil
+	}
+	return noRequest(line)
+}
+
+// proxySignature begins a PROXY header of version 2, proxyWord one of version 1.
+const (
+	proxySignature = "\r\n\r\n\x00\r\nQUIT\n"
+	proxyWord      = "PROXY "
+)
+
+// noRequest says what begins like b, and is no request.
+func noRequest(b []byte) error {
+	switch {
+	case b[0] == tlsHandshake:
 		return errWantsTLS
+	case bytes.HasPrefix(b, []byte(proxySignature)), bytes.HasPrefix(b, []byte(proxyWord)):
+		return errWantsProxy
 	}
 	return errRequestLine
 }
@@ -147,16 +179,22 @@ func parseHead(raw []byte, maxFields int) (*head, error) {
 	return h, nil
 }
 
-// parseRequestLine reads METHOD SP TARGET SP HTTP/DIGIT.DIGIT.
+// parseRequestLine reads the request line.
 func (h *head) parseRequestLine(line []byte) bool {
-	method, rest, _ := bytes.Cut(line, []byte(" "))
-	target, version, _ := bytes.Cut(rest, []byte(" "))
-	if !isToken(method) || len(target) == 0 || len(version) != len("HTTP/1.1") ||
-		!bytes.HasPrefix(version, []byte("HTTP/")) || version[6] != '.' || !isDigits(version[5:6]) || !isDigits(version[7:]) {
-		return false
+	method, target, version, ok := cutRequestLine(line)
+	if ok {
+		h.method, h.target, h.major, h.minor = method, string(target), version[5], version[7]
 	}
-	h.method, h.target, h.major, h.minor = method, string(target), version[5], version[7]
-	return true
+	return ok
+}
+
+// cutRequestLine cuts METHOD SP TARGET SP HTTP/DIGIT.DIGIT.
+func cutRequestLine(line []byte) (method, target, version []byte, ok bool) {
+	method, rest, _ := bytes.Cut(line, []byte(" "))
+	target, version, _ = bytes.Cut(rest, []byte(" "))
+	ok = isToken(method) && len(target) > 0 && len(version) == len("HTTP/1.1") &&
+		bytes.HasPrefix(version, []byte("HTTP/")) && version[6] == '.' && isDigits(version[5:6]) && isDigits(version[7:])
+	return method, target, version, ok
 }
 
 // http10 reports whether the request is of HTTP/1.0.

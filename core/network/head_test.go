@@ -24,10 +24,14 @@ func TestReadHead(t *testing.T) {
 		}
 	}
 	// A byte or a line is enough to know what is no request.
-	for begin, want := range map[string]error{"\x16": errWantsTLS, "\r": errRequestLine, "\x00": errRequestLine, " ": errRequestLine, "GET / HTTP/1.1\n": errLineEnd, "GET / HTTP/1.1\r\nHost: a\n\n": errLineEnd} {
+	for begin, want := range map[string]error{"\x16": errWantsTLS, "\r": errRequestLine, "\x00": errRequestLine, " ": errRequestLine, "GET / HTTP/1.1\n": errLineEnd, "GET / HTTP/1.1\r\nHost: a\n\n": errLineEnd,
+		"GET /\r\n": errRequestLine, "SSH-2.0-x\r\n": errRequestLine, "PROXY UNKNOWN\r\n": errWantsProxy, "\r\n\r\n\x00\r\nQUIT\n": errWantsProxy} {
 		if _, _, err := readHead(strings.NewReader(begin), 8192); !errors.Is(err, want) {
 			t.Errorf("%q: %v, want %v", begin, err, want)
 		}
+	}
+	if _, _, err := readHead(iotest.OneByteReader(strings.NewReader("PROXY UNKNOWN\r\n")), 8192); !errors.Is(err, errWantsProxy) {
+		t.Errorf("a PROXY header byte by byte: %v", err)
 	}
 	long := "GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 9000) + "\r\n\r\n"
 	if _, _, err := readHead(strings.NewReader(long), 8192); !errors.Is(err, errHeadTooLarge) {

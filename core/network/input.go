@@ -186,7 +186,10 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	if c.relay != nil {
 		c.askMeaning(f)
 	} else {
+		before := c.ep.server.spent.Load()
 		err = c.codec.Decode(f, c)
+		// What others have published meanwhile is counted too: it is little.
+		c.spend(1 + c.ep.server.spent.Load() - before)
 	}
 	if c.held > held {
 		c.deciding = len(payload)
@@ -210,13 +213,6 @@ func (c *conn) carriedOut(err error) {
 	}
 	c.awaitRoom()
 	c.choke()
-}
-
-// awaitRoom holds the connection as long as a mailbox is congested.
-func (c *conn) awaitRoom() {
-	if c.state == open && c.ep.server.congested.Load() > 0 && c.ep.server.wait(func() { c.Post(c.Release) }) {
-		c.Hold()
-	}
 }
 
 // Do hands a decoded command to the engine: conn is the codec's core.Sink.

@@ -34,6 +34,7 @@ type loop struct {
 	// Owned by the loop.
 	conns     map[*conn]struct{}
 	wheel     wheel
+	clock     clock
 	dirty     []*conn    // connections with output of this turn
 	unwritten []*conn    // connections whose output was too much for a turn, in order
 	stuck     []*conn    // connections whose sockets are full, waiting for retry
@@ -56,7 +57,7 @@ type loop struct {
 	retrying  []*conn // scratch of retryStuck
 
 	// Atomic.
-	ticks     atomic.Uint32 // coarse clock, in units of tick
+	ticks     atomic.Uint32 // what clock said last
 	congested atomic.Bool   // counted in server.congested
 	largest   atomic.Int64  // the most bytes that wait for one full socket
 }
@@ -71,8 +72,9 @@ func newLoop(s *Server, index int, el gnet.EventLoop) *loop {
 	}
 	l.inbound.waiting = make(map[*conn]struct{})
 	l.mailbox.init(s.options.OutboundBudget, s.options.Loops)
-	l.ticks.Store(s.now())
-	l.wheel.init(s.now())
+	l.clock.seen = s.now()
+	l.ticks.Store(l.clock.seen)
+	l.wheel.init(l.clock.seen)
 	go l.pace()
 	return l
 }
@@ -165,6 +167,7 @@ func (l *loop) address(m mail) {
 	if m.frame != nil {
 		m.frame.retain()
 	}
+	l.server.spent.Add(m.cost())
 	l.mailbox.append(m)
 }
 
@@ -192,7 +195,7 @@ func (l *loop) goOn() {
 func (l *loop) drain() {
 	l.beginTurn()
 	defer l.endTurn()
-	if now := l.server.now(); now != l.ticks.Load() {
+	if now := l.clock.look(l.server.now()); now != l.ticks.Load() {
 		l.ticks.Store(now)
 		l.wheel.advance(now, (*conn).expire)
 	}
@@ -213,6 +216,7 @@ func (l *loop) drain() {
 	l.relieve()
 	l.relieveInput()
 	l.relax()
+	l.letIn()
 }
 
 // relax ends the congestion of the mailbox when it is over.
@@ -224,7 +228,7 @@ func (l *loop) relax() {
 	over := l.mailbox.relaxed()
 	l.mailbox.mu.Unlock()
 	if over && l.congested.CompareAndSwap(true, false) {
-		l.server.relaxed()
+		l.server.congested.Add(-1)
 	}
 }
 

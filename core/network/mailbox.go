@@ -64,10 +64,11 @@ func (m *mail) work() int {
 }
 
 // The bounds of a mailbox. Above congested nobody on this node publishes, or asks anything,
-// before it is below half of that: what comes in meanwhile has been under way already, one
-// message of each loop and of each goroutine. Mails for many cost a loop more than mails for
-// few, and whoever else has something to say waits for them: congestedWork is what a loop
-// hands out in about a tenth of a second. Above full, which that never is, frames for
+// before it is below half of that (room.go): what comes in meanwhile has been under way
+// already, one message of each loop and of each goroutine, and what those say who have just
+// been let in. Mails for many cost a loop more than mails for few, and whoever else has
+// something to say waits for them: congestedWork is what a loop hands out in some hundredths
+// of a second. Above full, which that never is, frames for
 // audiences are dropped and counted; a mailbox of few mails is not full, whatever their
 // size. The bytes of all mailboxes are within a quarter of the outbound budget, so that they
 // leave most of it to slow clients. Functions do not count: there are no more than a few for
@@ -75,7 +76,7 @@ func (m *mail) work() int {
 const (
 	congestedMails = 4 << 10
 	congestedBytes = 16 << 20
-	congestedWork  = 256 << 10
+	congestedWork  = 64 << 10
 	fullMails      = 256 << 10
 	fullBytes      = 256 << 20
 )

@@ -160,11 +160,21 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ep.Stats.Rejected.Inc(core.ReasonHandshake)
-	p.logRefusal(ep.Name, r, core.ReasonHandshake, "it does not ask for an upgrade")
+	why, advice := "it does not ask for an upgrade", "connect with a WebSocket client"
+	if r.Header.Get("Sec-Websocket-Key") != "" {
+		// So it comes from many proxies until they are told to pass an upgrade on.
+		why = "it has a Sec-WebSocket-Key, but no Upgrade: websocket: a proxy has taken it out"
+		advice = "the request has a Sec-WebSocket-Key, but no Upgrade: websocket; a proxy before the broker must pass Upgrade and Connection on"
+	}
+	p.logRefusal(ep.Name, r, core.ReasonHandshake, why)
 	if ep.profile.CORS && r.Header.Get("Origin") != "" {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 	}
-	http.Error(w, fmt.Sprintf("this is a WebSocket endpoint (%s): connect with a WebSocket client", ep.Protocol), status)
+	if status == http.StatusUpgradeRequired {
+		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Connection", "Upgrade")
+	}
+	http.Error(w, fmt.Sprintf("this is a WebSocket endpoint (%s): %s", ep.Protocol, advice), status)
 }
 
 // asksHealth reports whether a load balancer asks how we are. A path that is another's as
@@ -197,9 +207,14 @@ func (p *plainServer) answerHealth(w http.ResponseWriter) {
 
 // logRefusal logs a request that is answered with an error.
 func (p *plainServer) logRefusal(endpoint string, r *http.Request, reason core.Reason, why string) {
-	p.door.server.logRefusal(endpoint, p.clientOf(r), refusal{reason: reason, why: why, values: []slog.Attr{
+	refused := refusal{reason: reason, why: why, values: []slog.Attr{
 		logging.Quoted("method", r.Method), logging.Quoted("path", r.URL.Path),
-	}})
+	}}
+	if endpoint == "" {
+		p.door.logRefusal(p.clientOf(r), refused)
+		return
+	}
+	p.door.server.logRefusal(endpoint, p.clientOf(r), refused)
 }
 
 func isUpgrade(r *http.Request) bool {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -48,6 +49,7 @@ type refusedVisitor struct {
 	reason core.Reason
 	status int
 	text   string
+	cause  error // nil if text says it all
 }
 
 func (r *refusedVisitor) Error() string { return r.text }
@@ -63,16 +65,20 @@ func (d *door) readProxyHeader(v *visitor) error {
 			// A header that it sends is no request, and is refused as such.
 			return nil
 		}
-		return &refusedVisitor{core.ReasonDenied, http.StatusForbidden, "only trusted proxies may connect here"}
+		return &refusedVisitor{core.ReasonDenied, http.StatusForbidden, "only trusted proxies may connect here", nil}
 	}
 	r := bufio.NewReader(v)
 	header, err := proxyproto.Read(r)
 	switch {
 	case errors.Is(err, proxyproto.ErrNoProxyProtocol) && d.proxyProtocol == ProxyOptional:
 	case isTimeout(err):
-		return &refusedVisitor{core.ReasonTimeout, http.StatusRequestTimeout, "PROXY header not received in time"}
+		return &refusedVisitor{core.ReasonTimeout, http.StatusRequestTimeout, "PROXY header not received in time", nil}
+	case errors.Is(err, proxyproto.ErrNoProxyProtocol) && r.Buffered() == 0:
+		return io.EOF // it has only looked whether the port is open
+	case errors.Is(err, proxyproto.ErrNoProxyProtocol):
+		return &refusedVisitor{core.ReasonHandshake, http.StatusBadRequest, "connection without a PROXY header, which proxy_protocol requires", nil}
 	case err != nil:
-		return &refusedVisitor{core.ReasonHandshake, http.StatusBadRequest, "malformed PROXY header: " + err.Error()}
+		return &refusedVisitor{core.ReasonHandshake, http.StatusBadRequest, "malformed PROXY header", err}
 	case header.Command.IsLocal():
 		// The proxy speaks for itself: it looks whether we are alive.
 	default:

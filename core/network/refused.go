@@ -19,14 +19,25 @@ type refusal struct {
 	values []slog.Attr
 }
 
-// logRefusal logs that a client is not let in at an endpoint; "" if it asked for none.
+// logRefusal logs that a client is not let in at an endpoint.
 func (s *Server) logRefusal(endpoint, client string, r refusal) {
+	s.logTurnedAway(endpoint, "", client, r)
+}
+
+// logRefusal logs that a client is turned away before its endpoint is known: where it came to
+// then says who it may have been.
+func (d *door) logRefusal(client string, r refusal) { d.server.logTurnedAway("", d.listen, client, r) }
+
+func (s *Server) logTurnedAway(endpoint, listen, client string, r refusal) {
 	if r.reason == core.ReasonLost {
 		// It left by itself, as who only looks whether a port is open does.
-		s.log.Debug("client left before it was let in", "endpoint", endpoint, "remote", client)
+		s.log.Debug("client left before it was let in", "endpoint", endpoint, "listen", listen, "remote", client)
 		return
 	}
 	each := []slog.Attr{slog.String("why", r.why)}
+	if listen != "" {
+		each = append(each, slog.String("listen", listen))
+	}
 	if r.reason == core.ReasonOrigin {
 		// Pages are few, and each is somebody's mistake.
 		each = append(each, r.values...)

@@ -112,6 +112,7 @@ func (c *conn) Decoded(err error) {
 	switch {
 	case c.relay.deaf:
 	case err == nil:
+		c.spend(remoteCost)
 		c.carriedOut(nil)
 	default:
 		c.relay.deaf = true

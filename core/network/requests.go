@@ -99,6 +99,12 @@ func (c *plainConn) advanceHead() bool {
 		c.buf, c.scanned = rest, 0
 		return true
 	}
+	if len(c.buf) > 1 || c.buf[0] != '\r' { // of an empty line, maybe
+		if err := badStart(c.buf, c.scanned); err != nil {
+			c.refused.Store(refusalOf(err))
+			return true
+		}
+	}
 	i := bytes.Index(c.buf[max(0, c.scanned-3):], []byte("\r\n\r\n"))
 	if i < 0 {
 		if badLineEnd(c.buf, c.scanned) {

@@ -151,3 +151,72 @@ func TestRoomForMany(t *testing.T) {
 	}
 	eventually(t, "there is room again", func() bool { return r.congested.Load() == 0 })
 }
+
+// TestRoomInTurn: who waits for room goes on in order, and who comes later waits behind them.
+// Broken version: all go on at once, so that whoever comes first fills the mailbox again.
+func TestRoomInTurn(t *testing.T) {
+	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
+	r.dial("chat")
+	l := r.loopAt(0)
+	var turns []int
+	done := make(chan struct{})
+	l.post(mail{fn: func() {
+		defer close(done)
+		wait := func(n int) {
+			if !r.wait(func() { turns = append(turns, n) }) {
+				t.Errorf("%d need not wait", n)
+			}
+		}
+		r.congested.Add(1)
+		for n := range letInAtOnce + 1 {
+			wait(n)
+		}
+		l.letIn()
+		if len(turns) > 0 {
+			t.Errorf("%d go on although there is no room", len(turns))
+		}
+		r.congested.Add(-1)
+		wait(letInAtOnce + 1)
+		l.letIn()
+		if len(turns) != letInAtOnce {
+			t.Errorf("%d go on at once, want %d", len(turns), letInAtOnce)
+		}
+		l.letIn()
+		for i, n := range turns {
+			if n != i {
+				t.Errorf("turns %v", turns)
+				break
+			}
+		}
+		if len(turns) != letInAtOnce+2 || r.wait(func() {}) {
+			t.Errorf("%d of %d have gone on, and others still wait", len(turns), letInAtOnce+2)
+		}
+	}})
+	<-done
+}
+
+// TestRoomAllowance: who has waited says something, however congested the mailboxes are again
+// by then, and waits when its allowance is spent. Broken version: awaitRoom that asks anew who
+// has just waited.
+func TestRoomAllowance(t *testing.T) {
+	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
+	c := r.dial("chat")
+	c.send("echo first")
+	c.expect("first")
+	link := r.hub.newest()
+	held := func() bool {
+		return of(t, link, func(c *conn) bool { return c.held > 0 })
+	}
+	r.congested.Add(1)
+	for range allowance + 1 {
+		c.send("echo x")
+	}
+	eventually(t, "the client waits", held)
+	on(t, link, (*conn).comeIn)
+	for range allowance {
+		c.expect("x")
+	}
+	eventually(t, "the client waits again", held)
+	r.congested.Add(-1)
+	c.expect("x")
+}

@@ -162,7 +162,7 @@ type Server struct {
 	mu      sync.Mutex
 	doors   []*door
 	eps     map[string]*endpoint
-	waiting []func() // what to call when no mailbox is congested any more
+	waiting []func() // what to call when there is room in the mailboxes, in order
 
 	// Atomic.
 	loops     atomic.Pointer[[]*loop]
@@ -172,6 +172,9 @@ type Server struct {
 	ids       atomic.Uint64
 	turns     atomic.Int32 // loops in the midst of a turn
 	congested atomic.Int32 // loops whose mailboxes are congested
+	queued    atomic.Int32 // how many are in waiting; written under mu
+	coming    atomic.Int32 // connections that are let in and do not know it yet
+	spent     atomic.Int64 // what all messages have cost that were put into mailboxes (mail.cost)
 	leaving   atomic.Bool  // nobody is to be sent here any more
 	draining  atomic.Bool  // nobody is admitted any more
 	down      atomic.Bool  // Shutdown was called
@@ -292,50 +295,5 @@ func (s *Server) loopOf(el gnet.EventLoop) *loop {
 
 func (s *Server) loopList() []*loop  { return *s.loops.Load() }
 func (s *Server) loopAt(i int) *loop { return s.loopList()[i] }
-
-// wait reports whether a mailbox is congested, and has then called, once, when none is any
-// more. Any goroutine; then must not block.
-func (s *Server) wait(then func()) bool {
-	if s.congested.Load() == 0 {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.congested.Load() == 0 {
-		return false
-	}
-	s.waiting = append(s.waiting, then)
-	return true
-}
-
-// WaitForRoom waits until no mailbox is congested, so that what the caller publishes then
-// finds room, or until ctx or the loops end. Any goroutine but those of the loops.
-func (s *Server) WaitForRoom(ctx context.Context) error {
-	room := make(chan struct{})
-	if !s.wait(func() { close(room) }) {
-		return nil
-	}
-	select {
-	case <-room:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for room in a mailbox: %w", ctx.Err())
-	case <-s.done:
-		return errors.New("waiting for room in a mailbox: the event loops have ended")
-	}
-}
-
-// relaxed is called by a loop whose mailbox is no longer congested.
-func (s *Server) relaxed() {
-	s.mu.Lock()
-	var free []func()
-	if s.congested.Add(-1) == 0 {
-		free, s.waiting = s.waiting, nil
-	}
-	s.mu.Unlock()
-	for _, then := range free {
-		then()
-	}
-}
 
 func stack() string { return string(debug.Stack()) }

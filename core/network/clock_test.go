@@ -1,0 +1,49 @@
+package network
+
+import (
+	"testing"
+	"time"
+
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
+)
+
+// TestStandstill: when a process or its machine stood still for longer than any client may
+// be silent, nobody is taken for gone: what they said meanwhile waits in their sockets.
+// Broken version: a clock that goes by the server's.
+func TestStandstill(t *testing.T) {
+	tests := []struct {
+		name string
+		set  func(*Settings)
+	}{
+		{"pong", func(s *Settings) { s.PingInterval, s.PongTimeout = coretest.Patience, 2*coretest.Patience }},
+		{"idle", func(s *Settings) { s.IdleTimeout = coretest.Patience }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := start(t, func(o *Options, ep *Endpoint) {
+				o.Loops = 1
+				tt.set(&ep.Settings)
+			})
+			c := r.dial("chat")
+			c.send("echo before")
+			c.expect("before")
+			l := r.loopAt(0)
+			const hour = uint32(time.Hour / tick)
+			l.post(mail{fn: func() {
+				// As if the loop had looked at its clock an hour ago, and that had gone right.
+				l.clock.seen -= hour
+				l.clock.lost -= hour
+			}})
+			stopped := l.ticks.Load()
+			eventually(t, "the loop goes on", func() bool { return l.ticks.Load() > stopped+2*longestTurn })
+			c.send("echo after")
+			c.expect("after")
+			for _, reason := range []core.Reason{core.ReasonNoPong, core.ReasonIdle} {
+				if n := r.stats.Closed[reason].Load(); n != 0 {
+					t.Errorf("%d were closed for %s", n, reason)
+				}
+			}
+		})
+	}
+}
