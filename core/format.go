@@ -60,6 +60,15 @@ type Codec interface {
 	Encode(dst []byte, ev Event) ([]byte, FrameKind, error)
 }
 
+// Stateless is a codec without state: its Decode may be called on any goroutine, also while
+// events are encoded, and its sink is not the connection's then, so that nothing has come of a
+// command when Do returns. Big messages are decoded off the loop with it.
+type Stateless interface {
+	Codec
+	// Stateless does nothing.
+	Stateless()
+}
+
 // Opener is a codec that has commands of its own for a new connection, such as
 // subscriptions that every client of the endpoint has.
 type Opener interface {

@@ -93,19 +93,3 @@ func MatchPattern(pattern string, topic []byte) bool {
 		pattern, topic = pRest, tRest
 	}
 }
-
-// Owners calls f with every channel under which topic lies: each prefix that
-// ends before a slash, then topic itself. It stops when f returns false.
-func Owners(topic []byte, f func(channel []byte) bool) {
-	for i := 0; ; {
-		j := bytes.IndexByte(topic[i:], '/')
-		if j < 0 {
-			break
-		}
-		if !f(topic[:i+j]) {
-			return
-		}
-		i += j + 1
-	}
-	f(topic)
-}

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"slices"
 	"strings"
 	"testing"
 )
@@ -76,41 +75,6 @@ func TestReserved(t *testing.T) {
 	} {
 		if got := Reserved([]byte(topic)); got != want {
 			t.Errorf("Reserved(%q) = %v, want %v", topic, got, want)
-		}
-	}
-}
-
-func TestOwners(t *testing.T) {
-	for topic, want := range map[string][]string{
-		"":       {""},
-		"a":      {"a"},
-		"a/b/c":  {"a", "a/b", "a/b/c"},
-		"/":      {"", "/"},
-		"/a":     {"", "/a"},
-		"a//b":   {"a", "a/", "a//b"},
-		"a/":     {"a", "a/"},
-		"news/é": {"news", "news/é"},
-	} {
-		var got []string
-		Owners([]byte(topic), func(channel []byte) bool {
-			got = append(got, string(channel))
-			return true
-		})
-		if !slices.Equal(got, want) {
-			t.Errorf("Owners(%q) = %q, want %q", topic, got, want)
-		}
-	}
-}
-
-func TestOwnersStops(t *testing.T) {
-	for n := range 3 {
-		var got []string
-		Owners([]byte("a/b/c"), func(channel []byte) bool {
-			got = append(got, string(channel))
-			return len(got) <= n
-		})
-		if want := []string{"a", "a/b", "a/b/c"}[:n+1]; !slices.Equal(got, want) {
-			t.Errorf("stopped after %d: %q, want %q", n+1, got, want)
 		}
 	}
 }

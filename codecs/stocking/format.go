@@ -50,6 +50,11 @@ var (
 // format: the format itself is the codec of all.
 func (f *Format) NewCodec() core.Codec { return f }
 
+var _ core.Stateless = (*Format)(nil)
+
+// Stateless says that the codec is.
+func (f *Format) Stateless() {}
+
 // Profile returns the habits of the original server: it looks every 60 s, from the
 // connection's start, whether a message came in the last 60 s. WebSocket pings do
 // not count.

@@ -12,7 +12,10 @@ import (
 // codec translates for all connections.
 type codec struct{}
 
-var _ core.Codec = codec{}
+var _ core.Stateless = codec{}
+
+// Stateless says that it is.
+func (codec) Stateless() {}
 
 // Decode turns a client message into one command and never fails: what cannot
 // be read is counted and ignored. What can be read but not carried out becomes

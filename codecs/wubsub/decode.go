@@ -19,7 +19,10 @@ type codec struct {
 	scratch sync.Pool
 }
 
-var _ core.Codec = (*codec)(nil)
+var _ core.Stateless = (*codec)(nil)
+
+// Stateless says that it is: buffers are for as long as one message.
+func (c *codec) Stateless() {}
 
 // Decode turns a client message into a command. It never ends a connection:
 // what it cannot read it hands to Refuse and tells nobody.

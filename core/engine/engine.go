@@ -62,6 +62,7 @@ type Engine struct {
 	tries     []*trie // one for each topic prefix
 	topics    map[string]*address
 	channels  map[string]*channel // owned ones
+	owning    channelSet          // the same, by what lies in them
 	services  map[string]*shared
 	claims    claims // the names in channels and services
 }
@@ -101,6 +102,7 @@ func newEngine(o Options, now func() time.Time) *Engine {
 		endpoints: make(map[core.Outlet]*endpoint),
 		topics:    make(map[string]*address),
 		channels:  make(map[string]*channel),
+		owning:    newChannelSet(),
 		services:  make(map[string]*shared),
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())

@@ -25,14 +25,14 @@ func (e *Engine) mayPublish(sender *peer, topic []byte, asOwner bool, channel []
 // outside reports whether an address lies in no channel that somebody else than p owns.
 // The caller holds mu.
 func (e *Engine) outside(p *peer, address []byte) bool {
-	if len(e.channels) == 0 {
-		return true
-	}
 	free := true
-	core.Owners(address, func(name []byte) bool {
-		c := e.channels[string(name)]
-		free = c == nil || c.owner == p
-		return free
+	e.owning.around(address, func(c *channel) bool {
+		if !c.has(address) {
+			return true
+		}
+		// Channels within each other have one owner.
+		free = c.owner == p
+		return false
 	})
 	return free
 }
@@ -156,6 +156,7 @@ func (e *Engine) own(c *channel) refusal {
 		}
 	}
 	e.channels[c.name] = c
+	e.owning.add(c)
 	e.claim(c.name)
 	return refusal{}
 }
@@ -180,8 +181,8 @@ func (e *Engine) takes(c *channel) bool {
 // within reports whether a channel lies in another one. The caller holds mu.
 func (e *Engine) within(name string) bool {
 	found := false
-	core.Owners([]byte(name), func(outer []byte) bool {
-		found = e.channels[string(outer)] != nil
+	e.owning.around([]byte(name), func(c *channel) bool {
+		found = c.has([]byte(name))
 		return !found
 	})
 	return found
@@ -263,6 +264,7 @@ func (e *Engine) disown(p *peer, name string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.channels, name)
+	e.owning.remove(c)
 	e.claim(name)
 }
 

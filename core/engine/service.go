@@ -123,16 +123,10 @@ func (e *Engine) offerOf(whole []byte) (a answerer, found bool) {
 // owned returns the channel below which a service is, and which of its services that is;
 // nil if it is below none. The caller holds mu.
 func (e *Engine) owned(whole []byte) (in *channel, i int) {
-	if len(e.channels) == 0 {
-		return nil, 0
-	}
-	core.Owners(whole, func(name []byte) bool {
-		c, found := e.channels[string(name)], false
-		if c != nil {
-			i, found = c.find(whole[len(name):])
-		}
-		if found {
-			in = c
+	e.owning.around(whole, func(c *channel) bool {
+		at, found := c.find(whole[len(c.name):])
+		if found && c.has(whole) {
+			in, i = c, at
 		}
 		return in == nil
 	})

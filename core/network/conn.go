@@ -46,17 +46,18 @@ type conn struct {
 	peer   core.Peer
 
 	// Owned by the loop.
-	settings *settings // those that the connection goes by
-	upgrade  *upgrade  // nil once it is done
-	gc       gnet.Conn // nil while parked or on the way back
-	fd       int       // where output is written; noFile on the way back
-	parser   *parser   // nil between messages
-	meter    *meter    // nil unless the endpoint has had rates
-	secure   *secure   // nil without TLS
-	inbox    pieces    // what came while held
-	history  *history  // of what the client compresses; nil if it keeps no context
-	charged  int       // how much of its input is counted in the inbound budget
-	deciding int       // bytes of the message for which engine or plugin hold it
+	settings *settings     // those that the connection goes by
+	upgrade  *upgrade      // nil once it is done
+	gc       gnet.Conn     // nil while parked or on the way back
+	fd       int           // where output is written; noFile on the way back
+	parser   *parser       // nil between messages
+	meter    *meter        // nil unless the endpoint has had rates
+	secure   *secure       // nil without TLS
+	inbox    pieces        // what came while held
+	history  *history      // of what the client compresses; nil if it keeps no context
+	charged  int           // how much of its input is counted in the inbound budget
+	deciding int           // bytes of the message for which engine or plugin hold it
+	aside    chan struct{} // not nil while a message is decoded off the loop; closed when it is forgotten
 	out      output
 	late     *lateness // nil as long as it loses nothing
 	stamp    uint64    // the last delivery taken

@@ -118,7 +118,9 @@ func (d *door) greet(nc socket) {
 		d.turnAwayAside(nc, r)
 		return
 	}
+	s.greeted.add(nc)
 	go func() {
+		defer s.greeted.remove(nc) // the last thing: Shutdown waits for it
 		defer s.admission.handshaken()
 		v := &visitor{Conn: nc, tcp: nc, client: addrPortOf(nc.RemoteAddr())}
 		defer func() {

@@ -27,14 +27,16 @@ type chatHub struct {
 	outlet    core.Outlet
 	links     []core.Link
 
-	gone chan core.Link
-	held chan core.Link
+	gone    chan core.Link
+	held    chan core.Link
+	leaving chan core.Link
 }
 
 func newChatHub() *chatHub {
 	return &chatHub{
 		audiences: map[int]core.Audience{},
 		gone:      make(chan core.Link, 10000), held: make(chan core.Link, 16),
+		leaving: make(chan core.Link, 1),
 	}
 }
 
@@ -101,7 +103,12 @@ func (p *chatPeer) Do(c core.Command) {
 
 func (p *chatPeer) Unasked(core.CallID, core.Reason) {}
 
-func (p *chatPeer) Leaving() {}
+func (p *chatPeer) Leaving() {
+	select {
+	case p.hub.leaving <- p.link:
+	default: // nobody looks
+	}
+}
 
 func (p *chatPeer) Gone(core.Reason) {
 	if p.aud != nil {

@@ -127,15 +127,15 @@ func (c *conn) parseInbox() {
 }
 
 // choke stops the reading of a client that asks faster than it reads the answers:
-// they would only pile up to its bound.
+// they would only pile up to its bound, and the memory of tiny ones to far more.
 func (c *conn) choke() {
-	if c.choked || c.backlog() <= c.settings.OutboundLimit/2 {
+	if c.choked || c.out.weightBehind().all <= c.settings.OutboundLimit/2 {
 		return
 	}
 	if c.out.list != stuck {
 		c.flush()
 	}
-	if c.state == open && c.backlog() > c.settings.OutboundLimit/2 {
+	if c.state == open && c.out.weightBehind().all > c.settings.OutboundLimit/2 {
 		c.choked = true
 		c.Hold()
 	}
@@ -143,7 +143,7 @@ func (c *conn) choke() {
 
 // unchoke is called when output was written.
 func (c *conn) unchoke() {
-	if c.choked && c.backlog() <= c.settings.OutboundLimit/4 {
+	if c.choked && c.out.weightBehind().all <= c.settings.OutboundLimit/4 {
 		c.choked = false
 		c.Post(c.Release)
 	}
@@ -183,9 +183,14 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	f := core.Frame{Kind: kind, Data: payload}
 	held := c.held
 	var err error
-	if c.relay != nil {
+	aside := false
+	switch {
+	case c.relay != nil:
 		c.askMeaning(f)
-	} else {
+	case c.decodesAside(len(payload)):
+		aside = true
+		c.decodeAside(f)
+	default:
 		before := c.ep.server.spent.Load()
 		err = c.codec.Decode(f, c)
 		// What others have published meanwhile is counted too: it is little.
@@ -194,7 +199,7 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	if c.held > held {
 		c.deciding = len(payload)
 	}
-	if c.relay == nil {
+	if c.relay == nil && !aside {
 		c.carriedOut(err)
 	}
 	return c.held == 0 && c.state == open && !c.discard && !c.loop.effort.over()

@@ -60,7 +60,7 @@ type loop struct {
 	// Atomic.
 	ticks     atomic.Uint32 // what clock said last
 	congested atomic.Bool   // counted in server.congested
-	largest   atomic.Int64  // the most bytes that wait for one full socket
+	largest   atomic.Int64  // the most memory that waits for one full socket
 }
 
 func newLoop(s *Server, index int, el gnet.EventLoop) *loop {

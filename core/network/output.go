@@ -34,6 +34,7 @@ type output struct {
 	size   int     // bytes that are not written
 	owed   int     // those of them that no policy may drop
 	kept   int     // how many frames, from the front, are kept
+	weight weight  // of all frames
 	newest *index  // with Conflate, while the socket is full
 	budget *budget // what is kept counts against it; static
 	list   listed
@@ -44,6 +45,7 @@ type output struct {
 func (o *output) push(f *frame) (list bool) {
 	o.frames = append(o.frames, f)
 	o.count(f, len(f.bytes))
+	o.weight.add(f, 1)
 	switch {
 	case o.newest == nil:
 	case f.purpose == published && f.key == nil:
@@ -99,6 +101,27 @@ func (o *output) count(f *frame, n int) {
 	}
 }
 
+// weight is the memory of frames, which is far more than their bytes if they are small.
+type weight struct{ all, owed int }
+
+// add adds that of f n times.
+func (w *weight) add(f *frame, n int) {
+	n *= frameBytes + slotBytes + max(cap(f.buf), len(f.bytes))
+	w.all += n
+	if f.purpose == owed {
+		w.owed += n
+	}
+}
+
+// weightBehind returns the weight of what waits behind the first frame.
+func (o *output) weightBehind() weight {
+	w := o.weight
+	if len(o.frames) > 0 {
+		w.add(o.frames[0], -1)
+	}
+	return w
+}
+
 // behind returns how many bytes wait behind the first frame, which is on its way, and how
 // many of them are owed.
 func (o *output) behind() (all, ofOwed int) {
@@ -135,6 +158,7 @@ func (o *output) wrote(n int) {
 		}
 		n -= left
 		o.off = 0
+		o.weight.add(f, -1)
 		gone++
 	}
 	if gone == 0 {
@@ -158,6 +182,7 @@ func (o *output) wrote(n int) {
 func (o *output) remove(i int) {
 	f := o.frames[i]
 	o.count(f, -len(f.bytes))
+	o.weight.add(f, -1)
 	if i < o.kept {
 		defer f.release()
 		o.setKept(o.kept - 1)
@@ -191,6 +216,8 @@ func (o *output) replace(f *frame, limit int) (lost int, done bool) {
 	lost = old.payload
 	o.count(old, -len(old.bytes))
 	o.count(f, len(f.bytes))
+	o.weight.add(old, -1)
+	o.weight.add(f, 1)
 	o.frames[at] = f
 	if at < o.kept {
 		f.retain()
@@ -239,7 +266,7 @@ func (o *output) drop() {
 		f.release()
 	}
 	o.setKept(0)
-	o.frames, o.off, o.size, o.owed, o.newest = nil, 0, 0, 0, nil
+	o.frames, o.off, o.size, o.owed, o.weight, o.newest = nil, 0, 0, 0, weight{}, nil
 }
 
 // index remembers where in an output the newest message of each address is. Places are

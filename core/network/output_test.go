@@ -226,6 +226,13 @@ func (m *outputModel) check() {
 		if len(o.want) > 0 && o.want[0].purpose == owed {
 			due -= o.off
 		}
+		var heavy weight
+		for _, f := range o.want {
+			heavy.add(f, 1)
+		}
+		if o.out.weight != heavy {
+			m.t.Fatalf("output %d weighs %v, want %v", i, o.out.weight, heavy)
+		}
 		if o.out.size != size || o.out.owed != due {
 			m.t.Fatalf("output %d: size %d and owed %d, want %d and %d", i, o.out.size, o.out.owed, size, due)
 		}

@@ -84,11 +84,13 @@ func (c *conn) Unpause() {
 // may be carried out.
 func (c *conn) Held() bool {
 	own := uint8(0)
-	switch {
-	case c.relay != nil:
+	if c.relay != nil {
 		own = c.relay.pauses
-	case c.behind:
+	} else if c.behind {
 		own = 1
+	}
+	if c.aside != nil {
+		own++
 	}
 	return c.held > own && c.state == open
 }
@@ -289,7 +291,7 @@ func (c *conn) linger() bool {
 		return false
 	}
 	away := c.relay != nil && c.relay.answered < c.relay.asked.Load()
-	if !away && c.inbox.size == 0 && !c.secure.waits() {
+	if !away && c.aside == nil && c.inbox.size == 0 && !c.secure.waits() {
 		return false
 	}
 	if !c.orphan {

@@ -156,7 +156,10 @@ type Server struct {
 	done    chan struct{} // closed when the loops are to be left alone
 	stats   Stats
 
+	decoding chan struct{} // a place for each message that is decoded off the loops
+
 	admission admission
+	greeted   greeted
 
 	// Guarded by mu.
 	mu      sync.Mutex
@@ -196,6 +199,8 @@ func New(o Options) *Server {
 		budget:  budget{limit: o.OutboundBudget},
 		inbound: budget{limit: o.InboundBudget},
 		windows: windows{limit: o.InboundBudget / windowShare},
+
+		decoding: make(chan struct{}, max(1, o.Loops/2)),
 	}
 	s.admission.init(o.Limits)
 	s.loops.Store(new([]*loop))

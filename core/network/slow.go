@@ -131,9 +131,9 @@ func (c *conn) takeOut(i int) {
 // relieve is called while all that waits for clients is over the budget and this
 // client is among those for whom most waits: it loses half of that by its policy.
 func (c *conn) relieve() {
-	goal, dropped := c.waiting()/2, false
+	goal, dropped := c.burden()/2, false
 	if c.settings.SlowConsumer != Disconnect {
-		for c.waiting() > goal && c.dropMessage() {
+		for c.burden() > goal && c.dropMessage() {
 			dropped = true
 		}
 	}
@@ -228,11 +228,21 @@ func (l *loop) relieve() {
 		most = max(most, other.largest.Load())
 	}
 	for _, c := range l.stuck {
-		if n := int64(c.waiting()); c.state == open && n > 0 && n >= most/2 && s.budget.over() {
+		if n := int64(c.burden()); c.state == open && n > 0 && n >= most/2 && s.budget.over() {
 			s.guard(c, c.relieve)
 		}
 	}
 	l.measure()
+}
+
+// burden is the memory of what waits for the client: that is what the budget is for, and
+// of many tiny messages it is far more than their bytes.
+func (c *conn) burden() int {
+	n := c.out.weight.all
+	if c.secure != nil {
+		n += len(c.secure.rest)
+	}
+	return n
 }
 
 // measure looks for the largest backlog of the loop.
@@ -240,7 +250,7 @@ func (l *loop) measure() {
 	largest := 0
 	for _, c := range l.stuck {
 		if c.state == open {
-			largest = max(largest, c.waiting())
+			largest = max(largest, c.burden())
 		}
 	}
 	l.largest.Store(int64(largest))

@@ -506,3 +506,41 @@ func TestSlowClientIsNamed(t *testing.T) {
 		})
 	}
 }
+
+// TestBudgetWeighsTinyFrames: a client that has the memory full of the answers to its pings,
+// which it does not read, is not asked for more, and is found rather than one that reads
+// something big. Broken version: choke and relieve that count the bytes that wait.
+func TestBudgetWeighsTinyFrames(t *testing.T) {
+	const limit, budget, big = 8 << 20, 32 << 20, 1 << 20
+	r := start(t, func(o *Options, ep *Endpoint) {
+		o.Loops = 1
+		o.SendBuffer = 64 << 10
+		o.OutboundBudget = budget
+		ep.MaxMessage = 2 * big
+		ep.Settings.OutboundLimit = limit
+	})
+	pub := r.dial("chat")
+	slow, link := r.sleeper()
+	pub.send("pub " + strings.Repeat("x", big))
+	eventually(t, "the big message waits", func() bool {
+		return of(t, link, func(c *conn) bool { return c.out.list == stuck })
+	})
+	flood := bytes.Repeat(masked(ws.OpPing, true, ""), 10_000)
+	for range 3 {
+		c, link := r.sleeper()
+		go func() {
+			for {
+				if _, err := c.Write(flood); err != nil {
+					return
+				}
+			}
+		}()
+		eventually(t, "it is not heard any more", func() bool {
+			return r.stats.Closed[core.ReasonSlow].Load() > 0 || of(t, link, func(c *conn) bool { return c.choked })
+		})
+	}
+	if n := r.stats.Closed[core.ReasonSlow].Load(); n > 0 {
+		t.Errorf("%d clients were disconnected, with %d bytes of the budget", n, r.Outbound())
+	}
+	slow.expect(strings.Repeat("x", big))
+}

@@ -1,0 +1,104 @@
+package network
+
+import (
+	"bytes"
+
+	"github.com/polywire/polywire/core"
+)
+
+// decodeAside is the size from which a message is decoded off the loop, if its codec allows
+// that: a message of 32 MiB takes a good part of a second, in which nobody else of the loop
+// would be heard. The connection is held meanwhile.
+const decodeAside = 256 << 10
+
+// decoded is what a codec has made of a message, for the loop to carry out.
+type decoded struct {
+	steps []func(core.Sink)
+	err   error
+	fault any // of a codec that panicked
+}
+
+var _ core.Sink = (*decoded)(nil)
+
+// Do keeps a command. What is big of it lies in the message; all else is copied, as the
+// codec may use its memory again.
+func (d *decoded) Do(cmd core.Command) {
+	payload, source := cmd.Payload, cmd.Source
+	cmd.Payload, cmd.Source = core.Payload{}, nil
+	cmd = cmd.Clone()
+	cmd.Payload, cmd.Source = payload, source
+	d.steps = append(d.steps, func(to core.Sink) { to.Do(cmd) })
+}
+
+// Refuse keeps a refusal.
+func (d *decoded) Refuse(r core.Reason, ref []byte, f core.Failure) {
+	ref = bytes.Clone(ref)
+	d.steps = append(d.steps, func(to core.Sink) { to.Refuse(r, ref, f) })
+}
+
+// decode decodes f. Any goroutine.
+func (d *decoded) decode(codec core.Codec, f core.Frame) {
+	defer func() { d.fault = recover() }()
+	d.err = codec.Decode(f, d)
+}
+
+// decodesAside reports whether a message of n bytes is decoded off the loop.
+func (c *conn) decodesAside(n int) bool {
+	if n < decodeAside {
+		return false
+	}
+	_, ok := c.codec.(core.Stateless)
+	return ok
+}
+
+// decodeAside decodes f off the loop, and then goes on. As few messages are decoded at a time
+// as leave the loops most of the processors; the others wait, and count as input that does.
+func (c *conn) decodeAside(f core.Frame) {
+	if c.window != 0 {
+		f.Data = bytes.Clone(f.Data) // it is the inflater's
+	}
+	forgotten := make(chan struct{})
+	c.aside = forgotten
+	c.Hold()
+	s := c.ep.server
+	go func() {
+		select {
+		case s.decoding <- struct{}{}:
+		case <-forgotten:
+			return
+		}
+		d := new(decoded)
+		func() {
+			defer func() { <-s.decoding }()
+			d.decode(c.codec, f)
+		}()
+		c.Post(func() { c.decoded(d) })
+	}()
+}
+
+// decoded carries out what came of a message.
+func (c *conn) decoded(d *decoded) {
+	c.aside = nil
+	if d.fault != nil {
+		panic(d.fault) // as it would have on the loop, which ends the connection
+	}
+	if c.state != open {
+		c.ep.Stats.Refused.Inc(c.reason)
+		return
+	}
+	before := c.ep.server.spent.Load()
+	for _, step := range d.steps {
+		step(c)
+	}
+	c.spend(1 + c.ep.server.spent.Load() - before)
+	c.carriedOut(d.err)
+	c.Release()
+}
+
+// forgetAside gives up a message that waits to be decoded.
+func (c *conn) forgetAside() {
+	if c.aside != nil {
+		close(c.aside)
+		c.aside = nil
+	}
+}
