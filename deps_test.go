@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -189,6 +190,48 @@ func TestModules(t *testing.T) {
 			t.Errorf("%s/go.mod: %s", dir, f)
 		}
 	}
+}
+
+// TestImportTable: the table of ARCHITECTURE.md says what the rules say.
+func TestImportTable(t *testing.T) {
+	text, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\n## Who may import whom\n")
+	_, rest, _ = strings.Cut(rest, "\n| --- | --- |\n")
+	var got []string
+	for line := range strings.Lines(rest) {
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		got = append(got, strings.TrimSpace(line))
+	}
+	want := importTable(rules)
+	for _, line := range missing(want, got) {
+		t.Errorf("ARCHITECTURE.md lacks the line\n%s", line)
+	}
+	for _, line := range missing(got, want) {
+		t.Errorf("no rule says what ARCHITECTURE.md does:\n%s", line)
+	}
+}
+
+// importTable returns the lines of the table that says what rules say, in their order.
+func importTable(rules []rule) []string {
+	lines := make([]string, len(rules))
+	for i, r := range rules {
+		may := "the standard library"
+		if len(r.allow) > 0 {
+			may = "`" + strings.Join(r.allow, "`, `") + "`"
+		}
+		lines[i] = fmt.Sprintf("| `%s` | %s |", r.packages, strings.ReplaceAll(may, "`github.com/", "`"))
+	}
+	return lines
+}
+
+// missing returns the lines that others do not have.
+func missing(lines, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return slices.Contains(others, line) })
 }
 
 // list returns the packages of the module.
