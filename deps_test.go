@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -39,11 +40,12 @@ var rules = []rule{
 	{packages: "certs", why: "keys and certificates are for crypto/tls alone to use"},
 	{packages: "certs/certstest", testing: true, why: "the certificates of tests are made from nothing"},
 	{packages: "core/logging", why: "every room may log, so the log knows no room"},
-	{packages: "core/engine", allow: []string{"core", "core/logging"}, why: "who hears what is decided without sockets and wire formats"},
+	{packages: "core/timers", why: "time is a matter of the standard library alone"},
+	{packages: "core/engine", allow: []string{"core", "core/logging", "core/timers"}, why: "who hears what is decided without sockets and wire formats"},
 	{
 		packages: "core/network",
 		allow: []string{
-			"core", "core/logging", "sockets", "github.com/panjf2000/gnet/v2/...", "github.com/gobwas/ws/...", "github.com/gobwas/httphead",
+			"core", "core/logging", "core/timers", "sockets", "github.com/panjf2000/gnet/v2/...", "github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 			"github.com/klauspost/compress/flate", "golang.org/x/sys/...", "github.com/pires/go-proxyproto",
 			"github.com/KimMachineGun/automemlimit/memlimit",
 		},
@@ -53,6 +55,7 @@ var rules = []rule{
 		packages: "sockets", allow: []string{"github.com/coreos/go-systemd/v22/activation", "golang.org/x/sys/unix"},
 		why: "who listens where, and after whom, is a matter of the operating system alone",
 	},
+	{packages: "sessions", allow: []string{"core", "core/rawjson"}, why: "a store of sessions is a folder or a map: it knows no engine and no format"},
 	{packages: "codecs/...", allow: []string{"core", "core/rawjson"}, why: "a codec is bytes in, commands out: no socket, no engine, no other codec"},
 	{
 		packages: "httpclient", allow: []string{"github.com/sony/gobreaker/v2"},
@@ -115,7 +118,7 @@ var rules = []rule{
 	{packages: "soak", why: "it is a test, of the broker as its users have it"},
 	{
 		packages: ".",
-		allow:    []string{"core/...", "codecs/...", "auth", "admin", "certs", "config", "sockets", "upstream", "plugin"},
+		allow:    []string{"core/...", "codecs/...", "auth", "admin", "certs", "config", "sessions", "sockets", "upstream", "plugin"},
 		why:      "the root wires the rooms together and needs nothing besides them",
 	},
 	{packages: "examples/...", allow: []string{".", "core", "config"}, why: "an example needs no more than its readers have"},
@@ -134,7 +137,7 @@ var rules = []rule{
 var testRule = rule{
 	testing: true,
 	allow: []string{
-		".", "core/...", "codecs/...", "auth", "admin", "certs/...", "config", "conversations/...", "plugin/...", "sockets",
+		".", "core/...", "codecs/...", "auth", "admin", "certs/...", "config", "conversations/...", "plugin/...", "sessions", "sockets",
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 		"github.com/hashicorp/go-plugin", "google.golang.org/grpc", // plugins without the SDK
 	},
@@ -187,6 +190,48 @@ func TestModules(t *testing.T) {
 			t.Errorf("%s/go.mod: %s", dir, f)
 		}
 	}
+}
+
+// TestImportTable: the table of ARCHITECTURE.md says what the rules say.
+func TestImportTable(t *testing.T) {
+	text, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\n## Who may import whom\n")
+	_, rest, _ = strings.Cut(rest, "\n| --- | --- |\n")
+	var got []string
+	for line := range strings.Lines(rest) {
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		got = append(got, strings.TrimSpace(line))
+	}
+	want := importTable(rules)
+	for _, line := range missing(want, got) {
+		t.Errorf("ARCHITECTURE.md lacks the line\n%s", line)
+	}
+	for _, line := range missing(got, want) {
+		t.Errorf("no rule says what ARCHITECTURE.md does:\n%s", line)
+	}
+}
+
+// importTable returns the lines of the table that says what rules say, in their order.
+func importTable(rules []rule) []string {
+	lines := make([]string, len(rules))
+	for i, r := range rules {
+		may := "the standard library"
+		if len(r.allow) > 0 {
+			may = "`" + strings.Join(r.allow, "`, `") + "`"
+		}
+		lines[i] = fmt.Sprintf("| `%s` | %s |", r.packages, strings.ReplaceAll(may, "`github.com/", "`"))
+	}
+	return lines
+}
+
+// missing returns the lines that others do not have.
+func missing(lines, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return slices.Contains(others, line) })
 }
 
 // list returns the packages of the module.

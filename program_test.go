@@ -16,7 +16,7 @@ import (
 	"github.com/polywire/polywire"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/core/engine"
+	"github.com/polywire/polywire/sessions"
 )
 
 func text(s string) core.Payload { return core.Payload{Kind: core.Text, Data: []byte(s)} }
@@ -145,7 +145,7 @@ func webwireOpen(t *testing.T, url string) string {
 
 // TestSessionOptions shows whose sessions the options change.
 func TestSessionOptions(t *testing.T) {
-	store := engine.NewMemorySessions()
+	store := sessions.NewMemory()
 	fixed := func() (string, error) { return "key", nil }
 	b := run(t, twoWithSessions, polywire.WithSessions(store), polywire.WithSessionKeys(fixed),
 		polywire.WithSessions(store, "bots"), polywire.WithSessionKeys(nil, "bots"))
@@ -180,7 +180,7 @@ func TestSessionOptions(t *testing.T) {
 
 func TestOptionsNameEndpoints(t *testing.T) {
 	for name, o := range map[string]polywire.Option{
-		"WithSessions":    polywire.WithSessions(engine.NewMemorySessions(), "two", "three"),
+		"WithSessions":    polywire.WithSessions(sessions.NewMemory(), "two", "three"),
 		"WithSessionKeys": polywire.WithSessionKeys(nil, "three"),
 	} {
 		_, err := polywire.New(load(t, twoWithSessions), slog.New(slog.DiscardHandler), o)

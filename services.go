@@ -54,7 +54,7 @@ func newService(c config.Service, log *slog.Logger) *service {
 	s := &service{config: c}
 	if c.URL == "" {
 		// echo is the only builtin that config lets through.
-		s.answerer = engine.Service{Match: c.Match, Handler: echo, First: true}
+		s.answerer = engine.Service{Match: c.Match, Handler: same, First: true}
 		return s
 	}
 	atOnce := cmp.Or(c.MaxCalls, serviceMaxCalls)
@@ -87,5 +87,5 @@ func (s *service) close() {
 	}
 }
 
-// echo answers with the payload.
-func echo(_ context.Context, c core.Invocation) (core.Payload, error) { return c.Payload, nil }
+// same answers with the payload of the request.
+func same(_ context.Context, c core.Invocation) (core.Payload, error) { return c.Payload, nil }

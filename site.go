@@ -6,8 +6,8 @@ import (
 
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/core/engine"
 	"github.com/polywire/polywire/core/network"
+	"github.com/polywire/polywire/sessions"
 )
 
 // site is what has been made of one endpoint of the configuration. Static after
@@ -38,11 +38,11 @@ func (d *draft) makeSite(c, old *config.Endpoint, previous *site) (*site, error)
 		return nil, err
 	}
 	needs := needsOf(c)
-	store, err := sessions(needs, d.storeOf(c, old, previous), d.b.log.With("endpoint", c.Name))
+	store, err := d.storeOf(c, old, previous)
 	if err != nil {
 		return nil, err
 	}
-	if m, ok := store.(*engine.MemorySessions); ok && d.own.stores[c.Name] == nil {
+	if m, ok := store.(*sessions.Memory); ok && d.own.stores[c.Name] == nil {
 		d.onCommit(func() { m.SetLimits(needs.SessionLimits) })
 	}
 	tlsConfig, err := d.tls(c)
@@ -77,16 +77,17 @@ func (d *draft) makeSite(c, old *config.Endpoint, previous *site) (*site, error)
 	return s, nil
 }
 
-// storeOf returns the session store that the endpoint is to have although its options do
-// not make it: the program's, or the one that it has already; nil if there is none.
-func (d *draft) storeOf(c, old *config.Endpoint, previous *site) core.SessionStore {
+// storeOf returns the session store of an endpoint: the program's, or the one that it has
+// already, or a new one; nil if its format needs none.
+func (d *draft) storeOf(c, old *config.Endpoint, previous *site) (core.SessionStore, error) {
 	if own := d.own.stores[c.Name]; own != nil {
-		return own
+		return own, nil
 	}
-	if previous != nil && sameStore(needsOf(c), needsOf(old)) {
-		return previous.Sessions
+	needs := needsOf(c)
+	if previous != nil && sessions.Same(needs, needsOf(old)) {
+		return previous.Sessions, nil
 	}
-	return nil
+	return sessions.Open(needs, d.b.log.With("endpoint", c.Name))
 }
 
 // networkSettings are what of an endpoint's connections may change while it serves.

@@ -2,7 +2,9 @@ package core
 
 import "time"
 
-// Verb says what a client asks.
+// Verb says what a client asks. What a new one touches: its name below, the fields of Command
+// (and Clone), core/engine (permitted, carryOut), plugin/codec.proto and plugin/contract, and the
+// codecs that have words for it.
 type Verb uint8
 
 // The verbs of the language. The comment of each names the Command fields that

@@ -37,7 +37,7 @@ const (
 const (
 	// MemoryStore keeps sessions in the process: they end with it.
 	MemoryStore = core.SessionsMemory
-	// FileStore keeps them in files, as the original does: see [FileSessions].
+	// FileStore keeps them in files, as the original does: see package sessions.
 	FileStore = core.SessionsFile
 	// NoStore turns sessions off.
 	NoStore = core.SessionsNone

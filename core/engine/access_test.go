@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/sessions"
 )
 
 // rules is a core.Access: the rights that it grants, as "user right topic", with a ~
@@ -27,7 +28,7 @@ func (r rules) May(by *core.Identity, right core.Right, topic []byte, pattern bo
 func TestAccess(t *testing.T) {
 	const granted = "ann publish ok, ann subscribe ok, ann subscribe ~ok/#, ann call ok, ann serve ok, ann serve ch"
 	w := newWorld(t, 1)
-	s := w.site(core.Endpoint{Access: rules(strings.Split(granted, ", ")), TopicPrefix: "in/", Sessions: NewMemorySessions()})
+	s := w.site(core.Endpoint{Access: rules(strings.Split(granted, ", ")), TopicPrefix: "in/", Sessions: sessions.NewMemory()})
 	ann, bob := s.connect(0), s.connect(0)
 	ann.user = &core.Identity{Subject: "ann"}
 	pattern := func(topic string) core.Command {

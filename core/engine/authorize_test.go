@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/sessions"
 )
 
 // guard is an authorizer that says what the test says.
@@ -45,7 +46,7 @@ func (g *guard) says(l *link, topic string, v core.Verdict) {
 func TestAuthorize(t *testing.T) {
 	w := newWorld(t, 1)
 	g := newGuard()
-	s := w.site(core.Endpoint{Authorizer: g, Sessions: NewMemorySessions()})
+	s := w.site(core.Endpoint{Authorizer: g, Sessions: sessions.NewMemory()})
 	x := s.connect(0)
 
 	x.message(core.Command{Verb: core.Subscribe, Topic: b("a"), As: 2, Ref: b("1")})

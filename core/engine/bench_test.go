@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/timers"
 )
 
 // connectSilently returns a connection whose outlet delivers to nobody.
@@ -190,7 +191,7 @@ func BenchmarkExpire(b *testing.B) {
 	}
 	w.pump()
 	for b.Loop() {
-		w.now = w.now.Add(tick)
+		w.now = w.now.Add(timers.Tick)
 		w.engine.expire()
 	}
 }

@@ -70,7 +70,7 @@ func (p *peer) askPeer(c *core.Command, whole []byte, a answerer, byTopic bool) 
 		kept.asked, kept.service, kept.title = a.peer, a.service, a.title
 		var r refusal
 		// From here on the call may end, and kept be used for another, at any time.
-		if id, r = p.engine.calls.add(kept, p.deadline(c)); r.Failed() {
+		if id, r = p.engine.calls.add(kept, p.engine.now(), p.timeout(c)); r.Failed() {
 			p.engine.recycle(kept)
 			return r
 		}
@@ -112,8 +112,6 @@ func (p *peer) timeout(c *core.Command) time.Duration {
 	}
 	return cmp.Or(p.endpoint.Limits.Get().CallTimeout, defaultTimeout)
 }
-
-func (p *peer) deadline(c *core.Command) time.Time { return p.engine.now().Add(p.timeout(c)) }
 
 // reply carries out a Reply: it ends the call that it answers, also with an answer that
 // may not be given on, which the caller would wait for in vain.

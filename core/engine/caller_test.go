@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/sessions"
 )
 
 // errCode returns the code of a Failure, or the text of another error.
@@ -53,7 +54,7 @@ func (l *link) outcome(service string) string {
 // A handler signs its caller in and out, and the client hears of it before the answer.
 func TestHandlerSessions(t *testing.T) {
 	w := newWorld(t, 2)
-	store := NewMemorySessions()
+	store := sessions.NewMemory()
 	s := w.site(core.Endpoint{Sessions: store, MaxSessionConnections: 2})
 	keys := signing(w)
 	x, y := s.connect(0), s.connect(1)
@@ -62,7 +63,7 @@ func TestHandlerSessions(t *testing.T) {
 	key := <-keys
 	wants(t, "in again", x.outcome("in"), "done call in@7 #r; answer in@7 #r =session_exists")
 	<-keys
-	if n := len(store.byKey); n != 1 {
+	if n := store.Len(); n != 1 {
 		t.Errorf("%d sessions in the store, want 1", n)
 	}
 	wants(t, "it can be joined", y.elsewhere(restore(key)), "session_opened restore_session #r")
@@ -71,7 +72,7 @@ func TestHandlerSessions(t *testing.T) {
 	wants(t, "out, on all connections", y.said(), "session_closed")
 	wants(t, "it cannot be joined", y.elsewhere(restore(key)), "failed restore_session #r session_unknown")
 	wants(t, "there is none", y.elsewhere(closeSession), "done close_session #c")
-	if len(store.byKey) != 0 {
+	if store.Len() != 0 {
 		t.Error("the session is still in the store")
 	}
 	wants(t, "room for another", y.outcome("in"), "done call in@7 #r; session_opened open_session; answer in@7 #r =nil")
@@ -164,7 +165,7 @@ func TestHandlerSessionTooLate(t *testing.T) {
 			wants(t, "closing", errCode(<-outcome), "gone")
 			w.pump()
 			wants(t, "told", x.said(), c.want)
-			if n := len(g.SessionStore.(*MemorySessions).byKey); n != 0 {
+			if n := g.SessionStore.(*sessions.Memory).Len(); n != 0 {
 				t.Errorf("%d sessions are left in the store", n)
 			}
 			wantEmpty(t, w.engine)

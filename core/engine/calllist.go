@@ -2,8 +2,7 @@ package engine
 
 // The lists that a call is in. All is guarded by callTable.mu.
 const (
-	bySlot   = iota // of its slot in the wheel
-	byCaller        // of those that its caller asks
+	byCaller = iota // of those that its caller asks
 	byAsked         // of those that its answerer was asked
 	numLists
 )

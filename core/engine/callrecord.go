@@ -1,6 +1,9 @@
 package engine
 
-import "github.com/polywire/polywire/core"
+import (
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/timers"
+)
 
 // maxRef bounds the ref of a call, in bytes: it is kept until the call ends.
 const maxRef = 256
@@ -25,9 +28,12 @@ type call struct {
 	words   []byte
 
 	// Guarded by callTable.mu.
-	due int64 // tick
-	in  [numLists]neighbours
+	timer timers.Timer[call]
+	in    [numLists]neighbours
 }
+
+// Timer returns the timer of the time that the caller waits.
+func (c *call) Timer() *timers.Timer[call] { return &c.timer }
 
 // newCall returns what is to be kept of a call, but for who is asked.
 func (p *peer) newCall(c *core.Command, byTopic bool) *call {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/timers"
 )
 
 const (
@@ -42,7 +43,8 @@ type callTable struct {
 	// Guarded by mu.
 	mu     sync.Mutex
 	byID   map[core.CallID]*call
-	wheel  wheel
+	clock  timers.Clock
+	wheel  timers.Wheel[call, *call]
 	ids    callIDs
 	held   int // bytes that Go handlers have
 	closed bool
@@ -51,12 +53,12 @@ type callTable struct {
 func (t *callTable) init(now time.Time, o Options) {
 	t.perService, t.budget = cmp.Or(o.MaxServiceCalls, defaultMaxServiceCalls), cmp.Or(o.CallBudget, defaultCallBudget)
 	t.byID = make(map[core.CallID]*call)
-	t.wheel.start = now
+	t.clock.Start(now, now)
 }
 
-// add gives c an id, which it returns, and keeps c until it is taken. The refusal is
-// refusedGone if the answerer left before it could be asked.
-func (t *callTable) add(c *call, due time.Time) (core.CallID, refusal) {
+// add gives c an id, which it returns, and keeps c until it is taken, or for timeout from
+// now. The refusal is refusedGone if the answerer left before it could be asked.
+func (t *callTable) add(c *call, now time.Time, timeout time.Duration) (core.CallID, refusal) {
 	limit := c.caller.endpoint.Limits.Get().Calls
 	if limit <= 0 {
 		limit = defaultMaxCalls
@@ -79,7 +81,8 @@ func (t *callTable) add(c *call, due time.Time) (core.CallID, refusal) {
 	c.caller.atDesk().held += c.held
 	c.id = t.ids.next()
 	t.byID[c.id] = c
-	t.wheel.set(c, due)
+	t.clock.Look(now)
+	t.wheel.Set(c, t.clock.Due(now.Add(timeout)))
 	c.caller.desk.asking.push(c, byCaller)
 	if c.asked != nil {
 		c.asked.desk.asked.push(c, byAsked)
@@ -179,14 +182,15 @@ func (t *callTable) empty(l *callList) []*call {
 	return all
 }
 
-// expire takes out the calls whose time is up.
-func (t *callTable) expire(now time.Time) []*call {
+// expire takes out the calls whose time is up. Time in which the process stood still does
+// not count: answers that came meanwhile are heard first.
+func (t *callTable) expire(now time.Time) (due []*call) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	due := t.wheel.advance(now, nil)
-	for _, c := range due {
+	t.wheel.Advance(t.clock.Look(now), func(c *call) {
 		t.remove(c)
-	}
+		due = append(due, c)
+	})
 	return due
 }
 
@@ -213,7 +217,7 @@ func (t *callTable) close() []*call {
 // remove takes c out. The caller holds mu.
 func (t *callTable) remove(c *call) {
 	delete(t.byID, c.id)
-	t.wheel.remove(c)
+	t.wheel.Remove(c)
 	c.caller.desk.asking.remove(c, byCaller)
 	if c.asked != nil {
 		c.asked.desk.asked.remove(c, byAsked)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/timers"
 )
 
 // Options are what an engine is made with.
@@ -136,7 +137,7 @@ func (e *Engine) RefuseCalls() { e.calls.refuse() }
 // Any goroutine.
 func (e *Engine) Drain(ctx context.Context) error {
 	e.RefuseCalls()
-	ticker := time.NewTicker(tick)
+	ticker := time.NewTicker(timers.Tick)
 	defer ticker.Stop()
 	for e.calls.size() > 0 || e.running.Load() > 0 {
 		select {
@@ -244,7 +245,7 @@ func (e *Engine) trieOf(prefix string) *trie {
 
 // keepTime ends calls whose time is up until the engine is closed.
 func (e *Engine) keepTime() {
-	ticker := time.NewTicker(tick)
+	ticker := time.NewTicker(timers.Tick)
 	defer ticker.Stop()
 	for {
 		select {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/sessions"
 )
 
 // The two ways in which somebody else's code does not return.
@@ -65,7 +66,7 @@ func TestHooksDoNotReturn(t *testing.T) {
 				SessionClosed:   func(context.Context, string) { leave() },
 			})
 			keys := signing(w)
-			s := w.site(core.Endpoint{Sessions: NewMemorySessions()})
+			s := w.site(core.Endpoint{Sessions: sessions.NewMemory()})
 			for range maxHooks + 1 {
 				x := s.connect(0)
 				x.settled()
@@ -137,7 +138,7 @@ func TestStoreDoesNotReturn(t *testing.T) {
 		for stage, c := range commands {
 			t.Run(name+" in "+stage, func(t *testing.T) {
 				w := newWorld(t, 1)
-				store := NewMemorySessions()
+				store := sessions.NewMemory()
 				if _, err := store.Create(t.Context(), "key", nil); err != nil {
 					t.Fatal(err)
 				}
@@ -173,7 +174,7 @@ func TestStoreOfHandlerDoesNotReturn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, 1)
 			signing(w)
-			l := &leaver{SessionStore: NewMemorySessions(), leave: leave, stage: "create"}
+			l := &leaver{SessionStore: sessions.NewMemory(), leave: leave, stage: "create"}
 			x := w.site(core.Endpoint{Sessions: l, CallsAtOnce: 1}).connect(0)
 			wants(t, "in", x.outcome("in"), "done call in@7 #r; failed call in@7 #r internal")
 			l.stage = ""

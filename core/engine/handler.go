@@ -126,7 +126,7 @@ func (e *Engine) handle(t *task) {
 func (p *peer) keep(c *core.Command, kept *call) refusal {
 	e := p.engine
 	if !c.OneWay {
-		_, r := e.calls.add(kept, p.deadline(c))
+		_, r := e.calls.add(kept, e.now(), p.timeout(c))
 		return r
 	}
 	if r := e.calls.hold(kept); r.Failed() {

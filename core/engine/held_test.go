@@ -28,11 +28,9 @@ func TestLongRefs(t *testing.T) {
 	wants(t, "of a service that nobody has", x.do(askWithRef("no", longer, false)), "failed call no@7 #"+longer+" invalid")
 	wantCount(t, &s.Stats.Refused, core.ReasonTooLarge, 2)
 	wants(t, "of a one-way call", x.do(askWithRef("s", longer, true)), "done call s@7 #"+longer)
-	for i := range w.engine.calls.wheel.slots {
-		for c := w.engine.calls.wheel.slots[i].head; c != nil; c = c.in[bySlot].next {
-			if cap(c.words) > 2*maxRef {
-				t.Errorf("a call keeps %d bytes", cap(c.words))
-			}
+	for _, c := range w.engine.calls.byID {
+		if cap(c.words) > 2*maxRef {
+			t.Errorf("a call keeps %d bytes", cap(c.words))
 		}
 	}
 	y.gone(false)

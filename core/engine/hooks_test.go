@@ -12,6 +12,7 @@ import (
 
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
+	"github.com/polywire/polywire/sessions"
 )
 
 // notes are what hooks were told, in order.
@@ -88,7 +89,7 @@ func TestHooks(t *testing.T) {
 	n := newNotes()
 	w := hooked(t, 1, allHooks(n))
 	keys := signing(w)
-	s := w.site(core.Endpoint{Sessions: NewMemorySessions()})
+	s := w.site(core.Endpoint{Sessions: sessions.NewMemory()})
 	x, y := s.connect(0), s.connect(0)
 	x.settled()
 	y.settled()
@@ -216,7 +217,7 @@ func TestHooksPanic(t *testing.T) {
 		SessionRestored: func(context.Context, core.Client, core.Session) { panic("restored") },
 		SessionClosed:   func(context.Context, string) { panic("closed") },
 	})
-	x := w.site(core.Endpoint{Sessions: NewMemorySessions()}).connect(0)
+	x := w.site(core.Endpoint{Sessions: sessions.NewMemory()}).connect(0)
 	wants(t, "after the panic", x.do(sub("a"))+x.settled(), "done subscribe a")
 	x.elsewhere(restore(x.open()))
 	wants(t, "after the panic", x.elsewhere(closeSession), "done close_session #c")
@@ -242,7 +243,7 @@ func TestHear(t *testing.T) {
 	})
 	w.engine.Hear("fails", func(context.Context, core.Invocation) (core.Payload, error) { return core.Payload{}, errors.New("no") })
 	w.engine.Hear("panics", func(context.Context, core.Invocation) (core.Payload, error) { panic("no") })
-	s := w.site(core.Endpoint{TopicPrefix: "t/", Sessions: NewMemorySessions()})
+	s := w.site(core.Endpoint{TopicPrefix: "t/", Sessions: sessions.NewMemory()})
 	x, y := s.connect(0), s.connect(0)
 	wants(t, "subscribe", y.do(sub("chat/a")), "done subscribe chat/a")
 	x.message(pub("chat/a", "1"))
@@ -267,7 +268,7 @@ func TestHear(t *testing.T) {
 func TestCloseSession(t *testing.T) {
 	n := newNotes()
 	w := hooked(t, 2, core.Hooks{SessionClosed: func(_ context.Context, key string) { n.add("closed %s", key) }})
-	store := NewMemorySessions()
+	store := sessions.NewMemory()
 	s := w.site(core.Endpoint{Sessions: store})
 	x, y := s.connect(0), s.connect(1)
 	key := x.open()
@@ -277,7 +278,7 @@ func TestCloseSession(t *testing.T) {
 	}
 	closeIt := func(what, key string, store core.SessionStore, want string) {
 		t.Helper()
-		wants(t, what, errCode(w.engine.CloseSession(t.Context(), key, NewMemorySessions(), store)), want)
+		wants(t, what, errCode(w.engine.CloseSession(t.Context(), key, sessions.NewMemory(), store)), want)
 	}
 	closeIt("close", key, store, "nil")
 	w.pump()
@@ -312,7 +313,7 @@ func TestSessionKeys(t *testing.T) {
 	w := newWorld(t, 1)
 	keys := signing(w)
 	next := func() (string, error) { return "fixed", nil }
-	s := w.site(core.Endpoint{Sessions: NewMemorySessions(), SessionKeys: func() (string, error) { return next() }})
+	s := w.site(core.Endpoint{Sessions: sessions.NewMemory(), SessionKeys: func() (string, error) { return next() }})
 	x, y := s.connect(0), s.connect(0)
 	x.outcome("in")
 	if key := <-keys; key != "fixed" {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/sessions"
 )
 
 // A connection that is about to close owns nothing from then on: also not by a command of
@@ -11,7 +12,7 @@ import (
 func TestLeaving(t *testing.T) {
 	w := newWorld(t, 1)
 	g := newGuard()
-	s := w.site(core.Endpoint{Sessions: NewMemorySessions(), MaxSessionConnections: 1})
+	s := w.site(core.Endpoint{Sessions: sessions.NewMemory(), MaxSessionConnections: 1})
 	judged := w.site(core.Endpoint{Authorizer: g})
 	x, y, z := s.connect(0), s.connect(0), judged.connect(0)
 	x.do(own("c", "c/m"), share("s"), sub("t"))

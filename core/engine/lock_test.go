@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/sessions"
 )
 
 // lockWatch is a core.Access that allows all, and looks whether the engine holds its lock.
@@ -19,7 +20,7 @@ func (a lockWatch) May(*core.Identity, core.Right, []byte, bool) bool {
 func TestNoForeignCodeUnderTheLock(t *testing.T) {
 	w := newWorld(t, 2)
 	w.strict = true
-	s := w.site(core.Endpoint{Access: lockWatch{w}, Sessions: NewMemorySessions(), TopicPrefix: "in/"})
+	s := w.site(core.Endpoint{Access: lockWatch{w}, Sessions: sessions.NewMemory(), TopicPrefix: "in/"})
 	other := w.site(core.Endpoint{Access: lockWatch{w}})
 	x, y, z := s.connect(0), s.connect(1), other.connect(0)
 	for _, c := range []core.Command{

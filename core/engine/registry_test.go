@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/sessions"
 )
 
 // named returns a handler that answers with its name.
@@ -176,7 +177,7 @@ func TestInterceptors(t *testing.T) {
 // A handler is told who asks.
 func TestInvocation(t *testing.T) {
 	w := newWorld(t, 1)
-	s := w.site(core.Endpoint{Name: "web", Protocol: "wsify", TopicPrefix: "t/", Sessions: NewMemorySessions()})
+	s := w.site(core.Endpoint{Name: "web", Protocol: "wsify", TopicPrefix: "t/", Sessions: sessions.NewMemory()})
 	x := s.connect(0)
 	seen := make(chan core.Invocation, 1)
 	w.engine.Handle("a/+", func(_ context.Context, c core.Invocation) (core.Payload, error) {

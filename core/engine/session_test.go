@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/sessions"
 )
 
 // elsewhere sends one message and waits until what it began off the loop is back.
@@ -47,7 +47,7 @@ func (l *link) open() string {
 
 func TestSessions(t *testing.T) {
 	w := newWorld(t, 1)
-	s := w.site(core.Endpoint{Sessions: NewMemorySessions(), MaxSessionConnections: 2})
+	s := w.site(core.Endpoint{Sessions: sessions.NewMemory(), MaxSessionConnections: 2})
 	x, y, z := s.connect(0), s.connect(0), s.connect(0)
 	wants(t, "close without one", x.elsewhere(closeSession), "done close_session #c")
 	key := x.open()
@@ -96,7 +96,7 @@ type gate struct {
 }
 
 func newGate() *gate {
-	return &gate{NewMemorySessions(), make(chan string), make(chan error)}
+	return &gate{sessions.NewMemory(), make(chan string), make(chan error)}
 }
 
 func (g *gate) Create(ctx context.Context, key string, info []byte) (core.Session, error) {
@@ -234,124 +234,6 @@ func TestSessionStoreFails(t *testing.T) {
 	wantEmpty(t, w.engine)
 }
 
-func newKey() string {
-	key, _ := core.SessionKeys(nil).New()
-	return key
-}
-
-func TestMemorySessions(t *testing.T) {
-	m := NewMemorySessions()
-	now := time.Unix(1000, 0)
-	m.now = func() time.Time { return now }
-	ctx := context.Background()
-	info := b("info")
-	s, err := m.Create(ctx, newKey(), info)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := m.Create(ctx, s.Key, nil); !errors.Is(err, core.ErrSessionTaken) {
-		t.Errorf("Create with a key that is taken: %v", err)
-	}
-	info[0], s.Info[0] = '!', '!'
-	for _, want := range []time.Time{now, now.Add(time.Second), now.Add(2 * time.Second)} {
-		now = now.Add(time.Second)
-		found, err := m.Lookup(ctx, b(s.Key))
-		if err != nil || !found.LastLookup.Equal(want) || !found.Created.Equal(time.Unix(1000, 0)) || string(found.Info) != "info" {
-			t.Errorf("Lookup = %+v, %v; want LastLookup %v", found, err, want)
-		}
-	}
-	for range 2 {
-		if err := m.Delete(ctx, s.Key); err != nil {
-			t.Error(err)
-		}
-	}
-	var f core.Failure
-	if _, err := m.Lookup(ctx, b(s.Key)); !errors.As(err, &f) || f.Code != core.SessionUnknown {
-		t.Errorf("Lookup after Delete: %v", err)
-	}
-	if without, _ := m.Create(ctx, newKey(), nil); without.Info != nil {
-		t.Errorf("info %q of a session without", without.Info)
-	}
-}
-
-func TestMemorySessionsLimits(t *testing.T) {
-	m := NewMemorySessions()
-	now := time.Unix(1000, 0)
-	m.now = func() time.Time { return now }
-	ctx := t.Context()
-	unknown := func(key string) {
-		t.Helper()
-		var f core.Failure
-		if _, err := m.Lookup(ctx, b(key)); !errors.As(err, &f) || f.Code != core.SessionUnknown {
-			t.Errorf("%s: %v, want that it is unknown", key, err)
-		}
-	}
-	create := func(keys ...string) {
-		t.Helper()
-		for _, key := range keys {
-			if _, err := m.Create(ctx, key, nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	create("a", "b", "c", "d")
-	m.SetLimits(core.SessionLimits{Max: 3, MaxAge: time.Hour})
-	unknown("a")
-	if _, err := m.Lookup(ctx, b("b")); err != nil {
-		t.Error(err)
-	}
-	create("e")
-	unknown("c")
-	now = now.Add(30 * time.Minute)
-	if _, err := m.Lookup(ctx, b("b")); err != nil {
-		t.Error(err)
-	}
-	now = now.Add(45 * time.Minute)
-	if _, err := m.Lookup(ctx, b("b")); err != nil {
-		t.Errorf("what was used lately is unknown: %v", err)
-	}
-	unknown("d")
-	unknown("e")
-	m.SetLimits(core.SessionLimits{})
-	now = now.Add(1000 * time.Hour)
-	if _, err := m.Lookup(ctx, b("b")); err != nil || m.Evicted() != 4 {
-		t.Errorf("%v; %d were put out, want 4", err, m.Evicted())
-	}
-}
-
-func TestMemorySessionsBounds(t *testing.T) {
-	m := NewMemorySessions()
-	ctx := context.Background()
-	first, _ := m.Create(ctx, newKey(), nil)
-	second, _ := m.Create(ctx, newKey(), nil)
-	for range maxSessions - 2 {
-		_, _ = m.Create(ctx, newKey(), nil)
-	}
-	if _, err := m.Lookup(ctx, b(first.Key)); err != nil {
-		t.Fatal(err)
-	}
-	_, _ = m.Create(ctx, newKey(), nil)
-	if _, err := m.Lookup(ctx, b(first.Key)); err != nil {
-		t.Errorf("what was looked up lately was put out: %v", err)
-	}
-	if _, err := m.Lookup(ctx, b(second.Key)); err == nil || m.Evicted() != 1 {
-		t.Errorf("%d sessions were put out, the oldest: %v", m.Evicted(), err)
-	}
-
-	if _, err := m.Create(ctx, newKey(), make([]byte, maxSessionInfo+1)); err == nil {
-		t.Error("too much information was taken")
-	}
-	if _, err := m.Create(ctx, newKey(), make([]byte, maxSessionInfo)); err != nil {
-		t.Error(err)
-	}
-	if _, err := m.Create(ctx, newKey(), make([]byte, 1)); err != nil {
-		t.Error(err)
-	}
-	if m.info != 1 || len(m.byKey) != m.recent.Len() {
-		t.Errorf("%d bytes of information, %d keys of %d sessions", m.info, len(m.byKey), m.recent.Len())
-	}
-}
-
 // slowStore is a store whose Delete waits.
 type slowStore struct {
 	core.SessionStore
@@ -373,7 +255,7 @@ func (s slowStore) Delete(ctx context.Context, key string) error {
 // client is gone and the engine is about to end.
 func TestClosedSessionsAreAwaited(t *testing.T) {
 	w := newWorld(t, 1)
-	store := slowStore{NewMemorySessions(), make(chan struct{}), make(chan struct{})}
+	store := slowStore{sessions.NewMemory(), make(chan struct{}), make(chan struct{})}
 	s := w.site(core.Endpoint{Sessions: store})
 	x := s.connect(0)
 	key := x.open()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
+	"github.com/polywire/polywire/sessions"
 )
 
 type allowAll struct{}
@@ -32,7 +33,7 @@ func TestStress(t *testing.T) {
 	w := newWorld(t, 4)
 	w.engine.ticking.Go(w.engine.keepTime)
 	w.engine.Handle("go", func(ctx context.Context, c core.Invocation) (core.Payload, error) { return c.Payload, ctx.Err() })
-	store := NewMemorySessions()
+	store := sessions.NewMemory()
 	w.engine.Configure([]Service{
 		{Match: "+/2", Handler: func(_ context.Context, c core.Invocation) (core.Payload, error) {
 			s, err := c.Caller.OpenSession(nil)
@@ -92,12 +93,15 @@ func TestStress(t *testing.T) {
 	if taken.Load() == 0 || ended.Load() == 0 || byTopic.Load() == 0 || calls < uint64(taken.Load()) || uint64(ended.Load())+failed < uint64(taken.Load()) {
 		t.Errorf("%d calls, %d told as taken, %d told as ended, %d gone", calls, taken.Load(), ended.Load(), failed)
 	}
-	store.mu.Lock()
-	defer store.mu.Unlock()
-	for key := range store.byKey {
-		if _, known := told.Load(key); !known {
-			t.Error("a session is left in the store that nobody was told of")
+	known := 0
+	told.Range(func(key, _ any) bool {
+		if _, err := store.Lookup(t.Context(), []byte(key.(string))); err == nil {
+			known++
 		}
+		return true
+	})
+	if n := store.Len(); n != known {
+		t.Errorf("%d sessions are in the store, and somebody was told of %d of them", n, known)
 	}
 	if !opened() {
 		t.Error("no session was opened")

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/timers"
 )
 
 // bucket is a token bucket kept as one number (the generic cell rate algorithm): the
@@ -33,7 +34,7 @@ func (b *bucket) level(r core.Rate, now time.Duration) time.Duration {
 	}
 	// Who is made to wait is looked at once in a tick. A smaller burst would make the
 	// rate smaller.
-	return max(b.spent, now-max(span(r, burst), tick))
+	return max(b.spent, now-max(span(r, burst), timers.Tick))
 }
 
 // span returns how long the rate takes for n.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
+	"github.com/polywire/polywire/core/timers"
 )
 
 // TestStandstill: when a process or its machine stood still for longer than any client may
@@ -29,14 +30,12 @@ func TestStandstill(t *testing.T) {
 			c.send("echo before")
 			c.expect("before")
 			l := r.loopAt(0)
-			const hour = uint32(time.Hour / tick)
 			l.post(mail{fn: func() {
 				// As if the loop had looked at its clock an hour ago, and that had gone right.
-				l.clock.seen -= hour
-				l.clock.lost -= hour
+				l.clock.Start(l.server.started.Add(-time.Hour), time.Now().Add(-time.Hour))
 			}})
 			stopped := l.ticks.Load()
-			eventually(t, "the loop goes on", func() bool { return l.ticks.Load() > stopped+2*longestTurn })
+			eventually(t, "the loop goes on", func() bool { return l.ticks.Load() > stopped+timers.Ticks(2*time.Second) })
 			c.send("echo after")
 			c.expect("after")
 			for _, reason := range []core.Reason{core.ReasonNoPong, core.ReasonIdle} {

@@ -8,15 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/timers"
 )
 
 // How long an ending connection may take before it is cut.
 var (
 	// closeTicks is the time for the client to answer our close frame.
-	closeTicks = ticksOf(5 * time.Second)
+	closeTicks = timers.Ticks(5 * time.Second)
 	// lingerTicks is the time for the client to close its side after the close
 	// handshake, or to read what a slow receiver still has to read.
-	lingerTicks = ticksOf(2 * time.Second)
+	lingerTicks = timers.Ticks(2 * time.Second)
 )
 
 // sayGoodbye begins the close handshake from our side, with the format's words for r.
@@ -220,7 +221,7 @@ func (c *conn) leave() {
 	c.forgetInput()
 	c.account()
 	c.forgetHistory()
-	c.loop.wheel.remove(c)
+	c.loop.wheel.Remove(c)
 	delete(c.loop.conns, c)
 	c.ep.Stats.Open.Add(-1)
 	c.ep.leave(c.address(), c.user)
@@ -229,7 +230,7 @@ func (c *conn) leave() {
 // startTimers arms the timers of a new connection.
 func (c *conn) startTimers() {
 	now := c.loop.ticks.Load()
-	c.opened = now + c.loop.clock.lost
+	c.opened = now + c.loop.clock.Lost()
 	c.lastMessage, c.lastPong, c.nextPing = now, now, now+c.settings.pingTicks
 	c.rearm(now)
 }
@@ -281,7 +282,7 @@ func (c *conn) unheard() bool { return c.held > 0 && !c.choked }
 func (c *conn) idleAt() uint32 {
 	at := c.lastMessage + c.settings.idleTicks
 	if check := c.settings.idleCheck; check > 0 {
-		late := (at + c.loop.clock.lost - c.opened) % check
+		late := (at + c.loop.clock.Lost() - c.opened) % check
 		if late > 0 {
 			at += check - late
 		}
@@ -299,10 +300,10 @@ func (c *conn) rearm(now uint32) {
 	case c.state == ended:
 		return
 	case c.state != open:
-		c.loop.wheel.set(c, c.cutAt)
+		c.loop.wheel.Set(c, c.cutAt)
 		return
 	case c.unheard():
-		c.sleep(now, ticksOf(time.Second))
+		c.sleep(now, timers.Ticks(time.Second))
 		return
 	}
 	wait := uint32(never)
@@ -317,8 +318,8 @@ func (c *conn) rearm(now uint32) {
 	}
 	if u := c.user; u != nil && !u.Expires.IsZero() {
 		// The wall clock is asked each time: it may be set.
-		left := min(max(time.Until(u.Expires), tick), never*tick)
-		wait = min(wait, ticksOf(left))
+		left := min(max(time.Until(u.Expires), timers.Tick), never*timers.Tick)
+		wait = min(wait, timers.Ticks(left))
 	}
 	c.sleep(now, wait)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
+	"github.com/polywire/polywire/core/timers"
 )
 
 // state is how far a connection is on its way to its end.
@@ -83,7 +84,7 @@ type conn struct {
 	owes atomic.Int64
 
 	// Owned by the loop.
-	timer       timer
+	timer       timers.Timer[conn]
 	opened      uint32 // ticks of the server; static after the connection was enrolled
 	lastMessage uint32
 	lastPong    uint32
@@ -99,13 +100,16 @@ type upgrade struct {
 	early    []byte // what the client sent behind the request; nil once heard
 }
 
-func (c *conn) ID() uint64               { return c.id }
-func (c *conn) Endpoint() *core.Endpoint { return c.ep.Endpoint.Endpoint }
-func (c *conn) Identity() *core.Identity { return c.user }
-func (c *conn) Outlet() core.Outlet      { return &c.ep.outlet }
-func (c *conn) Remote() string           { return c.remote }
-func (c *conn) Loop() int                { return c.loop.index }
-func (c *conn) OpenedAt() time.Time      { return c.ep.server.started.Add(time.Duration(c.opened) * tick) }
+func (c *conn) ID() uint64                 { return c.id }
+func (c *conn) Endpoint() *core.Endpoint   { return c.ep.Endpoint.Endpoint }
+func (c *conn) Identity() *core.Identity   { return c.user }
+func (c *conn) Outlet() core.Outlet        { return &c.ep.outlet }
+func (c *conn) Remote() string             { return c.remote }
+func (c *conn) Loop() int                  { return c.loop.index }
+func (c *conn) Timer() *timers.Timer[conn] { return &c.timer }
+func (c *conn) OpenedAt() time.Time {
+	return c.ep.server.started.Add(time.Duration(c.opened) * timers.Tick)
+}
 
 // Info returns what the application has kept with the connection.
 func (c *conn) Info() any {

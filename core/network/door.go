@@ -119,7 +119,9 @@ func (d *door) greet(nc socket) {
 		d.turnAwayAside(nc, r)
 		return
 	}
+	s.greeted.add(nc)
 	go func() {
+		defer s.greeted.remove(nc) // the last thing: Shutdown waits for it
 		defer s.admission.handshaken(v)
 		defer func() {
 			if fault := recover(); fault != nil {

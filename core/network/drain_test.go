@@ -10,6 +10,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 func TestShutdownSaysGoodbye(t *testing.T) {
@@ -101,5 +102,26 @@ func TestPace(t *testing.T) {
 		if got := pace(c.ctx, c.rate, c.n, now); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
+	}
+}
+
+// TestShutdownEndsHandshakes: whoever has not said yet what it wants is told that there is
+// no more time, and nothing of it goes on when Shutdown has returned.
+func TestShutdownEndsHandshakes(t *testing.T) {
+	r := start(t, func(o *Options, _ *Endpoint) { o.HandshakeTimeout = coretest.Patience })
+	nc := r.dialTCP("chat")
+	if _, err := io.WriteString(nc, "GET / HTTP/1.1\r\nHost: h\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is greeted", func() bool { return r.admission.handshakes.Load() == 1 })
+	if err := r.Shutdown(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if n := r.admission.handshakes.Load(); n != 0 {
+		t.Errorf("%d handshakes go on", n)
+	}
+	answer, err := io.ReadAll(nc)
+	if !strings.HasPrefix(string(answer), "HTTP/1.1 408 ") {
+		t.Errorf("it was told %q, %v", answer, err)
 	}
 }

@@ -9,13 +9,14 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"github.com/polywire/polywire/codecs/echo"
 	"github.com/polywire/polywire/core"
 )
 
 // another is an endpoint of the echo format.
 func another(name, listen, path string) Endpoint {
 	return Endpoint{
-		Endpoint: &core.Endpoint{Name: name, Protocol: "echo", Format: echo{}, Stats: new(core.Stats)},
+		Endpoint: &core.Endpoint{Name: name, Protocol: "echo", Format: echo.Format{}, Stats: new(core.Stats)},
 		Listen:   listen, Path: path, MaxMessage: 1 << 20, Settings: Settings{OutboundLimit: 1 << 20},
 	}
 }

@@ -178,11 +178,11 @@ func TestCutStays(t *testing.T) {
 	c.expect("here")
 	on(t, r.hub.newest(), func(c *conn) {
 		c.sayGoodbye(core.ReasonIdle)
-		due := c.timer.due
+		due, _ := c.timer.Armed()
 		c.rearm(c.loop.ticks.Load())
 		c.expire()
-		if !c.timer.armed || c.timer.due != due || due != c.cutAt {
-			t.Errorf("the timer is armed (%v) for %d, want %d", c.timer.armed, c.timer.due, c.cutAt)
+		if now, armed := c.timer.Armed(); !armed || now != due || due != c.cutAt {
+			t.Errorf("the timer is armed (%v) for %d, want %d", armed, now, c.cutAt)
 		}
 	})
 	c.expectClose(ws.StatusCode(core.ReasonIdle.CloseCode()))

@@ -24,8 +24,10 @@ func TestReadHead(t *testing.T) {
 		}
 	}
 	// A byte or a line is enough to know what is no request.
-	for begin, want := range map[string]error{"\x16": errWantsTLS, "\r": errRequestLine, "\x00": errRequestLine, " ": errRequestLine, "GET / HTTP/1.1\n": errLineEnd, "GET / HTTP/1.1\r\nHost: a\n\n": errLineEnd,
-		"GET /\r\n": errRequestLine, "SSH-2.0-x\r\n": errRequestLine, "PROXY UNKNOWN\r\n": errWantsProxy, "\r\n\r\n\x00\r\nQUIT\n": errWantsProxy} {
+	for begin, want := range map[string]error{
+		"\x16": errWantsTLS, "\r": errRequestLine, "\x00": errRequestLine, " ": errRequestLine, "GET / HTTP/1.1\n": errLineEnd, "GET / HTTP/1.1\r\nHost: a\n\n": errLineEnd,
+		"GET /\r\n": errRequestLine, "SSH-2.0-x\r\n": errRequestLine, "PROXY UNKNOWN\r\n": errWantsProxy, "\r\n\r\n\x00\r\nQUIT\n": errWantsProxy,
+	} {
 		if _, _, err := readHead(strings.NewReader(begin), 8192); !errors.Is(err, want) {
 			t.Errorf("%q: %v, want %v", begin, err, want)
 		}

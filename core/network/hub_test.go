@@ -12,8 +12,10 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"github.com/polywire/polywire/codecs/echo"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
+	"github.com/polywire/polywire/core/timers"
 )
 
 // chatHub is the smallest engine: "sub", "pub TEXT", "fail", "panic", "hold" and
@@ -173,7 +175,7 @@ type rig struct {
 // when their connection ends, instead of cutting them. It is called before start.
 func unhurried(t *testing.T) {
 	before := lingerTicks
-	lingerTicks = ticksOf(coretest.Patience)
+	lingerTicks = timers.Ticks(coretest.Patience)
 	t.Cleanup(func() { lingerTicks = before })
 }
 
@@ -193,7 +195,7 @@ func start(t testing.TB, change func(o *Options, chat *Endpoint)) *rig {
 	}
 	s := New(o)
 	eps := []Endpoint{ep, {
-		Endpoint: &core.Endpoint{Name: "echo", Protocol: "echo", Format: echo{}, Stats: &core.Stats{}},
+		Endpoint: &core.Endpoint{Name: "echo", Protocol: "echo", Format: echo.Format{}, Stats: &core.Stats{}},
 		Listen:   "127.0.0.1:0", MaxMessage: 1 << 20, Settings: Settings{OutboundLimit: 1 << 20},
 	}}
 	if err := s.Start(eps); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/panjf2000/gnet/v2"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/timers"
 )
 
 // The bounds of one turn: after so many mails, so long, or so many connections
@@ -33,8 +34,8 @@ type loop struct {
 
 	// Owned by the loop.
 	conns     map[*conn]struct{}
-	wheel     wheel
-	clock     clock
+	wheel     timers.Wheel[conn, *conn]
+	clock     timers.Clock
 	dirty     []*conn    // connections with output of this turn
 	unwritten []*conn    // connections whose output was too much for a turn, in order
 	stuck     []*conn    // connections whose sockets are full, waiting for retry
@@ -72,9 +73,10 @@ func newLoop(s *Server, index int, el gnet.EventLoop) *loop {
 	}
 	l.inbound.waiting = make(map[*conn]struct{})
 	l.mailbox.init(s.options.OutboundBudget, s.options.Loops)
-	l.clock.seen = s.now()
-	l.ticks.Store(l.clock.seen)
-	l.wheel.init(l.clock.seen)
+	now := time.Now()
+	l.clock.Start(s.started, now)
+	l.ticks.Store(l.clock.Look(now))
+	l.wheel.Start(l.ticks.Load())
 	go l.pace()
 	return l
 }
@@ -82,7 +84,7 @@ func newLoop(s *Server, index int, el gnet.EventLoop) *loop {
 // pace gives the loop a turn on every tick and whenever the loop asked for one
 // later: a task that schedules itself from within a loop would starve its sockets.
 func (l *loop) pace() {
-	ticker := time.NewTicker(tick)
+	ticker := time.NewTicker(timers.Tick)
 	defer ticker.Stop()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -195,11 +197,11 @@ func (l *loop) goOn() {
 func (l *loop) drain() {
 	l.beginTurn()
 	defer l.endTurn()
-	if now := l.clock.look(l.server.now()); now != l.ticks.Load() {
-		l.ticks.Store(now)
-		l.wheel.advance(now, (*conn).expire)
-	}
 	start := time.Now()
+	if now := l.clock.Look(start); now != l.ticks.Load() {
+		l.ticks.Store(now)
+		l.wheel.Advance(now, (*conn).expire)
+	}
 	l.retryStuck(start)
 	l.writeRest()
 	for n := 1; ; n++ {

@@ -7,15 +7,25 @@ import "github.com/polywire/polywire/core"
 // to it, and a part of the budget; one that does not fit fails, and its caller is told. What
 // is owed besides, and messages of subscriptions, have room beside them.
 
-// requestLimit returns how much memory the requests may take that wait under an outbound limit.
+// requestLimit returns how many bytes of requests may wait under an outbound limit.
 func requestLimit(outbound int) int { return outbound - outbound/4 }
+
+// tinyShare is how much more memory than bytes requests may take that wait: a burst of tiny
+// ones is usual, and each of them takes some hundred bytes.
+const tinyShare = 3
+
+// owedBehind returns what counts as owed of what waits for the client: its bytes, or a part of
+// its memory where that is more.
+func (c *conn) owedBehind() int {
+	_, n := c.out.behind()
+	return max(n, c.out.weightBehind().owed/tinyShare)
+}
 
 // admits reports whether a request of n bytes may be queued behind what waits, of which
 // waits are owed. One is always taken.
 func (ep *endpoint) admits(n, waits, limit int) bool {
 	b := &ep.server.budget
-	n += frameBytes + slotBytes
-	return waits == 0 || waits+n <= requestLimit(limit) && b.used.Load()+int64(n) <= b.limit-b.limit/4
+	return waits == 0 || waits+n <= requestLimit(limit) && b.used.Load()+int64(frameBytes+slotBytes+n) <= b.limit-b.limit/4
 }
 
 // Admits reports whether a request of n bytes would be queued, as far as is known.
@@ -26,11 +36,11 @@ func (c *conn) Admits(n int) bool {
 	return c.ep.admits(n, int(c.owes.Load()), c.ep.settings.Load().OutboundLimit)
 }
 
-// noteOwed makes known how much memory is owed to a client that does not read fast enough.
+// noteOwed makes known how much is owed to a client that does not read fast enough.
 func (c *conn) noteOwed() {
 	waits := int64(0)
 	if c.out.list == stuck {
-		waits = int64(c.out.weightBehind().owed)
+		waits = int64(c.owedBehind())
 	}
 	if c.owes.Load() != waits {
 		c.owes.Store(waits)
@@ -57,5 +67,5 @@ func (c *conn) queueRequest(f *frame, id core.CallID) {
 }
 
 func (c *conn) requestFits(n int) bool {
-	return c.ep.admits(n, c.out.weightBehind().owed, c.settings.OutboundLimit)
+	return c.ep.admits(n, c.owedBehind(), c.settings.OutboundLimit)
 }

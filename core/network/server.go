@@ -159,6 +159,7 @@ type Server struct {
 	decoding chan struct{} // a place for each message that is decoded off the loops
 
 	admission admission
+	greeted   greeted
 
 	// Guarded by mu.
 	mu      sync.Mutex
@@ -276,9 +277,6 @@ func (s *Server) stop() error {
 	}
 	return nil
 }
-
-// now returns the coarse clock.
-func (s *Server) now() uint32 { return uint32(time.Since(s.started) / tick) }
 
 // loopOf returns the loop of a gnet event loop, and makes it at the first
 // connection there: gnet has no list of its loops. Called on that event loop.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/timers"
 )
 
 // Settings are what may change about an endpoint while it serves. They are not changed
@@ -41,8 +42,8 @@ func newSettings(s Settings, p core.Profile) *settings {
 	}
 	return &settings{
 		Settings:  s,
-		idleTicks: ticksOf(s.IdleTimeout), pongTicks: ticksOf(s.PongTimeout), pingTicks: ticksOf(s.PingInterval),
-		idleCheck: ticksOf(min(p.IdleCheck, s.IdleTimeout)),
+		idleTicks: timers.Ticks(s.IdleTimeout), pongTicks: timers.Ticks(s.PongTimeout), pingTicks: timers.Ticks(s.PingInterval),
+		idleCheck: timers.Ticks(min(p.IdleCheck, s.IdleTimeout)),
 	}
 }
 
@@ -96,6 +97,6 @@ func (c *conn) adopt() {
 		}
 	}
 	// What is due then, and when to look again, is found out there.
-	c.loop.wheel.set(c, now+1)
+	c.loop.wheel.Set(c, now+1)
 	c.unchoke()
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/timers"
 )
 
 // readAtOnce is how much is parsed at once of a connection whose bytes are limited.
@@ -47,14 +48,14 @@ func use(b *bucket, r core.Rate, now time.Duration, n int) time.Duration {
 func (c *conn) waitFor(d time.Duration) {
 	m := c.meter
 	// A client that owes more than it can pay in a day is not heard again for a day.
-	m.due = c.loop.ticks.Load() + ticksOf(min(d, 24*time.Hour))
+	m.due = c.loop.ticks.Load() + timers.Ticks(min(d, 24*time.Hour))
 	if !m.waiting {
 		m.waiting = true
 		c.ep.Stats.Throttled.Add(1)
 		c.Hold()
 	}
-	if !c.timer.armed || int32(m.due-c.timer.due) < 0 {
-		c.loop.wheel.set(c, m.due)
+	if due, armed := c.timer.Armed(); !armed || int32(m.due-due) < 0 {
+		c.loop.wheel.Set(c, m.due)
 	}
 }
 
@@ -76,6 +77,6 @@ func (c *conn) sleep(now, wait uint32) {
 		wait = min(wait, m.due-now)
 	}
 	if wait != never {
-		c.loop.wheel.set(c, now+wait)
+		c.loop.wheel.Set(c, now+wait)
 	}
 }

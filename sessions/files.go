@@ -1,4 +1,4 @@
-package webwire
+package sessions
 
 import (
 	"context"
@@ -30,10 +30,8 @@ const (
 	folderMode = 0o750
 )
 
-var errSessionUnknown = core.Failure{Code: core.SessionUnknown, Text: "there is no such session"}
-
-// FileSessions keeps sessions as the default session manager of the original
-// does: one file for each, named by its key and .wwrsess, with the JSON object
+// Files keeps sessions as the default session manager of the original webwire server
+// does (docs/formats/webwire.md, "Sessions"): one file for each, named by its key and .wwrsess, with the JSON object
 //
 //	{"c":"created","l":"last look-up","i":{…} or null}
 //
@@ -52,7 +50,7 @@ var errSessionUnknown = core.Failure{Code: core.SessionUnknown, Text: "there is 
 //
 // That the time of a look-up cannot be written, on a disk that is full or may not be written
 // to, is logged and does not fail the look-up.
-type FileSessions struct {
+type Files struct {
 	// Static after construction.
 	dir    string
 	limits core.SessionLimits
@@ -70,7 +68,7 @@ type FileSessions struct {
 	locks [64]sync.Mutex
 }
 
-var _ core.SessionStore = (*FileSessions)(nil)
+var _ core.SessionStore = (*Files)(nil)
 
 // sessionFile is what a session's file says.
 type sessionFile struct {
@@ -79,7 +77,7 @@ type sessionFile struct {
 	Info       json.RawMessage `json:"i"`
 }
 
-// FileOptions say where and how a FileSessions keeps its sessions.
+// FileOptions say where and how a Files keeps its sessions.
 type FileOptions struct {
 	// Dir is the folder, which is made if it does not exist.
 	Dir string
@@ -91,13 +89,13 @@ type FileOptions struct {
 	Logger *slog.Logger
 }
 
-// NewFileSessions returns the store of the folder dir, without limits.
-func NewFileSessions(dir string) (*FileSessions, error) {
-	return OpenFileSessions(FileOptions{Dir: dir})
+// NewFiles returns the store of the folder dir, without limits.
+func NewFiles(dir string) (*Files, error) {
+	return OpenFiles(FileOptions{Dir: dir})
 }
 
-// OpenFileSessions returns a store. It is an error if no file can be written in its folder.
-func OpenFileSessions(o FileOptions) (*FileSessions, error) {
+// OpenFiles returns a store. It is an error if no file can be written in its folder.
+func OpenFiles(o FileOptions) (*Files, error) {
 	dir := o.Dir
 	if dir == "" {
 		return nil, errors.New("opening the session folder: no folder is named")
@@ -112,7 +110,7 @@ func OpenFileSessions(o FileOptions) (*FileSessions, error) {
 	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
 		return nil, fmt.Errorf("opening the session folder: %w", err)
 	}
-	f := &FileSessions{dir: dir, limits: o.Limits, log: o.Logger, seed: maphash.MakeSeed(), now: time.Now}
+	f := &Files{dir: dir, limits: o.Limits, log: o.Logger, seed: maphash.MakeSeed(), now: time.Now}
 	if f.log == nil {
 		f.log = slog.Default()
 	}
@@ -126,7 +124,7 @@ func OpenFileSessions(o FileOptions) (*FileSessions, error) {
 }
 
 // takeStock finds out which sessions there are.
-func (f *FileSessions) takeStock() error {
+func (f *Files) takeStock() error {
 	entries, err := os.ReadDir(f.dir)
 	if err != nil {
 		return err
@@ -151,7 +149,7 @@ func (f *FileSessions) takeStock() error {
 }
 
 // note keeps the limits after a session was used. The caller has no lock.
-func (f *FileSessions) note(key string) {
+func (f *Files) note(key string) {
 	if f.usage != nil {
 		f.usage.use(key, f.now())
 		f.tidy()
@@ -159,7 +157,7 @@ func (f *FileSessions) note(key string) {
 }
 
 // tidy puts out what is over the limits. The caller has no lock.
-func (f *FileSessions) tidy() {
+func (f *Files) tidy() {
 	for {
 		key, ok := f.usage.surplus(f.limits.Max, f.limits.Since(f.now()))
 		if !ok {
@@ -170,7 +168,7 @@ func (f *FileSessions) tidy() {
 }
 
 // putOut removes the file of a session that is over the limits, unless it is used again.
-func (f *FileSessions) putOut(key string) {
+func (f *Files) putOut(key string) {
 	defer f.lock(key).Unlock()
 	if f.usage.knows(key) {
 		return
@@ -182,10 +180,10 @@ func (f *FileSessions) putOut(key string) {
 }
 
 // Evicted returns how many sessions were put out to stay within the limits. Any goroutine.
-func (f *FileSessions) Evicted() uint64 { return f.evicted.Load() }
+func (f *Files) Evicted() uint64 { return f.evicted.Load() }
 
 // Create keeps a new session. A key of which no file name can be made is an error.
-func (f *FileSessions) Create(ctx context.Context, key string, info []byte) (core.Session, error) {
+func (f *Files) Create(ctx context.Context, key string, info []byte) (core.Session, error) {
 	if err := ctx.Err(); err != nil {
 		return core.Session{}, fmt.Errorf("creating a session: %w", err)
 	}
@@ -212,7 +210,7 @@ func (f *FileSessions) Create(ctx context.Context, key string, info []byte) (cor
 }
 
 // make writes the file of a new session.
-func (f *FileSessions) make(s core.Session) error {
+func (f *Files) make(s core.Session) error {
 	defer f.lock(s.Key).Unlock()
 	switch _, err := os.Lstat(f.path(s.Key)); {
 	case err == nil:
@@ -227,12 +225,12 @@ func (f *FileSessions) make(s core.Session) error {
 }
 
 // Lookup finds a session and writes down when.
-func (f *FileSessions) Lookup(ctx context.Context, key []byte) (core.Session, error) {
+func (f *Files) Lookup(ctx context.Context, key []byte) (core.Session, error) {
 	if err := ctx.Err(); err != nil {
 		return core.Session{}, fmt.Errorf("looking up a session: %w", err)
 	}
 	if !isKey(key) {
-		return core.Session{}, errSessionUnknown
+		return core.Session{}, errUnknown
 	}
 	s, err := f.find(string(key))
 	if err != nil {
@@ -243,12 +241,12 @@ func (f *FileSessions) Lookup(ctx context.Context, key []byte) (core.Session, er
 }
 
 // find reads the file of a session, and writes back that it was looked up.
-func (f *FileSessions) find(key string) (core.Session, error) {
+func (f *Files) find(key string) (core.Session, error) {
 	s := core.Session{Key: key}
 	defer f.lock(key).Unlock()
 	data, err := os.ReadFile(f.path(key))
 	if errors.Is(err, fs.ErrNotExist) {
-		return core.Session{}, errSessionUnknown
+		return core.Session{}, errUnknown
 	}
 	var file sessionFile
 	if err == nil {
@@ -266,7 +264,7 @@ func (f *FileSessions) find(key string) (core.Session, error) {
 		f.evicted.Add(1)
 		// Where it cannot be removed it is found too old again.
 		_ = os.Remove(f.path(key))
-		return core.Session{}, errSessionUnknown
+		return core.Session{}, errUnknown
 	}
 	seen := s
 	seen.LastLookup = f.now()
@@ -275,7 +273,7 @@ func (f *FileSessions) find(key string) (core.Session, error) {
 }
 
 // noted logs when times of look-ups cannot be written any more, and when they can again.
-func (f *FileSessions) noted(err error) {
+func (f *Files) noted(err error) {
 	if bad := err != nil; f.unwritable.Swap(bad) == bad {
 		return
 	}
@@ -287,7 +285,7 @@ func (f *FileSessions) noted(err error) {
 }
 
 // Delete forgets a session; there may be none.
-func (f *FileSessions) Delete(ctx context.Context, key string) error {
+func (f *Files) Delete(ctx context.Context, key string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("deleting a session: %w", err)
 	}
@@ -305,7 +303,7 @@ func (f *FileSessions) Delete(ctx context.Context, key string) error {
 }
 
 // write puts s where it is looked for. The caller has the lock of the key.
-func (f *FileSessions) write(s core.Session) (err error) {
+func (f *Files) write(s core.Session) (err error) {
 	temp, err := os.CreateTemp(f.dir, "*.tmp")
 	if err != nil {
 		return err
@@ -324,7 +322,9 @@ func (f *FileSessions) write(s core.Session) (err error) {
 
 // appendFile appends what the file of s says.
 func appendFile(dst []byte, s core.Session) []byte {
-	dst = append(appendTimes(append(dst, '{'), s), `,"i":`...)
+	dst = s.Created.UTC().AppendFormat(append(dst, `{"c":"`...), time.RFC3339Nano)
+	dst = s.LastLookup.UTC().AppendFormat(append(dst, `","l":"`...), time.RFC3339Nano)
+	dst = append(dst, `","i":`...)
 	if len(s.Info) == 0 {
 		dst = append(dst, "null"...)
 	}
@@ -332,7 +332,7 @@ func appendFile(dst []byte, s core.Session) []byte {
 }
 
 // path returns where the file of key is. key must be checked.
-func (f *FileSessions) path(key string) string { return filepath.Join(f.dir, key+fileSuffix) }
+func (f *Files) path(key string) string { return filepath.Join(f.dir, key+fileSuffix) }
 
 // withoutPath returns err without its file name: whoever reads a log must not
 // find keys there.
@@ -349,7 +349,7 @@ func withoutPath(err error) error {
 }
 
 // lock locks and returns the lock of key.
-func (f *FileSessions) lock(key string) *sync.Mutex {
+func (f *Files) lock(key string) *sync.Mutex {
 	l := &f.locks[maphash.String(f.seed, key)%uint64(len(f.locks))]
 	l.Lock()
 	return l

@@ -1,4 +1,4 @@
-package engine
+package sessions
 
 import (
 	"bytes"
@@ -10,18 +10,18 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// The bounds of MemorySessions.
+// The bounds of Memory.
 const (
 	maxSessions    = 100_000
 	maxSessionInfo = 64 << 20 // bytes, of all sessions together
 )
 
-// MemorySessions is a core.SessionStore that forgets with the process. It holds at
+// Memory is a core.SessionStore that forgets with the process. It holds at
 // most 100,000 sessions with together 64 MiB of information, unless SetLimits says less. A session that would
 // pass a bound puts out those which were not created or looked up for the longest
 // time; information that is larger than the bound by itself is refused with
 // Overloaded. Any goroutine; nothing blocks.
-type MemorySessions struct {
+type Memory struct {
 	// Static after construction.
 	now func() time.Time
 
@@ -40,15 +40,15 @@ type remembered struct {
 	used time.Time
 }
 
-var _ core.SessionStore = (*MemorySessions)(nil)
+var _ core.SessionStore = (*Memory)(nil)
 
-// NewMemorySessions returns an empty store.
-func NewMemorySessions() *MemorySessions {
-	return &MemorySessions{now: time.Now, byKey: make(map[string]*list.Element)}
+// NewMemory returns an empty store.
+func NewMemory() *Memory {
+	return &Memory{now: time.Now, byKey: make(map[string]*list.Element)}
 }
 
 // Create keeps a new session.
-func (m *MemorySessions) Create(_ context.Context, key string, info []byte) (core.Session, error) {
+func (m *Memory) Create(_ context.Context, key string, info []byte) (core.Session, error) {
 	if len(info) > maxSessionInfo {
 		return core.Session{}, core.Failure{Code: core.Overloaded, Text: "the session has too much information"}
 	}
@@ -69,14 +69,14 @@ func (m *MemorySessions) Create(_ context.Context, key string, info []byte) (cor
 }
 
 // Lookup finds a session, and sets its last look-up to now.
-func (m *MemorySessions) Lookup(_ context.Context, key []byte) (core.Session, error) {
+func (m *Memory) Lookup(_ context.Context, key []byte) (core.Session, error) {
 	now := m.now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.tidy(now)
 	el := m.byKey[string(key)]
 	if el == nil {
-		return core.Session{}, core.Failure{Code: core.SessionUnknown, Text: "there is no such session"}
+		return core.Session{}, errUnknown
 	}
 	m.recent.MoveToFront(el)
 	s := el.Value.(*remembered)
@@ -86,7 +86,7 @@ func (m *MemorySessions) Lookup(_ context.Context, key []byte) (core.Session, er
 }
 
 // Delete forgets a session; there may be none.
-func (m *MemorySessions) Delete(_ context.Context, key string) error {
+func (m *Memory) Delete(_ context.Context, key string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if el := m.byKey[key]; el != nil {
@@ -96,7 +96,7 @@ func (m *MemorySessions) Delete(_ context.Context, key string) error {
 }
 
 // SetLimits bounds the sessions by what is less than the bounds that there are.
-func (m *MemorySessions) SetLimits(l core.SessionLimits) {
+func (m *Memory) SetLimits(l core.SessionLimits) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.limits = l
@@ -107,7 +107,7 @@ func (m *MemorySessions) SetLimits(l core.SessionLimits) {
 }
 
 // most returns how many sessions there may be. The caller holds mu.
-func (m *MemorySessions) most() int {
+func (m *Memory) most() int {
 	if m.limits.Max > 0 {
 		return min(m.limits.Max, maxSessions)
 	}
@@ -115,7 +115,7 @@ func (m *MemorySessions) most() int {
 }
 
 // tidy puts out the sessions that were not used for too long. The caller holds mu.
-func (m *MemorySessions) tidy(now time.Time) {
+func (m *Memory) tidy(now time.Time) {
 	since := m.limits.Since(now)
 	for el := m.recent.Back(); el != nil && el.Value.(*remembered).used.Before(since); el = m.recent.Back() {
 		m.evict()
@@ -123,27 +123,34 @@ func (m *MemorySessions) tidy(now time.Time) {
 }
 
 // evict puts out the session that was not used for the longest time. The caller holds mu.
-func (m *MemorySessions) evict() {
+func (m *Memory) evict() {
 	m.remove(m.recent.Back())
 	m.evicted++
 }
 
 // Evicted returns how many sessions were put out to stay within the bounds.
-func (m *MemorySessions) Evicted() uint64 {
+func (m *Memory) Evicted() uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.evicted
 }
 
+// Len returns how many sessions there are. Any goroutine.
+func (m *Memory) Len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.byKey)
+}
+
 // copy returns s with information of its own.
-func (m *MemorySessions) copy(s *remembered) core.Session {
+func (m *Memory) copy(s *remembered) core.Session {
 	c := s.Session
 	c.Info = bytes.Clone(s.Info)
 	return c
 }
 
 // remove takes a session out. The caller holds mu.
-func (m *MemorySessions) remove(el *list.Element) {
+func (m *Memory) remove(el *list.Element) {
 	s := m.recent.Remove(el).(*remembered)
 	delete(m.byKey, s.Key)
 	m.info -= len(s.Info)

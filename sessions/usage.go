@@ -1,4 +1,4 @@
-package webwire
+package sessions
 
 import (
 	"container/list"

@@ -1,4 +1,4 @@
-package webwire
+package sessions
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 )
 
 // create makes a session as the engine does.
-func create(ctx context.Context, store *FileSessions, info []byte) (core.Session, error) {
+func create(ctx context.Context, store *Files, info []byte) (core.Session, error) {
 	key, err := core.SessionKeys(nil).New()
 	if err != nil {
 		return core.Session{}, err
@@ -25,9 +25,9 @@ func create(ctx context.Context, store *FileSessions, info []byte) (core.Session
 	return store.Create(ctx, key, info)
 }
 
-func newStore(t *testing.T) *FileSessions {
+func newStore(t *testing.T) *Files {
 	t.Helper()
-	store, err := NewFileSessions(filepath.Join(t.TempDir(), "wwrsess"))
+	store, err := NewFiles(filepath.Join(t.TempDir(), "wwrsess"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ type originalFile struct {
 	Info       map[string]any `json:"i"`
 }
 
-func readOriginal(t *testing.T, store *FileSessions, key string) originalFile {
+func readOriginal(t *testing.T, store *Files, key string) originalFile {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(store.dir, key+".wwrsess"))
 	if err != nil {
@@ -55,7 +55,7 @@ func readOriginal(t *testing.T, store *FileSessions, key string) originalFile {
 	return file
 }
 
-func requireUnknown(t *testing.T, store *FileSessions, key string) {
+func requireUnknown(t *testing.T, store *Files, key string) {
 	t.Helper()
 	var failure core.Failure
 	if s, err := store.Lookup(t.Context(), []byte(key)); !errors.As(err, &failure) || failure.Code != core.SessionUnknown {
@@ -63,7 +63,7 @@ func requireUnknown(t *testing.T, store *FileSessions, key string) {
 	}
 }
 
-func TestFileSessions(t *testing.T) {
+func TestFiles(t *testing.T) {
 	store := newStore(t)
 	created := time.Date(2018, 1, 2, 3, 4, 5, 6, time.UTC)
 	store.now = func() time.Time { return created }
@@ -82,7 +82,7 @@ func TestFileSessions(t *testing.T) {
 	before := created
 	for i := range 3 {
 		now := created.Add(time.Duration(i+1) * time.Hour)
-		if store, err = NewFileSessions(store.dir); err != nil {
+		if store, err = NewFiles(store.dir); err != nil {
 			t.Fatal(err)
 		}
 		store.now = func() time.Time { return now }
@@ -106,7 +106,7 @@ func TestFileSessions(t *testing.T) {
 	}
 }
 
-func TestFileSessionsKeys(t *testing.T) {
+func TestFilesKeys(t *testing.T) {
 	store := newStore(t)
 	if s, err := store.Create(t.Context(), "own-Key_1", nil); err != nil || s.Key != "own-Key_1" {
 		t.Fatalf("%+v, %v", s, err)
@@ -128,7 +128,7 @@ func TestFileSessionsKeys(t *testing.T) {
 }
 
 // What the original wrote is read, and kept readable for it.
-func TestFileSessionsOfTheOriginal(t *testing.T) {
+func TestFilesOfTheOriginal(t *testing.T) {
 	const key = "Kx3_-0aZ"
 	for _, c := range []struct {
 		name, file, info string
@@ -163,7 +163,7 @@ func TestFileSessionsOfTheOriginal(t *testing.T) {
 	}
 }
 
-func TestFileSessionsOtherKeys(t *testing.T) {
+func TestFilesOtherKeys(t *testing.T) {
 	store := newStore(t)
 	outside := filepath.Join(filepath.Dir(store.dir), "outside.wwrsess")
 	inside := filepath.Join(store.dir, "sub", "deep.wwrsess")
@@ -196,7 +196,7 @@ func TestFileSessionsOtherKeys(t *testing.T) {
 	}
 }
 
-func TestFileSessionsInfo(t *testing.T) {
+func TestFilesInfo(t *testing.T) {
 	for info, want := range map[string]string{
 		``: ``, `null`: ``, ` null `: ``, `{}`: `{}`, `{"a":"<&>"}`: `{"a":"<&>"}`, `{"b":1,"a":1e400,"b":2}`: `{"b":1,"a":1e400,"b":2}`,
 	} {
@@ -223,7 +223,7 @@ func TestFileSessionsInfo(t *testing.T) {
 
 // A file that cannot be read is a fault, not an unknown session, and stays. Keys
 // do not show in errors.
-func TestFileSessionsFaults(t *testing.T) {
+func TestFilesFaults(t *testing.T) {
 	store := newStore(t)
 	for key, content := range map[string]string{"empty": "", "cut": `{"c":"2018-11-05T12:30:45Z","l":`, "text": "hello", "time": `{"c":"yesterday"}`, "folder": ""} {
 		path := filepath.Join(store.dir, key+".wwrsess")
@@ -258,19 +258,19 @@ func TestFileSessionsFaults(t *testing.T) {
 	requireUnknown(t, store, s.Key)
 }
 
-func TestNewFileSessionsFaults(t *testing.T) {
+func TestNewFilesFaults(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o640); err != nil {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{"", file, filepath.Join(file, "below"), "nul\x00"} {
-		if _, err := NewFileSessions(dir); err == nil {
+		if _, err := NewFiles(dir); err == nil {
 			t.Errorf("%q is a session folder", dir)
 		}
 	}
 }
 
-func TestFileSessionsPermissions(t *testing.T) {
+func TestFilesPermissions(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no such permissions")
 	}
@@ -291,7 +291,7 @@ func TestFileSessionsPermissions(t *testing.T) {
 
 // A look-up puts a new file in the place of the old one: who has that open reads
 // on what it said.
-func TestFileSessionsReplacesFiles(t *testing.T) {
+func TestFilesReplacesFiles(t *testing.T) {
 	store := newStore(t)
 	s, err := create(t.Context(), store, []byte(`{"a":1}`))
 	if err != nil {
@@ -310,7 +310,7 @@ func TestFileSessionsReplacesFiles(t *testing.T) {
 }
 
 // Readers never see half a file, and what is deleted does not come back.
-func TestFileSessionsConcurrently(t *testing.T) {
+func TestFilesConcurrently(t *testing.T) {
 	store := newStore(t)
 	var all sync.WaitGroup
 	for range 4 {
@@ -355,7 +355,7 @@ func TestFileSessionsConcurrently(t *testing.T) {
 	}
 }
 
-func TestFileSessionsCancelled(t *testing.T) {
+func TestFilesCancelled(t *testing.T) {
 	store := newStore(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -1,4 +1,4 @@
-package webwire
+package sessions
 
 import (
 	"bytes"
@@ -17,10 +17,10 @@ import (
 )
 
 // fullDisk is the folder in which TestOnFullDisk finds the session "key".
-const fullDisk = "WEBWIRE_FULL_DISK"
+const fullDisk = "SESSIONS_FULL_DISK"
 
 // A disk that takes nothing more does not keep sessions from being restored.
-func TestFileSessionsOnFullDisk(t *testing.T) {
+func TestFilesOnFullDisk(t *testing.T) {
 	store := newStore(t)
 	if _, err := store.Create(t.Context(), "key", []byte(`{"u":1}`)); err != nil {
 		t.Fatal(err)
@@ -39,10 +39,10 @@ func TestFileSessionsOnFullDisk(t *testing.T) {
 func TestOnFullDisk(t *testing.T) {
 	dir := os.Getenv(fullDisk)
 	if dir == "" {
-		t.Skip("is run by TestFileSessionsOnFullDisk")
+		t.Skip("is run by TestFilesOnFullDisk")
 	}
 	var log bytes.Buffer
-	store, err := OpenFileSessions(FileOptions{Dir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	store, err := OpenFiles(FileOptions{Dir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,9 +82,9 @@ func TestOnFullDisk(t *testing.T) {
 }
 
 // limited returns the store of a folder as it is at a time.
-func limited(t *testing.T, dir string, l core.SessionLimits, now *time.Time) *FileSessions {
+func limited(t *testing.T, dir string, l core.SessionLimits, now *time.Time) *Files {
 	t.Helper()
-	f, err := OpenFileSessions(FileOptions{Dir: dir, Limits: l})
+	f, err := OpenFiles(FileOptions{Dir: dir, Limits: l})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func wantFiles(t *testing.T, dir, want string) {
 	}
 }
 
-func TestFileSessionsMax(t *testing.T) {
+func TestFilesMax(t *testing.T) {
 	dir, now := filepath.Join(t.TempDir(), "wwrsess"), time.Now()
 	store := limited(t, dir, core.SessionLimits{Max: 3}, &now)
 	for _, key := range []string{"a", "b", "c"} {
@@ -151,7 +151,7 @@ func TestFileSessionsMax(t *testing.T) {
 	}
 }
 
-func TestFileSessionsMaxAge(t *testing.T) {
+func TestFilesMaxAge(t *testing.T) {
 	dir, now := filepath.Join(t.TempDir(), "wwrsess"), time.Now()
 	store := limited(t, dir, core.SessionLimits{MaxAge: time.Hour}, &now)
 	for _, key := range []string{"a", "b"} {
@@ -185,7 +185,7 @@ func TestFileSessionsMaxAge(t *testing.T) {
 }
 
 // Many at once never leave more than there may be.
-func TestFileSessionsMaxConcurrently(t *testing.T) {
+func TestFilesMaxConcurrently(t *testing.T) {
 	dir, now := filepath.Join(t.TempDir(), "wwrsess"), time.Now()
 	store := limited(t, dir, core.SessionLimits{Max: 5}, &now)
 	done := make(chan error)
