@@ -3,30 +3,148 @@ package wsify
 import (
 	"errors"
 	"io"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
 )
 
 // bodies is how many bodies of the greatest size there may be at once: clients that send
 // slowly must not have the memory for as many as there are connections.
 const bodies = 4
 
-// errBusy: too many bodies are being read.
+// A body is given up that has not come in bodyGrace, and a second more for each bodyRate bytes
+// that have come, but no more than bodyLongest.
+const (
+	bodyGrace   = 20 * time.Second
+	bodyRate    = 1 << 10
+	bodyLongest = time.Minute
+)
+
+// errBusy: the body is given up, as there are too many.
 var errBusy = errors.New("too many bodies at once")
 
-// body is a request's body as its handler counts it.
+// reading are the bodies that are being read or published. Any goroutine.
+type reading struct {
+	// Static after construction.
+	limit int64 // in bytes
+	grace time.Duration
+
+	// Guarded by mu.
+	mu   sync.Mutex
+	size int64
+	all  []*body // in the order in which they began
+}
+
+// body is a request's body as its handler counts it. It is read by one goroutine.
 type body struct {
+	// Static after construction.
 	io.Reader
-	handler *handler
-	size    int64
+	reading *reading
+	client  netip.Prefix
+	conn    *http.ResponseController
+	began   time.Time
+
+	// Guarded by the mu of reading.
+	size  int64
+	whole bool // it is not read any more
+	ended bool // it was given up: its client had more than others
+}
+
+// begin returns the body of r.
+func (a *reading) begin(w http.ResponseWriter, r *http.Request, limit int64) *body {
+	b := &body{
+		Reader: http.MaxBytesReader(w, r.Body, limit), reading: a, client: clientOf(r.RemoteAddr),
+		conn: http.NewResponseController(w), began: time.Now(),
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.all = append(a.all, b)
+	b.allow()
+	return b
+}
+
+// clientOf is whom an address belongs to: itself, or the /64 of an IPv6 address; nobody if it
+// is none.
+func clientOf(address string) netip.Prefix {
+	at, _ := netip.ParseAddrPort(address)
+	a := at.Addr().Unmap().WithZone("")
+	bits := 64
+	if a.Is4() {
+		bits = 32
+	}
+	p, _ := a.Prefix(bits)
+	return p
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
-	b.size += int64(n)
-	if b.handler.reading.Add(int64(n)) > bodies*b.handler.maxBody {
+	if !b.reading.add(b, int64(n), err == io.EOF) {
 		return n, errBusy
 	}
 	return n, err
 }
 
+// allow says by when more of the body must have come. The caller holds mu.
+func (b *body) allow() {
+	allowed := min(b.reading.grace+time.Duration(b.size)*time.Second/bodyRate, bodyLongest)
+	// The only error is a connection that is gone, which reading tells too.
+	_ = b.conn.SetReadDeadline(b.began.Add(allowed))
+}
+
+// add counts n more bytes of b. If that is too much, the client that has most gives up the
+// bodies that it began last. It reports false if b is one of these.
+func (a *reading) add(b *body, n int64, whole bool) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if b.ended {
+		return false
+	}
+	b.size += n
+	a.size += n
+	b.whole = whole
+	for a.size > a.limit {
+		last := a.lastOfMost()
+		if last == nil {
+			last = b
+		}
+		last.ended = true
+		a.size -= last.size
+		last.size = 0
+		_ = last.conn.SetReadDeadline(time.Unix(1, 0)) // so that it is not waited for
+		if last == b {
+			return false
+		}
+	}
+	if !whole {
+		b.allow()
+	}
+	return true
+}
+
+// lastOfMost returns the body that was begun last of the client that has most; nil if all of
+// them are whole. The caller holds mu.
+func (a *reading) lastOfMost() *body {
+	of := make(map[netip.Prefix]int64)
+	for _, b := range a.all {
+		of[b.client] += b.size
+	}
+	var last *body
+	for _, b := range a.all {
+		if !b.ended && !b.whole && b.size > 0 && (last == nil || of[b.client] >= of[last.client]) {
+			last = b
+		}
+	}
+	return last
+}
+
 // done says that the body's memory is free again.
-func (b *body) done() { b.handler.reading.Add(-b.size) }
+func (b *body) done() {
+	a := b.reading
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.size -= b.size
+	i := slices.Index(a.all, b)
+	a.all = slices.Delete(a.all, i, i+1)
+}

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strings"
-	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/polywire/polywire/core"
@@ -36,6 +36,7 @@ func (f *Format) Handler(p core.Publisher, stats *core.Stats) http.Handler {
 		maxBody:   f.maxBody,
 		publisher: p,
 		stats:     stats,
+		reading:   reading{limit: bodies * f.maxBody, grace: bodyGrace},
 	}
 }
 
@@ -47,8 +48,7 @@ type handler struct {
 	publisher core.Publisher
 	stats     *core.Stats
 
-	// Atomic.
-	reading atomic.Int64 // bytes of the bodies that are being read or published
+	reading reading
 }
 
 // ServeHTTP gives every answer its CORS header and finds out what is asked.
@@ -111,9 +111,9 @@ func (h *handler) broadcast(w http.ResponseWriter, r *http.Request) (status int,
 	if !strings.EqualFold(given, mediaType) {
 		return http.StatusUnsupportedMediaType, core.ReasonMalformed
 	}
-	b := body{Reader: http.MaxBytesReader(w, r.Body, h.maxBody), handler: h}
+	b := h.reading.begin(w, r, h.maxBody)
 	defer b.done()
-	text, err := io.ReadAll(&b)
+	text, err := io.ReadAll(b)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.Is(err, errBusy):
@@ -122,6 +122,9 @@ func (h *handler) broadcast(w http.ResponseWriter, r *http.Request) (status int,
 		return http.StatusServiceUnavailable, core.ReasonOverload
 	case errors.As(err, &tooLarge):
 		return http.StatusRequestEntityTooLarge, core.ReasonTooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		w.Header().Set("Connection", "close")
+		return http.StatusRequestTimeout, core.ReasonTimeout
 	case err != nil:
 		return http.StatusBadRequest, core.ReasonLost
 	case len(text) == 0:

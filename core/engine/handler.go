@@ -24,7 +24,9 @@ const maxRunning = 256
 //
 // Registering match again replaces its handler, nil ends it. A call that is running
 // goes on with the handler it began with. A handler answers 256 calls at once; further
-// ones fail with Overloaded, and no other handler is the slower for it. Any goroutine.
+// ones fail with Overloaded, and no other handler is the slower for it. A connection has one
+// of these places at least while any is free, and further ones only as long as it has fewer than
+// are free: half of them if nobody else calls. Any goroutine.
 func (e *Engine) Handle(match string, h core.Handler) {
 	e.warnOf(match, h)
 	e.handlers.set(&e.handlers.handlers, match, h, maxRunning)
@@ -43,7 +45,7 @@ type Service struct {
 	// Match is as for Handle, and of one Service alone.
 	Match   string
 	Handler core.Handler
-	// AtOnce is how many calls the handler answers at once; 0 is 256.
+	// AtOnce is how many calls the handler answers at once, shared as those of Handle; 0 is 256.
 	AtOnce int
 	// First says that it goes before connections, as a handler of Handle does; without it
 	// the handler answers what no connection answers.
@@ -81,7 +83,7 @@ type given struct {
 // returns a refusal.
 func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal {
 	e := p.engine
-	if !h.places.take() {
+	if !h.places.take(p) {
 		return refusedBusy
 	}
 	g := new(given)
@@ -90,7 +92,7 @@ func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal 
 	kept.called = serviceOf(c, h.match)
 	kept.ctx, kept.held = &g.ctx, c.Payload.Size()+len(c.Topic)
 	if r := p.keep(c, kept); r.Failed() {
-		h.places.give()
+		h.places.give(p)
 		return r
 	}
 	p.taken(c, kept.id, byTopic)
@@ -109,7 +111,7 @@ func (e *Engine) handle(t *task) {
 	err := errExited
 	// Deferred, because a handler may end its goroutine (runtime.Goexit).
 	defer func() {
-		t.by.places.give()
+		t.by.places.give(t.call.caller)
 		t.call.stop()
 		e.finish(t.call, t.in.OneWay, answer, err)
 		*t = task{}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/polywire/polywire/core"
@@ -169,18 +170,62 @@ func TestHandlerBound(t *testing.T) {
 	})
 	oneWay := ask("s", "q")
 	oneWay.OneWay = true
-	for range maxRunning {
-		x.do(oneWay)
+	for range 16 { // one has half of what is free
+		y := s.connect(0)
+		for range maxRunning {
+			y.do(oneWay)
+		}
+		y.said()
 	}
-	x.said()
+	refused := s.Stats.CallsFailed[core.ReasonOverload].Load()
 	wants(t, "one more", x.do(ask("s", "q"), oneWay), "failed call s@7 #r overloaded; failed call s@7 #r overloaded")
-	wantCount(t, &s.Stats.CallsFailed, core.ReasonOverload, 2)
+	wantCount(t, &s.Stats.CallsFailed, core.ReasonOverload, refused+2)
 	close(release)
 	w.engine.drainHandlers()
 	w.pump()
 	wants(t, "nothing is told of one-way calls", x.said(), "")
 	wantCount(t, &s.Stats.CallsFailed, core.ReasonDenied, maxRunning)
 	wants(t, "room again", x.do(oneWay), "done call s@7 #r")
+}
+
+// A connection that asks as much as it can leaves places for others, and has its own again
+// when their calls end.
+func TestHandlerPlacesAreShared(t *testing.T) {
+	w := newWorld(t, 1)
+	s := w.site(core.Endpoint{})
+	const size = 8
+	release := make(chan struct{})
+	w.engine.Configure([]Service{{Match: "s", AtOnce: size, Handler: func(context.Context, core.Invocation) (core.Payload, error) {
+		<-release
+		return core.Payload{}, nil
+	}}})
+	oneWay := ask("s", "q")
+	oneWay.OneWay = true
+	takes := func(l *link) (n int) {
+		for i := range size + 1 {
+			c := oneWay
+			c.OneWay = i%2 == 0
+			if !strings.Contains(l.do(c), "overloaded") {
+				n++
+			}
+		}
+		return n
+	}
+	greedy, x, y, z := s.connect(0), s.connect(0), s.connect(0), s.connect(0)
+	for i, l := range []*link{greedy, x, y, z} {
+		if n, want := takes(l), []int{4, 2, 1, 1}[i]; n != want {
+			t.Errorf("connection %d has %d places, want %d", i, n, want)
+		}
+	}
+	// Who is gone leaves its calls to the handler, which has the places still.
+	greedy.gone(false)
+	wants(t, "one more", s.connect(0).do(ask("s", "q")), "failed call s@7 #r overloaded")
+	close(release)
+	w.engine.drainHandlers()
+	w.pump()
+	if p := w.engine.handlers.table.Load().last.find([]byte("s")).places; p.taken != 0 || len(p.of) != 0 {
+		t.Errorf("%d places are taken, by %d", p.taken, len(p.of))
+	}
 }
 
 // Who has its answer may ask again, although the handler has one place only. Broken
@@ -212,7 +257,7 @@ func TestHandlerBoundIsItsOwn(t *testing.T) {
 	}
 	quick := func(context.Context, core.Invocation) (core.Payload, error) { return text("a"), nil }
 	w.engine.Configure([]Service{
-		{Match: "slow", Handler: slow, AtOnce: 2}, {Match: "slow/+", Handler: slow, AtOnce: 1}, {Match: "quick", Handler: quick, AtOnce: 1},
+		{Match: "slow", Handler: slow, AtOnce: 4}, {Match: "slow/+", Handler: slow, AtOnce: 1}, {Match: "quick", Handler: quick, AtOnce: 1},
 	})
 	w.engine.Otherwise(quick)
 	// An interceptor that is added later does not make new places.

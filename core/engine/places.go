@@ -1,27 +1,49 @@
 package engine
 
-import "sync/atomic"
+import "sync"
 
-// places bounds how many do something at once.
+// places bounds how many do something at once, all together and for one connection: that
+// has one at least as long as there are any, and further ones as long as it has no more than
+// are free. So a connection alone has half of them. Any goroutine.
 type places struct {
-	size  int // static after construction
-	taken atomic.Int64
+	size int // static after construction
+
+	// Guarded by mu.
+	mu    sync.Mutex
+	taken int
+	of    map[*peer]int // how many connections have
 }
 
-func newPlaces(size int) *places { return &places{size: size} }
+func newPlaces(size int) *places { return &places{size: size, of: make(map[*peer]int)} }
 
-// take takes a place. It reports false if there is none.
-func (p *places) take() bool {
-	for {
-		n := p.taken.Load()
-		if n >= int64(p.size) {
+// take takes a place for a connection, or for who is none (nil) and has no share. It reports
+// false if there is none for it.
+func (p *places) take(by *peer) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	free := p.size - p.taken
+	if free <= 0 {
+		return false
+	}
+	if by != nil {
+		if own := p.of[by]; own > 0 && own >= free {
 			return false
 		}
-		if p.taken.CompareAndSwap(n, n+1) {
-			return true
-		}
+		p.of[by]++
 	}
+	p.taken++
+	return true
 }
 
-// give gives a place back.
-func (p *places) give() { p.taken.Add(-1) }
+// give gives a place of by back.
+func (p *places) give(by *peer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.taken--
+	if by == nil {
+		return
+	}
+	if p.of[by]--; p.of[by] == 0 {
+		delete(p.of, by)
+	}
+}

@@ -15,24 +15,24 @@ func TestPlaces(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for range 1000 {
-				if !p.take() {
+				if !p.take(nil) {
 					continue
 				}
 				if n := inside.Add(1); n > size {
 					t.Errorf("%d have one of %d places", n, size)
 				}
 				inside.Add(-1)
-				p.give()
+				p.give(nil)
 			}
 		})
 	}
 	all.Wait()
 	for i := range size {
-		if !p.take() {
+		if !p.take(nil) {
 			t.Fatalf("of %d places %d are left", size, i)
 		}
 	}
-	if p.take() {
+	if p.take(nil) {
 		t.Errorf("there are more than %d places", size)
 	}
 }

@@ -167,11 +167,11 @@ func (p publisher) Publish(topic []byte, payload core.Payload) core.Failure {
 	}
 	// Taken before the message goes out, so that none goes out unheard. It also bounds how
 	// deep a handler calls itself that publishes what it hears.
-	if !ear.places.take() {
+	if !ear.places.take(nil) {
 		p.endpoint.Stats.Refused.Inc(refusedBusy.reason)
 		return refusedBusy.Failure
 	}
-	defer ear.places.give()
+	defer ear.places.give(nil)
 	if _, r := p.engine.publish(m); r.Failed() {
 		return r.Failure
 	}

@@ -44,10 +44,10 @@ type admission struct {
 	memory memoryGauge
 
 	// Atomic.
-	limits     atomic.Pointer[Limits]
-	handshakes atomic.Int64 // connections that are not upgraded yet
+	limits atomic.Pointer[Limits]
 
-	callers headcount[host] // handshakes under way
+	handshakes places          // connections that are not upgraded yet
+	callers    headcount[host] // of these, those of an address
 
 	// Guarded by mu.
 	mu   sync.Mutex
@@ -72,26 +72,35 @@ func (a *admission) set(l Limits) {
 
 // knock is asked for every accepted connection, before anything is read from it. If
 // it is let in, the end of its handshake is told with handshaken; if not, r says why.
-func (a *admission) knock(now time.Duration) (r core.Reason, ok bool) {
+func (a *admission) knock(v *visitor, now time.Duration) (r core.Reason, ok bool) {
 	l := a.limits.Load()
 	switch {
 	case l.MemoryWatermark > 0 && a.memory.used.Load() > l.MemoryWatermark:
 		return core.ReasonMemory, false
-	case !a.handshake():
-		return core.ReasonOverload, false
 	case !a.inTime(l.HandshakeRate, now):
-		a.handshaken()
 		return core.ReasonRate, false
+	case !a.handshake(v):
+		a.notInTime(l.HandshakeRate, now)
+		return core.ReasonOverload, false
 	}
+	a.handshakes.set(&v.handshake, unheard)
 	return 0, true
 }
 
-// handshake counts one more handshake, if there may be one; handshaken is its end.
-func (a *admission) handshake() bool {
-	return upTo(&a.handshakes, a.limits.Load().MaxHandshakes)
+// handshake counts one more handshake, if there may be one; handshaken is its end. It may
+// take the place of one whose client has not said yet what it wants, who is hung up on.
+func (a *admission) handshake(v *visitor) bool {
+	evicted, _, ok := a.handshakes.take(&v.handshake, v, 0, a.limits.Load())
+	if evicted != nil {
+		_ = evicted.visitor.tcp.Close() // who reads from it rejects it
+	}
+	return ok
 }
 
-func (a *admission) handshaken() { a.handshakes.Add(-1) }
+func (a *admission) handshaken(v *visitor) { a.handshakes.leave(&v.handshake) }
+
+// heard says that the request of v is all there. It reports false if v has lost its place.
+func (a *admission) heard(v *visitor) bool { return a.handshakes.set(&v.handshake, working) }
 
 // call counts one more handshake of an address, if there may be one; called is its
 // end. A trusted proxy has as many as it likes.
@@ -118,6 +127,16 @@ func (a *admission) inTime(r core.Rate, now time.Duration) bool {
 	}
 	a.pace.take(r, now, 1)
 	return true
+}
+
+// notInTime gives back what inTime has taken.
+func (a *admission) notInTime(r core.Rate, now time.Duration) {
+	if r.Amount == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.pace.take(r, now, -1)
 }
 
 // enter counts a connection that is about to be upgraded, if there may be one more:

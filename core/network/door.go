@@ -112,17 +112,17 @@ func (d *door) accept() {
 // client.
 func (d *door) greet(nc socket) {
 	s := d.server
-	if r, ok := s.admission.knock(time.Since(s.started)); !ok {
+	v := &visitor{Conn: nc, tcp: nc, client: addrPortOf(nc.RemoteAddr())}
+	if r, ok := s.admission.knock(v, time.Since(s.started)); !ok {
 		s.stats.Rejected.Inc(r)
-		d.logRefusal((&visitor{client: addrPortOf(nc.RemoteAddr())}).remote(), refusal{reason: r, why: whyNot(r)})
+		d.logRefusal(v.remote(), refusal{reason: r, why: whyNot(r)})
 		d.turnAwayAside(nc, r)
 		return
 	}
 	s.greeted.add(nc)
 	go func() {
 		defer s.greeted.remove(nc) // the last thing: Shutdown waits for it
-		defer s.admission.handshaken()
-		v := &visitor{Conn: nc, tcp: nc, client: addrPortOf(nc.RemoteAddr())}
+		defer s.admission.handshaken(v)
 		defer func() {
 			if fault := recover(); fault != nil {
 				s.panicked(nil, fault)
@@ -171,8 +171,10 @@ type visitor struct {
 	hosts  []string       // which hosts it has asked in its upgrade request, as far as is known
 	secure *secure        // nil without TLS
 	read   []byte         // read before, not used yet
-	place  place          // of plain HTTP
-	info   any            // what the application keeps with the connection (core.Handshake)
+
+	handshake, plain place // that of its handshake, and that of plain HTTP behind it
+
+	info any // what the application keeps with the connection (core.Handshake)
 }
 
 // keepsake returns what the connection keeps of info; nil if there is nothing.
@@ -234,13 +236,13 @@ func (d *door) shakeHands(v *visitor) bool {
 		d.reject(v, core.ReasonTLS, http.StatusBadRequest, "client sent an HTTP request to an HTTPS server")
 	case ok && looksLikeProxy(fault.RecordHeader):
 		d.reject(v, core.ReasonTLS, 0, errWantsProxy.Error())
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, net.ErrClosed):
 		d.reject(v, core.ReasonLost, 0, "")
 	default:
 		// The alert is written; the client is given time to read it.
 		d.server.stats.Rejected.Inc(core.ReasonTLS)
 		d.logRefusal(v.remote(), failedTLS(err))
-		lingeringClose(v)
+		d.linger(v)
 	}
 	return false
 }
@@ -287,6 +289,7 @@ func (d *door) meet(v *visitor) {
 		return
 	}
 	caller := v.client.Addr()
+	s.admission.handshakes.move(&v.handshake, caller)
 	if !s.admission.call(caller) {
 		d.reject(v, core.ReasonLimit, statusOf(core.ReasonLimit), whyNot(core.ReasonLimit))
 		return
@@ -326,6 +329,10 @@ func (d *door) receive(v *visitor) {
 		d.reject(v, r.reason, r.status, r.why)
 		return
 	}
+	if !s.admission.heard(v) {
+		d.reject(v, core.ReasonLost, 0, "")
+		return
+	}
 	if !h.upgrade {
 		_ = v.SetDeadline(time.Time{})
 		d.plain.take(newPlainConn(d, v, h, buf, end))
@@ -347,14 +354,27 @@ func (d *door) rejectFor(v *visitor, err error) {
 // reject turns a visitor away before its endpoint is known. One that expects TLS and has
 // none yet cannot be told why, unless it speaks HTTP (ReasonTLS). values are for the log.
 func (d *door) reject(v *visitor, r core.Reason, status int, text string, values ...slog.Attr) {
+	if d.server.admission.handshakes.lost(&v.handshake) {
+		r, status, text, values = core.ReasonOverload, 0, whyEvicted, nil
+	}
 	d.server.stats.Rejected.Inc(r)
 	d.logRefusal(v.remote(), refusal{reason: r, why: text, values: values})
 	if status != 0 && (d.tls == nil || v.secure != nil || r == core.ReasonTLS) {
 		turnAway(v, status, text)
-		lingeringClose(v)
+		d.linger(v)
 		return
 	}
 	_ = v.tcp.Close()
+}
+
+// whyEvicted is why a client is hung up on that has got in already.
+const whyEvicted = "too many connections of its address whose requests are not all there: a client of another one needed the place"
+
+// linger closes v, which was told that it is turned away, so that it can read that. Its
+// place is free for whoever needs it.
+func (d *door) linger(v *visitor) {
+	d.server.admission.handshakes.set(&v.handshake, unheard)
+	lingeringClose(v)
 }
 
 // turnAwayTimeout is how long a client may take to be told that it is turned away. The

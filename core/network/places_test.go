@@ -41,11 +41,11 @@ func (r *rig) awaitIdle(n int) {
 	eventually(r.t, "the connections are idle", func() bool {
 		places.mu.Lock()
 		defer places.mu.Unlock()
-		idle := 0
+		waiting := 0
 		for _, t := range places.of {
-			idle += t.idle.Len()
+			waiting += t.waiting[idle].Len()
 		}
-		return idle == n
+		return waiting == n
 	})
 }
 
@@ -148,60 +148,81 @@ func TestPlacesOfTrustedProxies(t *testing.T) {
 
 // Whatever happens in whatever order, the places add up.
 func TestPlacesAddUp(t *testing.T) {
-	l := &Limits{MaxHandshakes: 20, MaxHTTPPerAddress: 5, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}
+	const most = 5
+	l := &Limits{MaxHandshakes: 20, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}
 	var p places
-	in := map[*visitor]bool{} // whether it is idle
-	pick := func() *visitor {
+	in := map[*place]stage{}
+	pick := func() *place {
 		for v := range in {
 			return v
 		}
 		return nil
 	}
+	from := func(at *place) netip.Addr { return at.visitor.client.Addr() }
+	unheardOf := func(a netip.Addr) (n int) {
+		for one, s := range in {
+			if s == unheard && from(one) == a {
+				n++
+			}
+		}
+		return n
+	}
 	for range 20_000 {
-		switch v := pick(); rand.IntN(4) {
+		switch at := pick(); rand.IntN(4) {
 		case 0, 1:
+			at := new(place)
 			v := &visitor{client: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(rand.IntN(8))}), 1)}
-			evicted, r, ok := p.take(v, l)
+			own := unheardOf(v.client.Addr())
+			if l.trusts(v.client.Addr()) {
+				own = min(own, 1)
+			}
+			evicted, r, ok := p.take(at, v, most, l)
 			if evicted != nil {
-				if !in[evicted] {
-					t.Fatal("one that is not idle, or not there, was evicted")
+				s, there := in[evicted]
+				if !there || s == working || s == unheard && unheardOf(from(evicted)) <= own {
+					t.Fatalf("one in stage %d was evicted", s)
 				}
 				delete(in, evicted)
-				p.setIdle(evicted, rand.IntN(2) == 0)
+				if p.set(evicted, stage(rand.IntN(3))) {
+					t.Fatal("who was evicted is not told")
+				}
 				p.leave(evicted)
 			}
 			if ok {
-				in[v] = false
+				in[at] = working
 				break
 			}
-			for one, idle := range in {
-				if idle && (r == core.ReasonOverload || one.client == v.client) {
+			for one, s := range in {
+				switch {
+				case s == idle && (r == core.ReasonOverload || from(one) == v.client.Addr()):
 					t.Fatalf("turned away for %s although one is idle", r)
+				case s == unheard && r == core.ReasonOverload && !l.trusts(from(one)) && unheardOf(from(one)) > own:
+					t.Fatalf("turned away although %s has more unheard", from(one))
 				}
 			}
 		case 2:
-			if v != nil {
-				in[v] = !in[v]
-				p.setIdle(v, in[v])
+			if at != nil {
+				in[at] = stage(rand.IntN(3))
+				p.set(at, in[at])
 			}
 		case 3:
-			if v != nil {
-				delete(in, v)
-				p.leave(v)
+			if at != nil {
+				delete(in, at)
+				p.leave(at)
 			}
 		}
 		if int(p.Load()) != len(in) || len(in) > l.MaxHandshakes {
 			t.Fatalf("%d places are taken by %d", p.Load(), len(in))
 		}
-		of := map[netip.AddrPort]int{}
-		for v := range in {
-			if of[v.client]++; of[v.client] > l.MaxHTTPPerAddress && !l.trusts(v.client.Addr()) {
-				t.Fatalf("%s has more than its part", v.client)
+		of := map[netip.Addr]int{}
+		for at := range in {
+			if of[from(at)]++; of[from(at)] > most && !l.trusts(from(at)) {
+				t.Fatalf("%s has more than its part", from(at))
 			}
 		}
 	}
-	for v := range in {
-		p.leave(v)
+	for at := range in {
+		p.leave(at)
 	}
 	if p.Load() != 0 || len(p.of) != 0 {
 		t.Error("something is left")

@@ -52,21 +52,31 @@ func (p *plainServer) serve() {
 
 // take hands a connection over, if there may be one more.
 func (p *plainServer) take(c *plainConn) {
-	evicted, r, ok := p.open.take(c.visitor, p.door.server.admission.limits.Load())
+	l := p.door.server.admission.limits.Load()
+	evicted, r, ok := p.open.take(&c.visitor.plain, c.visitor, l.MaxHTTPPerAddress, l)
 	if !ok {
 		p.door.reject(c.visitor, r, statusOf(r), whyNot(r))
 		return
 	}
 	if evicted != nil {
-		// Closing TLS may wait for the client.
-		go func() { _ = evicted.Close() }()
+		p.evict(evicted)
 	}
 	select {
 	case p.conns <- c:
 	case <-p.done:
-		p.open.leave(c.visitor)
+		p.open.leave(&c.visitor.plain)
 		_ = c.Close()
 	}
+}
+
+// evict closes a connection that has lost its place.
+func (p *plainServer) evict(lost *place) {
+	if v := lost.visitor; lost.stage == unheard {
+		p.door.server.stats.Rejected.Inc(core.ReasonOverload)
+		p.door.logRefusal(v.remote(), refusal{reason: core.ReasonOverload, why: whyEvicted})
+	}
+	// Closing TLS may wait for the client.
+	go func() { _ = lost.visitor.Close() }()
 }
 
 // follow learns what http.Server does with its connections.
@@ -75,11 +85,15 @@ func (p *plainServer) follow(nc net.Conn, s http.ConnState) {
 	c.busy.Store(s == http.StateActive)
 	switch s {
 	case http.StateActive:
-		p.open.setIdle(c.visitor, false)
+		if c.wantsMore() {
+			p.open.set(&c.visitor.plain, unheard)
+		} else {
+			p.open.set(&c.visitor.plain, working)
+		}
 	case http.StateIdle:
-		p.open.setIdle(c.visitor, true)
+		p.open.set(&c.visitor.plain, idle)
 	case http.StateClosed, http.StateHijacked:
-		p.open.leave(c.visitor)
+		p.open.leave(&c.visitor.plain)
 	}
 }
 
@@ -248,14 +262,15 @@ func headOf(r *http.Request, names ...string) head {
 // kept its connection after a plain request and asks for an upgrade now.
 func (p *plainServer) comeBack(w http.ResponseWriter, r *http.Request) {
 	a := &p.door.server.admission
-	if !a.handshake() {
+	v := r.Context().Value(connKey{}).(*plainConn).visitor
+	if !a.handshake(v) {
 		p.door.server.stats.Rejected.Inc(core.ReasonOverload)
 		p.logRefusal("", r, core.ReasonOverload, whyNot(core.ReasonOverload))
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, whyNot(core.ReasonOverload), statusOf(core.ReasonOverload))
 		return
 	}
-	defer a.handshaken()
+	defer a.handshaken(v)
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		http.Error(w, "upgrade is not possible here", http.StatusInternalServerError)

@@ -60,6 +60,7 @@ func (c *plainConn) Read(b []byte) (int, error) {
 		if c.body.length > 0 && len(c.buf) == 0 {
 			n, err := c.visitor.Read(b[:min(int64(len(b)), c.body.length)])
 			c.body.length -= int64(n)
+			c.follow()
 			return n, err
 		}
 		if len(c.buf) > c.scanned && c.advance() {
@@ -79,16 +80,30 @@ func (c *plainConn) advance() bool {
 	case c.body.length > 0:
 		c.ready = int(min(int64(len(c.buf)), c.body.length))
 		c.body.length -= int64(c.ready)
+		c.follow()
 	case c.body.chunked:
 		n, done, err := c.chunks.follow(c.buf)
 		if done {
 			c.body, c.chunks = body{}, chunks{}
+			c.follow()
 		}
 		c.ready, c.trouble = n, err
 	default:
 		return c.advanceHead()
 	}
 	return true
+}
+
+// wantsMore reports whether the rest of the body has not come yet, as far as is known.
+func (c *plainConn) wantsMore() bool {
+	return c.body.chunked || c.body.length > int64(len(c.buf)-c.ready)
+}
+
+// follow says that the request is all there, if its body is.
+func (c *plainConn) follow() {
+	if c.body == (body{}) {
+		c.door.plain.open.set(&c.visitor.plain, working)
+	}
 }
 
 // advanceHead looks for the end of a head.

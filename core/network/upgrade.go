@@ -40,7 +40,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 		ep.Stats.Rejected.Inc(r)
 		s.logRefusal(ep.Name, v.remote(), refusal{reason: r, why: whyNot(r)})
 		turnAway(v, statusOf(r), whyNot(r))
-		lingeringClose(v)
+		d.linger(v)
 		return
 	}
 	// Whatever happens from here on, a panic too: a connection that does not open gives its
@@ -57,7 +57,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	terms, ok := ep.handshake(v, h, target, shake)
 	if !ok {
 		_, _ = v.Write(shake.Bytes())
-		lingeringClose(v)
+		d.linger(v)
 		return
 	}
 	c := &conn{

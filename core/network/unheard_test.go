@@ -1,0 +1,109 @@
+package network
+
+import (
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/polywire/polywire/core"
+)
+
+// wantEnd expects that the client was hung up on.
+func (c *client) wantEnd(who string) {
+	c.t.Helper()
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		c.t.Errorf("reading from %s: %v, want the end", who, err)
+	}
+}
+
+// fillHandshakes begins handshakes until all n places are taken.
+func (r *rig) fillHandshakes(n int64, begin func() *client) (begun []*client) {
+	r.t.Helper()
+	for at := r.admission.handshakes.Load(); at < n; at++ {
+		begun = append(begun, begin())
+		eventually(r.t, "it has a place", func() bool { return r.admission.handshakes.Load() == at+1 })
+	}
+	return begun
+}
+
+// One address that opens connections and says nothing, again and again, takes no place from
+// others: its oldest go, and for itself there is no more room.
+func TestUnheardMakeRoom(t *testing.T) {
+	const places, rounds = 4, 3
+	r := start(t, func(o *Options, _ *Endpoint) { o.MaxHandshakes = places })
+	var flood []*client
+	for round := range rounds {
+		flood = append(flood, r.fillHandshakes(places, func() *client { return r.dialFrom("127.0.0.2") })...)
+		r.dialFrom("127.0.0.2").readResponse("HTTP/1.1 503")
+		r.dial("chat")
+		flood[round].wantEnd("the oldest")
+	}
+	eventually(t, "all is counted", func() bool { return r.Stats().Rejected[core.ReasonOverload].Load() == 2*rounds })
+	for _, c := range flood[rounds:] {
+		c.write([]byte(upgradeRequest()))
+		c.readResponse("HTTP/1.1 101")
+	}
+	eventually(t, "nobody has a place", func() bool { return r.admission.handshakes.Load() == 0 })
+}
+
+// The same where TLS is spoken.
+func TestSecureUnheardMakeRoom(t *testing.T) {
+	const places = 4
+	r := startSecure(t, func(o *Options, _ *Endpoint) { o.MaxHandshakes = places })
+	flood := r.fillHandshakes(places, func() *client {
+		c := r.dialFrom("127.0.0.2")
+		c.write([]byte{tlsHandshake, 3, 1})
+		return c
+	})
+	c := r.dial(r.config(), nil)
+	c.send("echo in")
+	c.expect("in")
+	flood[0].wantEnd("the oldest")
+	eventually(t, "it is counted", func() bool { return r.Stats().Rejected[core.ReasonOverload].Load() == 1 })
+}
+
+// Behind a proxy that tells who its clients are these are told apart.
+func TestUnheardBehindProxy(t *testing.T) {
+	const places = 4
+	r := start(t, func(o *Options, ep *Endpoint) {
+		o.MaxHandshakes, o.TrustedProxies, ep.ProxyProtocol = places, trusting, ProxyRequired
+	})
+	for range 2 {
+		r.fillHandshakes(places, func() *client {
+			c := r.dialFrom("127.0.0.9")
+			c.write([]byte(v1))
+			return c
+		})
+		c := r.dialFrom("127.0.0.9")
+		c.write([]byte("PROXY TCP4 203.0.113.10 192.0.2.1 4711 80\r\n" + upgradeRequest()))
+		c.readResponse("HTTP/1.1 101")
+	}
+	eventually(t, "it is counted", func() bool { return r.Stats().Rejected[core.ReasonOverload].Load() == 2 })
+}
+
+// Who sends the body of a request slowly makes room like an idle connection, for an address
+// that has fewer of these under way.
+func TestSlowBodiesMakeRoom(t *testing.T) {
+	r, begun, goOn := startPlain(t, Limits{MaxHandshakes: 4, MaxHTTPPerAddress: 2})
+	begin := func(from, head string) *client {
+		c := r.dialFrom(from)
+		c.write([]byte("POST /wait HTTP/1.1\r\nHost: x\r\n" + head + "\r\n\r\n"))
+		<-begun
+		return c
+	}
+	slow := []*client{
+		begin("127.0.0.2", "Content-Length: 1000"), begin("127.0.0.3", "Transfer-Encoding: chunked"),
+		begin("127.0.0.2", "Transfer-Encoding: chunked"),
+	}
+	whole := begin("127.0.0.3", "Content-Length: 3\r\n\r\nabc")
+	r.dialFrom("127.0.0.1").ask("/", "204")
+	slow[0].wantEnd("the oldest of the address that has most")
+	eventually(t, "it is counted", func() bool { return r.Stats().Rejected[core.ReasonOverload].Load() == 1 })
+	close(goOn)
+	for _, c := range slow[1:] {
+		c.write([]byte("0\r\n\r\n"))
+	}
+	for _, c := range append(slow[1:], whole) {
+		c.readResponse("HTTP/1.1 204")
+	}
+}
