@@ -25,8 +25,8 @@ const maxRunning = 256
 // Registering match again replaces its handler, nil ends it. A call that is running
 // goes on with the handler it began with. A handler answers 256 calls at once; further
 // ones fail with Overloaded, and no other handler is the slower for it. A connection has one
-// of these places at least while any is free, and further ones only as long as it has fewer than
-// are free: half of them if nobody else calls. Any goroutine.
+// of these places at least while any is free, and further ones only as long as it has less than
+// three times as many as are free: three quarters if nobody else calls. Any goroutine.
 func (e *Engine) Handle(match string, h core.Handler) {
 	e.warnOf(match, h)
 	e.handlers.set(&e.handlers.handlers, match, h, maxRunning)

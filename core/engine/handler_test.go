@@ -170,7 +170,7 @@ func TestHandlerBound(t *testing.T) {
 	})
 	oneWay := ask("s", "q")
 	oneWay.OneWay = true
-	for range 16 { // one has half of what is free
+	for range 16 { // one has three quarters of what is free
 		y := s.connect(0)
 		for range maxRunning {
 			y.do(oneWay)
@@ -193,7 +193,7 @@ func TestHandlerBound(t *testing.T) {
 func TestHandlerPlacesAreShared(t *testing.T) {
 	w := newWorld(t, 1)
 	s := w.site(core.Endpoint{})
-	const size = 8
+	const size = 16
 	release := make(chan struct{})
 	w.engine.Configure([]Service{{Match: "s", AtOnce: size, Handler: func(context.Context, core.Invocation) (core.Payload, error) {
 		<-release
@@ -211,9 +211,9 @@ func TestHandlerPlacesAreShared(t *testing.T) {
 		}
 		return n
 	}
-	greedy, x, y, z := s.connect(0), s.connect(0), s.connect(0), s.connect(0)
-	for i, l := range []*link{greedy, x, y, z} {
-		if n, want := takes(l), []int{4, 2, 1, 1}[i]; n != want {
+	greedy, x, y := s.connect(0), s.connect(0), s.connect(0)
+	for i, l := range []*link{greedy, x, y} {
+		if n, want := takes(l), []int{12, 3, 1}[i]; n != want {
 			t.Errorf("connection %d has %d places, want %d", i, n, want)
 		}
 	}
@@ -257,7 +257,7 @@ func TestHandlerBoundIsItsOwn(t *testing.T) {
 	}
 	quick := func(context.Context, core.Invocation) (core.Payload, error) { return text("a"), nil }
 	w.engine.Configure([]Service{
-		{Match: "slow", Handler: slow, AtOnce: 4}, {Match: "slow/+", Handler: slow, AtOnce: 1}, {Match: "quick", Handler: quick, AtOnce: 1},
+		{Match: "slow", Handler: slow, AtOnce: 2}, {Match: "slow/+", Handler: slow, AtOnce: 1}, {Match: "quick", Handler: quick, AtOnce: 1},
 	})
 	w.engine.Otherwise(quick)
 	// An interceptor that is added later does not make new places.

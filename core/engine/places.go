@@ -3,8 +3,9 @@ package engine
 import "sync"
 
 // places bounds how many do something at once, all together and for one connection: that
-// has one at least as long as there are any, and further ones as long as it has no more than
-// are free. So a connection alone has half of them. Any goroutine.
+// has one at least as long as there are any, and further ones as long as it has less than
+// three times as many as are free. So a connection alone has three quarters of them, or all
+// if there are no more than three. Any goroutine.
 type places struct {
 	size int // static after construction
 
@@ -26,7 +27,7 @@ func (p *places) take(by *peer) bool {
 		return false
 	}
 	if by != nil {
-		if own := p.of[by]; own > 0 && own >= free {
+		if own := p.of[by]; own > 0 && own >= 3*free {
 			return false
 		}
 		p.of[by]++
