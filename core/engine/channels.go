@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// channelSet finds the channels in which an address lies: those that are called as one of
-// its beginnings, up to before a slash, or as all of it. A look-up costs as much as the
-// address is long, however many levels it has: beginnings are told apart by hashes, each of
-// which goes on where that of the one before ends. Guarded by Engine.mu.
+// channelSet are the owned channels. It finds those in which an address lies: those that are
+// called as one of its beginnings, up to before a slash, or as all of it. A look-up costs as
+// much as the address is long, however many levels it has: beginnings are told apart by
+// hashes, each of which goes on where that of the one before ends. Guarded by Engine.mu.
 type channelSet struct {
 	seed   maphash.Seed // static
 	byHash map[uint64][]*channel
@@ -40,6 +40,16 @@ func (s *channelSet) remove(c *channel) {
 	} else {
 		s.byHash[k] = rest
 	}
+}
+
+// get returns the channel of a name; nil if there is none.
+func (s *channelSet) get(name string) *channel {
+	for _, c := range s.byHash[s.hash(name)] {
+		if c.name == name {
+			return c
+		}
+	}
+	return nil
 }
 
 // around calls f with what may be the channels around address, the outermost first, until f

@@ -61,8 +61,7 @@ type Engine struct {
 	numbered  uint64  // how many records there have been
 	tries     []*trie // one for each topic prefix
 	topics    map[string]*address
-	channels  map[string]*channel // owned ones
-	owning    channelSet          // the same, by what lies in them
+	channels  channelSet // owned ones
 	services  map[string]*shared
 	claims    claims // the names in channels and services
 }
@@ -101,8 +100,7 @@ func newEngine(o Options, now func() time.Time) *Engine {
 		hooking:   make(chan struct{}, maxHooks),
 		endpoints: make(map[core.Outlet]*endpoint),
 		topics:    make(map[string]*address),
-		channels:  make(map[string]*channel),
-		owning:    newChannelSet(),
+		channels:  newChannelSet(),
 		services:  make(map[string]*shared),
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())

@@ -58,7 +58,7 @@ func TestCallsKeepNoNames(t *testing.T) {
 	z.do(own(channel, channel+"/m"))
 	x.do(ask(channel+"/m", "q"))
 	for _, c := range w.engine.calls.byID {
-		owned := w.engine.channels["in/"+channel]
+		owned := w.engine.channels.get("in/" + channel)
 		if string(c.topic(new(scratch))) != channel+"/m" || unsafe.StringData(c.title.channel) != unsafe.StringData(owned.name) {
 			t.Error("the call has a name of its own")
 		}

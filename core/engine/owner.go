@@ -26,7 +26,7 @@ func (e *Engine) mayPublish(sender *peer, topic []byte, asOwner bool, channel []
 // The caller holds mu.
 func (e *Engine) outside(p *peer, address []byte) bool {
 	free := true
-	e.owning.around(address, func(c *channel) bool {
+	e.channels.around(address, func(c *channel) bool {
 		if !c.has(address) {
 			return true
 		}
@@ -39,7 +39,7 @@ func (e *Engine) outside(p *peer, address []byte) bool {
 
 // ownerOf returns who owns a channel; nil if nobody does. The caller holds mu.
 func (e *Engine) ownerOf(name string) *peer {
-	if c := e.channels[name]; c != nil {
+	if c := e.channels.get(name); c != nil {
 		return c.owner
 	}
 	return nil
@@ -143,7 +143,7 @@ func (p *peer) own(c *core.Command) refusal {
 func (e *Engine) own(c *channel) refusal {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.channels[c.name] != nil {
+	if e.channels.get(c.name) != nil {
 		return refusedTaken
 	}
 	if !e.outside(c.owner, []byte(c.name)) || !e.alone(c.owner, c.name) {
@@ -155,8 +155,7 @@ func (e *Engine) own(c *channel) refusal {
 			return refusedTaken
 		}
 	}
-	e.channels[c.name] = c
-	e.owning.add(c)
+	e.channels.add(c)
 	e.claim(c.name)
 	return refusal{}
 }
@@ -181,7 +180,7 @@ func (e *Engine) takes(c *channel) bool {
 // within reports whether a channel lies in another one. The caller holds mu.
 func (e *Engine) within(name string) bool {
 	found := false
-	e.owning.around([]byte(name), func(c *channel) bool {
+	e.channels.around([]byte(name), func(c *channel) bool {
 		found = c.has([]byte(name))
 		return !found
 	})
@@ -263,8 +262,7 @@ func (e *Engine) disown(p *peer, name string) {
 	p.extra.weight -= c.weight()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.channels, name)
-	e.owning.remove(c)
+	e.channels.remove(c)
 	e.claim(name)
 }
 

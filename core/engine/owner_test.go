@@ -41,7 +41,7 @@ func TestOwnership(t *testing.T) {
 	wants(t, "nobody owns it", x.do(pubAsOwner("c", "c/t")), "failed publish c/t not_owner")
 	wants(t, "and anybody may publish", y.do(pub("c/t", "m")), "done publish c/t unheard")
 	wants(t, "own", x.do(own("c", "c/m", "c/m")), "done offer")
-	if n := len(w.engine.channels["c"].services); n != 1 {
+	if n := len(w.engine.channels.get("c").services); n != 1 {
 		t.Errorf("%d services of which one was named twice", n)
 	}
 	wants(t, "twice by itself", x.do(own("c", "c/n")), "failed offer taken")

@@ -123,7 +123,7 @@ func (e *Engine) offerOf(whole []byte) (a answerer, found bool) {
 // owned returns the channel below which a service is, and which of its services that is;
 // nil if it is below none. The caller holds mu.
 func (e *Engine) owned(whole []byte) (in *channel, i int) {
-	e.owning.around(whole, func(c *channel) bool {
+	e.channels.around(whole, func(c *channel) bool {
 		at, found := c.find(whole[len(c.name):])
 		if found && c.has(whole) {
 			in, i = c, at

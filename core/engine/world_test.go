@@ -424,8 +424,8 @@ func wantEmpty(t testing.TB, e *Engine) {
 	t.Helper()
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	if len(e.topics)+len(e.channels)+len(e.services) > 0 {
-		t.Errorf("left: %d topics, %d channels, %d services", len(e.topics), len(e.channels), len(e.services))
+	if len(e.topics)+len(e.channels.byHash)+len(e.services) > 0 {
+		t.Errorf("left: %d topics, %d channels, %d services", len(e.topics), len(e.channels.byHash), len(e.services))
 	}
 	if e.claims.root != nil {
 		t.Error("left: claims")
