@@ -221,6 +221,16 @@ func TestRelievedIsHeardAgain(t *testing.T) {
 	}
 }
 
+// startTight starts a server where little fits into the sockets of clients, and limit bytes
+// wait for each of them at most.
+func startTight(t *testing.T, limit int) *rig {
+	t.Helper()
+	return start(t, func(o *Options, ep *Endpoint) {
+		o.SendBuffer = 16 << 10
+		ep.Settings.OutboundLimit = limit
+	})
+}
+
 // TestForeignLink: a message may except a link that is none of the network's.
 func TestForeignLink(t *testing.T) {
 	r := start(t, nil)
@@ -234,10 +244,7 @@ func TestForeignLink(t *testing.T) {
 // message on its way.
 func TestBigThenSmall(t *testing.T) {
 	const limit, big = 64 << 10, 4 << 20
-	r := start(t, func(o *Options, ep *Endpoint) {
-		o.SendBuffer = 16 << 10
-		ep.Settings.OutboundLimit = limit
-	})
+	r := startTight(t, limit)
 	c, link := r.sleeper()
 	message := strings.Repeat("x", big)
 	r.hub.publish([]byte(message), nil)
@@ -262,10 +269,7 @@ func TestBigThenSmall(t *testing.T) {
 // without the exception of control frames; makeRoom without owedFits.
 func TestControlAlwaysFits(t *testing.T) {
 	const limit, big = 32 << 10, 4 << 20
-	r := start(t, func(o *Options, ep *Endpoint) {
-		o.SendBuffer = 16 << 10
-		ep.Settings.OutboundLimit = limit
-	})
+	r := startTight(t, limit)
 	c, link := r.sleeper()
 	first, second := strings.Repeat("x", big), strings.Repeat("y", limit-4)
 	r.hub.publish([]byte(first), nil)
@@ -287,10 +291,7 @@ func TestControlAlwaysFits(t *testing.T) {
 // what waits for it stays within its bound.
 func TestPingsOfTheDeaf(t *testing.T) {
 	const limit = 64 << 10
-	r := start(t, func(o *Options, ep *Endpoint) {
-		o.SendBuffer = 16 << 10
-		ep.Settings.OutboundLimit = limit
-	})
+	r := startTight(t, limit)
 	c, link := r.sleeper()
 	stop := make(chan struct{})
 	defer close(stop)

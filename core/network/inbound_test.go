@@ -125,6 +125,17 @@ func (silent) Helper()               {}
 func (silent) Fatal(...any)          { panic("ended") }
 func (silent) Fatalf(string, ...any) { panic("ended") }
 
+// countedInput returns what says how much input is counted, after what the loop of a
+// connection was doing. Between messages, as now, that is nothing.
+func countedInput(t *testing.T, link core.Link) func() int64 {
+	t.Helper()
+	counted := func() int64 { return of(t, link, func(c *conn) int64 { return c.ep.server.Inbound() }) }
+	if n := counted(); n != 0 {
+		t.Errorf("%d bytes between messages", n)
+	}
+	return counted
+}
+
 // TestInboundIsCountedWhileItWaits: nothing is counted of messages that are done with,
 // and everything that waits, until it does not.
 func TestInboundIsCountedWhileItWaits(t *testing.T) {
@@ -135,13 +146,7 @@ func TestInboundIsCountedWhileItWaits(t *testing.T) {
 		c.read()
 	}
 	link := r.hub.newest()
-	counted := func() (n int64) {
-		on(t, link, func(*conn) { n = r.Inbound() })
-		return n
-	}
-	if n := counted(); n != 0 {
-		t.Errorf("%d bytes between messages", n)
-	}
+	counted := countedInput(t, link)
 	// A frame whose head says that it is long, and of which little has come.
 	c.write(frameHead(ws.OpText, true, 1<<20)[:3])
 	eventually(t, "a head is counted", func() bool { return counted() > 0 })
@@ -196,13 +201,7 @@ func TestInboundOfRecords(t *testing.T) {
 	c.send("echo here")
 	c.expect("here")
 	link := r.hub.newest()
-	counted := func() (n int64) {
-		on(t, link, func(*conn) { n = r.Inbound() })
-		return n
-	}
-	if n := counted(); n != 0 {
-		t.Errorf("%d bytes between messages", n)
-	}
+	counted := countedInput(t, link)
 	// What comes behind others, before it is their turn.
 	on(t, link, func(conn *conn) {
 		conn.stepBack()
