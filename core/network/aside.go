@@ -90,7 +90,7 @@ func (c *conn) decoded(d *decoded) {
 	for _, step := range d.steps {
 		step(c)
 	}
-	c.spend(1 + c.ep.server.spent.Load() - before)
+	c.spendSince(before)
 	c.carriedOut(d.err)
 	c.Release()
 }

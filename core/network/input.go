@@ -183,23 +183,21 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	f := core.Frame{Kind: kind, Data: payload}
 	held := c.held
 	var err error
-	aside := false
+	here := c.relay == nil && !c.decodesAside(len(payload))
 	switch {
-	case c.relay != nil:
-		c.askMeaning(f)
-	case c.decodesAside(len(payload)):
-		aside = true
-		c.decodeAside(f)
-	default:
+	case here:
 		before := c.ep.server.spent.Load()
 		err = c.codec.Decode(f, c)
-		// What others have published meanwhile is counted too: it is little.
-		c.spend(1 + c.ep.server.spent.Load() - before)
+		c.spendSince(before)
+	case c.relay != nil:
+		c.askMeaning(f)
+	default:
+		c.decodeAside(f)
 	}
 	if c.held > held {
 		c.deciding = len(payload)
 	}
-	if c.relay == nil && !aside {
+	if here {
 		c.carriedOut(err)
 	}
 	return c.held == 0 && c.state == open && !c.discard && !c.loop.effort.over()

@@ -169,8 +169,7 @@ func (l *loop) address(m mail) {
 	if m.frame != nil {
 		m.frame.retain()
 	}
-	l.server.spent.Add(m.cost())
-	l.mailbox.append(m)
+	l.server.spent.Add(l.mailbox.append(m))
 }
 
 // Run is a turn that drains the mailbox. gnet calls it on the loop. Only when it is over

@@ -125,18 +125,21 @@ func (b *mailbox) reserve() uint64 {
 	return b.posted
 }
 
-// append appends m, which may have a position already. The caller holds mu.
-func (b *mailbox) append(m mail) {
+// append appends m, which may have a position already, and returns what m costs who publishes
+// it: one for each connection that it goes to, and one for each KiB. The caller holds mu.
+func (b *mailbox) append(m mail) (cost int64) {
 	b.posted++
 	if m.pos == 0 {
 		m.pos = b.posted
 	}
-	b.bytes += m.size()
-	b.work += m.work()
+	size, work := m.size(), m.work()
+	b.bytes += size
+	b.work += work
 	if m.fn == nil {
 		b.told++
 	}
 	b.queue = append(b.queue, m)
+	return int64(work + size>>10)
 }
 
 // schedule reports whether a drain must be scheduled, and remembers that it is. One that

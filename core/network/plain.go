@@ -71,12 +71,13 @@ func (p *plainServer) take(c *plainConn) {
 
 // evict closes a connection that has lost its place.
 func (p *plainServer) evict(lost *place) {
-	if v := lost.visitor; lost.stage == unheard {
+	v := lost.visitor
+	if lost.stage == unheard {
 		p.door.server.stats.Rejected.Inc(core.ReasonOverload)
 		p.door.logRefusal(v.remote(), refusal{reason: core.ReasonOverload, why: whyEvicted})
 	}
 	// Closing TLS may wait for the client.
-	go func() { _ = lost.visitor.Close() }()
+	go func() { _ = v.Close() }()
 }
 
 // follow learns what http.Server does with its connections.

@@ -105,8 +105,9 @@ func (c *conn) comeIn() {
 	}})
 }
 
-// cost is what m counts to who publishes it.
-func (m *mail) cost() int64 { return int64(m.work() + m.size()>>10) }
+// spendSince takes what a message has cost from the allowance: one, and what was spent since
+// the count of before. What others have published meanwhile is counted too: it is little.
+func (c *conn) spendSince(before int64) { c.spend(1 + c.ep.server.spent.Load() - before) }
 
 // spend takes what a message has cost from the allowance.
 func (c *conn) spend(cost int64) {

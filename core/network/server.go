@@ -177,7 +177,7 @@ type Server struct {
 	congested atomic.Int32 // loops whose mailboxes are congested
 	queued    atomic.Int32 // how many are in waiting; written under mu
 	coming    atomic.Int32 // connections that are let in and do not know it yet
-	spent     atomic.Int64 // what all messages have cost that were put into mailboxes (mail.cost)
+	spent     atomic.Int64 // what all messages have cost that were put into mailboxes (mailbox.append)
 	leaving   atomic.Bool  // nobody is to be sent here any more
 	draining  atomic.Bool  // nobody is admitted any more
 	down      atomic.Bool  // Shutdown was called
