@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/polywire/polywire/core"
 )
 
 // bodies is how many bodies of the greatest size there may be at once: clients that send
@@ -42,7 +44,7 @@ type body struct {
 	// Static after construction.
 	io.Reader
 	reading *reading
-	client  netip.Prefix
+	client  core.Host
 	conn    *http.ResponseController
 	began   time.Time
 
@@ -54,8 +56,9 @@ type body struct {
 
 // begin returns the body of r.
 func (a *reading) begin(w http.ResponseWriter, r *http.Request, limit int64) *body {
+	from, _ := netip.ParseAddrPort(r.RemoteAddr) // none at a Unix socket
 	b := &body{
-		Reader: http.MaxBytesReader(w, r.Body, limit), reading: a, client: clientOf(r.RemoteAddr),
+		Reader: http.MaxBytesReader(w, r.Body, limit), reading: a, client: core.HostOf(from.Addr()),
 		conn: http.NewResponseController(w), began: time.Now(),
 	}
 	a.mu.Lock()
@@ -63,19 +66,6 @@ func (a *reading) begin(w http.ResponseWriter, r *http.Request, limit int64) *bo
 	a.all = append(a.all, b)
 	b.allow()
 	return b
-}
-
-// clientOf is whom an address belongs to: itself, or the /64 of an IPv6 address; nobody if it
-// is none.
-func clientOf(address string) netip.Prefix {
-	at, _ := netip.ParseAddrPort(address)
-	a := at.Addr().Unmap().WithZone("")
-	bits := 64
-	if a.Is4() {
-		bits = 32
-	}
-	p, _ := a.Prefix(bits)
-	return p
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -126,7 +116,7 @@ func (a *reading) add(b *body, n int64, whole bool) bool {
 // lastOfMost returns the body that was begun last of the client that has most; nil if all of
 // them are whole. The caller holds mu.
 func (a *reading) lastOfMost() *body {
-	of := make(map[netip.Prefix]int64)
+	of := make(map[core.Host]int64)
 	for _, b := range a.all {
 		of[b.client] += b.size
 	}

@@ -46,8 +46,8 @@ type admission struct {
 	// Atomic.
 	limits atomic.Pointer[Limits]
 
-	handshakes places          // connections that are not upgraded yet
-	callers    headcount[host] // of these, those of an address
+	handshakes places               // connections that are not upgraded yet
+	callers    headcount[core.Host] // of these, those of an address
 
 	// Guarded by mu.
 	mu   sync.Mutex
@@ -110,10 +110,10 @@ func (a *admission) call(from netip.Addr) bool {
 	if !from.IsValid() || l.trusts(from) {
 		most = 0
 	}
-	return a.callers.add(hostOf(from), most)
+	return a.callers.add(core.HostOf(from), most)
 }
 
-func (a *admission) called(from netip.Addr) { a.callers.remove(hostOf(from)) }
+func (a *admission) called(from netip.Addr) { a.callers.remove(core.HostOf(from)) }
 
 // inTime takes one connection from the rate, if there is one left.
 func (a *admission) inTime(r core.Rate, now time.Duration) bool {
@@ -153,16 +153,16 @@ func (ep *endpoint) enter(from netip.Addr) (r core.Reason, ok bool) {
 	if !from.IsValid() {
 		perAddress = 0 // by a Unix socket: nobody told an address
 	}
-	if !ep.hosts.add(hostOf(from), perAddress) {
+	if !ep.hosts.add(core.HostOf(from), perAddress) {
 		return core.ReasonLimit, false
 	}
 	if !upTo(&s.open, s.admission.limits.Load().MaxConnections) {
-		ep.hosts.remove(hostOf(from))
+		ep.hosts.remove(core.HostOf(from))
 		return core.ReasonOverload, false
 	}
 	if !upTo(&ep.open, l.Connections) {
 		s.open.Add(-1)
-		ep.hosts.remove(hostOf(from))
+		ep.hosts.remove(core.HostOf(from))
 		return core.ReasonOverload, false
 	}
 	// Only now: who waits for the last connection of a closed endpoint sees this one.
@@ -186,7 +186,7 @@ func (ep *endpoint) leave(from netip.Addr, user *core.Identity) {
 	}
 	ep.open.Add(-1)
 	ep.server.open.Add(-1)
-	ep.hosts.remove(hostOf(from))
+	ep.hosts.remove(core.HostOf(from))
 }
 
 // address returns the address of the client, as it was when it entered.
@@ -256,16 +256,4 @@ func (h *headcount[K]) remove(k K) {
 	if h.n[k]--; h.n[k] == 0 {
 		delete(h.n, k)
 	}
-}
-
-// host is a client address as limits count it: an IPv4 address, or the /64 of an
-// IPv6 address, which is what one subscriber has.
-type host [16]byte
-
-func hostOf(a netip.Addr) host {
-	h := host(a.Unmap().As16())
-	if !a.Unmap().Is4() {
-		clear(h[8:])
-	}
-	return h
 }

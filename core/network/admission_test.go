@@ -106,7 +106,7 @@ func TestNobodySlipsIn(t *testing.T) {
 		t.Fatalf("answers: %v", got)
 	}
 	ep := r.eps["chat"]
-	here := hostOf(netip.MustParseAddr("127.0.0.1"))
+	here := core.HostOf(netip.MustParseAddr("127.0.0.1"))
 	eventually(t, "the refused have left", func() bool { return ep.hosts.of(here) == got["101"] })
 	if n := int(ep.open.Load()); n != got["101"] {
 		t.Errorf("%d connections are counted, want %d", n, got["101"])
@@ -177,7 +177,7 @@ func answer(t *testing.T, r *rig, endpoint string) string {
 
 func TestHandshakesPerAddress(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) { o.MaxHandshakesPerAddress = 2 })
-	underWay := func() int { return r.admission.callers.of(hostOf(netip.MustParseAddr("127.0.0.1"))) }
+	underWay := func() int { return r.admission.callers.of(core.HostOf(netip.MustParseAddr("127.0.0.1"))) }
 	first := r.dialTCP("chat")
 	first.write([]byte("GET"))
 	r.dialTCP("chat").write([]byte("GET"))
@@ -285,20 +285,5 @@ func TestCrowdLeavesNothingBehind(t *testing.T) {
 	litter()
 	if g.look(0, crowdSize+2); !g.collected.IsZero() {
 		t.Error("collected although nobody came")
-	}
-}
-
-func TestHostOf(t *testing.T) {
-	same := [][2]string{{"192.0.2.1", "::ffff:192.0.2.1"}, {"2001:db8:1:2::1", "2001:db8:1:2:ffff::9"}, {"fe80::1%eth0", "fe80::2"}}
-	for _, c := range same {
-		if hostOf(netip.MustParseAddr(c[0])) != hostOf(netip.MustParseAddr(c[1])) {
-			t.Errorf("%s and %s are two hosts", c[0], c[1])
-		}
-	}
-	other := [][2]string{{"192.0.2.1", "192.0.2.2"}, {"2001:db8:1:2::1", "2001:db8:1:3::1"}, {"::", "0.0.0.0"}, {"::1", "127.0.0.1"}}
-	for _, c := range other {
-		if hostOf(netip.MustParseAddr(c[0])) == hostOf(netip.MustParseAddr(c[1])) {
-			t.Errorf("%s and %s are one host", c[0], c[1])
-		}
 	}
 }

@@ -17,7 +17,7 @@ type places struct {
 	// Guarded by mu.
 	mu    sync.Mutex
 	taken int
-	of    map[host]*tenant
+	of    map[core.Host]*tenant
 	turns uint64 // counts what is put into the lists of the tenants
 }
 
@@ -57,7 +57,7 @@ func (p *places) take(at *place, v *visitor, most int, l *Limits) (evicted *plac
 	a := v.client.Addr()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if t := p.of[hostOf(a)]; t != nil && most > 0 && t.taken >= most && l.bounds(a) {
+	if t := p.of[core.HostOf(a)]; t != nil && most > 0 && t.taken >= most && l.bounds(a) {
 		if evicted = t.first(idle); evicted == nil {
 			return nil, core.ReasonLimit, false
 		}
@@ -133,12 +133,12 @@ func (l *Limits) bounds(a netip.Addr) bool { return a.IsValid() && !l.trusts(a) 
 // settle counts a place for the address a. The caller holds mu.
 func (p *places) settle(at *place, a netip.Addr) {
 	if p.of == nil {
-		p.of = make(map[host]*tenant)
+		p.of = make(map[core.Host]*tenant)
 	}
-	t := p.of[hostOf(a)]
+	t := p.of[core.HostOf(a)]
 	if t == nil {
 		t = &tenant{address: a}
-		p.of[hostOf(a)] = t
+		p.of[core.HostOf(a)] = t
 	}
 	t.taken++
 	p.taken++
@@ -211,7 +211,7 @@ func (p *places) remove(at *place) {
 	at.tenant = nil
 	p.taken--
 	if t.taken--; t.taken == 0 {
-		delete(p.of, hostOf(t.address))
+		delete(p.of, core.HostOf(t.address))
 	}
 }
 

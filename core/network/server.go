@@ -140,7 +140,7 @@ type endpoint struct {
 	open     atomic.Int64             // connections that have entered
 	closed   atomic.Bool              // nobody enters any more
 
-	hosts headcount[host]
+	hosts headcount[core.Host]
 	users headcount[string]
 }
 
