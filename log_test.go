@@ -256,7 +256,7 @@ func TestFailedTLSIsLogged(t *testing.T) {
 	b := runLogged(t, `
 endpoints:
   - {name: e, protocol: vws, listen: "127.0.0.1:0", tls: {cert: "`+cert+`", key: "`+key+`"}}
-admin: {listen: ""}
+admin: {listen: "127.0.0.1:0"}
 `, log)
 	address, _, _ := strings.Cut(strings.TrimPrefix(b.urls["e"].URL, "wss://"), "/")
 	for n := range 5 {
@@ -271,6 +271,10 @@ admin: {listen: ""}
 		_ = nc.Close()
 		t.Error("anybody is trusted")
 	}
+	eventually(t, "all of them are turned away", func() bool {
+		_, page := get(t, b.AdminURL())
+		return strings.Contains(page, `polywire_handshakes_rejected_total{endpoint="",protocol="",reason="tls"} 6`+"\n")
+	})
 	if err := b.stop(); err != nil {
 		t.Error(err)
 	}
