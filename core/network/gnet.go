@@ -19,14 +19,15 @@ type events struct {
 
 // OnOpen is called on the loop when a connection was enrolled.
 func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
-	c := gc.Context().(*conn)
 	l := e.server.loopOf(gc.EventLoop())
 	l.beginTurn()
 	defer l.endTurn()
-	defer e.server.recovered(c)
-	if c.loop != nil {
-		return nil, c.returned(gc)
+	if b, ok := gc.Context().(*comeback); ok {
+		defer e.server.recovered(b.conn)
+		return nil, b.arrive(gc)
 	}
+	c := gc.Context().(*conn)
+	defer e.server.recovered(c)
 	c.gc, c.fd, c.loop = gc, gc.Fd(), l
 	c.settings = c.ep.settings.Load()
 	l.conns[c] = struct{}{}

@@ -63,8 +63,9 @@ func (c *conn) unpark() {
 	}
 	if err == nil {
 		var opened <-chan gnet.RegisteredResult
-		if opened, err = c.loop.el.Enroll(gnet.NewContext(context.Background(), c), nc); err == nil {
-			go c.awaitReturn(opened)
+		back := &comeback{conn: c}
+		if opened, err = c.loop.el.Enroll(gnet.NewContext(context.Background(), back), nc); err == nil {
+			go back.await(opened)
 			return
 		}
 		_ = nc.Close()
@@ -77,26 +78,43 @@ func (c *conn) unpark() {
 // errNotEnrolled is of a connection of which gnet says nothing.
 var errNotEnrolled = errors.New("the event loop did not take the connection")
 
-// awaitReturn ends the connection if it could not come back.
-func (c *conn) awaitReturn(opened <-chan gnet.RegisteredResult) {
+// comeback is a parked connection on its way back to the event loop.
+type comeback struct {
+	conn *conn
+
+	// Owned by the loop.
+	arrived bool // OnOpen was called
+}
+
+// await ends the connection if it does not come back.
+func (b *comeback) await(opened <-chan gnet.RegisteredResult) {
 	res, ok := <-opened
 	if !ok {
 		// gnet recovers from its own panics.
 		res.Err = errNotEnrolled
 	}
-	if res.Err != nil {
-		c.Post(func() {
-			c.ep.server.log.Error("resuming to read", append(c.attrs(core.ReasonOverload), slog.Any("error", res.Err))...)
-			c.end(core.ReasonOverload)
-		})
-	}
+	b.conn.Post(func() {
+		switch {
+		case b.arrived:
+			return
+		case res.Err == nil:
+			// Of a poller that refuses gnet says nothing.
+			res.Err = errNotEnrolled
+		}
+		c := b.conn
+		c.ep.server.log.Error("resuming to read", append(c.attrs(core.ReasonOverload), slog.Any("error", res.Err))...)
+		c.end(core.ReasonOverload)
+	})
 }
 
 // noFile is the descriptor of a connection on its way back to the event loop.
 const noFile = -1
 
-// returned is OnOpen of a connection that was parked.
-func (c *conn) returned(gc gnet.Conn) gnet.Action {
+// arrive is OnOpen of a connection that was parked.
+func (b *comeback) arrive(gc gnet.Conn) gnet.Action {
+	c := b.conn
+	b.arrived = true
+	gc.SetContext(c)
 	if c.state == ended {
 		return gnet.Close
 	}
