@@ -93,10 +93,10 @@ func TestFaultyCodec(t *testing.T) {
 	r.dial("chat")
 }
 
-// TestFaultyOutput: a connection whose output cannot be written ends, alone. Broken
-// versions: flush without the look at the bytes (it never ends), writeFrom without recover
-// (the process ends).
-func TestFaultyOutput(t *testing.T) {
+// TestFaultyConnection: a connection over which its loop panics ends, alone, wherever that
+// is. Broken versions: flush without the look at the bytes (it never ends); writeFrom, or
+// expire, without recover (the process ends).
+func TestFaultyConnection(t *testing.T) {
 	for name, spoil := range map[string]func(c *conn){
 		"a frame without bytes": func(c *conn) {
 			c.push(c.loop.ephemeral(newFrame()))
@@ -105,6 +105,20 @@ func TestFaultyOutput(t *testing.T) {
 		"bytes without a frame": func(c *conn) {
 			c.out.size++
 			c.touch()
+		},
+		"bytes without a frame that wait for a turn": func(c *conn) {
+			c.out.size++
+			c.out.list = postponed
+			c.loop.unwritten = append(c.loop.unwritten, c)
+		},
+		"bytes without a frame that wait for the socket": func(c *conn) {
+			c.out.size++
+			c.out.list = stuck
+			c.loop.stuck = append(c.loop.stuck, c)
+		},
+		"a timer": func(c *conn) {
+			c.settings = nil
+			c.loop.wheel.Set(c, c.loop.ticks.Load()+1)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
