@@ -27,6 +27,13 @@ func (r *rig) dialFrom(address string) *client {
 	return &client{r.t, nc}
 }
 
+// dialAfter is dialFrom when nobody who came before is on its way in any more.
+func (r *rig) dialAfter(address string) *client {
+	r.t.Helper()
+	r.awaitHandshakes(0)
+	return r.dialFrom(address)
+}
+
 // ask sends a plain request and reads the head of its answer, which has no body.
 func (c *client) ask(path, status string) {
 	c.t.Helper()
@@ -73,13 +80,13 @@ func TestIdlePlacesAreGivenUp(t *testing.T) {
 	r, _, _ := startPlain(t, Limits{MaxHandshakes: 8, MaxHTTPPerAddress: 8})
 	var idle []*client
 	for range 8 {
-		c := r.dialFrom("127.0.0.2")
+		c := r.dialAfter("127.0.0.2")
 		c.ask("/", "204")
 		idle = append(idle, c)
 		r.awaitIdle(len(idle))
 	}
 	for range 3 {
-		r.dialFrom("127.0.0.1").ask("/", "204")
+		r.dialAfter("127.0.0.1").ask("/", "204")
 	}
 	for _, c := range idle[:3] {
 		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
@@ -99,7 +106,7 @@ func TestIdlePlacesAreGivenUp(t *testing.T) {
 func TestPlacesOfOneAddress(t *testing.T) {
 	r, begun, goOn := startPlain(t, Limits{MaxHandshakes: 6, MaxHTTPPerAddress: 3})
 	wait := func(from string) *client {
-		c := r.dialFrom(from)
+		c := r.dialAfter(from)
 		c.write([]byte("POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"))
 		select {
 		case <-begun:
@@ -109,16 +116,16 @@ func TestPlacesOfOneAddress(t *testing.T) {
 		return c
 	}
 	clients := []*client{wait("127.0.0.2"), wait("127.0.0.2"), wait("127.0.0.2")}
-	r.dialFrom("127.0.0.2").ask("/", "429")
-	r.dialFrom("127.0.0.1").ask("/", "204")
+	r.dialAfter("127.0.0.2").ask("/", "429")
+	r.dialAfter("127.0.0.1").ask("/", "204")
 	r.awaitIdle(1)
 	clients = append(clients, wait("127.0.0.3"), wait("127.0.0.3"), wait("127.0.0.4"))
-	r.dialFrom("127.0.0.1").ask("/", "503")
+	r.dialAfter("127.0.0.1").ask("/", "503")
 	close(goOn)
 	for _, c := range clients {
 		c.readResponse("HTTP/1.1 204")
 	}
-	r.dialFrom("127.0.0.1").ask("/", "204")
+	r.dialAfter("127.0.0.1").ask("/", "204")
 	if n, m := r.Stats().Rejected[core.ReasonLimit].Load(), r.Stats().Rejected[core.ReasonOverload].Load(); n != 1 || m != 1 {
 		t.Errorf("counted %d as limit and %d as overload, want 1 each", n, m)
 	}
@@ -130,14 +137,14 @@ func TestPlacesOfTrustedProxies(t *testing.T) {
 	r, _, _ := startPlain(t, Limits{MaxHandshakes: 4, MaxHTTPPerAddress: 1, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.9/32")}})
 	var proxy []*client
 	for range 3 {
-		c := r.dialFrom("127.0.0.9")
+		c := r.dialAfter("127.0.0.9")
 		c.ask("/", "204")
 		proxy = append(proxy, c)
 	}
-	other := r.dialFrom("127.0.0.2")
+	other := r.dialAfter("127.0.0.2")
 	other.ask("/", "204")
 	r.awaitIdle(4)
-	r.dialFrom("127.0.0.3").ask("/", "204")
+	r.dialAfter("127.0.0.3").ask("/", "204")
 	if _, err := other.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("reading from the connection that was to be given up: %v", err)
 	}

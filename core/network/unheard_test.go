@@ -16,12 +16,20 @@ func (c *client) wantEnd(who string) {
 	}
 }
 
-// fillHandshakes begins handshakes until all n places are taken.
-func (r *rig) fillHandshakes(n int64, begin func() *client) (begun []*client) {
+// awaitHandshakes waits until n connections have places of handshakes: whoever has got in
+// keeps its place for a moment.
+func (r *rig) awaitHandshakes(n int64) {
 	r.t.Helper()
-	for at := r.admission.handshakes.Load(); at < n; at++ {
+	eventually(r.t, "the handshakes are those that are expected", func() bool { return r.admission.handshakes.Load() == n })
+}
+
+// fillHandshakes begins handshakes until all n places are taken, of which some are already.
+func (r *rig) fillHandshakes(n, taken int64, begin func() *client) (begun []*client) {
+	r.t.Helper()
+	r.awaitHandshakes(taken)
+	for at := taken; at < n; at++ {
 		begun = append(begun, begin())
-		eventually(r.t, "it has a place", func() bool { return r.admission.handshakes.Load() == at+1 })
+		r.awaitHandshakes(at + 1)
 	}
 	return begun
 }
@@ -32,25 +40,27 @@ func TestUnheardMakeRoom(t *testing.T) {
 	const places, rounds = 4, 3
 	r := start(t, func(o *Options, _ *Endpoint) { o.MaxHandshakes = places })
 	var flood []*client
+	taken := int64(0)
 	for round := range rounds {
-		flood = append(flood, r.fillHandshakes(places, func() *client { return r.dialFrom("127.0.0.2") })...)
+		flood = append(flood, r.fillHandshakes(places, taken, func() *client { return r.dialFrom("127.0.0.2") })...)
 		r.dialFrom("127.0.0.2").readResponse("HTTP/1.1 503")
 		r.dial("chat")
 		flood[round].wantEnd("the oldest")
+		taken = places - 1
 	}
 	eventually(t, "all is counted", func() bool { return r.Stats().Rejected[core.ReasonOverload].Load() == 2*rounds })
 	for _, c := range flood[rounds:] {
 		c.write([]byte(upgradeRequest()))
 		c.readResponse("HTTP/1.1 101")
 	}
-	eventually(t, "nobody has a place", func() bool { return r.admission.handshakes.Load() == 0 })
+	r.awaitHandshakes(0)
 }
 
 // The same where TLS is spoken.
 func TestSecureUnheardMakeRoom(t *testing.T) {
 	const places = 4
 	r := startSecure(t, func(o *Options, _ *Endpoint) { o.MaxHandshakes = places })
-	flood := r.fillHandshakes(places, func() *client {
+	flood := r.fillHandshakes(places, 0, func() *client {
 		c := r.dialFrom("127.0.0.2")
 		c.write([]byte{tlsHandshake, 3, 1})
 		return c
@@ -68,8 +78,8 @@ func TestUnheardBehindProxy(t *testing.T) {
 	r := start(t, func(o *Options, ep *Endpoint) {
 		o.MaxHandshakes, o.TrustedProxies, ep.ProxyProtocol = places, trusting, ProxyRequired
 	})
-	for range 2 {
-		r.fillHandshakes(places, func() *client {
+	for _, taken := range []int64{0, places - 1} {
+		r.fillHandshakes(places, taken, func() *client {
 			c := r.dialFrom("127.0.0.9")
 			c.write([]byte(v1))
 			return c
@@ -86,7 +96,7 @@ func TestUnheardBehindProxy(t *testing.T) {
 func TestSlowBodiesMakeRoom(t *testing.T) {
 	r, begun, goOn := startPlain(t, Limits{MaxHandshakes: 4, MaxHTTPPerAddress: 2})
 	begin := func(from, head string) *client {
-		c := r.dialFrom(from)
+		c := r.dialAfter(from)
 		c.write([]byte("POST /wait HTTP/1.1\r\nHost: x\r\n" + head + "\r\n\r\n"))
 		<-begun
 		return c
@@ -96,7 +106,7 @@ func TestSlowBodiesMakeRoom(t *testing.T) {
 		begin("127.0.0.2", "Transfer-Encoding: chunked"),
 	}
 	whole := begin("127.0.0.3", "Content-Length: 3\r\n\r\nabc")
-	r.dialFrom("127.0.0.1").ask("/", "204")
+	r.dialAfter("127.0.0.1").ask("/", "204")
 	slow[0].wantEnd("the oldest of the address that has most")
 	eventually(t, "it is counted", func() bool { return r.Stats().Rejected[core.ReasonOverload].Load() == 1 })
 	close(goOn)
