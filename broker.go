@@ -109,40 +109,6 @@ func Check(cfg *config.Config, options ...Option) error {
 	return b.Close()
 }
 
-// adminSource is what the admin server may see.
-func (b *Broker) adminSource() admin.Source {
-	stats := b.network.Stats()
-	src := admin.Source{
-		Version:  Version(),
-		Rejected: &stats.Rejected, AcceptErrors: &stats.AcceptErrors,
-		Panics: func() uint64 { return stats.Panics.Load() + b.engine.Panics() },
-		Calls:  b.engine.Calls, Topics: b.engine.Topics,
-		Outbound: b.network.Outbound, OutboundBudget: b.network.OutboundBudget(),
-		Inbound: b.network.Inbound, InboundBudget: b.network.InboundBudget,
-		Memory:       b.network.Memory,
-		LogDropped:   b.lines.Dropped,
-		Certificates: b.certificates,
-		Services:     b.serviceStats,
-		Ready:        b.network.Ready,
-		Endpoints:    b.coreEndpoints,
-		Reloads:      &b.reloads,
-		ReloadToken:  b.cfg.Admin.ReloadToken,
-		Hosts:        adminHosts(b.cfg.Admin),
-	}
-	if b.source != nil {
-		src.Reload = func(dryRun bool) (any, error) { return b.Reread(dryRun) }
-	}
-	return src
-}
-
-func (b *Broker) coreEndpoints() []*core.Endpoint {
-	var list []*core.Endpoint
-	for _, s := range b.state.Load().sites {
-		list = append(list, s.Endpoint.Endpoint)
-	}
-	return list
-}
-
 // Handle makes h answer the calls of a service, or of all services that match a
 // pattern, before any client that offers it; nil ends that. Services are named as
 // clients name them, without the topic prefix of their endpoints. Of several that
@@ -234,13 +200,9 @@ func (b *Broker) serve(ctx context.Context) error {
 	defer b.close()
 	// The admin server comes first and goes last: it tells of starting and
 	// draining as well.
-	if b.admin != nil {
-		ln, err := b.listen(adminSocket, b.cfg.Admin.Listen)
-		if err != nil {
-			b.engine.Close()
-			return fmt.Errorf("starting the admin server: %w", err)
-		}
-		b.admin.Start(ln)
+	if err := b.startAdmin(); err != nil {
+		b.engine.Close()
+		return err
 	}
 	var endpoints []network.Endpoint
 	for _, s := range b.state.Load().sites {
@@ -276,49 +238,4 @@ func (b *Broker) close() {
 		s.close()
 	}
 	b.lines.Flush(flushTimeout)
-}
-
-// drain ends everything in order: nobody is let in, calls come to their end, clients
-// are told goodbye at the configured pace.
-func (b *Broker) drain() error {
-	// A reload is waited for, and there is none once draining is closed.
-	b.reloading.Lock()
-	b.engine.RefuseCalls()
-	b.network.StopAdmitting()
-	b.life.draining.pass()
-	b.reloading.Unlock()
-	d := b.state.Load().cfg.Drain
-	b.log.Info("draining", "connections", b.network.Connections(), "calls", b.engine.Calls(), "timeout", d.Timeout)
-	ctx, cancel := context.WithTimeout(context.Background(), d.Timeout)
-	defer cancel()
-	waiting, stop := context.WithTimeout(ctx, d.Timeout-closingTime(d, b.network.Connections()))
-	if err := b.engine.Drain(waiting); err != nil {
-		b.log.Warn("ending calls that did not end in time", "error", err)
-	}
-	stop()
-	// Callers hear that their calls have failed before they hear the goodbye. Until that,
-	// authorizers and session stores are asked as ever.
-	b.engine.EndCalls()
-	err := errors.Join(b.network.Shutdown(ctx, d.Rate.PerSecond()), b.engine.AwaitSessions(ctx))
-	b.engine.Close()
-	return errors.Join(err, b.engine.AwaitHooks(ctx), b.stopAdmin())
-}
-
-// closingTime returns how much of the time for draining is kept for the closing of n
-// connections: as long as their pace takes, from a quarter to a half.
-func closingTime(d config.Drain, n int) time.Duration {
-	took := time.Duration(0)
-	if rate := d.Rate.PerSecond(); rate > 0 {
-		took = time.Duration(float64(n) / rate * float64(time.Second))
-	}
-	return min(max(took, d.Timeout/4), d.Timeout/2)
-}
-
-func (b *Broker) stopAdmin() error {
-	if b.admin == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	return b.admin.Shutdown(ctx)
 }

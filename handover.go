@@ -14,9 +14,6 @@ import (
 // are told goodbye at the configured pace, as always.
 var ErrHandedOver = errors.New("the listeners are handed over")
 
-// adminSocket is the name of the admin server's listener.
-const adminSocket = "$admin"
-
 // entering is how long clients that were accepted may take to come in, or to get the answer
 // of plain HTTP, before a broker that has handed its listeners over begins to drain.
 const entering = 15 * time.Second

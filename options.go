@@ -139,7 +139,7 @@ func gather(cfg *config.Config, options []Option) (*settings, error) {
 // each calls set for the endpoints that are named, or all that have sessions.
 func (s *settings) each(names []string, option string, set func(name string)) error {
 	for i := range s.cfg.Endpoints {
-		if ep := &s.cfg.Endpoints[i]; len(names) == 0 && needsOf(ep).HasSessions() {
+		if ep := &s.cfg.Endpoints[i]; len(names) == 0 && ep.Needs().HasSessions() {
 			set(ep.Name)
 		}
 	}

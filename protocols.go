@@ -1,17 +1,14 @@
 package polywire
 
 import (
-	"log/slog"
 	"net/http"
 
-	"github.com/polywire/polywire/auth"
 	"github.com/polywire/polywire/codecs/echo"
 	"github.com/polywire/polywire/codecs/stocking"
 	"github.com/polywire/polywire/codecs/vws"
 	"github.com/polywire/polywire/codecs/webwire"
 	"github.com/polywire/polywire/codecs/wsify"
 	"github.com/polywire/polywire/codecs/wubsub"
-	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/plugin"
 )
@@ -29,9 +26,7 @@ func Protocols() []core.Protocol {
 	}
 }
 
-// A format may have powers besides [core.Format]; they are asked for here.
-
-// httpFormat answers plain HTTP beside its WebSocket.
+// httpFormat is a format that answers plain HTTP beside its WebSocket.
 type httpFormat interface {
 	Handler(core.Publisher, *core.Stats) http.Handler
 }
@@ -40,23 +35,3 @@ var (
 	_ httpFormat = (*wsify.Format)(nil)
 	_ httpFormat = (*plugin.HTTPFormat)(nil)
 )
-
-// needsOf returns what the broker is to do for an endpoint's format besides.
-func needsOf(ep *config.Endpoint) core.Needs {
-	type needy interface{ Needs() core.Needs }
-	if f, ok := ep.Format.(needy); ok {
-		return f.Needs()
-	}
-	if o, ok := ep.Options.(needy); ok {
-		return o.Needs()
-	}
-	return core.Needs{}
-}
-
-// authorizer returns the authorizer that a format needs; nil if it needs none.
-func authorizer(n core.Needs, log *slog.Logger) *auth.Webhook {
-	if n.AuthorizerURL == "" {
-		return nil
-	}
-	return auth.NewWebhook(n.AuthorizerURL, n.AuthorizerTimeout, log)
-}

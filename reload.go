@@ -10,10 +10,7 @@ import (
 	"github.com/polywire/polywire/config"
 )
 
-var (
-	errNotRunning = errors.New("the broker is not running")
-	errNoSource   = errors.New("the broker does not know where its configuration comes from")
-)
+var errNoSource = errors.New("the broker does not know where its configuration comes from")
 
 // Reload puts another configuration, which [config.Load] returned, in force while clients
 // are connected, and says what became of what. Connections of endpoints that do not change,

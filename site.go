@@ -37,7 +37,7 @@ func (d *draft) makeSite(c, old *config.Endpoint, previous *site) (*site, error)
 	if err != nil {
 		return nil, err
 	}
-	needs := needsOf(c)
+	needs := c.Needs()
 	store, err := d.storeOf(c, old, previous)
 	if err != nil {
 		return nil, err
@@ -83,8 +83,8 @@ func (d *draft) storeOf(c, old *config.Endpoint, previous *site) (core.SessionSt
 	if own := d.own.stores[c.Name]; own != nil {
 		return own, nil
 	}
-	needs := needsOf(c)
-	if previous != nil && sessions.Same(needs, needsOf(old)) {
+	needs := c.Needs()
+	if previous != nil && sessions.Same(needs, old.Needs()) {
 		return previous.Sessions, nil
 	}
 	return sessions.Open(needs, d.b.log.With("endpoint", c.Name))

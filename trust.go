@@ -36,7 +36,7 @@ type closer interface{ Close() }
 // with close; after an error nothing runs.
 func newTrust(c *config.Endpoint, stats *core.Stats, log *slog.Logger) (*trust, error) {
 	t := &trust{stats: stats, log: log, chain: auth.NewChain(false), rules: auth.NewRules(nil)}
-	own := authorizer(needsOf(c), log)
+	own := authorizer(c.Needs(), log)
 	switch {
 	case own != nil && c.Authorizer != nil:
 		return nil, errors.New("authorizer and options.authorizer_url are one too many; leave one of them out")
@@ -206,6 +206,14 @@ func claimsOf(subject string, given map[string]any) (claims map[string]any, err 
 		return nil, fmt.Errorf("reading claims of %q: %w", subject, err)
 	}
 	return claims, nil
+}
+
+// authorizer returns the authorizer that a format needs; nil if it needs none.
+func authorizer(n core.Needs, log *slog.Logger) *auth.Webhook {
+	if n.AuthorizerURL == "" {
+		return nil
+	}
+	return auth.NewWebhook(n.AuthorizerURL, n.AuthorizerTimeout, log)
 }
 
 // acl returns the access lists; nil if there are none.

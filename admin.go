@@ -1,0 +1,80 @@
+package polywire
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/polywire/polywire/admin"
+	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/core"
+)
+
+// adminSocket is the name of the admin server's listener.
+const adminSocket = "$admin"
+
+// adminSource is what the admin server may see.
+func (b *Broker) adminSource() admin.Source {
+	stats := b.network.Stats()
+	src := admin.Source{
+		Version:  Version(),
+		Rejected: &stats.Rejected, AcceptErrors: &stats.AcceptErrors,
+		Panics: func() uint64 { return stats.Panics.Load() + b.engine.Panics() },
+		Calls:  b.engine.Calls, Topics: b.engine.Topics,
+		Outbound: b.network.Outbound, OutboundBudget: b.network.OutboundBudget(),
+		Inbound: b.network.Inbound, InboundBudget: b.network.InboundBudget,
+		Memory:       b.network.Memory,
+		LogDropped:   b.lines.Dropped,
+		Certificates: b.certificates,
+		Services:     b.serviceStats,
+		Ready:        b.network.Ready,
+		Endpoints:    b.coreEndpoints,
+		Reloads:      &b.reloads,
+		ReloadToken:  b.cfg.Admin.ReloadToken,
+		Hosts:        adminHosts(b.cfg.Admin),
+	}
+	if b.source != nil {
+		src.Reload = func(dryRun bool) (any, error) { return b.Reread(dryRun) }
+	}
+	return src
+}
+
+func (b *Broker) coreEndpoints() []*core.Endpoint {
+	var list []*core.Endpoint
+	for _, s := range b.state.Load().sites {
+		list = append(list, s.Endpoint.Endpoint)
+	}
+	return list
+}
+
+// adminHosts are the names by which the admin server is asked.
+func adminHosts(a config.Admin) []string {
+	if host, _, err := net.SplitHostPort(a.Listen); err == nil && host != "" && net.ParseIP(host) == nil {
+		return append(slices.Clone(a.Hosts), host)
+	}
+	return a.Hosts
+}
+
+// startAdmin starts the admin server, if there is one.
+func (b *Broker) startAdmin() error {
+	if b.admin == nil {
+		return nil
+	}
+	ln, err := b.listen(adminSocket, b.cfg.Admin.Listen)
+	if err != nil {
+		return fmt.Errorf("starting the admin server: %w", err)
+	}
+	b.admin.Start(ln)
+	return nil
+}
+
+func (b *Broker) stopAdmin() error {
+	if b.admin == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return b.admin.Shutdown(ctx)
+}
