@@ -9,7 +9,6 @@ import (
 
 	"github.com/polywire/polywire/admin"
 	"github.com/polywire/polywire/config"
-	"github.com/polywire/polywire/core"
 )
 
 // adminSocket is the name of the admin server's listener.
@@ -17,20 +16,20 @@ const adminSocket = "$admin"
 
 // adminSource is what the admin server may see.
 func (b *Broker) adminSource() admin.Source {
-	stats := b.network.Stats()
+	stats := b.parts.network.Stats()
 	src := admin.Source{
 		Version:  Version(),
 		Rejected: &stats.Rejected, AcceptErrors: &stats.AcceptErrors,
-		Panics: func() uint64 { return stats.Panics.Load() + b.engine.Panics() },
-		Calls:  b.engine.Calls, Topics: b.engine.Topics,
-		Outbound: b.network.Outbound, OutboundBudget: b.network.OutboundBudget(),
-		Inbound: b.network.Inbound, InboundBudget: b.network.InboundBudget,
-		Memory:       b.network.Memory,
+		Panics: func() uint64 { return stats.Panics.Load() + b.parts.engine.Panics() },
+		Calls:  b.parts.engine.Calls, Topics: b.parts.engine.Topics,
+		Outbound: b.parts.network.Outbound, OutboundBudget: b.parts.network.OutboundBudget(),
+		Inbound: b.parts.network.Inbound, InboundBudget: b.parts.network.InboundBudget,
+		Memory:       b.parts.network.Memory,
 		LogDropped:   b.lines.Dropped,
-		Certificates: b.certificates,
-		Services:     b.serviceStats,
-		Ready:        b.network.Ready,
-		Endpoints:    b.coreEndpoints,
+		Certificates: b.parts.certificates,
+		Services:     b.parts.services,
+		Ready:        b.parts.network.Ready,
+		Endpoints:    b.parts.endpoints,
 		Reloads:      &b.reloads,
 		ReloadToken:  b.cfg.Admin.ReloadToken,
 		Hosts:        adminHosts(b.cfg.Admin),
@@ -39,14 +38,6 @@ func (b *Broker) adminSource() admin.Source {
 		src.Reload = func(dryRun bool) (any, error) { return b.Reread(dryRun) }
 	}
 	return src
-}
-
-func (b *Broker) coreEndpoints() []*core.Endpoint {
-	var list []*core.Endpoint
-	for _, s := range b.state.Load().sites {
-		list = append(list, s.Endpoint.Endpoint)
-	}
-	return list
 }
 
 // adminHosts are the names by which the admin server is asked.

@@ -7,15 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/polywire/polywire/admin"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/core/engine"
 	"github.com/polywire/polywire/core/logging"
-	"github.com/polywire/polywire/core/network"
 )
 
 // flushTimeout is how long the last lines of the log may take.
@@ -31,20 +28,12 @@ type Broker struct {
 	begin   func() (end func()) // told of reloads
 	log     *slog.Logger
 	lines   *logging.Handler // of log
-	engine  *engine.Engine
-	network *network.Server
-	admin   *admin.Server   // nil if it is turned off
-	ctx     context.Context // of what runs in the background; ends with cancel
-	cancel  context.CancelFunc
+	level   *slog.LevelVar   // of log; nil without WithLogLevel
+	parts   *parts           // what serves; replaced under reloading alone
+	admin   *admin.Server    // nil if it is turned off
 	life    *life
-	starts  []func() // what begins with Run
 
-	background sync.WaitGroup
-	reloads    admin.Reloads
-
-	// Atomic. Written under reloading alone.
-	state atomic.Pointer[state]
-
+	reloads   admin.Reloads
 	reloading sync.Mutex // held by a reload, and when draining begins
 }
 
@@ -64,34 +53,19 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	}
 	lines := logging.New(logger.Handler())
 	logger = slog.New(lines)
-	b := &Broker{cfg: cfg, options: options, log: logger, lines: lines, life: newLife()}
-	b.ctx, b.cancel = context.WithCancel(context.Background())
 	own, err := gather(cfg, options)
 	if err != nil {
 		return nil, err
 	}
-	b.source, b.listen, b.begin = own.source, own.listen, own.begin
-	b.engine = engine.New(engine.Options{Logger: logger, Hooks: own.hooks, MaxServiceCalls: cfg.Calls.MaxPerService, CallBudget: int(cfg.Calls.Budget)})
-	b.network = network.New(network.Options{
-		Hub: b.engine, Logger: logger, BeforeUpgrade: own.hooks.BeforeUpgrade,
-		Listen:           own.listen,
-		Loops:            cfg.Network.Loops,
-		HandshakeTimeout: cfg.Network.HandshakeTimeout,
-		HTTPIdleTimeout:  cfg.Network.HTTPIdleTimeout,
-		MaxHeader:        int(cfg.Network.MaxHeader),
-		MaxHeaderFields:  cfg.Network.MaxHeaderFields,
-		SendBuffer:       int(cfg.Network.SendBuffer),
-		OutboundBudget:   int64(cfg.Network.OutboundBudget),
-		InboundBudget:    int64(cfg.Network.InboundBudget),
-	})
-	first, err := b.draft(cfg, &state{cfg: new(config.Config)})
-	if err != nil {
-		b.engine.Close()
-		b.cancel()
+	b := &Broker{
+		cfg: cfg, options: options, source: own.source, listen: own.listen, begin: own.begin,
+		log: logger, lines: lines, level: own.level, life: newLife(),
+	}
+	if b.parts, err = newParts(cfg, own.program, logger); err != nil {
 		lines.Flush(flushTimeout)
 		return nil, err
 	}
-	first.commit()
+	b.setLevel(cfg)
 	if cfg.Admin.Listen != "" {
 		b.admin = admin.New(b.adminSource(), logger)
 	}
@@ -114,14 +88,14 @@ func Check(cfg *config.Config, options ...Option) error {
 // clients name them, without the topic prefix of their endpoints. Of several that
 // match, the exact name wins, then the pattern registered first. A handler answers 256
 // calls at once; further ones fail with core.Overloaded.
-func (b *Broker) Handle(match string, h core.Handler) { b.engine.Handle(match, h) }
+func (b *Broker) Handle(match string, h core.Handler) { b.parts.engine.Handle(match, h) }
 
 // Otherwise makes h answer the calls that nobody else answers; nil ends that.
-func (b *Broker) Otherwise(h core.Handler) { b.engine.Otherwise(h) }
+func (b *Broker) Otherwise(h core.Handler) { b.parts.engine.Otherwise(h) }
 
 // Use puts an interceptor around all handlers: those of Handle and Otherwise, and
 // the services of the configuration. The first one is the outermost.
-func (b *Broker) Use(i core.Interceptor) { b.engine.Use(i) }
+func (b *Broker) Use(i core.Interceptor) { b.parts.engine.Use(i) }
 
 // Ready is closed when all endpoints listen, and when they never will, because Run could
 // not start them or the broker was closed before: then Err says why. Who waits for it
@@ -138,13 +112,13 @@ func (b *Broker) Draining() <-chan struct{} { return b.life.draining.ch }
 
 // Config returns the configuration in force: that of New, or of the last reload, in which what
 // needs a restart does not hold yet. It must not be changed.
-func (b *Broker) Config() *config.Config { return b.state.Load().cfg }
+func (b *Broker) Config() *config.Config { return b.parts.config() }
 
 // Endpoints describes the endpoints in the order of the configuration, with
 // their real ports once they listen.
 func (b *Broker) Endpoints() []EndpointInfo {
-	return describe(b.state.Load().cfg, func(ep *config.Endpoint) string {
-		if addr := b.network.Addr(ep.Name); addr != nil {
+	return describe(b.parts.config(), func(ep *config.Endpoint) string {
+		if addr := b.parts.network.Addr(ep.Name); addr != nil {
 			return listenText(addr)
 		}
 		return ep.Listen
@@ -183,7 +157,6 @@ func (b *Broker) Run(ctx context.Context) error {
 // for which Run waits.
 func (b *Broker) Close() error {
 	if b.life.stop() {
-		b.engine.Close()
 		b.close()
 		b.life.end(ErrClosed)
 		return nil
@@ -201,23 +174,9 @@ func (b *Broker) serve(ctx context.Context) error {
 	// The admin server comes first and goes last: it tells of starting and
 	// draining as well.
 	if err := b.startAdmin(); err != nil {
-		b.engine.Close()
 		return err
 	}
-	var endpoints []network.Endpoint
-	for _, s := range b.state.Load().sites {
-		endpoints = append(endpoints, s.Endpoint)
-	}
-	b.engine.Start()
-	for _, start := range b.starts {
-		start()
-	}
-	err := b.startSites()
-	if err == nil {
-		err = b.network.Start(endpoints)
-	}
-	if err != nil {
-		b.engine.Close()
+	if err := b.parts.start(); err != nil {
 		return errors.Join(fmt.Errorf("starting the endpoints: %w", err), b.stopAdmin())
 	}
 	b.reloads.Last.Store(time.Now().Unix())
@@ -227,15 +186,15 @@ func (b *Broker) serve(ctx context.Context) error {
 	return b.drain()
 }
 
-// close ends what runs in the background, and what the endpoints run.
+// close ends what New and Run have begun. The endpoints are served no longer.
 func (b *Broker) close() {
-	b.cancel()
-	b.background.Wait()
-	for _, s := range b.state.Load().sites {
-		s.close()
-	}
-	for _, s := range b.state.Load().services {
-		s.close()
-	}
+	b.parts.close()
 	b.lines.Flush(flushTimeout)
+}
+
+// setLevel gives the log the level of a configuration.
+func (b *Broker) setLevel(cfg *config.Config) {
+	if b.level != nil {
+		b.level.Set(cfg.Log.Level.Level())
+	}
 }

@@ -13,25 +13,25 @@ import (
 func (b *Broker) drain() error {
 	// A reload is waited for, and there is none once draining is closed.
 	b.reloading.Lock()
-	b.engine.RefuseCalls()
-	b.network.StopAdmitting()
+	b.parts.engine.RefuseCalls()
+	b.parts.network.StopAdmitting()
 	b.life.draining.pass()
 	b.reloading.Unlock()
-	d := b.state.Load().cfg.Drain
-	b.log.Info("draining", "connections", b.network.Connections(), "calls", b.engine.Calls(), "timeout", d.Timeout)
+	d := b.parts.config().Drain
+	b.log.Info("draining", "connections", b.parts.network.Connections(), "calls", b.parts.engine.Calls(), "timeout", d.Timeout)
 	ctx, cancel := context.WithTimeout(context.Background(), d.Timeout)
 	defer cancel()
-	waiting, stop := context.WithTimeout(ctx, d.Timeout-closingTime(d, b.network.Connections()))
-	if err := b.engine.Drain(waiting); err != nil {
+	waiting, stop := context.WithTimeout(ctx, d.Timeout-closingTime(d, b.parts.network.Connections()))
+	if err := b.parts.engine.Drain(waiting); err != nil {
 		b.log.Warn("ending calls that did not end in time", "error", err)
 	}
 	stop()
 	// Callers hear that their calls have failed before they hear the goodbye. Until that,
 	// authorizers and session stores are asked as ever.
-	b.engine.EndCalls()
-	err := errors.Join(b.network.Shutdown(ctx, d.Rate.PerSecond()), b.engine.AwaitSessions(ctx))
-	b.engine.Close()
-	return errors.Join(err, b.engine.AwaitHooks(ctx), b.stopAdmin())
+	b.parts.engine.EndCalls()
+	err := errors.Join(b.parts.network.Shutdown(ctx, d.Rate.PerSecond()), b.parts.engine.AwaitSessions(ctx))
+	b.parts.engine.Close()
+	return errors.Join(err, b.parts.engine.AwaitHooks(ctx), b.stopAdmin())
 }
 
 // closingTime returns how much of the time for draining is kept for the closing of n

@@ -17,12 +17,9 @@ type Option func(*settings) error
 
 // settings are what the options say.
 type settings struct {
-	hooks  core.Hooks
-	stores map[string]core.SessionStore // by endpoint
-	keys   map[string]core.SessionKeys  // by endpoint
+	program
 	source func() (*config.Config, error)
 	level  *slog.LevelVar
-	listen func(name, address string) (net.Listener, error)
 	begin  func() (end func()) // of WithReloading
 
 	cfg *config.Config
@@ -120,10 +117,12 @@ func bareListener(ln net.Listener, err error) (net.Listener, error) {
 // gather returns what the options say.
 func gather(cfg *config.Config, options []Option) (*settings, error) {
 	s := &settings{
-		stores: make(map[string]core.SessionStore), keys: make(map[string]core.SessionKeys),
-		listen: func(_, address string) (net.Listener, error) { return sockets.Listen(address) },
-		begin:  func() (end func()) { return func() {} },
-		cfg:    cfg,
+		program: program{
+			stores: make(map[string]core.SessionStore), keys: make(map[string]core.SessionKeys),
+			listen: func(_, address string) (net.Listener, error) { return sockets.Listen(address) },
+		},
+		begin: func() (end func()) { return func() {} },
+		cfg:   cfg,
 	}
 	for i, o := range options {
 		if o == nil {

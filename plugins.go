@@ -1,8 +1,6 @@
 package polywire
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 
 	"github.com/polywire/polywire/config"
@@ -26,38 +24,4 @@ func Load(src config.Source, log *slog.Logger) (*config.Config, error) {
 		})
 	}
 	return config.Load(src, Protocols())
-}
-
-// translator is a format whose plugin runs while the broker does.
-type translator interface {
-	Start(*core.Endpoint, *slog.Logger) error
-	Stop()
-}
-
-var (
-	_ translator = (*plugin.Format)(nil)
-	_ translator = (*plugin.HTTPFormat)(nil)
-)
-
-// start starts the plugin of the site's endpoint, if it has one. It runs until close.
-func (s *site) start(log *slog.Logger) error {
-	t, ok := s.Format.(translator)
-	if !ok {
-		return nil
-	}
-	if err := t.Start(s.Endpoint.Endpoint, log.With("endpoint", s.Name)); err != nil {
-		return fmt.Errorf("plugin: %w", err)
-	}
-	return nil
-}
-
-// startSites starts the plugins of all endpoints.
-func (b *Broker) startSites() error {
-	var errs []error
-	for _, s := range b.state.Load().sites {
-		if err := s.start(b.log); err != nil {
-			errs = append(errs, fmt.Errorf("endpoint %q: %w", s.Name, err))
-		}
-	}
-	return errors.Join(errs...)
 }

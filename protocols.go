@@ -1,8 +1,6 @@
 package polywire
 
 import (
-	"net/http"
-
 	"github.com/polywire/polywire/codecs/echo"
 	"github.com/polywire/polywire/codecs/stocking"
 	"github.com/polywire/polywire/codecs/vws"
@@ -10,7 +8,6 @@ import (
 	"github.com/polywire/polywire/codecs/wsify"
 	"github.com/polywire/polywire/codecs/wubsub"
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/plugin"
 )
 
 // Protocols returns the wire formats that are built in. This list is the only
@@ -25,13 +22,3 @@ func Protocols() []core.Protocol {
 		echo.Protocol(),
 	}
 }
-
-// httpFormat is a format that answers plain HTTP beside its WebSocket.
-type httpFormat interface {
-	Handler(core.Publisher, *core.Stats) http.Handler
-}
-
-var (
-	_ httpFormat = (*wsify.Format)(nil)
-	_ httpFormat = (*plugin.HTTPFormat)(nil)
-)

@@ -1,9 +1,7 @@
 package polywire
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -65,31 +63,14 @@ func (b *Broker) reload(cfg *config.Config) (Plan, error) {
 		return Plan{}, errNoConfig
 	}
 	plan := b.Plan(cfg)
-	d, err := b.draft(cfg, b.state.Load())
+	own, err := gather(cfg, b.options)
 	if err != nil {
 		return Plan{}, err
 	}
-	closing := make([]string, len(d.closing))
-	for i, s := range d.closing {
-		closing[i] = s.Name
+	if err := b.parts.replace(cfg, own.program); err != nil {
+		return Plan{}, err
 	}
-	departure, err := b.network.Exchange(closing, d.opening)
-	if err != nil {
-		d.discard()
-		return Plan{}, fmt.Errorf("opening the endpoints: %w", err)
-	}
-	d.commit()
-	d.unwatchOthers()
-	b.background.Go(func() {
-		ctx, cancel := context.WithTimeout(b.ctx, cfg.Drain.Timeout)
-		defer cancel()
-		if err := departure.Run(ctx, cfg.Drain.Rate.PerSecond()); err != nil {
-			b.log.Warn("closing endpoints", "error", err)
-		}
-		for _, s := range d.closing {
-			s.close()
-		}
-	})
+	b.setLevel(cfg)
 	return plan, nil
 }
 

@@ -2,33 +2,38 @@ package polywire
 
 import (
 	"cmp"
+	"crypto/tls"
 	"fmt"
+	"log/slog"
+	"net/http"
 
+	"github.com/polywire/polywire/codecs/wsify"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/network"
-	"github.com/polywire/polywire/sessions"
+	"github.com/polywire/polywire/plugin"
 )
 
 // site is what has been made of one endpoint of the configuration. Static after
-// construction.
+// construction; what may change while the endpoint is served has locks of its own.
 type site struct {
-	network.Endpoint
-	trust *trust
+	endpoint *core.Endpoint   // as the engine and the format know it
+	served   network.Endpoint // endpoint, and where and how it is served
+	trust    *trust
 }
 
-// close ends what the site runs. Its endpoint has no connections any more, or never had.
-func (s *site) close() {
-	if t, ok := s.Format.(translator); ok {
-		t.Stop()
-	}
-	s.trust.close()
+// siteOptions are what a site gets besides its part of the configuration.
+type siteOptions struct {
+	tls       *tls.Config       // nil without TLS
+	store     core.SessionStore // nil without sessions
+	keys      core.SessionKeys  // nil is the default
+	stats     *core.Stats
+	publisher func(*core.Endpoint) core.Publisher
+	log       *slog.Logger
 }
 
-// makeSite makes a site of an endpoint of the configuration. previous is what there is of
-// its name: the counters carry on, and the sessions if they are kept in the same way; nil
-// if there is nothing.
-func (d *draft) makeSite(c, old *config.Endpoint, previous *site) (*site, error) {
+// newSite makes a site. What it has opened ends with close; after an error nothing is open.
+func newSite(c *config.Endpoint, o siteOptions) (*site, error) {
 	settings, err := networkSettings(c)
 	if err != nil {
 		return nil, err
@@ -37,57 +42,82 @@ func (d *draft) makeSite(c, old *config.Endpoint, previous *site) (*site, error)
 	if err != nil {
 		return nil, err
 	}
+	trust, err := newTrust(c, o.stats, o.log)
+	if err != nil {
+		return nil, err
+	}
 	needs := c.Needs()
-	store, err := d.storeOf(c, old, previous)
-	if err != nil {
-		return nil, err
+	s := &site{trust: trust}
+	s.endpoint = &core.Endpoint{
+		Name: c.Name, Protocol: c.Protocol, Format: c.Format,
+		TopicPrefix:   c.TopicPrefix,
+		CallsAtOnce:   needs.CallsAtOnce,
+		Authenticator: trust.chain, Access: trust.rules, Authorizer: trust.authorizer,
+		Sessions: o.store, SessionKeys: o.keys, MaxSessionConnections: needs.MaxSessionConnections,
+		Limits: core.NewLiveLimits(clientLimits(c)),
+		Stats:  o.stats,
 	}
-	if m, ok := store.(*sessions.Memory); ok && d.own.stores[c.Name] == nil {
-		d.onCommit(func() { m.SetLimits(needs.SessionLimits) })
-	}
-	tlsConfig, err := d.tls(c)
-	if err != nil {
-		return nil, err
-	}
-	stats := new(core.Stats)
-	if previous != nil {
-		stats = previous.Stats
-	}
-	trust, err := newTrust(c, stats, d.b.log.With("endpoint", c.Name))
-	if err != nil {
-		return nil, err
-	}
-	d.onStart(trust.start)
-	s := &site{trust: trust, Endpoint: network.Endpoint{
-		Endpoint: &core.Endpoint{
-			Name: c.Name, Protocol: c.Protocol, Format: c.Format,
-			TopicPrefix:   c.TopicPrefix,
-			CallsAtOnce:   needs.CallsAtOnce,
-			Authenticator: trust.chain, Access: trust.rules, Authorizer: trust.authorizer,
-			Sessions: store, SessionKeys: d.own.keys[c.Name], MaxSessionConnections: needs.MaxSessionConnections,
-			Limits: core.NewLiveLimits(clientLimits(c)),
-			Stats:  stats,
-		},
-		Listen: c.Listen, Path: c.Path, TLS: tlsConfig,
+	s.served = network.Endpoint{
+		Endpoint: s.endpoint,
+		Listen:   c.Listen, Path: c.Path, TLS: o.tls,
 		MaxMessage: int(c.MaxMessageSize), Settings: settings, ProxyProtocol: proxyProtocol,
-	}}
+	}
 	if f, ok := c.Format.(httpFormat); ok {
-		s.HTTP = f.Handler(d.b.engine.Publisher(s.Endpoint.Endpoint), stats)
+		s.served.HTTP = f.Handler(o.publisher(s.endpoint), o.stats)
 	}
 	return s, nil
 }
 
-// storeOf returns the session store of an endpoint: the program's, or the one that it has
-// already, or a new one; nil if its format needs none.
-func (d *draft) storeOf(c, old *config.Endpoint, previous *site) (core.SessionStore, error) {
-	if own := d.own.stores[c.Name]; own != nil {
-		return own, nil
+// Formats may do more than [core.Format] says.
+type (
+	// httpFormat answers plain HTTP beside its WebSocket.
+	httpFormat interface {
+		Handler(core.Publisher, *core.Stats) http.Handler
 	}
-	needs := c.Needs()
-	if previous != nil && sessions.Same(needs, old.Needs()) {
-		return previous.Sessions, nil
+	// translator has a plugin that runs while its endpoint is served.
+	translator interface {
+		Start(*core.Endpoint, *slog.Logger) error
+		Stop()
 	}
-	return sessions.Open(needs, d.b.log.With("endpoint", c.Name))
+)
+
+var (
+	_ httpFormat = (*wsify.Format)(nil)
+	_ httpFormat = (*plugin.HTTPFormat)(nil)
+	_ translator = (*plugin.Format)(nil)
+	_ translator = (*plugin.HTTPFormat)(nil)
+)
+
+// name is that of the endpoint.
+func (s *site) name() string { return s.endpoint.Name }
+
+// start starts the plugin of the endpoint, if it has one. It runs until close.
+func (s *site) start(log *slog.Logger) error {
+	t, ok := s.endpoint.Format.(translator)
+	if !ok {
+		return nil
+	}
+	if err := t.Start(s.endpoint, log.With("endpoint", s.name())); err != nil {
+		return fmt.Errorf("endpoint %q: plugin: %w", s.name(), err)
+	}
+	return nil
+}
+
+// close ends what the site runs. Its endpoint has no connections any more, or never had.
+func (s *site) close() {
+	if t, ok := s.endpoint.Format.(translator); ok {
+		t.Stop()
+	}
+	s.trust.close()
+}
+
+// served returns the endpoints of sites as the network serves them.
+func served(sites []*site) []network.Endpoint {
+	list := make([]network.Endpoint, len(sites))
+	for i, s := range sites {
+		list[i] = s.served
+	}
+	return list
 }
 
 // networkSettings are what of an endpoint's connections may change while it serves.
@@ -111,33 +141,4 @@ func tokenProtocols(c *config.Endpoint) []string {
 		}
 	}
 	return names
-}
-
-// keep prepares what changes about a site whose endpoint goes on.
-func (d *draft) keep(s *site, change config.Change) error {
-	c := change.New
-	if _, err := d.tls(c); err != nil || len(change.Live) == 0 {
-		return err
-	}
-	settings, err := networkSettings(c)
-	if err != nil {
-		return err
-	}
-	if changes(change, "auth") {
-		m, err := s.trust.prepare(c)
-		if err != nil {
-			return fmt.Errorf("changing auth: %w", err)
-		}
-		d.onDiscard(m.close)
-		d.onCommit(func() { s.trust.use(m) })
-		d.onStart(m.start)
-	}
-	d.onCommit(func() {
-		s.Limits.Set(clientLimits(c))
-		s.trust.rules.Replace(acl(c.ACL))
-		if err := d.b.network.Apply(s.Name, settings); err != nil {
-			d.b.log.Error("reloading", "error", err)
-		}
-	})
-	return nil
 }
