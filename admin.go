@@ -16,20 +16,20 @@ const adminSocket = "$admin"
 
 // adminSource is what the admin server may see.
 func (b *Broker) adminSource() admin.Source {
-	stats := b.parts.network.Stats()
+	stats := b.parts.Network.Stats()
 	src := admin.Source{
 		Version:  Version(),
 		Rejected: &stats.Rejected, AcceptErrors: &stats.AcceptErrors,
-		Panics: func() uint64 { return stats.Panics.Load() + b.parts.engine.Panics() },
-		Calls:  b.parts.engine.Calls, Topics: b.parts.engine.Topics,
-		Outbound: b.parts.network.Outbound, OutboundBudget: b.parts.network.OutboundBudget(),
-		Inbound: b.parts.network.Inbound, InboundBudget: b.parts.network.InboundBudget,
-		Memory:       b.parts.network.Memory,
+		Panics: func() uint64 { return stats.Panics.Load() + b.parts.Engine.Panics() },
+		Calls:  b.parts.Engine.Calls, Topics: b.parts.Engine.Topics,
+		Outbound: b.parts.Network.Outbound, OutboundBudget: b.parts.Network.OutboundBudget(),
+		Inbound: b.parts.Network.Inbound, InboundBudget: b.parts.Network.InboundBudget,
+		Memory:       b.parts.Network.Memory,
 		LogDropped:   b.lines.Dropped,
-		Certificates: b.parts.certificates,
-		Services:     b.parts.services,
-		Ready:        b.parts.network.Ready,
-		Endpoints:    b.parts.endpoints,
+		Certificates: b.parts.Certificates,
+		Services:     b.parts.Services,
+		Ready:        b.parts.Network.Ready,
+		Endpoints:    b.parts.Endpoints,
 		Reloads:      &b.reloads,
 		ReloadToken:  b.cfg.Admin.ReloadToken,
 		Hosts:        adminHosts(b.cfg.Admin),

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/admin"
+	"github.com/polywire/polywire/assembly"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
@@ -29,7 +30,7 @@ type Broker struct {
 	log     *slog.Logger
 	lines   *logging.Handler // of log
 	level   *slog.LevelVar   // of log; nil without WithLogLevel
-	parts   *parts           // what serves; replaced under reloading alone
+	parts   *assembly.Parts  // what serves; replaced under reloading alone
 	admin   *admin.Server    // nil if it is turned off
 	life    *life
 
@@ -58,10 +59,10 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 		return nil, err
 	}
 	b := &Broker{
-		cfg: cfg, options: options, source: own.source, listen: own.listen, begin: own.begin,
+		cfg: cfg, options: options, source: own.source, listen: own.program.Listen, begin: own.begin,
 		log: logger, lines: lines, level: own.level, life: newLife(),
 	}
-	if b.parts, err = newParts(cfg, own.program, logger); err != nil {
+	if b.parts, err = assembly.New(cfg, own.program, logger); err != nil {
 		lines.Flush(flushTimeout)
 		return nil, err
 	}
@@ -88,14 +89,14 @@ func Check(cfg *config.Config, options ...Option) error {
 // clients name them, without the topic prefix of their endpoints. Of several that
 // match, the exact name wins, then the pattern registered first. A handler answers 256
 // calls at once; further ones fail with core.Overloaded.
-func (b *Broker) Handle(match string, h core.Handler) { b.parts.engine.Handle(match, h) }
+func (b *Broker) Handle(match string, h core.Handler) { b.parts.Engine.Handle(match, h) }
 
 // Otherwise makes h answer the calls that nobody else answers; nil ends that.
-func (b *Broker) Otherwise(h core.Handler) { b.parts.engine.Otherwise(h) }
+func (b *Broker) Otherwise(h core.Handler) { b.parts.Engine.Otherwise(h) }
 
 // Use puts an interceptor around all handlers: those of Handle and Otherwise, and
 // the services of the configuration. The first one is the outermost.
-func (b *Broker) Use(i core.Interceptor) { b.parts.engine.Use(i) }
+func (b *Broker) Use(i core.Interceptor) { b.parts.Engine.Use(i) }
 
 // Ready is closed when all endpoints listen, and when they never will, because Run could
 // not start them or the broker was closed before: then Err says why. Who waits for it
@@ -112,13 +113,13 @@ func (b *Broker) Draining() <-chan struct{} { return b.life.draining.ch }
 
 // Config returns the configuration in force: that of New, or of the last reload, in which what
 // needs a restart does not hold yet. It must not be changed.
-func (b *Broker) Config() *config.Config { return b.parts.config() }
+func (b *Broker) Config() *config.Config { return b.parts.Config() }
 
 // Endpoints describes the endpoints in the order of the configuration, with
 // their real ports once they listen.
 func (b *Broker) Endpoints() []EndpointInfo {
-	return describe(b.parts.config(), func(ep *config.Endpoint) string {
-		if addr := b.parts.network.Addr(ep.Name); addr != nil {
+	return describe(b.parts.Config(), func(ep *config.Endpoint) string {
+		if addr := b.parts.Network.Addr(ep.Name); addr != nil {
 			return listenText(addr)
 		}
 		return ep.Listen
@@ -176,7 +177,7 @@ func (b *Broker) serve(ctx context.Context) error {
 	if err := b.startAdmin(); err != nil {
 		return err
 	}
-	if err := b.parts.start(); err != nil {
+	if err := b.parts.Start(); err != nil {
 		return errors.Join(fmt.Errorf("starting the endpoints: %w", err), b.stopAdmin())
 	}
 	b.reloads.Last.Store(time.Now().Unix())
@@ -188,7 +189,7 @@ func (b *Broker) serve(ctx context.Context) error {
 
 // close ends what New and Run have begun. The endpoints are served no longer.
 func (b *Broker) close() {
-	b.parts.close()
+	b.parts.Close()
 	b.lines.Flush(flushTimeout)
 }
 

@@ -13,25 +13,25 @@ import (
 func (b *Broker) drain() error {
 	// A reload is waited for, and there is none once draining is closed.
 	b.reloading.Lock()
-	b.parts.engine.RefuseCalls()
-	b.parts.network.StopAdmitting()
+	b.parts.Engine.RefuseCalls()
+	b.parts.Network.StopAdmitting()
 	b.life.draining.pass()
 	b.reloading.Unlock()
-	d := b.parts.config().Drain
-	b.log.Info("draining", "connections", b.parts.network.Connections(), "calls", b.parts.engine.Calls(), "timeout", d.Timeout)
+	d := b.parts.Config().Drain
+	b.log.Info("draining", "connections", b.parts.Network.Connections(), "calls", b.parts.Engine.Calls(), "timeout", d.Timeout)
 	ctx, cancel := context.WithTimeout(context.Background(), d.Timeout)
 	defer cancel()
-	waiting, stop := context.WithTimeout(ctx, d.Timeout-closingTime(d, b.parts.network.Connections()))
-	if err := b.parts.engine.Drain(waiting); err != nil {
+	waiting, stop := context.WithTimeout(ctx, d.Timeout-closingTime(d, b.parts.Network.Connections()))
+	if err := b.parts.Engine.Drain(waiting); err != nil {
 		b.log.Warn("ending calls that did not end in time", "error", err)
 	}
 	stop()
 	// Callers hear that their calls have failed before they hear the goodbye. Until that,
 	// authorizers and session stores are asked as ever.
-	b.parts.engine.EndCalls()
-	err := errors.Join(b.parts.network.Shutdown(ctx, d.Rate.PerSecond()), b.parts.engine.AwaitSessions(ctx))
-	b.parts.engine.Close()
-	return errors.Join(err, b.parts.engine.AwaitHooks(ctx), b.stopAdmin())
+	b.parts.Engine.EndCalls()
+	err := errors.Join(b.parts.Network.Shutdown(ctx, d.Rate.PerSecond()), b.parts.Engine.AwaitSessions(ctx))
+	b.parts.Engine.Close()
+	return errors.Join(err, b.parts.Engine.AwaitHooks(ctx), b.stopAdmin())
 }
 
 // closingTime returns how much of the time for draining is kept for the closing of n

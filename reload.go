@@ -67,7 +67,7 @@ func (b *Broker) reload(cfg *config.Config) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	if err := b.parts.replace(cfg, own.program); err != nil {
+	if err := b.parts.Replace(cfg, own.program); err != nil {
 		return Plan{}, err
 	}
 	b.setLevel(cfg)

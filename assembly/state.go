@@ -1,4 +1,4 @@
-package polywire
+package assembly
 
 import (
 	"slices"
@@ -9,7 +9,7 @@ import (
 )
 
 // state is a configuration in force, and what has been made of it. It is not changed after
-// it was made; replace puts another in its place.
+// it was made; Replace puts another in its place.
 type state struct {
 	cfg      *config.Config
 	sites    []*site          // in the order of cfg
@@ -27,19 +27,19 @@ func (s *state) site(name string) *site {
 	return nil
 }
 
-// config returns the configuration in force. It must not be changed.
-func (p *parts) config() *config.Config { return p.state.Load().cfg }
+// Config returns the configuration in force. It must not be changed.
+func (p *Parts) Config() *config.Config { return p.state.Load().cfg }
 
-// endpoint returns the endpoint of a name; nil if there is none.
-func (p *parts) endpoint(name string) *core.Endpoint {
+// Endpoint returns the endpoint of a name; nil if there is none.
+func (p *Parts) Endpoint(name string) *core.Endpoint {
 	if s := p.state.Load().site(name); s != nil {
 		return s.endpoint
 	}
 	return nil
 }
 
-// endpoints returns all endpoints in the order of the configuration.
-func (p *parts) endpoints() []*core.Endpoint {
+// Endpoints returns all endpoints in the order of the configuration.
+func (p *Parts) Endpoints() []*core.Endpoint {
 	var list []*core.Endpoint
 	for _, s := range p.state.Load().sites {
 		list = append(list, s.endpoint)
@@ -47,8 +47,8 @@ func (p *parts) endpoints() []*core.Endpoint {
 	return list
 }
 
-// certificates returns the certificates of all endpoints.
-func (p *parts) certificates() []admin.Certificate {
+// Certificates returns the certificates of all endpoints.
+func (p *Parts) Certificates() []admin.Certificate {
 	var list []admin.Certificate
 	for _, k := range p.state.Load().keys {
 		for _, c := range k.source.Certificates() {
@@ -60,8 +60,8 @@ func (p *parts) certificates() []admin.Certificate {
 	return list
 }
 
-// services returns the services that HTTP servers answer, with their counters.
-func (p *parts) services() []admin.Service {
+// Services returns the services that HTTP servers answer, with their counters.
+func (p *Parts) Services() []admin.Service {
 	var list []admin.Service
 	for _, s := range p.state.Load().services {
 		if s.stats != nil {

@@ -1,21 +1,18 @@
-package polywire
+package assembly
 
 import (
 	"cmp"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"net/http"
 
-	"github.com/polywire/polywire/codecs/wsify"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/network"
-	"github.com/polywire/polywire/plugin"
 )
 
 // site is what has been made of one endpoint of the configuration. Static after
-// construction; what may change while the endpoint is served has locks of its own.
+// construction; the limits, the trust and the counters change in themselves.
 type site struct {
 	endpoint *core.Endpoint   // as the engine and the format know it
 	served   network.Endpoint // endpoint, and where and how it is served
@@ -67,26 +64,6 @@ func newSite(c *config.Endpoint, o siteOptions) (*site, error) {
 	}
 	return s, nil
 }
-
-// Formats may do more than [core.Format] says.
-type (
-	// httpFormat answers plain HTTP beside its WebSocket.
-	httpFormat interface {
-		Handler(core.Publisher, *core.Stats) http.Handler
-	}
-	// translator has a plugin that runs while its endpoint is served.
-	translator interface {
-		Start(*core.Endpoint, *slog.Logger) error
-		Stop()
-	}
-)
-
-var (
-	_ httpFormat = (*wsify.Format)(nil)
-	_ httpFormat = (*plugin.HTTPFormat)(nil)
-	_ translator = (*plugin.Format)(nil)
-	_ translator = (*plugin.HTTPFormat)(nil)
-)
 
 // name is that of the endpoint.
 func (s *site) name() string { return s.endpoint.Name }

@@ -1,4 +1,4 @@
-package polywire
+package assembly
 
 import (
 	"crypto/tls"
@@ -13,13 +13,13 @@ import (
 	"github.com/polywire/polywire/sessions"
 )
 
-// draft is a state that is being made, and what is to be done about it. Nothing of it is in
-// force; when it was filled, and its endpoints have been opened, nothing can fail any more.
-// Then either commit or discard is called.
+// draft is a state that is being made, and what is to be done about it. When it is filled and
+// its endpoints are open nothing can fail any more, and nothing of it is in force before that.
+// Either commit or discard is called. Not for several goroutines at once.
 type draft struct {
-	*state
+	*state            // that is being made
 	old        *state // the state in force; an empty one at first
-	program    program
+	program    Program
 	engine     *engine.Engine
 	network    *network.Server
 	log        *slog.Logger
@@ -91,7 +91,7 @@ func (d *draft) add(change config.Change, previous *site) error {
 		stats = previous.endpoint.Stats
 	}
 	s, err := newSite(c, siteOptions{
-		tls: tlsConfig, store: store, keys: d.program.keys[c.Name], stats: stats,
+		tls: tlsConfig, store: store, keys: d.program.Keys[c.Name], stats: stats,
 		publisher: d.engine.Publisher, log: d.log.With("endpoint", c.Name),
 	})
 	if err != nil {
@@ -108,7 +108,7 @@ func (d *draft) add(change config.Change, previous *site) error {
 // one that it has already, or a new one; nil if its format needs none.
 func (d *draft) sessionStore(change config.Change, previous *site) (store core.SessionStore, err error) {
 	c := change.New
-	if own := d.program.stores[c.Name]; own != nil {
+	if own := d.program.Stores[c.Name]; own != nil {
 		return own, nil
 	}
 	needs := c.Needs()

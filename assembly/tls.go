@@ -1,4 +1,4 @@
-package polywire
+package assembly
 
 import (
 	"context"
@@ -14,11 +14,11 @@ import (
 type keys struct {
 	endpoints []string // who shares the listener
 	source    *certs.Source
-	watching  context.Context // ends with unwatch, and with the broker
+	watching  context.Context // ends with unwatch, and with the parts
 	unwatch   context.CancelFunc
 }
 
-// newKeys loads keys. ctx is the broker's.
+// newKeys loads keys, whose files are watched until ctx ends.
 func newKeys(ctx context.Context, s certs.Settings, log *slog.Logger) (*keys, error) {
 	source, err := certs.New(s, log)
 	if err != nil {
