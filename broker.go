@@ -29,8 +29,7 @@ type Broker struct {
 	begin   func() (end func()) // told of reloads
 	log     *slog.Logger
 	lines   *logging.Handler // of log
-	level   *slog.LevelVar   // of log; nil without WithLogLevel
-	parts   *assembly.Parts  // what serves; replaced under reloading alone
+	parts   *assembly.Parts  // what serves; Replace is called under reloading
 	admin   *admin.Server    // nil if it is turned off
 	life    *life
 
@@ -60,13 +59,13 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	}
 	b := &Broker{
 		cfg: cfg, options: options, source: own.source, listen: own.program.Listen, begin: own.begin,
-		log: logger, lines: lines, level: own.level, life: newLife(),
+		log: logger, lines: lines, life: newLife(),
 	}
 	if b.parts, err = assembly.New(cfg, own.program, logger); err != nil {
 		lines.Flush(flushTimeout)
 		return nil, err
 	}
-	b.setLevel(cfg)
+	own.setLevel()
 	if cfg.Admin.Listen != "" {
 		b.admin = admin.New(b.adminSource(), logger)
 	}
@@ -191,11 +190,4 @@ func (b *Broker) serve(ctx context.Context) error {
 func (b *Broker) close() {
 	b.parts.Close()
 	b.lines.Flush(flushTimeout)
-}
-
-// setLevel gives the log the level of a configuration.
-func (b *Broker) setLevel(cfg *config.Config) {
-	if b.level != nil {
-		b.level.Set(cfg.Log.Level.Level())
-	}
 }

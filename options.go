@@ -136,6 +136,13 @@ func gather(cfg *config.Config, options []Option) (*settings, error) {
 	return s, nil
 }
 
+// setLevel gives the log the level of the configuration.
+func (s *settings) setLevel() {
+	if s.level != nil {
+		s.level.Set(s.cfg.Log.Level.Level())
+	}
+}
+
 // each calls set for the endpoints that are named, or all that have sessions.
 func (s *settings) each(names []string, option string, set func(name string)) error {
 	for i := range s.cfg.Endpoints {

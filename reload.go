@@ -70,7 +70,7 @@ func (b *Broker) reload(cfg *config.Config) (Plan, error) {
 	if err := b.parts.Replace(cfg, own.program); err != nil {
 		return Plan{}, err
 	}
-	b.setLevel(cfg)
+	own.setLevel()
 	return plan, nil
 }
 
