@@ -64,7 +64,7 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 		InboundBudget:    int64(cfg.Network.InboundBudget),
 	})
 	p.state.Store(&state{cfg: new(config.Config)})
-	first, err := p.prepare(cfg, program)
+	first, err := p.prepare(cfg, program, false)
 	if err != nil {
 		p.Close()
 		return nil, err
@@ -83,7 +83,9 @@ func (p *Parts) Start() error {
 	sites := p.state.Load().sites
 	var errs []error
 	for _, s := range sites {
-		errs = append(errs, s.start(p.log))
+		if err := s.start(p.log); err != nil {
+			errs = append(errs, fmt.Errorf("endpoint %q: %w", s.name(), err))
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -96,7 +98,7 @@ func (p *Parts) Start() error {
 // The connections of endpoints that end are told goodbye in the background, at the pace of
 // drain.
 func (p *Parts) Replace(cfg *config.Config, program Program) error {
-	next, err := p.prepare(cfg, program)
+	next, err := p.prepare(cfg, program, true)
 	if err != nil {
 		return err
 	}
@@ -135,11 +137,12 @@ func (p *Parts) Close() {
 	}
 }
 
-// prepare makes a draft of a configuration that is to follow the one in force.
-func (p *Parts) prepare(cfg *config.Config, program Program) (*draft, error) {
+// prepare makes a draft of a configuration that is to follow the one in force. serving says
+// whether that one is served.
+func (p *Parts) prepare(cfg *config.Config, program Program, serving bool) (*draft, error) {
 	d := &draft{
 		state: newState(cfg), old: p.state.Load(), program: program,
-		engine: p.Engine, network: p.Network, log: p.log, background: p.background,
+		engine: p.Engine, network: p.Network, log: p.log, background: p.background, serving: serving,
 	}
 	if err := d.fill(); err != nil {
 		d.discard()
@@ -148,14 +151,8 @@ func (p *Parts) prepare(cfg *config.Config, program Program) (*draft, error) {
 	return d, nil
 }
 
-// open starts the plugins of the endpoints that a draft opens, then listens for them and
-// closes those that end.
+// open listens for the endpoints that a draft opens, and closes those that end.
 func (p *Parts) open(d *draft) (*network.Departure, error) {
-	for _, s := range d.opening {
-		if err := s.start(p.log); err != nil {
-			return nil, err
-		}
-	}
 	closing := make([]string, len(d.closing))
 	for i, s := range d.closing {
 		closing[i] = s.name()

@@ -24,6 +24,7 @@ type draft struct {
 	network    *network.Server
 	log        *slog.Logger
 	background *background
+	serving    bool // plugins of endpoints that are added are started at once
 
 	limits  network.Limits
 	opening []*site // sites whose endpoints are opened
@@ -99,6 +100,11 @@ func (d *draft) add(change config.Change, previous *site) error {
 	}
 	d.onDiscard(s.close)
 	d.onStart(s.trust.start)
+	if d.serving {
+		if err := s.start(d.log); err != nil {
+			return err
+		}
+	}
 	d.sites = append(d.sites, s)
 	d.opening = append(d.opening, s)
 	return nil

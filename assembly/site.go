@@ -75,7 +75,7 @@ func (s *site) start(log *slog.Logger) error {
 		return nil
 	}
 	if err := t.Start(s.endpoint, log.With("endpoint", s.name())); err != nil {
-		return fmt.Errorf("endpoint %q: plugin: %w", s.name(), err)
+		return fmt.Errorf("plugin: %w", err)
 	}
 	return nil
 }
