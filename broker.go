@@ -7,15 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/polywire/polywire/admin"
+	"github.com/polywire/polywire/assembly"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/core/engine"
 	"github.com/polywire/polywire/core/logging"
-	"github.com/polywire/polywire/core/network"
 )
 
 // flushTimeout is how long the last lines of the log may take.
@@ -31,20 +29,11 @@ type Broker struct {
 	begin   func() (end func()) // told of reloads
 	log     *slog.Logger
 	lines   *logging.Handler // of log
-	engine  *engine.Engine
-	network *network.Server
-	admin   *admin.Server   // nil if it is turned off
-	ctx     context.Context // of what runs in the background; ends with cancel
-	cancel  context.CancelFunc
+	parts   *assembly.Parts  // what serves; Replace is called under reloading
+	admin   *admin.Server    // nil if it is turned off
 	life    *life
-	starts  []func() // what begins with Run
 
-	background sync.WaitGroup
-	reloads    admin.Reloads
-
-	// Atomic. Written under reloading alone.
-	state atomic.Pointer[state]
-
+	reloads   admin.Reloads
 	reloading sync.Mutex // held by a reload, and when draining begins
 }
 
@@ -64,34 +53,19 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	}
 	lines := logging.New(logger.Handler())
 	logger = slog.New(lines)
-	b := &Broker{cfg: cfg, options: options, log: logger, lines: lines, life: newLife()}
-	b.ctx, b.cancel = context.WithCancel(context.Background())
 	own, err := gather(cfg, options)
 	if err != nil {
 		return nil, err
 	}
-	b.source, b.listen, b.begin = own.source, own.listen, own.begin
-	b.engine = engine.New(engine.Options{Logger: logger, Hooks: own.hooks, MaxServiceCalls: cfg.Calls.MaxPerService, CallBudget: int(cfg.Calls.Budget)})
-	b.network = network.New(network.Options{
-		Hub: b.engine, Logger: logger, BeforeUpgrade: own.hooks.BeforeUpgrade,
-		Listen:           own.listen,
-		Loops:            cfg.Network.Loops,
-		HandshakeTimeout: cfg.Network.HandshakeTimeout,
-		HTTPIdleTimeout:  cfg.Network.HTTPIdleTimeout,
-		MaxHeader:        int(cfg.Network.MaxHeader),
-		MaxHeaderFields:  cfg.Network.MaxHeaderFields,
-		SendBuffer:       int(cfg.Network.SendBuffer),
-		OutboundBudget:   int64(cfg.Network.OutboundBudget),
-		InboundBudget:    int64(cfg.Network.InboundBudget),
-	})
-	first, err := b.draft(cfg, &state{cfg: new(config.Config)})
-	if err != nil {
-		b.engine.Close()
-		b.cancel()
+	b := &Broker{
+		cfg: cfg, options: options, source: own.source, listen: own.program.Listen, begin: own.begin,
+		log: logger, lines: lines, life: newLife(),
+	}
+	if b.parts, err = assembly.New(cfg, own.program, logger); err != nil {
 		lines.Flush(flushTimeout)
 		return nil, err
 	}
-	first.commit()
+	own.setLevel()
 	if cfg.Admin.Listen != "" {
 		b.admin = admin.New(b.adminSource(), logger)
 	}
@@ -109,53 +83,19 @@ func Check(cfg *config.Config, options ...Option) error {
 	return b.Close()
 }
 
-// adminSource is what the admin server may see.
-func (b *Broker) adminSource() admin.Source {
-	stats := b.network.Stats()
-	src := admin.Source{
-		Version:  Version(),
-		Rejected: &stats.Rejected, AcceptErrors: &stats.AcceptErrors,
-		Panics: func() uint64 { return stats.Panics.Load() + b.engine.Panics() },
-		Calls:  b.engine.Calls, Topics: b.engine.Topics,
-		Outbound: b.network.Outbound, OutboundBudget: b.network.OutboundBudget(),
-		Inbound: b.network.Inbound, InboundBudget: b.network.InboundBudget,
-		Memory:       b.network.Memory,
-		LogDropped:   b.lines.Dropped,
-		Certificates: b.certificates,
-		Services:     b.serviceStats,
-		Ready:        b.network.Ready,
-		Endpoints:    b.coreEndpoints,
-		Reloads:      &b.reloads,
-		ReloadToken:  b.cfg.Admin.ReloadToken,
-		Hosts:        adminHosts(b.cfg.Admin),
-	}
-	if b.source != nil {
-		src.Reload = func(dryRun bool) (any, error) { return b.Reread(dryRun) }
-	}
-	return src
-}
-
-func (b *Broker) coreEndpoints() []*core.Endpoint {
-	var list []*core.Endpoint
-	for _, s := range b.state.Load().sites {
-		list = append(list, s.Endpoint.Endpoint)
-	}
-	return list
-}
-
 // Handle makes h answer the calls of a service, or of all services that match a
 // pattern, before any client that offers it; nil ends that. Services are named as
 // clients name them, without the topic prefix of their endpoints. Of several that
 // match, the exact name wins, then the pattern registered first. A handler answers 256
 // calls at once; further ones fail with core.Overloaded.
-func (b *Broker) Handle(match string, h core.Handler) { b.engine.Handle(match, h) }
+func (b *Broker) Handle(match string, h core.Handler) { b.parts.Engine.Handle(match, h) }
 
 // Otherwise makes h answer the calls that nobody else answers; nil ends that.
-func (b *Broker) Otherwise(h core.Handler) { b.engine.Otherwise(h) }
+func (b *Broker) Otherwise(h core.Handler) { b.parts.Engine.Otherwise(h) }
 
 // Use puts an interceptor around all handlers: those of Handle and Otherwise, and
 // the services of the configuration. The first one is the outermost.
-func (b *Broker) Use(i core.Interceptor) { b.engine.Use(i) }
+func (b *Broker) Use(i core.Interceptor) { b.parts.Engine.Use(i) }
 
 // Ready is closed when all endpoints listen, and when they never will, because Run could
 // not start them or the broker was closed before: then Err says why. Who waits for it
@@ -172,13 +112,13 @@ func (b *Broker) Draining() <-chan struct{} { return b.life.draining.ch }
 
 // Config returns the configuration in force: that of New, or of the last reload, in which what
 // needs a restart does not hold yet. It must not be changed.
-func (b *Broker) Config() *config.Config { return b.state.Load().cfg }
+func (b *Broker) Config() *config.Config { return b.parts.Config() }
 
 // Endpoints describes the endpoints in the order of the configuration, with
 // their real ports once they listen.
 func (b *Broker) Endpoints() []EndpointInfo {
-	return describe(b.state.Load().cfg, func(ep *config.Endpoint) string {
-		if addr := b.network.Addr(ep.Name); addr != nil {
+	return describe(b.parts.Config(), func(ep *config.Endpoint) string {
+		if addr := b.parts.Network.Addr(ep.Name); addr != nil {
 			return listenText(addr)
 		}
 		return ep.Listen
@@ -217,7 +157,6 @@ func (b *Broker) Run(ctx context.Context) error {
 // for which Run waits.
 func (b *Broker) Close() error {
 	if b.life.stop() {
-		b.engine.Close()
 		b.close()
 		b.life.end(ErrClosed)
 		return nil
@@ -234,28 +173,10 @@ func (b *Broker) serve(ctx context.Context) error {
 	defer b.close()
 	// The admin server comes first and goes last: it tells of starting and
 	// draining as well.
-	if b.admin != nil {
-		ln, err := b.listen(adminSocket, b.cfg.Admin.Listen)
-		if err != nil {
-			b.engine.Close()
-			return fmt.Errorf("starting the admin server: %w", err)
-		}
-		b.admin.Start(ln)
+	if err := b.startAdmin(); err != nil {
+		return err
 	}
-	var endpoints []network.Endpoint
-	for _, s := range b.state.Load().sites {
-		endpoints = append(endpoints, s.Endpoint)
-	}
-	b.engine.Start()
-	for _, start := range b.starts {
-		start()
-	}
-	err := b.startSites()
-	if err == nil {
-		err = b.network.Start(endpoints)
-	}
-	if err != nil {
-		b.engine.Close()
+	if err := b.parts.Start(); err != nil {
 		return errors.Join(fmt.Errorf("starting the endpoints: %w", err), b.stopAdmin())
 	}
 	b.reloads.Last.Store(time.Now().Unix())
@@ -265,60 +186,8 @@ func (b *Broker) serve(ctx context.Context) error {
 	return b.drain()
 }
 
-// close ends what runs in the background, and what the endpoints run.
+// close ends what New and Run have begun. The endpoints are served no longer.
 func (b *Broker) close() {
-	b.cancel()
-	b.background.Wait()
-	for _, s := range b.state.Load().sites {
-		s.close()
-	}
-	for _, s := range b.state.Load().services {
-		s.close()
-	}
+	b.parts.Close()
 	b.lines.Flush(flushTimeout)
-}
-
-// drain ends everything in order: nobody is let in, calls come to their end, clients
-// are told goodbye at the configured pace.
-func (b *Broker) drain() error {
-	// A reload is waited for, and there is none once draining is closed.
-	b.reloading.Lock()
-	b.engine.RefuseCalls()
-	b.network.StopAdmitting()
-	b.life.draining.pass()
-	b.reloading.Unlock()
-	d := b.state.Load().cfg.Drain
-	b.log.Info("draining", "connections", b.network.Connections(), "calls", b.engine.Calls(), "timeout", d.Timeout)
-	ctx, cancel := context.WithTimeout(context.Background(), d.Timeout)
-	defer cancel()
-	waiting, stop := context.WithTimeout(ctx, d.Timeout-closingTime(d, b.network.Connections()))
-	if err := b.engine.Drain(waiting); err != nil {
-		b.log.Warn("ending calls that did not end in time", "error", err)
-	}
-	stop()
-	// Callers hear that their calls have failed before they hear the goodbye. Until that,
-	// authorizers and session stores are asked as ever.
-	b.engine.EndCalls()
-	err := errors.Join(b.network.Shutdown(ctx, d.Rate.PerSecond()), b.engine.AwaitSessions(ctx))
-	b.engine.Close()
-	return errors.Join(err, b.engine.AwaitHooks(ctx), b.stopAdmin())
-}
-
-// closingTime returns how much of the time for draining is kept for the closing of n
-// connections: as long as their pace takes, from a quarter to a half.
-func closingTime(d config.Drain, n int) time.Duration {
-	took := time.Duration(0)
-	if rate := d.Rate.PerSecond(); rate > 0 {
-		took = time.Duration(float64(n) / rate * float64(time.Second))
-	}
-	return min(max(took, d.Timeout/4), d.Timeout/2)
-}
-
-func (b *Broker) stopAdmin() error {
-	if b.admin == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	return b.admin.Shutdown(ctx)
 }

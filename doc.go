@@ -15,5 +15,5 @@
 // the sessions ([WithSessions], [WithSessionKeys]). The folder examples has a program that
 // was written with stocking's router, and one that was written with webwire's server.
 //
-// The package wires the rooms of the house together and does nothing else.
+// The package is the way into the house and nothing else: what serves is made in assembly.
 package polywire

@@ -2,7 +2,6 @@ package polywire
 
 import (
 	"net"
-	"slices"
 	"strings"
 
 	"github.com/polywire/polywire/config"
@@ -35,14 +34,6 @@ func AdminURL(cfg *config.Config) string {
 
 func metricsURL(address string) string { return urlOf("http", address, "/metrics") }
 
-// adminHosts are the names by which the admin server is asked.
-func adminHosts(a config.Admin) []string {
-	if host, _, err := net.SplitHostPort(a.Listen); err == nil && host != "" && net.ParseIP(host) == nil {
-		return append(slices.Clone(a.Hosts), host)
-	}
-	return a.Hosts
-}
-
 // describe takes the address of each endpoint from address.
 func describe(cfg *config.Config, address func(*config.Endpoint) string) []EndpointInfo {
 	infos := make([]EndpointInfo, len(cfg.Endpoints))
@@ -58,7 +49,7 @@ func describe(cfg *config.Config, address func(*config.Endpoint) string) []Endpo
 			s = "s"
 		}
 		infos[i] = EndpointInfo{Name: ep.Name, Protocol: ep.Protocol, URL: urlOf("ws"+s, listen, path)}
-		if p := needsOf(ep).HTTPPath; p != "" {
+		if p := ep.Needs().HTTPPath; p != "" {
 			infos[i].HTTP = urlOf("http"+s, listen, p)
 		}
 	}

@@ -14,9 +14,6 @@ import (
 // are told goodbye at the configured pace, as always.
 var ErrHandedOver = errors.New("the listeners are handed over")
 
-// adminSocket is the name of the admin server's listener.
-const adminSocket = "$admin"
-
 // entering is how long clients that were accepted may take to come in, or to get the answer
 // of plain HTTP, before a broker that has handed its listeners over begins to drain.
 const entering = 15 * time.Second
@@ -24,7 +21,7 @@ const entering = 15 * time.Second
 // Sockets returns the listeners, under the names by which those of the next process are
 // asked for with [WithListen]. They stay the broker's; [sockets.Given.Next] hands them on.
 func (b *Broker) Sockets() []sockets.Socket {
-	list := b.network.Sockets()
+	list := b.parts.Network.Sockets()
 	if b.admin != nil {
 		list = append(list, sockets.Socket{Name: adminSocket, Listener: b.admin.Listener()})
 	}
@@ -35,9 +32,9 @@ func (b *Broker) Sockets() []sockets.Socket {
 // load balancers have noticed that nobody is to be sent here any more, or, where another
 // process goes on with the listeners, those who had been accepted already.
 func (b *Broker) takeLeave(cause error) {
-	b.network.Leave()
+	b.parts.Network.Leave()
 	if !errors.Is(cause, ErrHandedOver) {
-		if delay := b.state.Load().cfg.Drain.Delay; delay > 0 {
+		if delay := b.parts.Config().Drain.Delay; delay > 0 {
 			b.log.Info("leaving: clients are let in until draining begins", "delay", delay)
 			time.Sleep(delay)
 		}
@@ -49,7 +46,7 @@ func (b *Broker) takeLeave(cause error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), entering)
 	defer cancel()
-	if err := b.network.StopListening(ctx); err != nil {
+	if err := b.parts.Network.StopListening(ctx); err != nil {
 		b.log.Warn("handing over", "error", err)
 	}
 }

@@ -11,10 +11,11 @@ import (
 var ErrClosed = errors.New("the broker is closed")
 
 var (
-	errNoConfig  = errors.New("there is no configuration: New takes what polywire.Load returns")
-	errNoContext = errors.New("there is no context: Run ends with the one that it is given")
-	errRunning   = errors.New("the broker is running: Run is called once")
-	errEnded     = errors.New("the broker has run and ended: Run is called once; make another one with New")
+	errNoConfig   = errors.New("there is no configuration: New takes what polywire.Load returns")
+	errNoContext  = errors.New("there is no context: Run ends with the one that it is given")
+	errNotRunning = errors.New("the broker is not running")
+	errRunning    = errors.New("the broker is running: Run is called once")
+	errEnded      = errors.New("the broker has run and ended: Run is called once; make another one with New")
 )
 
 // life is how far a broker is on its way from New over Run to its end. Any goroutine.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 
+	"github.com/polywire/polywire/assembly"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/sockets"
@@ -17,13 +18,10 @@ type Option func(*settings) error
 
 // settings are what the options say.
 type settings struct {
-	hooks  core.Hooks
-	stores map[string]core.SessionStore // by endpoint
-	keys   map[string]core.SessionKeys  // by endpoint
-	source func() (*config.Config, error)
-	level  *slog.LevelVar
-	listen func(name, address string) (net.Listener, error)
-	begin  func() (end func()) // of WithReloading
+	program assembly.Program
+	source  func() (*config.Config, error)
+	level   *slog.LevelVar
+	begin   func() (end func()) // of WithReloading
 
 	cfg *config.Config
 }
@@ -32,7 +30,7 @@ type settings struct {
 // counts.
 func WithHooks(h core.Hooks) Option {
 	return func(s *settings) error {
-		s.hooks = h
+		s.program.Hooks = h
 		return nil
 	}
 }
@@ -44,7 +42,7 @@ func WithHooks(h core.Hooks) Option {
 // handlers alone.
 func WithSessions(store core.SessionStore, endpoints ...string) Option {
 	return func(s *settings) error {
-		return s.each(endpoints, "WithSessions", func(name string) { s.stores[name] = store })
+		return s.each(endpoints, "WithSessions", func(name string) { s.program.Stores[name] = store })
 	}
 }
 
@@ -52,7 +50,7 @@ func WithSessions(store core.SessionStore, endpoints ...string) Option {
 // with WithSessions.
 func WithSessionKeys(keys core.SessionKeys, endpoints ...string) Option {
 	return func(s *settings) error {
-		return s.each(endpoints, "WithSessionKeys", func(name string) { s.keys[name] = keys })
+		return s.each(endpoints, "WithSessionKeys", func(name string) { s.program.Keys[name] = keys })
 	}
 }
 
@@ -98,7 +96,7 @@ func WithListen(listen func(name, address string) (net.Listener, error)) Option 
 		if listen == nil {
 			return errors.New("WithListen has no function")
 		}
-		s.listen = func(name, address string) (net.Listener, error) { return bareListener(listen(name, address)) }
+		s.program.Listen = func(name, address string) (net.Listener, error) { return bareListener(listen(name, address)) }
 		return nil
 	}
 }
@@ -120,10 +118,12 @@ func bareListener(ln net.Listener, err error) (net.Listener, error) {
 // gather returns what the options say.
 func gather(cfg *config.Config, options []Option) (*settings, error) {
 	s := &settings{
-		stores: make(map[string]core.SessionStore), keys: make(map[string]core.SessionKeys),
-		listen: func(_, address string) (net.Listener, error) { return sockets.Listen(address) },
-		begin:  func() (end func()) { return func() {} },
-		cfg:    cfg,
+		program: assembly.Program{
+			Stores: make(map[string]core.SessionStore), Keys: make(map[string]core.SessionKeys),
+			Listen: func(_, address string) (net.Listener, error) { return sockets.Listen(address) },
+		},
+		begin: func() (end func()) { return func() {} },
+		cfg:   cfg,
 	}
 	for i, o := range options {
 		if o == nil {
@@ -136,10 +136,17 @@ func gather(cfg *config.Config, options []Option) (*settings, error) {
 	return s, nil
 }
 
+// setLevel gives the log the level of the configuration.
+func (s *settings) setLevel() {
+	if s.level != nil {
+		s.level.Set(s.cfg.Log.Level.Level())
+	}
+}
+
 // each calls set for the endpoints that are named, or all that have sessions.
 func (s *settings) each(names []string, option string, set func(name string)) error {
 	for i := range s.cfg.Endpoints {
-		if ep := &s.cfg.Endpoints[i]; len(names) == 0 && needsOf(ep).HasSessions() {
+		if ep := &s.cfg.Endpoints[i]; len(names) == 0 && ep.Needs().HasSessions() {
 			set(ep.Name)
 		}
 	}

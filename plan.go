@@ -75,7 +75,7 @@ func (b *Broker) Plan(cfg *config.Config) Plan {
 	if cfg == nil {
 		return Plan{}
 	}
-	inForce := b.state.Load().cfg
+	inForce := b.parts.Config()
 	p := Plan{Endpoints: []EndpointPlan{}}
 	p.Applied, _ = config.Elsewhere(inForce, cfg)
 	_, p.Restart = config.Elsewhere(b.cfg, cfg)
@@ -98,7 +98,7 @@ func (b *Broker) planEndpoint(c config.Change) EndpointPlan {
 		p.Outcome, p.Keys = Live, c.Live
 	}
 	if c.Ends() {
-		p.Disconnects = b.network.ConnectionsOf(p.Name)
+		p.Disconnects = b.parts.Network.ConnectionsOf(p.Name)
 	}
 	return p
 }

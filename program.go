@@ -19,8 +19,8 @@ import (
 // one of the broker's own, or too long, or below a channel that a client owns, or if 256
 // messages that were published so are being heard. After an error nothing was published.
 func (b *Broker) Publish(endpoint, topic string, p core.Payload) error {
-	s := b.state.Load().site(endpoint)
-	if s == nil {
+	ep := b.parts.Endpoint(endpoint)
+	if ep == nil {
 		return fmt.Errorf("publishing to %q: there is no endpoint %q", topic, endpoint)
 	}
 	err := checkTopic(topic)
@@ -33,10 +33,10 @@ func (b *Broker) Publish(endpoint, topic string, p core.Payload) error {
 	if err != nil {
 		return fmt.Errorf("publishing to %q: %w", topic, err)
 	}
-	if err := b.network.WaitForRoom(context.Background()); err != nil {
+	if err := b.parts.Network.WaitForRoom(context.Background()); err != nil {
 		return fmt.Errorf("publishing to %q: %w", topic, err)
 	}
-	if f := b.engine.Publisher(s.Endpoint.Endpoint).Publish([]byte(topic), p); f.Failed() {
+	if f := b.parts.Engine.Publisher(ep).Publish([]byte(topic), p); f.Failed() {
 		return fmt.Errorf("publishing to %q: %w", topic, f)
 	}
 	return nil
@@ -65,24 +65,24 @@ func checkTopic(topic string) error {
 // The client's next message waits until h has returned, so h hears the messages of one
 // client one after the other, in their order; those of different clients it hears at the
 // same time.
-func (b *Broker) Hear(match string, h core.Handler) { b.engine.Hear(match, h) }
+func (b *Broker) Hear(match string, h core.Handler) { b.parts.Engine.Hear(match, h) }
 
 // CloseSession ends a session: its connections are told, and nobody can restore it. The
 // error is a [core.Failure] with SessionUnknown if no endpoint has such a session, or
 // that of a session store; its connections have lost the session then all the same.
 func (b *Broker) CloseSession(ctx context.Context, key string) error {
 	var stores []core.SessionStore
-	for _, ep := range b.state.Load().sites {
+	for _, ep := range b.parts.Endpoints() {
 		if ep.Sessions != nil {
 			stores = append(stores, ep.Sessions)
 		}
 	}
-	return b.engine.CloseSession(ctx, key, stores...)
+	return b.parts.Engine.CloseSession(ctx, key, stores...)
 }
 
 // SessionClients returns the connections of a session, in no order: none if it has none
 // now, although it may be restored later.
-func (b *Broker) SessionClients(key string) []core.Client { return b.engine.SessionClients(key) }
+func (b *Broker) SessionClients(key string) []core.Client { return b.parts.Engine.SessionClients(key) }
 
 // ActiveSessions returns how many sessions have a connection now.
-func (b *Broker) ActiveSessions() int { return b.engine.ActiveSessions() }
+func (b *Broker) ActiveSessions() int { return b.parts.Engine.ActiveSessions() }

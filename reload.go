@@ -1,19 +1,14 @@
 package polywire
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/polywire/polywire/config"
 )
 
-var (
-	errNotRunning = errors.New("the broker is not running")
-	errNoSource   = errors.New("the broker does not know where its configuration comes from")
-)
+var errNoSource = errors.New("the broker does not know where its configuration comes from")
 
 // Reload puts another configuration, which [config.Load] returned, in force while clients
 // are connected, and says what became of what. Connections of endpoints that do not change,
@@ -68,31 +63,14 @@ func (b *Broker) reload(cfg *config.Config) (Plan, error) {
 		return Plan{}, errNoConfig
 	}
 	plan := b.Plan(cfg)
-	d, err := b.draft(cfg, b.state.Load())
+	own, err := gather(cfg, b.options)
 	if err != nil {
 		return Plan{}, err
 	}
-	closing := make([]string, len(d.closing))
-	for i, s := range d.closing {
-		closing[i] = s.Name
+	if err := b.parts.Replace(cfg, own.program); err != nil {
+		return Plan{}, err
 	}
-	departure, err := b.network.Exchange(closing, d.opening)
-	if err != nil {
-		d.discard()
-		return Plan{}, fmt.Errorf("opening the endpoints: %w", err)
-	}
-	d.commit()
-	d.unwatchOthers()
-	b.background.Go(func() {
-		ctx, cancel := context.WithTimeout(b.ctx, cfg.Drain.Timeout)
-		defer cancel()
-		if err := departure.Run(ctx, cfg.Drain.Rate.PerSecond()); err != nil {
-			b.log.Warn("closing endpoints", "error", err)
-		}
-		for _, s := range d.closing {
-			s.close()
-		}
-	})
+	own.setLevel()
 	return plan, nil
 }
 

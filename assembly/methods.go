@@ -1,9 +1,8 @@
-package polywire
+package assembly
 
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -12,56 +11,11 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// trust is how an endpoint knows its clients and what they may do. Not for several
-// goroutines at once; its parts are for any.
-type trust struct {
-	// Static after construction.
-	stats      *core.Stats
-	log        *slog.Logger
-	chain      *auth.Chain
-	rules      *auth.Rules
-	authorizer core.Authorizer // nil without
-
-	hook    closer   // the authorizer; nil without
-	methods *methods // of chain
-}
-
 // starter has something to run in the background, until Close.
 type starter interface{ Start() }
 
 // closer has something that runs in the background, or that is kept open.
 type closer interface{ Close() }
-
-// newTrust makes what the configuration of an endpoint asks for. What it started ends
-// with close; after an error nothing runs.
-func newTrust(c *config.Endpoint, stats *core.Stats, log *slog.Logger) (*trust, error) {
-	t := &trust{stats: stats, log: log, chain: auth.NewChain(false), rules: auth.NewRules(nil)}
-	own := authorizer(needsOf(c), log)
-	switch {
-	case own != nil && c.Authorizer != nil:
-		return nil, errors.New("authorizer and options.authorizer_url are one too many; leave one of them out")
-	case own != nil:
-		t.authorizer, t.hook = own, own
-	case c.Authorizer != nil:
-		a := auth.NewAuthorizer(auth.HookOptions{
-			URL: c.Authorizer.URL, Timeout: c.Authorizer.Timeout, Idle: c.Authorizer.IdleTimeout, Endpoint: c.Name, Protocol: c.Protocol,
-			Cache: auth.CacheOptions(c.Authorizer.Cache), Stats: &stats.AuthorizerHook, Logger: log,
-		}, map[string]auth.OnError{
-			"deny": auth.DenyOnError, "allow": auth.AllowOnError, "last_known": auth.LastKnownOnError,
-		}[c.Authorizer.OnError])
-		t.authorizer, t.hook = a, a
-	}
-	m, err := t.prepare(c)
-	if err != nil {
-		return nil, err
-	}
-	t.use(m)
-	t.rules.Replace(acl(c.ACL))
-	return t, nil
-}
-
-// start begins what runs in the background.
-func (t *trust) start() { t.methods.start() }
 
 // methods are the ways to tell who a client is.
 type methods struct {
@@ -69,15 +23,16 @@ type methods struct {
 	anonymous bool
 }
 
-// prepare makes the methods of a configuration; after an error nothing runs.
-func (t *trust) prepare(c *config.Endpoint) (*methods, error) {
+// newMethods makes the methods of a configuration. They run from start to close; after an
+// error nothing is open.
+func newMethods(c *config.Endpoint, stats *core.Stats, log *slog.Logger) (*methods, error) {
 	all := &methods{anonymous: c.Auth == nil}
 	for i := range c.Auth {
 		if c.Auth[i].Type == "none" {
 			all.anonymous = true
 			continue
 		}
-		m, err := t.method(c, &c.Auth[i])
+		m, err := newMethod(c, &c.Auth[i], stats, log)
 		if err != nil {
 			all.close()
 			return nil, fmt.Errorf("auth[%d]: %w", i, err)
@@ -108,23 +63,8 @@ func (m *methods) close() {
 	}
 }
 
-// use makes the next clients be asked by other methods.
-func (t *trust) use(m *methods) {
-	t.chain.Replace(m.anonymous, m.list...)
-	t.methods.close()
-	t.methods = m
-}
-
-// close ends what runs.
-func (t *trust) close() {
-	t.methods.close()
-	if t.hook != nil {
-		t.hook.Close()
-	}
-}
-
-// method makes one method of the chain.
-func (t *trust) method(c *config.Endpoint, a *config.Auth) (auth.Method, error) {
+// newMethod makes one method of the chain.
+func newMethod(c *config.Endpoint, a *config.Auth, stats *core.Stats, log *slog.Logger) (auth.Method, error) {
 	var places []auth.Place
 	for _, p := range a.From {
 		places = append(places, auth.Place(p))
@@ -135,19 +75,19 @@ func (t *trust) method(c *config.Endpoint, a *config.Auth) (auth.Method, error) 
 		if err != nil {
 			return nil, err
 		}
-		return auth.NewTokens(places, tokens, a.TokenFile, t.log)
+		return auth.NewTokens(places, tokens, a.TokenFile, log)
 	case "basic":
 		users, err := staticUsers(a.Users)
 		if err != nil {
 			return nil, err
 		}
-		return auth.NewBasic(users, a.UserFile, t.log)
+		return auth.NewBasic(users, a.UserFile, log)
 	case "jwt":
-		return auth.NewJWT(jwtOptions(a, places, t.log))
+		return auth.NewJWT(jwtOptions(a, places, log))
 	case "webhook":
 		return auth.NewWebhookMethod(auth.HookOptions{
 			URL: a.URL, Timeout: a.Timeout, Idle: a.IdleTimeout, Endpoint: c.Name, Protocol: c.Protocol,
-			Cache: auth.CacheOptions(a.Cache), Stats: &t.stats.IdentityHook, Logger: t.log,
+			Cache: auth.CacheOptions(a.Cache), Stats: &stats.IdentityHook, Logger: log,
 		}, a.OnError == "last_known"), nil
 	case "certificate":
 		return auth.Certificate{Subject: a.Subject}, nil
@@ -206,18 +146,4 @@ func claimsOf(subject string, given map[string]any) (claims map[string]any, err 
 		return nil, fmt.Errorf("reading claims of %q: %w", subject, err)
 	}
 	return claims, nil
-}
-
-// acl returns the access lists; nil if there are none.
-func acl(c *config.ACL) *auth.ACL {
-	if c == nil {
-		return nil
-	}
-	return &auth.ACL{
-		Publish:      auth.Lists(c.Publish),
-		Subscribe:    auth.Lists(c.Subscribe),
-		Call:         auth.Lists(c.Call),
-		Serve:        auth.Lists(c.Serve),
-		PublishOwned: auth.Lists(c.PublishOwned),
-	}
 }

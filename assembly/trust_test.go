@@ -1,4 +1,4 @@
-package polywire
+package assembly
 
 import (
 	"log/slog"

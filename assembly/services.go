@@ -1,13 +1,11 @@
-package polywire
+package assembly
 
 import (
 	"cmp"
 	"context"
 	"log/slog"
-	"slices"
 	"time"
 
-	"github.com/polywire/polywire/admin"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/engine"
@@ -29,25 +27,6 @@ type service struct {
 	stats    *core.ServiceStats // nil for a builtin
 }
 
-// addServices makes what answers the configured services. A service that has not changed
-// keeps its upstream, with what that knows of the server.
-func (d *draft) addServices() {
-	for _, c := range d.cfg.Services {
-		if i := slices.IndexFunc(d.old.services, func(s *service) bool { return s.config == c }); i >= 0 {
-			d.services = append(d.services, d.old.services[i])
-			continue
-		}
-		d.services = append(d.services, newService(c, d.b.log))
-	}
-	d.onCommit(func() {
-		for _, s := range d.old.services {
-			if !slices.Contains(d.services, s) {
-				s.close()
-			}
-		}
-	})
-}
-
 // newService makes a service. A builtin answers before clients that offer the service; an
 // HTTP server answers what no client does.
 func newService(c config.Service, log *slog.Logger) *service {
@@ -67,17 +46,6 @@ func newService(c config.Service, log *slog.Logger) *service {
 	})
 	s.answerer = engine.Service{Match: c.Match, Handler: s.upstream.Call, AtOnce: atOnce}
 	return s
-}
-
-// serviceStats are the counters of the services that HTTP servers answer, for the metrics.
-func (b *Broker) serviceStats() []admin.Service {
-	var list []admin.Service
-	for _, s := range b.state.Load().services {
-		if s.stats != nil {
-			list = append(list, admin.Service{Match: s.config.Match, Stats: s.stats})
-		}
-	}
-	return list
 }
 
 // close lets the server's idle connections go.

@@ -1,4 +1,4 @@
-package polywire
+package assembly
 
 import (
 	"errors"
@@ -33,8 +33,8 @@ func networkLimits(n config.Network) (network.Limits, error) {
 }
 
 // clientLimits are what the clients of an endpoint may have, send and ask.
-func clientLimits(ep *config.Endpoint) core.Limits {
-	l := ep.Limits
+func clientLimits(c *config.Endpoint) core.Limits {
+	l := c.Limits
 	return core.Limits{
 		Connections:           l.Connections,
 		ConnectionsPerAddress: l.ConnectionsPerAddress,
@@ -46,8 +46,8 @@ func clientLimits(ep *config.Endpoint) core.Limits {
 		TopicLength:           l.TopicLength,
 		TopicDepth:            l.TopicDepth,
 		JSONDepth:             l.JSONDepth,
-		Calls:                 ep.MaxCalls,
-		CallTimeout:           ep.CallTimeout,
+		Calls:                 c.MaxCalls,
+		CallTimeout:           c.CallTimeout,
 	}
 }
 

@@ -1,0 +1,121 @@
+package assembly
+
+import (
+	"cmp"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+
+	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/network"
+)
+
+// site is what has been made of one endpoint of the configuration. Static after
+// construction; the limits, the trust and the counters change in themselves.
+type site struct {
+	endpoint *core.Endpoint   // as the engine and the format know it
+	served   network.Endpoint // endpoint, and where and how it is served
+	trust    *trust
+}
+
+// siteOptions are what a site gets besides its part of the configuration.
+type siteOptions struct {
+	tls       *tls.Config       // nil without TLS
+	store     core.SessionStore // nil without sessions
+	keys      core.SessionKeys  // nil is the default
+	stats     *core.Stats
+	publisher func(*core.Endpoint) core.Publisher
+	log       *slog.Logger
+}
+
+// newSite makes a site. What it has opened ends with close; after an error nothing is open.
+func newSite(c *config.Endpoint, o siteOptions) (*site, error) {
+	settings, err := networkSettings(c)
+	if err != nil {
+		return nil, err
+	}
+	proxyProtocol, err := network.ParseProxyProtocol(c.ProxyProtocol)
+	if err != nil {
+		return nil, err
+	}
+	trust, err := newTrust(c, o.stats, o.log)
+	if err != nil {
+		return nil, err
+	}
+	needs := c.Needs()
+	s := &site{trust: trust}
+	s.endpoint = &core.Endpoint{
+		Name: c.Name, Protocol: c.Protocol, Format: c.Format,
+		TopicPrefix:   c.TopicPrefix,
+		CallsAtOnce:   needs.CallsAtOnce,
+		Authenticator: trust.chain, Access: trust.rules, Authorizer: trust.authorizer,
+		Sessions: o.store, SessionKeys: o.keys, MaxSessionConnections: needs.MaxSessionConnections,
+		Limits: core.NewLiveLimits(clientLimits(c)),
+		Stats:  o.stats,
+	}
+	s.served = network.Endpoint{
+		Endpoint: s.endpoint,
+		Listen:   c.Listen, Path: c.Path, TLS: o.tls,
+		MaxMessage: int(c.MaxMessageSize), Settings: settings, ProxyProtocol: proxyProtocol,
+	}
+	if f, ok := c.Format.(httpFormat); ok {
+		s.served.HTTP = f.Handler(o.publisher(s.endpoint), o.stats)
+	}
+	return s, nil
+}
+
+// name is that of the endpoint.
+func (s *site) name() string { return s.endpoint.Name }
+
+// start starts the plugin of the endpoint, if it has one. It runs until close.
+func (s *site) start(log *slog.Logger) error {
+	t, ok := s.endpoint.Format.(translator)
+	if !ok {
+		return nil
+	}
+	if err := t.Start(s.endpoint, log.With("endpoint", s.name())); err != nil {
+		return fmt.Errorf("plugin: %w", err)
+	}
+	return nil
+}
+
+// close ends what the site runs. Its endpoint has no connections any more, or never had.
+func (s *site) close() {
+	if t, ok := s.endpoint.Format.(translator); ok {
+		t.Stop()
+	}
+	s.trust.close()
+}
+
+// served returns the endpoints of sites as the network serves them.
+func served(sites []*site) []network.Endpoint {
+	list := make([]network.Endpoint, len(sites))
+	for i, s := range sites {
+		list[i] = s.served
+	}
+	return list
+}
+
+// networkSettings are what of an endpoint's connections may change while it serves.
+func networkSettings(c *config.Endpoint) (network.Settings, error) {
+	policy, err := network.ParseSlowConsumer(c.SlowConsumer)
+	return network.Settings{
+		OutboundLimit: int(c.OutboundLimit), SlowConsumer: policy,
+		PingInterval: c.PingInterval, PongTimeout: c.PongTimeout, IdleTimeout: c.IdleTimeout,
+		Origins: c.Origins, TokenProtocols: tokenProtocols(c), Health: c.Health,
+	}, err
+}
+
+// tokenProtocols returns the names by which clients show tokens as subprotocols.
+func tokenProtocols(c *config.Endpoint) []string {
+	var names []string
+	for _, a := range c.Auth {
+		for _, place := range a.From {
+			if place.In == "subprotocol" {
+				names = append(names, cmp.Or(place.Name, "bearer"))
+			}
+		}
+	}
+	return names
+}
