@@ -59,7 +59,7 @@ func (c *conn) decodeAside(f core.Frame) {
 	}
 	forgotten := make(chan struct{})
 	c.aside = forgotten
-	c.Hold()
+	c.hold(decoding)
 	s := c.ep.server
 	go func() {
 		select {
@@ -92,7 +92,7 @@ func (c *conn) decoded(d *decoded) {
 	}
 	c.spendSince(before)
 	c.carriedOut(d.err)
-	c.Release()
+	c.release(decoding)
 }
 
 // forgetAside gives up a message that waits to be decoded.

@@ -52,7 +52,7 @@ func (c *conn) sayGoodbye(r core.Reason) {
 		c.queueLast(closeFrame(code, text))
 		c.cutAfter(linger)
 	}
-	c.resume()
+	c.wake()
 }
 
 // tellGoodbye queues the format's last word. A codec that panics over it, or that wants to
@@ -275,7 +275,7 @@ func (c *conn) fallDue(now uint32) {
 }
 
 // unheard reports whether we do not read what the client says, for reasons of ours.
-func (c *conn) unheard() bool { return c.held > 0 && !c.choked }
+func (c *conn) unheard() bool { return c.holds.ours() }
 
 // idleAt returns the tick at which the connection is idle for too long if nothing
 // comes until then.

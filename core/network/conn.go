@@ -70,14 +70,13 @@ type conn struct {
 	parked  bool               // fd is the connection's own
 	state   state
 	reason  core.Reason // why the connection is ending
-	held    uint8       // how many reasons there are to read no further message
-	choked  bool        // one of them is that it does not read the answers
-	behind  bool        // one of them is that it is in loop.behind
-	orphan  bool        // the socket is gone, what came from it is still being carried out
-	shut    bool        // our half of the stream is shut
-	missed  bool        // a message that could not be written was logged
-	discard bool        // input is not looked at any more
-	backoff uint8       // retries since the socket was found full
+	holds   holds
+	awake   bool  // it is in loop.awake
+	orphan  bool  // the socket is gone, what came from it is still being carried out
+	shut    bool  // our half of the stream is shut
+	missed  bool  // a message that could not be written was logged
+	discard bool  // input is not looked at any more
+	backoff uint8 // retries since the socket was found full
 
 	// Atomic. What is owed to the client behind what is on its way, while its socket is
 	// full; else 0.

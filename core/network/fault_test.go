@@ -219,7 +219,7 @@ func TestRelievedIsHeardAgain(t *testing.T) {
 					if c.backlog() > limit*3/4 {
 						c.choke()
 					}
-					return c.choked
+					return c.holds.has(choked)
 				})
 			})
 			on(t, link, func(c *conn) {
@@ -230,7 +230,7 @@ func TestRelievedIsHeardAgain(t *testing.T) {
 					c.relieve()
 				}
 			})
-			eventually(t, "it is read from again", func() bool { return of(t, link, func(c *conn) bool { return c.held == 0 }) })
+			eventually(t, "it is read from again", func() bool { return of(t, link, func(c *conn) bool { return !c.holds.any() }) })
 		})
 	}
 }
@@ -327,7 +327,7 @@ func TestPingsOfTheDeaf(t *testing.T) {
 			if c.backlog() > limit {
 				t.Errorf("%d bytes wait", c.backlog())
 			}
-			return c.choked
+			return c.holds.has(choked)
 		})
 	})
 	if n := r.stats.Closed[core.ReasonSlow].Load(); n != 0 {

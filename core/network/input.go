@@ -29,7 +29,7 @@ func (c *conn) receive(b []byte) {
 // is left of b.
 func (c *conn) parse(b []byte) (rest []byte) {
 	for len(b) > 0 && !c.discard {
-		if c.held == 0 {
+		if !c.holds.any() {
 			// Before the message, not behind it: what is admitted finds room.
 			c.awaitRoom()
 		}
@@ -77,24 +77,13 @@ func (c *conn) keep(b []byte) {
 	c.parkIfMuch()
 }
 
-// Hold stops the reading of messages.
-func (c *conn) Hold() { c.held++ }
-
-// Release ends Hold. It must not be called from within Do.
-func (c *conn) Release() {
-	if c.held--; c.held == 0 {
-		c.deciding = 0
-	}
-	// The client is not to blame for time that passed while it was not heard.
-	c.lastMessage = c.loop.ticks.Load()
-	c.lastPong = c.lastMessage
-	c.resume()
-}
-
 // resume takes up the input that was kept, and the reading if it was stopped,
-// unless the connection is held.
+// unless the connection is held. Only the loop calls it, between other work.
 func (c *conn) resume() {
 	defer c.ep.server.recovered(c)
+	if c.state == ended {
+		return
+	}
 	if c.relay != nil && !c.Held() {
 		c.relay.codec.Resume()
 	}
@@ -114,7 +103,7 @@ func (c *conn) resume() {
 
 // parseInbox parses what was kept until the connection is held.
 func (c *conn) parseInbox() {
-	// Meanwhile the inbox is empty: the end of the connection resumes it from within.
+	// The connection may end meanwhile, which drops what is kept.
 	in := c.inbox
 	c.inbox = pieces{}
 	for len(in.list) > 0 && !c.heldBack() && !c.discard {
@@ -129,23 +118,21 @@ func (c *conn) parseInbox() {
 // choke stops the reading of a client that asks faster than it reads the answers:
 // they would only pile up to its bound, and the memory of tiny ones to far more.
 func (c *conn) choke() {
-	if c.choked || c.out.weightBehind().all <= c.settings.OutboundLimit/2 {
+	if c.holds.has(choked) || c.out.weightBehind().all <= c.settings.OutboundLimit/2 {
 		return
 	}
 	if c.out.list != stuck {
 		c.flush()
 	}
 	if c.state == open && c.out.weightBehind().all > c.settings.OutboundLimit/2 {
-		c.choked = true
-		c.Hold()
+		c.hold(choked)
 	}
 }
 
 // unchoke is called when output was written.
 func (c *conn) unchoke() {
-	if c.choked && c.out.weightBehind().all <= c.settings.OutboundLimit/4 {
-		c.choked = false
-		c.Post(c.Release)
+	if c.holds.has(choked) && c.out.weightBehind().all <= c.settings.OutboundLimit/4 {
+		c.release(choked)
 	}
 }
 
@@ -157,7 +144,7 @@ func (c *conn) backlog() int {
 
 // heldBack reports whether no message may be read now. A connection that is ending
 // is read to its end.
-func (c *conn) heldBack() bool { return c.held > 0 && c.state == open }
+func (c *conn) heldBack() bool { return c.holds.any() && c.state == open }
 
 // onInflated charges for what a compressed message is longer than it came.
 func (c *conn) onInflated(more int) {
@@ -181,26 +168,26 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 		kind = core.BinaryFrame
 	}
 	f := core.Frame{Kind: kind, Data: payload}
-	held := c.held
+	before := c.holds
 	var err error
 	here := c.relay == nil && !c.decodesAside(len(payload))
 	switch {
 	case here:
-		before := c.ep.server.spent.Load()
+		spent := c.ep.server.spent.Load()
 		err = c.codec.Decode(f, c)
-		c.spendSince(before)
+		c.spendSince(spent)
 	case c.relay != nil:
 		c.askMeaning(f)
 	default:
 		c.decodeAside(f)
 	}
-	if c.held > held {
+	if c.holds != before && c.holds.any() {
 		c.deciding = len(payload)
 	}
 	if here {
 		c.carriedOut(err)
 	}
-	return c.held == 0 && c.state == open && !c.discard && !c.loop.effort.over()
+	return !c.holds.any() && c.state == open && !c.discard && !c.loop.effort.over()
 }
 
 // carriedOut goes on behind a data message. err is what its decoding returned.

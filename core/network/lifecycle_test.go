@@ -421,7 +421,7 @@ func TestChokedClient(t *testing.T) {
 		}
 	}()
 	eventually(t, "the client is choked and parked", func() bool {
-		return of(t, link, func(c *conn) bool { return c.choked && c.parked })
+		return of(t, link, func(c *conn) bool { return c.holds.has(choked) && c.parked })
 	})
 	for i := range messages {
 		c.expect(fmt.Sprintf("%d %s", i, strings.Repeat("x", size)))

@@ -48,6 +48,7 @@ type loop struct {
 	spare     [][]*frame // empty output queues, to be used again
 	leaving   []*conn    // connections whose peer is to be told
 	behind    []*conn    // connections that have stepped back, in order
+	awake     []*conn    // connections that go on reading before the turn ends
 	effort    effort     // of this turn
 	inbound   inbound    // what waits to be completed
 	depth     int        // how many callbacks of gnet are nested
@@ -319,11 +320,13 @@ func (l *loop) endTurn() {
 		l.depth--
 		return
 	}
-	// Before the writes, which take long and ask nothing.
+	l.readOn()
+	// Before the writes, which take long and ask little.
 	if l.counted {
 		l.server.guard(nil, l.server.leaveTurn)
 	}
-	for len(l.dirty) > 0 || len(l.leaving) > 0 {
+	for len(l.dirty) > 0 || len(l.leaving) > 0 || len(l.awake) > 0 {
+		l.readOn()
 		// Only now: while mail goes out to an audience its members must stay. What they
 		// owned alone they have given up already.
 		for i := 0; i < len(l.leaving); i++ {

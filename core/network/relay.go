@@ -25,7 +25,6 @@ type relay struct {
 	// Owned by the loop.
 	answered uint64
 	waiting  []settling
-	pauses   uint8      // how many of conn.held are the relay's own
 	next     func()     // what comes behind all that was read, and holds up what is read next
 	passes   int        // how many times next has waited for all answers
 	foreseen []foreseen // outcomes that are not told yet
@@ -47,7 +46,7 @@ func (c *conn) openRemotely() {
 	c.relay = new(relay)
 	remote := c.ep.remote
 	c.relay.codec = remote.Attach(c.loop.index%remote.Shards(), c)
-	c.Pause()
+	c.hold(unopened)
 	c.hearEarly()
 	c.relay.asked.Add(1)
 	c.relay.codec.Open()
@@ -64,36 +63,19 @@ func (c *conn) Opened(greeting core.Frame, err error) {
 	c.say(greeting)
 	c.listen()
 	c.settled()
-	c.Unpause()
+	c.release(unopened)
 }
 
-// Pause and Unpause are Hold and Release by the relay itself, which wants to read no
-// further message, but does not mind what becomes of those that are away.
-func (c *conn) Pause() {
-	c.relay.pauses++
-	c.Hold()
-}
+// Pause and Unpause are Hold and Release by the codec itself, which wants to read no further
+// message, but does not mind what becomes of those that are away.
+func (c *conn) Pause() { c.hold(paused) }
 
 // Unpause ends Pause.
-func (c *conn) Unpause() {
-	c.relay.pauses--
-	c.Release()
-}
+func (c *conn) Unpause() { c.release(paused) }
 
 // Held reports whether somebody else holds the connection: then no message that was away
 // may be carried out.
-func (c *conn) Held() bool {
-	own := uint8(0)
-	if c.relay != nil {
-		own = c.relay.pauses
-	} else if c.behind {
-		own = 1
-	}
-	if c.aside != nil {
-		own++
-	}
-	return c.held > own && c.state == open
-}
+func (c *conn) Held() bool { return c.holds.carryingOut() && c.state == open }
 
 // begin connects the connection if it is not.
 func (c *conn) begin() {
@@ -251,8 +233,8 @@ func (c *conn) takeTurn() bool {
 	}
 	if c.state == open && r.passes < turnPasses && r.answered < r.asked.Load() {
 		r.passes++
-		c.Pause()
-		c.settle(c.Unpause)
+		c.hold(ordering)
+		c.settle(func() { c.release(ordering) })
 		return false
 	}
 	next := r.next
