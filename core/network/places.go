@@ -174,11 +174,12 @@ func (p *places) set(at *place, s stage) bool {
 	return !at.evicted
 }
 
-// move counts a place for the address at which its client turned out to be.
+// move counts a place for the address at which its client turned out to be. At the one where
+// it is counted it stays where it is, so that who came first is the first to make room.
 func (p *places) move(at *place, a netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if at.tenant == nil {
+	if at.tenant == nil || at.tenant == p.of[core.HostOf(a)] {
 		return
 	}
 	s := at.stage

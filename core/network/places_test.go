@@ -236,6 +236,25 @@ func TestPlacesAddUp(t *testing.T) {
 	}
 }
 
+// Who finds out that a client is who it seemed to be does not change who makes room first.
+func TestPlacesKeepTheirOrder(t *testing.T) {
+	l := &Limits{MaxHandshakes: 2}
+	var p places
+	take := func(address string) (at *place, evicted *place) {
+		at = new(place)
+		evicted, _, _ = p.take(at, &visitor{client: netip.MustParseAddrPort(address)}, 0, l)
+		p.set(at, unheard)
+		return at, evicted
+	}
+	first, _ := take("10.0.0.1:1")
+	second, _ := take("10.0.0.1:2")
+	p.move(second, second.visitor.client.Addr())
+	p.move(first, first.visitor.client.Addr())
+	if _, evicted := take("10.0.0.2:1"); evicted != first {
+		t.Error("the one that came second makes room")
+	}
+}
+
 // A connection may rest for longer than a load balancer keeps its own.
 func TestPlainIdleTimeout(t *testing.T) {
 	if got := (Options{}).withDefaults().HTTPIdleTimeout; got < 75*time.Second {
