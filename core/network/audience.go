@@ -23,29 +23,9 @@ func (o *outlet) NewAudience(loop int, _ uint32) core.Audience {
 }
 
 func (o *outlet) Deliver(ev core.Event, to []core.Audience, except core.Link) {
-	if o.ep.remote != nil {
-		o.deliverRemotely(ev, to, except)
-		return
-	}
-	f := newFrame()
-	defer f.release()
-	m := mail{frame: f, stamp: o.stamps.Add(1)}
-	switch ok, err := f.encodeWith(o.ep.Format.EncodeMessage, ev); {
-	case err != nil:
-		m.frame, m.lost = nil, err
-	case !ok:
-		return
-	default:
-		f.purpose = published
-		if o.ep.settings.Load().SlowConsumer == Conflate {
-			f.setKey(o.ep.server.seed, ev)
-		}
-		f.charge(&o.ep.server.budget)
-	}
-	m.except, _ = except.(*conn)
-	for len(to) > 0 {
-		to = to[to[0].(*audience).loop.deliver(m, to):]
-	}
+	m := mail{stamp: o.stamps.Add(1)}
+	m.except, _ = except.(*conn) // any other link is nobody's here
+	o.ep.translation.deliver(m, ev, to)
 }
 
 // audience is core.Audience.

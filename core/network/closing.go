@@ -1,7 +1,6 @@
 package network
 
 import (
-	"errors"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -25,16 +24,13 @@ func (c *conn) sayGoodbye(r core.Reason) {
 	if c.state != open {
 		return
 	}
-	switch {
-	case c.relay != nil:
-		if !c.farewell(r, func() { c.sayGoodbye(r) }) {
-			return
-		}
-	case r != core.ReasonSlow:
-		c.giveUp()
-		// What a slow client is told behind its queue would never arrive.
-		c.tellGoodbye(r)
+	if c.format.farewell(r) {
+		c.part(r)
 	}
+}
+
+// part is sayGoodbye behind the format's words. Nothing happens if the connection is ending.
+func (c *conn) part(r core.Reason) {
 	if c.state != open {
 		return
 	}
@@ -46,33 +42,14 @@ func (c *conn) sayGoodbye(r core.Reason) {
 		c.abandon()
 		linger = lingerTicks
 	}
-	if code == 0 || c.orphan {
-		c.finish()
-	} else {
+	if code != 0 && !c.orphan {
 		c.queueLast(closeFrame(code, text))
 		c.cutAfter(linger)
 	}
+	if code == 0 || c.orphan || c.discard {
+		c.finish()
+	}
 	c.wake()
-}
-
-// tellGoodbye queues the format's last word. A codec that panics over it, or that wants to
-// end the connection by it, has none: the connection is ending.
-func (c *conn) tellGoodbye(r core.Reason) {
-	defer func() {
-		if fault := recover(); fault != nil {
-			c.ep.server.panicked(c, fault)
-		}
-	}()
-	f := newFrame()
-	ok, err := f.encodeWith(c.codec.Encode, core.Event{Kind: core.Goodbye, Reason: r})
-	if ok {
-		c.queueMessage(f)
-		return
-	}
-	f.release()
-	if _, ends := errors.AsType[*core.Violation](err); err != nil && !ends {
-		c.miss(err)
-	}
 }
 
 // goodbye returns the close code and text of the endpoint's format for r; those of r
@@ -90,17 +67,14 @@ func (ep *endpoint) goodbye(c *conn, r core.Reason) (code uint16, text string) {
 // fail ends the connection because the client broke the protocol or the format:
 // a close frame, and nothing more is read (RFC 6455, section 7.1.7).
 func (c *conn) fail(r core.Reason, err error) {
-	if c.relay != nil && c.state == open && !c.farewell(r, func() { c.fail(r, err) }) {
-		c.discard = true
-		return
-	}
 	c.ep.server.log.Debug("ending connection", "endpoint", c.ep.Name, "conn", c.id,
 		"remote", c.remote, "user", c.user.User(), "reason", r.String(), "error", err)
+	c.discard = true
 	if c.state == open {
 		c.sayGoodbye(r)
+	} else {
+		c.finish()
 	}
-	c.discard = true
-	c.finish()
 }
 
 // depart takes the connection out of the engine: from here on it is told nothing.
@@ -110,9 +84,7 @@ func (c *conn) depart(r core.Reason) {
 	}
 	c.state, c.reason = closing, r
 	c.ep.Stats.Closed.Inc(r)
-	if c.relay != nil {
-		c.detach()
-	}
+	c.format.close()
 	if c.peer != nil {
 		c.loop.leaving = append(c.loop.leaving, c)
 		c.giveUp()
@@ -187,7 +159,7 @@ func (c *conn) end(r core.Reason) {
 		// Of a lost connection that is gone's to decide.
 		c.depart(r)
 	}
-	if c.relay == nil || c.state != open {
+	if c.state != open {
 		c.discard = true
 	}
 	if c.gc == nil {
@@ -211,13 +183,32 @@ func (c *conn) gone() {
 	c.forgetSecure()
 }
 
+// linger reports whether a connection whose socket is gone stays until what its client has said
+// is carried out; gone is called again then. What waits for a release by others it loses.
+func (c *conn) linger() bool {
+	if c.state != open || c.holds.carryingOut() {
+		return false
+	}
+	if !c.format.busy() && c.inbox.size == 0 && !c.secure.waits() {
+		return false
+	}
+	if !c.orphan {
+		c.orphan = true
+		if c.parked {
+			_ = unix.Close(c.fd)
+		}
+		c.gc, c.fd, c.parked = nil, noFile, false
+	}
+	return true
+}
+
 // leave ends the connection: it is in no table and no list any more.
 func (c *conn) leave() {
 	if c.parked {
 		_ = unix.Close(c.fd)
 	}
 	c.state, c.parked, c.fd = ended, false, noFile
-	c.out.list, c.late = unlisted, nil
+	c.out.list, c.late, c.discard = unlisted, nil, true
 	c.forgetInput()
 	c.account()
 	c.forgetHistory()

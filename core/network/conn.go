@@ -1,7 +1,6 @@
 package network
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -41,23 +40,21 @@ type conn struct {
 	user   *core.Identity
 	trace  *core.Trace // of the upgrade request; nil without
 	info   *any        // the application's; nil without
-	codec  core.Codec  // nil if the format translates elsewhere
-	relay  *relay      // nil if it does not
-	peer   core.Peer
+	format translator
+	peer   core.Peer // nil until connect
 
 	// Owned by the loop.
-	settings *settings     // those that the connection goes by
-	upgrade  *upgrade      // nil once it is done
-	gc       gnet.Conn     // nil while parked or on the way back
-	fd       int           // where output is written; noFile on the way back
-	parser   *parser       // nil between messages
-	meter    *meter        // nil unless the endpoint has had rates
-	secure   *secure       // nil without TLS
-	inbox    pieces        // what came while held
-	history  *history      // of what the client compresses; nil if it keeps no context
-	charged  int           // how much of its input is counted in the inbound budget
-	deciding int           // bytes of the message for which engine or plugin hold it
-	aside    chan struct{} // not nil while a message is decoded off the loop; closed when it is forgotten
+	settings *settings // those that the connection goes by
+	upgrade  *upgrade  // nil once it is done
+	gc       gnet.Conn // nil while parked or on the way back
+	fd       int       // where output is written; noFile on the way back
+	parser   *parser   // nil between messages
+	meter    *meter    // nil unless the endpoint has had rates
+	secure   *secure   // nil without TLS
+	inbox    pieces    // what came while held
+	history  *history  // of what the client compresses; nil if it keeps no context
+	charged  int       // how much of its input is counted in the inbound budget
+	deciding int       // bytes of the message for which engine or plugin hold it
 	out      output
 	late     *lateness // nil as long as it loses nothing
 	stamp    uint64    // the last delivery taken
@@ -76,6 +73,7 @@ type conn struct {
 	shut    bool  // our half of the stream is shut
 	missed  bool  // a message that could not be written was logged
 	discard bool  // input is not looked at any more
+	parting bool  // the format is asked for its last word: messages are not looked at any more
 	backoff uint8 // retries since the socket was found full
 
 	// Atomic. What is owed to the client behind what is on its way, while its socket is
@@ -126,32 +124,12 @@ func (c *conn) Trace() core.Trace {
 	return *c.trace
 }
 
-// Tell encodes ev and queues the bytes.
+// Tell has the format encode ev, and queues the bytes.
 func (c *conn) Tell(ev core.Event) {
 	if c.state != open {
 		return
 	}
-	if c.relay != nil {
-		c.tellRemotely(ev)
-		return
-	}
-	f := newFrame()
-	ok, err := f.encodeWith(c.codec.Encode, ev)
-	v, ends := errors.AsType[*core.Violation](err)
-	switch {
-	case err != nil && !ends:
-		f.release()
-		c.missEvent(ev.Asks(), err)
-	case ok && ev.IsRequest():
-		c.queueRequest(f, ev.Asks())
-	case ok:
-		c.queueMessage(f)
-	default:
-		f.release()
-	}
-	if ends {
-		c.sayGoodbye(v.Reason)
-	}
+	c.format.tell(ev)
 }
 
 // queueMessage queues a message that only this connection gets.
@@ -187,14 +165,8 @@ func (c *conn) miss(err error) {
 	}
 }
 
-// Send posts a copy of ev to the loop, or asks its format at once.
-func (c *conn) Send(ev core.Event) {
-	if c.relay != nil {
-		c.ask(ev)
-		return
-	}
-	c.loop.post(mail{conn: c, letter: newLetter(ev)})
-}
+// Send has the format tell ev later.
+func (c *conn) Send(ev core.Event) { c.format.send(ev) }
 
 // Post posts f to the loop.
 func (c *conn) Post(f func()) { c.loop.post(mail{conn: c, fn: f}) }

@@ -34,22 +34,16 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 	c.ep.Stats.Opened.Add(1)
 	c.ep.Stats.Open.Add(1)
 	c.startTimers()
-	if c.ep.remote != nil {
-		c.openRemotely()
-		return nil, gnet.None
-	}
-	c.connect()
-	if o, ok := c.codec.(core.Opener); ok {
-		o.Open(c.id, c)
-	}
-	c.Tell(core.Event{Kind: core.Welcome})
-	c.listen()
+	c.format.open()
 	return nil, gnet.None
 }
 
-// connect tells client and engine that the connection is there. The client learns that
+// connect tells client and engine that the connection is there, once. The client learns that
 // it is connected when it is: what it hears from the start it does not miss.
 func (c *conn) connect() {
+	if c.peer != nil {
+		return
+	}
 	c.queueLast(responseFrame(c.upgrade.response))
 	c.upgrade.response = nil
 	c.peer = c.ep.server.hub.Connect(c)

@@ -79,7 +79,6 @@ func (c *conn) inputMemory() int {
 // forgetInput drops what waits.
 func (c *conn) forgetInput() {
 	c.inbox, c.parser, c.deciding = pieces{}, nil, 0
-	c.forgetAside()
 	if c.secure != nil {
 		c.secure.sealed = pieces{}
 	}

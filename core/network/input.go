@@ -1,6 +1,7 @@
 package network
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"unicode/utf8"
@@ -84,10 +85,7 @@ func (c *conn) resume() {
 	if c.state == ended {
 		return
 	}
-	if c.relay != nil && !c.Held() {
-		c.relay.codec.Resume()
-	}
-	if !c.takeTurn() {
+	if !c.format.resume() {
 		return
 	}
 	c.parseInbox()
@@ -98,7 +96,9 @@ func (c *conn) resume() {
 	if c.parked && !c.heldBack() {
 		c.unpark()
 	}
-	c.goneAtLast()
+	if c.orphan && c.state != ended {
+		c.gone()
+	}
 }
 
 // parseInbox parses what was kept until the connection is held.
@@ -156,7 +156,7 @@ func (c *conn) onInflated(more int) {
 // onMessage hands a data message to the codec.
 func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	c.loop.effort.add(len(payload))
-	if c.state != open || c.relay != nil && c.relay.leaving {
+	if c.state != open || c.parting {
 		return !c.discard
 	}
 	c.lastMessage = c.loop.ticks.Load()
@@ -169,22 +169,11 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	}
 	f := core.Frame{Kind: kind, Data: payload}
 	before := c.holds
-	var err error
-	here := c.relay == nil && !c.decodesAside(len(payload))
-	switch {
-	case here:
-		spent := c.ep.server.spent.Load()
-		err = c.codec.Decode(f, c)
-		c.spendSince(spent)
-	case c.relay != nil:
-		c.askMeaning(f)
-	default:
-		c.decodeAside(f)
-	}
+	done, err := c.format.read(f)
 	if c.holds != before && c.holds.any() {
 		c.deciding = len(payload)
 	}
-	if here {
+	if done {
 		c.carriedOut(err)
 	}
 	return !c.holds.any() && c.state == open && !c.discard && !c.loop.effort.over()
@@ -220,7 +209,9 @@ var _ core.Sink = (*conn)(nil)
 
 // onControl handles a control frame (RFC 6455, section 5.5) in its turn.
 func (c *conn) onControl(op ws.OpCode, payload []byte) bool {
-	if c.relay != nil && op != ws.OpPong && c.controlLater(op, payload) {
+	if op != ws.OpPong && c.state == open && c.format.busy() {
+		payload = bytes.Clone(payload)
+		c.format.behind(func() { c.control(op, payload) })
 		return false
 	}
 	return c.control(op, payload)

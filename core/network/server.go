@@ -126,10 +126,10 @@ type Endpoint struct {
 // endpoint is an Endpoint with what the loops look at most.
 type endpoint struct {
 	Endpoint
-	server *Server
-	door   *door
-	outlet outlet
-	remote core.RemoteFormat // Format, if it translates elsewhere
+	server      *Server
+	door        *door
+	outlet      outlet
+	translation translation
 
 	pingsCount bool
 	closeReply uint16

@@ -72,9 +72,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 		out:     output{budget: &s.budget},
 		upgrade: &upgrade{response: shake.Bytes(), early: bytes.Clone(v.read)},
 	}
-	if ep.remote == nil {
-		c.codec = ep.Format.NewCodec()
-	}
+	c.format = ep.translation.translator(c)
 	_ = v.SetDeadline(time.Time{})
 	if c.secure != nil {
 		c.secure.leaveSocket()
