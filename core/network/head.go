@@ -299,16 +299,20 @@ func (h *head) get(name string) string {
 }
 
 // tokens returns the members of the list that all fields called name make.
-func (h *head) tokens(name string) []string {
-	var tokens []string
+func (h *head) tokens(name string) (tokens []string) {
 	for _, f := range h.fields {
-		if !h.is(f, name) {
-			continue
+		if h.is(f, name) {
+			tokens = append(tokens, members(string(f.value))...)
 		}
-		for t := range strings.SplitSeq(string(f.value), ",") {
-			if t = strings.Trim(t, " \t"); t != "" {
-				tokens = append(tokens, t)
-			}
+	}
+	return tokens
+}
+
+// members returns the members of a list (RFC 9110, section 5.6.1).
+func members(list string) (tokens []string) {
+	for t := range strings.SplitSeq(list, ",") {
+		if t = strings.Trim(t, " \t"); t != "" {
+			tokens = append(tokens, t)
 		}
 	}
 	return tokens

@@ -35,6 +35,8 @@ func TestTokenAsSubprotocol(t *testing.T) {
 		{"none, in two fields", none, "bearer\r\nSec-WebSocket-Protocol: SECRET", "bearer"},
 		{"one, no token", one, "chat", "chat"},
 		{"one, two and no token", one, "chat, talk", "400"},
+		{"one, in two fields", one, "chat\r\nSec-WebSocket-Protocol: talk", "chat"},
+		{"one, behind an empty field", one, "\r\nSec-WebSocket-Protocol: talk", ""},
 		{"one", one, "bearer, SECRET", "bearer"},
 		{"one, in capitals", one, "Bearer, SECRET", "Bearer"},
 		{"one beside it", one, "bearer, SECRET, chat", "chat"},

@@ -216,7 +216,7 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 		}}
 	}
 	offered := h.tokens("Sec-WebSocket-Protocol")
-	selected, ok := ep.subprotocol(offered)
+	selected, ok := ep.subprotocol(offered, members(h.get("Sec-WebSocket-Protocol")))
 	if !ok {
 		open := core.OpenProtocols(offered, ep.settings.Load().TokenProtocols)
 		return nil, t, &refusal{core.ReasonHandshake, http.StatusBadRequest, "it offers several subprotocols, and must offer one", []slog.Attr{
@@ -338,11 +338,11 @@ func (ep *endpoint) sentence(v *visitor, h *head, target *url.URL) (user *core.I
 	return shake.Identity, nil
 }
 
-// subprotocol returns which of the offered subprotocols is selected, "" for none; ok is
-// false if the offer is to be refused. A token that is shown there is not selected: who
+// subprotocol returns which of the offered subprotocols, of which first are in the first
+// field, is selected, "" for none; ok is false if the offer is to be refused. A token that is shown there is not selected: who
 // shows one, and would hear of no other name, hears the one that announces it, as browsers
 // give up a connection that answers none of their names.
-func (ep *endpoint) subprotocol(offered []string) (selected string, ok bool) {
+func (ep *endpoint) subprotocol(offered, first []string) (selected string, ok bool) {
 	names := ep.settings.Load().TokenProtocols
 	open := core.OpenProtocols(offered, names)
 	for _, name := range ep.profile.Subprotocols {
@@ -351,11 +351,11 @@ func (ep *endpoint) subprotocol(offered []string) (selected string, ok bool) {
 		}
 	}
 	if len(open) == len(offered) {
-		// There is no token.
-		if !ep.profile.Subprotocol || len(offered) == 0 {
+		// There is no token. The originals that select one look at the first field alone.
+		if !ep.profile.Subprotocol || len(first) == 0 {
 			return "", true
 		}
-		return offered[0], len(offered) == 1
+		return first[0], len(first) == 1
 	}
 	if ep.profile.Subprotocol {
 		others := slices.DeleteFunc(slices.Clone(open), func(p string) bool {
