@@ -21,7 +21,7 @@ var (
 
 // sayGoodbye begins the close handshake from our side, with the format's words for r.
 func (c *conn) sayGoodbye(r core.Reason) {
-	if c.state != open {
+	if !c.isOpen() {
 		return
 	}
 	if c.format.farewell(r) {
@@ -31,10 +31,11 @@ func (c *conn) sayGoodbye(r core.Reason) {
 
 // part is sayGoodbye behind the format's words. Nothing happens if the connection is ending.
 func (c *conn) part(r core.Reason) {
-	if c.state != open {
+	if !c.isOpen() {
 		return
 	}
 	code, text := c.ep.goodbye(c, r)
+	failed := c.state == failing
 	c.depart(r)
 	linger := closeTicks
 	if r == core.ReasonSlow {
@@ -42,11 +43,11 @@ func (c *conn) part(r core.Reason) {
 		c.abandon()
 		linger = lingerTicks
 	}
-	if code != 0 && !c.orphan {
+	if code != 0 && c.socket.where != nowhere {
 		c.queueLast(closeFrame(code, text))
 		c.cutAfter(linger)
 	}
-	if code == 0 || c.orphan || c.discard {
+	if code == 0 || c.socket.where == nowhere || failed {
 		c.finish()
 	}
 	c.wake()
@@ -69,17 +70,17 @@ func (ep *endpoint) goodbye(c *conn, r core.Reason) (code uint16, text string) {
 func (c *conn) fail(r core.Reason, err error) {
 	c.ep.server.log.Debug("ending connection", "endpoint", c.ep.Name, "conn", c.id,
 		"remote", c.remote, "user", c.user.User(), "reason", r.String(), "error", err)
-	c.discard = true
-	if c.state == open {
-		c.sayGoodbye(r)
-	} else {
+	if !c.isOpen() {
 		c.finish()
+		return
 	}
+	c.state = failing
+	c.sayGoodbye(r)
 }
 
 // depart takes the connection out of the engine: from here on it is told nothing.
 func (c *conn) depart(r core.Reason) {
-	if c.state != open {
+	if !c.isOpen() {
 		return
 	}
 	c.state, c.reason = closing, r
@@ -102,12 +103,11 @@ func (c *conn) giveUp() {
 
 // finish ends the close handshake: what is queued is still written.
 func (c *conn) finish() {
-	if c.state == closed || c.state == ended {
+	if c.state >= finishing {
 		return
 	}
-	c.state = closed
-	c.discard = true
-	if c.orphan {
+	c.state = finishing
+	if c.socket.where == nowhere {
 		c.end(c.reason)
 		return
 	}
@@ -121,15 +121,15 @@ func (c *conn) finish() {
 // end: closing a socket with unread input would reset it, and the reset could
 // overtake the close frame.
 func (c *conn) shutdown() {
-	if c.shut || c.state == ended || c.fd == noFile {
+	if c.state != finishing || !c.socket.writable() {
 		return
 	}
 	if c.sayLast() {
 		c.flush() // and back here, when it is written
 		return
 	}
-	c.shut = true
-	if err := unix.Shutdown(c.fd, unix.SHUT_WR); err != nil {
+	c.state = shut
+	if err := unix.Shutdown(c.socket.fd, unix.SHUT_WR); err != nil {
 		c.end(c.reason)
 	}
 }
@@ -143,9 +143,9 @@ func (c *conn) cutAfter(ticks uint32) {
 
 // cut resets the connection, so that the kernel keeps nothing of it.
 func (c *conn) cut() {
-	if c.waiting() > 0 && c.fd != noFile {
+	if c.waiting() > 0 && c.socket.writable() {
 		// The only error is a socket that is gone already.
-		_ = unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		_ = unix.SetsockoptLinger(c.socket.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
 	c.end(c.reason)
 }
@@ -159,14 +159,11 @@ func (c *conn) end(r core.Reason) {
 		// Of a lost connection that is gone's to decide.
 		c.depart(r)
 	}
-	if c.state != open {
-		c.discard = true
-	}
-	if c.gc == nil {
+	if c.socket.where != attached {
 		c.gone()
 		return
 	}
-	if err := c.loop.el.Close(c.gc); err != nil {
+	if err := c.loop.el.Close(c.socket.gc); err != nil {
 		c.ep.server.log.Debug("closing socket", "conn", c.id, "error", err)
 	}
 }
@@ -186,29 +183,21 @@ func (c *conn) gone() {
 // linger reports whether a connection whose socket is gone stays until what its client has said
 // is carried out; gone is called again then. What waits for a release by others it loses.
 func (c *conn) linger() bool {
-	if c.state != open || c.holds.carryingOut() {
+	if !c.isOpen() || c.in.holds.carryingOut() {
 		return false
 	}
-	if !c.format.busy() && c.inbox.size == 0 && !c.secure.waits() {
+	if !c.format.busy() && c.in.kept.size == 0 && !c.secure.waits() {
 		return false
 	}
-	if !c.orphan {
-		c.orphan = true
-		if c.parked {
-			_ = unix.Close(c.fd)
-		}
-		c.gc, c.fd, c.parked = nil, noFile, false
-	}
+	c.socket.leave()
 	return true
 }
 
 // leave ends the connection: it is in no table and no list any more.
 func (c *conn) leave() {
-	if c.parked {
-		_ = unix.Close(c.fd)
-	}
-	c.state, c.parked, c.fd = ended, false, noFile
-	c.out.list, c.late, c.discard = unlisted, nil, true
+	c.socket.leave()
+	c.state = ended
+	c.out.list, c.late = unlisted, nil
 	c.forgetInput()
 	c.account()
 	c.forgetHistory()
@@ -240,13 +229,13 @@ func (c *conn) expire() {
 
 // fallDue does what is due.
 func (c *conn) fallDue(now uint32) {
-	if c.state != open {
+	if !c.isOpen() {
 		if int32(now-c.cutAt) >= 0 {
 			c.cut()
 		}
 		return
 	}
-	if c.waited(now) && c.state != open {
+	if c.waited(now) && !c.isOpen() {
 		return
 	}
 	set := c.settings
@@ -266,7 +255,7 @@ func (c *conn) fallDue(now uint32) {
 }
 
 // unheard reports whether we do not read what the client says, for reasons of ours.
-func (c *conn) unheard() bool { return c.holds.ours() }
+func (c *conn) unheard() bool { return c.in.holds.ours() }
 
 // idleAt returns the tick at which the connection is idle for too long if nothing
 // comes until then.
@@ -290,7 +279,7 @@ func (c *conn) rearm(now uint32) {
 	switch {
 	case c.state == ended:
 		return
-	case c.state != open:
+	case !c.isOpen():
 		c.loop.wheel.Set(c, c.cutAt)
 		return
 	case c.unheard():

@@ -7,27 +7,10 @@ import (
 	"time"
 
 	"github.com/gobwas/ws/wsflate"
-	"github.com/panjf2000/gnet/v2"
 
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
 	"github.com/polywire/polywire/core/timers"
-)
-
-// state is how far a connection is on its way to its end.
-type state uint8
-
-const (
-	// open: messages go both ways.
-	open state = iota
-	// closing: our close frame is queued; the client's is awaited.
-	closing
-	// closed: both close frames are seen, or there will be none. What is queued is
-	// written, then our half of the stream is shut and the client's end awaited.
-	closed
-	// ended: the socket is gone. Nothing may be written: its descriptor may
-	// already be somebody else's.
-	ended
 )
 
 // conn is one WebSocket connection and the core.Link of the engine.
@@ -44,17 +27,13 @@ type conn struct {
 	peer   core.Peer // nil until connect
 
 	// Owned by the loop.
+	life
 	settings *settings // those that the connection goes by
 	upgrade  *upgrade  // nil once it is done
-	gc       gnet.Conn // nil while parked or on the way back
-	fd       int       // where output is written; noFile on the way back
-	parser   *parser   // nil between messages
-	meter    *meter    // nil unless the endpoint has had rates
-	secure   *secure   // nil without TLS
-	inbox    pieces    // what came while held
-	history  *history  // of what the client compresses; nil if it keeps no context
-	charged  int       // how much of its input is counted in the inbound budget
-	deciding int       // bytes of the message for which engine or plugin hold it
+	socket   attachment
+	meter    *meter  // nil unless the endpoint has had rates
+	secure   *secure // nil without TLS
+	in       input
 	out      output
 	late     *lateness // nil as long as it loses nothing
 	stamp    uint64    // the last delivery taken
@@ -64,17 +43,9 @@ type conn struct {
 
 	// Owned by the loop. These are small, and stand together for their size.
 	window  wsflate.WindowBits // of permessage-deflate; 0 without
-	parked  bool               // fd is the connection's own
-	state   state
-	reason  core.Reason // why the connection is ending
-	holds   holds
-	awake   bool  // it is in loop.awake
-	orphan  bool  // the socket is gone, what came from it is still being carried out
-	shut    bool  // our half of the stream is shut
-	missed  bool  // a message that could not be written was logged
-	discard bool  // input is not looked at any more
-	parting bool  // the format is asked for its last word: messages are not looked at any more
-	backoff uint8 // retries since the socket was found full
+	awake   bool               // it is in loop.awake
+	missed  bool               // a message that could not be written was logged
+	backoff uint8              // retries since the socket was found full
 
 	// Atomic. What is owed to the client behind what is on its way, while its socket is
 	// full; else 0.
@@ -86,7 +57,6 @@ type conn struct {
 	lastMessage uint32
 	lastPong    uint32
 	nextPing    uint32
-	cutAt       uint32 // when an ending connection is cut
 }
 
 var _ core.Link = (*conn)(nil)
@@ -126,7 +96,7 @@ func (c *conn) Trace() core.Trace {
 
 // Tell has the format encode ev, and queues the bytes.
 func (c *conn) Tell(ev core.Event) {
-	if c.state != open {
+	if !c.isOpen() {
 		return
 	}
 	c.format.tell(ev)

@@ -39,7 +39,7 @@ func (e *effort) over() bool {
 
 // stepBack puts the connection behind the others: it is held until its next turn.
 func (c *conn) stepBack() {
-	if c.holds.has(steppedBack) || c.state != open {
+	if c.in.holds.has(steppedBack) || !c.isOpen() {
 		return
 	}
 	c.hold(steppedBack)
@@ -48,12 +48,12 @@ func (c *conn) stepBack() {
 }
 
 // isBehind reports whether nothing more is looked at until the connection's next turn.
-func (c *conn) isBehind() bool { return c.holds.has(steppedBack) && c.state == open }
+func (c *conn) isBehind() bool { return c.in.holds.has(steppedBack) && c.isOpen() }
 
 // stepForward is the next turn of a connection that had stepped back.
 func (c *conn) stepForward() {
 	if c.state != ended {
-		c.holds.own &^= steppedBack
+		c.in.holds.own &^= steppedBack
 		c.released()
 		c.resume()
 	}

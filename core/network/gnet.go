@@ -28,7 +28,8 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 	}
 	c := gc.Context().(*conn)
 	defer e.server.recovered(c)
-	c.gc, c.fd, c.loop = gc, gc.Fd(), l
+	c.loop = l
+	c.socket.attach(gc)
 	c.settings = c.ep.settings.Load()
 	l.conns[c] = struct{}{}
 	c.ep.Stats.Opened.Add(1)
@@ -96,7 +97,7 @@ func (e *events) OnTraffic(gc gnet.Conn) gnet.Action {
 // OnClose is called on the loop when a socket is about to be closed.
 func (e *events) OnClose(gc gnet.Conn, _ error) gnet.Action {
 	c, ok := gc.Context().(*conn)
-	if !ok || c.gc != gc || c.state == ended {
+	if !ok || c.socket.gc != gc || c.state == ended {
 		return gnet.None
 	}
 	c.loop.beginTurn()

@@ -37,31 +37,31 @@ func (h holds) carryingOut() bool { return h.own&^harmless != 0 || h.others > 0 
 func (h holds) ours() bool { return h.any() && !h.has(choked) }
 
 // hold stops the reading of messages for a reason until release.
-func (c *conn) hold(why hold) { c.holds.own |= why }
+func (c *conn) hold(why hold) { c.in.holds.own |= why }
 
 // release ends a hold; nothing happens if there is none. Reading goes on before the turn ends.
 func (c *conn) release(why hold) {
-	if c.holds.has(why) {
-		c.holds.own &^= why
+	if c.in.holds.has(why) {
+		c.in.holds.own &^= why
 		c.released()
 		c.wake()
 	}
 }
 
 // Hold stops the reading of messages.
-func (c *conn) Hold() { c.holds.others++ }
+func (c *conn) Hold() { c.in.holds.others++ }
 
 // Release ends Hold. It must not be called from within Do.
 func (c *conn) Release() {
-	c.holds.others--
+	c.in.holds.others--
 	c.released()
 	c.wake()
 }
 
 // released notes that a hold has ended.
 func (c *conn) released() {
-	if !c.holds.any() {
-		c.deciding = 0
+	if !c.in.holds.any() {
+		c.in.deciding = 0
 	}
 	// The client is not to blame for time that passed while it was not heard.
 	c.lastMessage = c.loop.ticks.Load()

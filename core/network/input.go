@@ -11,10 +11,21 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
+// input is what came from one client and has not been carried out, and why it waits. Owned by
+// the loop.
+type input struct {
+	kept     pieces   // what came while the connection was held
+	parser   *parser  // nil between messages
+	history  *history // of what the client compresses; nil if it keeps no context
+	holds    holds
+	deciding int // bytes of the message for which engine or format hold the connection
+	charged  int // how much of all is counted in the inbound budget
+}
+
 // receive takes what came from the socket. b is borrowed and is overwritten.
 func (c *conn) receive(b []byte) {
 	defer c.ep.server.recovered(c)
-	if c.discard || c.state == ended {
+	if c.deaf() {
 		return
 	}
 	if c.heldBack() {
@@ -29,8 +40,8 @@ func (c *conn) receive(b []byte) {
 // parse feeds the parser until b is used up or the connection is held, and returns what
 // is left of b.
 func (c *conn) parse(b []byte) (rest []byte) {
-	for len(b) > 0 && !c.discard {
-		if !c.holds.any() {
+	for len(b) > 0 && !c.deaf() {
+		if !c.in.holds.any() {
 			// Before the message, not behind it: what is admitted finds room.
 			c.awaitRoom()
 		}
@@ -58,23 +69,23 @@ func (c *conn) parse(b []byte) (rest []byte) {
 // feed parses b with a parser that the connection has only as long as a message is on
 // its way.
 func (c *conn) feed(b []byte) (used int, err error) {
-	if c.parser == nil {
-		c.parser = c.loop.takeParser(c.ep.MaxMessage, c.window != 0, c.history)
+	if c.in.parser == nil {
+		c.in.parser = c.loop.takeParser(c.ep.MaxMessage, c.window != 0, c.in.history)
 	}
-	if c.state != open {
-		c.parser.deafen()
+	if !c.isOpen() {
+		c.in.parser.deafen()
 	}
-	used, err = c.parser.feed(b, c)
-	if c.parser != nil && c.parser.between() {
-		c.loop.giveParser(c.parser)
-		c.parser = nil
+	used, err = c.in.parser.feed(b, c)
+	if c.in.parser != nil && c.in.parser.between() {
+		c.loop.giveParser(c.in.parser)
+		c.in.parser = nil
 	}
 	return used, err
 }
 
 // keep puts b aside until the connection is released.
 func (c *conn) keep(b []byte) {
-	c.inbox.add(b)
+	c.in.kept.add(b)
 	c.parkIfMuch()
 }
 
@@ -93,10 +104,10 @@ func (c *conn) resume() {
 		c.decryptRest()
 	}
 	c.account()
-	if c.parked && !c.heldBack() {
+	if c.socket.where == parked && !c.heldBack() {
 		c.unpark()
 	}
-	if c.orphan && c.state != ended {
+	if c.socket.where == nowhere && c.state != ended {
 		c.gone()
 	}
 }
@@ -104,34 +115,34 @@ func (c *conn) resume() {
 // parseInbox parses what was kept until the connection is held.
 func (c *conn) parseInbox() {
 	// The connection may end meanwhile, which drops what is kept.
-	in := c.inbox
-	c.inbox = pieces{}
-	for len(in.list) > 0 && !c.heldBack() && !c.discard {
+	in := c.in.kept
+	c.in.kept = pieces{}
+	for len(in.list) > 0 && !c.heldBack() && !c.deaf() {
 		rest := c.parse(in.list[0])
 		in.skip(len(in.list[0]) - len(rest))
 	}
-	if !c.discard && c.state != ended {
-		c.inbox = in
+	if !c.deaf() {
+		c.in.kept = in
 	}
 }
 
 // choke stops the reading of a client that asks faster than it reads the answers:
 // they would only pile up to its bound, and the memory of tiny ones to far more.
 func (c *conn) choke() {
-	if c.holds.has(choked) || c.out.weightBehind().all <= c.settings.OutboundLimit/2 {
+	if c.in.holds.has(choked) || c.out.weightBehind().all <= c.settings.OutboundLimit/2 {
 		return
 	}
 	if c.out.list != stuck {
 		c.flush()
 	}
-	if c.state == open && c.out.weightBehind().all > c.settings.OutboundLimit/2 {
+	if c.isOpen() && c.out.weightBehind().all > c.settings.OutboundLimit/2 {
 		c.hold(choked)
 	}
 }
 
 // unchoke is called when output was written.
 func (c *conn) unchoke() {
-	if c.holds.has(choked) && c.out.weightBehind().all <= c.settings.OutboundLimit/4 {
+	if c.in.holds.has(choked) && c.out.weightBehind().all <= c.settings.OutboundLimit/4 {
 		c.release(choked)
 	}
 }
@@ -144,7 +155,7 @@ func (c *conn) backlog() int {
 
 // heldBack reports whether no message may be read now. A connection that is ending
 // is read to its end.
-func (c *conn) heldBack() bool { return c.holds.any() && c.state == open }
+func (c *conn) heldBack() bool { return c.in.holds.any() && c.isOpen() }
 
 // onInflated charges for what a compressed message is longer than it came.
 func (c *conn) onInflated(more int) {
@@ -156,8 +167,8 @@ func (c *conn) onInflated(more int) {
 // onMessage hands a data message to the codec.
 func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	c.loop.effort.add(len(payload))
-	if c.state != open || c.parting {
-		return !c.discard
+	if c.state != open {
+		return !c.deaf()
 	}
 	c.lastMessage = c.loop.ticks.Load()
 	c.ep.Stats.MessagesIn.Add(1)
@@ -168,15 +179,15 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 		kind = core.BinaryFrame
 	}
 	f := core.Frame{Kind: kind, Data: payload}
-	before := c.holds
+	before := c.in.holds
 	done, err := c.format.read(f)
-	if c.holds != before && c.holds.any() {
-		c.deciding = len(payload)
+	if c.in.holds != before && c.in.holds.any() {
+		c.in.deciding = len(payload)
 	}
 	if done {
 		c.carriedOut(err)
 	}
-	return !c.holds.any() && c.state == open && !c.discard && !c.loop.effort.over()
+	return !c.in.holds.any() && c.isOpen() && !c.deaf() && !c.loop.effort.over()
 }
 
 // carriedOut goes on behind a data message. err is what its decoding returned.
@@ -209,7 +220,7 @@ var _ core.Sink = (*conn)(nil)
 
 // onControl handles a control frame (RFC 6455, section 5.5) in its turn.
 func (c *conn) onControl(op ws.OpCode, payload []byte) bool {
-	if op != ws.OpPong && c.state == open && c.format.busy() {
+	if op != ws.OpPong && c.isOpen() && c.format.busy() {
 		payload = bytes.Clone(payload)
 		c.format.behind(func() { c.control(op, payload) })
 		return false
@@ -222,7 +233,7 @@ func (c *conn) control(op ws.OpCode, payload []byte) bool {
 	switch op {
 	case ws.OpPing:
 		c.alive()
-		if c.state == open {
+		if c.isOpen() {
 			c.queueOwn(controlFrame(ws.OpPong, payload))
 			c.charge(1, 0)
 			c.choke()
@@ -233,7 +244,7 @@ func (c *conn) control(op ws.OpCode, payload []byte) bool {
 	case ws.OpClose:
 		return c.onClose(payload)
 	}
-	return !c.discard && !c.heldBack() && !c.loop.effort.over()
+	return !c.deaf() && !c.heldBack() && !c.loop.effort.over()
 }
 
 // alive counts a ping or pong as a sign of life where the format does.
@@ -250,7 +261,7 @@ var (
 
 // onClose handles the client's close frame (RFC 6455, section 5.5.1).
 func (c *conn) onClose(payload []byte) bool {
-	if c.state != open {
+	if !c.isOpen() {
 		// The answer to our own close frame.
 		c.finish()
 		return false

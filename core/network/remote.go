@@ -37,6 +37,7 @@ type remote struct {
 	next     func() // what comes behind all that was read
 	passes   int    // how many times next has waited for all answers
 	broken   bool   // the client broke the format: answers to its further messages are not looked at
+	parting  bool   // the last word is being asked for
 }
 
 // waiting is work that waits for answers.
@@ -96,7 +97,7 @@ func (r *remote) Pause() { r.conn.hold(paused) }
 func (r *remote) Unpause() { r.conn.release(paused) }
 
 // Held reports whether no message that was away may be carried out.
-func (r *remote) Held() bool { return r.conn.holds.carryingOut() && r.conn.state == open }
+func (r *remote) Held() bool { return r.conn.in.holds.carryingOut() && r.conn.isOpen() }
 
 // read asks what a message means.
 func (r *remote) read(f core.Frame) (done bool, err error) {
@@ -160,7 +161,7 @@ func (r *remote) Encoded(asked core.CallID, f core.Frame, err error) {
 	c := r.conn
 	r.answered++
 	switch v, ends := errors.AsType[*core.Violation](err); {
-	case err == nil && asked != (core.CallID{}) && f.Kind != core.NoFrame && c.state == open:
+	case err == nil && asked != (core.CallID{}) && f.Kind != core.NoFrame && c.isOpen():
 		c.queueRequest(frameOf(f), asked)
 	case err == nil:
 		r.say(f)
@@ -181,7 +182,7 @@ func (r *remote) Encoded(asked core.CallID, f core.Frame, err error) {
 
 // say queues what the client reads.
 func (r *remote) say(f core.Frame) {
-	if f.Kind != core.NoFrame && r.conn.state == open {
+	if f.Kind != core.NoFrame && r.conn.isOpen() {
 		r.conn.queueMessage(frameOf(f))
 	}
 }
@@ -200,7 +201,7 @@ func frameOf(f core.Frame) *frame {
 // settle runs then when all that has been asked is answered: now, if it is, or if the
 // connection is ending, which ends the asking.
 func (r *remote) settle(then func()) {
-	if r.conn.state == open && r.busy() {
+	if r.conn.isOpen() && r.busy() {
 		r.waiting = append(r.waiting, waiting{r.asked.Load(), then})
 		return
 	}
@@ -214,7 +215,7 @@ func (r *remote) settled() {
 		r.waiting = r.waiting[1:]
 		then()
 	}
-	if !r.busy() && r.conn.orphan {
+	if !r.busy() && r.conn.socket.where == nowhere {
 		r.conn.wake()
 	}
 }
@@ -243,7 +244,7 @@ func (r *remote) goOn() bool {
 	if c.heldBack() {
 		return false
 	}
-	if c.state == open && r.passes < maxPasses && r.busy() {
+	if c.isOpen() && r.passes < maxPasses && r.busy() {
 		r.passes++
 		c.hold(ordering)
 		r.settle(func() { c.release(ordering) })
@@ -272,10 +273,13 @@ func (r *remote) farewell(reason core.Reason) bool {
 		reason == core.ReasonOverload || reason == core.ReasonRestart:
 		c.connect()
 		return true
-	case c.parting:
+	case r.parting:
 		return false
 	}
-	c.parting = true
+	r.parting = true
+	if c.state == open {
+		c.state = parting
+	}
 	r.settle(func() {
 		r.send(core.Event{Kind: core.Goodbye, Reason: reason})
 		r.settle(func() { c.part(reason) })

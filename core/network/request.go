@@ -51,7 +51,7 @@ func (c *conn) queueRequest(f *frame, id core.CallID) {
 		c.flush()
 	}
 	switch {
-	case c.state != open:
+	case !c.isOpen():
 		f.release()
 	case c.requestFits(len(f.bytes)):
 		c.queueMessage(f)

@@ -86,7 +86,7 @@ func (c *conn) awaitRoom() {
 	switch {
 	case !s.crowded():
 		c.allowance = 0
-	case c.state == open && c.allowance == 0 && !c.holds.has(crowded) && s.wait(c.comeIn):
+	case c.isOpen() && c.allowance == 0 && !c.in.holds.has(crowded) && s.wait(c.comeIn):
 		c.hold(crowded)
 	}
 }

@@ -155,7 +155,7 @@ func (s *secure) state() *tls.ConnectionState {
 // much for its turn, is kept as it is.
 func (c *conn) decrypt(b []byte) {
 	defer c.ep.server.recovered(c)
-	if rest := c.unseal(b); len(rest) > 0 && !c.discard && c.state != ended {
+	if rest := c.unseal(b); len(rest) > 0 && !c.deaf() {
 		c.secure.sealed.add(rest)
 		c.parkIfMuch()
 	}
@@ -167,11 +167,11 @@ func (c *conn) decryptRest() {
 	in := s.sealed
 	s.sealed, s.unread = pieces{}, false
 	c.unseal(nil)
-	for len(in.list) > 0 && !s.unread && !c.heldBack() && !c.discard && c.state != ended {
+	for len(in.list) > 0 && !s.unread && !c.heldBack() && !c.deaf() {
 		rest := c.unseal(in.list[0])
 		in.skip(len(in.list[0]) - len(rest))
 	}
-	if in.size > 0 && !c.discard && c.state != ended {
+	if in.size > 0 && !c.deaf() {
 		s.sealed = in
 	}
 }
@@ -186,7 +186,7 @@ func (c *conn) unseal(b []byte) (rest []byte) {
 		l.plain = make([]byte, recordSize)
 	}
 	s.wire.in = b
-	for !c.discard && c.state != ended {
+	for !c.deaf() {
 		if l.effort.over() {
 			if c.stepBack(); c.isBehind() {
 				s.unread = true

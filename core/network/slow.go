@@ -228,7 +228,7 @@ func (l *loop) relieve() {
 		most = max(most, other.largest.Load())
 	}
 	for _, c := range l.stuck {
-		if n := int64(c.burden()); c.state == open && n > 0 && n >= most/2 && s.budget.over() {
+		if n := int64(c.burden()); c.isOpen() && n > 0 && n >= most/2 && s.budget.over() {
 			s.guard(c, c.relieve)
 		}
 	}
@@ -249,7 +249,7 @@ func (c *conn) burden() int {
 func (l *loop) measure() {
 	largest := 0
 	for _, c := range l.stuck {
-		if c.state == open {
+		if c.isOpen() {
 			largest = max(largest, c.burden())
 		}
 	}

@@ -21,7 +21,7 @@ type meter struct {
 // than its limits.
 func (c *conn) charge(messages, bytes int) {
 	l := c.ep.Limits.Get()
-	if l.Messages.Amount == 0 && l.Bytes.Amount == 0 || c.state != open {
+	if l.Messages.Amount == 0 && l.Bytes.Amount == 0 || !c.isOpen() {
 		return
 	}
 	if c.meter == nil {
@@ -48,7 +48,7 @@ func (c *conn) waitFor(d time.Duration) {
 	m := c.meter
 	// A client that owes more than it can pay in a day is not heard again for a day.
 	m.due = c.loop.ticks.Load() + timers.Ticks(min(d, 24*time.Hour))
-	if !c.holds.has(throttled) {
+	if !c.in.holds.has(throttled) {
 		c.ep.Stats.Throttled.Add(1)
 		c.hold(throttled)
 	}
@@ -59,7 +59,7 @@ func (c *conn) waitFor(d time.Duration) {
 
 // waited ends the wait if it is over, and reports whether it did.
 func (c *conn) waited(now uint32) bool {
-	if !c.holds.has(throttled) || int32(now-c.meter.due) < 0 {
+	if !c.in.holds.has(throttled) || int32(now-c.meter.due) < 0 {
 		return false
 	}
 	c.release(throttled)
@@ -69,7 +69,7 @@ func (c *conn) waited(now uint32) bool {
 // sleep sets the timer to wait ticks from now, or to the end of the connection's wait
 // if that is earlier.
 func (c *conn) sleep(now, wait uint32) {
-	if c.holds.has(throttled) {
+	if c.in.holds.has(throttled) {
 		wait = min(wait, c.meter.due-now)
 	}
 	if wait != never {

@@ -65,7 +65,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 		remote:  v.remote(),
 		user:    terms.user,
 		window:  terms.window,
-		history: terms.history,
+		in:      input{history: terms.history},
 		trace:   h.trace(),
 		info:    v.keepsake(),
 		secure:  v.secure,

@@ -28,7 +28,7 @@ var errNothing = errors.New("output without bytes")
 // under the endpoint's bounds and policy. It reports whether f was taken. The caller keeps
 // f alive until the end of the turn.
 func (c *conn) queue(f *frame) bool {
-	if c.state != open {
+	if !c.isOpen() {
 		return false
 	}
 	if c.window != 0 {
@@ -36,7 +36,7 @@ func (c *conn) queue(f *frame) bool {
 	}
 	if c.out.list != stuck && !c.fits(f) {
 		c.flush()
-		if c.state != open {
+		if !c.isOpen() {
 			return false
 		}
 	}
@@ -103,7 +103,7 @@ func (c *conn) writeFrom(list listed) {
 
 // flush writes as much output as the socket takes.
 func (c *conn) flush() {
-	if c.fd == noFile {
+	if !c.socket.writable() {
 		c.keepOutput()
 		return
 	}
@@ -132,7 +132,7 @@ func (c *conn) flush() {
 	c.noteOwed()
 	c.loop.giveSpare(c.out.frames)
 	c.out.frames, c.out.newest = nil, nil
-	if c.state == closed {
+	if c.state == finishing {
 		c.shutdown()
 	}
 }
@@ -143,7 +143,7 @@ func (c *conn) flush() {
 func (c *conn) keepOutput() {
 	switch {
 	case c.state == ended:
-	case c.orphan:
+	case c.socket.where == nowhere:
 		c.forgetRest()
 		c.forget(core.ReasonGone)
 		c.unchoke()
@@ -173,7 +173,7 @@ func (c *conn) writeNext() (b []byte, n int, err error) {
 // offer returns how much of b the socket took: nothing if it is full.
 func (c *conn) offer(b []byte) (int, error) {
 	for {
-		n, err := unix.Write(c.fd, b)
+		n, err := unix.Write(c.socket.fd, b)
 		switch err {
 		case nil:
 			return n, nil
