@@ -102,9 +102,9 @@ func (c *conn) Tell(ev core.Event) {
 	c.format.tell(ev)
 }
 
-// queueMessage queues a message that only this connection gets.
+// queueMessage queues a message that only this connection gets, with the caller's reference.
 func (c *conn) queueMessage(f *frame) {
-	if c.queue(c.loop.ephemeral(f)) {
+	if c.queue(c.loop.lend(f)) {
 		c.ep.Stats.MessagesOut.Add(1)
 		c.ep.Stats.BytesOut.Add(uint64(f.payload))
 	}

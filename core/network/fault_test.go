@@ -99,7 +99,7 @@ func TestFaultyCodec(t *testing.T) {
 func TestFaultyConnection(t *testing.T) {
 	for name, spoil := range map[string]func(c *conn){
 		"a frame without bytes": func(c *conn) {
-			c.push(c.loop.ephemeral(newFrame()))
+			c.push(c.loop.lend(newFrame()))
 			c.out.size++
 		},
 		"bytes without a frame": func(c *conn) {

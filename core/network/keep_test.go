@@ -48,7 +48,7 @@ func TestRecycledDescriptor(t *testing.T) {
 		}
 		secret := core.Event{Kind: core.Pong, Ref: []byte("SECRET-FOR-FIRST")}
 		link.Send(secret)
-		heir.Post(func() { link.Tell(secret); link.(*conn).queue(controlFrame(ws.OpPing, nil)) })
+		heir.Post(func() { link.Tell(secret); link.(*conn).queue(lent{controlFrame(ws.OpPing, nil)}) })
 		second.send("echo still mine")
 		second.expect("still mine")
 		return

@@ -273,7 +273,7 @@ func (l *loop) beginTurn() {
 // handOut gives a message to the members of its audiences.
 func (l *loop) handOut(m *mail) {
 	if m.frame != nil {
-		l.turn = append(l.turn, m.frame)
+		l.lend(m.frame) // the mail's reference
 	}
 	n := 0
 	for aud := range m.audiences {
@@ -306,7 +306,7 @@ func (l *loop) handOutFrom(aud *audience, first int, m *mail, n *int) (next int)
 		r.conn.stamp = m.stamp
 		if m.frame == nil {
 			r.conn.miss(m.lost)
-		} else if r.conn.queue(m.frame) {
+		} else if r.conn.queue(lent{m.frame}) {
 			*n++
 		}
 	}
@@ -364,8 +364,8 @@ func (l *loop) giveParser(p *parser) {
 	l.parser = p
 }
 
-// ephemeral gives f to the turn: it is released when the turn ends.
-func (l *loop) ephemeral(f *frame) *frame {
+// lend takes the caller's reference to f, for the turn to hold until it ends.
+func (l *loop) lend(f *frame) lent {
 	l.turn = append(l.turn, f)
-	return f
+	return lent{f}
 }

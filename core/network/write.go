@@ -25,16 +25,15 @@ const (
 var errNothing = errors.New("output without bytes")
 
 // queue puts f behind the connection's output, to be written at the end of the turn,
-// under the endpoint's bounds and policy. It reports whether f was taken. The caller keeps
-// f alive until the end of the turn.
-func (c *conn) queue(f *frame) bool {
+// under the endpoint's bounds and policy. It reports whether f was taken.
+func (c *conn) queue(f lent) bool {
 	if !c.isOpen() {
 		return false
 	}
 	if c.window != 0 {
 		f = f.deflated(c.window)
 	}
-	if c.out.list != stuck && !c.fits(f) {
+	if c.out.list != stuck && !c.fits(f.frame) {
 		c.flush()
 		if !c.isOpen() {
 			return false
@@ -46,20 +45,20 @@ func (c *conn) queue(f *frame) bool {
 			return true
 		}
 	}
-	if !c.fits(f) && !c.makeRoom(f) {
+	if !c.fits(f.frame) && !c.makeRoom(f.frame) {
 		return false
 	}
 	c.push(f)
 	return true
 }
 
-// queueOwn queues a frame that only this connection gets.
-func (c *conn) queueOwn(f *frame) { c.queue(c.loop.ephemeral(f)) }
+// queueOwn queues a frame that only this connection gets, with the caller's reference.
+func (c *conn) queueOwn(f *frame) { c.queue(c.loop.lend(f)) }
 
 // queueLast queues the connection's own close frame, whatever the bound says.
-func (c *conn) queueLast(f *frame) { c.push(c.loop.ephemeral(f)) }
+func (c *conn) queueLast(f *frame) { c.push(c.loop.lend(f)) }
 
-func (c *conn) push(f *frame) {
+func (c *conn) push(f lent) {
 	if c.state == ended {
 		return
 	}
