@@ -351,7 +351,7 @@ func (ep *endpoint) subprotocol(offered, first []string) (selected string, ok bo
 		}
 	}
 	if len(open) == len(offered) {
-		// There is no token. The originals that select one look at the first field alone.
+		// There is no token. The original that selects one looks at the first field alone.
 		if !ep.profile.Subprotocol || len(first) == 0 {
 			return "", true
 		}
