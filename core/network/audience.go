@@ -58,9 +58,9 @@ func (a *audience) count(n int, f *frame) {
 	a.ep.Stats.BytesOut.Add(uint64(n * f.payload))
 }
 
-// lose counts a message that does not even reach the loop; f is nil for one that
+// dropAll counts a message that does not even reach the loop; f is nil for one that
 // could not be encoded.
-func (a *audience) lose(f *frame, r core.Reason) {
+func (a *audience) dropAll(f *frame, r core.Reason) {
 	n := uint64(a.size.Load())
 	a.ep.Stats.Dropped.Add(r, n)
 	if f != nil {

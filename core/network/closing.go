@@ -40,7 +40,7 @@ func (c *conn) part(r core.Reason) {
 	linger := closeTicks
 	if r == core.ReasonSlow {
 		// Behind what is queued the close frame would never arrive.
-		c.abandon()
+		c.dropUnwritten()
 		linger = lingerTicks
 	}
 	if code != 0 && c.socket.where != nowhere {
@@ -175,9 +175,9 @@ func (c *conn) gone() {
 	}
 	defer c.leave()
 	c.depart(core.ReasonLost)
-	c.forget(core.ReasonGone)
+	c.dropOutput(core.ReasonGone)
 	c.logLost()
-	c.forgetSecure()
+	c.dropSecure()
 }
 
 // linger reports whether a connection whose socket is gone stays until what its client has said
@@ -197,10 +197,10 @@ func (c *conn) linger() bool {
 func (c *conn) leave() {
 	c.socket.leave()
 	c.state = ended
-	c.out.list, c.late = unlisted, nil
-	c.forgetInput()
+	c.out.list, c.losses = unlisted, nil
+	c.dropInput()
 	c.account()
-	c.forgetHistory()
+	c.dropHistory()
 	c.loop.wheel.Remove(c)
 	delete(c.loop.conns, c)
 	c.ep.Stats.Open.Add(-1)

@@ -35,8 +35,8 @@ type conn struct {
 	secure   *secure // nil without TLS
 	in       input
 	out      output
-	late     *lateness // nil as long as it loses nothing
-	stamp    uint64    // the last delivery taken
+	losses   *losses // nil as long as it loses nothing
+	stamp    uint64  // the last delivery taken
 
 	// Owned by the loop. What the connection may still say without waiting for room again.
 	allowance int32
@@ -110,10 +110,10 @@ func (c *conn) queueMessage(f *frame) {
 	}
 }
 
-// missEvent is miss for an event of the connection's own; who waits for an answer of the
+// dropUnwritableEvent is dropUnwritable for an event of the connection's own; who waits for an answer of the
 // client learns that it was not asked.
-func (c *conn) missEvent(asked core.CallID, err error) {
-	c.miss(err)
+func (c *conn) dropUnwritableEvent(asked core.CallID, err error) {
+	c.dropUnwritable(err)
 	c.unasked(asked, core.ReasonUnwritable)
 }
 
@@ -124,9 +124,9 @@ func (c *conn) unasked(asked core.CallID, r core.Reason) {
 	}
 }
 
-// miss counts a message that cannot be written in the client's format, and logs the
+// dropUnwritable counts a message that cannot be written in the client's format, and logs the
 // first.
-func (c *conn) miss(err error) {
+func (c *conn) dropUnwritable(err error) {
 	c.ep.Stats.Dropped.Inc(core.ReasonUnwritable)
 	if !c.missed {
 		c.missed = true

@@ -36,7 +36,7 @@ func (s *Server) InboundBudget() int64 { return s.inbound.allowed() }
 // have changed that.
 func (c *conn) account() {
 	if c.deaf() {
-		c.forgetInput()
+		c.dropInput()
 	}
 	l := c.loop
 	budget := &l.server.inbound
@@ -76,16 +76,16 @@ func (c *conn) inputMemory() int {
 	return n
 }
 
-// forgetInput drops what waits.
-func (c *conn) forgetInput() {
+// dropInput drops what waits.
+func (c *conn) dropInput() {
 	c.in.kept, c.in.parser, c.in.deciding = pieces{}, nil, 0
 	if c.secure != nil {
 		c.secure.sealed = pieces{}
 	}
 }
 
-// forgetHistory gives up the history of a connection that has ended.
-func (c *conn) forgetHistory() {
+// dropHistory gives up the history of a connection that has ended.
+func (c *conn) dropHistory() {
 	if h := c.in.history; h != nil {
 		s := c.loop.server
 		s.inbound.add(-h.charged)

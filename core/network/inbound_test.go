@@ -210,7 +210,7 @@ func TestInboundOfRecords(t *testing.T) {
 		if n := r.Inbound(); n < 1<<10 {
 			t.Errorf("%d bytes for 1 KiB that waits to be decrypted", n)
 		}
-		conn.forgetInput()
+		conn.dropInput()
 		conn.account()
 	})
 	nc.first = 100

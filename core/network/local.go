@@ -85,7 +85,7 @@ func (l *local) tell(ev core.Event) {
 	switch {
 	case err != nil && !ends:
 		f.release()
-		c.missEvent(ev.Asks(), err)
+		c.dropUnwritableEvent(ev.Asks(), err)
 	case ok && ev.IsRequest():
 		c.queueRequest(f, ev.Asks())
 	case ok:
@@ -98,7 +98,7 @@ func (l *local) tell(ev core.Event) {
 	}
 }
 
-func (l *local) send(ev core.Event) { l.conn.loop.post(mail{conn: l.conn, letter: newLetter(ev)}) }
+func (l *local) send(ev core.Event) { l.conn.loop.post(mail{conn: l.conn, event: copyEvent(ev)}) }
 
 func (l *local) admits(int) bool { return true }
 
@@ -128,7 +128,7 @@ func (l *local) sayLastWord(r core.Reason) {
 	}
 	f.release()
 	if _, ends := errors.AsType[*core.Violation](err); err != nil && !ends {
-		c.miss(err)
+		c.dropUnwritable(err)
 	}
 }
 

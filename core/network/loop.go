@@ -163,7 +163,7 @@ func (l *loop) address(m mail) {
 	defer l.unlock()
 	if l.mailbox.full() {
 		for aud := range m.audiences {
-			aud.lose(m.frame, core.ReasonOverload)
+			aud.dropAll(m.frame, core.ReasonOverload)
 		}
 		return
 	}
@@ -250,11 +250,11 @@ func (l *loop) carryOut(m *mail) {
 		l.handOut(m)
 	case m.conn == nil:
 		l.server.guard(nil, m.fn)
-	case m.letter != nil:
+	case m.event != nil:
 		if m.conn.state != ended {
-			m.conn.tellGuarded(m.letter.ev)
+			m.conn.tellGuarded(m.event.ev)
 		}
-		m.letter.release()
+		m.event.release()
 	case m.conn.state == ended:
 	default:
 		l.server.guard(m.conn, m.fn)
@@ -305,7 +305,7 @@ func (l *loop) handOutFrom(aud *audience, first int, m *mail, n *int) (next int)
 		}
 		r.conn.stamp = m.stamp
 		if m.frame == nil {
-			r.conn.miss(m.lost)
+			r.conn.dropUnwritable(m.lost)
 		} else if r.conn.queue(lent{m.frame}) {
 			*n++
 		}

@@ -56,7 +56,7 @@ func (r *remote) ID() uint64               { return r.conn.id }
 func (r *remote) Post(f func())            { r.conn.Post(f) }
 func (r *remote) Close(reason core.Reason) { r.conn.Close(reason) }
 
-// open asks how the client is greeted. The connection is held until then.
+// open asks how the client is halfOpen. The connection is held until then.
 func (r *remote) open() {
 	c := r.conn
 	r.codec = r.format.Attach(c.loop.index%r.format.Shards(), r)
@@ -169,7 +169,7 @@ func (r *remote) Encoded(asked core.CallID, f core.Frame, err error) {
 		c.ep.Stats.Dropped.Inc(core.ReasonOverload)
 		c.unasked(asked, core.ReasonOverload)
 	case !ends:
-		c.missEvent(asked, err)
+		c.dropUnwritableEvent(asked, err)
 	default:
 		if f.Kind == core.NoFrame {
 			c.ep.Stats.Dropped.Inc(v.Reason)

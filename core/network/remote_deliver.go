@@ -50,7 +50,7 @@ func (f *remoteFormat) deliver(m mail, ev core.Event, to []core.Audience) {
 func (d *dispatch) deliver(f core.Frame, err error) {
 	if v, lost := errors.AsType[*core.Violation](err); lost {
 		for _, aud := range d.to {
-			aud.(*audience).lose(nil, v.Reason)
+			aud.(*audience).dropAll(nil, v.Reason)
 		}
 		return
 	}

@@ -229,7 +229,7 @@ func (c *conn) hungUp(err error) {
 	} else {
 		c.ep.server.log.Debug("ending TLS", "endpoint", c.ep.Name, "conn", c.id, "remote", c.remote, "error", err)
 		c.depart(core.ReasonTLS)
-		c.forget(c.reason)
+		c.dropOutput(c.reason)
 		c.secure.silent = true
 	}
 	c.collect()
@@ -286,8 +286,8 @@ func (c *conn) setRest(b []byte) {
 	c.secure.rest = b
 }
 
-// forgetRest drops the ciphertext that waits.
-func (c *conn) forgetRest() {
+// dropCiphertext drops the ciphertext that waits.
+func (c *conn) dropCiphertext() {
 	s := c.secure
 	if s == nil || len(s.rest) == 0 {
 		return
@@ -297,9 +297,9 @@ func (c *conn) forgetRest() {
 	c.setRest(nil)
 }
 
-// forgetSecure drops the ciphertext that waits, and TLS.
-func (c *conn) forgetSecure() {
-	c.forgetRest()
+// dropSecure drops the ciphertext that waits, and TLS.
+func (c *conn) dropSecure() {
+	c.dropCiphertext()
 	c.secure = nil
 }
 

@@ -159,7 +159,7 @@ type Server struct {
 	decoding chan struct{} // a place for each message that is decoded off the loops
 
 	admission admission
-	greeted   greeted
+	halfOpen  halfOpen
 
 	// Guarded by mu.
 	mu      sync.Mutex

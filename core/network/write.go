@@ -143,8 +143,8 @@ func (c *conn) keepOutput() {
 	switch {
 	case c.state == ended:
 	case c.socket.where == nowhere:
-		c.forgetRest()
-		c.forget(core.ReasonGone)
+		c.dropCiphertext()
+		c.dropOutput(core.ReasonGone)
 		c.unchoke()
 	default:
 		c.wait()
