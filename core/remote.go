@@ -50,6 +50,9 @@ type RemoteCodec interface {
 	// Decode asks what f means. f is copied. If too much of the connection is
 	// unanswered, it is held. On the connection's loop.
 	Decode(f Frame)
+	// Expected returns how ev, which is told next, reads, if that is known already: then it
+	// need not be asked. The caller borrows the frame. On the connection's loop.
+	Expected(ev Event) (f Frame, known bool)
 	// Encode asks how ev reads. ev is copied. A request (Event.IsRequest) for which there
 	// is no room is answered with ErrNoRoom. Any goroutine.
 	Encode(ev Event)
@@ -64,23 +67,21 @@ type RemoteCodec interface {
 	Close()
 }
 
-// RemoteConn is a connection as its remote codec sees it. The methods besides those of
-// Link are called on its loop (by Link.Post), after Open and before Close. What they are
-// given is borrowed.
+// RemoteConn is a connection as its remote codec sees it. Its Sink takes what Open and Decode
+// have asked. All methods but ID, Post and Close are called on its loop (by Post), after Open
+// and before Close. What they are given is borrowed.
 type RemoteConn interface {
-	Link
+	Sink
+	// ID, Post and Close are those of [Link]. Any goroutine.
+	ID() uint64
+	Post(f func())
+	Close(r Reason)
 	// Held reports whether the answers to Decode must wait for Resume: somebody holds the
 	// connection. Holding it with Pause does not count.
 	Held() bool
-	// Pause and Unpause are Hold and Release for the codec's own use: no further message
-	// is asked about.
+	// Pause stops the asking about further messages until Unpause.
 	Pause()
 	Unpause()
-	// Command and Refusal are Sink's Do and Refuse, for what Open and Decode ask. expected
-	// is what the client reads if the event behind it is the usual one, Pong after Ping
-	// and an ordinary Done or Failed after all else; nil if that must be asked.
-	Command(c Command, expected *Frame)
-	Refusal(r Reason, ref []byte, f Failure, expected *Frame)
 	// Opened is the answer to Open: the greeting, NoFrame if there is none.
 	Opened(greeting Frame, err error)
 	// Decoded is the answer to Decode, after its commands. err is what Codec.Decode

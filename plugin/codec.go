@@ -39,13 +39,15 @@ type codec struct {
 
 	// Atomic.
 	closed     atomic.Bool
-	eventBytes atomic.Int64 // of unanswered events
+	events     atomic.Int64 // unanswered ones
+	eventBytes atomic.Int64 // and their bytes
 
 	// Owned by the loop: the unanswered messages of the client.
 	frames, frameBytes int
 	held               bool
 	later              []later
 	expected           core.Frame // of the command that is carried out
+	outcomes           []outcome  // that are not told yet
 	broken             error      // what the plugin has made of the message that is being answered
 }
 
@@ -67,12 +69,14 @@ func (c *codec) Decode(f core.Frame) {
 
 // Encode asks how ev reads. A connection of which too much is unanswered is closed.
 func (c *codec) Encode(ev core.Event) {
+	c.events.Add(1)
 	switch {
 	case c.closed.Load(), c.shard.askEncode(c, ev):
 	case ev.IsRequest():
 		asked := ev.Asks()
 		c.conn.Post(func() {
 			if !c.closed.Load() {
+				c.events.Add(-1)
 				c.conn.Encoded(asked, core.Frame{}, core.ErrNoRoom)
 			}
 		})
@@ -161,6 +165,7 @@ func (c *codec) conclude(q question, f core.Frame, err error) {
 			c.conn.Unpause()
 		}
 	case contract.Encode:
+		c.events.Add(-1)
 		c.eventBytes.Add(-int64(q.size))
 		c.conn.Encoded(q.asked, f, err)
 	}
@@ -179,13 +184,13 @@ func (c checked) Command(cmd core.Command, expected *core.Frame) {
 		c.broken = faultOf(&cmd)
 	}
 	if c.broken == nil {
-		c.conn.Command(cmd, sound(expected))
+		c.expect(cmd.Verb, cmd.Ref, sound(expected), func() { c.conn.Do(cmd) })
 	}
 }
 
 // Refusal carries out a refusal.
 func (c checked) Refusal(r core.Reason, ref []byte, f core.Failure, expected *core.Frame) {
-	c.conn.Refusal(r, ref, f, sound(expected))
+	c.expect(core.None, ref, sound(expected), func() { c.conn.Refuse(r, ref, f) })
 }
 
 // sound returns expected unless no client can read it: then it is asked again.

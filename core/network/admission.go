@@ -70,16 +70,16 @@ func (a *admission) set(l Limits) {
 	a.limits.Store(&l)
 }
 
-// knock is asked for every accepted connection, before anything is read from it. If
-// it is let in, the end of its handshake is told with handshaken; if not, r says why.
-func (a *admission) knock(v *visitor, now time.Duration) (r core.Reason, ok bool) {
+// admit is asked for every accepted connection, before anything is read from it. If
+// it is let in, the end of its handshake is told with endHandshake; if not, r says why.
+func (a *admission) admit(v *visitor, now time.Duration) (r core.Reason, ok bool) {
 	l := a.limits.Load()
 	switch {
 	case l.MemoryWatermark > 0 && a.memory.used.Load() > l.MemoryWatermark:
 		return core.ReasonMemory, false
 	case !a.inTime(l.HandshakeRate, now):
 		return core.ReasonRate, false
-	case !a.handshake(v):
+	case !a.beginHandshake(v):
 		a.notInTime(l.HandshakeRate, now)
 		return core.ReasonOverload, false
 	}
@@ -87,9 +87,9 @@ func (a *admission) knock(v *visitor, now time.Duration) (r core.Reason, ok bool
 	return 0, true
 }
 
-// handshake counts one more handshake, if there may be one; handshaken is its end. It may
+// beginHandshake counts one more handshake, if there may be one; endHandshake is its end. It may
 // take the place of one whose client has not said yet what it wants, who is hung up on.
-func (a *admission) handshake(v *visitor) bool {
+func (a *admission) beginHandshake(v *visitor) bool {
 	evicted, _, ok := a.handshakes.take(&v.handshake, v, 0, a.limits.Load())
 	if evicted != nil {
 		_ = evicted.visitor.tcp.Close() // who reads from it rejects it
@@ -97,14 +97,14 @@ func (a *admission) handshake(v *visitor) bool {
 	return ok
 }
 
-func (a *admission) handshaken(v *visitor) { a.handshakes.leave(&v.handshake) }
+func (a *admission) endHandshake(v *visitor) { a.handshakes.leave(&v.handshake) }
 
 // heard says that the request of v is all there. It reports false if v has lost its place.
 func (a *admission) heard(v *visitor) bool { return a.handshakes.set(&v.handshake, working) }
 
-// call counts one more handshake of an address, if there may be one; called is its
+// enterAddress counts one more handshake of an address, if there may be one; leaveAddress is its
 // end. A trusted proxy has as many as it likes.
-func (a *admission) call(from netip.Addr) bool {
+func (a *admission) enterAddress(from netip.Addr) bool {
 	l := a.limits.Load()
 	most := l.MaxHandshakesPerAddress
 	if !from.IsValid() || l.trusts(from) {
@@ -113,7 +113,7 @@ func (a *admission) call(from netip.Addr) bool {
 	return a.callers.add(core.HostOf(from), most)
 }
 
-func (a *admission) called(from netip.Addr) { a.callers.remove(core.HostOf(from)) }
+func (a *admission) leaveAddress(from netip.Addr) { a.callers.remove(core.HostOf(from)) }
 
 // inTime takes one connection from the rate, if there is one left.
 func (a *admission) inTime(r core.Rate, now time.Duration) bool {

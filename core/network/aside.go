@@ -43,48 +43,49 @@ func (d *decoded) decode(codec core.Codec, f core.Frame) {
 }
 
 // decodesAside reports whether a message of n bytes is decoded off the loop.
-func (c *conn) decodesAside(n int) bool {
+func (l *local) decodesAside(n int) bool {
 	if n < decodeAside {
 		return false
 	}
-	_, ok := c.codec.(core.Stateless)
+	_, ok := l.codec.(core.Stateless)
 	return ok
 }
 
 // decodeAside decodes f off the loop, and then goes on. As few messages are decoded at a time
 // as leave the loops most of the processors; the others wait, and count as input that does.
-func (c *conn) decodeAside(f core.Frame) {
+func (l *local) decodeAside(f core.Frame) {
+	c := l.conn
 	if c.window != 0 {
 		f.Data = bytes.Clone(f.Data) // it is the inflater's
 	}
-	forgotten := make(chan struct{})
-	c.aside = forgotten
-	c.Hold()
+	dropped := make(chan struct{})
+	l.dropped = dropped
+	c.hold(decoding)
 	s := c.ep.server
 	go func() {
 		select {
 		case s.decoding <- struct{}{}:
-		case <-forgotten:
+		case <-dropped:
 			return
 		}
 		d := new(decoded)
 		func() {
 			defer func() { <-s.decoding }()
-			d.decode(c.codec, f)
+			d.decode(l.codec, f)
 		}()
-		c.Post(func() { c.decoded(d) })
+		c.Post(func() { l.decoded(d) })
 	}()
 }
 
 // decoded carries out what came of a message.
-func (c *conn) decoded(d *decoded) {
-	c.aside = nil
+func (l *local) decoded(d *decoded) {
+	c := l.conn
+	if l.dropped == nil {
+		return
+	}
+	l.dropped = nil
 	if d.fault != nil {
 		panic(d.fault) // as it would have on the loop, which ends the connection
-	}
-	if c.state != open {
-		c.ep.Stats.Refused.Inc(c.reason)
-		return
 	}
 	before := c.ep.server.spent.Load()
 	for _, step := range d.steps {
@@ -92,13 +93,14 @@ func (c *conn) decoded(d *decoded) {
 	}
 	c.spendSince(before)
 	c.carriedOut(d.err)
-	c.Release()
+	c.release(decoding)
 }
 
-// forgetAside gives up a message that waits to be decoded.
-func (c *conn) forgetAside() {
-	if c.aside != nil {
-		close(c.aside)
-		c.aside = nil
+// dropMessage drops a message that is decoded off the loop.
+func (l *local) dropMessage() {
+	if l.dropped != nil {
+		close(l.dropped)
+		l.dropped = nil
+		l.conn.ep.Stats.Refused.Inc(l.conn.reason)
 	}
 }

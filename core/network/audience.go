@@ -23,29 +23,9 @@ func (o *outlet) NewAudience(loop int, _ uint32) core.Audience {
 }
 
 func (o *outlet) Deliver(ev core.Event, to []core.Audience, except core.Link) {
-	if o.ep.remote != nil {
-		o.deliverRemotely(ev, to, except)
-		return
-	}
-	f := newFrame()
-	defer f.release()
-	m := mail{frame: f, stamp: o.stamps.Add(1)}
-	switch ok, err := f.encodeWith(o.ep.Format.EncodeMessage, ev); {
-	case err != nil:
-		m.frame, m.lost = nil, err
-	case !ok:
-		return
-	default:
-		f.purpose = published
-		if o.ep.settings.Load().SlowConsumer == Conflate {
-			f.setKey(o.ep.server.seed, ev)
-		}
-		f.charge(&o.ep.server.budget)
-	}
-	m.except, _ = except.(*conn)
-	for len(to) > 0 {
-		to = to[to[0].(*audience).loop.deliver(m, to):]
-	}
+	m := mail{stamp: o.stamps.Add(1)}
+	m.except, _ = except.(*conn) // any other link is nobody's here
+	o.ep.translation.deliver(m, ev, to)
 }
 
 // audience is core.Audience.
@@ -78,9 +58,9 @@ func (a *audience) count(n int, f *frame) {
 	a.ep.Stats.BytesOut.Add(uint64(n * f.payload))
 }
 
-// lose counts a message that does not even reach the loop; f is nil for one that
+// dropAll counts a message that does not even reach the loop; f is nil for one that
 // could not be encoded.
-func (a *audience) lose(f *frame, r core.Reason) {
+func (a *audience) dropAll(f *frame, r core.Reason) {
 	n := uint64(a.size.Load())
 	a.ep.Stats.Dropped.Add(r, n)
 	if f != nil {

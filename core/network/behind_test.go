@@ -21,7 +21,7 @@ func TestSealedBehindInput(t *testing.T) {
 		c.send("echo first")
 		b := make([]byte, recordSize)
 		coretest.Eventually(t, "the record comes", func() bool {
-			n, err := unix.Read(conn.fd, b)
+			n, err := unix.Read(conn.socket.fd, b)
 			if err == nil {
 				conn.decrypt(b[:n])
 			}

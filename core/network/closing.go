@@ -1,10 +1,8 @@
 package network
 
 import (
-	"errors"
 	"time"
 
-	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
 
 	"github.com/polywire/polywire/core"
@@ -22,57 +20,36 @@ var (
 
 // sayGoodbye begins the close handshake from our side, with the format's words for r.
 func (c *conn) sayGoodbye(r core.Reason) {
-	if c.state != open {
+	if !c.isOpen() {
 		return
 	}
-	switch {
-	case c.relay != nil:
-		if !c.farewell(r, func() { c.sayGoodbye(r) }) {
-			return
-		}
-	case r != core.ReasonSlow:
-		c.giveUp()
-		// What a slow client is told behind its queue would never arrive.
-		c.tellGoodbye(r)
+	if c.format.farewell(r) {
+		c.part(r)
 	}
-	if c.state != open {
+}
+
+// part is sayGoodbye behind the format's words. Nothing happens if the connection is ending.
+func (c *conn) part(r core.Reason) {
+	if !c.isOpen() {
 		return
 	}
 	code, text := c.ep.goodbye(c, r)
+	failed := c.state == failing
 	c.depart(r)
 	linger := closeTicks
 	if r == core.ReasonSlow {
 		// Behind what is queued the close frame would never arrive.
-		c.abandon()
+		c.dropUnwritten()
 		linger = lingerTicks
 	}
-	if code == 0 || c.orphan {
-		c.finish()
-	} else {
+	if code != 0 && c.socket.where != nowhere {
 		c.queueLast(closeFrame(code, text))
 		c.cutAfter(linger)
 	}
-	c.resume()
-}
-
-// tellGoodbye queues the format's last word. A codec that panics over it, or that wants to
-// end the connection by it, has none: the connection is ending.
-func (c *conn) tellGoodbye(r core.Reason) {
-	defer func() {
-		if fault := recover(); fault != nil {
-			c.ep.server.panicked(c, fault)
-		}
-	}()
-	f := newFrame()
-	ok, err := f.encodeWith(c.codec.Encode, core.Event{Kind: core.Goodbye, Reason: r})
-	if ok {
-		c.queueMessage(f)
-		return
+	if code == 0 || c.socket.where == nowhere || failed {
+		c.finish()
 	}
-	f.release()
-	if _, ends := errors.AsType[*core.Violation](err); err != nil && !ends {
-		c.miss(err)
-	}
+	c.wake()
 }
 
 // goodbye returns the close code and text of the endpoint's format for r; those of r
@@ -90,29 +67,24 @@ func (ep *endpoint) goodbye(c *conn, r core.Reason) (code uint16, text string) {
 // fail ends the connection because the client broke the protocol or the format:
 // a close frame, and nothing more is read (RFC 6455, section 7.1.7).
 func (c *conn) fail(r core.Reason, err error) {
-	if c.relay != nil && c.state == open && !c.farewell(r, func() { c.fail(r, err) }) {
-		c.discard = true
-		return
-	}
 	c.ep.server.log.Debug("ending connection", "endpoint", c.ep.Name, "conn", c.id,
 		"remote", c.remote, "user", c.user.User(), "reason", r.String(), "error", err)
-	if c.state == open {
-		c.sayGoodbye(r)
+	if !c.isOpen() {
+		c.finish()
+		return
 	}
-	c.discard = true
-	c.finish()
+	c.state = failing
+	c.sayGoodbye(r)
 }
 
 // depart takes the connection out of the engine: from here on it is told nothing.
 func (c *conn) depart(r core.Reason) {
-	if c.state != open {
+	if !c.isOpen() {
 		return
 	}
 	c.state, c.reason = closing, r
 	c.ep.Stats.Closed.Inc(r)
-	if c.relay != nil {
-		c.detach()
-	}
+	c.format.close()
 	if c.peer != nil {
 		c.loop.leaving = append(c.loop.leaving, c)
 		c.giveUp()
@@ -130,12 +102,11 @@ func (c *conn) giveUp() {
 
 // finish ends the close handshake: what is queued is still written.
 func (c *conn) finish() {
-	if c.state == closed || c.state == ended {
+	if c.state >= finishing {
 		return
 	}
-	c.state = closed
-	c.discard = true
-	if c.orphan {
+	c.state = finishing
+	if c.socket.where == nowhere {
 		c.end(c.reason)
 		return
 	}
@@ -149,15 +120,15 @@ func (c *conn) finish() {
 // end: closing a socket with unread input would reset it, and the reset could
 // overtake the close frame.
 func (c *conn) shutdown() {
-	if c.shut || c.state == ended || c.fd == noFile {
+	if c.state != finishing || !c.socket.writable() {
 		return
 	}
 	if c.sayLast() {
 		c.flush() // and back here, when it is written
 		return
 	}
-	c.shut = true
-	if err := unix.Shutdown(c.fd, unix.SHUT_WR); err != nil {
+	c.state = shut
+	if err := unix.Shutdown(c.socket.fd, unix.SHUT_WR); err != nil {
 		c.end(c.reason)
 	}
 }
@@ -171,9 +142,9 @@ func (c *conn) cutAfter(ticks uint32) {
 
 // cut resets the connection, so that the kernel keeps nothing of it.
 func (c *conn) cut() {
-	if c.waiting() > 0 && c.fd != noFile {
+	if c.waiting() > 0 && c.socket.writable() {
 		// The only error is a socket that is gone already.
-		_ = unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		_ = unix.SetsockoptLinger(c.socket.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
 	c.end(c.reason)
 }
@@ -187,14 +158,11 @@ func (c *conn) end(r core.Reason) {
 		// Of a lost connection that is gone's to decide.
 		c.depart(r)
 	}
-	if c.relay == nil || c.state != open {
-		c.discard = true
-	}
-	if c.gc == nil {
+	if c.socket.where != attached {
 		c.gone()
 		return
 	}
-	if err := c.loop.el.Close(c.gc); err != nil {
+	if err := c.loop.el.Close(c.socket.gc); err != nil {
 		c.ep.server.log.Debug("closing socket", "conn", c.id, "error", err)
 	}
 }
@@ -206,120 +174,34 @@ func (c *conn) gone() {
 	}
 	defer c.leave()
 	c.depart(core.ReasonLost)
-	c.forget(core.ReasonGone)
+	c.dropOutput(core.ReasonGone)
 	c.logLost()
-	c.forgetSecure()
+	c.dropSecure()
+}
+
+// linger reports whether a connection whose socket is gone stays until what its client has said
+// is carried out; gone is called again then. What waits for a release by others it loses.
+func (c *conn) linger() bool {
+	if !c.isOpen() || c.in.holds.carryingOut() {
+		return false
+	}
+	if !c.format.busy() && c.in.kept.size == 0 && !c.secure.waits() {
+		return false
+	}
+	c.socket.leave()
+	return true
 }
 
 // leave ends the connection: it is in no table and no list any more.
 func (c *conn) leave() {
-	if c.parked {
-		_ = unix.Close(c.fd)
-	}
-	c.state, c.parked, c.fd = ended, false, noFile
-	c.out.list, c.late = unlisted, nil
-	c.forgetInput()
+	c.socket.leave()
+	c.state = ended
+	c.out.list, c.losses = unlisted, nil
+	c.dropInput()
 	c.account()
-	c.forgetHistory()
+	c.dropHistory()
 	c.loop.wheel.Remove(c)
 	delete(c.loop.conns, c)
 	c.ep.Stats.Open.Add(-1)
 	c.ep.leave(c.address(), c.user)
-}
-
-// startTimers arms the timers of a new connection.
-func (c *conn) startTimers() {
-	now := c.loop.ticks.Load()
-	c.opened = now + c.loop.clock.Lost()
-	c.lastMessage, c.lastPong, c.nextPing = now, now, now+c.settings.pingTicks
-	c.rearm(now)
-}
-
-// expire is called by the wheel when the connection's timer is due. Activity does
-// not move the timer; it is looked at here.
-func (c *conn) expire() {
-	if c.state == ended {
-		return
-	}
-	defer c.ep.server.recovered(c)
-	now := c.loop.ticks.Load()
-	c.fallDue(now)
-	c.rearm(now)
-}
-
-// fallDue does what is due.
-func (c *conn) fallDue(now uint32) {
-	if c.state != open {
-		if int32(now-c.cutAt) >= 0 {
-			c.cut()
-		}
-		return
-	}
-	if c.waited(now) && c.state != open {
-		return
-	}
-	set := c.settings
-	switch {
-	case c.user != nil && c.user.Expired(time.Now()):
-		c.sayGoodbye(core.ReasonExpired)
-	case c.unheard():
-		// Nothing can be said of its silence.
-	case set.idleTicks > 0 && int32(now-c.idleAt()) >= 0:
-		c.sayGoodbye(core.ReasonIdle)
-	case set.pongTicks > 0 && now-c.lastPong >= set.pongTicks:
-		c.sayGoodbye(core.ReasonNoPong)
-	case set.pingTicks > 0 && int32(now-c.nextPing) >= 0:
-		c.queueOwn(controlFrame(ws.OpPing, nil))
-		c.nextPing = now + set.pingTicks
-	}
-}
-
-// unheard reports whether we do not read what the client says, for reasons of ours.
-func (c *conn) unheard() bool { return c.held > 0 && !c.choked }
-
-// idleAt returns the tick at which the connection is idle for too long if nothing
-// comes until then.
-func (c *conn) idleAt() uint32 {
-	at := c.lastMessage + c.settings.idleTicks
-	if check := c.settings.idleCheck; check > 0 {
-		late := (at + c.loop.clock.Lost() - c.opened) % check
-		if late > 0 {
-			at += check - late
-		}
-	}
-	return at
-}
-
-// never is a time that no timer is set to.
-const never = 1 << 30
-
-// rearm sets the timer to the earliest thing that may have to be done, whatever the state
-// of the connection.
-func (c *conn) rearm(now uint32) {
-	switch {
-	case c.state == ended:
-		return
-	case c.state != open:
-		c.loop.wheel.Set(c, c.cutAt)
-		return
-	case c.unheard():
-		c.sleep(now, timers.Ticks(time.Second))
-		return
-	}
-	wait := uint32(never)
-	if c.settings.idleTicks > 0 {
-		wait = min(wait, c.idleAt()-now)
-	}
-	if t := c.settings.pongTicks; t > 0 {
-		wait = min(wait, t-(now-c.lastPong))
-	}
-	if c.settings.pingTicks > 0 {
-		wait = min(wait, c.nextPing-now)
-	}
-	if u := c.user; u != nil && !u.Expires.IsZero() {
-		// The wall clock is asked each time: it may be set.
-		left := min(max(time.Until(u.Expires), timers.Tick), never*timers.Tick)
-		wait = min(wait, timers.Ticks(left))
-	}
-	c.sleep(now, wait)
 }

@@ -11,7 +11,7 @@ import (
 // behind the frame in its buffer.
 func (f *frame) setKey(seed maphash.Seed, ev core.Event) {
 	b := binary.BigEndian.AppendUint32(f.buf, ev.As)
-	f.keep(append(b, ev.Topic...))
+	f.setBuffer(append(b, ev.Topic...))
 	f.hash = maphash.Bytes(seed, f.key)
 }
 
@@ -19,15 +19,15 @@ func (f *frame) setKey(seed maphash.Seed, ev core.Event) {
 func (f *frame) inherit(from *frame) {
 	f.purpose, f.hash = from.purpose, from.hash
 	if from.key != nil {
-		f.keep(append(f.buf, from.key...))
+		f.setBuffer(append(f.buf, from.key...))
 	}
 	if from.budget != nil {
 		f.charge(from.budget)
 	}
 }
 
-// keep takes the buffer of a sealed frame with a key behind it.
-func (f *frame) keep(b []byte) {
+// setBuffer takes the buffer of a sealed frame with a key behind it.
+func (f *frame) setBuffer(b []byte) {
 	end := len(f.buf)
 	start := end - len(f.bytes)
 	f.buf, f.bytes, f.key = b, b[start:end:end], b[end:]

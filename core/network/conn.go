@@ -1,34 +1,16 @@
 package network
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws/wsflate"
-	"github.com/panjf2000/gnet/v2"
 
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
 	"github.com/polywire/polywire/core/timers"
-)
-
-// state is how far a connection is on its way to its end.
-type state uint8
-
-const (
-	// open: messages go both ways.
-	open state = iota
-	// closing: our close frame is queued; the client's is awaited.
-	closing
-	// closed: both close frames are seen, or there will be none. What is queued is
-	// written, then our half of the stream is shut and the client's end awaited.
-	closed
-	// ended: the socket is gone. Nothing may be written: its descriptor may
-	// already be somebody else's.
-	ended
 )
 
 // conn is one WebSocket connection and the core.Link of the engine.
@@ -41,43 +23,29 @@ type conn struct {
 	user   *core.Identity
 	trace  *core.Trace // of the upgrade request; nil without
 	info   *any        // the application's; nil without
-	codec  core.Codec  // nil if the format translates elsewhere
-	relay  *relay      // nil if it does not
-	peer   core.Peer
+	format translator
+	peer   core.Peer // nil until connect
 
 	// Owned by the loop.
-	settings *settings     // those that the connection goes by
-	upgrade  *upgrade      // nil once it is done
-	gc       gnet.Conn     // nil while parked or on the way back
-	fd       int           // where output is written; noFile on the way back
-	parser   *parser       // nil between messages
-	meter    *meter        // nil unless the endpoint has had rates
-	secure   *secure       // nil without TLS
-	inbox    pieces        // what came while held
-	history  *history      // of what the client compresses; nil if it keeps no context
-	charged  int           // how much of its input is counted in the inbound budget
-	deciding int           // bytes of the message for which engine or plugin hold it
-	aside    chan struct{} // not nil while a message is decoded off the loop; closed when it is forgotten
+	life
+	settings *settings // those that the connection goes by
+	upgrade  *upgrade  // nil once it is done
+	socket   attachment
+	meter    *meter  // nil unless the endpoint has had rates
+	secure   *secure // nil without TLS
+	in       input
 	out      output
-	late     *lateness // nil as long as it loses nothing
-	stamp    uint64    // the last delivery taken
+	losses   *losses // nil as long as it loses nothing
+	stamp    uint64  // the last delivery taken
 
 	// Owned by the loop. What the connection may still say without waiting for room again.
 	allowance int32
 
 	// Owned by the loop. These are small, and stand together for their size.
 	window  wsflate.WindowBits // of permessage-deflate; 0 without
-	parked  bool               // fd is the connection's own
-	state   state
-	reason  core.Reason // why the connection is ending
-	held    uint8       // how many reasons there are to read no further message
-	choked  bool        // one of them is that it does not read the answers
-	behind  bool        // one of them is that it is in loop.behind
-	orphan  bool        // the socket is gone, what came from it is still being carried out
-	shut    bool        // our half of the stream is shut
-	missed  bool        // a message that could not be written was logged
-	discard bool        // input is not looked at any more
-	backoff uint8       // retries since the socket was found full
+	awake   bool               // it is in loop.awake
+	missed  bool               // a message that could not be written was logged
+	backoff uint8              // retries since the socket was found full
 
 	// Atomic. What is owed to the client behind what is on its way, while its socket is
 	// full; else 0.
@@ -89,7 +57,6 @@ type conn struct {
 	lastMessage uint32
 	lastPong    uint32
 	nextPing    uint32
-	cutAt       uint32 // when an ending connection is cut
 }
 
 var _ core.Link = (*conn)(nil)
@@ -127,46 +94,26 @@ func (c *conn) Trace() core.Trace {
 	return *c.trace
 }
 
-// Tell encodes ev and queues the bytes.
+// Tell has the format encode ev, and queues the bytes.
 func (c *conn) Tell(ev core.Event) {
-	if c.state != open {
+	if !c.isOpen() {
 		return
 	}
-	if c.relay != nil {
-		c.tellRemotely(ev)
-		return
-	}
-	f := newFrame()
-	ok, err := f.encodeWith(c.codec.Encode, ev)
-	v, ends := errors.AsType[*core.Violation](err)
-	switch {
-	case err != nil && !ends:
-		f.release()
-		c.missEvent(ev.Asks(), err)
-	case ok && ev.IsRequest():
-		c.queueRequest(f, ev.Asks())
-	case ok:
-		c.queueMessage(f)
-	default:
-		f.release()
-	}
-	if ends {
-		c.sayGoodbye(v.Reason)
-	}
+	c.format.tell(ev)
 }
 
-// queueMessage queues a message that only this connection gets.
+// queueMessage queues a message that only this connection gets, with the caller's reference.
 func (c *conn) queueMessage(f *frame) {
-	if c.queue(c.loop.ephemeral(f)) {
+	if c.queue(c.loop.lend(f)) {
 		c.ep.Stats.MessagesOut.Add(1)
 		c.ep.Stats.BytesOut.Add(uint64(f.payload))
 	}
 }
 
-// missEvent is miss for an event of the connection's own; who waits for an answer of the
+// dropUnwritableEvent is dropUnwritable for an event of the connection's own; who waits for an answer of the
 // client learns that it was not asked.
-func (c *conn) missEvent(asked core.CallID, err error) {
-	c.miss(err)
+func (c *conn) dropUnwritableEvent(asked core.CallID, err error) {
+	c.dropUnwritable(err)
 	c.unasked(asked, core.ReasonUnwritable)
 }
 
@@ -177,9 +124,9 @@ func (c *conn) unasked(asked core.CallID, r core.Reason) {
 	}
 }
 
-// miss counts a message that cannot be written in the client's format, and logs the
+// dropUnwritable counts a message that cannot be written in the client's format, and logs the
 // first.
-func (c *conn) miss(err error) {
+func (c *conn) dropUnwritable(err error) {
 	c.ep.Stats.Dropped.Inc(core.ReasonUnwritable)
 	if !c.missed {
 		c.missed = true
@@ -188,14 +135,8 @@ func (c *conn) miss(err error) {
 	}
 }
 
-// Send posts a copy of ev to the loop, or asks its format at once.
-func (c *conn) Send(ev core.Event) {
-	if c.relay != nil {
-		c.ask(ev)
-		return
-	}
-	c.loop.post(mail{conn: c, letter: newLetter(ev)})
-}
+// Send has the format tell ev later.
+func (c *conn) Send(ev core.Event) { c.format.send(ev) }
 
 // Post posts f to the loop.
 func (c *conn) Post(f func()) { c.loop.post(mail{conn: c, fn: f}) }

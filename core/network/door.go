@@ -104,25 +104,25 @@ func (d *door) accept() {
 			continue
 		}
 		delay = first
-		d.greet(nc.(socket))
+		d.accepted(nc.(socket))
 	}
 }
 
-// greet lets an accepted connection in, or turns it away. It does not wait for the
+// accepted lets an accepted connection in, or turns it away. It does not wait for the
 // client.
-func (d *door) greet(nc socket) {
+func (d *door) accepted(nc socket) {
 	s := d.server
 	v := &visitor{Conn: nc, tcp: nc, client: addrPortOf(nc.RemoteAddr())}
-	if r, ok := s.admission.knock(v, time.Since(s.started)); !ok {
+	if r, ok := s.admission.admit(v, time.Since(s.started)); !ok {
 		s.stats.Rejected.Inc(r)
 		d.logRefusal(v.remote(), refusal{reason: r, why: whyNot(r)})
 		d.turnAwayAside(nc, r)
 		return
 	}
-	s.greeted.add(nc)
+	s.halfOpen.add(nc)
 	go func() {
-		defer s.greeted.remove(nc) // the last thing: Shutdown waits for it
-		defer s.admission.handshaken(v)
+		defer s.halfOpen.remove(nc) // the last thing: Shutdown waits for it
+		defer s.admission.endHandshake(v)
 		defer func() {
 			if fault := recover(); fault != nil {
 				s.panicked(nil, fault)
@@ -130,7 +130,7 @@ func (d *door) greet(nc socket) {
 				_ = v.Close()
 			}
 		}()
-		d.meet(v)
+		d.identify(v)
 	}()
 }
 
@@ -214,14 +214,14 @@ func (v *visitor) Read(b []byte) (int, error) {
 
 // welcome makes the TLS handshake, if there is TLS, and goes on to the request.
 func (d *door) welcome(v *visitor) {
-	if d.tls == nil || d.shakeHands(v) {
+	if d.tls == nil || d.handshakeTLS(v) {
 		d.receive(v)
 	}
 }
 
-// shakeHands makes the TLS handshake and reports whether there is TLS now. If not,
+// handshakeTLS makes the TLS handshake and reports whether there is TLS now. If not,
 // the visitor was turned away.
-func (d *door) shakeHands(v *visitor) bool {
+func (d *door) handshakeTLS(v *visitor) bool {
 	_ = v.SetDeadline(time.Now().Add(d.server.options.HandshakeTimeout))
 	s := newSecure(v.Conn, v.read, d.tls)
 	err := s.conn.Handshake()
@@ -276,8 +276,8 @@ func looksLikeProxy(head [5]byte) bool {
 	return string(head[:]) == proxyWord[:5] || string(head[:]) == proxySignature[:5]
 }
 
-// meet is how a visitor begins: it finds out who it is.
-func (d *door) meet(v *visitor) {
+// identify is how a visitor begins: it finds out who it is.
+func (d *door) identify(v *visitor) {
 	s := d.server
 	if err := v.tcp.SetWriteBuffer(s.options.SendBuffer); err != nil {
 		d.reject(v, core.ReasonLost, 0, "")
@@ -290,11 +290,11 @@ func (d *door) meet(v *visitor) {
 	}
 	caller := v.client.Addr()
 	s.admission.handshakes.move(&v.handshake, caller)
-	if !s.admission.call(caller) {
+	if !s.admission.enterAddress(caller) {
 		d.reject(v, core.ReasonLimit, statusOf(core.ReasonLimit), whyNot(core.ReasonLimit))
 		return
 	}
-	defer s.admission.called(caller)
+	defer s.admission.leaveAddress(caller)
 	d.welcome(v)
 }
 

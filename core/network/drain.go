@@ -81,7 +81,7 @@ func (s *Server) Shutdown(ctx context.Context, rate float64) error {
 	for _, d := range doors {
 		errs = append(errs, d.stop(), d.drain(ctx))
 	}
-	s.greeted.dismiss(ctx)
+	s.halfOpen.endAll(ctx)
 	return errors.Join(append(errs, s.stop())...)
 }
 

@@ -39,31 +39,23 @@ func (e *effort) over() bool {
 
 // stepBack puts the connection behind the others: it is held until its next turn.
 func (c *conn) stepBack() {
-	if c.behind || c.state != open {
+	if c.in.holds.has(steppedBack) || !c.isOpen() {
 		return
 	}
-	c.behind = true
-	if c.relay != nil {
-		c.Pause()
-	} else {
-		c.Hold()
-	}
+	c.hold(steppedBack)
 	c.loop.behind = append(c.loop.behind, c)
 	c.loop.askLater(0)
 }
 
 // isBehind reports whether nothing more is looked at until the connection's next turn.
-func (c *conn) isBehind() bool { return c.behind && c.state == open }
+func (c *conn) isBehind() bool { return c.in.holds.has(steppedBack) && c.isOpen() }
 
 // stepForward is the next turn of a connection that had stepped back.
 func (c *conn) stepForward() {
-	c.behind = false
-	switch {
-	case c.state == ended:
-	case c.relay != nil:
-		c.Unpause()
-	default:
-		c.Release()
+	if c.state != ended {
+		c.in.holds.own &^= steppedBack
+		c.released()
+		c.resume()
 	}
 }
 

@@ -275,10 +275,10 @@ func TestGoodbyeBehind(t *testing.T) {
 			close(goOn)
 			eventually(t, "it is behind", func() bool {
 				return of(t, link, func(c *conn) bool {
-					if c.behind {
+					if c.in.holds.has(steppedBack) {
 						c.sayGoodbye(core.ReasonDrain)
 					}
-					return c.behind
+					return c.in.holds.has(steppedBack)
 				})
 			})
 			for f := c.read(); f.Header.OpCode != ws.OpClose; f = c.read() {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/sockets"
 )
 
@@ -66,7 +65,7 @@ func (x *exchange) open(e Endpoint) error {
 	p := e.Format.Profile()
 	ep := &endpoint{Endpoint: e, server: x.server, door: d, profile: p, pingsCount: p.PingsCount, closeReply: p.CloseReply}
 	ep.outlet.ep = ep
-	ep.remote, _ = e.Format.(core.RemoteFormat)
+	ep.translation = newTranslation(ep)
 	ep.settings.Store(newSettings(e.Settings, p))
 	x.next[d] = append(x.next[d], ep)
 	// A message that an endpoint admits can be sent.
@@ -138,8 +137,8 @@ func (x *exchange) carryOut() *Departure {
 	for _, d := range doors {
 		endpoints := x.next[d]
 		for _, ep := range endpoints {
-			if ep.remote != nil && s.eps[ep.Name] != ep {
-				s.bind(ep.remote)
+			if s.eps[ep.Name] != ep {
+				ep.translation.begin()
 			}
 			s.eps[ep.Name] = ep
 		}
@@ -186,8 +185,8 @@ func (d *Departure) Run(ctx context.Context, rate float64) error {
 	d.server.mu.Lock()
 	defer d.server.mu.Unlock()
 	for _, ep := range d.endpoints {
-		if ep.remote != nil && ep.open.Load() == 0 {
-			d.server.unbind(ep.remote)
+		if ep.open.Load() == 0 {
+			ep.translation.end()
 		}
 	}
 	return errors.Join(errs...)

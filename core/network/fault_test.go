@@ -99,7 +99,7 @@ func TestFaultyCodec(t *testing.T) {
 func TestFaultyConnection(t *testing.T) {
 	for name, spoil := range map[string]func(c *conn){
 		"a frame without bytes": func(c *conn) {
-			c.push(c.loop.ephemeral(newFrame()))
+			c.push(c.loop.lend(newFrame()))
 			c.out.size++
 		},
 		"bytes without a frame": func(c *conn) {
@@ -219,18 +219,18 @@ func TestRelievedIsHeardAgain(t *testing.T) {
 					if c.backlog() > limit*3/4 {
 						c.choke()
 					}
-					return c.choked
+					return c.in.holds.has(choked)
 				})
 			})
 			on(t, link, func(c *conn) {
 				// As if the socket had taken the rest of a message, and no more: then all that
 				// waits can be dropped, and nothing is written any more.
 				c.out.wrote(len(c.out.frames[0].bytes) - c.out.off)
-				for c.waiting() > 0 && c.state == open {
+				for c.waiting() > 0 && c.isOpen() {
 					c.relieve()
 				}
 			})
-			eventually(t, "it is read from again", func() bool { return of(t, link, func(c *conn) bool { return c.held == 0 }) })
+			eventually(t, "it is read from again", func() bool { return of(t, link, func(c *conn) bool { return !c.in.holds.any() }) })
 		})
 	}
 }
@@ -327,7 +327,7 @@ func TestPingsOfTheDeaf(t *testing.T) {
 			if c.backlog() > limit {
 				t.Errorf("%d bytes wait", c.backlog())
 			}
-			return c.choked
+			return c.in.holds.has(choked)
 		})
 	})
 	if n := r.stats.Closed[core.ReasonSlow].Load(); n != 0 {

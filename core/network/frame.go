@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsflate"
 
 	"github.com/polywire/polywire/core"
 )
@@ -52,6 +53,20 @@ const (
 	// application, and always fits.
 	control
 )
+
+// lent is a frame within one turn of a loop, which lets it go at its end (loop.lend). What lasts
+// longer takes keep. Only an output stores one without, as long as it is listed for the end of
+// the turn.
+type lent struct{ *frame }
+
+// keep returns the frame with a reference of the caller's own.
+func (l lent) keep() *frame {
+	l.retain()
+	return l.frame
+}
+
+// deflated returns l compressed for a window, or as it is.
+func (l lent) deflated(window wsflate.WindowBits) lent { return lent{l.frame.deflated(window)} }
 
 var framePool = sync.Pool{New: func() any { return new(frame) }}
 

@@ -28,28 +28,23 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 	}
 	c := gc.Context().(*conn)
 	defer e.server.recovered(c)
-	c.gc, c.fd, c.loop = gc, gc.Fd(), l
+	c.loop = l
+	c.socket.attach(gc)
 	c.settings = c.ep.settings.Load()
 	l.conns[c] = struct{}{}
 	c.ep.Stats.Opened.Add(1)
 	c.ep.Stats.Open.Add(1)
 	c.startTimers()
-	if c.ep.remote != nil {
-		c.openRemotely()
-		return nil, gnet.None
-	}
-	c.connect()
-	if o, ok := c.codec.(core.Opener); ok {
-		o.Open(c.id, c)
-	}
-	c.Tell(core.Event{Kind: core.Welcome})
-	c.listen()
+	c.format.open()
 	return nil, gnet.None
 }
 
-// connect tells client and engine that the connection is there. The client learns that
+// connect tells client and engine that the connection is there, once. The client learns that
 // it is connected when it is: what it hears from the start it does not miss.
 func (c *conn) connect() {
+	if c.peer != nil {
+		return
+	}
 	c.queueLast(responseFrame(c.upgrade.response))
 	c.upgrade.response = nil
 	c.peer = c.ep.server.hub.Connect(c)
@@ -102,7 +97,7 @@ func (e *events) OnTraffic(gc gnet.Conn) gnet.Action {
 // OnClose is called on the loop when a socket is about to be closed.
 func (e *events) OnClose(gc gnet.Conn, _ error) gnet.Action {
 	c, ok := gc.Context().(*conn)
-	if !ok || c.gc != gc || c.state == ended {
+	if !ok || c.socket.gc != gc || c.state == ended {
 		return gnet.None
 	}
 	c.loop.beginTurn()

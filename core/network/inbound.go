@@ -35,22 +35,22 @@ func (s *Server) InboundBudget() int64 { return s.inbound.allowed() }
 // account charges what waits now of c's input. It is called at the end of whatever may
 // have changed that.
 func (c *conn) account() {
-	if c.discard {
-		c.forgetInput()
+	if c.deaf() {
+		c.dropInput()
 	}
 	l := c.loop
 	budget := &l.server.inbound
-	if h := c.history; h != nil && cap(h.past) != h.charged {
+	if h := c.in.history; h != nil && cap(h.past) != h.charged {
 		budget.add(cap(h.past) - h.charged)
 		h.charged = cap(h.past)
 	}
 	n := c.inputMemory()
-	if n == c.charged {
+	if n == c.in.charged {
 		return
 	}
-	budget.add(n - c.charged)
-	grows := n > c.charged
-	c.charged = n
+	budget.add(n - c.in.charged)
+	grows := n > c.in.charged
+	c.in.charged = n
 	if n == 0 {
 		delete(l.inbound.waiting, c)
 		return
@@ -66,9 +66,9 @@ func (c *conn) account() {
 
 // inputMemory returns how much memory waits.
 func (c *conn) inputMemory() int {
-	n := c.inbox.memory() + c.deciding
-	if c.parser != nil {
-		n += c.parser.memory()
+	n := c.in.kept.memory() + c.in.deciding
+	if c.in.parser != nil {
+		n += c.in.parser.memory()
 	}
 	if s := c.secure; s != nil {
 		n += s.sealed.memory() + s.wire.memory()
@@ -76,22 +76,21 @@ func (c *conn) inputMemory() int {
 	return n
 }
 
-// forgetInput drops what waits.
-func (c *conn) forgetInput() {
-	c.inbox, c.parser, c.deciding = pieces{}, nil, 0
-	c.forgetAside()
+// dropInput drops what waits.
+func (c *conn) dropInput() {
+	c.in.kept, c.in.parser, c.in.deciding = pieces{}, nil, 0
 	if c.secure != nil {
 		c.secure.sealed = pieces{}
 	}
 }
 
-// forgetHistory gives up the history of a connection that has ended.
-func (c *conn) forgetHistory() {
-	if h := c.history; h != nil {
+// dropHistory gives up the history of a connection that has ended.
+func (c *conn) dropHistory() {
+	if h := c.in.history; h != nil {
 		s := c.loop.server
 		s.inbound.add(-h.charged)
 		s.windows.close(h)
-		c.history = nil
+		c.in.history = nil
 	}
 }
 
@@ -120,11 +119,11 @@ func (l *loop) relieveInput() {
 	}
 	var biggest []*conn
 	for c := range l.inbound.waiting {
-		if c.state == open && int64(c.charged) >= most/2 {
+		if c.isOpen() && int64(c.in.charged) >= most/2 {
 			biggest = append(biggest, c)
 		}
 	}
-	slices.SortFunc(biggest, func(a, b *conn) int { return b.charged - a.charged })
+	slices.SortFunc(biggest, func(a, b *conn) int { return b.in.charged - a.in.charged })
 	for _, c := range biggest {
 		if !s.inbound.over() {
 			break
@@ -139,8 +138,8 @@ func (l *loop) relieveInput() {
 func (l *loop) measureInput() {
 	largest := 0
 	for c := range l.inbound.waiting {
-		if c.state == open {
-			largest = max(largest, c.charged)
+		if c.isOpen() {
+			largest = max(largest, c.in.charged)
 		}
 	}
 	l.inbound.largest.Store(int64(largest))

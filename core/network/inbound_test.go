@@ -210,7 +210,7 @@ func TestInboundOfRecords(t *testing.T) {
 		if n := r.Inbound(); n < 1<<10 {
 			t.Errorf("%d bytes for 1 KiB that waits to be decrypted", n)
 		}
-		conn.forgetInput()
+		conn.dropInput()
 		conn.account()
 	})
 	nc.first = 100
@@ -259,7 +259,7 @@ func TestInboundParksEarly(t *testing.T) {
 	}
 	eventually(t, "half of the budget is used", func() bool { return r.Inbound() > 1<<20 })
 	c.send("echo x")
-	eventually(t, "it is parked", func() bool { return of(t, link, func(c *conn) bool { return c.parked }) })
+	eventually(t, "it is parked", func() bool { return of(t, link, func(c *conn) bool { return c.socket.where == parked }) })
 	c.send("echo y")
 	on(t, link, (*conn).Release)
 	c.expect("x")

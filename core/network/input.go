@@ -1,6 +1,7 @@
 package network
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"unicode/utf8"
@@ -10,10 +11,21 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
+// input is what came from one client and has not been carried out, and why it waits. Owned by
+// the loop.
+type input struct {
+	kept     pieces   // what came while the connection was held
+	parser   *parser  // nil between messages
+	history  *history // of what the client compresses; nil if it keeps no context
+	holds    holds
+	deciding int // bytes of the message for which engine or format hold the connection
+	charged  int // how much of all is counted in the inbound budget
+}
+
 // receive takes what came from the socket. b is borrowed and is overwritten.
 func (c *conn) receive(b []byte) {
 	defer c.ep.server.recovered(c)
-	if c.discard || c.state == ended {
+	if c.deaf() {
 		return
 	}
 	if c.heldBack() {
@@ -28,8 +40,8 @@ func (c *conn) receive(b []byte) {
 // parse feeds the parser until b is used up or the connection is held, and returns what
 // is left of b.
 func (c *conn) parse(b []byte) (rest []byte) {
-	for len(b) > 0 && !c.discard {
-		if c.held == 0 {
+	for len(b) > 0 && !c.deaf() {
+		if !c.in.holds.any() {
 			// Before the message, not behind it: what is admitted finds room.
 			c.awaitRoom()
 		}
@@ -57,48 +69,34 @@ func (c *conn) parse(b []byte) (rest []byte) {
 // feed parses b with a parser that the connection has only as long as a message is on
 // its way.
 func (c *conn) feed(b []byte) (used int, err error) {
-	if c.parser == nil {
-		c.parser = c.loop.takeParser(c.ep.MaxMessage, c.window != 0, c.history)
+	if c.in.parser == nil {
+		c.in.parser = c.loop.takeParser(c.ep.MaxMessage, c.window != 0, c.in.history)
 	}
-	if c.state != open {
-		c.parser.deafen()
+	if !c.isOpen() {
+		c.in.parser.deafen()
 	}
-	used, err = c.parser.feed(b, c)
-	if c.parser != nil && c.parser.between() {
-		c.loop.giveParser(c.parser)
-		c.parser = nil
+	used, err = c.in.parser.feed(b, c)
+	if c.in.parser != nil && c.in.parser.between() {
+		c.loop.giveParser(c.in.parser)
+		c.in.parser = nil
 	}
 	return used, err
 }
 
 // keep puts b aside until the connection is released.
 func (c *conn) keep(b []byte) {
-	c.inbox.add(b)
+	c.in.kept.add(b)
 	c.parkIfMuch()
 }
 
-// Hold stops the reading of messages.
-func (c *conn) Hold() { c.held++ }
-
-// Release ends Hold. It must not be called from within Do.
-func (c *conn) Release() {
-	if c.held--; c.held == 0 {
-		c.deciding = 0
-	}
-	// The client is not to blame for time that passed while it was not heard.
-	c.lastMessage = c.loop.ticks.Load()
-	c.lastPong = c.lastMessage
-	c.resume()
-}
-
 // resume takes up the input that was kept, and the reading if it was stopped,
-// unless the connection is held.
+// unless the connection is held. Only the loop calls it, between other work.
 func (c *conn) resume() {
 	defer c.ep.server.recovered(c)
-	if c.relay != nil && !c.Held() {
-		c.relay.codec.Resume()
+	if c.state == ended {
+		return
 	}
-	if !c.takeTurn() {
+	if !c.format.resume() {
 		return
 	}
 	c.parseInbox()
@@ -106,46 +104,46 @@ func (c *conn) resume() {
 		c.decryptRest()
 	}
 	c.account()
-	if c.parked && !c.heldBack() {
+	if c.socket.where == parked && !c.heldBack() {
 		c.unpark()
 	}
-	c.goneAtLast()
+	if c.socket.where == nowhere && c.state != ended {
+		c.gone()
+	}
 }
 
 // parseInbox parses what was kept until the connection is held.
 func (c *conn) parseInbox() {
-	// Meanwhile the inbox is empty: the end of the connection resumes it from within.
-	in := c.inbox
-	c.inbox = pieces{}
-	for len(in.list) > 0 && !c.heldBack() && !c.discard {
+	// The connection may end meanwhile, which drops what is kept.
+	in := c.in.kept
+	c.in.kept = pieces{}
+	for len(in.list) > 0 && !c.heldBack() && !c.deaf() {
 		rest := c.parse(in.list[0])
 		in.skip(len(in.list[0]) - len(rest))
 	}
-	if !c.discard && c.state != ended {
-		c.inbox = in
+	if !c.deaf() {
+		c.in.kept = in
 	}
 }
 
 // choke stops the reading of a client that asks faster than it reads the answers:
 // they would only pile up to its bound, and the memory of tiny ones to far more.
 func (c *conn) choke() {
-	if c.choked || c.out.weightBehind().all <= c.settings.OutboundLimit/2 {
+	if c.in.holds.has(choked) || c.out.weightBehind().all <= c.settings.OutboundLimit/2 {
 		return
 	}
 	if c.out.list != stuck {
 		c.flush()
 	}
-	if c.state == open && c.out.weightBehind().all > c.settings.OutboundLimit/2 {
-		c.choked = true
-		c.Hold()
+	if c.isOpen() && c.out.weightBehind().all > c.settings.OutboundLimit/2 {
+		c.hold(choked)
 	}
 }
 
 // unchoke is called when output was written.
 func (c *conn) unchoke() {
-	if c.choked && c.out.weightBehind().all <= c.settings.OutboundLimit/4 {
-		c.choked = false
-		c.Post(c.Release)
+	if c.in.holds.has(choked) && c.out.weightBehind().all <= c.settings.OutboundLimit/4 {
+		c.release(choked)
 	}
 }
 
@@ -157,7 +155,7 @@ func (c *conn) backlog() int {
 
 // heldBack reports whether no message may be read now. A connection that is ending
 // is read to its end.
-func (c *conn) heldBack() bool { return c.held > 0 && c.state == open }
+func (c *conn) heldBack() bool { return c.in.holds.any() && c.isOpen() }
 
 // onInflated charges for what a compressed message is longer than it came.
 func (c *conn) onInflated(more int) {
@@ -169,8 +167,8 @@ func (c *conn) onInflated(more int) {
 // onMessage hands a data message to the codec.
 func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	c.loop.effort.add(len(payload))
-	if c.state != open || c.relay != nil && c.relay.leaving {
-		return !c.discard
+	if c.state != open {
+		return !c.deaf()
 	}
 	c.lastMessage = c.loop.ticks.Load()
 	c.ep.Stats.MessagesIn.Add(1)
@@ -181,26 +179,15 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 		kind = core.BinaryFrame
 	}
 	f := core.Frame{Kind: kind, Data: payload}
-	held := c.held
-	var err error
-	here := c.relay == nil && !c.decodesAside(len(payload))
-	switch {
-	case here:
-		before := c.ep.server.spent.Load()
-		err = c.codec.Decode(f, c)
-		c.spendSince(before)
-	case c.relay != nil:
-		c.askMeaning(f)
-	default:
-		c.decodeAside(f)
+	before := c.in.holds
+	done, err := c.format.read(f)
+	if c.in.holds != before && c.in.holds.any() {
+		c.in.deciding = len(payload)
 	}
-	if c.held > held {
-		c.deciding = len(payload)
-	}
-	if here {
+	if done {
 		c.carriedOut(err)
 	}
-	return c.held == 0 && c.state == open && !c.discard && !c.loop.effort.over()
+	return !c.in.holds.any() && c.isOpen() && !c.deaf() && !c.loop.effort.over()
 }
 
 // carriedOut goes on behind a data message. err is what its decoding returned.
@@ -233,7 +220,9 @@ var _ core.Sink = (*conn)(nil)
 
 // onControl handles a control frame (RFC 6455, section 5.5) in its turn.
 func (c *conn) onControl(op ws.OpCode, payload []byte) bool {
-	if c.relay != nil && op != ws.OpPong && c.controlLater(op, payload) {
+	if op != ws.OpPong && c.isOpen() && c.format.busy() {
+		payload = bytes.Clone(payload)
+		c.format.behind(func() { c.control(op, payload) })
 		return false
 	}
 	return c.control(op, payload)
@@ -244,7 +233,7 @@ func (c *conn) control(op ws.OpCode, payload []byte) bool {
 	switch op {
 	case ws.OpPing:
 		c.alive()
-		if c.state == open {
+		if c.isOpen() {
 			c.queueOwn(controlFrame(ws.OpPong, payload))
 			c.charge(1, 0)
 			c.choke()
@@ -255,7 +244,7 @@ func (c *conn) control(op ws.OpCode, payload []byte) bool {
 	case ws.OpClose:
 		return c.onClose(payload)
 	}
-	return !c.discard && !c.heldBack() && !c.loop.effort.over()
+	return !c.deaf() && !c.heldBack() && !c.loop.effort.over()
 }
 
 // alive counts a ping or pong as a sign of life where the format does.
@@ -272,7 +261,7 @@ var (
 
 // onClose handles the client's close frame (RFC 6455, section 5.5.1).
 func (c *conn) onClose(payload []byte) bool {
-	if c.state != open {
+	if !c.isOpen() {
 		// The answer to our own close frame.
 		c.finish()
 		return false

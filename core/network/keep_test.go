@@ -22,7 +22,7 @@ import (
 
 // TestRecycledDescriptor: whoever still holds the link of a closed connection must
 // not write to the connection that got its descriptor next. Broken version: without
-// the look at conn.state in carryOut, Tell and queue, and without noFile in gone,
+// the look at conn.state in carryOut, Tell and queue, and without attachment.leave in gone,
 // the second client reads the first one's secret.
 func TestRecycledDescriptor(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
@@ -30,7 +30,7 @@ func TestRecycledDescriptor(t *testing.T) {
 	first.send("sub")
 	first.expect("ok")
 	link := r.hub.newest()
-	descriptor := func(c *conn) int { return c.fd }
+	descriptor := func(c *conn) int { return c.socket.fd }
 	fd := of(t, link, descriptor)
 	_ = first.Close()
 	if gone := <-r.hub.gone; gone != link {
@@ -48,7 +48,7 @@ func TestRecycledDescriptor(t *testing.T) {
 		}
 		secret := core.Event{Kind: core.Pong, Ref: []byte("SECRET-FOR-FIRST")}
 		link.Send(secret)
-		heir.Post(func() { link.Tell(secret); link.(*conn).queue(controlFrame(ws.OpPing, nil)) })
+		heir.Post(func() { link.Tell(secret); link.(*conn).queue(lent{controlFrame(ws.OpPing, nil)}) })
 		second.send("echo still mine")
 		second.expect("still mine")
 		return

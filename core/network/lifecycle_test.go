@@ -124,7 +124,7 @@ func TestHeldConnectionPushesBack(t *testing.T) {
 		}
 	}()
 	eventually(t, "the connection is parked", func() bool {
-		return of(t, link, func(c *conn) bool { return c.parked })
+		return of(t, link, func(c *conn) bool { return c.socket.where == parked })
 	})
 	link.Send(core.Event{Kind: core.Pong, Ref: []byte("told while parked")})
 	c.expect("told while parked")
@@ -133,7 +133,7 @@ func TestHeldConnectionPushesBack(t *testing.T) {
 		t.Fatal("64 MB were taken from a held connection")
 	default:
 	}
-	if n := of(t, link, func(c *conn) int { return c.inbox.size }); n > parkAt+128<<10 {
+	if n := of(t, link, func(c *conn) int { return c.in.kept.size }); n > parkAt+128<<10 {
 		t.Errorf("%d bytes are kept, the bound is about %d", n, parkAt)
 	}
 	link.Post(link.Release)
@@ -154,7 +154,7 @@ func TestParkedConnectionCanEnd(t *testing.T) {
 				_, _ = c.Write([]byte(strings.Repeat(string(masked(ws.OpText, true, "echo x")), 100_000)))
 			}()
 			eventually(t, "the connection is parked", func() bool {
-				return of(t, link, func(c *conn) bool { return c.parked })
+				return of(t, link, func(c *conn) bool { return c.socket.where == parked })
 			})
 			switch how {
 			case "goodbye":
@@ -421,7 +421,7 @@ func TestChokedClient(t *testing.T) {
 		}
 	}()
 	eventually(t, "the client is choked and parked", func() bool {
-		return of(t, link, func(c *conn) bool { return c.choked && c.parked })
+		return of(t, link, func(c *conn) bool { return c.in.holds.has(choked) && c.socket.where == parked })
 	})
 	for i := range messages {
 		c.expect(fmt.Sprintf("%d %s", i, strings.Repeat("x", size)))

@@ -48,6 +48,7 @@ type loop struct {
 	spare     [][]*frame // empty output queues, to be used again
 	leaving   []*conn    // connections whose peer is to be told
 	behind    []*conn    // connections that have stepped back, in order
+	awake     []*conn    // connections that go on reading before the turn ends
 	effort    effort     // of this turn
 	inbound   inbound    // what waits to be completed
 	depth     int        // how many callbacks of gnet are nested
@@ -162,7 +163,7 @@ func (l *loop) address(m mail) {
 	defer l.unlock()
 	if l.mailbox.full() {
 		for aud := range m.audiences {
-			aud.lose(m.frame, core.ReasonOverload)
+			aud.dropAll(m.frame, core.ReasonOverload)
 		}
 		return
 	}
@@ -249,11 +250,11 @@ func (l *loop) carryOut(m *mail) {
 		l.handOut(m)
 	case m.conn == nil:
 		l.server.guard(nil, m.fn)
-	case m.letter != nil:
+	case m.event != nil:
 		if m.conn.state != ended {
-			m.conn.tellGuarded(m.letter.ev)
+			m.conn.tellGuarded(m.event.ev)
 		}
-		m.letter.release()
+		m.event.release()
 	case m.conn.state == ended:
 	default:
 		l.server.guard(m.conn, m.fn)
@@ -272,7 +273,7 @@ func (l *loop) beginTurn() {
 // handOut gives a message to the members of its audiences.
 func (l *loop) handOut(m *mail) {
 	if m.frame != nil {
-		l.turn = append(l.turn, m.frame)
+		l.lend(m.frame) // the mail's reference
 	}
 	n := 0
 	for aud := range m.audiences {
@@ -304,8 +305,8 @@ func (l *loop) handOutFrom(aud *audience, first int, m *mail, n *int) (next int)
 		}
 		r.conn.stamp = m.stamp
 		if m.frame == nil {
-			r.conn.miss(m.lost)
-		} else if r.conn.queue(m.frame) {
+			r.conn.dropUnwritable(m.lost)
+		} else if r.conn.queue(lent{m.frame}) {
 			*n++
 		}
 	}
@@ -319,11 +320,13 @@ func (l *loop) endTurn() {
 		l.depth--
 		return
 	}
-	// Before the writes, which take long and ask nothing.
+	l.readOn()
+	// Before the writes, which take long and ask little.
 	if l.counted {
 		l.server.guard(nil, l.server.leaveTurn)
 	}
-	for len(l.dirty) > 0 || len(l.leaving) > 0 {
+	for len(l.dirty) > 0 || len(l.leaving) > 0 || len(l.awake) > 0 {
+		l.readOn()
 		// Only now: while mail goes out to an audience its members must stay. What they
 		// owned alone they have given up already.
 		for i := 0; i < len(l.leaving); i++ {
@@ -361,8 +364,8 @@ func (l *loop) giveParser(p *parser) {
 	l.parser = p
 }
 
-// ephemeral gives f to the turn: it is released when the turn ends.
-func (l *loop) ephemeral(f *frame) *frame {
+// lend takes the caller's reference to f, for the turn to hold until it ends.
+func (l *loop) lend(f *frame) lent {
 	l.turn = append(l.turn, f)
-	return f
+	return lent{f}
 }

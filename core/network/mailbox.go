@@ -20,9 +20,9 @@ type mail struct {
 	pos    uint64 // position in the mailbox, counted from 1
 
 	// An event, or a function, for a connection; or a function for the loop.
-	conn   *conn
-	letter *letter
-	fn     func()
+	conn  *conn
+	event *eventCopy
+	fn    func()
 }
 
 // audiences calls yield with each audience, until it returns false.
@@ -45,8 +45,8 @@ func (m *mail) size() int {
 	if m.frame != nil {
 		return len(m.frame.bytes) + audienceBytes*len(m.more)
 	}
-	if m.letter != nil {
-		return len(m.letter.memory)
+	if m.event != nil {
+		return len(m.event.memory)
 	}
 	return 0
 }

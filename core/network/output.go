@@ -23,11 +23,10 @@ const (
 // output is what waits to be written to one client: frames, of which the first may be
 // written in part. Owned by the loop.
 //
-// A frame comes from a turn of the loop, which lets it go when it ends. Until then an
-// output may borrow it; one that lasts longer keeps it, which is to hold a reference of its
-// own. Kept frames stand before borrowed ones. Only an output that is listed for the end of
-// the turn, or is being written then, has borrowed ones: in all other lists what is pushed
-// is kept at once.
+// Frames are lent by a turn of the loop, which lets them go when it ends. An output that lasts
+// longer keeps them, with references of its own. Kept frames stand before lent ones. Only an
+// output that is listed for the end of the turn, or is being written then, has lent ones: in
+// all other lists what is pushed is kept at once.
 type output struct {
 	frames []*frame
 	off    int     // bytes of the first frame that are written
@@ -40,9 +39,10 @@ type output struct {
 	list   listed
 }
 
-// push puts f behind what waits. The caller holds a reference to f until the turn ends. It
-// reports whether the connection must be listed for that end, which the caller does.
-func (o *output) push(f *frame) (list bool) {
+// push puts l behind what waits. It reports whether the connection must be listed for the end
+// of the turn, which the caller does.
+func (o *output) push(l lent) (list bool) {
+	f := l.frame
 	o.frames = append(o.frames, f)
 	o.count(f, len(f.bytes))
 	o.weight.add(f, 1)
@@ -201,10 +201,11 @@ func (o *output) remove(i int) {
 	o.frames = o.frames[1:]
 }
 
-// replace puts f in the place of an older message of its address, of which nothing is
+// replace puts l in the place of an older message of its address, of which nothing is
 // written, if one waits for the full socket and what waits stays within limit. It reports
 // whether it did, and the length of the payload that nobody hears any more.
-func (o *output) replace(f *frame, limit int) (lost int, done bool) {
+func (o *output) replace(l lent, limit int) (lost int, done bool) {
+	f := l.frame
 	at, ok := o.newest.find(o.frames, f)
 	if !ok || at < o.unwritten() {
 		return 0, false
@@ -220,8 +221,7 @@ func (o *output) replace(f *frame, limit int) (lost int, done bool) {
 	o.weight.add(f, 1)
 	o.frames[at] = f
 	if at < o.kept {
-		f.retain()
-		f.charge(o.budget)
+		l.keep().charge(o.budget)
 		old.release()
 	}
 	return lost, true

@@ -82,7 +82,7 @@ func (m *outputModel) push(o *modelled, f *frame) {
 		}
 	}
 	before := o.out.list
-	if list := o.out.push(f); list != (before == unlisted) {
+	if list := o.out.push(lent{f}); list != (before == unlisted) {
 		m.t.Fatalf("push into list %d: to be listed %v", before, list)
 	}
 	o.want = append(o.want, f)
@@ -97,7 +97,7 @@ func (m *outputModel) replace(o *modelled, f *frame) bool {
 	if at == 0 && o.off > 0 {
 		at = -1
 	}
-	lost, done := o.out.replace(f, 1<<30)
+	lost, done := o.out.replace(lent{f}, 1<<30)
 	if done != (at >= 0) {
 		m.t.Fatalf("replaced: %v, an older message is at %d", done, at)
 	}

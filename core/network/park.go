@@ -21,14 +21,14 @@ const parkAt = 256 << 10
 // parkIfMuch parks a held connection of which much input is kept: any, while the inbound
 // budget is half used.
 func (c *conn) parkIfMuch() {
-	n, limit := c.inbox.size, parkAt
+	n, limit := c.in.kept.size, parkAt
 	if c.secure != nil {
 		n += c.secure.sealed.size
 	}
 	if b := &c.ep.server.inbound; b.used.Load() > b.allowed()/2 {
 		limit = 0
 	}
-	if n > limit && c.gc != nil {
+	if n > limit && c.socket.where == attached {
 		c.park()
 	}
 }
@@ -37,13 +37,13 @@ func (c *conn) parkIfMuch() {
 // connection leaves gnet with a duplicate of its descriptor, and comes back with
 // unpark. Output is written to the duplicate meanwhile.
 func (c *conn) park() {
-	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := unix.FcntlInt(uintptr(c.socket.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		c.fail(core.ReasonOverload, fmt.Errorf("stopping to read: %w", err))
 		return
 	}
-	gc := c.gc
-	c.gc, c.fd, c.parked = nil, fd, true
+	gc := c.socket.gc
+	c.socket = attachment{fd: fd, where: parked}
 	if err := c.loop.el.Close(gc); err != nil {
 		c.ep.server.log.Debug("parking connection", "conn", c.id, "error", err)
 	}
@@ -51,10 +51,10 @@ func (c *conn) park() {
 
 // unpark hands the socket back to the event loop, which calls OnOpen for it.
 func (c *conn) unpark() {
-	f := os.NewFile(uintptr(c.fd), "parked")
+	f := os.NewFile(uintptr(c.socket.fd), "parked")
 	nc, err := net.FileConn(f)
 	_ = f.Close()
-	c.fd, c.parked = noFile, false
+	c.socket = attachment{where: returning}
 	if err == nil && nc.RemoteAddr() == nil {
 		// The client has reset the connection meanwhile. gnet does not expect that.
 		_ = nc.Close()
@@ -107,9 +107,6 @@ func (b *comeback) await(opened <-chan gnet.RegisteredResult) {
 	})
 }
 
-// noFile is the descriptor of a connection on its way back to the event loop.
-const noFile = -1
-
 // arrive is OnOpen of a connection that was parked.
 func (b *comeback) arrive(gc gnet.Conn) gnet.Action {
 	c := b.conn
@@ -118,10 +115,10 @@ func (b *comeback) arrive(gc gnet.Conn) gnet.Action {
 	if c.state == ended {
 		return gnet.Close
 	}
-	c.gc, c.fd = gc, gc.Fd()
+	c.socket.attach(gc)
 	if c.waiting() > 0 {
 		c.flush()
-	} else if c.state == closed {
+	} else if c.state == finishing {
 		c.shutdown()
 	}
 	return gnet.None

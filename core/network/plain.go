@@ -264,14 +264,14 @@ func headOf(r *http.Request, names ...string) head {
 func (p *plainServer) comeBack(w http.ResponseWriter, r *http.Request) {
 	a := &p.door.server.admission
 	v := r.Context().Value(connKey{}).(*plainConn).visitor
-	if !a.handshake(v) {
+	if !a.beginHandshake(v) {
 		p.door.server.stats.Rejected.Inc(core.ReasonOverload)
 		p.logRefusal("", r, core.ReasonOverload, whyNot(core.ReasonOverload))
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, whyNot(core.ReasonOverload), statusOf(core.ReasonOverload))
 		return
 	}
-	defer a.handshaken(v)
+	defer a.endHandshake(v)
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		http.Error(w, "upgrade is not possible here", http.StatusInternalServerError)

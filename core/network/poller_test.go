@@ -46,15 +46,15 @@ func TestRefusingPoller(t *testing.T) {
 	_ = ln.Close()
 	before := pollers(t)
 	r := start(t, func(o *Options, _ *Endpoint) { o.MaxConnections = 3 })
-	in, parked := r.dial("chat"), r.dial("chat")
+	in, held := r.dial("chat"), r.dial("chat")
 	in.send("echo here")
 	in.expect("here")
-	parked.send("hold")
+	held.send("hold")
 	link := (<-r.hub.held).(*conn)
 	go func() {
-		_, _ = parked.Write([]byte(strings.Repeat(string(masked(ws.OpText, true, "echo x")), 100_000)))
+		_, _ = held.Write([]byte(strings.Repeat(string(masked(ws.OpText, true, "echo x")), 100_000)))
 	}()
-	eventually(t, "a connection is parked", func() bool { return of(t, link, func(c *conn) bool { return c.parked }) })
+	eventually(t, "a connection is parked", func() bool { return of(t, link, func(c *conn) bool { return c.socket.where == parked }) })
 
 	refuseToPoll(t, slices.DeleteFunc(pollers(t), func(fd int) bool { return slices.Contains(before, fd) }))
 	for n := range 3 {

@@ -30,10 +30,7 @@ func (ep *endpoint) admits(n, waits, limit int) bool {
 
 // Admits reports whether a request of n bytes would be queued, as far as is known.
 func (c *conn) Admits(n int) bool {
-	if c.relay != nil && !c.relay.codec.Admits(n) {
-		return false
-	}
-	return c.ep.admits(n, int(c.owes.Load()), c.ep.settings.Load().OutboundLimit)
+	return c.format.admits(n) && c.ep.admits(n, int(c.owes.Load()), c.ep.settings.Load().OutboundLimit)
 }
 
 // noteOwed makes known how much is owed to a client that does not read fast enough.
@@ -54,7 +51,7 @@ func (c *conn) queueRequest(f *frame, id core.CallID) {
 		c.flush()
 	}
 	switch {
-	case c.state != open:
+	case !c.isOpen():
 		f.release()
 	case c.requestFits(len(f.bytes)):
 		c.queueMessage(f)

@@ -86,8 +86,8 @@ func (c *conn) awaitRoom() {
 	switch {
 	case !s.crowded():
 		c.allowance = 0
-	case c.state == open && c.allowance == 0 && s.wait(c.comeIn):
-		c.Hold()
+	case c.isOpen() && c.allowance == 0 && !c.in.holds.has(crowded) && s.wait(c.comeIn):
+		c.hold(crowded)
 	}
 }
 
@@ -100,7 +100,7 @@ func (c *conn) comeIn() {
 		s.coming.Add(-1)
 		if c.state != ended {
 			c.allowance = allowance
-			s.guard(c, c.Release)
+			s.guard(c, func() { c.release(crowded) })
 		}
 	}})
 }

@@ -205,7 +205,7 @@ func TestRoomAllowance(t *testing.T) {
 	c.expect("first")
 	link := r.hub.newest()
 	held := func() bool {
-		return of(t, link, func(c *conn) bool { return c.held > 0 })
+		return of(t, link, func(c *conn) bool { return c.in.holds.any() })
 	}
 	r.congested.Add(1)
 	for range allowance + 1 {

@@ -155,7 +155,7 @@ func (s *secure) state() *tls.ConnectionState {
 // much for its turn, is kept as it is.
 func (c *conn) decrypt(b []byte) {
 	defer c.ep.server.recovered(c)
-	if rest := c.unseal(b); len(rest) > 0 && !c.discard && c.state != ended {
+	if rest := c.unseal(b); len(rest) > 0 && !c.deaf() {
 		c.secure.sealed.add(rest)
 		c.parkIfMuch()
 	}
@@ -167,11 +167,11 @@ func (c *conn) decryptRest() {
 	in := s.sealed
 	s.sealed, s.unread = pieces{}, false
 	c.unseal(nil)
-	for len(in.list) > 0 && !s.unread && !c.heldBack() && !c.discard && c.state != ended {
+	for len(in.list) > 0 && !s.unread && !c.heldBack() && !c.deaf() {
 		rest := c.unseal(in.list[0])
 		in.skip(len(in.list[0]) - len(rest))
 	}
-	if in.size > 0 && !c.discard && c.state != ended {
+	if in.size > 0 && !c.deaf() {
 		s.sealed = in
 	}
 }
@@ -186,7 +186,7 @@ func (c *conn) unseal(b []byte) (rest []byte) {
 		l.plain = make([]byte, recordSize)
 	}
 	s.wire.in = b
-	for !c.discard && c.state != ended {
+	for !c.deaf() {
 		if l.effort.over() {
 			if c.stepBack(); c.isBehind() {
 				s.unread = true
@@ -229,7 +229,7 @@ func (c *conn) hungUp(err error) {
 	} else {
 		c.ep.server.log.Debug("ending TLS", "endpoint", c.ep.Name, "conn", c.id, "remote", c.remote, "error", err)
 		c.depart(core.ReasonTLS)
-		c.forget(c.reason)
+		c.dropOutput(c.reason)
 		c.secure.silent = true
 	}
 	c.collect()
@@ -286,8 +286,8 @@ func (c *conn) setRest(b []byte) {
 	c.secure.rest = b
 }
 
-// forgetRest drops the ciphertext that waits.
-func (c *conn) forgetRest() {
+// dropCiphertext drops the ciphertext that waits.
+func (c *conn) dropCiphertext() {
 	s := c.secure
 	if s == nil || len(s.rest) == 0 {
 		return
@@ -297,9 +297,9 @@ func (c *conn) forgetRest() {
 	c.setRest(nil)
 }
 
-// forgetSecure drops the ciphertext that waits, and TLS.
-func (c *conn) forgetSecure() {
-	c.forgetRest()
+// dropSecure drops the ciphertext that waits, and TLS.
+func (c *conn) dropSecure() {
+	c.dropCiphertext()
 	c.secure = nil
 }
 

@@ -34,7 +34,7 @@ func TestSecureOutputAllocatesNothing(t *testing.T) {
 	f := controlFrame(1, make([]byte, 100))
 	allocs := testing.AllocsPerRun(1000, func() {
 		for range 16 {
-			c.push(f)
+			c.push(lent{f})
 		}
 		b, err := c.seal()
 		if err != nil {

@@ -35,7 +35,7 @@ func TestSecureHeldConnectionPushesBack(t *testing.T) {
 		}
 	}()
 	eventually(t, "the connection is parked", func() bool {
-		return of(t, link, func(c *conn) bool { return c.parked })
+		return of(t, link, func(c *conn) bool { return c.socket.where == parked })
 	})
 	link.Send(core.Event{Kind: core.Pong, Ref: []byte("told while parked")})
 	c.expect("told while parked")
@@ -44,7 +44,7 @@ func TestSecureHeldConnectionPushesBack(t *testing.T) {
 		t.Fatal("16 MB were taken from a held connection")
 	default:
 	}
-	if n := of(t, link, func(c *conn) int { return c.inbox.size }); n > parkAt+128<<10 {
+	if n := of(t, link, func(c *conn) int { return c.in.kept.size }); n > parkAt+128<<10 {
 		t.Errorf("%d bytes are kept, the bound is about %d", n, parkAt)
 	}
 	link.Post(link.Release)

@@ -126,10 +126,10 @@ type Endpoint struct {
 // endpoint is an Endpoint with what the loops look at most.
 type endpoint struct {
 	Endpoint
-	server *Server
-	door   *door
-	outlet outlet
-	remote core.RemoteFormat // Format, if it translates elsewhere
+	server      *Server
+	door        *door
+	outlet      outlet
+	translation translation
 
 	pingsCount bool
 	closeReply uint16
@@ -159,7 +159,7 @@ type Server struct {
 	decoding chan struct{} // a place for each message that is decoded off the loops
 
 	admission admission
-	greeted   greeted
+	halfOpen  halfOpen
 
 	// Guarded by mu.
 	mu      sync.Mutex

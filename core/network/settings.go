@@ -82,7 +82,7 @@ func (c *conn) adopt() {
 	case c.out.list == stuck:
 		c.out.conflate()
 	}
-	if c.state != open {
+	if !c.isOpen() {
 		return
 	}
 	now := c.loop.ticks.Load()

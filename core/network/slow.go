@@ -46,8 +46,8 @@ func ParseSlowConsumer(s string) (SlowConsumer, error) {
 	return 0, fmt.Errorf("unknown slow consumer policy %q: want disconnect, drop_oldest, drop_newest or conflate", s)
 }
 
-// lateness is what is kept of a connection that lost messages because it reads too slowly.
-type lateness struct {
+// losses is what is kept of a connection that lost messages because it reads too slowly.
+type losses struct {
 	named           bool   // in the log
 	lost, lostBytes uint64 // messages that the policy took from it
 }
@@ -66,9 +66,9 @@ func (c *conn) makeRoom(f *frame) bool {
 	case policy == Disconnect && f.purpose == published && c.messageFits(f):
 		return true
 	case policy != Disconnect && f.purpose == published:
-		c.lose(f)
+		c.dropSlow(f)
 	default:
-		c.lose(f)
+		c.dropSlow(f)
 		c.sayGoodbye(core.ReasonSlow)
 	}
 	return false
@@ -123,7 +123,7 @@ func (c *conn) dropMessage() bool {
 
 // takeOut drops the queued frame at i because the client is slow.
 func (c *conn) takeOut(i int) {
-	c.lose(c.out.frames[i])
+	c.dropSlow(c.out.frames[i])
 	c.out.remove(i)
 	c.unchoke()
 }
@@ -150,16 +150,16 @@ func (c *conn) count(n int, r core.Reason) {
 	c.ep.Stats.DroppedBytes.Add(r, uint64(n))
 }
 
-// abandon drops all output of which nothing is written.
-func (c *conn) abandon() {
+// dropUnwritten drops all output of which nothing is written.
+func (c *conn) dropUnwritten() {
 	for i := len(c.out.frames) - 1; i >= c.out.unwritten(); i-- {
 		c.takeOut(i)
 	}
 }
 
-// forget drops all output, also what is written in part, counted under r. Ciphertext
+// dropOutput drops all output, also what is written in part, counted under r. Ciphertext
 // that waits stays.
-func (c *conn) forget(r core.Reason) {
+func (c *conn) dropOutput(r core.Reason) {
 	for _, f := range c.out.frames {
 		if f.purpose != control {
 			c.count(f.payload, r)
@@ -168,34 +168,34 @@ func (c *conn) forget(r core.Reason) {
 	c.out.drop()
 }
 
-// lose counts a frame that c does not get because it is slow, and logs the first.
-func (c *conn) lose(f *frame) {
+// dropSlow counts a frame that c does not get because it is slow, and logs the first.
+func (c *conn) dropSlow(f *frame) {
 	if f.purpose == control {
 		return
 	}
 	c.count(f.payload, core.ReasonSlow)
-	if late := c.lateness(); late.lost == 0 {
-		late.named = true
+	if l := c.lossesSoFar(); l.lost == 0 {
+		l.named = true
 		c.ep.server.log.Warn("client reads too slowly and loses messages; how many is logged when it leaves",
 			append(c.attrs(core.ReasonSlow), slog.Int("waiting", c.waiting()))...)
 	}
-	c.late.lost++
-	c.late.lostBytes += uint64(f.payload)
+	c.losses.lost++
+	c.losses.lostBytes += uint64(f.payload)
 }
 
-func (c *conn) lateness() *lateness {
-	if c.late == nil {
-		c.late = new(lateness)
+func (c *conn) lossesSoFar() *losses {
+	if c.losses == nil {
+		c.losses = new(losses)
 	}
-	return c.late
+	return c.losses
 }
 
 // conflated counts a message of n bytes of payload in whose place a newer one waits now, and
 // logs the first.
 func (c *conn) conflated(n int) {
 	c.count(n, core.ReasonConflated)
-	if late := c.lateness(); !late.named {
-		late.named = true
+	if l := c.lossesSoFar(); !l.named {
+		l.named = true
 		c.ep.server.log.Info("client reads too slowly and gets only the newest message of each topic until it keeps up",
 			append(c.attrs(core.ReasonConflated), slog.Int("waiting", c.waiting()))...)
 	}
@@ -203,11 +203,11 @@ func (c *conn) conflated(n int) {
 
 // logLost tells, when c is gone, what it has lost.
 func (c *conn) logLost() {
-	if c.late == nil || c.late.lost == 0 {
+	if c.losses == nil || c.losses.lost == 0 {
 		return
 	}
 	c.ep.server.log.Warn("slow client left", append(c.attrs(c.reason),
-		slog.Uint64("lost_messages", c.late.lost), slog.Uint64("lost_bytes", c.late.lostBytes))...)
+		slog.Uint64("lost_messages", c.losses.lost), slog.Uint64("lost_bytes", c.losses.lostBytes))...)
 }
 
 // attrs says in a log line that can come often which connection it is about, and why.
@@ -228,7 +228,7 @@ func (l *loop) relieve() {
 		most = max(most, other.largest.Load())
 	}
 	for _, c := range l.stuck {
-		if n := int64(c.burden()); c.state == open && n > 0 && n >= most/2 && s.budget.over() {
+		if n := int64(c.burden()); c.isOpen() && n > 0 && n >= most/2 && s.budget.over() {
 			s.guard(c, c.relieve)
 		}
 	}
@@ -249,7 +249,7 @@ func (c *conn) burden() int {
 func (l *loop) measure() {
 	largest := 0
 	for _, c := range l.stuck {
-		if c.state == open {
+		if c.isOpen() {
 			largest = max(largest, c.burden())
 		}
 	}

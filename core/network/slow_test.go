@@ -545,7 +545,7 @@ func TestBudgetWeighsTinyFrames(t *testing.T) {
 			}
 		}()
 		eventually(t, "it is not heard any more", func() bool {
-			return r.stats.Closed[core.ReasonSlow].Load() > 0 || of(t, links[i+1], func(c *conn) bool { return c.choked })
+			return r.stats.Closed[core.ReasonSlow].Load() > 0 || of(t, links[i+1], func(c *conn) bool { return c.in.holds.has(choked) })
 		})
 	}
 	if n := r.stats.Closed[core.ReasonSlow].Load(); n > 0 {

@@ -14,15 +14,14 @@ const readAtOnce = 16 << 10
 // rates have one. Owned by the loop.
 type meter struct {
 	messages, bytes bucket
-	waiting         bool   // the connection is held until due
-	due             uint32 // ticks
+	due             uint32 // ticks until which the connection is held, if it is throttled
 }
 
 // charge counts what the client has sent, and holds the connection if it was faster
 // than its limits.
 func (c *conn) charge(messages, bytes int) {
 	l := c.ep.Limits.Get()
-	if l.Messages.Amount == 0 && l.Bytes.Amount == 0 || c.state != open {
+	if l.Messages.Amount == 0 && l.Bytes.Amount == 0 || !c.isOpen() {
 		return
 	}
 	if c.meter == nil {
@@ -49,10 +48,9 @@ func (c *conn) waitFor(d time.Duration) {
 	m := c.meter
 	// A client that owes more than it can pay in a day is not heard again for a day.
 	m.due = c.loop.ticks.Load() + timers.Ticks(min(d, 24*time.Hour))
-	if !m.waiting {
-		m.waiting = true
+	if !c.in.holds.has(throttled) {
 		c.ep.Stats.Throttled.Add(1)
-		c.Hold()
+		c.hold(throttled)
 	}
 	if due, armed := c.timer.Armed(); !armed || int32(m.due-due) < 0 {
 		c.loop.wheel.Set(c, m.due)
@@ -61,20 +59,18 @@ func (c *conn) waitFor(d time.Duration) {
 
 // waited ends the wait if it is over, and reports whether it did.
 func (c *conn) waited(now uint32) bool {
-	m := c.meter
-	if m == nil || !m.waiting || int32(now-m.due) < 0 {
+	if !c.in.holds.has(throttled) || int32(now-c.meter.due) < 0 {
 		return false
 	}
-	m.waiting = false
-	c.Release()
+	c.release(throttled)
 	return true
 }
 
 // sleep sets the timer to wait ticks from now, or to the end of the connection's wait
 // if that is earlier.
 func (c *conn) sleep(now, wait uint32) {
-	if m := c.meter; m != nil && m.waiting {
-		wait = min(wait, m.due-now)
+	if c.in.holds.has(throttled) {
+		wait = min(wait, c.meter.due-now)
 	}
 	if wait != never {
 		c.loop.wheel.Set(c, now+wait)

@@ -65,16 +65,14 @@ func (d *door) upgrade(v *visitor, h *head) {
 		remote:  v.remote(),
 		user:    terms.user,
 		window:  terms.window,
-		history: terms.history,
+		in:      input{history: terms.history},
 		trace:   h.trace(),
 		info:    v.keepsake(),
 		secure:  v.secure,
 		out:     output{budget: &s.budget},
 		upgrade: &upgrade{response: shake.Bytes(), early: bytes.Clone(v.read)},
 	}
-	if ep.remote == nil {
-		c.codec = ep.Format.NewCodec()
-	}
+	c.format = ep.translation.translator(c)
 	_ = v.SetDeadline(time.Time{})
 	if c.secure != nil {
 		c.secure.leaveSocket()

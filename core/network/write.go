@@ -25,18 +25,17 @@ const (
 var errNothing = errors.New("output without bytes")
 
 // queue puts f behind the connection's output, to be written at the end of the turn,
-// under the endpoint's bounds and policy. It reports whether f was taken. The caller keeps
-// f alive until the end of the turn.
-func (c *conn) queue(f *frame) bool {
-	if c.state != open {
+// under the endpoint's bounds and policy. It reports whether f was taken.
+func (c *conn) queue(f lent) bool {
+	if !c.isOpen() {
 		return false
 	}
 	if c.window != 0 {
 		f = f.deflated(c.window)
 	}
-	if c.out.list != stuck && !c.fits(f) {
+	if c.out.list != stuck && !c.fits(f.frame) {
 		c.flush()
-		if c.state != open {
+		if !c.isOpen() {
 			return false
 		}
 	}
@@ -46,20 +45,20 @@ func (c *conn) queue(f *frame) bool {
 			return true
 		}
 	}
-	if !c.fits(f) && !c.makeRoom(f) {
+	if !c.fits(f.frame) && !c.makeRoom(f.frame) {
 		return false
 	}
 	c.push(f)
 	return true
 }
 
-// queueOwn queues a frame that only this connection gets.
-func (c *conn) queueOwn(f *frame) { c.queue(c.loop.ephemeral(f)) }
+// queueOwn queues a frame that only this connection gets, with the caller's reference.
+func (c *conn) queueOwn(f *frame) { c.queue(c.loop.lend(f)) }
 
 // queueLast queues the connection's own close frame, whatever the bound says.
-func (c *conn) queueLast(f *frame) { c.push(c.loop.ephemeral(f)) }
+func (c *conn) queueLast(f *frame) { c.push(c.loop.lend(f)) }
 
-func (c *conn) push(f *frame) {
+func (c *conn) push(f lent) {
 	if c.state == ended {
 		return
 	}
@@ -103,7 +102,7 @@ func (c *conn) writeFrom(list listed) {
 
 // flush writes as much output as the socket takes.
 func (c *conn) flush() {
-	if c.fd == noFile {
+	if !c.socket.writable() {
 		c.keepOutput()
 		return
 	}
@@ -132,7 +131,7 @@ func (c *conn) flush() {
 	c.noteOwed()
 	c.loop.giveSpare(c.out.frames)
 	c.out.frames, c.out.newest = nil, nil
-	if c.state == closed {
+	if c.state == finishing {
 		c.shutdown()
 	}
 }
@@ -143,9 +142,9 @@ func (c *conn) flush() {
 func (c *conn) keepOutput() {
 	switch {
 	case c.state == ended:
-	case c.orphan:
-		c.forgetRest()
-		c.forget(core.ReasonGone)
+	case c.socket.where == nowhere:
+		c.dropCiphertext()
+		c.dropOutput(core.ReasonGone)
 		c.unchoke()
 	default:
 		c.wait()
@@ -173,7 +172,7 @@ func (c *conn) writeNext() (b []byte, n int, err error) {
 // offer returns how much of b the socket took: nothing if it is full.
 func (c *conn) offer(b []byte) (int, error) {
 	for {
-		n, err := unix.Write(c.fd, b)
+		n, err := unix.Write(c.socket.fd, b)
 		switch err {
 		case nil:
 			return n, nil

@@ -7,8 +7,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// dispatch is one message for the audiences of one shard, on its way through a format
-// that translates elsewhere.
+// dispatch is one message for the audiences of one shard, on its way through a format whose
+// codecs are in another process.
 type dispatch struct {
 	mail  mail
 	to    []core.Audience
@@ -18,15 +18,13 @@ type dispatch struct {
 	topic []byte
 }
 
-// deliverRemotely asks for the message once for each shard. Who joins an audience
-// in the meantime does not get it, just as if it had been in the mailbox.
-func (o *outlet) deliverRemotely(ev core.Event, to []core.Audience, except core.Link) {
-	m := mail{stamp: o.stamps.Add(1)}
-	m.except, _ = except.(*conn)
-	shards := o.ep.remote.Shards()
+// deliver asks for the message once for each shard. Who joins an audience in the meantime does
+// not get it, just as if it had been in the mailbox.
+func (f *remoteFormat) deliver(m mail, ev core.Event, to []core.Audience) {
+	shards := f.format.Shards()
 	for shard := range shards {
 		d := dispatch{mail: m}
-		if o.ep.settings.Load().SlowConsumer == Conflate {
+		if f.ep.settings.Load().SlowConsumer == Conflate {
 			d.keyed, d.as, d.topic = true, ev.As, bytes.Clone(ev.Topic)
 		}
 		var last *loop
@@ -42,7 +40,7 @@ func (o *outlet) deliverRemotely(ev core.Event, to []core.Audience, except core.
 			}
 		}
 		if len(d.to) > 0 {
-			o.ep.remote.AskMessage(shard, ev, d.deliver)
+			f.format.AskMessage(shard, ev, d.deliver)
 		}
 	}
 }
@@ -52,7 +50,7 @@ func (o *outlet) deliverRemotely(ev core.Event, to []core.Audience, except core.
 func (d *dispatch) deliver(f core.Frame, err error) {
 	if v, lost := errors.AsType[*core.Violation](err); lost {
 		for _, aud := range d.to {
-			aud.(*audience).lose(nil, v.Reason)
+			aud.(*audience).dropAll(nil, v.Reason)
 		}
 		return
 	}

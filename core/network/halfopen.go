@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// greeted are the connections that were accepted and have not found their place yet, at a
+// halfOpen are the connections that were accepted and have not found their place yet, at a
 // loop or among those of plain HTTP, or are being told why there is none. Any goroutine.
-type greeted struct {
+type halfOpen struct {
 	mu   sync.Mutex
 	open map[socket]struct{} // guarded by mu
 }
 
-func (g *greeted) add(nc socket) {
+func (g *halfOpen) add(nc socket) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.open == nil {
@@ -22,14 +22,14 @@ func (g *greeted) add(nc socket) {
 	g.open[nc] = struct{}{}
 }
 
-func (g *greeted) remove(nc socket) {
+func (g *halfOpen) remove(nc socket) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.open, nc)
 }
 
-// hurry ends the waiting for what any of them sends, and returns how many there are.
-func (g *greeted) hurry() int {
+// interrupt ends the waiting for what any of them sends, and returns how many there are.
+func (g *halfOpen) interrupt() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for nc := range g.open {
@@ -39,13 +39,13 @@ func (g *greeted) hurry() int {
 	return len(g.open)
 }
 
-// dismiss has all of them end, and returns when they have, or ctx has. The doors have
+// endAll has all of them end, and returns when they have, or ctx has. The doors have
 // stopped.
-func (g *greeted) dismiss(ctx context.Context) {
+func (g *halfOpen) endAll(ctx context.Context) {
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	// Again and again, as they set deadlines of their own on their way.
-	for g.hurry() > 0 {
+	for g.interrupt() > 0 {
 		select {
 		case <-ctx.Done():
 			return

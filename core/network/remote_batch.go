@@ -6,15 +6,15 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// This file is how what belongs together stays together on its way to formats that
-// translate elsewhere and back: questions of one turn of a loop, and answers that came in
-// one message. Otherwise the other side would have been handed the first of them before
-// the second was there, and each would cost a turn and a write of its own.
+// This file is how what belongs together stays together on its way to codecs in other
+// processes and back: questions of one turn of a loop, and answers that came in one message.
+// Otherwise the other side would have been handed the first of them before the second was
+// there, and each would cost a turn and a write of its own.
 
 var _ core.RemoteHost = (*Server)(nil)
 
-// bind tells a format that translates elsewhere whose loops these are, before it has
-// connections. The caller holds mu.
+// bind tells a remote format whose loops these are, before it has connections. The caller
+// holds mu.
 func (s *Server) bind(remote core.RemoteFormat) {
 	remote.Bind(s)
 	all := append(slices.Clone(*s.remotes.Load()), remote)

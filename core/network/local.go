@@ -1,0 +1,135 @@
+package network
+
+import (
+	"errors"
+
+	"github.com/polywire/polywire/core"
+)
+
+// localFormat is a format whose codecs are in this process. Static after construction.
+type localFormat struct{ ep *endpoint }
+
+func (f *localFormat) translator(c *conn) translator {
+	return &local{conn: c, codec: f.ep.Format.NewCodec()}
+}
+
+func (f *localFormat) begin() {}
+func (f *localFormat) end()   {}
+
+// deliver encodes ev once for all.
+func (f *localFormat) deliver(m mail, ev core.Event, to []core.Audience) {
+	out := newFrame()
+	defer out.release()
+	switch ok, err := out.encodeWith(f.ep.Format.EncodeMessage, ev); {
+	case err != nil:
+		m.lost = err
+	case !ok:
+		return
+	default:
+		m.frame = out
+		out.purpose = published
+		if f.ep.settings.Load().SlowConsumer == Conflate {
+			out.setKey(f.ep.server.seed, ev)
+		}
+		out.charge(&f.ep.server.budget)
+	}
+	for len(to) > 0 {
+		to = to[to[0].(*audience).loop.deliver(m, to):]
+	}
+}
+
+// local is the translator of a codec in this process.
+type local struct {
+	// Static after construction.
+	conn  *conn
+	codec core.Codec
+
+	// Owned by the loop. Not nil while a message is decoded off the loop; closed when it is
+	// dropped.
+	dropped chan struct{}
+}
+
+func (l *local) open() {
+	c := l.conn
+	c.connect()
+	if o, ok := l.codec.(core.Opener); ok {
+		o.Open(c.id, c)
+	}
+	c.Tell(core.Event{Kind: core.Welcome})
+	c.listen()
+}
+
+func (l *local) read(f core.Frame) (done bool, err error) {
+	if l.decodesAside(len(f.Data)) {
+		l.decodeAside(f)
+		return false, nil
+	}
+	spent := l.conn.ep.server.spent.Load()
+	err = l.codec.Decode(f, l.conn)
+	l.conn.spendSince(spent)
+	return true, err
+}
+
+func (l *local) busy() bool { return l.dropped != nil }
+
+// behind is not called: a connection whose message is decoded off the loop is held.
+func (l *local) behind(f func()) { f() }
+
+func (l *local) resume() bool { return true }
+
+func (l *local) tell(ev core.Event) {
+	c := l.conn
+	f := newFrame()
+	ok, err := f.encodeWith(l.codec.Encode, ev)
+	v, ends := errors.AsType[*core.Violation](err)
+	switch {
+	case err != nil && !ends:
+		f.release()
+		c.dropUnwritableEvent(ev.Asks(), err)
+	case ok && ev.IsRequest():
+		c.queueRequest(f, ev.Asks())
+	case ok:
+		c.queueMessage(f)
+	default:
+		f.release()
+	}
+	if ends {
+		c.sayGoodbye(v.Reason)
+	}
+}
+
+func (l *local) send(ev core.Event) { l.conn.loop.post(mail{conn: l.conn, event: copyEvent(ev)}) }
+
+func (l *local) admits(int) bool { return true }
+
+// farewell says it after what is queued. A slow client would never read it there.
+func (l *local) farewell(r core.Reason) bool {
+	if r != core.ReasonSlow {
+		l.conn.giveUp()
+		l.sayLastWord(r)
+	}
+	return true
+}
+
+// sayLastWord queues the format's last word. A codec that panics over it, or that wants to
+// end the connection by it, has none: the connection is ending.
+func (l *local) sayLastWord(r core.Reason) {
+	c := l.conn
+	defer func() {
+		if fault := recover(); fault != nil {
+			c.ep.server.panicked(c, fault)
+		}
+	}()
+	f := newFrame()
+	ok, err := f.encodeWith(l.codec.Encode, core.Event{Kind: core.Goodbye, Reason: r})
+	if ok {
+		c.queueMessage(f)
+		return
+	}
+	f.release()
+	if _, ends := errors.AsType[*core.Violation](err); err != nil && !ends {
+		c.dropUnwritable(err)
+	}
+}
+
+func (l *local) close() { l.dropMessage() }
