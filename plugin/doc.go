@@ -26,7 +26,7 @@
 //     if it had been in the mailbox all the time.
 //   - A pong, the answer to a close frame, and a goodbye come behind all that was read
 //     before: the network waits until the questions about it are answered, and then
-//     once more for the events that came of it (core/network/relay.go).
+//     once more for the events that came of it (core/network/remote.go).
 //
 // One thing the codec of a plugin sees otherwise than a built-in one: messages are on
 // their way while those before them are, so it may decode the next before it is

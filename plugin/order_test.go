@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What was foreseen does not overtake what had to be asked, though it is known earlier.
+// What was expected does not overtake what had to be asked, though it is known earlier.
 func TestForeseenKeepsOrder(t *testing.T) {
 	b := run(t, yamlOf("test", "", ""))
 	c := b.dial("p")
