@@ -1,6 +1,10 @@
 package core
 
-import "encoding/hex"
+import (
+	"encoding/hex"
+
+	"github.com/google/uuid"
+)
 
 // CallID names one call. It is a random (version 4) UUID, so that an id cannot
 // be guessed by a connection that was not asked. The zero value (the nil UUID)
@@ -26,18 +30,9 @@ func ParseCallID(text []byte) (id CallID, ok bool) {
 	if len(text) != callIDLen {
 		return CallID{}, false
 	}
-	to := id[:]
-	for i, digits := range [...]int{8, 4, 4, 4, 12} {
-		if i > 0 {
-			if text[0] != '-' {
-				return CallID{}, false
-			}
-			text = text[1:]
-		}
-		if _, err := hex.Decode(to, text[:digits]); err != nil {
-			return CallID{}, false
-		}
-		text, to = text[digits:], to[digits/2:]
+	u, err := uuid.ParseBytes(text)
+	if err != nil {
+		return CallID{}, false
 	}
-	return id, true
+	return CallID(u), true
 }

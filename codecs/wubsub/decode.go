@@ -4,6 +4,8 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/google/uuid"
+
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/rawjson"
 )
@@ -72,12 +74,12 @@ func (c *codec) carryOut(m message, buf *[]byte, to core.Sink) {
 		cmd.Payload = payload(m.data)
 	case typePieResp:
 		reqid, _ := rawjson.Unquote(m.reqid, nil)
-		call, ok := parseReqid(reqid)
-		if !ok {
+		call, err := uuid.ParseBytes(reqid)
+		if err != nil {
 			refuse(to, core.ReasonMalformed)
 			return
 		}
-		cmd.Verb, cmd.Call = core.Reply, call
+		cmd.Verb, cmd.Call = core.Reply, core.CallID(call)
 		cmd.Payload = payload(m.data)
 	default:
 		refuse(to, core.ReasonUnknownType)
