@@ -99,7 +99,7 @@ func (c *conn) resume() {
 	if !c.format.resume() {
 		return
 	}
-	c.parseInbox()
+	c.parseKept()
 	if c.secure.waits() && !c.heldBack() {
 		c.decryptRest()
 	}
@@ -112,8 +112,8 @@ func (c *conn) resume() {
 	}
 }
 
-// parseInbox parses what was kept until the connection is held.
-func (c *conn) parseInbox() {
+// parseKept parses what was kept until the connection is held.
+func (c *conn) parseKept() {
 	// The connection may end meanwhile, which drops what is kept.
 	in := c.in.kept
 	c.in.kept = pieces{}
