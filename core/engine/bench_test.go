@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -236,5 +237,27 @@ func BenchmarkIdleConnection(b *testing.B) {
 	for b.Loop() {
 		p := &peer{engine: w.engine, link: link, endpoint: ep}
 		p.subscriptions = append(p.subscriptions, &subscription{audience: w.engine.join(p.keyOf(&c), ep, 0)})
+	}
+}
+
+// BenchmarkMatchLongLevel matches a topic of one long level with patterns that differ before it,
+// as many as one connection may have.
+func BenchmarkMatchLongLevel(b *testing.B) {
+	tr := newTrie("")
+	for i := range 512 {
+		before := make([]byte, 0, 32)
+		for bit := range 9 {
+			if i>>bit&1 == 0 {
+				before = append(before, "a/"...)
+			} else {
+				before = append(before, "+/"...)
+			}
+		}
+		tr.add(string(before) + "x/+")
+	}
+	topic := []byte(strings.Repeat("a/", 9) + strings.Repeat("x", 60_000))
+	b.ReportAllocs()
+	for b.Loop() {
+		tr.match(topic, nil)
 	}
 }

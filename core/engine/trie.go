@@ -15,12 +15,13 @@ type trie struct {
 	size    int // addresses
 	root    node
 	nothing node // the end of all patterns that match nothing; no match comes here
+	long    longLevels
 }
 
 // node is a sequence of levels with which patterns begin.
 type node struct {
 	parent *node
-	level  string // its key in parent.literal
+	level  string // its key in parent.literal, as longLevels keep it
 
 	literal map[string]*node // a level of this very text
 	plus    *node            // a level that is not empty
@@ -48,7 +49,7 @@ func newTrie(prefix string) *trie { return &trie{prefix: prefix} }
 
 // find returns the address of a pattern, or nil.
 func (t *trie) find(pattern string) *address {
-	p, found := t.place(pattern, (*node).childIfAny)
+	p, found := t.place(pattern, t.childIfAny)
 	if !found {
 		return nil
 	}
@@ -57,7 +58,7 @@ func (t *trie) find(pattern string) *address {
 
 // add returns the address of a pattern that has a wildcard, made if need be.
 func (t *trie) add(pattern string) *address {
-	p, _ := t.place(pattern, (*node).child)
+	p, _ := t.place(pattern, t.child)
 	at := p.address()
 	if *at == nil {
 		*at = &address{place: &p}
@@ -99,19 +100,19 @@ func matchesNothing(pattern string) bool {
 }
 
 // childIfAny returns the node of the next level of a pattern, or nil.
-func (n *node) childIfAny(level string) *node {
+func (t *trie) childIfAny(n *node, level string) *node {
 	switch {
 	case level == "":
 		return n.any
 	case level[0] == '+':
 		return n.plus
 	}
-	return n.literal[level]
+	return n.literal[t.long.find(level)]
 }
 
 // child returns the node of the next level of a pattern, made if need be.
-func (n *node) child(level string) *node {
-	if c := n.childIfAny(level); c != nil {
+func (t *trie) child(n *node, level string) *node {
+	if c := t.childIfAny(n, level); c != nil {
 		return c
 	}
 	c := &node{parent: n}
@@ -121,8 +122,7 @@ func (n *node) child(level string) *node {
 	case level[0] == '+':
 		n.plus = c
 	default:
-		// A copy, so that the node does not keep the whole pattern.
-		c.level = strings.Clone(level)
+		c.level = t.long.keep(level)
 		if n.literal == nil {
 			n.literal = make(map[string]*node)
 		}
@@ -136,7 +136,7 @@ func (t *trie) remove(a *address) {
 	*a.place.address() = nil
 	t.size--
 	for n := a.place.node; n.parent != nil && n.empty(); {
-		n = n.unlink()
+		n = t.unlink(n)
 	}
 }
 
@@ -145,7 +145,7 @@ func (n *node) empty() bool {
 }
 
 // unlink takes n out of its parent, which it returns.
-func (n *node) unlink() *node {
+func (t *trie) unlink(n *node) *node {
 	p := n.parent
 	switch n {
 	case p.any:
@@ -154,6 +154,7 @@ func (n *node) unlink() *node {
 		p.plus = nil
 	default:
 		delete(p.literal, n.level)
+		t.long.drop(n.level)
 		if len(p.literal) == 0 {
 			p.literal = nil
 		}
@@ -167,7 +168,11 @@ func (t *trie) match(topic []byte, hits []*audience) []*audience {
 	if len(topic) == 0 {
 		return hits
 	}
-	return t.root.match(topic, topic[0] != '$', hits)
+	wild := topic[0] != '$'
+	if len(topic) > longLevel {
+		topic = t.long.abridge(topic)
+	}
+	return t.root.match(topic, wild, hits)
 }
 
 // match appends what matches below n. wild is false where wildcards do not count.

@@ -10,7 +10,13 @@ import (
 )
 
 // patternLevels are what random patterns and topics are made of.
-var patternLevels = []string{"", "", "a", "b", "$a", "+", "+x", "+y", "#", "#x", "a+", "c#", "$"}
+var patternLevels = []string{
+	"", "", "a", "b", "$a", "+", "+x", "+y", "#", "#x", "a+", "c#", "$",
+	long("x"), long("y"), long("+"), long("#"), long("$"), nameOf(1), unknownLevel, unknownLevel[1:],
+}
+
+// long returns a level that is longer than those that a trie keeps as they are.
+func long(start string) string { return start + strings.Repeat("-", longLevel) }
 
 func randomName(r *rand.Rand) string {
 	parts := make([]string, 1+r.IntN(4))
@@ -80,9 +86,41 @@ func TestTrieIsMatchPattern(t *testing.T) {
 		if !tr.root.empty() || tr.size != 0 || tr.nothing.end != nil {
 			t.Fatal("nodes are left without patterns")
 		}
+		if len(tr.long.byText) != 0 || len(tr.long.byName) != 0 {
+			t.Fatal("names of long levels are left without patterns")
+		}
 	}
 	if matched < 1000 || shared < 300 {
 		t.Errorf("only %d matches, %d of them shared: the test tests little", matched, shared)
+	}
+}
+
+// However long the levels of patterns and topics are, what is looked at again at each node is
+// short.
+func TestLongLevelsAreLookedAtOnce(t *testing.T) {
+	tr := newTrie("")
+	huge := strings.Repeat("x", 60_000)
+	for _, p := range []string{"+/" + huge, "a/" + huge + "/#", "/" + huge + "/" + huge + "y", "+/" + huge + "/+"} {
+		tr.add(p)
+	}
+	var look func(n *node)
+	look = func(n *node) {
+		for level, child := range n.literal {
+			if len(level) > longLevel+1 {
+				t.Errorf("a level of %d bytes is looked at", len(level))
+			}
+			look(child)
+		}
+		for _, child := range []*node{n.plus, n.any} {
+			if child != nil {
+				look(child)
+			}
+		}
+	}
+	look(&tr.root)
+	topic := []byte("a/" + huge + "/" + huge + "/b")
+	if got, most := len(tr.long.abridge(topic)), 5+2*(longLevel+1); got > most {
+		t.Errorf("a topic of %d bytes is matched as one of %d, want %d", len(topic), got, most)
 	}
 }
 
