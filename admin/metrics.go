@@ -142,7 +142,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		for _, t := range c.totals {
 			to <- prometheus.MustNewConstMetric(t.desc, prometheus.CounterValue, float64(t.read(ep.Stats).Load()), ep.Name, ep.Protocol)
 		}
-		possible := ep.Possible()
+		possible := ep.Possible
 		for _, r := range c.reasons {
 			collect(to, r.desc, r.read(ep.Stats), r.possible(possible), ep.Name, ep.Protocol)
 		}

@@ -46,17 +46,18 @@ func newSite(c *config.Endpoint, o siteOptions) (*site, error) {
 	needs := c.Needs()
 	s := &site{trust: trust}
 	s.endpoint = &core.Endpoint{
-		Name: c.Name, Protocol: c.Protocol, Format: c.Format,
+		Name: c.Name, Protocol: c.Protocol,
 		TopicPrefix:   c.TopicPrefix,
 		CallsAtOnce:   needs.CallsAtOnce,
 		Authenticator: trust.chain, Access: trust.rules, Authorizer: trust.authorizer,
 		Sessions: o.store, SessionKeys: o.keys, MaxSessionConnections: needs.MaxSessionConnections,
-		Limits: core.NewLiveLimits(clientLimits(c)),
-		Stats:  o.stats,
+		Limits:   core.NewLiveLimits(clientLimits(c)),
+		Possible: core.PossibleWith(c.Format),
+		Stats:    o.stats,
 	}
 	s.served = network.Endpoint{
-		Endpoint: s.endpoint,
-		Listen:   c.Listen, Path: c.Path, TLS: o.tls,
+		Endpoint: s.endpoint, Format: c.Format,
+		Listen: c.Listen, Path: c.Path, TLS: o.tls,
 		MaxMessage: int(c.MaxMessageSize), Settings: settings, ProxyProtocol: proxyProtocol,
 	}
 	if f, ok := c.Format.(httpFormat); ok {
@@ -70,7 +71,7 @@ func (s *site) name() string { return s.endpoint.Name }
 
 // start starts the plugin of the endpoint, if it has one. It runs until close.
 func (s *site) start(log *slog.Logger) error {
-	t, ok := s.endpoint.Format.(translator)
+	t, ok := s.served.Format.(translator)
 	if !ok {
 		return nil
 	}
@@ -82,7 +83,7 @@ func (s *site) start(log *slog.Logger) error {
 
 // close ends what the site runs. Its endpoint has no connections any more, or never had.
 func (s *site) close() {
-	if t, ok := s.endpoint.Format.(translator); ok {
+	if t, ok := s.served.Format.(translator); ok {
 		t.Stop()
 	}
 	s.trust.close()

@@ -64,7 +64,7 @@ func (c Client) Send(topic string, p Payload) error {
 		err = errTopic
 	}
 	if err == nil {
-		err = writable(c.link.Endpoint().Format, ev)
+		err = c.link.Outlet().Writable(ev)
 	}
 	if err != nil {
 		return fmt.Errorf("sending to connection %d: %w", c.Connection, err)
@@ -75,20 +75,6 @@ func (c Client) Send(topic string, p Payload) error {
 
 // errTopic is told before a client is, which would end the connection over it.
 var errTopic = errors.New("the topic is not UTF-8")
-
-var errUnwritable = errors.New("the client's format has no words for it")
-
-// writable returns why a format cannot write ev, as far as can be said at once.
-func writable(f Format, ev Event) error {
-	if _, later := f.(RemoteFormat); later || f == nil {
-		return nil
-	}
-	_, kind, err := f.EncodeMessage(nil, ev)
-	if err == nil && kind == NoFrame {
-		err = errUnwritable
-	}
-	return err
-}
 
 // Close ends the connection, after what was sent before, with the goodbye that the
 // client's format has for r; ReasonNormal where nothing is wrong. What is no reason is

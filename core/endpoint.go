@@ -4,8 +4,6 @@ package core
 type Endpoint struct {
 	// Name and Protocol are labels, for logs and metrics.
 	Name, Protocol string
-	// Format is the endpoint's wire format.
-	Format Format
 	// TopicPrefix is put before every topic of the endpoint's clients and taken
 	// off again on the way out; they cannot see out of it.
 	TopicPrefix string
@@ -30,6 +28,8 @@ type Endpoint struct {
 	// Limits bound what the clients may have and send; nil has none. They alone may
 	// change while the endpoint serves.
 	Limits *LiveLimits
+	// Possible are the reasons that Stats can have.
+	Possible Possible
 	// Stats are the endpoint's counters; never nil.
 	Stats *Stats
 }

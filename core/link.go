@@ -80,6 +80,9 @@ type Link interface {
 // Outlet is the way from the engine to all connections of one endpoint. Outlets
 // are comparable.
 type Outlet interface {
+	// Writable returns why the endpoint's format cannot write the Message ev, as far as that
+	// can be said at once. Any goroutine.
+	Writable(ev Event) error
 	// NewAudience returns an empty audience for the links of one loop that hear
 	// under the same As. Any goroutine.
 	NewAudience(loop int, as uint32) Audience

@@ -32,8 +32,8 @@ var refusedCommands = reasonsOf(ReasonMalformed, ReasonUnknownType, ReasonTooLar
 // What ends a connection, or a message, that is not as it should be.
 var violations = reasonsOf(ReasonMalformed, ReasonWrongFrame, ReasonUnknownType, ReasonInvalidUTF8, ReasonTooLarge, ReasonTooDeep)
 
-// Possible returns the reasons that the endpoint's counters can have.
-func (e *Endpoint) Possible() Possible {
+// PossibleWith returns the reasons that the counters of an endpoint with a format can have.
+func PossibleWith(f Format) Possible {
 	p := Possible{
 		Rejected: reasonsOf(ReasonHandshake, ReasonOrigin, ReasonDenied, ReasonUnavailable, ReasonLimit, ReasonOverload, ReasonDrain, ReasonInternal),
 		Refused:  refusedCommands | violations | reasonsOf(ReasonLost),
@@ -42,7 +42,7 @@ func (e *Endpoint) Possible() Possible {
 			ReasonUnavailable, ReasonOverload, ReasonSlow, ReasonTLS, ReasonInternal, ReasonExpired),
 		CallsFailed: refusedCommands&^reasonsOf(ReasonUnknownType, ReasonNotAsked) | reasonsOf(ReasonAnswerer, ReasonUnwritable),
 	}
-	if _, ok := e.Format.(RemoteFormat); ok {
+	if _, ok := f.(RemoteFormat); ok {
 		// A plugin says what it likes, and can end.
 		const all = 1<<NumReasons - 1
 		p.Refused, p.Closed = all, all

@@ -46,7 +46,8 @@ func serve(t *testing.T, options string) *broker {
 	format := newTestFormat(t, options)
 	profile := format.Profile()
 	err := b.server.Start([]network.Endpoint{{
-		Endpoint: &core.Endpoint{Name: "vws", Protocol: "vws", Format: format, Authorizer: denySecrets{}, Stats: b.stats},
+		Endpoint: &core.Endpoint{Name: "vws", Protocol: "vws", Authorizer: denySecrets{}, Stats: b.stats},
+		Format:   format,
 		Listen:   "127.0.0.1:0", Path: "/ws", MaxMessage: profile.MaxMessage,
 		Settings: network.Settings{OutboundLimit: 1 << 20, PingInterval: profile.PingInterval, PongTimeout: profile.PongTimeout},
 	}})

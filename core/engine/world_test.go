@@ -151,6 +151,8 @@ func (w *world) site(settings core.Endpoint) *site {
 	return &site{Endpoint: &settings, w: w}
 }
 
+func (s *site) Writable(core.Event) error { return nil }
+
 func (s *site) NewAudience(loop int, as uint32) core.Audience {
 	s.w.outside("Outlet.NewAudience")
 	return &crowd{site: s, loop: s.w.loops[loop], as: as}

@@ -22,6 +22,9 @@ func (o *outlet) NewAudience(loop int, _ uint32) core.Audience {
 	return &audience{ep: o.ep, loop: o.ep.server.loopAt(loop)}
 }
 
+// Writable asks the format.
+func (o *outlet) Writable(ev core.Event) error { return o.ep.translation.writable(ev) }
+
 func (o *outlet) Deliver(ev core.Event, to []core.Audience, except core.Link) {
 	m := mail{stamp: o.stamps.Add(1)}
 	m.except, _ = except.(*conn) // any other link is nobody's here

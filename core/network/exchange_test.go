@@ -16,7 +16,8 @@ import (
 // another is an endpoint of the echo format.
 func another(name, listen, path string) Endpoint {
 	return Endpoint{
-		Endpoint: &core.Endpoint{Name: name, Protocol: "echo", Format: echo.Format{}, Stats: new(core.Stats)},
+		Endpoint: &core.Endpoint{Name: name, Protocol: "echo", Stats: new(core.Stats)},
+		Format:   echo.Format{},
 		Listen:   listen, Path: path, MaxMessage: 1 << 20, Settings: Settings{OutboundLimit: 1 << 20},
 	}
 }

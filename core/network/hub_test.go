@@ -187,7 +187,8 @@ func start(t testing.TB, change func(o *Options, chat *Endpoint)) *rig {
 	log := slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})
 	o := Options{Hub: hub, Loops: 2, Logger: slog.New(log), HandshakeTimeout: coretest.Patience}
 	ep := Endpoint{
-		Endpoint: &core.Endpoint{Name: "chat", Protocol: "chat", Format: chat{}, Stats: &core.Stats{}},
+		Endpoint: &core.Endpoint{Name: "chat", Protocol: "chat", Stats: &core.Stats{}},
+		Format:   chat{},
 		Listen:   "127.0.0.1:0", MaxMessage: 1 << 20, Settings: Settings{OutboundLimit: 1 << 20},
 	}
 	if change != nil {
@@ -195,7 +196,8 @@ func start(t testing.TB, change func(o *Options, chat *Endpoint)) *rig {
 	}
 	s := New(o)
 	eps := []Endpoint{ep, {
-		Endpoint: &core.Endpoint{Name: "echo", Protocol: "echo", Format: echo.Format{}, Stats: &core.Stats{}},
+		Endpoint: &core.Endpoint{Name: "echo", Protocol: "echo", Stats: &core.Stats{}},
+		Format:   echo.Format{},
 		Listen:   "127.0.0.1:0", MaxMessage: 1 << 20, Settings: Settings{OutboundLimit: 1 << 20},
 	}}
 	if err := s.Start(eps); err != nil {

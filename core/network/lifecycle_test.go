@@ -435,7 +435,7 @@ type curt struct{ chat }
 func (curt) Goodbye(core.Reason) (uint16, string) { return 0, "" }
 
 func TestGoodbyeWithoutCloseFrame(t *testing.T) {
-	r := start(t, func(_ *Options, ep *Endpoint) { ep.Endpoint.Format = curt{} })
+	r := start(t, func(_ *Options, ep *Endpoint) { ep.Format = curt{} })
 	c := r.dial("chat")
 	c.send("goodbye")
 	if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
@@ -453,7 +453,7 @@ func (eager) Open(_ uint64, to core.Sink) { to.Do(core.Command{Verb: core.Subscr
 // TestConnectedMeansSubscribed: who has read the answer to its upgrade misses nothing
 // of what it hears from the start.
 func TestConnectedMeansSubscribed(t *testing.T) {
-	r := start(t, func(_ *Options, ep *Endpoint) { ep.Endpoint.Format = eager{} })
+	r := start(t, func(_ *Options, ep *Endpoint) { ep.Format = eager{} })
 	for range 100 {
 		c := r.dial("chat")
 		r.hub.publish([]byte("hello"), nil)

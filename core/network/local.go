@@ -16,6 +16,16 @@ func (f *localFormat) translator(c *conn) translator {
 func (f *localFormat) begin() {}
 func (f *localFormat) end()   {}
 
+var errUnwritable = errors.New("the client's format has no words for it")
+
+func (f *localFormat) writable(ev core.Event) error {
+	_, kind, err := f.ep.Format.EncodeMessage(nil, ev)
+	if err == nil && kind == core.NoFrame {
+		err = errUnwritable
+	}
+	return err
+}
+
 // deliver encodes ev once for all.
 func (f *localFormat) deliver(m mail, ev core.Event, to []core.Audience) {
 	out := newFrame()

@@ -16,6 +16,7 @@ type remoteFormat struct {
 }
 
 func (f *remoteFormat) translator(c *conn) translator { return &remote{conn: c, format: f.format} }
+func (f *remoteFormat) writable(core.Event) error     { return nil }
 func (f *remoteFormat) begin()                        { f.ep.server.bind(f.format) }
 func (f *remoteFormat) end()                          { f.ep.server.unbind(f.format) }
 

@@ -103,6 +103,8 @@ func (o Options) withDefaults() Options {
 // and Server.Exchange do that.
 type Endpoint struct {
 	*core.Endpoint
+	// Format is its wire format.
+	Format core.Format
 	// Listen is the TCP address, "host:port", or "unix:" and the path of a socket;
 	// endpoints with the same Listen share a listener, except that port 0 is a new port
 	// for each.

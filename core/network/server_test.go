@@ -72,7 +72,7 @@ func (s strict) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error
 }
 
 func TestViolationOfAnEventEndsTheConnectionBehindIt(t *testing.T) {
-	r := start(t, func(_ *Options, ep *Endpoint) { ep.Endpoint.Format = strict{} })
+	r := start(t, func(_ *Options, ep *Endpoint) { ep.Format = strict{} })
 	c := r.dial("chat")
 	c.send("dance")
 	c.expect("what?")
@@ -88,7 +88,7 @@ type versioned struct{ chat }
 func (versioned) Profile() core.Profile { return core.Profile{Subprotocols: []string{"v2", "v1"}} }
 
 func TestSubprotocolOfTheFormatIsSelected(t *testing.T) {
-	r := start(t, func(_ *Options, ep *Endpoint) { ep.Endpoint.Format = versioned{} })
+	r := start(t, func(_ *Options, ep *Endpoint) { ep.Format = versioned{} })
 	for offered, want := range map[string]string{
 		"v1, v2, v3": "v2", "v1": "v1", "v3": "", "V2, v1": "v1", "": "",
 	} {
@@ -113,7 +113,7 @@ func (m mute) EncodeMessage(dst []byte, ev core.Event) ([]byte, core.FrameKind, 
 }
 
 func TestUnwritableMessageIsCountedForEachReceiver(t *testing.T) {
-	r := start(t, func(_ *Options, ep *Endpoint) { ep.Endpoint.Format = mute{} })
+	r := start(t, func(_ *Options, ep *Endpoint) { ep.Format = mute{} })
 	var all []*client
 	for range 3 {
 		c := r.dial("chat")

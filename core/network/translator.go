@@ -11,6 +11,9 @@ type translation interface {
 	// deliver gives the Message ev to the members of to, which it borrows; m says to whom it
 	// does not go. Any goroutine; messages of one goroutine arrive in the order of its calls.
 	deliver(m mail, ev core.Event, to []core.Audience)
+	// writable returns why ev, a Message, cannot be written, as far as that can be said at
+	// once. Any goroutine.
+	writable(ev core.Event) error
 	// begin and end enclose the time in which there can be connections. The caller holds the
 	// server's mu.
 	begin()
