@@ -21,7 +21,7 @@ import (
 
 // source returns a source with two endpoints whose counters are all different.
 func source(ready *atomic.Bool) admin.Source {
-	one := &core.Endpoint{Name: "one", Protocol: "wubsub", Stats: new(core.Stats)}
+	one := &core.Endpoint{Name: "one", Protocol: "wubsub", Possible: core.PossibleWith(nil), Stats: new(core.Stats)}
 	one.Stats.Open.Store(2)
 	one.Stats.Opened.Store(3)
 	one.Stats.MessagesIn.Store(4)
@@ -45,7 +45,7 @@ func source(ready *atomic.Bool) admin.Source {
 	one.Stats.AuthorizerHook.Misses.Store(21)
 	one.Stats.AuthorizerHook.Errors.Store(22)
 	one.Stats.AuthorizerHook.Breaker.Store(true)
-	two := &core.Endpoint{Name: "two", Protocol: "wsify", Stats: new(core.Stats)}
+	two := &core.Endpoint{Name: "two", Protocol: "wsify", Possible: core.PossibleWith(nil), Stats: new(core.Stats)}
 	rejected := new(core.Counters)
 	rejected.Inc(core.ReasonHandshake)
 	accept := new(atomic.Uint64)
