@@ -140,7 +140,7 @@ func (p *peer) Unasked(id core.CallID, r core.Reason) {
 	case r == core.ReasonOverload:
 		p.engine.fail(c, refusedSlow)
 	default:
-		p.engine.fail(c, refusedUnasked)
+		p.engine.fail(c, refusedUnwritable)
 	}
 }
 

@@ -97,7 +97,7 @@ func (p *peer) closeFor(ctx context.Context, late refusal) error {
 		return nil
 	}
 	// That nobody waits for the answer does not take back that the session ended.
-	if err := p.forget(key); err != nil {
+	if err := p.deleteSession(key); err != nil {
 		return fmt.Errorf("deleting session: %w", err)
 	}
 	return nil

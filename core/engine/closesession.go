@@ -69,9 +69,9 @@ func (e *Engine) AwaitSessions(ctx context.Context) error {
 	return nil
 }
 
-// forgetSession has a store forget a session, whoever leaves in the meantime. The caller
+// deleteFromStore has a store forget a session, whoever leaves in the meantime. The caller
 // has counted it in e.deleting, before the connection could be gone.
-func (e *Engine) forgetSession(store core.SessionStore, key string) error {
+func (e *Engine) deleteFromStore(store core.SessionStore, key string) error {
 	defer e.deleting.Add(-1)
 	return store.Delete(e.ctx, key)
 }

@@ -23,14 +23,14 @@ import (
 // and is not published. Any goroutine.
 func (e *Engine) Hear(match string, h core.Handler) {
 	e.warnOf(match, h)
-	e.handlers.set(&e.handlers.ears, match, h, maxRunning)
+	e.handlers.set(&e.handlers.listeners, match, h, maxRunning)
 }
 
-// overhear tells h what the connection has published.
-func (p *peer) overhear(c *core.Command, h *registered) {
+// notify tells h what the connection has published.
+func (p *peer) notify(c *core.Command, h *registered) {
 	in := p.invocation(&core.Command{Topic: c.Topic, Payload: c.Payload, OneWay: true}, serviceOf(c, h.match))
 	p.engine.running.Add(1)
-	p.away(func(ctx context.Context, back func(func()) bool) {
+	p.offLoop(func(ctx context.Context, resume func(func()) bool) {
 		in.Caller = caller{peer: p, ctx: ctx}
 		err := errExited
 		// Deferred, because a handler may end its goroutine (runtime.Goexit).
@@ -39,14 +39,14 @@ func (p *peer) overhear(c *core.Command, h *registered) {
 				p.engine.handlerFailed(in.Endpoint, p.link, in.Service, err)
 			}
 			p.engine.running.Add(-1)
-			back(func() {})
+			resume(func() {})
 		}()
 		_, err = p.engine.run(ctx, h.handler, in)
 	})
 }
 
-// overhear tells h what was published in the name of ep by nobody.
-func (e *Engine) overhear(ep *core.Endpoint, topic []byte, payload core.Payload, h *registered) {
+// notify tells h what was published in the name of ep by nobody.
+func (e *Engine) notify(ep *core.Endpoint, topic []byte, payload core.Payload, h *registered) {
 	in := core.Invocation{
 		Service: string(topic), Payload: payload.Clone(), OneWay: true,
 		Endpoint: ep.Name, Protocol: ep.Protocol, Caller: nobody{},

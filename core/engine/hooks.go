@@ -39,7 +39,7 @@ func (p *peer) arrive() {
 	}
 	v := &visit{client: p.client()}
 	p.visit = v
-	p.away(func(ctx context.Context, back func(func()) bool) {
+	p.offLoop(func(ctx context.Context, resume func(func()) bool) {
 		select {
 		case e.hooking <- struct{}{}:
 			v.told = true
@@ -49,7 +49,7 @@ func (p *peer) arrive() {
 			<-e.hooking
 		case <-ctx.Done():
 		}
-		back(func() {})
+		resume(func() {})
 	})
 }
 

@@ -71,7 +71,7 @@ func (p *peer) offer(c *core.Command, byTopic bool) refusal {
 
 // mayOffer reports whether the peer may have so many more channels and services.
 func (p *peer) mayOffer(n, weight int) bool {
-	x := p.more()
+	x := p.ensureRare()
 	return len(x.offers)+len(x.channels)+x.exclusive+n <= maxOffers && x.weight+weight <= maxWeight
 }
 
@@ -130,7 +130,7 @@ func (p *peer) own(c *core.Command) refusal {
 	if r := p.engine.own(made); r.Failed() {
 		return r
 	}
-	x := p.more()
+	x := p.ensureRare()
 	if x.channels == nil {
 		x.channels = make(map[string]*channel)
 	}
@@ -221,7 +221,7 @@ func (e *Engine) share(p *peer, services []string, as uint32, byTopic bool) refu
 			return refusedWithin
 		}
 	}
-	x := p.more()
+	x := p.ensureRare()
 	if x.offers == nil {
 		x.offers = make(map[string]*offer)
 	}
@@ -240,7 +240,7 @@ func (e *Engine) share(p *peer, services []string, as uint32, byTopic bool) refu
 // withdraw carries out a Withdraw: it ends an offer of a channel with all its
 // services, or of shared services.
 func (p *peer) withdraw(c *core.Command) {
-	if p.extra != nil {
+	if p.rare != nil {
 		if c.Exclusive {
 			p.engine.disown(p, p.whole(c.Channel))
 		} else {
@@ -253,13 +253,13 @@ func (p *peer) withdraw(c *core.Command) {
 
 // disown frees a channel of p and its services.
 func (e *Engine) disown(p *peer, name string) {
-	c := p.extra.channels[name]
+	c := p.rare.channels[name]
 	if c == nil {
 		return
 	}
-	delete(p.extra.channels, name)
-	p.extra.exclusive -= len(c.services)
-	p.extra.weight -= c.weight()
+	delete(p.rare.channels, name)
+	p.rare.exclusive -= len(c.services)
+	p.rare.weight -= c.weight()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.channels.remove(c)
@@ -268,12 +268,12 @@ func (e *Engine) disown(p *peer, name string) {
 
 // unshare ends a shared offer of p.
 func (e *Engine) unshare(p *peer, service string) {
-	o := p.extra.offers[service]
+	o := p.rare.offers[service]
 	if o == nil {
 		return
 	}
-	delete(p.extra.offers, service)
-	p.extra.weight -= len(service)
+	delete(p.rare.offers, service)
+	p.rare.weight -= len(service)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.removeOffer(o)
@@ -281,10 +281,10 @@ func (e *Engine) unshare(p *peer, service string) {
 
 // withdrawAll ends all offers of a connection that leaves.
 func (p *peer) withdrawAll() {
-	for channel := range p.extra.channels {
+	for channel := range p.rare.channels {
 		p.engine.disown(p, channel)
 	}
-	for service := range p.extra.offers {
+	for service := range p.rare.offers {
 		p.engine.unshare(p, service)
 	}
 }

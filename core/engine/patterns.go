@@ -76,7 +76,7 @@ func (ps *patterns) has(k subscriptionKey) bool { return ps != nil && ps.byName[
 
 // addPattern makes a subscription to a pattern that is not there yet.
 func (p *peer) addPattern(k subscriptionKey) {
-	x := p.more()
+	x := p.ensureRare()
 	if x.patterns == nil {
 		x.patterns = &patterns{byName: make(map[subscriptionKey]*heard), byMeaning: make(map[subscriptionKey]*heard)}
 	}
@@ -95,10 +95,10 @@ func (p *peer) addPattern(k subscriptionKey) {
 
 // removePattern ends a subscription to a pattern, if it is there.
 func (p *peer) removePattern(k subscriptionKey) {
-	if p.extra == nil || !p.extra.patterns.has(k) {
+	if p.rare == nil || !p.rare.patterns.has(k) {
 		return
 	}
-	ps := p.extra.patterns
+	ps := p.rare.patterns
 	h := ps.byName[k]
 	delete(ps.byName, k)
 	ps.counted -= k.count()
@@ -108,19 +108,19 @@ func (p *peer) removePattern(k subscriptionKey) {
 		p.engine.leave([]*subscription{&h.subscription})
 	}
 	if len(ps.byName) == 0 {
-		p.extra.patterns = nil
+		p.rare.patterns = nil
 	}
 }
 
 // takePatterns forgets all patterns and returns what they were to the engine.
 func (p *peer) takePatterns() []*subscription {
-	if p.extra == nil || p.extra.patterns == nil {
+	if p.rare == nil || p.rare.patterns == nil {
 		return nil
 	}
 	var all []*subscription
-	for _, h := range p.extra.patterns.byMeaning {
+	for _, h := range p.rare.patterns.byMeaning {
 		all = append(all, &h.subscription)
 	}
-	p.extra.patterns = nil
+	p.rare.patterns = nil
 	return all
 }

@@ -141,10 +141,10 @@ func (p *peer) publish(c *core.Command) {
 		p.tellFailed(c, r)
 		return
 	}
-	ear := p.engine.handlers.table.Load().ears.find(c.Topic)
-	p.link.Tell(core.Event{Kind: core.Done, Verb: c.Verb, Ref: c.Ref, Topic: c.Topic, As: c.As, Unheard: !heard && ear == nil})
-	if ear != nil {
-		p.overhear(c, ear)
+	listener := p.engine.handlers.table.Load().listeners.find(c.Topic)
+	p.link.Tell(core.Event{Kind: core.Done, Verb: c.Verb, Ref: c.Ref, Topic: c.Topic, As: c.As, Unheard: !heard && listener == nil})
+	if listener != nil {
+		p.notify(c, listener)
 	}
 }
 
@@ -160,21 +160,21 @@ var _ core.Publisher = publisher{}
 // it has. The bytes are borrowed.
 func (p publisher) Publish(topic []byte, payload core.Payload) core.Failure {
 	m := publication{endpoint: p.endpoint, topic: topic, payload: payload}
-	ear := p.engine.handlers.table.Load().ears.find(topic)
-	if ear == nil {
+	listener := p.engine.handlers.table.Load().listeners.find(topic)
+	if listener == nil {
 		_, r := p.engine.publish(m)
 		return r.Failure
 	}
 	// Taken before the message goes out, so that none goes out unheard. It also bounds how
 	// deep a handler calls itself that publishes what it hears.
-	if !ear.places.take(nil) {
+	if !listener.places.take(nil) {
 		p.endpoint.Stats.Refused.Inc(refusedBusy.reason)
 		return refusedBusy.Failure
 	}
-	defer ear.places.give(nil)
+	defer listener.places.give(nil)
 	if _, r := p.engine.publish(m); r.Failed() {
 		return r.Failure
 	}
-	p.engine.overhear(p.endpoint, topic, payload, ear)
+	p.engine.notify(p.endpoint, topic, payload, listener)
 	return core.Failure{}
 }

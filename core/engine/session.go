@@ -20,14 +20,14 @@ func (p *peer) openSession(c *core.Command) {
 		return
 	}
 	kept := c.Clone()
-	p.away(func(ctx context.Context, back func(func()) bool) {
+	p.offLoop(func(ctx context.Context, resume func(func()) bool) {
 		s, err := p.endpoint.newSession(ctx, kept.Payload.Data)
 		if err != nil {
-			back(func() { p.refuse(&kept, p.storeFailed("creating session", err)) })
+			resume(func() { p.refuse(&kept, p.storeFailed("creating session", err)) })
 			return
 		}
 		r := refusedEnded
-		p.settle(ctx, back, p.engine.created(), s, func() bool {
+		p.resumeWithHook(ctx, resume, p.engine.created(), s, func() bool {
 			if r = p.attach(s); r.Failed() {
 				p.refuse(&kept, r)
 				return false
@@ -86,7 +86,7 @@ func (p *peer) attach(s core.Session) refusal {
 func (p *peer) discard(key string) {
 	// The connection's own context has ended, most likely.
 	p.engine.deleting.Add(1)
-	if err := p.engine.forgetSession(p.endpoint.Sessions, key); err != nil {
+	if err := p.engine.deleteFromStore(p.endpoint.Sessions, key); err != nil {
 		p.engine.log.Error("deleting session that nobody got", append(p.attrs(), slog.Any("error", err))...)
 	}
 }
@@ -98,7 +98,7 @@ func (p *peer) restoreSession(c *core.Command) {
 		return
 	}
 	kept := c.Clone()
-	x := p.more()
+	x := p.ensureRare()
 	key := string(kept.Key)
 	if key == "" {
 		p.refuse(&kept, refusedNoSession)
@@ -113,10 +113,10 @@ func (p *peer) restoreSession(c *core.Command) {
 		}
 		x.joining = key
 	}
-	p.away(func(ctx context.Context, back func(func()) bool) {
+	p.offLoop(func(ctx context.Context, resume func(func()) bool) {
 		s, err := store.Lookup(ctx, kept.Key)
 		s.Key = key
-		p.settle(ctx, back, p.engine.restored(), s, func() bool {
+		p.resumeWithHook(ctx, resume, p.engine.restored(), s, func() bool {
 			if r := p.restored(s, err); r.Failed() {
 				p.refuse(&kept, r)
 				return false
@@ -130,7 +130,7 @@ func (p *peer) restoreSession(c *core.Command) {
 // restored gives the connection the session in which it has a place, in exchange for
 // the one it has, if the look-up went well. On the loop.
 func (p *peer) restored(s core.Session, err error) refusal {
-	x, key := p.extra, s.Key
+	x, key := p.rare, s.Key
 	joined := x.joining != ""
 	x.joining = ""
 	if err == nil && p.engine.sessions.holds(key, p) {
@@ -168,10 +168,10 @@ func (p *peer) closeSession(c *core.Command) {
 	}
 	kept := c.Clone()
 	p.engine.deleting.Add(1)
-	p.away(func(_ context.Context, back func(func()) bool) {
+	p.offLoop(func(_ context.Context, resume func(func()) bool) {
 		// The client's leaving does not take back that it closed its session.
-		err := p.forget(key)
-		back(func() {
+		err := p.deleteSession(key)
+		resume(func() {
 			if err != nil {
 				p.refuse(&kept, p.storeFailed("deleting session", err))
 				return
@@ -181,13 +181,13 @@ func (p *peer) closeSession(c *core.Command) {
 	})
 }
 
-// forget has the store forget a session that nobody has any more, and then tells the hook.
+// deleteSession has the store forget a session that nobody has any more, and then tells the hook.
 // The caller has counted it in Engine.deleting. Off the loop.
-func (p *peer) forget(key string) error {
+func (p *peer) deleteSession(key string) error {
 	err := func() error {
 		// Deferred, so that others can join the key again however the store ends.
 		defer p.engine.sessions.ended(key)
-		return p.engine.forgetSession(p.endpoint.Sessions, key)
+		return p.engine.deleteFromStore(p.endpoint.Sessions, key)
 	}()
 	if err == nil {
 		p.engine.sessionClosed(p.engine.ctx, key)
@@ -232,9 +232,9 @@ func (p *peer) leaveSessions() {
 	if key := p.sessionKey(); key != "" {
 		p.engine.sessions.leave(key, p)
 	}
-	if p.extra != nil && p.extra.joining != "" {
-		p.engine.sessions.leave(p.extra.joining, p)
-		p.extra.joining = ""
+	if p.rare != nil && p.rare.joining != "" {
+		p.engine.sessions.leave(p.rare.joining, p)
+		p.rare.joining = ""
 	}
 }
 
