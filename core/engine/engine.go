@@ -39,6 +39,7 @@ type Engine struct {
 	cancel   context.CancelFunc
 	hooks    core.Hooks
 	hooking  chan struct{} // a place for each running Connected and Disconnected
+	decide   decider       // of offers
 	workers  workers
 	calls    callTable
 	handlers registry
@@ -98,6 +99,7 @@ func newEngine(o Options, now func() time.Time) *Engine {
 		now:       now,
 		hooks:     o.Hooks,
 		hooking:   make(chan struct{}, maxHooks),
+		decide:    decideHere,
 		endpoints: make(map[core.Outlet]*endpoint),
 		topics:    make(map[string]*address),
 		channels:  newChannelSet(),
@@ -145,14 +147,6 @@ func (e *Engine) Drain(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// EndCalls ends all calls with Shutdown; those that are made from then on fail with it. All
-// else goes on. Any goroutine.
-func (e *Engine) EndCalls() {
-	for _, c := range e.calls.close() {
-		e.fail(c, refusedShutdown)
-	}
 }
 
 // Close ends all calls, cancels what runs off the loops (Go handlers, authorizers, session
@@ -253,12 +247,5 @@ func (e *Engine) keepTime() {
 			e.expire()
 			e.workers.relieve()
 		}
-	}
-}
-
-// expire ends the calls whose time is up.
-func (e *Engine) expire() {
-	for _, c := range e.calls.expire(e.now()) {
-		e.fail(c, refusedTimeout)
 	}
 }

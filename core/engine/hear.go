@@ -2,11 +2,8 @@ package engine
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/core/logging"
 )
 
 // Hear makes h hear what is published on match, a topic or a pattern, named as for Handle;
@@ -31,12 +28,12 @@ func (p *peer) notify(c *core.Command, h *registered) {
 	in := p.invocation(&core.Command{Topic: c.Topic, Payload: c.Payload, OneWay: true}, serviceOf(c, h.match))
 	p.engine.running.Add(1)
 	p.offLoop(func(ctx context.Context, resume func(func()) bool) {
-		in.Caller = caller{peer: p, ctx: ctx}
+		in.Caller = handlerCaller{peer: p, ctx: ctx}
 		err := errExited
 		// Deferred, because a handler may end its goroutine (runtime.Goexit).
 		defer func() {
 			if err != nil {
-				p.engine.handlerFailed(in.Endpoint, p.link, in.Service, err)
+				p.engine.handlerFailed(in, err)
 			}
 			p.engine.running.Add(-1)
 			resume(func() {})
@@ -56,7 +53,7 @@ func (e *Engine) notify(ep *core.Endpoint, topic []byte, payload core.Payload, h
 	err := errExited
 	// On a goroutine that h may end.
 	e.contain(func() { _, err = e.run(e.ctx, h.handler, in) }, func(any) {})
-	if err != nil && !errors.Is(err, errPanic) {
-		e.log.Warn("handler failed", append(attrsOf(ep.Name, 0, nil, logging.Quoted("service", in.Service)), slog.Any("error", err))...)
+	if err != nil {
+		e.handlerFailed(in, err)
 	}
 }

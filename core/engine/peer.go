@@ -32,9 +32,7 @@ type peer struct {
 	// Atomic. Written on the loop. The session is not changed.
 	session atomic.Pointer[core.Session] // nil without
 
-	// Guarded by callTable.mu.
-	desk   *desk // nil until the first call
-	closed bool  // takes part in no further call
+	party party // guarded by callTable.mu
 }
 
 // rare is what few peers need. Owned by the loop.
@@ -103,7 +101,7 @@ func (p *peer) carryOut(c *core.Command) {
 	case core.Publish:
 		p.publish(c)
 	case core.Offer:
-		p.conclude(c, p.offer(c, false))
+		p.offer(c, c, false)
 	case core.Withdraw:
 		p.withdraw(c)
 		p.tellDone(c)
@@ -149,13 +147,7 @@ func (p *peer) Gone(r core.Reason) {
 		}
 		p.rare = nil
 	}
-	asking, asked := p.engine.calls.leave(p)
-	for _, c := range asking {
-		p.engine.forget(c)
-	}
-	for _, c := range asked {
-		p.engine.fail(c, refusedGone)
-	}
+	p.leaveCalls()
 	p.engine.delist(p.endpoint)
 	p.depart(r)
 }

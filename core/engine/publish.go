@@ -104,8 +104,12 @@ func (e *Engine) matchAllowed(s *scratch, m publication, topic []byte) bool {
 	if m.asOwner {
 		channel = prefixed(&s.channel, m.endpoint.TopicPrefix, m.channel)
 	}
+	var sender owner // nobody, and not a peer that is nil, if it is no connection
+	if m.sender != nil {
+		sender = m.sender
+	}
 	e.mu.RLock()
-	allowed := e.mayPublish(m.sender, topic, m.asOwner, channel)
+	allowed := e.mayPublish(sender, topic, m.asOwner, channel)
 	if allowed {
 		e.match(s, topic)
 	}

@@ -96,7 +96,7 @@ func (p *peer) callByTopic(m *core.Command) {
 	r := checkMessage(p.endpoint.Limits.Get(), m.Topic, m.Payload)
 	if r.Failed() {
 		p.endpoint.Stats.Refused.Inc(r.reason)
-	} else if r = p.ask(m, true); r.Failed() {
+	} else if r = p.placeCall(m, true); r.Failed() {
 		p.endpoint.Stats.CallsFailed.Inc(r.reason)
 	}
 	if r.Failed() {
@@ -123,7 +123,7 @@ func (p *peer) subscribeByTopic(c *core.Command) {
 	var room core.Command
 	switch m := fromTopic(c, &room); {
 	case m.Verb == core.Offer:
-		p.conclude(c, p.offer(m, true))
+		p.offer(m, c, true)
 	case bytes.HasPrefix(c.Topic, []byte(serveTopic)):
 		p.refuse(c, refusedNoName)
 	default:
@@ -138,7 +138,7 @@ func (p *peer) withdrawByTopic() {
 	}
 	for service, o := range p.rare.offers {
 		if o.byTopic {
-			p.engine.unshare(p, service)
+			p.unshare(service)
 		}
 	}
 }

@@ -9,9 +9,10 @@ import (
 
 // task is a call that a Go handler is to answer.
 type task struct {
-	by   *registered
-	in   core.Invocation
-	call *call
+	by       *registered
+	in       core.Invocation
+	call     *call
+	answerer *handlerAnswerer
 }
 
 // workers run the Go handlers. While a task waits a worker is on its way to it, so no
