@@ -39,12 +39,12 @@ type call struct {
 	service  *service // for which the answerer is asked; nil if it is a Go handler
 	held     int      // bytes that a Go handler is given
 
-	// For the outcome and the answer:
+	// For what the two sides are told:
 	title   title  // the whole address of the service
 	hidden  int    // how much of title, at its beginning, its caller does not see
-	as      uint32 // as and ref are those of the command
-	ref     []byte // words, or nil
+	ref     []byte // words, or nil; ref and as are those of the command
 	words   []byte
+	as      uint32
 	byTopic bool // the caller is told by topics
 	oneWay  bool // the caller is told nothing
 	counted bool // in peer.running of its caller

@@ -69,8 +69,9 @@ func (p *party) ensureCalls() *partyCalls {
 	return p.calls
 }
 
-// callTable has all calls that wait for their answers. It knows their ids, their deadlines
-// and their two sides. Any goroutine.
+// callTable has all calls that wait for their outcome. It knows their ids, their deadlines
+// and their two sides, and counts what they take of the bounds of a service or of Go
+// handlers. What is asked and answered it does not look at. Any goroutine.
 type callTable struct {
 	// Static after construction.
 	perService int // the bound of service.unanswered

@@ -15,8 +15,8 @@ import (
 
 // Options are what an engine is made with.
 type Options struct {
-	// Logger is told of faults of Go handlers, authorizers and session stores;
-	// nil is slog.Default().
+	// Logger logs the faults of Go handlers, hooks, authorizers and session stores; nil is
+	// slog.Default().
 	Logger *slog.Logger
 	// MaxServiceCalls bounds the unanswered calls of one service that connections
 	// offer; 0 is 65,536.
@@ -25,7 +25,7 @@ type Options struct {
 	// they return; 0 is 256 MiB. One connection has an eighth of it, or one call. There is
 	// room for one call in any case.
 	CallBudget int
-	// Hooks are told of connections and sessions. BeforeUpgrade is the network's.
+	// Hooks are called about connections and sessions. BeforeUpgrade is the network's.
 	Hooks core.Hooks
 }
 
@@ -120,7 +120,7 @@ func newEngine(o Options, now func() time.Time) *Engine {
 // Connect introduces an open connection. On the connection's loop.
 func (e *Engine) Connect(l core.Link) core.Peer {
 	p := &peer{engine: e, link: l, endpoint: e.enlist(l)}
-	p.arrive()
+	p.callConnected()
 	return p
 }
 
@@ -245,7 +245,7 @@ func (e *Engine) keepTime() {
 			return
 		case <-ticker.C:
 			e.expire()
-			e.workers.relieve()
+			e.workers.retireIdle()
 		}
 	}
 }

@@ -18,9 +18,9 @@ const maxRunning = 256
 // Handle makes h answer the calls of match, a service or a pattern
 // (core.MatchPattern), before any connection that offers the service. The service is
 // what the client calls it, without the topic prefix of its endpoint: one handler
-// answers the clients of all endpoints, and Invocation.Endpoint tells them apart. The
-// very name goes before a pattern, and of patterns the one that was registered first.
-// What has a wildcard is always a pattern.
+// answers the clients of all endpoints, and Invocation.Endpoint tells them apart. An
+// exact name goes before a pattern, and of patterns the one that was registered first.
+// A name with a wildcard is always a pattern.
 //
 // Registering match again replaces its handler, nil ends it. A call that is running
 // goes on with the handler it began with. A handler answers 256 calls at once; further

@@ -7,23 +7,23 @@ import (
 )
 
 // Hear makes h hear what is published on match, a topic or a pattern, named as for Handle;
-// nil ends that. It is told, in an Invocation that is OneWay and whose Service is the topic,
-// when the message has gone out to those who hear it, and only if the publish was not
-// refused; its answer is ignored. One handler hears a message: it is chosen as with Handle,
-// and has the interceptors of Use around it.
+// nil ends that. h is called when the message has been delivered to its subscribers, and
+// only if the publish was not refused. Its Invocation is OneWay and has the topic as Service;
+// its answer is ignored. One handler hears a message: it is chosen as with Handle, and has
+// the interceptors of Use around it.
 //
-// It runs on a goroutine; a connection reads no further message until it has returned. So
-// the messages of a connection are heard one after the other and before what follows them,
-// and there is one such goroutine for a connection at most. What a Publisher publishes, who
-// is no connection, is heard before its Publish returns: Connection is 0, and Caller is
-// nobody. 256 of these are heard by a handler at once; a further one fails with Overloaded
-// and is not published. Any goroutine.
+// h runs on a goroutine, and the connection reads no further message until h has returned.
+// So a connection has one such goroutine at most, and its messages are heard in their order,
+// each before what follows it is carried out. What a Publisher publishes, which is no
+// connection, is heard before Publish returns: Connection is 0, and Caller is nobody. A
+// handler hears 256 of these at once; a further one fails with Overloaded and is not
+// published. Any goroutine.
 func (e *Engine) Hear(match string, h core.Handler) {
 	e.warnOf(match, h)
 	e.handlers.set(&e.handlers.listeners, match, h, maxRunning)
 }
 
-// notify tells h what the connection has published.
+// notify tells h what the connection has published. On the loop.
 func (p *peer) notify(c *core.Command, h *registered) {
 	in := p.invocation(&core.Command{Topic: c.Topic, Payload: c.Payload, OneWay: true}, serviceOf(c, h.match))
 	p.engine.running.Add(1)
@@ -42,7 +42,7 @@ func (p *peer) notify(c *core.Command, h *registered) {
 	})
 }
 
-// notify tells h what was published in the name of ep by nobody.
+// notify tells h what a Publisher has published in the name of ep.
 func (e *Engine) notify(ep *core.Endpoint, topic []byte, payload core.Payload, h *registered) {
 	in := core.Invocation{
 		Service: string(topic), Payload: payload.Clone(), OneWay: true,

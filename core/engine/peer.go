@@ -149,7 +149,7 @@ func (p *peer) Gone(r core.Reason) {
 	}
 	p.leaveCalls()
 	p.engine.delist(p.endpoint)
-	p.depart(r)
+	p.callDisconnected(r)
 }
 
 // close ends the connection; commands behind this one are not looked at.

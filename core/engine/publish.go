@@ -47,8 +47,8 @@ type publisher struct {
 
 var _ core.Publisher = publisher{}
 
-// Publish publishes in the name of the endpoint, and returns when the handler that hears
-// it has. The bytes are borrowed.
+// Publish publishes in the name of the endpoint. It returns when the handler that hears the
+// message has returned. The bytes are borrowed.
 func (p publisher) Publish(topic []byte, payload core.Payload) core.Failure {
 	m := publication{endpoint: p.endpoint, topic: topic, payload: payload}
 	listener := p.engine.handlers.table.Load().listeners.find(topic)

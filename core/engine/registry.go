@@ -9,9 +9,9 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// registry has the Go handlers and what surrounds them. Handlers are registered
-// rarely and looked up with every call: so what is looked up is made anew with each
-// registration, and read without a lock.
+// registry has the Go handlers and their interceptors. Handlers are registered rarely and
+// looked up with every call: so each registration makes a new table, which is read without
+// a lock.
 type registry struct {
 	// Guarded by mu.
 	mu           sync.Mutex

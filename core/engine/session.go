@@ -8,8 +8,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// openSession makes a session. One whose connection leaves before it has it is
-// deleted again, as nobody knows its key.
+// openSession makes a session. If the connection leaves before it has the session, the
+// session is deleted again, as nobody knows its key.
 func (p *peer) openSession(c *core.Command) {
 	switch {
 	case p.endpoint.Sessions == nil:
@@ -127,8 +127,8 @@ func (p *peer) restoreSession(c *core.Command) {
 	})
 }
 
-// restored gives the connection the session in which it has a place, in exchange for
-// the one it has, if the look-up went well. On the loop.
+// restored gives the connection the session that was looked up, and in which it has a
+// place, instead of the one it has. On the loop.
 func (p *peer) restored(s core.Session, err error) refusal {
 	x, key := p.rare, s.Key
 	joined := x.joining != ""
@@ -169,7 +169,7 @@ func (p *peer) closeSession(c *core.Command) {
 	kept := c.Clone()
 	p.engine.deleting.Add(1)
 	p.offLoop(func(_ context.Context, resume func(func()) bool) {
-		// The client's leaving does not take back that it closed its session.
+		// The session is closed even if the client leaves meanwhile.
 		err := p.deleteSession(key)
 		resume(func() {
 			if err != nil {
@@ -181,8 +181,8 @@ func (p *peer) closeSession(c *core.Command) {
 	})
 }
 
-// deleteSession has the store forget a session that nobody has any more, and then tells the hook.
-// The caller has counted it in Engine.deleting. Off the loop.
+// deleteSession deletes a session without connections from its store, and then calls the
+// hook. The caller has counted it in Engine.deleting. Off the loop.
 func (p *peer) deleteSession(key string) error {
 	err := func() error {
 		// Deferred, so that others can join the key again however the store ends.
@@ -226,8 +226,8 @@ func (p *peer) sessionEnded(key string) {
 	p.link.Tell(core.Event{Kind: core.SessionClosed})
 }
 
-// leaveSessions gives the places of a connection back that leaves. What session it had is
-// still known.
+// leaveSessions frees the places of a connection that leaves. p.session stays: who asks
+// later learns what session it had.
 func (p *peer) leaveSessions() {
 	if key := p.sessionKey(); key != "" {
 		p.engine.sessions.leave(key, p)

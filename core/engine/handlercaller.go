@@ -96,7 +96,7 @@ func (p *peer) closeFor(ctx context.Context, late refusal) error {
 	if key == "" {
 		return nil
 	}
-	// That nobody waits for the answer does not take back that the session ended.
+	// The session has ended even if nobody waits for the answer any more.
 	if err := p.deleteSession(key); err != nil {
 		return fmt.Errorf("deleting session: %w", err)
 	}
