@@ -30,8 +30,10 @@ func (d oracle) decide(p *peer, o *pendingOffer, decided func(refusal)) {
 func (d oracle) says(l *link, r refusal) string {
 	<-d.asked
 	d.say <- r
-	l.loop.await()
-	l.site.w.pump()
+	for l.held > 0 {
+		l.loop.await()
+		l.site.w.pump()
+	}
 	return l.said()
 }
 
