@@ -15,7 +15,7 @@ func (p *peer) permitted(c *core.Command) bool {
 	}
 	by := p.link.Identity()
 	if len(c.Topic) > 0 && c.Topic[0] == '$' {
-		c = meant(c, new(core.Command))
+		c = fromTopic(c, new(core.Command))
 	}
 	switch c.Verb {
 	case core.Publish:
@@ -50,9 +50,9 @@ func (p *peer) mayPublishOwned(topic []byte) bool {
 // calls, replies and offers are judged as what they stand for.
 func (p *peer) authorize(c *core.Command) {
 	kept := c.Clone()
-	p.away(func(ctx context.Context, back func(func()) bool) {
-		verdict := p.endpoint.Authorizer.AuthorizeCommand(ctx, p.link.Identity(), *meant(&kept, new(core.Command)))
-		back(func() {
+	p.offLoop(func(ctx context.Context, resume func(func()) bool) {
+		verdict := p.endpoint.Authorizer.AuthorizeCommand(ctx, p.link.Identity(), *fromTopic(&kept, new(core.Command)))
+		resume(func() {
 			switch verdict {
 			case core.Allow:
 				p.carryOut(&kept)

@@ -59,7 +59,7 @@ func TestAuthorize(t *testing.T) {
 	wants(t, "denied, and what came behind", x.said(), "failed subscribe b denied; pong #p")
 	wantCount(t, &s.Stats.Refused, core.ReasonDenied, 1)
 	if x.held != 1 {
-		t.Errorf("held %d times while a command is away", x.held)
+		t.Errorf("held %d times while a command is off the loop", x.held)
 	}
 	g.says(x, "c", core.Allow)
 	wants(t, "the next message", x.said(), "done subscribe c")

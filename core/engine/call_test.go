@@ -219,10 +219,10 @@ func TestAnswererLeavesBeforeItIsAsked(t *testing.T) {
 	s := w.site(core.Endpoint{})
 	x, y := s.connect(0), s.connect(0)
 	y.do(share("s"))
-	found := w.engine.answererOf(b("s"), b("s"))
+	found := w.engine.targetOf(b("s"), b("s"))
 	y.gone(false)
 	c := ask("s", "q")
-	if r := x.peer.(*peer).askPeer(&c, b("s"), found, false); r != refusedGone {
+	if r := x.peer.(*peer).askOwner(&c, b("s"), found, false); r != refusedGone {
 		t.Errorf("asked: %v", r)
 	}
 	wants(t, "nothing is told", x.said(), "")

@@ -20,25 +20,61 @@ const (
 	defaultMaxServiceCalls = 1 << 16
 )
 
-// The bounds of what Go handlers are given, and hold until they return, in bytes.
-const (
-	defaultCallBudget = 256 << 20
-	maxShare          = 8        // the part of the budget that one connection has, or one call
-	minHeld           = 64 << 10 // what a connection has in any case
-)
+// A call has two sides: a caller that waits for its outcome, and an answerer that is to give
+// it. The two interfaces below are all that the table, and what ends calls, know of them. A
+// connection is both, and a Go handler is an answerer. Another node would be both, as
+// caller of what its clients ask here, and as answerer of what they are asked: it needs a
+// type with these methods, and no change of the table.
 
-// desk is a peer's calls. Guarded by callTable.mu.
-type desk struct {
-	asking callList // it waits for these answers
-	asked  callList // it is waited for
-	held   int      // bytes that Go handlers have of it
+// caller is who waits for the outcome of calls. Callers are comparable.
+type caller interface {
+	// callParty returns its part in the table, the same each time. Any goroutine.
+	callParty() *party
+	// callEnded tells it how c ended, which has left the table. c and o are borrowed. Any
+	// goroutine, under no lock, once for each call.
+	callEnded(c *call, o outcome)
 }
 
-// callTable has all calls that wait for their answers. Any goroutine.
+// answerer is who is to answer calls. Answerers are comparable.
+type answerer interface {
+	// callParty returns its part in the table, the same each time; nil for a Go handler,
+	// which does not leave, and whose calls are bounded by places and handlerMemory. Any
+	// goroutine.
+	callParty() *party
+	// callOver says that nobody waits for the answer to c any more, also if it has given
+	// one. It comes before callEnded, so that nothing which the answerer does comes after
+	// that. Any goroutine, under no lock, at least once for each call.
+	callOver(c *call)
+}
+
+// party is what the table keeps of one caller or answerer. The zero party is ready.
+type party struct {
+	// Guarded by callTable.mu.
+	calls *partyCalls // nil until the first call: most connections have none
+	left  bool        // takes part in no further call
+}
+
+// partyCalls are the calls of a party. Guarded by callTable.mu.
+type partyCalls struct {
+	asking callList // it waits for their outcomes
+	asked  callList // it is to answer them
+	held   int      // bytes that Go handlers have of its calls
+}
+
+// ensureCalls returns p.calls, made if need be. The caller holds callTable.mu.
+func (p *party) ensureCalls() *partyCalls {
+	if p.calls == nil {
+		p.calls = new(partyCalls)
+	}
+	return p.calls
+}
+
+// callTable has all calls that wait for their outcome. It knows their ids, their deadlines
+// and their two sides, and counts what they take of the bounds of a service or of Go
+// handlers. What is asked and answered it does not look at. Any goroutine.
 type callTable struct {
 	// Static after construction.
 	perService int // the bound of service.unanswered
-	budget     int // the bound of held
 
 	// Guarded by mu.
 	mu     sync.Mutex
@@ -46,68 +82,72 @@ type callTable struct {
 	clock  timers.Clock
 	wheel  timers.Wheel[call, *call]
 	ids    callIDs
-	held   int // bytes that Go handlers have
+	memory handlerMemory
 	closed bool
 }
 
 func (t *callTable) init(now time.Time, o Options) {
-	t.perService, t.budget = cmp.Or(o.MaxServiceCalls, defaultMaxServiceCalls), cmp.Or(o.CallBudget, defaultCallBudget)
+	t.perService = cmp.Or(o.MaxServiceCalls, defaultMaxServiceCalls)
+	t.memory.budget = cmp.Or(o.CallBudget, defaultCallBudget)
 	t.byID = make(map[core.CallID]*call)
 	t.clock.Start(now, now)
 }
 
-// add gives c an id, which it returns, and keeps c until it is taken, or for timeout from
-// now. The refusal is refusedGone if the answerer left before it could be asked.
-func (t *callTable) add(c *call, now time.Time, timeout time.Duration) (core.CallID, refusal) {
-	limit := c.caller.endpoint.Limits.Get().Calls
-	if limit <= 0 {
-		limit = defaultMaxCalls
-	}
+// add gives c an id, which it returns, and keeps c until it is taken out, or for timeout
+// from now. The caller may have limit calls. The refusal is refusedGone if the answerer left
+// before it could be asked.
+func (t *callTable) add(c *call, limit int, now time.Time, timeout time.Duration) (core.CallID, refusal) {
+	to := c.answerer.callParty()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch {
-	case t.closed:
+	if t.closed {
 		return core.CallID{}, refusedShutdown
-	case c.caller.atDesk().asking.size >= limit:
-		return core.CallID{}, refusedTooMany
-	case c.asked != nil && c.asked.closed:
-		return core.CallID{}, refusedGone
-	case c.asked != nil && (c.service.unanswered >= t.perService || c.asked.atDesk().asked.size >= maxAsked):
-		return core.CallID{}, refusedBusy
-	case c.asked == nil && !t.room(c):
-		return core.CallID{}, refusedHeld
 	}
-	t.held += c.held
-	c.caller.atDesk().held += c.held
+	from := c.caller.callParty().ensureCalls()
+	switch {
+	case from.asking.size >= limit:
+		return core.CallID{}, refusedTooMany
+	case to == nil:
+		if !t.memory.take(from, c.held) {
+			return core.CallID{}, refusedHeld
+		}
+	case to.left:
+		return core.CallID{}, refusedGone
+	case c.service.unanswered >= t.perService || to.ensureCalls().asked.size >= maxAsked:
+		return core.CallID{}, refusedBusy
+	}
 	c.id = t.ids.next()
 	t.byID[c.id] = c
 	t.clock.Look(now)
 	t.wheel.Set(c, t.clock.Due(now.Add(timeout)))
-	c.caller.desk.asking.push(c, byCaller)
-	if c.asked != nil {
-		c.asked.desk.asked.push(c, byAsked)
+	from.asking.push(c, byCaller)
+	if to != nil {
+		to.calls.asked.push(c, byAsked)
 		c.service.unanswered++
 	}
 	return c.id, refusal{}
 }
 
-// atDesk returns p.desk, made if need be. The caller holds mu.
-func (p *peer) atDesk() *desk {
-	if p.desk == nil {
-		p.desk = new(desk)
+// hold counts what the Go handler of a one-way call is given, which is not in the table.
+func (t *callTable) hold(c *call) refusal {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.closed:
+		return refusedShutdown
+	case !t.memory.take(c.caller.callParty().ensureCalls(), c.held):
+		return refusedHeld
 	}
-	return p.desk
+	return refusal{}
 }
 
-// finished takes c out, whose Go handler has returned. It reports false if c is not
-// there: somebody else took it out, or it is one-way.
+// finished takes out c, whose Go handler has returned, and counts what that was given as
+// free. It reports false if c is not in the table: somebody else took it out, or it is
+// one-way.
 func (t *callTable) finished(c *call) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.held -= c.held
-	if d := c.caller.desk; d != nil {
-		d.held -= c.held
-	}
+	t.memory.give(c.caller.callParty().calls, c.held)
 	if t.byID[c.id] != c {
 		return false
 	}
@@ -115,60 +155,31 @@ func (t *callTable) finished(c *call) bool {
 	return true
 }
 
-// hold counts what the Go handler of a one-way call is given; finished ends that.
-func (t *callTable) hold(c *call) refusal {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch {
-	case t.closed:
-		return refusedShutdown
-	case !t.room(c):
-		return refusedHeld
-	}
-	t.held += c.held
-	c.caller.desk.held += c.held
-	return refusal{}
-}
-
-// room reports whether a Go handler may be given what c holds: within the budget, of which
-// one connection has a part, but for a little that each may always have. The caller holds
-// mu.
-func (t *callTable) room(c *call) bool {
-	own := c.caller.atDesk().held
-	switch {
-	case own+c.held <= minHeld:
-		return true
-	case own > 0 && own+c.held > t.budget/maxShare:
-		return false
-	}
-	return t.held == 0 || t.held+c.held <= t.budget
-}
-
-// takeAsked takes out the call that answerer p names, or returns nil if p was not
-// asked that. service is what p calls it; nil is not compared.
-func (t *callTable) takeAsked(id core.CallID, p *peer, service []byte) *call {
+// take takes out the call of an id, if it was put to by and fits, which may be nil; else it
+// returns nil. fits is called under the lock.
+func (t *callTable) take(id core.CallID, by answerer, fits func(*call) bool) *call {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := t.byID[id]
-	if c == nil || c.asked != p || service != nil && !c.isFor(p, service) {
+	if c == nil || c.answerer != by || fits != nil && !fits(c) {
 		return nil
 	}
 	t.remove(c)
 	return c
 }
 
-// leave takes out all calls of a peer that is gone: those that it made, and those
-// that it was asked by others.
-func (t *callTable) leave(p *peer) (asking, asked []*call) {
+// leave takes out all calls of a party that is gone: those that it asked, and those that it
+// was asked by others.
+func (t *callTable) leave(p *party) (asking, asked []*call) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	p.closed = true
-	if p.desk == nil {
+	p.left = true
+	if p.calls == nil {
 		return nil, nil
 	}
-	asking = t.empty(&p.desk.asking)
-	asked = t.empty(&p.desk.asked)
-	p.desk = nil
+	asking = t.empty(&p.calls.asking)
+	asked = t.empty(&p.calls.asked)
+	p.calls = nil
 	return asking, asked
 }
 
@@ -218,14 +229,14 @@ func (t *callTable) close() []*call {
 func (t *callTable) remove(c *call) {
 	delete(t.byID, c.id)
 	t.wheel.Remove(c)
-	c.caller.desk.asking.remove(c, byCaller)
-	if c.asked != nil {
-		c.asked.desk.asked.remove(c, byAsked)
+	c.caller.callParty().calls.asking.remove(c, byCaller)
+	if to := c.answerer.callParty(); to != nil {
+		to.calls.asked.remove(c, byAsked)
 		c.service.unanswered--
 	}
 }
 
-// isClosed reports whether close was called.
+// isClosed reports whether the table takes no further call.
 func (t *callTable) isClosed() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// channel is a name that one connection owns, with the services below it, which that
-// connection alone answers. Their addresses are not written out: a long channel with many
+// channel is a name that somebody owns, with the services below it, which that owner alone
+// answers. Their addresses are not written out: a long channel with many
 // services would fill the memory.
 type channel struct {
 	// Static after construction.
-	owner    *peer
+	owner    owner
 	name     string
 	as       uint32
 	names    names // of the services, below the channel

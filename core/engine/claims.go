@@ -2,7 +2,7 @@ package engine
 
 import "math/rand/v2"
 
-// claims are the names that connections have, channels and services, in the order of
+// claims are the names that owners have, channels and services, in the order of
 // their bytes: so what lies below a channel is one piece of them, and whether somebody
 // else has something in it is found without looking at each of them. They are a treap
 // whose nodes know whose the names in them are. Guarded by Engine.mu.
@@ -11,17 +11,17 @@ type claims struct{ root *claim }
 // claim is one name, and the root of a part of the treap.
 type claim struct {
 	name        string
-	holder      *peer  // whose the name is
-	all         *peer  // whose all names of the part are
+	holder      owner  // whose the name is
+	all         owner  // whose all names of the part are
 	rank        uint64 // random; those further down are not above it
 	left, right *claim
 }
 
-// several stands in a claim for more than one connection.
-var several = new(peer)
+// several stands in a claim for more than one owner. It is only compared.
+var several owner = new(peer)
 
 // both returns whose two things are together, of which nil is nobody's.
-func both(a, b *peer) *peer {
+func both(a, b owner) owner {
 	switch {
 	case a == nil || a == b:
 		return b
@@ -32,7 +32,7 @@ func both(a, b *peer) *peer {
 }
 
 // set says whose a name is; nil forgets it.
-func (t *claims) set(name string, holder *peer) {
+func (t *claims) set(name string, holder owner) {
 	if holder == nil {
 		t.root = t.root.without(name)
 	} else {
@@ -41,12 +41,12 @@ func (t *claims) set(name string, holder *peer) {
 }
 
 // below returns whose the names below a channel are: nil if there are none.
-func (t *claims) below(channel string) *peer {
+func (t *claims) below(channel string) owner {
 	// '0' is the character behind the slash.
 	return t.root.between(channel+"/", channel+"0")
 }
 
-func (c *claim) whole() *peer {
+func (c *claim) whole() owner {
 	if c == nil {
 		return nil
 	}
@@ -60,7 +60,7 @@ func (c *claim) summed() *claim {
 }
 
 // with returns the part with a claim added or changed.
-func (c *claim) with(name string, holder *peer) *claim {
+func (c *claim) with(name string, holder owner) *claim {
 	switch {
 	case c == nil:
 		return &claim{name: name, holder: holder, all: holder, rank: rand.Uint64()}
@@ -115,7 +115,7 @@ func joined(a, b *claim) *claim {
 }
 
 // between returns whose the names from first up to end are, end not included.
-func (c *claim) between(first, end string) *peer {
+func (c *claim) between(first, end string) owner {
 	for c != nil {
 		switch {
 		case c.name < first:
@@ -130,7 +130,7 @@ func (c *claim) between(first, end string) *peer {
 }
 
 // from returns whose the names from first on are.
-func (c *claim) from(first string) (all *peer) {
+func (c *claim) from(first string) (all owner) {
 	for c != nil {
 		if c.name < first {
 			c = c.right
@@ -143,7 +143,7 @@ func (c *claim) from(first string) (all *peer) {
 }
 
 // upTo returns whose the names before end are.
-func (c *claim) upTo(end string) (all *peer) {
+func (c *claim) upTo(end string) (all owner) {
 	for c != nil {
 		if c.name >= end {
 			c = c.left

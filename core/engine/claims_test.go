@@ -11,7 +11,7 @@ import (
 // name says it, whatever is added and removed.
 func TestClaimsModel(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	peers := []*peer{new(peer), new(peer), new(peer)}
+	owners := []owner{new(peer), new(peer), new(peer)}
 	levels := []string{"", "a", "b", "a-", "a0", "a.", "\x00", "\xff", "ä"}
 	name := func() string {
 		parts := make([]string, 1+r.IntN(4))
@@ -23,7 +23,7 @@ func TestClaimsModel(t *testing.T) {
 	seen := map[string]int{}
 	for range 100 {
 		var c claims
-		model := map[string]*peer{}
+		model := map[string]owner{}
 		for range 1 + r.IntN(200) {
 			n := name()
 			switch r.IntN(4) {
@@ -35,11 +35,11 @@ func TestClaimsModel(t *testing.T) {
 				c.set(n, several)
 			default:
 				// Mostly of one, else all is of several.
-				model[n] = peers[r.IntN(100)/49]
+				model[n] = owners[r.IntN(100)/49]
 				c.set(n, model[n])
 			}
 			channel := name()
-			var want *peer
+			var want owner
 			for other, holder := range model {
 				if strings.HasPrefix(other, channel+"/") {
 					want = both(want, holder)

@@ -31,21 +31,21 @@ func (c clientPeer) Session() (core.Session, bool) {
 
 // OpenSession makes a session and gives it to the connection.
 func (c clientPeer) OpenSession(info []byte) (core.Session, error) {
-	ctx, cancel := c.peer.stay()
+	ctx, cancel := c.peer.contextUntilLeft()
 	defer cancel()
 	return c.peer.openFor(ctx, info, refusedLeft)
 }
 
 // CloseSession ends the session of the connection.
 func (c clientPeer) CloseSession() error {
-	ctx, cancel := c.peer.stay()
+	ctx, cancel := c.peer.contextUntilLeft()
 	defer cancel()
 	return c.peer.closeFor(ctx, refusedLeft)
 }
 
-// stay returns a context that ends with the connection, and with the engine. cancel is
-// called when it is of no use any more.
-func (p *peer) stay() (ctx context.Context, cancel context.CancelFunc) {
+// contextUntilLeft returns a context that ends with the connection, and with the engine.
+// cancel is called when it is of no use any more.
+func (p *peer) contextUntilLeft() (ctx context.Context, cancel context.CancelFunc) {
 	ctx, cancel = context.WithCancel(p.engine.ctx)
 	select {
 	case <-p.left:

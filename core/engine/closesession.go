@@ -10,9 +10,9 @@ import (
 )
 
 // CloseSession ends a session in the name of the application: all its connections are
-// told, and stores, which are those that may have it, forget it. The error is
+// told, and it is deleted from stores, which are all that may have it. The error is
 // SessionUnknown if there is no such session, or that of a store; the connections have
-// lost their session then all the same. Off the loops; any goroutine.
+// lost their session even then. Off the loops; any goroutine.
 func (e *Engine) CloseSession(ctx context.Context, key string, stores ...core.SessionStore) error {
 	all, mine := e.sessions.expel(key)
 	if !mine {
@@ -33,8 +33,8 @@ func (e *Engine) CloseSession(ctx context.Context, key string, stores ...core.Se
 	return nil
 }
 
-// deleteFrom has all stores forget a session that nobody has any more, and reports whether
-// one knew it. Others can join the key again however that ends.
+// deleteFrom deletes a session without connections from all stores, and reports whether one
+// knew it. Others can join the key again however that ends.
 func (e *Engine) deleteFrom(ctx context.Context, key string, stores []core.SessionStore) (known bool, err error) {
 	defer e.sessions.ended(key)
 	for _, store := range stores {
@@ -53,8 +53,8 @@ func (e *Engine) deleteFrom(ctx context.Context, key string, stores []core.Sessi
 	return known, nil
 }
 
-// AwaitSessions waits until the stores have forgotten the sessions that clients or handlers
-// have closed, also those of connections that are gone. The error says that ctx ended
+// AwaitSessions waits until the sessions that clients or handlers have closed are deleted
+// from their stores, also those of connections that are gone. The error says that ctx ended
 // before. Off the loops; any goroutine.
 func (e *Engine) AwaitSessions(ctx context.Context) error {
 	ticker := time.NewTicker(5 * time.Millisecond)
@@ -69,9 +69,9 @@ func (e *Engine) AwaitSessions(ctx context.Context) error {
 	return nil
 }
 
-// forgetSession has a store forget a session, whoever leaves in the meantime. The caller
-// has counted it in e.deleting, before the connection could be gone.
-func (e *Engine) forgetSession(store core.SessionStore, key string) error {
+// deleteFromStore deletes a session from its store, whoever leaves meanwhile. The caller has
+// counted it in e.deleting, before the connection could be gone.
+func (e *Engine) deleteFromStore(store core.SessionStore, key string) error {
 	defer e.deleting.Add(-1)
 	return store.Delete(e.ctx, key)
 }

@@ -8,19 +8,29 @@
 //	                      ├─> call, reply               handlers, services, calls ─> Link.Send
 //	                      └─> sessions                  SessionStore, attachments
 //
+// Each way is one file, read from top to bottom: subscribe.go; publish.go for the checks and
+// then fanout.go, which judges nobody; offer.go, with owner.go for whose a name is; call.go,
+// with service.go for who answers, calltable.go for what waits and until when, and
+// handler.go for Go handlers; session.go.
+//
 // Publishes to $call, $reply and $error and subscriptions to $serve are calls, replies
 // and offers of formats that have no words for them: topicborne.go turns them into
 // commands, which are authorised and carried out as such.
 //
 // A call is answered by the first of: a Go handler of Handle, a connection that offers
-// the service, a Go handler of Fallback, that of Otherwise. Handlers are looked up by
+// the service, a Go handler of Configure, that of Otherwise. Handlers are looked up by
 // the service as the client calls it, offers by its whole address.
+//
+// Who owns a channel, offers a service, calls or answers is known by small interfaces
+// (owner, caller and answerer), and compared, so it need not be a connection of this process.
+// An Offer is decided by a function (decider), which may do so later. Today every owner and
+// caller is a peer, and every Offer is decided at once.
 //
 // # Goroutines
 //
 // A peer belongs to the event loop of its connection, and nothing on that loop
-// blocks. Authorizers and session stores are asked on a goroutine of their own,
-// at most one for each connection, which is held in the meantime; Go handlers run
+// blocks. Authorizers and session stores are asked on a goroutine of their own
+// (peer.offLoop), at most one for each connection, which is held meanwhile; Go handlers run
 // on the goroutines of workers, of which each has a bounded number, and may ask the
 // session store there; those of Hear and the hooks Connected and SessionRestored run as
 // authorizers do, Disconnected when the connection is gone; one goroutine ends the

@@ -15,8 +15,8 @@ import (
 
 // Options are what an engine is made with.
 type Options struct {
-	// Logger is told of faults of Go handlers, authorizers and session stores;
-	// nil is slog.Default().
+	// Logger logs the faults of Go handlers, hooks, authorizers and session stores; nil is
+	// slog.Default().
 	Logger *slog.Logger
 	// MaxServiceCalls bounds the unanswered calls of one service that connections
 	// offer; 0 is 65,536.
@@ -25,7 +25,7 @@ type Options struct {
 	// they return; 0 is 256 MiB. One connection has an eighth of it, or one call. There is
 	// room for one call in any case.
 	CallBudget int
-	// Hooks are told of connections and sessions. BeforeUpgrade is the network's.
+	// Hooks are called about connections and sessions. BeforeUpgrade is the network's.
 	Hooks core.Hooks
 }
 
@@ -39,6 +39,7 @@ type Engine struct {
 	cancel   context.CancelFunc
 	hooks    core.Hooks
 	hooking  chan struct{} // a place for each running Connected and Disconnected
+	decide   decider       // of offers
 	workers  workers
 	calls    callTable
 	handlers registry
@@ -98,6 +99,7 @@ func newEngine(o Options, now func() time.Time) *Engine {
 		now:       now,
 		hooks:     o.Hooks,
 		hooking:   make(chan struct{}, maxHooks),
+		decide:    decideHere,
 		endpoints: make(map[core.Outlet]*endpoint),
 		topics:    make(map[string]*address),
 		channels:  newChannelSet(),
@@ -118,7 +120,7 @@ func newEngine(o Options, now func() time.Time) *Engine {
 // Connect introduces an open connection. On the connection's loop.
 func (e *Engine) Connect(l core.Link) core.Peer {
 	p := &peer{engine: e, link: l, endpoint: e.enlist(l)}
-	p.arrive()
+	p.callConnected()
 	return p
 }
 
@@ -145,14 +147,6 @@ func (e *Engine) Drain(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// EndCalls ends all calls with Shutdown; those that are made from then on fail with it. All
-// else goes on. Any goroutine.
-func (e *Engine) EndCalls() {
-	for _, c := range e.calls.close() {
-		e.fail(c, refusedShutdown)
-	}
 }
 
 // Close ends all calls, cancels what runs off the loops (Go handlers, authorizers, session
@@ -251,14 +245,7 @@ func (e *Engine) keepTime() {
 			return
 		case <-ticker.C:
 			e.expire()
-			e.workers.relieve()
+			e.workers.retireIdle()
 		}
-	}
-}
-
-// expire ends the calls whose time is up.
-func (e *Engine) expire() {
-	for _, c := range e.calls.expire(e.now()) {
-		e.fail(c, refusedTimeout)
 	}
 }

@@ -18,9 +18,9 @@ const maxRunning = 256
 // Handle makes h answer the calls of match, a service or a pattern
 // (core.MatchPattern), before any connection that offers the service. The service is
 // what the client calls it, without the topic prefix of its endpoint: one handler
-// answers the clients of all endpoints, and Invocation.Endpoint tells them apart. The
-// very name goes before a pattern, and of patterns the one that was registered first.
-// What has a wildcard is always a pattern.
+// answers the clients of all endpoints, and Invocation.Endpoint tells them apart. An
+// exact name goes before a pattern, and of patterns the one that was registered first.
+// A name with a wildcard is always a pattern.
 //
 // Registering match again replaces its handler, nil ends it. A call that is running
 // goes on with the handler it began with. A handler answers 256 calls at once; further
@@ -72,37 +72,19 @@ func (e *Engine) Use(i core.Interceptor) {
 	}
 }
 
-// given is what a Go handler is given with a call besides the question. It may keep it, so
-// it is not used again.
-type given struct {
+// handlerAnswerer is a Go handler as the answerer of one call, and what it is given with
+// that besides the question. It may keep that, so it is not used again.
+type handlerAnswerer struct {
 	ctx    callContext
-	caller caller
+	caller handlerCaller
 }
 
-// askHandler puts the call to a Go handler. It has told and done nothing if it
-// returns a refusal.
-func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal {
-	e := p.engine
-	if !h.places.take(p) {
-		return refusedBusy
-	}
-	g := new(given)
-	g.caller = caller{peer: p, ctx: &g.ctx}
-	kept := p.newCall(c, byTopic)
-	kept.called = serviceOf(c, h.match)
-	kept.ctx, kept.held = &g.ctx, c.Payload.Size()+len(c.Topic)
-	if r := p.keep(c, kept); r.Failed() {
-		h.places.give(p)
-		return r
-	}
-	p.taken(c, kept.id, byTopic)
-	e.running.Add(1)
-	t := e.tasks.Get().(*task)
-	t.by, t.in, t.call = h, p.invocation(c, kept.called), kept
-	t.in.Caller = &g.caller
-	e.workers.add(p.link, t)
-	return refusal{}
-}
+var _ answerer = (*handlerAnswerer)(nil)
+
+func (a *handlerAnswerer) callParty() *party { return nil }
+
+// callOver ends the context of the handler.
+func (a *handlerAnswerer) callOver(*call) { a.ctx.end() }
 
 // handle runs a handler and ends its call, however the handler ends. Before that it gives
 // the place of the handler back: who has its answer may ask again.
@@ -111,29 +93,14 @@ func (e *Engine) handle(t *task) {
 	err := errExited
 	// Deferred, because a handler may end its goroutine (runtime.Goexit).
 	defer func() {
-		t.by.places.give(t.call.caller)
-		t.call.stop()
-		e.finish(t.call, t.in.OneWay, answer, err)
+		t.by.places.give(t.call.caller.callParty())
+		t.answerer.callOver(t.call)
+		e.finish(t, answer, err)
 		*t = task{}
 		e.tasks.Put(t)
 		e.running.Add(-1)
 	}()
-	answer, err = e.run(t.call.ctx, t.by.handler, t.in)
-}
-
-// keep puts a call of a Go handler into the table, which Close empties. A one-way call is
-// not there: a caller that leaves does not take it back, only time does.
-func (p *peer) keep(c *core.Command, kept *call) refusal {
-	e := p.engine
-	if !c.OneWay {
-		_, r := e.calls.add(kept, e.now(), p.timeout(c))
-		return r
-	}
-	if r := e.calls.hold(kept); r.Failed() {
-		return r
-	}
-	kept.ctx.limit(e.ctx, p.timeout(c))
-	return refusal{}
+	answer, err = e.run(&t.answerer.ctx, t.by.handler, t.in)
 }
 
 // serviceOf returns the service that c calls, which is answered under match.
@@ -179,41 +146,35 @@ func (e *Engine) run(ctx context.Context, h core.Handler, in core.Invocation) (a
 	return h(ctx, in)
 }
 
-// finish ends a call as its handler says, if it has not ended otherwise.
-func (e *Engine) finish(c *call, oneWay bool, answer core.Payload, err error) {
-	if awaited := e.calls.finished(c); !oneWay && !awaited {
+// finish ends the call of a task as its handler says, if it has not ended otherwise.
+func (e *Engine) finish(t *task, answer core.Payload, err error) {
+	if awaited := e.calls.finished(t.call); !awaited && !t.in.OneWay {
 		return
 	}
 	// The handler is done with the record.
-	c.ctx = nil
-	if err == nil && !oneWay {
+	t.call.inHandler = false
+	if err == nil && !t.in.OneWay {
 		// What is not of its kind must not reach a client.
 		if err = answer.Check(); err != nil {
 			err = fmt.Errorf("answering: %w", err)
 		}
 	}
 	if err == nil {
-		if !oneWay {
-			e.answer(c, answer)
-		}
+		e.end(t.call, outcome{answer: answer})
 		return
 	}
 	r := refusedInternal
 	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
 		r = refusalOf(f, core.ReasonAnswerer)
 	} else {
-		e.handlerFailed(c.caller.endpoint.Name, c.caller.link, c.called, err)
+		e.handlerFailed(t.in, err)
 	}
-	if oneWay {
-		c.caller.endpoint.Stats.CallsFailed.Inc(r.reason)
-		return
-	}
-	e.fail(c, r)
+	e.end(t.call, outcome{refusal: r})
 }
 
 // handlerFailed logs the error of a handler; that of a panic is logged already.
-func (e *Engine) handlerFailed(endpoint string, caller core.Link, service string, err error) {
+func (e *Engine) handlerFailed(in core.Invocation, err error) {
 	if !errors.Is(err, errPanic) {
-		e.log.Warn("handler failed", append(attrsOf(endpoint, caller.ID(), caller.Identity(), logging.Quoted("service", service)), slog.Any("error", err))...)
+		e.log.Warn("handler failed", append(attrsOf(in.Endpoint, in.Connection, in.Identity, logging.Quoted("service", in.Service)), slog.Any("error", err))...)
 	}
 }

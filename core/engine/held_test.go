@@ -70,7 +70,7 @@ func TestCallsKeepNoNames(t *testing.T) {
 // there is room for others. Everybody may have a little.
 func TestHeldByHandlers(t *testing.T) {
 	w := newWorld(t, 1)
-	w.engine.calls.budget = 8 << 20
+	w.engine.calls.memory.budget = 8 << 20
 	s := w.site(core.Endpoint{})
 	release := make(chan struct{})
 	w.engine.Handle("s", func(context.Context, core.Invocation) (core.Payload, error) {
@@ -109,12 +109,12 @@ func TestHeldByHandlers(t *testing.T) {
 	wants(t, "all of it is free", give(other, 7<<20, false)[:len(ok)], ok)
 	w.engine.drainHandlers()
 	w.pump()
-	if held := w.engine.calls.held; held != 0 {
+	if held := w.engine.calls.memory.held; held != 0 {
 		t.Errorf("%d bytes are held by nobody", held)
 	}
 	for _, l := range []*link{greedy, other} {
-		if l.peer.(*peer).desk.held != 0 {
-			t.Errorf("%d bytes are held by nobody", l.peer.(*peer).desk.held)
+		if l.peer.(*peer).party.calls.held != 0 {
+			t.Errorf("%d bytes are held by nobody", l.peer.(*peer).party.calls.held)
 		}
 		l.gone(false)
 	}

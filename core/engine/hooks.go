@@ -12,8 +12,8 @@ import (
 	"github.com/polywire/polywire/core/logging"
 )
 
-// maxHooks bounds how many of the hooks Connected and Disconnected run at once. The
-// others run where sessions are worked on, of which there is a bounded number.
+// maxHooks bounds how many of the hooks Connected and Disconnected run at once. The other
+// hooks run on goroutines that work on sessions, whose number is bounded already.
 const maxHooks = 256
 
 // visit is what is kept of a connection for Connected and Disconnected, if there are
@@ -25,37 +25,37 @@ type visit struct {
 	// underWay counts what may call a hook of this connection. It is added to on the
 	// loop, until the peer is gone.
 	underWay sync.WaitGroup
-	// told: the application knows of the connection. Written while underWay is not zero.
-	told bool
+	// connected: the application knows of the connection. Written while underWay is not zero.
+	connected bool
 }
 
-// arrive calls Connected. It keeps the place of the hook if there is only a
-// Disconnected: while those do not get on no further connection may come, or they
-// would pile up. On the loop, before all else.
-func (p *peer) arrive() {
+// callConnected calls Connected, in one of the places for hooks. It waits for such a place
+// also if there is only a Disconnected: while those are stuck no further connection gets on,
+// or they would pile up. On the loop, before all else.
+func (p *peer) callConnected() {
 	e := p.engine
 	if e.hooks.Connected == nil && e.hooks.Disconnected == nil {
 		return
 	}
 	v := &visit{client: p.client()}
 	p.visit = v
-	p.away(func(ctx context.Context, back func(func()) bool) {
+	p.offLoop(func(ctx context.Context, resume func(func()) bool) {
 		select {
 		case e.hooking <- struct{}{}:
-			v.told = true
+			v.connected = true
 			if e.hooks.Connected != nil {
 				e.callHook("Connected", v.client, func() { e.hooks.Connected(ctx, v.client) })
 			}
 			<-e.hooking
 		case <-ctx.Done():
 		}
-		back(func() {})
+		resume(func() {})
 	})
 }
 
-// depart calls Disconnected when all other hooks of the connection have returned. On
-// the loop, when the peer is gone.
-func (p *peer) depart(r core.Reason) {
+// callDisconnected calls Disconnected when all other hooks of the connection have returned.
+// On the loop, when the peer is gone.
+func (p *peer) callDisconnected(r core.Reason) {
 	e, v := p.engine, p.visit
 	if v == nil || e.hooks.Disconnected == nil {
 		return
@@ -64,7 +64,7 @@ func (p *peer) depart(r core.Reason) {
 	go func() {
 		defer e.departing.Add(-1)
 		v.underWay.Wait()
-		if !v.told {
+		if !v.connected {
 			return
 		}
 		e.hooking <- struct{}{}
@@ -144,9 +144,9 @@ func (e *Engine) callHook(name string, c core.Client, f func()) {
 	})
 }
 
-// contain runs f, somebody else's code, and returns when it has ended, however it did: a
-// panic, and the end of the goroutine (runtime.Goexit; v is nil), are counted and told to
-// failed. The goroutine that calls contain is not f's, so it goes on. Off the loops.
+// contain runs f, somebody else's code, on a goroutine of its own and returns when it has
+// ended. If f panics (v) or ends its goroutine (runtime.Goexit; v is nil), that is counted
+// and failed is called; the goroutine of contain goes on. Off the loops.
 func (e *Engine) contain(f func(), failed func(v any)) {
 	ended := make(chan struct{})
 	go func() {

@@ -8,7 +8,7 @@ import (
 )
 
 // A connection that is about to close owns nothing from then on: also not by a command of
-// its last message, or by one that was away in the meantime. It hears on until it is gone.
+// its last message, or by one that was off the loop meanwhile. It hears on until it is gone.
 func TestLeaving(t *testing.T) {
 	w := newWorld(t, 1)
 	g := newGuard()
@@ -33,7 +33,7 @@ func TestLeaving(t *testing.T) {
 	g.say <- core.Allow
 	z.loop.await()
 	w.pump()
-	wants(t, "what was away", z.said(), "failed offer gone")
+	wants(t, "what was off the loop", z.said(), "failed offer gone")
 	wants(t, "it owns nothing", y.do(own("d")), "done offer")
 	wantCount(t, &judged.Stats.Refused, core.ReasonGone, 1)
 	for _, l := range []*link{x, y, z} {

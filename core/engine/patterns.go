@@ -17,29 +17,29 @@ func (k subscriptionKey) count() int { return 1 + strings.Count(k.name, "/")/lev
 // patterns are those that one connection hears. Several that match the same are several
 // subscriptions to the client, and one to the engine. Owned by the loop.
 type patterns struct {
-	byName    map[subscriptionKey]*heard
-	byMeaning map[subscriptionKey]*heard
-	counted   int // as how many they count
+	byName      map[subscriptionKey]*patternSubscription
+	byCanonical map[subscriptionKey]*patternSubscription
+	counted     int // as how many they count
 }
 
-// heard is a subscription that stands for all of a connection's which match the same.
-type heard struct {
+// patternSubscription is one that stands for all of a connection's which match the same.
+type patternSubscription struct {
 	subscription
-	meaning subscriptionKey
-	names   int // how many they are
+	canonical subscriptionKey
+	names     int // how many they are
 }
 
-// meaning returns the key of the pattern that stands for all which match the same.
-func (k subscriptionKey) meaning() subscriptionKey {
-	k.name = nameless(k.name)
+// canonical returns the key of the pattern that stands for all which match the same.
+func (k subscriptionKey) canonical() subscriptionKey {
+	k.name = canonicalPattern(k.name)
 	return k
 }
 
-// nothing is the pattern that stands for all which match nothing.
-const nothing = "#/"
+// matchesNone is the pattern that stands for all which match nothing.
+const matchesNone = "#/"
 
-// nameless returns a pattern without the names of its wildcards.
-func nameless(pattern string) string {
+// canonicalPattern returns a pattern without the names of its wildcards.
+func canonicalPattern(pattern string) string {
 	levels := strings.Split(pattern, "/")
 	for i, level := range levels {
 		switch {
@@ -47,7 +47,7 @@ func nameless(pattern string) string {
 		case level[0] == '+':
 			levels[i] = "+"
 		case level[0] == '#' && i < len(levels)-1:
-			return nothing
+			return matchesNone
 		case level[0] == '#':
 			levels[i] = "#"
 		}
@@ -76,16 +76,16 @@ func (ps *patterns) has(k subscriptionKey) bool { return ps != nil && ps.byName[
 
 // addPattern makes a subscription to a pattern that is not there yet.
 func (p *peer) addPattern(k subscriptionKey) {
-	x := p.more()
+	x := p.ensureRare()
 	if x.patterns == nil {
-		x.patterns = &patterns{byName: make(map[subscriptionKey]*heard), byMeaning: make(map[subscriptionKey]*heard)}
+		x.patterns = &patterns{byName: make(map[subscriptionKey]*patternSubscription), byCanonical: make(map[subscriptionKey]*patternSubscription)}
 	}
-	meaning := k.meaning()
-	h := x.patterns.byMeaning[meaning]
+	canonical := k.canonical()
+	h := x.patterns.byCanonical[canonical]
 	if h == nil {
-		h = &heard{subscription: subscription{audience: p.engine.join(meaning, p.endpoint, p.link.Loop())}, meaning: meaning}
+		h = &patternSubscription{subscription: subscription{audience: p.engine.join(canonical, p.endpoint, p.link.Loop())}, canonical: canonical}
 		h.audience.members.Add(p.link, &h.member)
-		x.patterns.byMeaning[meaning] = h
+		x.patterns.byCanonical[canonical] = h
 	}
 	h.names++
 	x.patterns.byName[k] = h
@@ -95,32 +95,32 @@ func (p *peer) addPattern(k subscriptionKey) {
 
 // removePattern ends a subscription to a pattern, if it is there.
 func (p *peer) removePattern(k subscriptionKey) {
-	if p.extra == nil || !p.extra.patterns.has(k) {
+	if p.rare == nil || !p.rare.patterns.has(k) {
 		return
 	}
-	ps := p.extra.patterns
+	ps := p.rare.patterns
 	h := ps.byName[k]
 	delete(ps.byName, k)
 	ps.counted -= k.count()
 	p.weight -= k.weight()
 	if h.names--; h.names == 0 {
-		delete(ps.byMeaning, h.meaning)
+		delete(ps.byCanonical, h.canonical)
 		p.engine.leave([]*subscription{&h.subscription})
 	}
 	if len(ps.byName) == 0 {
-		p.extra.patterns = nil
+		p.rare.patterns = nil
 	}
 }
 
 // takePatterns forgets all patterns and returns what they were to the engine.
 func (p *peer) takePatterns() []*subscription {
-	if p.extra == nil || p.extra.patterns == nil {
+	if p.rare == nil || p.rare.patterns == nil {
 		return nil
 	}
 	var all []*subscription
-	for _, h := range p.extra.patterns.byMeaning {
+	for _, h := range p.rare.patterns.byCanonical {
 		all = append(all, &h.subscription)
 	}
-	p.extra.patterns = nil
+	p.rare.patterns = nil
 	return all
 }

@@ -20,7 +20,7 @@ type peer struct {
 	subscriptions []*subscription
 	index         map[subscriptionKey]int // into subscriptions; nil while there are few
 	weight        int                     // of the addresses in subscriptions
-	extra         *extra                  // made by more
+	rare          *rare                   // made by ensureRare
 	running       int                     // calls that count for CallsAtOnce
 	full          bool                    // they are as many as may be: the connection is held
 	gone          bool
@@ -32,13 +32,11 @@ type peer struct {
 	// Atomic. Written on the loop. The session is not changed.
 	session atomic.Pointer[core.Session] // nil without
 
-	// Guarded by callTable.mu.
-	desk   *desk // nil until the first call
-	closed bool  // takes part in no further call
+	party party // guarded by callTable.mu
 }
 
-// extra is what few peers need. Owned by the loop.
-type extra struct {
+// rare is what few peers need. Owned by the loop.
+type rare struct {
 	patterns  *patterns           // nil without
 	channels  map[string]*channel // owned channels
 	offers    map[string]*offer   // shared offers, by service
@@ -48,17 +46,17 @@ type extra struct {
 	joining string // key of the session that is being restored
 
 	cancel  context.CancelFunc // not nil while something runs off the loop
-	waiting []core.Command     // what came in the meantime
+	pending []core.Command     // what came meanwhile
 }
 
 var _ core.Peer = (*peer)(nil)
 
-// more returns p.extra, made if need be.
-func (p *peer) more() *extra {
-	if p.extra == nil {
-		p.extra = new(extra)
+// ensureRare returns p.rare, made if need be.
+func (p *peer) ensureRare() *rare {
+	if p.rare == nil {
+		p.rare = new(rare)
 	}
-	return p.extra
+	return p.rare
 }
 
 // sessionKey returns the key of the session, empty without one. Any goroutine.
@@ -69,16 +67,16 @@ func (p *peer) sessionKey() string {
 	return ""
 }
 
-// Do carries out one command, if it is allowed. A command that comes while another
-// is away waits for it; as the connection is held then, these are only the commands
-// of one client message. Commands are big, so the rest of the engine has them by
+// Do carries out one command, if it is allowed. A command that comes while another one is
+// worked on off the loop is pending until that is done; as the connection is held then,
+// these are only the commands of one client message. Commands are big, so the rest of the engine has them by
 // pointer: none of it changes one, or keeps one that it has not cloned.
 func (p *peer) Do(command core.Command) {
 	c := &command
 	switch {
 	case p.gone || p.leaving:
-	case p.extra != nil && p.extra.cancel != nil:
-		p.extra.waiting = append(p.extra.waiting, c.Clone())
+	case p.rare != nil && p.rare.cancel != nil:
+		p.rare.pending = append(p.rare.pending, c.Clone())
 	case isVast(c):
 		p.refuse(c, refusedTooMany)
 	case !p.permitted(c):
@@ -103,7 +101,7 @@ func (p *peer) carryOut(c *core.Command) {
 	case core.Publish:
 		p.publish(c)
 	case core.Offer:
-		p.conclude(c, p.offer(c, false))
+		p.offer(c, c, false)
 	case core.Withdraw:
 		p.withdraw(c)
 		p.tellDone(c)
@@ -129,7 +127,7 @@ func (p *peer) carryOut(c *core.Command) {
 // Leaving frees what others may want to have: channels, services, a place in a session.
 func (p *peer) Leaving() {
 	p.leaving = true
-	if p.extra != nil {
+	if p.rare != nil {
 		p.withdrawAll()
 	}
 	p.leaveSessions()
@@ -143,21 +141,15 @@ func (p *peer) Gone(r core.Reason) {
 		close(p.left)
 	}
 	p.leaveAll()
-	if x := p.extra; x != nil {
+	if x := p.rare; x != nil {
 		if x.cancel != nil {
 			x.cancel()
 		}
-		p.extra = nil
+		p.rare = nil
 	}
-	asking, asked := p.engine.calls.leave(p)
-	for _, c := range asking {
-		p.engine.forget(c)
-	}
-	for _, c := range asked {
-		p.engine.fail(c, refusedGone)
-	}
+	p.leaveCalls()
 	p.engine.delist(p.endpoint)
-	p.depart(r)
+	p.callDisconnected(r)
 }
 
 // close ends the connection; commands behind this one are not looked at.

@@ -12,14 +12,14 @@ type places struct {
 	// Guarded by mu.
 	mu    sync.Mutex
 	taken int
-	of    map[*peer]int // how many connections have
+	of    map[*party]int // how many connections have
 }
 
-func newPlaces(size int) *places { return &places{size: size, of: make(map[*peer]int)} }
+func newPlaces(size int) *places { return &places{size: size, of: make(map[*party]int)} }
 
 // take takes a place for a connection, or for who is none (nil) and has no share. It reports
 // false if there is none for it.
-func (p *places) take(by *peer) bool {
+func (p *places) take(by *party) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	free := p.size - p.taken
@@ -37,7 +37,7 @@ func (p *places) take(by *peer) bool {
 }
 
 // give gives a place of by back.
-func (p *places) give(by *peer) {
+func (p *places) give(by *party) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.taken--

@@ -1,12 +1,8 @@
 package engine
 
-import (
-	"slices"
+import "github.com/polywire/polywire/core"
 
-	"github.com/polywire/polywire/core"
-)
-
-// publication is one message on its way. Its bytes are borrowed.
+// publication is a message as its publisher hands it in. Its bytes are borrowed.
 type publication struct {
 	endpoint *core.Endpoint
 	sender   *peer     // nil if it is no connection
@@ -16,111 +12,6 @@ type publication struct {
 	headers  []byte
 	asOwner  bool
 	channel  []byte // before the prefix; read only with asOwner
-}
-
-// scratch is what one publish needs for a moment.
-type scratch struct {
-	topic   []byte
-	channel []byte
-	hits    []*audience
-	to      []core.Audience
-}
-
-// maxScratch bounds the capacity that goes back to the pool.
-const maxScratch = 64 << 10
-
-// publish tells everyone who hears the topic, counts, and reports whether somebody
-// does. The messages of one goroutine arrive in the order of its calls.
-func (e *Engine) publish(m publication) (heard bool, r refusal) {
-	heard, r = e.deliver(m)
-	if r.Failed() {
-		m.endpoint.Stats.Refused.Inc(r.reason)
-	} else {
-		m.endpoint.Stats.Published.Add(1)
-	}
-	return heard, r
-}
-
-func (e *Engine) deliver(m publication) (heard bool, r refusal) {
-	if r := checkMessage(m.endpoint.Limits.Get(), m.topic, m.payload); r.Failed() {
-		return false, r
-	}
-	if core.Reserved(m.topic) {
-		return false, refusedReserved
-	}
-	s := e.scratch.Get().(*scratch)
-	defer e.release(s)
-	topic := prefixed(&s.topic, m.endpoint.TopicPrefix, m.topic)
-	var channel []byte
-	if m.asOwner {
-		channel = prefixed(&s.channel, m.endpoint.TopicPrefix, m.channel)
-	}
-
-	e.mu.RLock()
-	allowed := e.mayPublish(m.sender, topic, m.asOwner, channel)
-	if allowed {
-		e.match(s, topic)
-	}
-	e.mu.RUnlock()
-	if !allowed {
-		if m.asOwner || !m.sender.mayPublishOwned(m.topic) {
-			return false, refusedNotOwner
-		}
-		e.mu.RLock()
-		e.match(s, topic)
-		e.mu.RUnlock()
-	}
-
-	slices.SortFunc(s.hits, compareAudiences)
-	for _, a := range s.hits {
-		s.to = append(s.to, a.members)
-	}
-	for from, to := 0, 0; from < len(s.hits); from = to {
-		first := s.hits[from]
-		for to = from + 1; to < len(s.hits) && compareGroups(first, s.hits[to]) == 0; {
-			to++
-		}
-		first.endpoint.outlet.Deliver(core.Event{
-			Kind: core.Message, Topic: topic[len(first.endpoint.TopicPrefix):], As: first.as,
-			Payload: m.payload, Headers: m.headers,
-		}, s.to[from:to], m.except)
-	}
-	return len(s.hits) > 0, refusal{}
-}
-
-// match finds the audiences of a topic. The caller holds mu.
-func (e *Engine) match(s *scratch, topic []byte) {
-	if a := e.topics[string(topic)]; a != nil {
-		s.hits = append(s.hits, a.audiences...)
-	}
-	for _, t := range e.tries {
-		if t.size > 0 && hasPrefix(topic, t.prefix) {
-			s.hits = t.match(topic[len(t.prefix):], s.hits)
-		}
-	}
-}
-
-// release gives s back, without what it points to.
-func (e *Engine) release(s *scratch) {
-	clear(s.hits)
-	clear(s.to)
-	s.hits, s.to = s.hits[:0], s.to[:0]
-	if cap(s.hits) <= maxScratch {
-		e.scratch.Put(s)
-	}
-}
-
-// prefixed returns prefix and name together, in *buf if there is a prefix.
-func prefixed(buf *[]byte, prefix string, name []byte) []byte {
-	if prefix == "" {
-		return name
-	}
-	*buf = append(append((*buf)[:0], prefix...), name...)
-	return *buf
-}
-
-func hasPrefix(b []byte, prefix string) bool {
-	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
 }
 
 // publish is the command.
@@ -141,10 +32,10 @@ func (p *peer) publish(c *core.Command) {
 		p.tellFailed(c, r)
 		return
 	}
-	ear := p.engine.handlers.table.Load().ears.find(c.Topic)
-	p.link.Tell(core.Event{Kind: core.Done, Verb: c.Verb, Ref: c.Ref, Topic: c.Topic, As: c.As, Unheard: !heard && ear == nil})
-	if ear != nil {
-		p.overhear(c, ear)
+	listener := p.engine.handlers.table.Load().listeners.find(c.Topic)
+	p.link.Tell(core.Event{Kind: core.Done, Verb: c.Verb, Ref: c.Ref, Topic: c.Topic, As: c.As, Unheard: !heard && listener == nil})
+	if listener != nil {
+		p.notify(c, listener)
 	}
 }
 
@@ -156,25 +47,82 @@ type publisher struct {
 
 var _ core.Publisher = publisher{}
 
-// Publish publishes in the name of the endpoint, and returns when the handler that hears
-// it has. The bytes are borrowed.
+// Publish publishes in the name of the endpoint. It returns when the handler that hears the
+// message has returned. The bytes are borrowed.
 func (p publisher) Publish(topic []byte, payload core.Payload) core.Failure {
 	m := publication{endpoint: p.endpoint, topic: topic, payload: payload}
-	ear := p.engine.handlers.table.Load().ears.find(topic)
-	if ear == nil {
+	listener := p.engine.handlers.table.Load().listeners.find(topic)
+	if listener == nil {
 		_, r := p.engine.publish(m)
 		return r.Failure
 	}
 	// Taken before the message goes out, so that none goes out unheard. It also bounds how
 	// deep a handler calls itself that publishes what it hears.
-	if !ear.places.take(nil) {
+	if !listener.places.take(nil) {
 		p.endpoint.Stats.Refused.Inc(refusedBusy.reason)
 		return refusedBusy.Failure
 	}
-	defer ear.places.give(nil)
+	defer listener.places.give(nil)
 	if _, r := p.engine.publish(m); r.Failed() {
 		return r.Failure
 	}
-	p.engine.overhear(p.endpoint, topic, payload, ear)
+	p.engine.notify(p.endpoint, topic, payload, listener)
 	return core.Failure{}
+}
+
+// publish checks m, delivers it to all who hear its topic, counts it, and reports whether
+// somebody does. The messages of one goroutine arrive in the order of its calls.
+func (e *Engine) publish(m publication) (heard bool, r refusal) {
+	if r := checkMessage(m.endpoint.Limits.Get(), m.topic, m.payload); r.Failed() {
+		return false, m.refused(r)
+	}
+	if core.Reserved(m.topic) {
+		return false, m.refused(refusedReserved)
+	}
+	s := e.scratch.Get().(*scratch)
+	defer e.release(s)
+	topic := prefixed(&s.topic, m.endpoint.TopicPrefix, m.topic)
+	if !e.matchAllowed(s, m, topic) {
+		return false, m.refused(refusedNotOwner)
+	}
+	s.fanOut(topic, m.payload, m.headers, m.except)
+	m.endpoint.Stats.Published.Add(1)
+	return len(s.hits) > 0, refusal{}
+}
+
+// refused counts a refusal of m, which it returns.
+func (m publication) refused(r refusal) refusal {
+	m.endpoint.Stats.Refused.Inc(r.reason)
+	return r
+}
+
+// matchAllowed reports whether the owners of channels, or the sender's rights, allow m, and
+// matches its whole topic if they do. Both are done under one lock, which every publish
+// takes.
+func (e *Engine) matchAllowed(s *scratch, m publication, topic []byte) bool {
+	var channel []byte
+	if m.asOwner {
+		channel = prefixed(&s.channel, m.endpoint.TopicPrefix, m.channel)
+	}
+	var sender owner // nobody, and not a peer that is nil, if it is no connection
+	if m.sender != nil {
+		sender = m.sender
+	}
+	e.mu.RLock()
+	allowed := e.mayPublish(sender, topic, m.asOwner, channel)
+	if allowed {
+		e.match(s, topic)
+	}
+	e.mu.RUnlock()
+	if allowed {
+		return true
+	}
+	// Access is asked without the lock.
+	if m.asOwner || !m.sender.mayPublishOwned(m.topic) {
+		return false
+	}
+	e.mu.RLock()
+	e.match(s, topic)
+	e.mu.RUnlock()
+	return true
 }

@@ -26,21 +26,21 @@ var (
 	refusedSlow        = refusal{core.Failure{Code: core.Overloaded, Text: "the answerer does not read as fast as it is asked"}, core.ReasonOverload}
 	refusedBusy        = refusal{core.Failure{Code: core.Overloaded, Text: "the service has too many unanswered calls"}, core.ReasonOverload}
 
-	refusedNoService = refusal{core.Failure{Code: core.NoService, Text: "nobody answers the service"}, core.ReasonNoService}
-	refusedTimeout   = refusal{core.Failure{Code: core.Timeout, Text: "the answer did not come in time"}, core.ReasonTimeout}
-	refusedRef       = refusal{core.Failure{Code: core.Invalid, Text: "the id of the call is too long"}, core.ReasonTooLarge}
-	refusedNoRef     = refusal{core.Failure{Code: core.Invalid, Text: "a call is published to $call/<ref>/<service>"}, core.ReasonMalformed}
-	refusedNoName    = refusal{core.Failure{Code: core.Invalid, Text: "a service is offered as $serve/<service>, without wildcards"}, core.ReasonMalformed}
-	refusedEnded     = refusal{core.Failure{Code: core.Gone, Text: "the call has ended"}, core.ReasonGone}
-	refusedLeft      = refusal{core.Failure{Code: core.Gone, Text: "the client has left"}, core.ReasonGone}
-	refusedNobody    = refusal{core.Failure{Code: core.Gone, Text: "no connection has published this"}, core.ReasonGone}
-	refusedGone      = refusal{core.Failure{Code: core.Gone, Text: "the answerer left"}, core.ReasonGone}
-	refusedLeaving   = refusal{core.Failure{Code: core.Gone, Text: "the connection is closing"}, core.ReasonGone}
-	refusedShutdown  = refusal{core.Failure{Code: core.Shutdown, Text: "the broker is shutting down"}, core.ReasonDrain}
-	refusedNotAsked  = refusal{core.Failure{Code: core.Invalid, Text: "no such request waits for this answer"}, core.ReasonNotAsked}
-	refusedAnswer    = refusal{core.Failure{Code: core.Internal, Text: "the answer is nested too deeply"}, core.ReasonTooDeep}
-	refusedUnasked   = refusal{core.Failure{Code: core.Internal, Text: "the request cannot be written in the answerer's format"}, core.ReasonUnwritable}
-	refusedInternal  = refusal{core.Failure{Code: core.Internal}, core.ReasonInternal}
+	refusedNoService  = refusal{core.Failure{Code: core.NoService, Text: "nobody answers the service"}, core.ReasonNoService}
+	refusedTimeout    = refusal{core.Failure{Code: core.Timeout, Text: "the answer did not come in time"}, core.ReasonTimeout}
+	refusedRef        = refusal{core.Failure{Code: core.Invalid, Text: "the id of the call is too long"}, core.ReasonTooLarge}
+	refusedNoRef      = refusal{core.Failure{Code: core.Invalid, Text: "a call is published to $call/<ref>/<service>"}, core.ReasonMalformed}
+	refusedNoName     = refusal{core.Failure{Code: core.Invalid, Text: "a service is offered as $serve/<service>, without wildcards"}, core.ReasonMalformed}
+	refusedEnded      = refusal{core.Failure{Code: core.Gone, Text: "the call has ended"}, core.ReasonGone}
+	refusedLeft       = refusal{core.Failure{Code: core.Gone, Text: "the client has left"}, core.ReasonGone}
+	refusedNobody     = refusal{core.Failure{Code: core.Gone, Text: "no connection has published this"}, core.ReasonGone}
+	refusedGone       = refusal{core.Failure{Code: core.Gone, Text: "the answerer left"}, core.ReasonGone}
+	refusedLeaving    = refusal{core.Failure{Code: core.Gone, Text: "the connection is closing"}, core.ReasonGone}
+	refusedShutdown   = refusal{core.Failure{Code: core.Shutdown, Text: "the broker is shutting down"}, core.ReasonDrain}
+	refusedNotAsked   = refusal{core.Failure{Code: core.Invalid, Text: "no such request waits for this answer"}, core.ReasonNotAsked}
+	refusedAnswer     = refusal{core.Failure{Code: core.Internal, Text: "the answer is nested too deeply"}, core.ReasonTooDeep}
+	refusedUnwritable = refusal{core.Failure{Code: core.Internal, Text: "the request cannot be written in the answerer's format"}, core.ReasonUnwritable}
+	refusedInternal   = refusal{core.Failure{Code: core.Internal}, core.ReasonInternal}
 
 	refusedSessionsOff   = refusal{core.Failure{Code: core.SessionsOff, Text: "the endpoint has no sessions"}, core.ReasonDenied}
 	refusedSessionExists = refusal{core.Failure{Code: core.SessionExists, Text: "the connection has a session"}, core.ReasonTaken}

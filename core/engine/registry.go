@@ -9,14 +9,14 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// registry has the Go handlers and what surrounds them. Handlers are registered
-// rarely and looked up with every call: so what is looked up is made anew with each
-// registration, and read without a lock.
+// registry has the Go handlers and their interceptors. Handlers are registered rarely and
+// looked up with every call: so each registration makes a new table, which is read without
+// a lock.
 type registry struct {
 	// Guarded by mu.
 	mu           sync.Mutex
 	handlers     []registered // of Handle
-	ears         []registered // of Hear
+	listeners    []registered // of Hear
 	first, last  []registered // of Configure
 	otherwise    registered
 	interceptors []core.Interceptor
@@ -35,7 +35,7 @@ type registered struct {
 // handlerTable has the handlers, for looking up. Static after construction.
 type handlerTable struct {
 	first, last handlerSet
-	ears        handlerSet
+	listeners   handlerSet
 	otherwise   *registered // or nil
 }
 
@@ -44,7 +44,7 @@ type handlerSet struct {
 	patterns []*registered // in the order of their registration
 }
 
-// set changes one handler of a list, which is handlers or ears of r; nil ends it. It
+// set changes one handler of a list, which is handlers or listeners of r; nil ends it. It
 // answers atOnce calls at once.
 func (r *registry) set(list *[]registered, match string, h core.Handler, atOnce int) {
 	r.mu.Lock()
@@ -105,7 +105,7 @@ func (r *registry) use(i core.Interceptor) {
 	defer r.mu.Unlock()
 	defer r.publish()
 	r.interceptors = append(r.interceptors, i)
-	for _, list := range [][]registered{r.handlers, r.ears, r.first, r.last} {
+	for _, list := range [][]registered{r.handlers, r.listeners, r.first, r.last} {
 		for i := range list {
 			r.surround(&list[i])
 		}
@@ -131,7 +131,7 @@ func (r *registry) publish() {
 		return slices.ContainsFunc(r.handlers, func(h registered) bool { return h.match == e.match })
 	})
 	table := &handlerTable{
-		first: newHandlerSet(append(first, r.handlers...)), last: newHandlerSet(r.last), ears: newHandlerSet(r.ears),
+		first: newHandlerSet(append(first, r.handlers...)), last: newHandlerSet(r.last), listeners: newHandlerSet(r.listeners),
 	}
 	if otherwise := r.otherwise; otherwise.handler != nil {
 		table.otherwise = &otherwise

@@ -8,8 +8,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// openSession makes a session. One whose connection leaves before it has it is
-// deleted again, as nobody knows its key.
+// openSession makes a session. If the connection leaves before it has the session, the
+// session is deleted again, as nobody knows its key.
 func (p *peer) openSession(c *core.Command) {
 	switch {
 	case p.endpoint.Sessions == nil:
@@ -20,14 +20,14 @@ func (p *peer) openSession(c *core.Command) {
 		return
 	}
 	kept := c.Clone()
-	p.away(func(ctx context.Context, back func(func()) bool) {
+	p.offLoop(func(ctx context.Context, resume func(func()) bool) {
 		s, err := p.endpoint.newSession(ctx, kept.Payload.Data)
 		if err != nil {
-			back(func() { p.refuse(&kept, p.storeFailed("creating session", err)) })
+			resume(func() { p.refuse(&kept, p.storeFailed("creating session", err)) })
 			return
 		}
 		r := refusedEnded
-		p.settle(ctx, back, p.engine.created(), s, func() bool {
+		p.resumeWithHook(ctx, resume, p.engine.created(), s, func() bool {
 			if r = p.attach(s); r.Failed() {
 				p.refuse(&kept, r)
 				return false
@@ -86,7 +86,7 @@ func (p *peer) attach(s core.Session) refusal {
 func (p *peer) discard(key string) {
 	// The connection's own context has ended, most likely.
 	p.engine.deleting.Add(1)
-	if err := p.engine.forgetSession(p.endpoint.Sessions, key); err != nil {
+	if err := p.engine.deleteFromStore(p.endpoint.Sessions, key); err != nil {
 		p.engine.log.Error("deleting session that nobody got", append(p.attrs(), slog.Any("error", err))...)
 	}
 }
@@ -98,7 +98,7 @@ func (p *peer) restoreSession(c *core.Command) {
 		return
 	}
 	kept := c.Clone()
-	x := p.more()
+	x := p.ensureRare()
 	key := string(kept.Key)
 	if key == "" {
 		p.refuse(&kept, refusedNoSession)
@@ -113,10 +113,10 @@ func (p *peer) restoreSession(c *core.Command) {
 		}
 		x.joining = key
 	}
-	p.away(func(ctx context.Context, back func(func()) bool) {
+	p.offLoop(func(ctx context.Context, resume func(func()) bool) {
 		s, err := store.Lookup(ctx, kept.Key)
 		s.Key = key
-		p.settle(ctx, back, p.engine.restored(), s, func() bool {
+		p.resumeWithHook(ctx, resume, p.engine.restored(), s, func() bool {
 			if r := p.restored(s, err); r.Failed() {
 				p.refuse(&kept, r)
 				return false
@@ -127,10 +127,10 @@ func (p *peer) restoreSession(c *core.Command) {
 	})
 }
 
-// restored gives the connection the session in which it has a place, in exchange for
-// the one it has, if the look-up went well. On the loop.
+// restored gives the connection the session that was looked up, and in which it has a
+// place, instead of the one it has. On the loop.
 func (p *peer) restored(s core.Session, err error) refusal {
-	x, key := p.extra, s.Key
+	x, key := p.rare, s.Key
 	joined := x.joining != ""
 	x.joining = ""
 	if err == nil && p.engine.sessions.holds(key, p) {
@@ -168,10 +168,10 @@ func (p *peer) closeSession(c *core.Command) {
 	}
 	kept := c.Clone()
 	p.engine.deleting.Add(1)
-	p.away(func(_ context.Context, back func(func()) bool) {
-		// The client's leaving does not take back that it closed its session.
-		err := p.forget(key)
-		back(func() {
+	p.offLoop(func(_ context.Context, resume func(func()) bool) {
+		// The session is closed even if the client leaves meanwhile.
+		err := p.deleteSession(key)
+		resume(func() {
 			if err != nil {
 				p.refuse(&kept, p.storeFailed("deleting session", err))
 				return
@@ -181,13 +181,13 @@ func (p *peer) closeSession(c *core.Command) {
 	})
 }
 
-// forget has the store forget a session that nobody has any more, and then tells the hook.
-// The caller has counted it in Engine.deleting. Off the loop.
-func (p *peer) forget(key string) error {
+// deleteSession deletes a session without connections from its store, and then calls the
+// hook. The caller has counted it in Engine.deleting. Off the loop.
+func (p *peer) deleteSession(key string) error {
 	err := func() error {
 		// Deferred, so that others can join the key again however the store ends.
 		defer p.engine.sessions.ended(key)
-		return p.engine.forgetSession(p.endpoint.Sessions, key)
+		return p.engine.deleteFromStore(p.endpoint.Sessions, key)
 	}()
 	if err == nil {
 		p.engine.sessionClosed(p.engine.ctx, key)
@@ -226,15 +226,15 @@ func (p *peer) sessionEnded(key string) {
 	p.link.Tell(core.Event{Kind: core.SessionClosed})
 }
 
-// leaveSessions gives the places of a connection back that leaves. What session it had is
-// still known.
+// leaveSessions frees the places of a connection that leaves. p.session stays: who asks
+// later learns what session it had.
 func (p *peer) leaveSessions() {
 	if key := p.sessionKey(); key != "" {
 		p.engine.sessions.leave(key, p)
 	}
-	if p.extra != nil && p.extra.joining != "" {
-		p.engine.sessions.leave(p.extra.joining, p)
-		p.extra.joining = ""
+	if p.rare != nil && p.rare.joining != "" {
+		p.engine.sessions.leave(p.rare.joining, p)
+		p.rare.joining = ""
 	}
 }
 

@@ -77,7 +77,7 @@ func (p *peer) subscribe(c *core.Command) {
 // hears reports whether there is a subscription.
 func (p *peer) hears(k subscriptionKey) bool {
 	if k.pattern {
-		return p.extra != nil && p.extra.patterns.has(k)
+		return p.rare != nil && p.rare.patterns.has(k)
 	}
 	return p.find(k) >= 0
 }
@@ -85,8 +85,8 @@ func (p *peer) hears(k subscriptionKey) bool {
 // mayHear returns why the connection may not have one more subscription.
 func (p *peer) mayHear(k subscriptionKey, limits *core.Limits) refusal {
 	var patterns *patterns
-	if p.extra != nil {
-		patterns = p.extra.patterns
+	if p.rare != nil {
+		patterns = p.rare.patterns
 	}
 	switch {
 	case len(p.subscriptions)+patterns.size() >= bound(limits.Subscriptions, maxSubscriptions), p.weight+k.weight() > maxWeight:
@@ -99,7 +99,7 @@ func (p *peer) mayHear(k subscriptionKey, limits *core.Limits) refusal {
 
 func (p *peer) unsubscribe(c *core.Command) {
 	var room core.Command
-	if m := meant(c, &room); m.Verb == core.Withdraw {
+	if m := fromTopic(c, &room); m.Verb == core.Withdraw {
 		p.withdraw(m)
 	} else if k := p.keyOf(c); k.pattern {
 		p.removePattern(k)

@@ -29,12 +29,12 @@ const (
 // maxTopicRef bounds the ref of a topic-borne call, in bytes.
 const maxTopicRef = 128
 
-// meant returns the Call, Reply, Offer or Withdraw that c stands for, and c itself
+// fromTopic returns the Call, Reply, Offer or Withdraw that c stands for, and c itself
 // if it stands for none. It borrows what c borrows, and lies in room unless it is c.
-func meant(c, room *core.Command) *core.Command {
+func fromTopic(c, room *core.Command) *core.Command {
 	switch c.Verb {
 	case core.Publish:
-		return meantByPublish(c, room)
+		return fromPublish(c, room)
 	case core.Subscribe, core.Unsubscribe:
 		service, found := bytes.CutPrefix(c.Topic, []byte(serveTopic))
 		if !found || len(service) == 0 || c.Pattern && core.HasWildcard(string(service)) {
@@ -50,7 +50,7 @@ func meant(c, room *core.Command) *core.Command {
 	return c
 }
 
-func meantByPublish(c, room *core.Command) *core.Command {
+func fromPublish(c, room *core.Command) *core.Command {
 	if rest, found := bytes.CutPrefix(c.Topic, []byte(callTopic)); found {
 		ref, service, _ := bytes.Cut(rest, []byte("/"))
 		if len(ref) == 0 || len(ref) > maxTopicRef || len(service) == 0 {
@@ -78,7 +78,7 @@ func meantByPublish(c, room *core.Command) *core.Command {
 // at once, is told on its own topics.
 func (p *peer) publishByTopic(c *core.Command) {
 	var room core.Command
-	switch m := meant(c, &room); {
+	switch m := fromTopic(c, &room); {
 	case m.Verb == core.Call:
 		p.tellDone(c)
 		p.callByTopic(m)
@@ -96,7 +96,7 @@ func (p *peer) callByTopic(m *core.Command) {
 	r := checkMessage(p.endpoint.Limits.Get(), m.Topic, m.Payload)
 	if r.Failed() {
 		p.endpoint.Stats.Refused.Inc(r.reason)
-	} else if r = p.ask(m, true); r.Failed() {
+	} else if r = p.placeCall(m, true); r.Failed() {
 		p.endpoint.Stats.CallsFailed.Inc(r.reason)
 	}
 	if r.Failed() {
@@ -108,7 +108,7 @@ func (p *peer) callByTopic(m *core.Command) {
 // its failures, all else as it is.
 func (p *peer) deny(c *core.Command) {
 	var room core.Command
-	m := meant(c, &room)
+	m := fromTopic(c, &room)
 	if c.Verb != core.Publish || m.Verb != core.Call {
 		p.refuse(c, refusedDenied)
 		return
@@ -121,9 +121,9 @@ func (p *peer) deny(c *core.Command) {
 // subscribeByTopic carries out a subscription to one of the broker's topics.
 func (p *peer) subscribeByTopic(c *core.Command) {
 	var room core.Command
-	switch m := meant(c, &room); {
+	switch m := fromTopic(c, &room); {
 	case m.Verb == core.Offer:
-		p.conclude(c, p.offer(m, true))
+		p.offer(m, c, true)
 	case bytes.HasPrefix(c.Topic, []byte(serveTopic)):
 		p.refuse(c, refusedNoName)
 	default:
@@ -133,12 +133,12 @@ func (p *peer) subscribeByTopic(c *core.Command) {
 
 // withdrawByTopic ends all offers that were made by topics.
 func (p *peer) withdrawByTopic() {
-	if p.extra == nil {
+	if p.rare == nil {
 		return
 	}
-	for service, o := range p.extra.offers {
+	for service, o := range p.rare.offers {
 		if o.byTopic {
-			p.engine.unshare(p, service)
+			p.unshare(service)
 		}
 	}
 }

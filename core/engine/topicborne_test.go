@@ -292,7 +292,7 @@ func TestOneWayByTopic(t *testing.T) {
 	wants(t, "asked", y.said(), "message $request/00000000-0000-0000-0000-000000000000/s =q one-way")
 }
 
-// An authorizer judges what is meant; a denied call ends like any other.
+// An authorizer judges what a topic stands for; a denied call ends like any other.
 func TestAuthorizeTopicBorne(t *testing.T) {
 	w := newWorld(t, 1)
 	g := newGuard()

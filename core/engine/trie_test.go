@@ -42,7 +42,7 @@ func TestTrieIsMatchPattern(t *testing.T) {
 			}
 			a := tr.find(p)
 			for other, same := range names {
-				if alike := nameless(other) == nameless(p); alike != (same == a) {
+				if alike := canonicalPattern(other) == canonicalPattern(p); alike != (same == a) {
 					t.Fatalf("%q and %q have an address together: %v, want %v", p, other, same == a, alike)
 				}
 			}

@@ -9,34 +9,35 @@ import (
 
 // task is a call that a Go handler is to answer.
 type task struct {
-	by   *registered
-	in   core.Invocation
-	call *call
+	by       *registered
+	in       core.Invocation
+	call     *call
+	answerer *handlerAnswerer
 }
 
-// workers run the Go handlers. While a task waits a worker is on its way to it, so no
-// handler waits for another one that blocks; but a worker goes on with the next task as
-// long as there is one. To start a goroutine for each call, in the middle of what a loop
-// does, would make the two take the processor from each other call by call: a worker
-// starts when the loop has read all its sockets, and finds their calls together.
+// workers run the Go handlers. Whenever a task waits, a worker is about to start, so no
+// handler waits for another one that blocks; a worker goes on with the next task as long as
+// there is one. A goroutine started for each call, in the middle of a loop's turn, and the
+// loop would take the processor from each other call by call: so a worker starts when the
+// loop has read all its sockets, and finds the calls of the turn together.
 //
-// A worker that has nothing left to do waits for a while, as a new one begins with a small
-// stack that has to grow first.
+// An idle worker waits for a while before it ends, because a new goroutine begins with a
+// small stack that has to grow first.
 type workers struct {
 	// Static after construction.
 	do    func(*task)
-	calls chan core.Link  // calls a waiting worker to the tasks near a connection; nil sends it home
+	calls chan core.Link  // wakes a waiting worker for the tasks near a connection; nil ends it
 	ended <-chan struct{} // closed when no worker is to wait any more
 
 	// Atomic.
 	waiting atomic.Int32 // workers that wait
-	used    atomic.Bool  // since relieve was called
+	used    atomic.Bool  // since retireIdle was called
 
 	// Guarded by mu.
 	mu     sync.Mutex
 	queue  []*task // as many as there are places for handlers, at most
 	next   int     // in queue; what is before it is taken
-	coming bool    // a worker is on its way
+	coming bool    // a worker is about to start
 }
 
 // maxWaiting is how many workers wait for work at most.
@@ -55,7 +56,7 @@ func (w *workers) add(near core.Link, t *task) {
 	}
 }
 
-// send sends the worker that is coming.
+// send starts the worker that is coming, or wakes one that waits.
 func (w *workers) send(near core.Link) {
 	near.Later(func() {
 		if !w.needed() {
@@ -87,8 +88,8 @@ func (w *workers) live(near core.Link) {
 	}
 }
 
-// relieve sends a waiting worker home if none was needed since the last time.
-func (w *workers) relieve() {
+// retireIdle ends a waiting worker if none was needed since the last time.
+func (w *workers) retireIdle() {
 	if w.used.Swap(false) {
 		return
 	}
@@ -142,7 +143,7 @@ func (w *workers) take() (t *task, wanted bool) {
 	return t, w.wanted()
 }
 
-// wanted reports whether a worker is to be sent, as a task waits and none is coming. The
+// wanted reports whether a worker must be sent: a task waits and no worker is coming. The
 // caller holds mu.
 func (w *workers) wanted() bool {
 	if w.coming || w.next == len(w.queue) {
@@ -152,7 +153,8 @@ func (w *workers) wanted() bool {
 	return true
 }
 
-// needed calls the coming worker off if others have taken the tasks.
+// needed reports whether the coming worker still has a task; if others have taken them all,
+// it is not coming any more.
 func (w *workers) needed() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -160,7 +162,7 @@ func (w *workers) needed() bool {
 	return w.coming
 }
 
-// arrive says that the coming worker is there.
+// arrive notes that the coming worker has started.
 func (w *workers) arrive() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -101,7 +101,7 @@ func TestWorkersQueueKeepsItsSize(t *testing.T) {
 // A worker waits for the next task, and goes home when none has come for a while, or when
 // all is over.
 func TestWorkersWait(t *testing.T) {
-	for _, end := range []string{"relieved", "ended"} {
+	for _, end := range []string{"retired", "ended"} {
 		ended, names := make(chan struct{}), make(chan string)
 		var w workers
 		w.init(func(*task) { names <- goroutine() }, ended)
@@ -116,8 +116,8 @@ func TestWorkersWait(t *testing.T) {
 			close(ended)
 		}
 		coretest.Eventually(t, end+": no worker waits", func() bool {
-			if end == "relieved" {
-				w.relieve()
+			if end == "retired" {
+				w.retireIdle()
 			}
 			return w.waiting.Load() == 0
 		})
@@ -131,10 +131,10 @@ func TestWorkersAreRelievedInQuiet(t *testing.T) {
 	w.calls = make(chan core.Link, 1) // a worker that waits
 	w.add(new(link), &task{})
 	<-w.calls
-	if w.relieve(); len(w.calls) != 0 {
+	if w.retireIdle(); len(w.calls) != 0 {
 		t.Error("a worker is sent home that was just needed")
 	}
-	if w.relieve(); len(w.calls) != 1 {
+	if w.retireIdle(); len(w.calls) != 1 {
 		t.Error("no worker is sent home although none was needed")
 	}
 }

@@ -7,24 +7,24 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// caller is core.Caller: the connection whose call a Go handler answers.
-type caller struct {
+// handlerCaller is core.Caller: the connection whose call a Go handler answers.
+type handlerCaller struct {
 	peer *peer
 	ctx  context.Context // ends with the call
 }
 
-var _ core.Caller = caller{}
+var _ core.Caller = handlerCaller{}
 
 // Client is the connection as hooks know it. Any goroutine.
-func (c caller) Client() core.Client { return c.peer.client() }
+func (c handlerCaller) Client() core.Client { return c.peer.client() }
 
 // OpenSession makes a session and gives it to the connection. Off the loop.
-func (c caller) OpenSession(info []byte) (core.Session, error) {
+func (c handlerCaller) OpenSession(info []byte) (core.Session, error) {
 	return c.peer.openFor(c.ctx, info, refusedEnded)
 }
 
 // CloseSession ends the session of the connection. Off the loop.
-func (c caller) CloseSession() error { return c.peer.closeFor(c.ctx, refusedEnded) }
+func (c handlerCaller) CloseSession() error { return c.peer.closeFor(c.ctx, refusedEnded) }
 
 // nobody is core.Caller where no connection calls: what a program or an HTTP client
 // publishes is heard of.
@@ -96,8 +96,8 @@ func (p *peer) closeFor(ctx context.Context, late refusal) error {
 	if key == "" {
 		return nil
 	}
-	// That nobody waits for the answer does not take back that the session ended.
-	if err := p.forget(key); err != nil {
+	// The session has ended even if nobody waits for the answer any more.
+	if err := p.deleteSession(key); err != nil {
 		return fmt.Errorf("deleting session: %w", err)
 	}
 	return nil

@@ -10,41 +10,42 @@ import (
 	"github.com/polywire/polywire/core/logging"
 )
 
-// away runs work, which may block, off the loop. The connection is held until work
-// has called back, and reads no further message, so order is kept and there is one
-// such goroutine for a connection at most. What back is given runs on the loop; back
-// waits for it, and reports false if it does not run, because the peer is gone. ctx
-// ends when the peer is gone. On the loop.
-func (p *peer) away(work func(ctx context.Context, back func(then func()) bool)) {
+// offLoop runs work, which may block, on a goroutine of its own. The connection is held
+// until work calls resume: it reads no further message, so order is kept, and a connection
+// has one such goroutine at most. resume runs then on the loop and waits for it; it reports
+// false if then does not run because the peer is gone. Work calls it once. ctx ends when
+// the peer is gone. On the loop.
+func (p *peer) offLoop(work func(ctx context.Context, resume func(then func()) bool)) {
 	ctx, cancel := context.WithCancel(p.engine.ctx)
-	p.more().cancel = cancel
+	p.ensureRare().cancel = cancel
 	p.watch()
 	p.link.Hold()
 	p.visit.begin()
 	go func() {
 		defer p.visit.end()
 		defer cancel()
-		called := false
-		defer func() { p.recovered(recover(), called) }()
+		resumed := false
+		defer func() { p.recovered(recover(), resumed) }()
 		work(ctx, func(then func()) bool {
-			called = true
-			return p.onLoop(func() { p.back(then) })
+			resumed = true
+			return p.onLoop(func() { p.resume(then) })
 		})
 	}()
 }
 
-// back goes on where away left off. On the loop.
-func (p *peer) back(then func()) {
-	x := p.extra
+// resume runs then, carries out the commands that came meanwhile, and releases the
+// connection. On the loop.
+func (p *peer) resume(then func()) {
+	x := p.rare
 	x.cancel = nil
 	then()
-	for x.cancel == nil && len(x.waiting) > 0 {
-		c := x.waiting[0]
-		x.waiting = x.waiting[1:]
+	for x.cancel == nil && len(x.pending) > 0 {
+		c := x.pending[0]
+		x.pending = x.pending[1:]
 		p.Do(c)
 	}
-	if len(x.waiting) == 0 {
-		x.waiting = nil
+	if len(x.pending) == 0 {
+		x.pending = nil
 	}
 	// A connection that is about to be closed stays held.
 	if !p.leaving {
@@ -52,11 +53,12 @@ func (p *peer) back(then func()) {
 	}
 }
 
-// settle goes on as back does with then, but if then reports true it calls a session
-// hook before the connection reads on. Off the loop, once within away.
-func (p *peer) settle(ctx context.Context, back func(func()) bool, h sessionHook, s core.Session, then func() bool) {
+// resumeWithHook resumes with then; if then reports true it calls a session hook before
+// the connection is released. Off the loop, in the work of offLoop, which calls resume no
+// more.
+func (p *peer) resumeWithHook(ctx context.Context, resume func(func()) bool, h sessionHook, s core.Session, then func() bool) {
 	if h.call == nil {
-		back(func() { then() })
+		resume(func() { then() })
 		return
 	}
 	done := false
@@ -64,7 +66,7 @@ func (p *peer) settle(ctx context.Context, back func(func()) bool, h sessionHook
 	if done {
 		h.tell(ctx, p, s)
 	}
-	back(func() {})
+	resume(func() {})
 }
 
 // watch makes p.left, for goroutines that wait for the loop. On the loop.
@@ -99,12 +101,12 @@ func (p *peer) onLoop(f func()) bool {
 	}
 }
 
-// recovered is called when work of away has ended, however it did: v is its panic, and
-// called says that it has called back. Somebody else's code that panics, or ends its
+// recovered is called when the work of offLoop has ended, however it did: v is its panic,
+// and resumed says that it has called resume. Somebody else's code that panics, or ends its
 // goroutine (runtime.Goexit), ends the connection, not the process, and does not hold the
 // connection for ever.
-func (p *peer) recovered(v any, called bool) {
-	if v == nil && called {
+func (p *peer) recovered(v any, resumed bool) {
+	if v == nil && resumed {
 		return
 	}
 	p.engine.panics.Add(1)

@@ -1,0 +1,47 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/polywire/polywire/core"
+)
+
+// Fan-out is what happens to a message that may be published: match finds the audiences
+// of its topic, fanOut delivers it to them. Neither asks who publishes; publish.go has
+// checked that before.
+
+// match finds the audiences of a whole topic. The caller holds mu.
+func (e *Engine) match(s *scratch, topic []byte) {
+	if a := e.topics[string(topic)]; a != nil {
+		s.hits = append(s.hits, a.audiences...)
+	}
+	for _, t := range e.tries {
+		if t.size > 0 && hasPrefix(topic, t.prefix) {
+			s.hits = t.match(topic[len(t.prefix):], s.hits)
+		}
+	}
+}
+
+// fanOut delivers a message on a whole topic to the audiences that match has found: those
+// of one outlet and one As at once. except does not get it; it may be nil. The bytes are
+// borrowed. Messages of one goroutine arrive in the order of its calls. Without mu.
+func (s *scratch) fanOut(topic []byte, payload core.Payload, headers []byte, except core.Link) {
+	slices.SortFunc(s.hits, compareAudiences)
+	for _, a := range s.hits {
+		s.to = append(s.to, a.members)
+	}
+	for from, to := 0, 0; from < len(s.hits); from = to {
+		first := s.hits[from]
+		for to = from + 1; to < len(s.hits) && compareGroups(first, s.hits[to]) == 0; {
+			to++
+		}
+		first.endpoint.outlet.Deliver(core.Event{
+			Kind: core.Message, Topic: topic[len(first.endpoint.TopicPrefix):], As: first.as,
+			Payload: payload, Headers: headers,
+		}, s.to[from:to], except)
+	}
+}
+
+func hasPrefix(b []byte, prefix string) bool {
+	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
+}
