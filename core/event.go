@@ -83,9 +83,9 @@ func (e Event) IsRequest() bool {
 	return e.Kind == Request || e.Kind == Message && (e.OneWay || e.Call != CallID{})
 }
 
-// Asks returns the call that the client is to answer because of e; zero if there is none,
-// or if no answer is wanted.
-func (e Event) Asks() CallID {
+// PendingCall returns the call that the client is to answer because of e; zero if there is
+// none, or if no answer is wanted.
+func (e Event) PendingCall() CallID {
 	if e.Kind == Request || e.Kind == Message {
 		return e.Call
 	}

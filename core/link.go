@@ -15,10 +15,10 @@ type Peer interface {
 	// Do carries out one command. Its outcome comes back through [Link.Tell],
 	// often before Do returns.
 	Do(Command)
-	// Unasked says that an event which asks the client (Event.Asks) did not reach it: the
-	// call fails. r is ReasonUnwritable if the client's format cannot write it, and
-	// ReasonOverload if too much waits for the client already.
-	Unasked(id CallID, r Reason)
+	// RequestUndeliverable says that an event which asks the client (Event.PendingCall) did not
+	// reach it: the call fails. r is ReasonUnwritable if the client's format cannot write it,
+	// and ReasonOverload if too much waits for the client already.
+	RequestUndeliverable(id CallID, r Reason)
 	// Leaving says that the connection is about to close: before its close frame, or its
 	// end, can be seen by the client. What the connection held alone (channels, services,
 	// its place in a session) is free when Leaving returns, and no further command is
@@ -64,7 +64,7 @@ type Link interface {
 	Send(ev Event)
 	// Admits reports whether the client may be sent a request of n bytes: false if it does
 	// not read fast enough, and the request would take it over its limit. That may have
-	// changed when the request is there: see Peer.Unasked. Any goroutine.
+	// changed when the request is there: see Peer.RequestUndeliverable. Any goroutine.
 	Admits(n int) bool
 	// Post runs f on the link's loop, unless the link is closed by then. Any
 	// goroutine.

@@ -87,7 +87,7 @@ type RemoteConn interface {
 	// Decoded is the answer to Decode, after its commands. err is what Codec.Decode
 	// would have returned.
 	Decoded(err error)
-	// Encoded is the answer to Encode; asked is what Event.Asks returned. A [Violation]
+	// Encoded is the answer to Encode; asked is what Event.PendingCall returned. A [Violation]
 	// ends the connection; ErrNoRoom means that the request was not asked about, any other
 	// err that the event cannot be written in this format.
 	Encoded(asked CallID, f Frame, err error)

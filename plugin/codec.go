@@ -73,7 +73,7 @@ func (c *codec) Encode(ev core.Event) {
 	switch {
 	case c.closed.Load(), c.shard.askEncode(c, ev):
 	case ev.IsRequest():
-		asked := ev.Asks()
+		asked := ev.PendingCall()
 		c.conn.Post(func() {
 			if !c.closed.Load() {
 				c.events.Add(-1)

@@ -113,7 +113,7 @@ func (s *shard) askDecode(c *codec, f core.Frame) (size int, congested bool) {
 func (s *shard) askEncode(c *codec, ev core.Event) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	q := question{kind: contract.Encode, codec: c, asked: ev.Asks()}
+	q := question{kind: contract.Encode, codec: c, asked: ev.PendingCall()}
 	if s.given {
 		s.lose(q, core.ReasonRestart)
 		return true

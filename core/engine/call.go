@@ -14,8 +14,9 @@ import (
 //	placeCall                               who answers is found (service.go)
 //	askOwner, askHandler                    the call is kept (callTable), the client is told
 //	                                        that it was taken, and the answerer is asked
-//	reply, Unasked, leaveCalls, and         the call is over, and leaves the table
-//	expire, EndCalls, handler.go
+//	reply, RequestUndeliverable,            the call is over, and leaves the table
+//	leaveCalls, expire, EndCalls,
+//	handler.go
 //	end                                     the answerer learns that it is over
 //	callEnded                               the client is told the outcome
 
@@ -259,8 +260,8 @@ func (p *peer) reply(c *core.Command) refusal {
 	return refusal{}
 }
 
-// Unasked ends a call whose request did not reach the client.
-func (p *peer) Unasked(id core.CallID, r core.Reason) {
+// RequestUndeliverable ends a call whose request did not reach the client.
+func (p *peer) RequestUndeliverable(id core.CallID, r core.Reason) {
 	k := p.takeAsked(id, nil)
 	switch {
 	case k == nil:

@@ -581,13 +581,13 @@ func TestUnasked(t *testing.T) {
 		if len(y.heard) == 0 {
 			t.Fatalf("%s: the answerer is not asked", name)
 		}
-		id := y.heard[len(y.heard)-1].Asks()
+		id := y.heard[len(y.heard)-1].PendingCall()
 		x.said()
-		other.peer.Unasked(id, core.ReasonUnwritable)
+		other.peer.RequestUndeliverable(id, core.ReasonUnwritable)
 		w.pump()
 		wants(t, name+": somebody else cannot be asked", x.said(), "")
-		y.peer.Unasked(id, core.ReasonUnwritable)
-		y.peer.Unasked(id, core.ReasonUnwritable)
+		y.peer.RequestUndeliverable(id, core.ReasonUnwritable)
+		y.peer.RequestUndeliverable(id, core.ReasonUnwritable)
 		w.pump()
 		wants(t, name, x.said(), "failed call s@7 #r internal")
 		if n, failed := w.engine.Calls(), s.Stats.CallsFailed[core.ReasonUnwritable].Load(); n != 0 || failed != 1 {

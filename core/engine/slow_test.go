@@ -39,7 +39,7 @@ func TestSlowAnswerer(t *testing.T) {
 	x.said()
 	x.do(ask("s", "q"))
 	y.heard = y.heard[len(y.heard)-1:]
-	y.peer.Unasked(y.asked(), core.ReasonOverload)
+	y.peer.RequestUndeliverable(y.asked(), core.ReasonOverload)
 	w.pump()
 	wants(t, "told later", x.said(), "failed call s@7 #r overloaded")
 	wantCount(t, &s.Stats.CallsFailed, core.ReasonOverload, 4)

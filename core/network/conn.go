@@ -114,13 +114,13 @@ func (c *conn) queueMessage(f *frame) {
 // client learns that it was not asked.
 func (c *conn) dropUnwritableEvent(asked core.CallID, err error) {
 	c.dropUnwritable(err)
-	c.unasked(asked, core.ReasonUnwritable)
+	c.requestUndeliverable(asked, core.ReasonUnwritable)
 }
 
-// unasked tells that the client was not asked, if an answer was wanted.
-func (c *conn) unasked(asked core.CallID, r core.Reason) {
+// requestUndeliverable tells that the client was not asked, if an answer was wanted.
+func (c *conn) requestUndeliverable(asked core.CallID, r core.Reason) {
 	if asked != (core.CallID{}) && c.peer != nil {
-		c.peer.Unasked(asked, r)
+		c.peer.RequestUndeliverable(asked, r)
 	}
 }
 

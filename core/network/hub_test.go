@@ -101,7 +101,7 @@ func (p *chatPeer) Do(c core.Command) {
 	}
 }
 
-func (p *chatPeer) Unasked(core.CallID, core.Reason) {}
+func (p *chatPeer) RequestUndeliverable(core.CallID, core.Reason) {}
 
 func (p *chatPeer) Leaving() {
 	select {

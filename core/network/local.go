@@ -95,9 +95,9 @@ func (l *local) tell(ev core.Event) {
 	switch {
 	case err != nil && !ends:
 		f.release()
-		c.dropUnwritableEvent(ev.Asks(), err)
+		c.dropUnwritableEvent(ev.PendingCall(), err)
 	case ok && ev.IsRequest():
-		c.queueRequest(f, ev.Asks())
+		c.queueRequest(f, ev.PendingCall())
 	case ok:
 		c.queueMessage(f)
 	default:

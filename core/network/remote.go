@@ -168,7 +168,7 @@ func (r *remote) Encoded(asked core.CallID, f core.Frame, err error) {
 		r.say(f)
 	case errors.Is(err, core.ErrNoRoom):
 		c.ep.Stats.Dropped.Inc(core.ReasonOverload)
-		c.unasked(asked, core.ReasonOverload)
+		c.requestUndeliverable(asked, core.ReasonOverload)
 	case !ends:
 		c.dropUnwritableEvent(asked, err)
 	default:

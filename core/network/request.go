@@ -59,7 +59,7 @@ func (c *conn) queueRequest(f *frame, id core.CallID) {
 	default:
 		c.count(f.payload, core.ReasonOverload)
 		f.release()
-		c.unasked(id, core.ReasonOverload)
+		c.requestUndeliverable(id, core.ReasonOverload)
 	}
 }
 
