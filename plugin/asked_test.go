@@ -7,8 +7,8 @@ import (
 )
 
 // Callers do not end a client whose plugin stands still, however much they ask it: calls for
-// which there is no room fail, and it answers the others, and further ones, when the plugin
-// goes on.
+// which there is no room fail. When the plugin goes on, the client answers the others, and
+// further ones.
 func TestCallersDoNotEndAnAnswerer(t *testing.T) {
 	yaml := strings.Replace(yamlOf("test", ", answer_timeout: 5m", ""), "  - {name: echo,",
 		"  - {name: web, protocol: wsify, listen: \"127.0.0.1:0\"}\n  - {name: echo,", 1)

@@ -8,46 +8,46 @@ import (
 	"github.com/polywire/polywire/plugin/contract"
 )
 
-// The bounds of one Questions message. A question that is bigger has one of its own.
+// The bounds of one Questions message. A bigger question has a message of its own.
 const (
 	maxBatch      = 512
 	maxBatchBytes = 128 << 10
-	// keepBatch is the biggest buffer that is used again.
+	// keepBatch is the biggest buffer that is reused.
 	keepBatch = 256 << 10
 )
 
-// batch is one Questions message: as it fills, on its way, until it is answered.
+// batch is one Questions message, from its first question until it is answered.
 type batch struct {
 	bytes     []byte
 	questions []question
 	sent      time.Time
 
-	// The answers, which are parts of packet, while they are handed out.
+	// The answers while they are handed out. They point into packet.
 	answers [][]byte
 	packet  contract.Packet
-	// Atomic. holders is how many have not yet done with them.
+	// Atomic. holders counts the references to them.
 	holders atomic.Int32
 
-	// deaths counts the processes that ended over it. What has ended one is asked again
-	// one question at a time.
+	// deaths counts the processes that ended over it. After one, its questions are asked
+	// again one at a time.
 	deaths int
 }
 
-// question is what is remembered of one question until it is answered.
+// question is the record of one question until it is answered.
 type question struct {
 	kind contract.QuestionKind
 	size int
-	// Who asks: a connection, or for a message done.
+	// The asker: a connection, or for a message done.
 	codec *codec
 	done  func(core.Frame, error)
-	asked core.CallID // for an event, by which a client is asked
+	asked core.CallID // of a request event
 }
 
 // full reports whether no other question goes in.
 func (b *batch) full() bool { return len(b.questions) >= maxBatch || len(b.bytes) >= maxBatchBytes }
 
-// apart returns the questions of b each in a batch of its own, without those of
-// connections that are gone.
+// apart puts each question of b into a batch of its own, and leaves out those of closed
+// connections.
 func (s *shard) apart(b *batch) []*batch {
 	var all []*batch
 	from := 0
@@ -63,7 +63,7 @@ func (s *shard) apart(b *batch) []*batch {
 	return all
 }
 
-// lose answers q: it got no answer, for r. Any goroutine.
+// lose ends q without an answer, for reason r. Any goroutine.
 func (s *shard) lose(q question, r core.Reason) {
 	s.left(q)
 	if q.codec != nil {
@@ -73,7 +73,7 @@ func (s *shard) lose(q question, r core.Reason) {
 	q.done(core.Frame{}, lossOf(r))
 }
 
-// left counts that q waits for no answer any more, if it did.
+// left counts that q is no longer pending, if it was.
 func (s *shard) left(q question) {
 	if q.size > 0 {
 		s.format.endpoint.Stats.Unanswered.Add(-1)

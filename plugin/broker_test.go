@@ -26,12 +26,12 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// patience is how long something may take that happens at once.
+// patience bounds the wait for what happens at once.
 const patience = coretest.Patience
 
-// yamlOf returns a configuration with an endpoint "p" that the test binary translates in
-// a role, and an endpoint "echo". more is added to the plugin, and to the endpoint.
-// Its times are those of a busy machine where plugin has none.
+// yamlOf returns a configuration with an endpoint "p" that the test binary translates in a
+// role, and an endpoint "echo". plugin and endpoint are added to the settings of p. The
+// timeouts are those of a busy machine unless plugin sets them.
 func yamlOf(role, plugin, endpoint string) string {
 	for _, setting := range []string{"start_timeout", "answer_timeout", "grace"} {
 		if !strings.Contains(plugin, setting) {

@@ -12,12 +12,12 @@ import (
 	"github.com/polywire/polywire/plugin/contract"
 )
 
-// The bounds of what may be unanswered of one connection. One message is always taken.
+// The bounds on what may be unanswered of one connection. One message is always taken.
 const (
 	maxFrames     = 64        // client messages; then the connection is held
 	maxFrameBytes = 128 << 10 // and their bytes
 	maxEventBytes = 4 << 20   // of events; then the connection is closed
-	maxAskedBytes = 2 << 20   // of events; then no further requests are taken, which others make
+	maxAskedBytes = 2 << 20   // of events; then no more requests from others are taken
 )
 
 var (
@@ -30,7 +30,7 @@ var (
 // lossOf returns the error of a question that got no answer.
 func lossOf(r core.Reason) error { return &core.Violation{Reason: r, Err: errLost} }
 
-// codec asks the plugin for one connection.
+// codec asks the plugin to translate for one connection.
 type codec struct {
 	// Static after construction.
 	shard *shard
@@ -39,7 +39,7 @@ type codec struct {
 
 	// Atomic.
 	closed     atomic.Bool
-	events     atomic.Int64 // unanswered ones
+	events     atomic.Int64 // unanswered
 	eventBytes atomic.Int64 // and their bytes
 
 	// Owned by the loop: the unanswered messages of the client.
@@ -47,16 +47,16 @@ type codec struct {
 	held               bool
 	later              []later
 	expected           core.Frame // of the command that is carried out
-	outcomes           []outcome  // that are not told yet
-	broken             error      // what the plugin has made of the message that is being answered
+	outcomes           []outcome  // pending
+	broken             error      // what is wrong with the answer that is being carried out
 }
 
 var _ core.RemoteCodec = (*codec)(nil)
 
-// Open asks for the opening.
+// Open asks the plugin to open the connection.
 func (c *codec) Open() { c.shard.askOpen(c) }
 
-// Decode asks what f means, and holds the connection if too much of it is unanswered.
+// Decode asks the plugin to decode f, and holds the connection if too much is unanswered.
 func (c *codec) Decode(f core.Frame) {
 	size, congested := c.shard.askDecode(c, f)
 	c.frames++
@@ -67,7 +67,8 @@ func (c *codec) Decode(f core.Frame) {
 	}
 }
 
-// Encode asks how ev reads. A connection of which too much is unanswered is closed.
+// Encode asks the plugin to encode ev. Without room, a request fails with core.ErrNoRoom,
+// and any other event closes the connection.
 func (c *codec) Encode(ev core.Event) {
 	c.events.Add(1)
 	switch {
@@ -85,7 +86,8 @@ func (c *codec) Encode(ev core.Event) {
 	}
 }
 
-// Admits reports whether a request of n bytes can be asked about. One always can.
+// Admits reports whether there is room for a request of n bytes. There always is if no
+// event is unanswered.
 func (c *codec) Admits(n int) bool {
 	waits := c.eventBytes.Load()
 	return waits == 0 || waits+int64(n) <= maxAskedBytes
@@ -103,7 +105,7 @@ type later struct {
 	answer   []byte
 }
 
-// Resume hands on what has waited.
+// Resume hands on the answers that have waited.
 func (c *codec) Resume() {
 	for len(c.later) > 0 && !c.closed.Load() && !c.conn.Held() {
 		l := c.later[0]
@@ -171,11 +173,11 @@ func (c *codec) conclude(q question, f core.Frame, err error) {
 	}
 }
 
-// checked takes the steps of an answer and carries out those that other connections can
-// be told of. What a plugin gets wrong stays with the connection that it is about.
+// checked carries out the steps of an answer, except those that would harm other
+// connections. A plugin's mistake affects only the connection that it is about.
 type checked struct{ *codec }
 
-// Room returns where what is expected is put.
+// Room returns where the expected frame is put.
 func (c checked) Room() *core.Frame { return &c.expected }
 
 // Command carries out a command.
@@ -193,7 +195,7 @@ func (c checked) Refusal(r core.Reason, ref []byte, f core.Failure, expected *co
 	c.expect(core.None, ref, sound(expected), func() { c.conn.Refuse(r, ref, f) })
 }
 
-// sound returns expected unless no client can read it: then it is asked again.
+// sound returns expected, or nil if no client can read it: then the plugin is asked again.
 func sound(expected *core.Frame) *core.Frame {
 	if expected != nil && expected.Kind == core.TextFrame && !utf8.Valid(expected.Data) {
 		return nil
@@ -201,7 +203,7 @@ func sound(expected *core.Frame) *core.Frame {
 	return expected
 }
 
-// faultOf returns what would harm others in a command.
+// faultOf returns what in a command would harm others; nil if nothing.
 func faultOf(c *core.Command) error {
 	switch {
 	case c.Payload.Kind == core.JSON && !rawjson.Valid(c.Payload.Data):

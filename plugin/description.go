@@ -35,7 +35,7 @@ func checkDescription(d *codecpb.Description) error {
 	return nil
 }
 
-// problemsOf returns what the plugin has against the options; nil if nothing.
+// problemsOf returns the plugin's problems with the options; nil if there are none.
 func problemsOf(d *codecpb.Description) error {
 	var problems []error
 	for _, p := range d.GetProblems() {
@@ -67,7 +67,7 @@ func needsOf(n *codecpb.Needs) core.Needs {
 	}
 }
 
-// ms returns n milliseconds, at most as many as there can be.
+// ms returns n milliseconds, bounded by the longest duration.
 func ms(n uint64) time.Duration {
 	return time.Duration(min(n, math.MaxInt64/uint64(time.Millisecond))) * time.Millisecond
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// What is wrong with a program is found when the configuration is read, and named with
-// its endpoint.
+// Faults of a program are found when the configuration is read, and are named with its
+// endpoint.
 func TestFaultyPrograms(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string, mode os.FileMode, content []byte) string {
@@ -62,8 +62,7 @@ func TestFaultyPrograms(t *testing.T) {
 	}
 }
 
-// A plugin that starts and then does not describe itself is said to be so, when its time
-// is enough to start.
+// A plugin that starts in time but then does not describe itself is reported as such.
 func TestDescriptionHangs(t *testing.T) {
 	timeout := 300 * time.Millisecond
 	coretest.Eventually(t, "the description is missed", func() bool {
@@ -96,7 +95,7 @@ func foreignELF() []byte {
 	return b
 }
 
-// Options are the plugin's to judge; its problems are placed like all others.
+// The plugin judges its options; its problems are reported with their place, like all others.
 func TestOptionProblems(t *testing.T) {
 	_, err := load(t, yamlOf("test", "", "    options:\n      greeting: \"\"\n      wait: -1s\n"))
 	problems, ok := errors.AsType[config.Errors](err)

@@ -10,8 +10,8 @@ import (
 	"github.com/polywire/polywire/plugin/codecpb"
 )
 
-// Format is the format of one endpoint that a plugin translates. It is made by the
-// protocol that an [Inquiry] returns, does nothing until Start, and can be started once.
+// Format is the format of one endpoint that a plugin translates. The protocol that an
+// [Inquiry] returns makes it. It does nothing until Start, and can be started once.
 type Format struct {
 	// Static after construction.
 	options  Options
@@ -34,8 +34,8 @@ type Format struct {
 
 var _ core.RemoteFormat = (*Format)(nil)
 
-// Start runs the plugin for ep, whose format this is, until Stop. The error says why the
-// first process did not start.
+// Start runs the plugin for ep, the endpoint of this format, until Stop. The error says
+// why the first process did not start.
 func (f *Format) Start(ep *core.Endpoint, log *slog.Logger) error {
 	f.endpoint, f.log = ep, log
 	ctx, cancel := context.WithCancel(context.Background())
@@ -58,7 +58,7 @@ func (f *Format) Start(ep *core.Endpoint, log *slog.Logger) error {
 	return nil
 }
 
-// Stop ends the processes. What has not been answered is not any more.
+// Stop ends the processes. Pending questions get no answer from the plugin any more.
 func (f *Format) Stop() {
 	if f.cancel != nil {
 		f.cancel()
@@ -66,18 +66,18 @@ func (f *Format) Stop() {
 	}
 }
 
-// Bind says whose loops the connections are on.
+// Bind sets the host whose loops the connections are on.
 func (f *Format) Bind(h core.RemoteHost) { f.host = h }
 
-// Flush sends what was asked in a turn of a loop.
+// Flush sends the questions that were asked in a turn of a loop.
 func (f *Format) Flush() {
 	for _, s := range f.shards {
 		s.flush()
 	}
 }
 
-// Stateful reports whether the codec keeps something of its connections, so that they end
-// with its process.
+// Stateful reports whether the codec keeps state of its connections. If so, they end with
+// its process.
 func (f *Format) Stateful() bool { return f.stateful }
 
 // Processes returns the ids of the processes that serve at this moment, after Start. Any
@@ -98,7 +98,7 @@ func (f *Format) Needs() core.Needs { return f.needs }
 // Profile returns the habits of the format.
 func (f *Format) Profile() core.Profile { return f.profile }
 
-// Goodbye returns how a connection is ended.
+// Goodbye returns the close code and text for a reason.
 func (f *Format) Goodbye(r core.Reason) (code uint16, text string) {
 	return f.goodbyes[r].code, f.goodbyes[r].text
 }
@@ -113,15 +113,16 @@ func (f *Format) Attach(index int, conn core.RemoteConn) core.RemoteCodec {
 	return c
 }
 
-// AskMessage asks how ev reads.
+// AskMessage asks the plugin to encode ev for all subscribers, and calls done with the
+// result.
 func (f *Format) AskMessage(index int, ev core.Event, done func(core.Frame, error)) {
 	f.shards[index].askMessage(ev, done)
 }
 
-// errElsewhere is of the two methods of a Format that a RemoteFormat has no use for.
+// errElsewhere is the error of the two methods of Format that a RemoteFormat does not use.
 var errElsewhere = errors.New("the format translates in a plugin, which is asked by Attach and AskMessage")
 
-// NewCodec returns a codec that can nothing: see [core.RemoteFormat].
+// NewCodec returns a codec that can do nothing: see [core.RemoteFormat].
 func (f *Format) NewCodec() core.Codec { return elsewhere{} }
 
 // EncodeMessage fails: see [core.RemoteFormat].

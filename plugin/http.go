@@ -25,8 +25,8 @@ type HTTPFormat struct{ *Format }
 
 var _ core.RemoteFormat = (*HTTPFormat)(nil)
 
-// Handler returns what serves the plain HTTP of the endpoint. Without a running plugin
-// it answers 503.
+// Handler returns the handler for the endpoint's plain HTTP. Without a running plugin it
+// answers 503.
 func (f *HTTPFormat) Handler(p core.Publisher, stats *core.Stats) http.Handler {
 	return &handler{format: f.Format, publisher: p, stats: stats}
 }
@@ -38,13 +38,13 @@ type handler struct {
 	stats     *core.Stats
 }
 
-// ServeHTTP asks the plugin.
+// ServeHTTP passes the request to the plugin.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	limit := int64(h.format.profile.MaxMessage)
 	if m := int64(h.format.request.GetMaxMessage()); m > 0 {
 		limit = m
 	}
-	// One byte more: the plugin sees that it is too much.
+	// One byte more, so that the plugin sees that the body is too big.
 	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
 	if err != nil {
 		h.stats.Refused.Inc(core.ReasonLost)

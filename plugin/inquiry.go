@@ -9,14 +9,14 @@ import (
 	"github.com/polywire/polywire/plugin/codecpb"
 )
 
-// Inquiry asks plugins what they are, before they are run to translate. It is used by
+// Inquiry asks plugins to describe themselves before they run to translate. It is used by
 // one goroutine.
 type Inquiry struct {
 	log  *slog.Logger
 	ends []func()
 }
 
-// NewInquiry returns an Inquiry, to be closed. What the plugins say goes to log.
+// NewInquiry returns an Inquiry, which must be closed. The plugins' output goes to log.
 func NewInquiry(log *slog.Logger) *Inquiry { return &Inquiry{log: log} }
 
 // Close ends the plugins. The formats that they have described stay usable.
@@ -54,7 +54,7 @@ func (i *Inquiry) Protocol(endpoint string, o Options) (core.Protocol, error) {
 	}, nil
 }
 
-// startApart starts a plugin on a thread of its own, on which it lives until end.
+// startApart starts a plugin on a thread of its own, which lasts until end.
 func startApart(o Options, log *slog.Logger) (p *process, end func(), err error) {
 	started, ended := make(chan error), make(chan struct{})
 	finish := make(chan struct{})
@@ -77,7 +77,7 @@ func startApart(o Options, log *slog.Logger) (p *process, end func(), err error)
 	return p, func() { close(finish); <-ended }, nil
 }
 
-// candidate is a plugin that is asked.
+// candidate is a plugin that is asked to describe itself.
 type candidate struct {
 	endpoint string
 	options  Options

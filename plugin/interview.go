@@ -16,8 +16,8 @@ import (
 	"github.com/polywire/polywire/plugin/contract"
 )
 
-// Interview is one process of a plugin that is asked without a broker, by who wants to
-// know how it keeps the contract. It is used by one goroutine.
+// Interview is one process of a plugin that is asked without a broker, to find out how it
+// keeps the contract. It is used by one goroutine.
 type Interview struct {
 	candidate candidate
 	end       func()
@@ -25,7 +25,7 @@ type Interview struct {
 	cancel    context.CancelFunc
 }
 
-// NewInterview starts a plugin. What it says goes to log. Close ends it.
+// NewInterview starts a plugin. Its output goes to log. Close ends it.
 func NewInterview(o Options, log *slog.Logger) (*Interview, error) {
 	o = o.withDefaults()
 	if err := o.check(); err != nil {
@@ -46,8 +46,8 @@ func (i *Interview) Close() {
 	i.end()
 }
 
-// Describe asks the plugin what it is with these options. What it has against them is in
-// the description; the error is that there is none that could be used.
+// Describe asks the plugin to describe itself with these options. Its problems with them
+// are in the description; the error means that there is no usable description.
 func (i *Interview) Describe(options map[string]any) (*codecpb.Description, error) {
 	d, _, err := i.candidate.describe(options, 0)
 	return d, err
@@ -76,9 +76,9 @@ func (m *Misreply) Error() string { return m.Err.Error() }
 // Unwrap returns Err.
 func (m *Misreply) Unwrap() error { return m.Err }
 
-// Ask asks questions in one message, behind Describe, and returns the answer to each. If
-// the error is no [Misreply] the process has ended, or could not be waited for any longer
-// (AnswerTimeout); then only Close is left. The questions must not be of kind Unknown.
+// Ask asks questions in one message, after Describe, and returns the answer to each. If
+// the error is not a [Misreply], the process has ended or has exceeded AnswerTimeout; then
+// only Close is left. The questions must not be of kind Unknown.
 func (i *Interview) Ask(questions []contract.Question) ([]Reply, error) {
 	if err := i.open(); err != nil {
 		return nil, err
@@ -128,8 +128,8 @@ func (i *Interview) open() error {
 	return nil
 }
 
-// exchange sends a message of n questions and receives the answers. Where it waits in
-// vain it ends the process.
+// exchange sends a message of n questions and receives the answers. If that fails or times
+// out, it ends the process.
 func (i *Interview) exchange(message []byte, n int) ([][]byte, error) {
 	limit := i.candidate.options.AnswerTimeout
 	var hung atomic.Bool
@@ -143,7 +143,7 @@ func (i *Interview) exchange(message []byte, n int) ([][]byte, error) {
 	if err == nil {
 		return cut(in.Bytes, nil, n)
 	}
-	i.candidate.process.end() // what it says last is there now
+	i.candidate.process.end() // its last output is there now
 	why := fmt.Errorf("it ended (%w)", err)
 	if hung.Load() {
 		why = fmt.Errorf("it gave no answer within %s", limit)
@@ -172,7 +172,7 @@ func (c *collector) Command(cmd core.Command, expected *core.Frame) {
 	c.reply.Commands = append(c.reply.Commands, cmd)
 }
 
-// Refusal has nothing to keep.
+// Refusal only checks expected.
 func (c *collector) Refusal(_ core.Reason, _ []byte, _ core.Failure, expected *core.Frame) {
 	if expected != sound(expected) {
 		c.fault = errors.Join(c.fault, errNotUTF8)

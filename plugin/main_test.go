@@ -140,8 +140,8 @@ func (c testCodec) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, er
 	return dst, core.NoFrame, nil
 }
 
-// serveRaw serves a plugin that is made of the generated types alone, as one in another
-// language would be, and gets something wrong that role names.
+// serveRaw serves a plugin made of the generated types alone, as one in another language would
+// be. It makes the mistake that role names.
 func serveRaw(role string) {
 	goplugin.Serve(&goplugin.ServeConfig{
 		HandshakeConfig: contract.Handshake(),

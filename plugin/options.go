@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Options are how a plugin is run. The zero value of each field but Command takes the
+// Options say how a plugin is run. The zero value of any field but Command means the
 // default.
 type Options struct {
 	// Command is the program and its arguments. A program without a slash is looked
@@ -17,10 +17,10 @@ type Options struct {
 	// Env is added to the broker's own environment.
 	Env map[string]string
 	// Processes is how many processes share the endpoint's connections; the default is 1.
-	// More than event loops are of no use.
+	// More processes than event loops are of no use.
 	Processes int
-	// Checksum is what the program must have, "sha256:" and 64 hexadecimal digits; ""
-	// is not checked.
+	// Checksum is the program's required checksum, "sha256:" and 64 hexadecimal digits. If
+	// it is "", nothing is checked.
 	Checksum string
 	// Grace is how long connections wait for a plugin that has ended; after that they are
 	// closed. The default is 5 s.
@@ -30,8 +30,8 @@ type Options struct {
 	AnswerTimeout time.Duration
 	// StartTimeout is how long a plugin may take to start. The default is 10 s.
 	StartTimeout time.Duration
-	// MTLS makes both sides prove by certificates that they are who they were at the
-	// start. Only plugins of package sdk can.
+	// MTLS makes both sides prove with certificates that they are still the ones of the
+	// start. Only plugins built with package sdk support it.
 	MTLS bool
 }
 

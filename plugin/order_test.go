@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What was expected does not overtake what had to be asked, though it is known earlier.
+// A predicted outcome does not overtake what had to be asked, though it is known earlier.
 func TestForeseenKeepsOrder(t *testing.T) {
 	b := run(t, yamlOf("test", "", ""))
 	c := b.dial("p")
@@ -24,8 +24,8 @@ func TestForeseenKeepsOrder(t *testing.T) {
 	}
 }
 
-// One publisher's messages reach a subscriber in order, also between messages that are
-// only for the subscriber, and a connection that ends has said all that it said.
+// One publisher's messages reach a subscriber in order, also between messages for the
+// subscriber alone, and a connection that ends has sent all its messages.
 func TestOrderAcrossConnections(t *testing.T) {
 	b := run(t, yamlOf("test", "", ""))
 	reader := b.dial("p")

@@ -7,28 +7,28 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// outcome is how the usual outcome of a command reads, which a plugin can say with the
-// command: then it is not asked. Owned by the loop.
+// outcome is the frame for the usual outcome of a command. A plugin can send it with the
+// command; then it is not asked. Owned by the loop.
 type outcome struct {
 	verb  core.Verb // None for a refusal
 	ref   []byte
 	frame core.Frame
-	// borrowed: ref and frame are those of the answer that is being carried out.
+	// borrowed: ref and frame point into the answer that is being carried out.
 	borrowed bool
 }
 
-// maxOutcomes bounds the outcomes that are kept; further ones are asked.
+// maxOutcomes bounds the outcomes that are kept; for further ones the plugin is asked.
 const maxOutcomes = 64
 
-// expect carries out what do does, the outcome of which reads as expected if it is the usual
-// one; expected may be nil. The outcome may come later: a command that an authorizer is asked
-// about takes some time.
+// expect calls do, which carries out a command. If its outcome is the usual one, the client
+// reads expected, which may be nil. The outcome may come later: asking an authorizer about
+// a command takes some time.
 func (c *codec) expect(verb core.Verb, ref []byte, expected *core.Frame, do func()) {
 	if expected != nil && len(c.outcomes) < maxOutcomes {
 		c.outcomes = append(c.outcomes, outcome{verb: verb, ref: ref, frame: *expected, borrowed: true})
 	}
 	do()
-	// Of a refusal nothing is told later.
+	// A refusal has no later outcome.
 	c.outcomes = slices.DeleteFunc(c.outcomes, func(o outcome) bool { return o.verb == core.None })
 	for i := range c.outcomes {
 		if o := &c.outcomes[i]; o.borrowed {
@@ -37,8 +37,8 @@ func (c *codec) expect(verb core.Verb, ref []byte, expected *core.Frame, do func
 	}
 }
 
-// Expected returns how ev reads if it is an outcome that the plugin has said before. It must
-// not overtake events that are asked about.
+// Expected returns the frame for ev if ev is an outcome that the plugin has predicted. It
+// must not overtake events that are in flight.
 func (c *codec) Expected(ev core.Event) (f core.Frame, known bool) {
 	i := slices.IndexFunc(c.outcomes, func(o outcome) bool { return o.isFor(ev) })
 	if i < 0 {
@@ -57,7 +57,7 @@ func (o *outcome) isFor(ev core.Event) bool {
 	return (ev.Kind == core.Done || ev.Kind == core.Failed) && ev.Verb == o.verb && bytes.Equal(o.ref, ev.Ref)
 }
 
-// usual reports whether ev, which is the outcome, is the one that a plugin can expect.
+// usual reports whether ev, which is the outcome, is the one that a plugin can predict.
 func (o *outcome) usual(ev core.Event) bool {
 	switch o.verb {
 	case core.Ping:

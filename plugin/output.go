@@ -18,11 +18,11 @@ import (
 const (
 	maxLine        = 8 << 10
 	linesPerSecond = 200
-	textsPerMinute = 200 // that are known again
+	textsPerMinute = 200 // that are recognised when repeated
 	keptLines      = 5
 )
 
-// output makes log records of what a plugin writes. Any goroutine.
+// output turns what a plugin writes into log records. Any goroutine.
 type output struct {
 	// Static after construction.
 	log *slog.Logger
@@ -81,7 +81,7 @@ func (o *output) record(line []byte) {
 	o.log.Log(context.Background(), level, "plugin says", append([]any{about}, attrs...)...)
 }
 
-// again reports whether text was said not long ago. The caller holds mu.
+// again reports whether text was said recently. The caller holds mu.
 func (o *output) again(text string) bool {
 	if now := time.Now(); now.Sub(o.minute) >= time.Minute || len(o.said) >= textsPerMinute {
 		o.minute, o.said = now, make(map[string]struct{})
@@ -98,8 +98,8 @@ func (o *output) last() string {
 	return strings.Join(o.kept, " | ")
 }
 
-// parseLine takes a record apart that log/slog, or a logger like it, wrote as JSON. Any
-// other line is its own text.
+// parseLine splits a record that log/slog, or a similar logger, wrote as JSON. Any other
+// line is its own text.
 func parseLine(line []byte) (level slog.Level, text string, attrs []any) {
 	var record map[string]any
 	if json.Unmarshal(line, &record) != nil {
@@ -122,7 +122,7 @@ func parseLine(line []byte) (level slog.Level, text string, attrs []any) {
 	return level, text, attrs
 }
 
-// take takes the first of the members out of record that is a string.
+// take removes and returns the first of the named members that is a string.
 func take(record map[string]any, names ...string) (string, bool) {
 	for _, name := range names {
 		if s, ok := record[name].(string); ok {

@@ -21,16 +21,16 @@ import (
 	"github.com/polywire/polywire/plugin/contract"
 )
 
-// bufferSize is of what is read from and written to the plugin's socket at once: a whole
+// bufferSize is how much is read from or written to the plugin's socket at once: a whole
 // batch.
 const bufferSize = 128 << 10
 
-// maxAnswers bounds an Answers message: a process that sends a bigger one is ended. To a
-// Questions message there is no reason to answer more.
+// maxAnswers bounds an Answers message: a process that sends a bigger one is ended. No
+// Questions message needs a bigger one.
 const maxAnswers = 2 * fullBytes
 
-// flowWindow is how many bytes may be under way in one direction before gRPC waits for
-// the reader.
+// flowWindow is how many bytes may be in flight in one direction before gRPC waits for the
+// reader.
 const flowWindow = 4 << 20
 
 // process is one running plugin.
@@ -45,8 +45,8 @@ type process struct {
 	ended sync.Once
 }
 
-// start runs the program until it can be talked to. On Linux the process ends with the
-// thread that calls start, which must therefore be the caller's own.
+// start starts the program and waits until it is ready. On Linux the process ends with the
+// thread that calls start, so the caller must own that thread.
 func start(o Options, log *slog.Logger) (*process, error) {
 	path, err := findProgram(o.Command[0])
 	if err != nil {
@@ -112,7 +112,7 @@ func (p *process) connect(cmd *exec.Cmd, timeout time.Duration) error {
 		return err
 	}
 	p.pid = cmd.Process.Pid
-	// What go-plugin asks from here on has no deadline of its own.
+	// go-plugin's requests from here on have no deadline of their own.
 	late := time.AfterFunc(timeout, p.kill)
 	defer late.Stop()
 	channel, err := p.client.Client()
@@ -127,13 +127,13 @@ func (p *process) connect(cmd *exec.Cmd, timeout time.Duration) error {
 	return nil
 }
 
-// explain says what is behind an error of go-plugin in words of ours, with what the
-// plugin has said last.
+// explain puts an error of go-plugin into our own words, with the last output of the
+// plugin.
 func (p *process) explain(err error) error {
 	if errors.Is(err, goplugin.ErrChecksumsDoNotMatch) {
 		return errors.New("the program has another checksum than the configuration says")
 	}
-	// What go-plugin guesses besides, findProgram knows.
+	// findProgram knows what go-plugin only guesses.
 	text, _, _ := strings.Cut(err.Error(), "\nThis usually means")
 	text = strings.Join(strings.Fields(text), " ")
 	if last := p.output.last(); last != "" {
@@ -162,8 +162,8 @@ func (p *process) kill() {
 	}
 }
 
-// end kills the process and removes what is left of it. A plugin keeps nothing that
-// would need a gentle end. Any goroutine; it may be called again.
+// end kills the process and removes what is left of it. A plugin keeps nothing that needs
+// a graceful shutdown. Any goroutine; it may be called again.
 func (p *process) end() {
 	p.ended.Do(func() {
 		p.kill()
@@ -181,7 +181,7 @@ type dispenser struct {
 
 var _ goplugin.GRPCPlugin = dispenser{}
 
-// GRPCServer is the plugin's matter.
+// GRPCServer fails: the server is the plugin's side.
 func (dispenser) GRPCServer(*goplugin.GRPCBroker, *grpc.Server) error {
 	return errors.New("a host is no plugin")
 }

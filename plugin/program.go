@@ -18,8 +18,8 @@ var machines = map[string]elf.Machine{
 	"ppc64": elf.EM_PPC64, "ppc64le": elf.EM_PPC64, "riscv64": elf.EM_RISCV, "s390x": elf.EM_S390,
 }
 
-// findProgram returns the path of a program that can be run here, as far as its file
-// tells.
+// findProgram returns the path of a program. It fails if the file shows that the program
+// cannot run here.
 func findProgram(name string) (path string, err error) {
 	path, err = exec.LookPath(name)
 	switch {

@@ -5,13 +5,13 @@ import (
 	"github.com/polywire/polywire/plugin/contract"
 )
 
-// This file is what becomes of the questions when a process has ended.
+// This file handles the pending questions when a process has ended.
 //
 // A batch without an answer has had no effect in the broker, so all of it is asked again,
-// before what has waited meanwhile. But one question may be what the process has died
-// of: those of the unanswered batches are asked one at a time, and the one over which
-// another process dies is lost, with its connection. A codec that keeps something of its
-// connections cannot go on with them; they are closed.
+// before what has queued meanwhile. But one of its questions may have killed the process.
+// So the questions of unanswered batches are asked one at a time, and the one over which
+// another process dies is lost, with its connection. A stateful codec cannot go on with
+// its connections; they are closed.
 
 // recover puts the unanswered batches back.
 func (s *shard) recover() {
@@ -39,7 +39,8 @@ func (s *shard) recover() {
 	}
 }
 
-// giveUp loses everything: nobody answers any more, or not for some time.
+// giveUp drops all questions and closes all connections: nobody answers any more, or not
+// for some time.
 func (s *shard) giveUp() {
 	s.mu.Lock()
 	s.given = true
@@ -63,8 +64,8 @@ func (s *shard) takeUp() {
 	s.given = false
 }
 
-// loseConnections closes all connections and takes their questions back. Messages stay.
-// The caller holds mu.
+// loseConnections closes all connections and drops their questions. Messages stay. The
+// caller holds mu.
 func (s *shard) loseConnections() {
 	var kept []*batch
 	for _, b := range s.queue {

@@ -21,8 +21,8 @@ import (
 	"github.com/polywire/polywire/config"
 )
 
-// A killed plugin comes back; no connection notices more than a pause, and no other
-// endpoint that much.
+// A killed plugin comes back. Its connections notice no more than a pause, and other
+// endpoints not even that.
 func TestKill(t *testing.T) {
 	b := run(t, yamlOf("test", "", ""))
 	c, other := b.dial("p"), b.dial("echo")
@@ -47,7 +47,7 @@ func TestKill(t *testing.T) {
 	until(t, "all answers", func() bool { return b.metric("polywire_plugin_unanswered") == 0 })
 }
 
-// A plugin that hangs is killed when its time is up, also if nobody asks it anything.
+// A plugin that hangs is killed after its timeout, even if nobody asks it anything.
 func TestHang(t *testing.T) {
 	for _, idle := range []bool{false, true} {
 		t.Run(fmt.Sprintf("idle=%v", idle), func(t *testing.T) {
@@ -68,8 +68,8 @@ func TestHang(t *testing.T) {
 	}
 }
 
-// A plugin that stands still holds up no loop, however much its clients send. When it goes
-// on they get all their answers; those who have left meanwhile do no harm.
+// A plugin that stands still holds up no loop, however much its clients send. When it goes on,
+// they get all their answers; those that have left meanwhile do no harm.
 func TestStandstill(t *testing.T) {
 	const clients, messages = 8, 200
 	b := run(t, yamlOf("test", ", answer_timeout: 10m", "")+"network: {loops: 1}\n")
@@ -86,7 +86,7 @@ func TestStandstill(t *testing.T) {
 	var senders sync.WaitGroup
 	for _, c := range all {
 		senders.Go(func() {
-			// Those who leave do so in the midst of it.
+			// Those that leave do so in the midst of it.
 			message := ws.MaskFrame(ws.NewTextFrame([]byte(text)))
 			for range messages {
 				if ws.WriteFrame(c.Conn, message) != nil {
@@ -125,7 +125,7 @@ func TestStandstill(t *testing.T) {
 	}
 }
 
-// A message over which the plugin dies twice costs its connection and no other.
+// A message over which the plugin dies twice costs only its own connection.
 func TestPoison(t *testing.T) {
 	for _, poison := range []string{"die", "hang"} {
 		t.Run(poison, func(t *testing.T) {
@@ -145,7 +145,7 @@ func TestPoison(t *testing.T) {
 	}
 }
 
-// A codec that keeps something of its connections cannot go on with them.
+// A stateful codec cannot go on with its connections.
 func TestStateful(t *testing.T) {
 	b := run(t, yamlOf("test", "", "    options: {stateful: true}"))
 	c := b.dial("p")
@@ -159,8 +159,8 @@ func TestStateful(t *testing.T) {
 	again.ask("y")
 }
 
-// Connections wait for a plugin that does not come back only so long; when it is back
-// after all, new ones are served.
+// Connections wait only so long for a plugin that does not come back; when it does after
+// all, new ones are served.
 func TestGrace(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "program")
 	link := func() {
@@ -191,7 +191,7 @@ func TestGrace(t *testing.T) {
 	}
 }
 
-// What a plugin answers wrongly ends connections of its endpoint at worst.
+// Wrong answers of a plugin end, at worst, connections of its endpoint.
 func TestNonsense(t *testing.T) {
 	for role, want := range map[string]string{
 		"well-behaved": "x", "too many": "close 1012", "too few": "close 1012", "bad call": "close 1012",
@@ -216,7 +216,7 @@ func TestNonsense(t *testing.T) {
 	}
 }
 
-// A program with the right checksum serves, and so does one that proves who it is.
+// A program with the right checksum serves, and so does one with mutual TLS.
 func TestTrusted(t *testing.T) {
 	program, err := os.ReadFile(os.Args[0])
 	if err != nil {
@@ -231,7 +231,7 @@ func TestTrusted(t *testing.T) {
 			c := b.dial("p")
 			c.expect("hello")
 			pid := c.ask("x")
-			// The next process is as good.
+			// The next process serves as well.
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
@@ -344,11 +344,11 @@ func TestNothingIsLeft(t *testing.T) {
 	pid = c.ask("x")
 	_ = host.Process.Kill()
 	_ = host.Wait()
-	// One that has ended may wait for its new parent.
+	// A process that has ended may wait for its new parent.
 	until(t, "the end of the plugin", func() bool { return inState(pid, "Z") || syscall.Kill(pid, 0) == syscall.ESRCH })
 }
 
-// stop has a process stand still.
+// stop suspends a process.
 func stop(t *testing.T, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {

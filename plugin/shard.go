@@ -9,8 +9,8 @@ import (
 	"github.com/polywire/polywire/plugin/contract"
 )
 
-// The bounds of what one shard may have waiting. Above congested a connection may have
-// one unanswered message only; above full events and messages are lost, and counted.
+// The bounds on what waits in one shard. Above congested, a connection may have only one
+// unanswered message; above full, events and messages are dropped and counted.
 const (
 	congestedQuestions = 4 << 10
 	congestedBytes     = 8 << 20
@@ -18,12 +18,12 @@ const (
 	fullBytes          = 64 << 20
 )
 
-// window is how many batches may be unanswered; above one only full ones are sent, as any
-// other is soon bigger.
+// window is how many batches may be unanswered. While one is, only full batches are sent,
+// because any other soon grows.
 const window = 4
 
-// maxDirect is how many bytes may be unanswered for a loop to send a batch itself. gRPC
-// takes as much (its write quota for a stream is 64 KiB) without waiting for anybody.
+// maxDirect is how many bytes may be unanswered when a loop sends a batch itself. gRPC
+// takes that many without blocking (its write quota for a stream is 64 KiB).
 const maxDirect = 32 << 10
 
 // shard is the queue of questions to one process and its successors.
@@ -34,10 +34,10 @@ type shard struct {
 	wake   chan struct{} // the writer has something to do; capacity 1
 	faults chan error    // what a loop found wrong with the process; capacity 1
 
-	// sending is held while a batch is taken out of the queue and sent. It comes before mu.
+	// sending is held while a batch is taken out of the queue and sent. It is locked before mu.
 	sending sync.Mutex
 
-	// Safe for concurrent use: batches to be filled again.
+	// Safe for concurrent use: batches to be reused.
 	spare sync.Pool
 
 	// Atomic. unsent says that questions wait for the end of a turn.
@@ -46,13 +46,13 @@ type shard struct {
 	// Guarded by mu.
 	mu       sync.Mutex
 	queue    []*batch // the last one is being filled
-	asked    []*batch // on their way, unanswered, in order
+	asked    []*batch // in flight, in order
 	waiting  int      // questions in queue
 	bytes    int      // and their bytes
 	codecs   map[*codec]struct{}
 	process  *process // nil while none serves
 	stream   stream   // of process
-	given    bool     // given up: nobody answers until a process lives again
+	given    bool     // given up: nobody answers until a process runs again
 	answered time.Time
 }
 
@@ -71,7 +71,7 @@ func (s *shard) attach(c *codec) {
 	s.codecs[c] = struct{}{}
 }
 
-// detach takes a connection out. A plugin that keeps something of it is told.
+// detach removes a connection. A stateful plugin is told.
 func (s *shard) detach(c *codec) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,8 +108,8 @@ func (s *shard) askDecode(c *codec, f core.Frame) (size int, congested bool) {
 	return size, s.waiting >= congestedQuestions || s.bytes >= congestedBytes
 }
 
-// askEncode reports whether there was room. If there was none the event is lost; a request
-// is the caller's still.
+// askEncode reports whether there was room. If not, the event is lost, except a request:
+// that still belongs to the caller.
 func (s *shard) askEncode(c *codec, ev core.Event) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,8 +170,8 @@ func (s *shard) open() *batch {
 	return b
 }
 
-// add adds a question to b, whose bytes with it are bytes, and returns its size. The
-// caller holds mu.
+// add adds a question to b and returns its size. bytes are the bytes of b with the
+// question. The caller holds mu.
 func (s *shard) add(b *batch, q question, bytes []byte) (size int) {
 	size = len(bytes) - len(b.bytes)
 	q.size = size
@@ -190,8 +190,8 @@ func (s *shard) add(b *batch, q question, bytes []byte) (size int) {
 	return size
 }
 
-// flush sends what was asked in a turn that has ended: at once if nothing can keep the
-// loop waiting, and otherwise by the writer.
+// flush sends what was asked in a turn that has ended: directly if that cannot block the
+// loop, and otherwise by the writer.
 func (s *shard) flush() {
 	if s.unsent.Load() && s.unsent.Swap(false) && !s.sendDirect() {
 		s.signal()
@@ -199,7 +199,7 @@ func (s *shard) flush() {
 }
 
 // sendDirect sends a batch on the caller's goroutine, which saves a lone question the
-// way over another. It reports whether nothing is left to do.
+// switch to another. It reports whether nothing is left to do.
 func (s *shard) sendDirect() bool {
 	if !s.sending.TryLock() {
 		return false
@@ -227,7 +227,7 @@ func (s *shard) signal() {
 	}
 }
 
-// sign makes sure that the process is asked something, if only for a sign of life.
+// sign makes sure that something is asked. An empty batch asks for a sign of life.
 func (s *shard) sign() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -259,7 +259,7 @@ func (s *shard) next() *batch {
 	return b
 }
 
-// first returns the batch that is answered next; nil if none is on its way.
+// first returns the batch that is answered next; nil if none is in flight.
 func (s *shard) first() *batch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -269,7 +269,7 @@ func (s *shard) first() *batch {
 	return s.asked[0]
 }
 
-// settle takes out the first batch on its way: it is answered, and the next may go.
+// settle removes the first batch in flight, which is answered, and lets the next one go.
 func (s *shard) settle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -280,9 +280,8 @@ func (s *shard) settle() {
 	}
 }
 
-// release says that one more has done with b and its answers. The last one leaves it for
-// other questions; if a connection ends before it gets its answers there is none. Any
-// goroutine.
+// release drops one reference to b and its answers. The last one returns b to the pool. If
+// a connection ends before it gets its answers, that never happens. Any goroutine.
 func (s *shard) release(b *batch) {
 	if b.holders.Add(-1) > 0 {
 		return
@@ -297,7 +296,7 @@ func (s *shard) release(b *batch) {
 	s.spare.Put(b)
 }
 
-// overdue reports whether the process has taken longer than limit for an answer, and
+// overdue reports whether the process has taken longer than limit for an answer, and in
 // idle for how long nothing was asked of it.
 func (s *shard) overdue(now time.Time, limit time.Duration) (overdue bool, idle time.Duration) {
 	s.mu.Lock()
@@ -308,7 +307,7 @@ func (s *shard) overdue(now time.Time, limit time.Duration) (overdue bool, idle 
 	return false, now.Sub(s.answered)
 }
 
-// forgive forgets a complaint about a process that is gone.
+// forgive drops a complaint about a process that is gone.
 func (s *shard) forgive() {
 	select {
 	case err := <-s.faults:
@@ -317,7 +316,7 @@ func (s *shard) forgive() {
 	}
 }
 
-// complain ends the process for what it has answered. Any goroutine.
+// complain ends the process because of a wrong answer. Any goroutine.
 func (s *shard) complain(err error) {
 	select {
 	case s.faults <- err:
@@ -325,8 +324,8 @@ func (s *shard) complain(err error) {
 	}
 }
 
-// begin says that the questions go to p by its stream from now on, or to nobody if both
-// are nil.
+// begin makes p, with its stream, the process that is asked from now on; if both are nil,
+// nobody is.
 func (s *shard) begin(p *process, to stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

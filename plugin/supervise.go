@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	// look is how often a process is looked after.
+	// look is how often a process is checked.
 	look = 100 * time.Millisecond
-	// idle is after how long without questions a sign of life is asked for.
+	// idle is how long nothing is asked before a sign of life is requested.
 	idle = time.Second
 	// A process that dies young is not started again at once, but after a pause that
 	// doubles from firstPause to longestPause each time.
@@ -30,8 +30,8 @@ const (
 	firstPause, longestPause = 50 * time.Millisecond, 5 * time.Second
 )
 
-// onThread runs f on a thread of its own that ends with it: a process that f starts
-// lives no longer.
+// onThread runs f on a new thread that ends with it. A process that f starts does not
+// outlive it.
 func onThread(f func() error) error {
 	done := make(chan error)
 	go func() {
@@ -41,8 +41,8 @@ func onThread(f func() error) error {
 	return <-done
 }
 
-// supervise keeps a process running until ctx ends. Whether the first one started goes
-// to started. It is called on a thread of its own.
+// supervise keeps a process running until ctx ends. It tells started whether the first one
+// started. It is called on a thread of its own.
 func (s *shard) supervise(ctx context.Context, started chan<- error) {
 	log, process := s.format.log, slog.Int("process", s.index)
 	lose := time.AfterFunc(s.format.options.Grace, s.giveUp)
@@ -121,15 +121,15 @@ func (s *shard) run(ctx context.Context, live func(pid int)) error {
 	work.Go(func() { ended <- s.write(ctx, stream) })
 	work.Go(func() { ended <- s.read(stream) })
 	err = s.watch(ctx, ended)
-	// First of all: what hangs must be gone before its stream is waited for.
+	// Kill first: a process that hangs must be gone before its stream is waited for.
 	p.kill()
 	cancel()
 	work.Wait()
 	return err
 }
 
-// watch waits for the end of a process: of its stream, of its time for an answer, or of
-// the patience with its answers.
+// watch waits until a process must end: its stream has ended, an answer is overdue or
+// wrong, or ctx has ended.
 func (s *shard) watch(ctx context.Context, ended <-chan error) error {
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
@@ -172,7 +172,7 @@ func (s *shard) write(ctx context.Context, to stream) error {
 	}
 }
 
-// sendNext sends the batch whose turn it is, if there is one.
+// sendNext sends the next batch, if there is one.
 func (s *shard) sendNext(to stream) (sent bool, err error) {
 	s.sending.Lock()
 	defer s.sending.Unlock()
@@ -185,8 +185,8 @@ func (s *shard) sendNext(to stream) (sent bool, err error) {
 
 var errUnasked = errors.New("it answers although nothing was asked")
 
-// read hands out answers until the stream ends. A batch that is not answered as a whole
-// has no effect at all.
+// read hands out answers until the stream ends. A batch has no effect unless it is
+// answered as a whole.
 func (s *shard) read(from stream) error {
 	for {
 		var in contract.Packet
@@ -223,8 +223,8 @@ func cut(message []byte, dst [][]byte, n int) ([][]byte, error) {
 	return answers, nil
 }
 
-// handOutAll hands out the answers to b, so that a loop finds its own together. b is used
-// again when all have done with it.
+// handOutAll hands out the answers to b so that each loop gets its own together. b is
+// reused when all are done with it.
 func (s *shard) handOutAll(b *batch) {
 	b.holders.Store(1)
 	switch n := len(b.questions); n {

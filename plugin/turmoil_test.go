@@ -85,8 +85,8 @@ type guests struct {
 
 func (g *guests) dial() (*client, error) { return g.broker.connect(g.dialer, "p") }
 
-// live is the life of one client. What becomes of it is not looked at: the plugin may be
-// killed at any time.
+// live is the life of one client. Its outcome is not checked: the plugin may be killed at any
+// time.
 func (g *guests) live(dice *rand.Rand) {
 	c, err := g.dial()
 	if err != nil {
@@ -102,7 +102,7 @@ func (g *guests) live(dice *rand.Rand) {
 		})
 	}
 	message := ws.MaskFrame(ws.NewTextFrame([]byte(strings.Repeat("x", dice.IntN(16<<10)))))
-	// Who does not read may fill its sockets: it leaves at its deadline then.
+	// A client that does not read may fill its sockets: then it leaves at its deadline.
 	_ = conn.SetWriteDeadline(time.Now().Add(20*time.Millisecond + upTo(dice, 200)))
 	for range dice.IntN(300) {
 		if ws.WriteFrame(conn, message) != nil {
@@ -123,7 +123,7 @@ func (g *guests) live(dice *rand.Rand) {
 	_ = conn.Close()
 }
 
-// strike stops the plugin for a moment, or kills it, if it can be asked for its number.
+// strike stops the plugin for a moment, or kills it, if it answers with its process id.
 func (g *guests) strike(dice *rand.Rand) {
 	c, err := g.dial()
 	if err != nil {
@@ -154,7 +154,7 @@ func upTo(dice *rand.Rand, ms int) time.Duration {
 	return time.Duration(dice.IntN(ms)) * time.Millisecond
 }
 
-// tcp returns the connection below TLS, if there is that.
+// tcp returns the connection below TLS, if there is TLS.
 func tcp(conn net.Conn) *net.TCPConn {
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()

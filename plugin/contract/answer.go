@@ -23,8 +23,8 @@ const (
 	violationText    field = 2
 )
 
-// Answer is an answer being written, at the end of an Answers message: begun by
-// BeginAnswer, ended by End. It is used by one goroutine.
+// Answer writes one answer at the end of an Answers message: BeginAnswer begins it, End
+// ends it. It is used by one goroutine.
 type Answer struct {
 	dst   []byte
 	start int
@@ -59,7 +59,7 @@ func (a *Answer) Refusal(r core.Reason, ref []byte, failure core.Failure, expect
 	a.dst = end(end(dst, inner), start)
 }
 
-// Frame adds what the client reads.
+// Frame adds the frame that the client reads.
 func (a *Answer) Frame(f core.Frame) {
 	if f.Kind != core.NoFrame {
 		a.dst = appendFrame(a.dst, answerFrame, f)
@@ -82,10 +82,10 @@ func (a *Answer) Err(err error) {
 // Unwritable adds the error of Encode.
 func (a *Answer) Unwritable(err error) { a.dst = appendString(a.dst, answerUnwritable, err.Error()) }
 
-// Steps takes what an answer asks for, in order. expected is not nil if the answer says
-// what the client reads for the usual outcome.
+// Steps takes the steps of an answer, in order. expected is not nil if the answer says what
+// the client reads for the usual outcome.
 type Steps interface {
-	// Room returns where the next expected is to be put.
+	// Room returns where the next expected frame is put.
 	Room() *core.Frame
 	Command(c core.Command, expected *core.Frame)
 	Refusal(r core.Reason, ref []byte, failure core.Failure, expected *core.Frame)
@@ -98,11 +98,11 @@ type Outcome struct {
 	Err error
 }
 
-// ReadAnswer reads one element of an Answers message. The steps go to steps, which is
-// nil where there must not be any. An error means that this is no answer.
+// ReadAnswer reads one element of an Answers message. It passes the steps to steps, which
+// is nil where none are allowed. An error means that b is not an answer.
 func ReadAnswer(b []byte, steps Steps) (o Outcome, err error) {
 	f := fields{rest: b}
-	// Of several the last counts: only that is worth an error value.
+	// The last of several counts: only that one is worth an error value.
 	var refused []byte
 	var by field
 	for {

@@ -8,14 +8,14 @@ import (
 	"github.com/polywire/polywire/plugin/contract"
 )
 
-// noSteps takes steps and does nothing.
+// noSteps takes steps and does nothing with them.
 type noSteps struct{ frame core.Frame }
 
 func (s *noSteps) Room() *core.Frame                                    { return &s.frame }
 func (*noSteps) Command(core.Command, *core.Frame)                      {}
 func (*noSteps) Refusal(core.Reason, []byte, core.Failure, *core.Frame) {}
 
-// BenchmarkEcho is what an echo through a plugin costs both sides in this package.
+// BenchmarkEcho measures what an echo through a plugin costs both sides in this package.
 func BenchmarkEcho(b *testing.B) {
 	frame := core.Frame{Kind: core.TextFrame, Data: bytes.Repeat([]byte("x"), 128)}
 	var question, answer []byte

@@ -46,7 +46,7 @@ func appendCommand(dst []byte, num field, c *core.Command, expected *core.Frame)
 	}
 	dst = appendBool(dst, commandNotToSelf, c.NotToSelf)
 	dst = appendBool(dst, commandOneWay, c.OneWay)
-	// Rounded up: a wait that is asked for is not the default one.
+	// Rounded up, so that a requested wait does not become the default one.
 	dst = appendNumber(dst, commandTimeout, uint64((max(c.Timeout, 0)+time.Millisecond-1)/time.Millisecond))
 	dst = appendCall(dst, commandCall, c.Call)
 	dst = appendPayload(dst, commandPayload, &c.Payload)
@@ -60,7 +60,7 @@ func appendCommand(dst []byte, num field, c *core.Command, expected *core.Frame)
 	return end(dst, start)
 }
 
-// sizeOfCommand returns about how many bytes a command has, if it is a long one.
+// sizeOfCommand estimates the size of a command in bytes, if it is a long one.
 func sizeOfCommand(c *core.Command, expected *core.Frame) int {
 	n := len(c.Ref) + len(c.Payload.Data) + len(c.Headers) + len(c.Source)
 	if expected != nil {
@@ -69,7 +69,7 @@ func sizeOfCommand(c *core.Command, expected *core.Frame) int {
 	return n
 }
 
-// notNil is for elements of a list, which are always there.
+// notNil replaces nil with empty bytes: the elements of a list are always present.
 func notNil(b []byte) []byte {
 	if b == nil {
 		return []byte{}
@@ -81,8 +81,8 @@ func notNil(b []byte) []byte {
 const numericInCommand = 1<<commandVerb | 1<<commandAs | 1<<commandPattern | 1<<commandExclusive | 1<<commandAsOwner |
 	1<<commandNotToSelf | 1<<commandOneWay | 1<<commandTimeout
 
-// readCommand reads a command into c, which is empty; expected is not nil if the command
-// has one, and put where steps say.
+// readCommand reads a command into c, which is empty. expected is not nil if the command
+// has one; it is put where steps say.
 func readCommand(b []byte, c *core.Command, steps Steps) (expected *core.Frame, err error) {
 	f := fields{rest: b}
 	for {

@@ -38,8 +38,8 @@ var (
 	}
 )
 
-// What is written by hand is what codec.proto says: the generated types read it, and
-// what they write in turn is read the same.
+// The hand-written bytes match codec.proto: the generated types read them, and what those
+// write in turn is read the same.
 func TestQuestions(t *testing.T) {
 	goodbye := core.Event{Kind: core.Goodbye, Reason: core.ReasonDrain}
 	frame := core.Frame{Kind: core.BinaryFrame, Data: b(strings.Repeat("x", 300))}
@@ -58,7 +58,7 @@ func TestQuestions(t *testing.T) {
 	}
 	for range 2 {
 		var got []contract.Question
-		var q contract.Question // is used again, as a plugin does
+		var q contract.Question // is reused, as in a plugin
 		elements := contract.ElementsOf(message)
 		for elements.Next() {
 			if err := contract.ReadQuestion(elements.Bytes(), &q); err != nil {
@@ -126,8 +126,8 @@ func again(t *testing.T, message []byte, to proto.Message) []byte {
 	return out
 }
 
-// requireFilled fails if a field is not set, or not known: one that is added to
-// codec.proto must be added to this package.
+// requireFilled fails if a field is not set, or not known: a field that is added to codec.proto
+// must be added to this package.
 func requireFilled(t *testing.T, m protoreflect.Message, except ...protoreflect.Name) {
 	t.Helper()
 	if len(m.GetUnknown()) > 0 {
@@ -176,8 +176,8 @@ func TestEmptyAndAbsent(t *testing.T) {
 	}
 }
 
-// A length that was foreseen wrongly is mended: data of an absent payload is not written,
-// and headers, which nobody counts, make a message longer.
+// A wrong estimate of a length is corrected: data of an absent payload is not written, and
+// fields that the estimate leaves out make a message longer.
 func TestLengths(t *testing.T) {
 	for _, n := range []int{0, 1, 100, 127, 128, 129, 300, 16_383, 16_384, 20_000} {
 		long := bytes.Repeat(b("x"), n)

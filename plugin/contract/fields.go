@@ -16,7 +16,7 @@ type field = protowire.Number
 // errType is a field of another wire type than codec.proto says.
 var errType = errors.New("a field of the wrong type")
 
-// fields walks the fields of one message. What data points to is part of the message.
+// fields walks the fields of one message. data points into the message.
 type fields struct {
 	rest []byte
 	err  error
@@ -27,8 +27,8 @@ type fields struct {
 	data  []byte // of bytes, a string or a message; not nil
 }
 
-// next goes to the next field that this package can know: groups and fixed numbers are
-// skipped.
+// next goes to the next field that this package can know. It skips groups and fixed
+// numbers.
 func (f *fields) next() bool {
 	for len(f.rest) > 0 {
 		if f.short() {
@@ -63,8 +63,8 @@ func (f *fields) next() bool {
 	return false
 }
 
-// count returns how many of the fields to come have a number. What cannot be read ends
-// the count.
+// count returns how many of the fields to come have a number. It stops at the first that
+// cannot be read.
 func (f *fields) count(num field) (n int) {
 	ahead := *f
 	for ahead.next() {
@@ -78,8 +78,8 @@ func (f *fields) count(num field) (n int) {
 // more is set in each byte of a number but its last.
 const more = 0x80
 
-// short goes to the next field if it is one of nearly all: with one byte for its tag, and
-// a number of one byte, or bytes whose length has one or two.
+// short goes to the next field if it has the form of nearly all: a tag of one byte, and a
+// number of one byte, or bytes whose length has one or two.
 func (f *fields) short() bool {
 	b := f.rest
 	if len(b) < 2 || b[0] >= more || b[0] < 1<<3 {
@@ -109,7 +109,7 @@ func (f *fields) short() bool {
 	return false
 }
 
-// typed reports an error unless the field is of bytes, or of a number.
+// typed returns an error unless the field holds bytes, or a number if bytes is false.
 func (f *fields) typed(bytes bool) error {
 	if f.bytes != bytes {
 		return fmt.Errorf("reading field %d: %w", f.num, errType)
@@ -125,8 +125,8 @@ func appendTag(dst []byte, num field, kind protowire.Type) []byte {
 	return protowire.AppendTag(dst, num, kind)
 }
 
-// begin appends the tag of a message and room for its length; end fills that in. The
-// message is moved if it has not about the length that was said.
+// begin appends the tag of a message and room for its length, which end fills in. The
+// message is moved if its length needs more or less room than the estimate about.
 func begin(dst []byte, num field, about int) (out []byte, start int) {
 	dst = appendTag(dst, num, protowire.BytesType)
 	room := protowire.SizeVarint(uint64(about))
@@ -161,7 +161,7 @@ func appendBool(dst []byte, num field, b bool) []byte {
 	return append(appendTag(dst, num, protowire.VarintType), 1)
 }
 
-// appendBytes appends an optional field: empty bytes are there, nil is not.
+// appendBytes appends an optional field: empty bytes are present, nil is not.
 func appendBytes(dst []byte, num field, b []byte) []byte {
 	if b == nil {
 		return dst
@@ -177,8 +177,8 @@ func putBytes(dst []byte, num field, b []byte) []byte {
 	return protowire.AppendBytes(appendTag(dst, num, protowire.BytesType), b)
 }
 
-// appendString appends text, which must be UTF-8 in a message: what is none (a text that
-// a client made) is mended.
+// appendString appends text, which must be UTF-8 in a message: invalid bytes, from a text
+// that a client made, are replaced.
 func appendString(dst []byte, num field, s string) []byte {
 	if s == "" {
 		return dst

@@ -19,8 +19,8 @@ const (
 	Closed
 )
 
-// Question is one question as the plugin reads it. Its bytes are those of the message. It
-// may be read into again.
+// Question is one question as the plugin reads it. Its bytes point into the message. It
+// may be reused.
 type Question struct {
 	Kind  QuestionKind
 	Conn  uint64
@@ -41,7 +41,7 @@ const (
 )
 
 // AppendOpen appends the question of a new connection to a Questions message, which is
-// nothing but its questions one behind the other.
+// just its questions one after another.
 func AppendOpen(dst []byte, conn uint64) []byte { return appendMark(dst, conn, fieldOpen) }
 
 // AppendClosed appends the question that tells of a connection's end.
@@ -55,7 +55,7 @@ func AppendDecode(dst []byte, conn uint64, f core.Frame) []byte {
 	return end(dst, start)
 }
 
-// AppendEncode appends the question how ev reads.
+// AppendEncode appends the question how ev is encoded.
 func AppendEncode(dst []byte, conn uint64, ev core.Event) []byte {
 	dst, start := begin(dst, fieldElement, len(ev.Payload.Data))
 	dst = appendNumber(dst, fieldConn, conn)
@@ -63,7 +63,7 @@ func AppendEncode(dst []byte, conn uint64, ev core.Event) []byte {
 	return end(dst, start)
 }
 
-// AppendMessage appends the question how ev reads for all who hear it.
+// AppendMessage appends the question how ev is encoded for all subscribers.
 func AppendMessage(dst []byte, ev core.Event) []byte {
 	dst, start := begin(dst, fieldElement, len(ev.Payload.Data))
 	dst = appendEvent(dst, fieldMessage, &ev)

@@ -13,15 +13,14 @@ import (
 // the stream of Translate instead of the generated types, with [GRPCCodec].
 type Packet struct {
 	Bytes []byte
-	// Spent is set to have bytes that are sent given to the codec's Buffers when they are
-	// written.
+	// Spent gives Bytes to the codec's Buffers once they are sent and written.
 	Spent bool
 
 	received mem.Buffer // what Bytes are of
 }
 
-// Free gives back the bytes of a message that was received: they will be another's. It
-// need not be called, and not twice.
+// Free gives back the bytes of a received message; they will be reused. It need not be
+// called, and must not be called twice.
 func (p *Packet) Free() {
 	if p.received != nil {
 		p.received.Free()
@@ -29,14 +28,14 @@ func (p *Packet) Free() {
 	*p = Packet{}
 }
 
-// Buffers are buffers of messages, to be used again: under load messages are big, and
-// memory that was just in use is faster than any other. Any goroutine.
+// Buffers is a pool of message buffers: under load messages are big, and memory that was
+// just in use is faster than any other. Any goroutine.
 type Buffers struct{ pool sync.Pool }
 
 var _ mem.BufferPool = (*Buffers)(nil)
 
 // The smallest buffer that is made, since one that is too small for the next message is of
-// no use to it, and the biggest that is kept.
+// no use, and the biggest that is kept.
 const (
 	minBuffer = 64 << 10
 	maxBuffer = 1 << 20
@@ -59,9 +58,9 @@ func (b *Buffers) Put(buffer *[]byte) {
 	}
 }
 
-// GRPCCodec returns gRPC's own codec, except that a *Packet is taken as it is. What is
-// sent must not be changed until it is certain that it has been written, as by an
-// answer to it; what is received is the receiver's until Free.
+// GRPCCodec returns gRPC's own codec, except that it passes on a *Packet as it is. Sent
+// bytes must not change until they have certainly been written, as an answer to them shows.
+// Received bytes belong to the receiver until Free.
 func GRPCCodec(b *Buffers) encoding.CodecV2 { return packetCodec{encoding.GetCodecV2("proto"), b} }
 
 type packetCodec struct {

@@ -15,7 +15,7 @@ import (
 	"github.com/polywire/polywire/plugin/contract"
 )
 
-// Describe makes the format of the endpoint and describes it, or its options' faults.
+// Describe makes the format of the endpoint and describes it, or the faults of its options.
 func (s *service) Describe(_ context.Context, r *codecpb.DescribeRequest) (*codecpb.Description, error) {
 	p := s.protocol
 	d := &codecpb.Description{Contract: contract.Version, Format: p.Name, Listen: p.Listen, Path: p.Path}

@@ -38,7 +38,7 @@ func (s *service) Serve(stream grpc.BidiStreamingServer[codecpb.HTTPFromHost, co
 	if err != nil {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
-	// What is counted for this request goes to the host, which has the counters.
+	// The counts of this request go to the host, which has the counters.
 	var stats core.Stats
 	w := &response{header: http.Header{}}
 	f.Handler(&publisher{stream: stream}, &stats).ServeHTTP(w, request.WithContext(stream.Context()))

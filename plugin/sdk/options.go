@@ -13,8 +13,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// optionsOf returns the options struct of p filled in from a JSON object, whose keys are
-// the struct's koanf tags. The error joins one for each fault.
+// optionsOf returns the options struct of p, filled in from a JSON object whose keys are
+// the struct's koanf tags. The error joins one error for each fault.
 func optionsOf(p core.Protocol, object []byte) (any, error) {
 	given := map[string]any{}
 	if len(object) > 0 {
@@ -52,8 +52,8 @@ func optionsOf(p core.Protocol, object []byte) (any, error) {
 	return options, errors.Join(faults...)
 }
 
-// forget clears what is given of the fields that may be of any type: otherwise their
-// defaults would say of which.
+// forget clears the given fields of interface type: otherwise their defaults would
+// determine the type.
 func forget(options reflect.Value, given map[string]any) {
 	for field, value := range options.Fields() {
 		v, ok := given[field.Tag.Get("koanf")]

@@ -20,11 +20,11 @@ import (
 	"github.com/polywire/polywire/plugin/contract"
 )
 
-// window is how many bytes may be under way in one direction before gRPC waits for the
+// window is how many bytes may be in flight in one direction before gRPC waits for the
 // reader: the four messages that the host sends ahead fit.
 const window = 4 << 20
 
-// bufferSize is of what is read from and written to the host's socket at once: a whole
+// bufferSize is how much is read from or written to the host's socket at once: a whole
 // message under load.
 const bufferSize = 128 << 10
 
@@ -79,7 +79,7 @@ func (s *service) GRPCServer(_ *plugin.GRPCBroker, server *grpc.Server) error {
 	return nil
 }
 
-// GRPCClient is the host's matter.
+// GRPCClient fails: the client is the host's side.
 func (s *service) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
 	return nil, errors.New("a plugin is no host")
 }

@@ -40,8 +40,8 @@ func stateless(f core.Format) bool {
 	return reflect.ValueOf(one).Comparable() && reflect.ValueOf(other).Comparable() && one == other
 }
 
-// answer returns the Answers to a Questions message, which it may overwrite. An error
-// means that it is none.
+// answer returns the Answers to a Questions message, which it may overwrite. An error means
+// that questions is not such a message.
 func (t *translator) answer(questions []byte) ([]byte, error) {
 	out := (*t.buffers.Get(len(questions)))[:0]
 	elements := contract.ElementsOf(questions)
@@ -57,7 +57,7 @@ func (t *translator) answer(questions []byte) ([]byte, error) {
 	return out, nil
 }
 
-// errPanic is what a panic of the codec comes to.
+// errPanic is the error of a codec that panicked.
 var errPanic = errors.New("the codec panicked")
 
 // answerOne appends the answer to q.
@@ -116,7 +116,7 @@ func (t *translator) open(a *contract.Answer, conn uint64) {
 	t.encode(a, codec.Encode, core.Event{Kind: core.Welcome})
 }
 
-// encode adds how ev reads.
+// encode adds the frame for ev.
 func (t *translator) encode(a *contract.Answer, encode func([]byte, core.Event) ([]byte, core.FrameKind, error), ev core.Event) {
 	b, kind, err := encode(t.scratch[:0], ev)
 	if _, ends := errors.AsType[*core.Violation](err); ends {
@@ -169,8 +169,8 @@ func (s *sink) Refuse(r core.Reason, ref []byte, f core.Failure) {
 	s.answer.Refusal(r, ref, f, expected)
 }
 
-// foresee returns how ev reads, which may happen or not; nil if that must not be asked
-// because the codec has state.
+// foresee encodes ev, which may or may not happen. It returns nil if the codec has state,
+// because then it must not be asked.
 func (s *sink) foresee(ev core.Event) *core.Frame {
 	t := s.translator
 	if t.shared == nil {

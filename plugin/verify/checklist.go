@@ -14,8 +14,8 @@ type checklist struct {
 	passed, faulty int
 }
 
-// unfounded is the error of a check for which something is missing that is nobody's
-// fault.
+// unfounded is the error of a check that cannot run because something is missing, which is
+// nobody's fault.
 type unfounded string
 
 func (u unfounded) Error() string { return string(u) }

@@ -14,7 +14,7 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// patience is how long a client waits for what comes at once, on a machine that has
+// patience is how long a client waits for what should come at once, on a machine that has
 // nothing else to do.
 const patience = 10 * time.Second
 
@@ -34,8 +34,8 @@ type closed struct{ code uint16 }
 
 func (c closed) Error() string { return fmt.Sprintf("the connection was closed with %d", c.code) }
 
-// dial connects a client with so much patience. The socket takes little when it is not
-// read from, if small is set.
+// dial connects a client with this patience. If small is set, the socket takes little while
+// nobody reads from it.
 func dial(ctx context.Context, u *url.URL, small bool, patience time.Duration) (*client, error) {
 	dialer := ws.Dialer{NetDial: func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// killed clients are connected when the plugin dies.
+	// killedClients are connected when the plugin dies.
 	killedClients = 3
-	// noticedWithin and backWithin are the bounds, on a machine that has nothing else to
-	// do; the second is for what the plugin needs besides its own start.
+	// noticedWithin and backWithin are the bounds on a machine that has nothing else to do.
+	// The second is for what the plugin needs besides its own start.
 	noticedWithin = time.Second
 	backWithin    = 3 * time.Second
-	// killMessages are published over the time of the death.
+	// killMessages are published around the time of the death.
 	killMessages = 200
 )
 
@@ -78,8 +78,8 @@ func (s *site) kill(ctx context.Context, start time.Duration) (string, error) {
 	return fmt.Sprintf("back after %s; its connections %s", back.Round(time.Millisecond), fate), err
 }
 
-// publishOver kills a process in the midst of messages, for its clients and for one of
-// another endpoint, and returns when, and how long it took until that was noticed.
+// publishOver kills a process amid messages, for its clients and for one of another
+// endpoint. It returns when, and how long the broker took to notice.
 func (s *site) publishOver(publisher *client, beside *neighbour, pid int) (died time.Time, noticed time.Duration, err error) {
 	gone := make(chan time.Duration, 1)
 	for n := range killMessages {
@@ -100,7 +100,7 @@ func (s *site) publishOver(publisher *client, beside *neighbour, pid int) (died 
 	return died, <-gone, nil
 }
 
-// awaitEnd returns after how long the broker knows that a process does not serve any more.
+// awaitEnd returns how long the broker took to know that a process no longer serves.
 func (s *site) awaitEnd(pid int) time.Duration {
 	begin := time.Now()
 	for slices.Contains(s.format.Processes(), pid) && time.Since(begin) < patience+s.slack {

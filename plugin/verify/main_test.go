@@ -107,7 +107,7 @@ func (f talkFormat) EncodeMessage(dst []byte, ev core.Event) ([]byte, core.Frame
 	return talkCodec(f).Encode(dst, ev)
 }
 
-// told counts the messages, and hoard is what a plugin keeps that keeps everything.
+// told counts the messages, and hoard is where a plugin that keeps everything keeps it.
 var (
 	told  int
 	hoard [][]byte

@@ -62,11 +62,11 @@ func (v *verifier) checkCut(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d messages, %d cuts", messages, cuts), err
 }
 
-// maxBefore is how many messages at most stand before one that is tried.
+// maxBefore bounds the messages that stand before one that is tried.
 const maxBefore = 8
 
-// before returns what a client says before a message that is tried. A plugin that keeps
-// nothing needs nothing.
+// before returns what a client says before a message that is tried. A stateless plugin
+// needs nothing.
 func (v *verifier) before(frames []core.Frame) []core.Frame {
 	if !v.facts.stateful {
 		return nil
@@ -82,8 +82,8 @@ func cutAt(before []core.Frame, f core.Frame, at int) tryout {
 	}
 }
 
-// piece returns a message of b. The host lets no text through that is not UTF-8: where
-// a cut made it so, it is mended.
+// piece returns a message of b. The host passes no text that is not UTF-8, so text that a
+// cut made invalid is repaired.
 func piece(kind core.FrameKind, b []byte) core.Frame {
 	if kind == core.TextFrame {
 		b = bytes.ToValidUTF8(b, []byte("?"))

@@ -37,7 +37,7 @@ func (r *recording) sequences() [][]core.Frame {
 	return all
 }
 
-// format is what a plugin's format can, as the broker asks for it.
+// format is the part of a plugin's format that the broker uses.
 type format interface {
 	core.RemoteFormat
 	Needs() core.Needs
@@ -47,13 +47,13 @@ type format interface {
 	Processes() []int
 }
 
-// httpFormat is what some formats can besides.
+// httpFormat is a format that also serves plain HTTP.
 type httpFormat interface {
 	format
 	Handler(core.Publisher, *core.Stats) http.Handler
 }
 
-// listen returns f, whose connections are recorded.
+// listen wraps f so that its connections are recorded.
 func (r *recording) listen(f core.Format) core.Format {
 	if h, ok := f.(httpFormat); ok {
 		return &recordedHTTP{recordedFormat{h, r}, h}

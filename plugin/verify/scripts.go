@@ -90,9 +90,9 @@ func (v *verifier) protocols(own core.Protocol) []core.Protocol {
 	return append(all, own)
 }
 
-// load loads a configuration in which the plugin translates at each endpoint that names
-// a plugin, whatever its command, or the plugin's format. end ends what has described
-// the endpoints, when the broker has.
+// load loads a configuration. The plugin translates at each endpoint that names a plugin,
+// whatever its command, or the plugin's format. end ends the processes that described the
+// endpoints; it is called when the broker has ended.
 func (v *verifier) load(yaml string) (cfg *config.Config, end func(), err error) {
 	inquiry := plugin.NewInquiry(v.Log)
 	defer func() {

@@ -22,8 +22,8 @@ func (v *verifier) service() []check {
 	}
 }
 
-// brokerYAML is the broker in which the plugin works, whose format is %q. Its clients read
-// and speak when it is their turn, however long that takes: nobody is idle.
+// brokerYAML configures the broker in which the plugin works; %q is the plugin's format.
+// Its clients act when it is their turn, however long that takes, so no idle limits apply.
 const brokerYAML = `
 endpoints:
   - {name: plugin, protocol: %q, listen: "127.0.0.1:0", outbound_limit: 256KiB, slow_consumer: drop_newest, ping_interval: 0s, pong_timeout: 0s, idle_timeout: 0s}
@@ -66,7 +66,7 @@ func (v *verifier) work(ctx context.Context, f func(*site) error) error {
 	})
 }
 
-// subscription is what a client says to hear a topic.
+// subscription is what a client sends to subscribe to a topic.
 type subscription struct {
 	prologue []core.Frame
 	topic    []byte
@@ -127,8 +127,8 @@ func topicOf(c core.Command) []byte {
 	return bytes.Join(levels, []byte("/"))
 }
 
-// choose keeps the first of the subscriptions with which a client hears what is
-// published; none if there is no such. Its clients have left when it returns.
+// choose keeps the first subscription with which a client hears what is published, or none
+// if there is no such. Its clients have left when it returns.
 func (s *site) choose(ctx context.Context, all []subscription) error {
 	publisher, err := s.dial(ctx, "publisher", false)
 	if err != nil {
@@ -136,7 +136,7 @@ func (s *site) choose(ctx context.Context, all []subscription) error {
 	}
 	defer s.close()
 	for wait := time.Second; wait <= time.Second+s.slack; wait *= 4 {
-		// All at once: those in vain take no longer together than one alone.
+		// All at once: the failing ones together take no longer than one alone.
 		hearers := make([]*client, len(all))
 		for n := range all {
 			s.subscription = all[n]
@@ -148,7 +148,7 @@ func (s *site) choose(ctx context.Context, all []subscription) error {
 		end := time.Now().Add(wait)
 		for n, c := range hearers {
 			s.subscription = all[n]
-			// What has come must be read too, when the others have used the time up.
+			// Read what has arrived even if the others have used up the time.
 			if c != nil && c.within(1, max(time.Until(end), wait/20)) == nil {
 				return ctx.Err()
 			}

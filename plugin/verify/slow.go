@@ -12,7 +12,7 @@ const (
 	slowContent = 7 << 10 // bytes of a message: all built-in formats take as much
 	slowRound   = 2048    // messages, before the memory is looked at, and after each look
 	slowRounds  = 3
-	slowAhead   = 16 // messages under way: they fit under the bound of the endpoint
+	slowAhead   = 16 // messages in flight: they fit under the bound of the endpoint
 	// slowGrowth is how much bigger the plugin may be after all rounds: less than it was
 	// handed.
 	slowGrowth = 40 << 20

@@ -11,17 +11,17 @@ import (
 	"github.com/polywire/polywire/plugin/contract"
 )
 
-// tryout is one connection that is made up: what its client sends.
+// tryout is one made-up connection: what its client sends.
 type tryout struct {
-	name   string // how the last of its messages came about
+	name   string // how the last of its messages was made
 	frames []core.Frame
 }
 
-// together is how many tryouts are asked at once: as with a broker under load, one
-// message of the stream is about many connections.
+// together is how many tryouts are asked at once. As with a broker under load, one message
+// of the stream is about many connections.
 const together = 32
 
-// try asks the plugin about all tryouts. The error names the first over which it falls.
+// try asks the plugin about all tryouts. The error names the first one that breaks it.
 func (v *verifier) try(tryouts func(yield func(tryout) bool)) error {
 	t := &trial{v: v, random: rand.New(rand.NewPCG(v.Seed, 0))}
 	var err error
@@ -37,7 +37,7 @@ func (v *verifier) try(tryouts func(yield func(tryout) bool)) error {
 	return err
 }
 
-// trial is the asking of many tryouts. It is used by one goroutine.
+// trial asks about many tryouts. It is used by one goroutine.
 type trial struct {
 	v       *verifier
 	random  *rand.Rand
@@ -45,7 +45,7 @@ type trial struct {
 	waiting []tryout
 }
 
-// flush asks about those that wait. If the plugin falls, one after the other.
+// flush asks about the pending tryouts. If the plugin breaks, it asks about each alone.
 func (t *trial) flush() error {
 	all := t.waiting
 	t.waiting = nil
@@ -61,8 +61,8 @@ func (t *trial) flush() error {
 	return fmt.Errorf("among %d connections at once (the first: %s), but behind none alone: %w", len(all), all[0].name, err)
 }
 
-// ask asks about connections as a broker does: their messages, what their commands come
-// to, and their end.
+// ask asks about connections as a broker does: their messages, the outcomes of their
+// commands, and their end.
 func (t *trial) ask(all []tryout) error {
 	var questions, events, last []contract.Question
 	base := t.conn
@@ -94,7 +94,7 @@ func (t *trial) ask(all []tryout) error {
 	return err
 }
 
-// send asks questions, in a process that a former one did not end.
+// send asks questions. If the last process has ended, it starts another.
 func (t *trial) send(questions []contract.Question) ([]plugin.Reply, error) {
 	i, err := t.v.ask()
 	if err != nil {
@@ -110,7 +110,7 @@ func (t *trial) send(questions []contract.Question) ([]plugin.Reply, error) {
 	return replies, err
 }
 
-// outcome returns the events that a command may have, as the engine tells them.
+// outcome returns the events that a command may lead to, as the engine emits them.
 func (t *trial) outcome(conn uint64, c core.Command) []contract.Question {
 	tell := func(ev core.Event) contract.Question {
 		return contract.Question{Kind: contract.Encode, Conn: conn, Event: ev}
@@ -172,7 +172,7 @@ func (t *trial) requests(conn uint64, c core.Command) (all []contract.Question) 
 	return all
 }
 
-// answers are what comes of a call.
+// answers are the events that follow a call.
 func (t *trial) answers(tell func(core.Event) contract.Question, c core.Command) []contract.Question {
 	if c.OneWay {
 		return nil

@@ -14,12 +14,12 @@ import (
 type Options struct {
 	// Plugin is the program and how it is run.
 	Plugin plugin.Options
-	// Options are those of the endpoint. Scripts that say options of their own add to them.
+	// Options are those of the endpoint. Scripts with options of their own add to them.
 	Options map[string]any
 	// Conversations is the folder with the author's scripts, *.txt; "" is none.
 	Conversations string
-	// Seed makes the random messages, and Random is how many there are; Cuts is how many
-	// cuts of messages at most.
+	// Seed seeds the random messages, and Random is their number. Cuts bounds the number of
+	// cut messages.
 	Seed         uint64
 	Random, Cuts int
 	// Slack is how much longer than usual anything may take: for busy machines.
@@ -28,7 +28,7 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// check is one line of the list. It returns what it has seen, for people.
+// check is one line of the list. run returns what it has seen, for people.
 type check struct {
 	name string
 	run  func(context.Context) (seen string, err error)
@@ -59,8 +59,8 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	return list.end()
 }
 
-// verifier is what the checks have in common, and what the first tell the later ones.
-// It is used by one goroutine.
+// verifier holds what the checks share, and the results that later checks use. It is used
+// by one goroutine.
 type verifier struct {
 	Options
 

@@ -17,7 +17,7 @@ import (
 	"github.com/polywire/polywire/plugin/verify"
 )
 
-// until is a list that is long enough when it has the line of a check.
+// until is a list that is long enough once it has the line of a check.
 type until struct {
 	strings.Builder
 	check string
@@ -61,8 +61,7 @@ func role(t *testing.T, name string) verify.Options {
 	return o
 }
 
-// TestBuiltin verifies the formats that are built in, as plugins, with their own
-// conversations.
+// TestBuiltin verifies the built-in formats, as plugins, with their own conversations.
 func TestBuiltin(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "builtin")
 	build := exec.Command("go", "build", "-o", program, "../../examples/plugins/builtin")
@@ -87,8 +86,7 @@ func TestBuiltin(t *testing.T) {
 	}
 }
 
-// scripts returns a folder with the conversations of a format, without those that take
-// their time.
+// scripts returns a folder with the conversations of a format, without the slow ones.
 func scripts(t *testing.T, name string) string {
 	t.Helper()
 	files, err := filepath.Glob("../../conversations/" + name + "/*.txt")
@@ -112,7 +110,7 @@ func scripts(t *testing.T, name string) string {
 	return dir
 }
 
-// TestGood verifies plugins that keep the contract, with state and without.
+// TestGood verifies plugins that keep the contract, stateful and stateless ones.
 func TestGood(t *testing.T) {
 	for name, want := range map[string]string{
 		"talk": "its connections stayed", "stateful": "its connections were closed with 1012",
@@ -132,8 +130,7 @@ func TestGood(t *testing.T) {
 	}
 }
 
-// TestBad verifies plugins that get something wrong: the list says what, where it ought
-// to.
+// TestBad verifies plugins that make a mistake: the list says which, in the right place.
 func TestBad(t *testing.T) {
 	for _, c := range []struct {
 		role, check string
