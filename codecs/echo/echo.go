@@ -24,19 +24,19 @@ var (
 // NewCodec returns the format itself.
 func (Format) NewCodec() core.Codec { return Format{} }
 
-// Profile takes messages of up to 32 MiB.
+// Profile allows messages of up to 32 MiB.
 func (Format) Profile() core.Profile { return core.Profile{MaxMessage: 32 << 20, Deflate: true} }
 
-// Goodbye has no words of the format's own.
+// Goodbye returns the close code that fits r, without a text.
 func (Format) Goodbye(r core.Reason) (uint16, string) { return r.CloseCode(), "" }
 
-// Decode makes a ping of a message.
+// Decode turns a message into a ping.
 func (Format) Decode(f core.Frame, to core.Sink) error {
 	to.Do(core.Command{Verb: core.Ping, Ref: f.Data, As: uint32(f.Kind)})
 	return nil
 }
 
-// Encode makes a message of a pong.
+// Encode turns a pong into a message.
 func (Format) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
 	if ev.Kind != core.Pong {
 		return dst, core.NoFrame, nil
@@ -44,7 +44,7 @@ func (Format) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) 
 	return append(dst, ev.Ref...), core.FrameKind(ev.As), nil
 }
 
-// EncodeMessage writes nothing: nobody hears a topic.
+// EncodeMessage writes nothing: nobody subscribes to a topic.
 func (Format) EncodeMessage(dst []byte, _ core.Event) ([]byte, core.FrameKind, error) {
 	return dst, core.NoFrame, nil
 }

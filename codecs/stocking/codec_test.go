@@ -199,8 +199,8 @@ type discard struct{}
 func (discard) Do(core.Command)                          {}
 func (discard) Refuse(core.Reason, []byte, core.Failure) {}
 
-// What a client writes costs memory in proportion to its size, whatever it is. If it cost
-// time by the square of its size, this test would take minutes.
+// A client's message costs memory in proportion to its size, whatever it is. If it cost time
+// by the square of its size, this test would take minutes.
 func TestHostileMessages(t *testing.T) {
 	const many = 20_000
 	messages := map[string]string{

@@ -19,14 +19,13 @@ var (
 	errContent = errors.New(`call content is no {"e":string,"p":any}`)
 )
 
-// Open makes the connection a member of the room that is named by its number.
+// Open makes the connection a member of the room named by its number.
 func (f *Format) Open(conn uint64, to core.Sink) {
 	to.Do(core.Command{Verb: core.Subscribe, Topic: strconv.AppendUint(nil, conn, 10)})
 }
 
-// Decode turns one frame, text or binary alike, into a command. Frames without
-// their two commas, and calls whose content is no JSON, end the connection, as at
-// the original.
+// Decode turns one frame, text or binary alike, into a command. Frames without their two
+// commas, and calls whose content is not JSON, end the connection, as in the original.
 func (f *Format) Decode(frame core.Frame, to core.Sink) error {
 	if frame.Kind == core.BinaryFrame && !utf8.Valid(frame.Data) {
 		return &core.Violation{Reason: core.ReasonInvalidUTF8, Err: errUTF8}

@@ -1,6 +1,5 @@
-// Package stocking is the wire format of stocking (docs/formats/stocking.md): text
-// frames of three fields, "type,code,content", of which only the first two commas
-// separate.
+// Package stocking is the wire format of stocking (docs/formats/stocking.md): text frames of
+// three fields, "type,code,content". Only the first two commas separate.
 //
 //	C→S  0,*,*                       connect; ignored
 //	     1,*,*                       error; ignored

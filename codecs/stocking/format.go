@@ -52,7 +52,7 @@ func (f *Format) NewCodec() core.Codec { return f }
 
 var _ core.Stateless = (*Format)(nil)
 
-// Stateless says that the codec is.
+// Stateless marks the codec as stateless.
 func (f *Format) Stateless() {}
 
 // Profile returns the habits of the original server: it looks every 60 s, from the
@@ -66,5 +66,5 @@ func (f *Format) Profile() core.Profile {
 	}
 }
 
-// Goodbye returns the close code that fits r; the original just cuts.
+// Goodbye returns the close code that fits r; the original just cuts the connection.
 func (f *Format) Goodbye(r core.Reason) (uint16, string) { return r.CloseCode(), r.String() }

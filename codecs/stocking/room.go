@@ -2,9 +2,9 @@ package stocking
 
 import "bytes"
 
-// A room name cannot hold a comma where it stands between two. There a comma is
-// written %2C. So that every name has one spelling and every spelling one name, a %
-// that would read as such an escape is written %25:
+// A room name that stands between two commas cannot hold one: there a comma is written %2C.
+// So that every name has one spelling and every spelling one name, a % that would read as
+// such an escape is written %25:
 //
 //	topic   a,b    a%2Cb    a%252Cb   100%
 //	room    a%2Cb  a%252Cb  a%25252Cb 100%

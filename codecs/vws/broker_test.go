@@ -54,7 +54,7 @@ func serve(t *testing.T, options string) *broker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The context of the test has ended by then: clients that are left are cut.
+	// The context of the test has ended by then: remaining clients are cut.
 	t.Cleanup(func() { _ = b.server.Shutdown(t.Context(), 0) })
 	return b
 }
@@ -98,8 +98,8 @@ func (c client) reads(want ...string) {
 	}
 }
 
-// readsClose fails unless the next message is a close frame of this kind. It
-// answers it and hangs up.
+// readsClose fails unless the next message is this close frame. It answers the frame and hangs
+// up.
 func (c client) readsClose(code ws.StatusCode, reason string) {
 	c.t.Helper()
 	got, _, err := wsutil.ReadServerData(c)
@@ -136,7 +136,7 @@ func TestBrokerAnswersAndDelivers(t *testing.T) {
 		t.Errorf("read %s, want %s", got, want)
 	}
 
-	// What was never subscribed is unsubscribed all the same.
+	// What was never subscribed can be unsubscribed.
 	one.send(`{"k":"u","t":"never","i":1}`, `{"k":"u","t":"a/#","i":2}`, `{"k":"U","i":3}`, `{"t":"a/e","d":1,"i":4}`)
 	one.reads(`{"k":"a","i":1}`, `{"k":"a","i":2}`, `{"k":"a","i":3}`, `{"k":"a","i":4}`)
 	two.send(`nonsense`, `{"k":"x","i":1}`)

@@ -105,8 +105,8 @@ func setField(ev *core.Event, key, value string) bool {
 	return true
 }
 
-// recorder is a sink that writes down what it gets, a line each, and what the
-// client reads then if every command succeeds. It keeps both.
+// recorder is a sink that writes down what it gets, a line each, and what the client then
+// reads if every command succeeds. It keeps both.
 type recorder struct {
 	codec    core.Codec
 	lines    []string

@@ -25,16 +25,16 @@ var (
 	_ core.Opener = codec{}
 )
 
-// Open subscribes a new connection to what all of the endpoint hear.
+// Open subscribes a new connection to the endpoint's initial patterns.
 func (c codec) Open(_ uint64, to core.Sink) {
 	for _, pattern := range c.format.initial {
 		to.Do(core.Command{Verb: core.Subscribe, Topic: pattern, Pattern: true})
 	}
 }
 
-// Decode turns a client message into a command. It never ends a connection:
-// what it cannot read or does not allow it hands to Refuse, with a failure whose
-// text Encode writes into the nack.
+// Decode turns a client message into a command. It never ends a connection: it hands what it
+// cannot read or does not allow to Refuse, with a failure whose text Encode writes into the
+// nack.
 func (c codec) Decode(f core.Frame, to core.Sink) error {
 	if len(f.Data) == 0 {
 		to.Refuse(core.ReasonMalformed, nil, core.Failure{})
@@ -89,8 +89,8 @@ func (c codec) request(kind string, m message, to core.Sink) {
 	}
 }
 
-// subscription begins or ends a subscription to the pattern that topic, a raw
-// JSON string or nil, says.
+// subscription begins or ends a subscription to the pattern in topic, a raw JSON string or
+// nil.
 func (c codec) subscription(verb core.Verb, refusal string, topic, id []byte, to core.Sink) {
 	pattern, _ := rawjson.Unquote(topic, nil)
 	switch {
@@ -105,7 +105,7 @@ func (c codec) subscription(verb core.Verb, refusal string, topic, id []byte, to
 	}
 }
 
-// event publishes, if the policy lets it. Without an id it is not answered.
+// event publishes a message, if the policy allows it. Without an id it is not answered.
 func (c codec) event(m message, to core.Sink) {
 	topic, _ := rawjson.Unquote(m.topic, nil)
 	send := &c.format.send
@@ -126,7 +126,7 @@ func (c codec) event(m message, to core.Sink) {
 	}
 }
 
-// acknowledge answers what the engine has no part in: the Pong is an ack.
+// acknowledge answers a message that the engine has no part in: the Pong is an ack.
 func acknowledge(to core.Sink, id []byte) { to.Do(core.Command{Verb: core.Ping, Ref: id}) }
 
 // nack counts a message as refused, and answers it unless id is nil.

@@ -23,8 +23,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// A message that is cut anywhere is refused as a whole: nothing that was read
-// before the cut counts.
+// A message that is cut anywhere is refused as a whole: nothing before the cut counts.
 func TestDecodeCutAtEveryByte(t *testing.T) {
 	for _, c := range coretest.Cases(t, "testdata/decode.txt", "options ") {
 		object := rawjson.Trim(c.Frame(t).Data)
@@ -58,8 +57,8 @@ func TestDecodeTooDeep(t *testing.T) {
 	}
 }
 
-// Initial subscriptions are made in their order, are not answered, and need not
-// have the prefix that clients must keep to.
+// Initial subscriptions are made in order, are not answered, and need not have the prefix that
+// clients must use.
 func TestOpen(t *testing.T) {
 	for _, c := range []struct{ options, want string }{
 		{`{}`, ""},

@@ -7,9 +7,9 @@ import (
 	"github.com/polywire/polywire/core/rawjson"
 )
 
-// Encode appends what the client reads for ev: answers to what it sent, unless
-// their Ref is empty, and events. The format has no words for anything else. It
-// fails where EncodeMessage does.
+// Encode appends what the client reads for ev: answers to what it sent, unless their Ref is
+// empty, and events. The format has nothing for anything else. It fails where EncodeMessage
+// does.
 func (c codec) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
 	switch ev.Kind {
 	case core.Message:
@@ -28,7 +28,7 @@ func (c codec) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error)
 	return dst, core.NoFrame, nil
 }
 
-// beginAnswer appends an answer up to its id.
+// beginAnswer appends an answer up to its id, id included.
 func beginAnswer(dst []byte, kind string, ref []byte) []byte {
 	dst = append(dst, `{"k":"`...)
 	dst = append(dst, kind...)

@@ -36,8 +36,7 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-// The default bound is what the original client takes, counted over the whole
-// event.
+// The default bound is what the original client takes, counted over the whole event.
 func TestMaxEventSize(t *testing.T) {
 	format := newTestFormat(t, `{}`)
 	frame := len(`{"d":"","t":"a"}`)

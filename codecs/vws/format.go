@@ -31,8 +31,8 @@ func newFormat(o Options, maxMessage int) *Format {
 	return f
 }
 
-// NewCodec returns the codec of a new connection. It has no state: what one
-// returns may serve all connections, from any goroutine.
+// NewCodec returns the codec of a new connection. It has no state: one codec may serve all
+// connections, from any goroutine.
 func (f *Format) NewCodec() core.Codec { return codec{f} }
 
 // Goodbye returns the original's words where it has some, and else the close

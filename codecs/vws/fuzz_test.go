@@ -12,17 +12,17 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// reference is a client message as the original's encoding/json reads it, but
-// that raw values keep their bytes.
+// reference is a client message as the original's encoding/json reads it, except that raw
+// values keep their bytes.
 type reference struct {
 	K, T, E string
 	D, I    json.RawMessage
 	H       map[string]string
 }
 
-// For all bytes: no panic, the connection goes on, exactly one command or
-// refusal comes of one message, at most one answer, and what is published and
-// answered is what encoding/json reads.
+// For all bytes: no panic; the connection goes on; one message makes exactly one command or
+// refusal, and at most one answer; and what is published and answered is what encoding/json
+// reads.
 func FuzzDecode(f *testing.F) {
 	for _, c := range coretest.Cases(f, "testdata/decode.txt", "options ") {
 		f.Add(c.Frame(f).Data)
@@ -62,8 +62,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// What a client writes costs memory in proportion to its size, whatever it is. If it cost
-// time by the square of its size, this test would take minutes.
+// A client's message costs memory in proportion to its size, whatever it is. If it cost time
+// by the square of its size, this test would take minutes.
 func TestHostileMessages(t *testing.T) {
 	const many = 20_000
 	messages := coretest.HostileJSON("k", "t", "d", "i", "e", "h")

@@ -15,18 +15,18 @@ const (
 	kindNack           = "n"
 )
 
-// message is one client message, taken apart: raw JSON values that point into
-// the frame, nil where the key is absent or null. kind and topic are strings,
-// with their quotes; headers is an object of strings that is not empty.
+// message is one parsed client message: raw JSON values that point into the frame, nil where
+// the key is absent or null. kind and topic are strings, with their quotes; headers is an
+// object of strings that is not empty.
 type message struct {
 	kind, topic, data, id, headers []byte
 }
 
-// parseMessage takes frame apart as the original does with encoding/json: names
-// match without regard to case, of several the last counts, null leaves a
-// string as it was and takes away anything else, other names are ignored, and
-// null for the object is an object without members. An error means that frame
-// is no JSON object or that a known field has the wrong kind.
+// parseMessage parses frame as the original does with encoding/json: names match without
+// regard to case, the last of several counts, null leaves a string unchanged and removes
+// anything else, other names are ignored, and null for the object is an object without
+// members. An error means that frame is not a JSON object or that a known field has the
+// wrong kind.
 func parseMessage(frame []byte) (message, error) {
 	var m message
 	if string(rawjson.Trim(frame)) == "null" {
@@ -60,8 +60,8 @@ func parseMessage(frame []byte) (message, error) {
 	return m, wrong
 }
 
-// takeString puts value into field, unless it is null, and reports whether that
-// is possible: whether it is a string, or null.
+// takeString puts value into field, unless it is null. It reports whether value is a string
+// or null.
 func takeString(field *[]byte, value []byte) bool {
 	if rawjson.IsString(value) {
 		*field = value

@@ -22,15 +22,15 @@ type Options struct {
 	//	sensors/#         those to topics that match a pattern; any other text
 	//	{prefix: client/} those to topics that begin with a text
 	//
-	// The texts "true" and "false", which is how a value from the environment
-	// comes, are the values and not patterns.
+	// The texts "true" and "false", as they come from the environment, are these values
+	// and not patterns.
 	AllowSend any `koanf:"allow_send"`
 	// InitialSubscriptions are patterns to which every connection is subscribed
 	// when it opens. SubscribePrefix does not apply to them; clients can
 	// unsubscribe from them.
 	InitialSubscriptions []string `koanf:"initial_subscriptions"`
-	// SubscribePrefix is how the patterns must begin to which clients subscribe
-	// and from which they unsubscribe. Empty: they may be any.
+	// SubscribePrefix is how the patterns that clients subscribe to and unsubscribe from
+	// must begin. If it is empty, any pattern may be used.
 	SubscribePrefix string `koanf:"subscribe_prefix"`
 	// MaxEventSize is the biggest event in bytes, encoded, that is sent to a
 	// client; bigger ones are dropped. The original client in Go leaves for good
@@ -50,9 +50,8 @@ const (
 	DrainHard = "hard"
 )
 
-// Protocol introduces the format. Its New takes the bound on client messages,
-// which the goodbye to a client that breaks it names, from max, or 32768 if max
-// is not positive.
+// Protocol introduces the format. Its New takes the bound on client messages from max, or
+// 32768 if max is not positive. The goodbye to a client that exceeds the bound names it.
 func Protocol() core.Protocol {
 	return core.Protocol{
 		Name:    "vws",
@@ -90,7 +89,7 @@ func optionsOf(options any) (*Options, error) {
 	return o, nil
 }
 
-// validate returns everything that is wrong at once.
+// validate returns all faults at once.
 func (o *Options) validate() error {
 	var faults []error
 	if _, err := parsePolicy(o.AllowSend); err != nil {

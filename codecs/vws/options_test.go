@@ -77,7 +77,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// Each policy, and what it says about topics.
+// Each policy, and its decisions about topics.
 func TestPolicies(t *testing.T) {
 	for _, c := range []struct {
 		allowSend   any

@@ -8,7 +8,7 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// rule is how a policy judges.
+// rule is how a policy decides.
 type rule uint8
 
 const (
@@ -57,7 +57,7 @@ func parsePolicy(v any) (policy, error) {
 	return policy{}, errAllowSend
 }
 
-// parsePolicyText reads what is not a pattern where the text says so.
+// parsePolicyText reads a text: one of the fixed words, or else a pattern.
 func parsePolicyText(text string) (policy, error) {
 	switch text {
 	case "true", "false":
@@ -73,7 +73,7 @@ func parsePolicyText(text string) (policy, error) {
 	return policy{allowPattern, text, "event not allowed"}, nil
 }
 
-// takes reports whether an event to topic is accepted, be it to be dropped.
+// takes reports whether an event to topic is accepted, even if only to be dropped.
 func (p *policy) takes(topic []byte) bool {
 	switch p.rule {
 	case allow, drop:

@@ -48,8 +48,8 @@ func newCodec(t testing.TB, options string) codec {
 	return f.NewCodec().(codec)
 }
 
-// wire reads the bytes of a message: pairs of hex digits, 'characters', and
-// 'characters'*n or hex*n for n times as many.
+// wire reads the bytes of a message: pairs of hex digits, 'characters', and 'characters'*n or
+// hex*n for n repetitions.
 func wire(t testing.TB, text string) []byte {
 	t.Helper()
 	var out []byte

@@ -20,7 +20,7 @@ var (
 	errUTF8 = errors.New("a payload of type UTF-8 that is not UTF-8")
 )
 
-// codec translates for one connection. All that it knows is the endpoint's.
+// codec translates for one connection. All its data is the endpoint's.
 type codec struct{ format *Format }
 
 var (
@@ -35,11 +35,10 @@ func (c codec) Open(_ uint64, to core.Sink) {
 	}
 }
 
-// Decode turns a client message into one command, or none for a heartbeat, which
-// is not even counted: a client in JavaScript sends hundreds a second. Ref is
-// type and id of the message, nil for a signal. A command for a UTF-16 message
-// owns its payload's Data; all else points into f. The size of f is not looked
-// at, the network sees to that.
+// Decode turns a client message into one command, or into none for a heartbeat, which is
+// not even counted: a client in JavaScript sends hundreds a second. Ref is type and id of
+// the message, nil for a signal. A command for a UTF-16 message owns its payload's Data;
+// all else points into f. Decode does not check the size of f, the network does.
 func (c codec) Decode(f core.Frame, to core.Sink) error {
 	if f.Kind != core.BinaryFrame {
 		return &core.Violation{Reason: core.ReasonWrongFrame, Err: errText}
@@ -90,8 +89,8 @@ func (c codec) carryOut(m message, to core.Sink) error {
 	return nil
 }
 
-// named returns topic, or the default topic if it is empty: what a message without a name
-// is about.
+// named returns topic, or the default topic if it is empty, as for a message without a
+// name.
 func (c codec) named(topic []byte) []byte {
 	if len(topic) == 0 {
 		return c.format.defaultTopic
@@ -99,8 +98,8 @@ func (c codec) named(topic []byte) []byte {
 	return topic
 }
 
-// content returns the payload of a signal or request. An empty one is of its
-// encoding too: it is answered and sent on in it.
+// content returns the payload of a signal or request. An empty one keeps its encoding too:
+// it is answered and passed on in it.
 func (m message) content() core.Payload {
 	switch m.encoding {
 	case asUTF8:

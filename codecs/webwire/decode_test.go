@@ -11,8 +11,7 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// decode returns what comes of a message: the lines of a recorder, or how the
-// connection ends.
+// decode returns what a message leads to: the lines of a recorder, or how the connection ends.
 func decode(t testing.TB, c codec, f core.Frame) (string, []core.Command) {
 	t.Helper()
 	var got recorder
@@ -39,8 +38,8 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// A message that is cut anywhere is a violation, or what is left is as right as
-// a message that was sent so. The shortest right lengths of each type say which.
+// A message that is cut anywhere is a violation, or the rest is as valid as a message that was
+// sent so. The shortest valid lengths of each type say which.
 func TestDecodeCutAnywhere(t *testing.T) {
 	const id = "0102030405060708"
 	for _, c := range []struct {

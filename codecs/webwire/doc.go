@@ -21,8 +21,8 @@
 //	                         <── 22 session closed  SessionClosed
 //	33  heartbeat                                   nothing
 //
-// The layouts, with every integer little-endian and id eight bytes of the
-// client's choice, which come back as they were:
+// The layouts follow. Every integer is little-endian, and id is eight bytes of the client's
+// choice, which come back unchanged:
 //
 //	63 64 65     type, name length, name, [padding], payload
 //	127 128 129  type, id, name length, name, [padding], payload
@@ -36,17 +36,16 @@
 //	31           type, id
 //	32           type, id, key
 //
-// Of three types that belong together the first has a binary payload, the
-// second UTF-8, the third UTF-16, whose payload begins at an even offset: a zero
-// byte pads a name of odd length. The byte is written as zero and not looked at
-// when it is read, as in the original.
+// Of three types that belong together the first has a binary payload, the second UTF-8, the
+// third UTF-16. A UTF-16 payload begins at an even offset: a zero byte pads a name of odd
+// length. The byte is written as zero and ignored when it is read, as in the original.
 //
 // A message that breaks its layout, and a text message, end the connection. A
 // well-formed message of a type that only a server sends is counted and ignored.
 //
-// A name is the topic or the service, with what is no printable ASCII escaped
-// (see the rule in name.go). No name is the endpoint's default topic, in both directions:
-// a signal without one is published there, a request without one asks the service of that
-// name, and a signal on that topic goes out without a name. The padding and that aside,
-// signals come out of the broker as they went in, to the byte.
+// A name is the topic or the service, with all but printable ASCII escaped (see the rule in
+// name.go). No name means the endpoint's default topic, in both directions: a signal without
+// one is published there, a request without one asks the service of that name, and a signal
+// on that topic goes out without a name. Apart from the padding and that, signals leave the
+// broker as they came in, byte for byte.
 package webwire

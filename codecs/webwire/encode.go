@@ -21,14 +21,13 @@ var (
 // of a JSON string may be written as \u0041.
 const shrink = 6
 
-// EncodeMessage appends the signal of a Message event. An error means that it
-// cannot be one: the name of its topic is too long, it is larger than the buffer
-// that clients were told, or topic and payload are both empty, of which no
-// message can be made.
+// EncodeMessage appends the signal of a Message event. It fails if no such signal is
+// possible: the name of its topic is too long, it is larger than the buffer that clients
+// were told, or topic and payload are both empty, which makes no message.
 //
-// Bytes make a binary signal, text that came in UTF-16 the same bytes again, and
-// everything else is UTF-8. A signal on the default topic goes out without a name,
-// unless it has no payload either.
+// Bytes make a binary signal, text that came in UTF-16 the same bytes again, and everything
+// else is UTF-8. A signal on the default topic goes out without a name, unless it has no
+// payload either.
 func (f *Format) EncodeMessage(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
 	enc := asUTF8
 	switch {
@@ -80,8 +79,8 @@ func appendSignal(dst []byte, enc encoding, topic []byte, p core.Payload) ([]byt
 	return appendContent(out, enc, p), nil
 }
 
-// Encode appends what the client reads for ev. What came of a signal is told
-// nobody; what came of a request is a reply, which carries its id.
+// Encode appends what the client reads for ev. The outcome of a signal is not reported; the
+// outcome of a request is a reply, which carries its id.
 func (c codec) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
 	switch ev.Kind {
 	case core.Welcome:
@@ -114,8 +113,8 @@ func (c codec) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error)
 	return c.format.appendReply(dst, ev), core.BinaryFrame, nil
 }
 
-// overflows reports whether p is certainly larger than the buffer, before all of
-// it is written for nothing.
+// overflows reports whether p is certainly larger than the buffer, before all of it is
+// written in vain.
 func (f *Format) overflows(p core.Payload) bool {
 	return len(p.Data) > f.options.MessageBufferSize && len(rawjson.Trim(p.Data)) > shrink*f.options.MessageBufferSize
 }
@@ -125,8 +124,8 @@ func isWide(p core.Payload) bool {
 	return p.Kind == core.Text && p.UTF16 != nil && len(p.UTF16)%2 == 0
 }
 
-// appendContent appends p in an encoding, without padding. Bytes that are no
-// text are written as they are as binary; the others write them as JSON text.
+// appendContent appends p in an encoding, without padding. Bytes that are not text are
+// written unchanged as binary; the other encodings write them as JSON text.
 func appendContent(dst []byte, enc encoding, p core.Payload) []byte {
 	switch {
 	case enc == asBinary && p.Kind == core.Binary:

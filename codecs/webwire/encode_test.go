@@ -22,7 +22,7 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-// requireEncoded encodes behind what is in a buffer already, which must stay.
+// requireEncoded encodes after the bytes that a buffer already holds, which must stay.
 func requireEncoded(t *testing.T, c coretest.Case, encode func([]byte, core.Event) ([]byte, core.FrameKind, error), ev core.Event) {
 	t.Helper()
 	const before = "before"
@@ -70,7 +70,7 @@ func TestEncodeLongNames(t *testing.T) {
 	}
 }
 
-// White space is not what makes a payload large.
+// White space does not make a payload large.
 func TestEncodeLargePayloads(t *testing.T) {
 	codec := newCodec(t, "message_buffer_size=32")
 	spaced := core.Payload{Kind: core.JSON, Data: []byte(strings.Repeat(" ", 1000) + "1")}

@@ -26,8 +26,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// What a client writes costs memory in proportion to its size, whatever it is. If it cost
-// time by the square of its size, this test would take minutes.
+// A client's message costs memory in proportion to its size, whatever it is. If it cost time
+// by the square of its size, this test would take minutes.
 func TestHostileMessages(t *testing.T) {
 	const many = 1 << 14
 	codec := newCodec(t, "message_buffer_size=4194304")
@@ -98,8 +98,8 @@ func TestByteIdentity(t *testing.T) {
 	}
 }
 
-// requireBack decodes data and, if it is a publish or a call, encodes that again.
-// It reports whether it was one.
+// requireBack decodes data and, if it is a publish or a call, encodes it again. It reports
+// whether it was one.
 func requireBack(t *testing.T, c codec, data []byte) bool {
 	t.Helper()
 	work := bytes.Clone(data)

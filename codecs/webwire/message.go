@@ -56,7 +56,7 @@ var (
 
 // message is one client message, taken apart; its slices point into it.
 type message struct {
-	// kind is the type, of three the first.
+	// kind is the type; of three that belong together, the first.
 	kind     byte
 	encoding encoding // of signal and request
 	ref      []byte   // of what is answered: type and id
@@ -64,7 +64,7 @@ type message struct {
 	payload  []byte   // of signal and request; of restore session the key
 }
 
-// parse takes data apart. An error is a violation of the format.
+// parse splits data into its parts. An error is a violation of the format.
 func parse(data []byte) (message, error) {
 	if len(data) == 0 {
 		return message{}, errEmpty
@@ -127,8 +127,8 @@ func (m *message) split(data []byte, at int) error {
 	return nil
 }
 
-// checkServers returns what is wrong with a message of a type that only a
-// server sends, nil if it is well-formed. It looks at what the original does.
+// checkServers returns what is wrong with a message of a type that only a server sends; nil
+// if it is well-formed. It checks what the original checks.
 func checkServers(data []byte) error {
 	switch data[0] {
 	case typeErrorReply:
@@ -164,7 +164,7 @@ func between(data []byte, least, most int) error {
 	return nil
 }
 
-// isPrintable reports whether text is printable ASCII alone.
+// isPrintable reports whether text is only printable ASCII.
 func isPrintable[T string | []byte](text T) bool {
 	for i := range len(text) {
 		if text[i] < ' ' || text[i] > '~' {

@@ -6,9 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// A name is printable ASCII, a topic any UTF-8. Between them goes a mapping that
-// is one to one both ways, so that every name and every topic comes back as it
-// was:
+// A name is printable ASCII, a topic is any UTF-8. The mapping between them is one to one in
+// both directions, so that every name and every topic comes back unchanged:
 //
 //   - A character that is no printable ASCII is its UTF-8 bytes, each as % and two
 //     hex digits in upper case: é is %C3%A9. That is an escape.

@@ -11,7 +11,7 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// The original's defaults and least settings (docs/formats/webwire.md, "Options and defaults").
+// The original's defaults and minimum settings (docs/formats/webwire.md, "Options and defaults").
 const (
 	defaultReadTimeout = 60 * time.Second
 	defaultBufferSize  = 8192
@@ -24,9 +24,9 @@ const (
 
 // The values of Options.ReplyEncoding.
 const (
-	// SameEncoding answers as the answer is: bytes as binary, text as UTF-8, or as UTF-16 if
-	// that was given or asked in. An answer without a payload is in the encoding of the
-	// request.
+	// SameEncoding replies in the encoding of the answer: bytes as binary, text as UTF-8, or
+	// as UTF-16 if the answer or the request is in it. An answer without a payload is in the
+	// encoding of the request.
 	SameEncoding = "same"
 	// UTF8Encoding answers in UTF-8 whatever the encoding of the request, which
 	// serves the client in JavaScript best.
@@ -52,10 +52,10 @@ type SessionOptions struct {
 	Dir string `koanf:"dir"`
 	// MaxConnections bounds the connections of one session; 0 is no bound.
 	MaxConnections int `koanf:"max_connections"`
-	// Max bounds the sessions: one more puts out that which was not used, created or
-	// restored, for the longest time; 0 is no bound but that of MemoryStore, 100,000.
+	// Max bounds the sessions: one more evicts the session whose last use (creating or
+	// restoring it) is longest ago. 0 means no bound but that of MemoryStore, 100,000.
 	Max int `koanf:"max"`
-	// MaxAge is how long a session is kept that is not used; 0 is for ever.
+	// MaxAge is how long an unused session is kept; 0 is for ever.
 	MaxAge time.Duration `koanf:"max_age"`
 }
 
@@ -63,8 +63,8 @@ type SessionOptions struct {
 type Options struct {
 	// ReadTimeout is how long a client may go without a message. Clients are told.
 	ReadTimeout time.Duration `koanf:"read_timeout"`
-	// MessageBufferSize is the biggest message in bytes, both ways. Clients are
-	// told, and clients in Go demand that it is their own setting.
+	// MessageBufferSize is the biggest message in bytes, both ways. Clients are told, and
+	// clients in Go require that it equals their own setting.
 	MessageBufferSize int `koanf:"message_buffer_size"`
 	// SubProtocol is the name of the application's protocol; empty for none.
 	SubProtocol string `koanf:"sub_protocol"`
@@ -75,19 +75,18 @@ type Options struct {
 	DefaultTopic string `koanf:"default_topic"`
 	// ReplyEncoding is SameEncoding or UTF8Encoding.
 	ReplyEncoding string `koanf:"reply_encoding"`
-	// ConcurrencyLimit is how many requests of one connection are answered at once;
-	// its further messages, signals too, wait their turn. As in the original the
-	// default is 1, one after the other, 0 is 1 too, and anything below 0 is no limit.
-	// The format does not read it: whoever builds the endpoint sees to it.
+	// ConcurrencyLimit is how many requests of one connection are answered at once; its
+	// further messages, signals included, wait. As in the original the default is 1, one
+	// after the other; 0 means 1 too, and anything below 0 means no limit. The format does
+	// not read it: whoever builds the endpoint enforces it.
 	ConcurrencyLimit int `koanf:"concurrency_limit"`
 	// Sessions say where sessions are kept.
 	Sessions SessionOptions `koanf:"sessions"`
 }
 
-// Protocol introduces the format. The bound on messages has one value, which
-// clients are told: message_buffer_size. The endpoint's max_message_size takes
-// it from the profile; New returns an error if it was set to something else.
-// max is unset if it is not positive.
+// Protocol introduces the format. There is one bound on messages, which clients are told:
+// message_buffer_size. The endpoint's max_message_size takes it from the profile; New fails
+// if it was set to something else. max is unset if it is not positive.
 func Protocol() core.Protocol {
 	return core.Protocol{
 		Name:   "webwire",
@@ -152,7 +151,7 @@ func (o *Options) callsAtOnce() int {
 	return o.ConcurrencyLimit
 }
 
-// validate returns everything that is wrong at once.
+// validate returns all faults at once.
 func (o *Options) validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }

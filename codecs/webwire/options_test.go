@@ -82,8 +82,8 @@ func TestValidateNamesAllFaults(t *testing.T) {
 	}
 }
 
-// There is one bound on messages. An endpoint that sets max_message_size too must
-// set it to the same.
+// There is one bound on messages. An endpoint that also sets max_message_size must set it to
+// the same value.
 func TestNewKeepsOneBound(t *testing.T) {
 	p := Protocol()
 	o := p.Options().(*Options)
@@ -109,8 +109,8 @@ func TestProfile(t *testing.T) {
 	}
 }
 
-// How many requests of a connection run at once: as in the original one, if nothing else is
-// said, and 0 is that too.
+// How many requests of a connection run at once: as in the original, one by default, and 0
+// means one too.
 func TestConcurrencyLimit(t *testing.T) {
 	o := Protocol().Options().(*Options)
 	if n := o.Needs().CallsAtOnce; n != 1 {

@@ -9,9 +9,9 @@ import (
 	"github.com/polywire/polywire/core/rawjson"
 )
 
-// codeTooLarge is the code of the error reply in place of an answer that is
-// larger than the client's buffer. A client in Go that gets a larger message
-// ends its connection for good, and one that gets nothing waits in vain.
+// codeTooLarge is the code of the error reply that replaces an answer larger than the
+// client's buffer. A client in Go that gets a larger message ends its connection for good,
+// and one that gets nothing waits in vain.
 const codeTooLarge = "too_large"
 
 // appendReply appends the reply to the request whose type and id are ev.Ref.
@@ -38,11 +38,11 @@ func (f *Format) appendReply(dst []byte, ev core.Event) []byte {
 	return out
 }
 
-// replyEncoding returns how a request is answered. The answer keeps its kind: bytes are
-// binary, text that has UTF-16 is UTF-16, and other text, JSON too, is UTF-8, but UTF-16 to
-// a request in UTF-16. An answer without a payload is in the encoding of the request. If
-// the endpoint wants UTF-8, all that is text is UTF-8. A session is JSON text and the end of
-// one is binary, whatever is configured.
+// replyEncoding returns the encoding of a reply. The answer keeps its kind: bytes are
+// binary, text that has UTF-16 is UTF-16, and other text, JSON included, is UTF-8, or UTF-16
+// if the request was. An answer without a payload is in the encoding of the request. If the
+// endpoint wants UTF-8, all text is UTF-8. A restored session is JSON text and the reply to
+// closing one is binary, whatever is configured.
 func (f *Format) replyEncoding(ev core.Event) encoding {
 	kind := ev.Ref[0]
 	switch kind {
@@ -70,8 +70,8 @@ func (f *Format) replyEncoding(ev core.Event) encoding {
 	return asUTF8
 }
 
-// appendFailure appends the reply that says why a request failed. What happened
-// inside the broker is told without details.
+// appendFailure appends the reply that says why a request failed. Failures inside the broker
+// are reported without details.
 func (f *Format) appendFailure(dst, ref []byte, failure core.Failure) []byte {
 	switch failure.Code {
 	case core.Internal:
@@ -88,9 +88,9 @@ func (f *Format) appendFailure(dst, ref []byte, failure core.Failure) []byte {
 	return f.appendError(dst, ref, string(failure.Code), failure.Text)
 }
 
-// appendError appends an error reply. A code that the format cannot write, an
-// answerer's own, becomes "internal"; the text is cut where the client's buffer
-// ends. If that has no room for the code either, it is an internal error reply.
+// appendError appends an error reply. An answerer's code that the format cannot write
+// becomes "internal"; the text is cut where the client's buffer ends. If there is no room
+// for the code either, it becomes an internal error reply.
 func (f *Format) appendError(dst, ref []byte, code, text string) []byte {
 	if code == "" || len(code) > 255 || !isPrintable(code) {
 		code = string(core.Internal)
@@ -115,7 +115,7 @@ func appendHead(dst []byte, kind byte, ref []byte) []byte {
 	return append(append(dst, kind), ref[1:]...)
 }
 
-// sessionCreated appends what tells a client of its new session.
+// sessionCreated appends the message that tells a client of its new session.
 func (f *Format) sessionCreated(dst []byte, s core.Session) ([]byte, core.FrameKind, error) {
 	out := appendSession(append(dst, typeSessionCreated), s)
 	if len(out)-len(dst) > f.options.MessageBufferSize {

@@ -13,21 +13,21 @@ import (
 )
 
 // bodies is how many bodies of the greatest size there may be at once: clients that send
-// slowly must not have the memory for as many as there are connections.
+// slowly must not take the memory of one body for each connection.
 const bodies = 4
 
-// A body is given up that has not come in bodyGrace, and a second more for each bodyRate bytes
-// that have come, but no more than bodyLongest.
+// A body is dropped if it has not arrived within bodyGrace, and a second more for each
+// bodyRate bytes that have, but no more than bodyLongest.
 const (
 	bodyGrace   = 20 * time.Second
 	bodyRate    = 1 << 10
 	bodyLongest = time.Minute
 )
 
-// errBusy: the body is given up, as there are too many.
+// errBusy: the body is dropped because there are too many.
 var errBusy = errors.New("too many bodies at once")
 
-// reading are the bodies that are being read or published. Any goroutine.
+// reading holds the bodies that are being read or published. Any goroutine.
 type reading struct {
 	// Static after construction.
 	limit int64 // in bytes
@@ -51,7 +51,7 @@ type body struct {
 	// Guarded by the mu of reading.
 	size  int64
 	whole bool // it is not read any more
-	ended bool // it was given up: its client had more than others
+	ended bool // it was dropped: its client had more than others
 }
 
 // begin returns the body of r.
@@ -76,14 +76,14 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// allow says by when more of the body must have come. The caller holds mu.
+// allow sets the deadline for more of the body. The caller holds mu.
 func (b *body) allow() {
 	allowed := min(b.reading.grace+time.Duration(b.size)*time.Second/bodyRate, bodyLongest)
 	// The only error is a connection that is gone, which reading tells too.
 	_ = b.conn.SetReadDeadline(b.began.Add(allowed))
 }
 
-// add counts n more bytes of b. If that is too much, the client that has most gives up the
+// add counts n more bytes of b. If that is too much, the client that has most loses the
 // bodies that it began last. It reports false if b is one of these.
 func (a *reading) add(b *body, n int64, whole bool) bool {
 	a.mu.Lock()
@@ -113,8 +113,8 @@ func (a *reading) add(b *body, n int64, whole bool) bool {
 	return true
 }
 
-// lastOfMost returns the body that was begun last of the client that has most; nil if all of
-// them are whole. The caller holds mu.
+// lastOfMost returns the body that the client with the most bytes began last; nil if all
+// bodies are whole. The caller holds mu.
 func (a *reading) lastOfMost() *body {
 	of := make(map[core.Host]int64)
 	for _, b := range a.all {
@@ -129,7 +129,7 @@ func (a *reading) lastOfMost() *body {
 	return last
 }
 
-// done says that the body's memory is free again.
+// done counts the body's memory as free again.
 func (b *body) done() {
 	a := b.reading
 	a.mu.Lock()

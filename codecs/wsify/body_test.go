@@ -19,8 +19,8 @@ func (a *reading) bytes() int64 {
 	return a.size
 }
 
-// TestSlowBodies: clients that do not finish their bodies have a bounded memory
-// together. Further ones are told to come back, and served when there is room again.
+// TestSlowBodies: all clients that do not finish their bodies share a bounded memory. Further
+// ones are told to come back, and are served when there is room again.
 func TestSlowBodies(t *testing.T) {
 	s := newHTTPServer(t, newFormat(t, 1000, func(*Options) {}))
 	h := s.Config.Handler.(*handler)
@@ -69,7 +69,7 @@ func TestSlowBodies(t *testing.T) {
 	}
 }
 
-// TestBigBodiesMakeRoom: who holds most loses what it began last, not who comes.
+// TestBigBodiesMakeRoom: the client that holds most loses what it began last, not a newcomer.
 func TestBigBodiesMakeRoom(t *testing.T) {
 	s := newHTTPServer(t, newFormat(t, 1000, func(*Options) {}))
 	h := s.Config.Handler.(*handler)
@@ -128,7 +128,7 @@ func TestBigBodiesMakeRoom(t *testing.T) {
 	coretest.Eventually(t, "nothing is counted any more", func() bool { return h.reading.bytes() == 0 })
 }
 
-// TestBodiesMakeProgress: a body that does not come is not waited for.
+// TestBodiesMakeProgress: a body that does not arrive is not waited for.
 func TestBodiesMakeProgress(t *testing.T) {
 	s := newHTTPServer(t, newFormat(t, 1000, func(*Options) {}))
 	s.Config.Handler.(*handler).reading.grace = 50 * time.Millisecond

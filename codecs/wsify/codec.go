@@ -14,13 +14,12 @@ type codec struct{}
 
 var _ core.Stateless = codec{}
 
-// Stateless says that it is.
+// Stateless marks the codec as stateless.
 func (codec) Stateless() {}
 
-// Decode turns a client message into one command and never fails: what cannot
-// be read is counted and ignored. What can be read but not carried out becomes
-// None, because the authorizer is asked about it all the same and may end the
-// connection over it.
+// Decode turns a client message into one command and never fails: what it cannot read is
+// counted and ignored. What it can read but not carry out becomes None, because the
+// authorizer is asked about it all the same and may end the connection over it.
 func (codec) Decode(f core.Frame, to core.Sink) error {
 	// The content goes out in text frames, so it has to be text on its way in.
 	if f.Kind == core.BinaryFrame && !utf8.Valid(f.Data) {
@@ -82,7 +81,7 @@ func payloadOf(content []byte) core.Payload {
 	return core.FromJSON(content)
 }
 
-// reasonOf says as what an unreadable document is counted.
+// reasonOf returns the reason under which an unreadable document is counted.
 func reasonOf(err error) core.Reason {
 	if errors.Is(err, rawjson.ErrDepth) {
 		return core.ReasonTooDeep

@@ -149,8 +149,8 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// A message that ends too early is ignored, wherever it ends: faults 3 and 4 of
-// the original make something of it.
+// A message that ends too early is ignored, wherever it ends: faults 3 and 4 of the original
+// make something of it.
 func TestDecodeCut(t *testing.T) {
 	for _, c := range decodeCases(t) {
 		whole := decode(t, c.frame)
@@ -261,8 +261,8 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// What a client writes costs memory in proportion to its size, whatever it is. If it cost
-// time by the square of its size, this test would take minutes.
+// A client's message costs memory in proportion to its size, whatever it is. If it cost time
+// by the square of its size, this test would take minutes.
 func TestHostileMessages(t *testing.T) {
 	messages := coretest.HostileJSON("command", "args", "channel", "content")
 	for name, args := range coretest.HostileJSON("channel", "content", "CHANNEL") {
@@ -304,8 +304,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// judge reads the source of each command as an authorizer would who is strict
-// about letter case.
+// judge reads the source of each command as an authorizer would that is strict about letter
+// case.
 type judge struct {
 	t             *testing.T
 	done, refused int
@@ -320,7 +320,7 @@ func (j *judge) Do(c core.Command) {
 		Args    map[string]any `json:"args"`
 	}
 	if err := json.Unmarshal(c.Source, &source); err != nil {
-		// Only the range of numbers is a matter of the reader.
+		// Only the range of numbers depends on the reader.
 		if json.Valid(c.Source) && strings.Contains(err.Error(), "number") {
 			return
 		}

@@ -11,7 +11,7 @@
 // content and nothing else, one text frame for each message. Every message,
 // also one of an unknown command, is shown to the endpoint's authorizer.
 //
-// Where the original repeats or merges messages that it cannot read, takes each
-// fragment for a message, or joins a channel twice, this format does not: each
-// message is taken by itself, and what cannot be read is counted and ignored.
+// The original repeats or merges messages that it cannot read, takes each fragment for a
+// message, and joins a channel twice. This format does not: each message is taken by itself,
+// and what cannot be read is counted and ignored.
 package wsify

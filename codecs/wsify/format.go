@@ -18,9 +18,9 @@ var _ core.Format = (*Format)(nil)
 // NewCodec returns the codec, which has no state: all connections share it.
 func (*Format) NewCodec() core.Codec { return codec{} }
 
-// EncodeMessage appends the JSON text of the content. A message on one of the
-// broker's own topics (docs/formats/README.md, "Calls across formats") is no use without its
-// topic and comes as {"channel": …, "content": …}.
+// EncodeMessage appends the JSON text of the content. A message on one of the broker's own
+// topics (docs/formats/README.md, "Calls across formats") is useless without its topic and
+// is sent as {"channel": …, "content": …}.
 func (*Format) EncodeMessage(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
 	if !core.Reserved(ev.Topic) {
 		return core.AppendJSON(dst, ev.Payload), core.TextFrame, nil
@@ -32,8 +32,8 @@ func (*Format) EncodeMessage(dst []byte, ev core.Event) ([]byte, core.FrameKind,
 	return append(dst, '}'), core.TextFrame, nil
 }
 
-// Goodbye returns 1000 where the original sends it, at normal ends and when the
-// authorizer is down, and the fitting code elsewhere; never a text.
+// Goodbye returns 1000 where the original sends it, at normal ends and when the authorizer
+// is down, and the fitting code elsewhere. It never returns a text.
 func (*Format) Goodbye(r core.Reason) (code uint16, text string) {
 	if r == core.ReasonUnavailable {
 		return 1000, ""

@@ -14,16 +14,16 @@ import (
 	"github.com/polywire/polywire/core/rawjson"
 )
 
-// Handler returns what serves the plain HTTP of the endpoint: publishing with
+// Handler returns the handler for the plain HTTP of the endpoint: publishing with
 //
 //	POST <broadcast_path>?key=KEY
 //	Content-Type: application/json
 //
 //	{"channel": string, "content": any}
 //
-// and the answers to everything else, with CORS for all origins. The content may
-// also be in args, as in {"channel": string, "args": {"content": any}}. Nobody
-// asks the authorizer; the key is the permission.
+// and the answers to everything else, with CORS for all origins. The content may also be in
+// args, as in {"channel": string, "args": {"content": any}}. The authorizer is not asked;
+// the key is the permission.
 //
 // The checks and their order are the original's (docs/formats/wsify.md, "POST /broadcast"); a
 // publish that p refuses is answered with 403, or 503 if it may be tried again.
@@ -51,7 +51,7 @@ type handler struct {
 	reading reading
 }
 
-// ServeHTTP gives every answer its CORS header and finds out what is asked.
+// ServeHTTP adds the CORS header to every answer and finds out what is asked.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Add("Vary", "Origin")
@@ -98,8 +98,8 @@ func (h *handler) turnAway(w http.ResponseWriter, r *http.Request, status int) {
 	_, _ = io.WriteString(w, `{"message":"`+http.StatusText(status)+"\"}\n")
 }
 
-// broadcast carries one broadcast out. reason says why it was refused;
-// ReasonNormal: it was not, or the publisher has counted it.
+// broadcast carries one broadcast out. reason says why it was refused. ReasonNormal means
+// that it was not, or that the publisher has counted it.
 func (h *handler) broadcast(w http.ResponseWriter, r *http.Request) (status int, reason core.Reason) {
 	// Comparing digests takes the same time for keys of every length.
 	key := sha256.Sum256([]byte(r.URL.Query().Get("key")))
@@ -160,9 +160,9 @@ func (h *handler) publish(body []byte) (status int, reason core.Reason) {
 // errChannel: a body without a channel, or with one that is no string.
 var errChannel = errors.New("channel is no string")
 
-// readBroadcast takes a body apart. Field names are matched as in messages. A
-// content of its own goes before one in args. The channel is not trimmed; the
-// content is its JSON text, nil if there is none.
+// readBroadcast parses a body. Field names match as in messages. A content of its own takes
+// precedence over one in args. The channel is not trimmed; the content is its JSON text, nil
+// if there is none.
 func readBroadcast(body []byte) (channel, content []byte, err error) {
 	var name, args []byte
 	top := rawjson.Object(body)

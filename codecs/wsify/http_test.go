@@ -215,7 +215,7 @@ func TestOtherRequests(t *testing.T) {
 	}
 }
 
-// Without a path there is no door, not even at the empty path.
+// Without a path there is no HTTP publishing, not even at the empty path.
 func TestNoBroadcastPath(t *testing.T) {
 	h := newFormat(t, 0, func(o *Options) { o.BroadcastPath = "" }).Handler(nil, new(core.Stats))
 	r := httptest.NewRequest("POST", "/", strings.NewReader(`{"channel":"a"}`))

@@ -9,16 +9,16 @@ import (
 // errCommand: a message whose command is neither a string nor null.
 var errCommand = errors.New("command is no string")
 
-// message is one client message, taken apart. Each field is the JSON text of a
-// value, a sub-slice of the message; nil if it is missing.
+// message is one parsed client message. Each field is the JSON text of a value, a sub-slice
+// of the message; nil if it is missing.
 type message struct {
 	command, args, channel, content []byte
 	// odd: a field is written twice or in other letter case.
 	odd bool
 }
 
-// read takes data apart. Field names are matched as encoding/json matches them:
-// without regard to letter case, the last one counts.
+// read parses data. Field names match as in encoding/json: without regard to letter case,
+// and the last one counts.
 func (m *message) read(data []byte) error {
 	top := rawjson.Object(data)
 	for top.Next() {
@@ -50,7 +50,7 @@ func (m *message) read(data []byte) error {
 	return args.Err()
 }
 
-// set takes the value of the member at hand for field.
+// set takes the value of the current member for field.
 func (m *message) set(field *[]byte, name string, at *rawjson.Members) {
 	if *field != nil || string(at.Key()) != name {
 		m.odd = true

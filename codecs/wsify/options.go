@@ -25,8 +25,8 @@ type Options struct {
 	// AuthorizerURL is where every connection and message is judged. Empty: all
 	// is allowed.
 	AuthorizerURL string `koanf:"authorizer_url"`
-	// AuthorizerTimeout is how long one answer of the authorizer is waited for.
-	// The original waits for ever.
+	// AuthorizerTimeout bounds the wait for one answer of the authorizer. The original waits
+	// for ever.
 	AuthorizerTimeout time.Duration `koanf:"authorizer_timeout"`
 }
 
@@ -73,7 +73,7 @@ func (o *Options) Needs() core.Needs {
 	return core.Needs{AuthorizerURL: o.AuthorizerURL, AuthorizerTimeout: o.AuthorizerTimeout, HTTPPath: o.BroadcastPath}
 }
 
-// validate returns everything that is wrong at once.
+// validate returns all faults at once.
 func (o *Options) validate() error {
 	var faults []error
 	if o.AuthorizerURL != "" {

@@ -2,12 +2,11 @@ package wsify
 
 import "github.com/polywire/polywire/core/rawjson"
 
-// source returns the message for the authorizer, which must read in it what the
-// broker will carry out. An authorizer that minds letter case, or takes the
-// first of two equal names, would judge {"channel":"open","Channel":"secret"}
-// by another channel than the one that is joined; so an odd message is written
-// again in the one way that everybody reads alike. Others are returned as they
-// are: data, the message as the client wrote it.
+// source returns the message for the authorizer, which must read in it what the broker will
+// carry out. An authorizer that minds letter case, or takes the first of two equal names,
+// would judge {"channel":"open","Channel":"secret"} by another channel than the one that is
+// joined. So an odd message is rewritten in the one way that everybody reads alike. Others
+// are returned unchanged: data, the message as the client wrote it.
 func (m *message) source(data []byte) []byte {
 	if !m.odd {
 		return data
@@ -24,8 +23,8 @@ func (m *message) source(data []byte) []byte {
 	return append(m.appendArgs(out), '}')
 }
 
-// appendArgs writes the args with each field that means something here once.
-// The others may mean something to the authorizer and stay as they are.
+// appendArgs writes the args, with each field that matters here exactly once. The others may
+// matter to the authorizer and stay unchanged.
 func (m *message) appendArgs(out []byte) []byte {
 	out = append(out, '{')
 	start := len(out)

@@ -23,11 +23,11 @@ type codec struct {
 
 var _ core.Stateless = (*codec)(nil)
 
-// Stateless says that it is: buffers are for as long as one message.
+// Stateless marks the codec as stateless: its buffers last for one message.
 func (c *codec) Stateless() {}
 
-// Decode turns a client message into a command. It never ends a connection:
-// what it cannot read it hands to Refuse and tells nobody.
+// Decode turns a client message into a command. It never ends a connection: it hands what
+// it cannot read to Refuse, and nobody is told.
 func (c *codec) Decode(f core.Frame, to core.Sink) error {
 	if f.Kind != core.TextFrame {
 		refuse(to, core.ReasonWrongFrame)
@@ -55,8 +55,8 @@ func (c *codec) Decode(f core.Frame, to core.Sink) error {
 	return nil
 }
 
-// carryOut hands m to the engine as the command that its type names. buf is
-// used, and may be replaced, until it returns.
+// carryOut hands m to the engine as the command that its type names. It uses buf, and may
+// replace it, until it returns.
 func (c *codec) carryOut(m message, buf *[]byte, to core.Sink) {
 	kind, _ := rawjson.Unquote(m.kind, nil)
 	var cmd core.Command
@@ -94,7 +94,7 @@ func (c *codec) carryOut(m message, buf *[]byte, to core.Sink) {
 	to.Do(cmd)
 }
 
-// register makes the sender the owner of a channel who answers its methods.
+// register makes the sender the owner of a channel and the answerer of its methods.
 func register(m message, buf *[]byte, to core.Sink) {
 	all := appendString((*buf)[:0], m.channel)
 	channel := all
@@ -104,7 +104,7 @@ func register(m message, buf *[]byte, to core.Sink) {
 		cmd.Services = make([][]byte, 0, n)
 	}
 	for list.Next() {
-		// What is no string declares nothing.
+		// Anything but a string declares nothing.
 		if method := list.Value(); rawjson.IsString(method) {
 			from := len(all)
 			all = appendString(all, method)

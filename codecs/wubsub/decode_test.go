@@ -40,8 +40,7 @@ func TestBigBuffersAreNotKept(t *testing.T) {
 	}
 }
 
-// A message that is cut anywhere is refused as a whole: nothing that was read
-// before the cut counts.
+// A message that is cut anywhere is refused as a whole: nothing before the cut counts.
 func TestDecodeCutAtEveryByte(t *testing.T) {
 	codec := new(Format).NewCodec()
 	for _, c := range coretest.Cases(t, "testdata/decode.txt", "") {
@@ -80,8 +79,8 @@ func TestDecodeTooDeep(t *testing.T) {
 	}
 }
 
-// The topic is put together in a buffer that the next message reuses, also when
-// it outgrows that buffer, and messages of all connections at once do not meet.
+// The topic is assembled in a buffer that the next message reuses, even when it outgrows that
+// buffer, and concurrent messages of all connections do not mix.
 func TestDecodeInParallel(t *testing.T) {
 	codec := new(Format).NewCodec()
 	var all sync.WaitGroup
@@ -126,8 +125,8 @@ func TestRegisterManyMethods(t *testing.T) {
 	}
 }
 
-// A request is named in any way that the original's library reads as a UUID, which does not look
-// at what stands around one.
+// A request may be named in any form that the original's library reads as a UUID; it does not
+// look at what stands around one.
 func TestReqid(t *testing.T) {
 	const canonical = "0123abcd-4567-49ef-8123-456789abcdef"
 	for text, want := range map[string]bool{

@@ -15,8 +15,8 @@
 //	                               <── pie-req  Request
 //	pie-resp channel, topic, reqid, data ────>  Reply                     quiet
 //
-// There is no greeting, no unsubscribe and no goodbye, and nothing that cannot
-// be read is answered: it is counted and ignored.
+// There is no greeting, no unsubscribe and no goodbye. A message that cannot be read gets no
+// answer: it is counted and ignored.
 //
 // Channel c and topic t are the broker's topic "c/t", or "c" if t is empty. A
 // command's As is the length of the channel, which is all it takes to give a

@@ -33,8 +33,8 @@ func (c *codec) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error
 	case ev.Kind == core.Failed && ev.Verb == core.Call:
 		dst = failedCall(dst, ev)
 	case ev.Kind == core.Failed && ev.Verb == core.Offer && ev.Failure.Code == core.NotOwner:
-		// A channel within or around another's. The original, where channels do not nest,
-		// would have given it; that a channel is taken it does not tell.
+		// A channel within or around another's. The original, where channels do not nest, would
+		// have granted it; it does not report that a channel is taken.
 		return append(dst, notOwner...), core.TextFrame, nil
 	case ev.Kind == core.Failed && ev.Verb == core.Publish:
 		if ev.Failure.Code == core.NotOwner {
@@ -48,9 +48,9 @@ func (c *codec) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error
 	return append(dst, '}'), core.TextFrame, nil
 }
 
-// failedCall writes how a call ended badly. Before it was taken that is the
-// negative acknowledgement; after it, when an old client knows no answer but
-// pie-recv, an error that names the request.
+// failedCall writes the failure of a call. Before the call was taken, that is the negative
+// acknowledgement. After that, as an old client knows no answer but pie-recv, it is an error
+// that names the request.
 func failedCall(dst []byte, ev core.Event) []byte {
 	if ev.Call == (core.CallID{}) {
 		return append(begin(dst, typePieAck, ev), `,"data":false`...)
@@ -75,9 +75,9 @@ func begin(dst []byte, kind string, ev core.Event) []byte {
 	return dst
 }
 
-// split returns the channel and topic that a client knows a topic by; as is the
-// length of the channel. The broker's own topics ($reply/…, $request/…) come
-// under an As that was not made for them: there the channel is the first level.
+// split returns the channel and topic that a client knows a topic by; as is the length of
+// the channel. The broker's own topics ($reply/…, $request/…) come with an As that was not
+// made for them: there the channel is the first level.
 func split(whole []byte, as uint32) (channel, topic []byte) {
 	end := int(min(as, uint32(len(whole))))
 	if end < len(whole) && whole[end] != '/' || uint32(end) != as {
@@ -104,7 +104,7 @@ func appendID(dst []byte, id core.CallID) []byte {
 	return append(dst, '"')
 }
 
-// appendData appends the payload, which is left out where it is absent or null.
+// appendData appends the payload, unless it is absent or null.
 func appendData(dst []byte, p core.Payload) []byte {
 	before := len(dst)
 	dst = append(dst, `,"data":`...)

@@ -43,8 +43,8 @@ func (f *Format) Goodbye(r core.Reason) (code uint16, text string) {
 	return r.CloseCode(), r.String()
 }
 
-// Profile returns the habits of the original server, with one more generous:
-// its limit of 512 bytes a message came from a library and not from the format.
+// Profile returns the habits of the original server, with a higher limit on messages: its
+// 512 bytes came from a library and not from the format.
 func (f *Format) Profile() core.Profile {
 	return core.Profile{
 		MaxMessage:   1 << 20,

@@ -13,9 +13,9 @@ import (
 	"github.com/polywire/polywire/core/rawjson"
 )
 
-// For all bytes: no panic, the connection goes on, exactly one command or
-// refusal comes of one message, and a command's address and payload come back
-// to a client of this format as they were sent.
+// For all bytes: no panic; the connection goes on; one message makes exactly one command or
+// refusal; and a command's address and payload come back to a client of this format as they
+// were sent.
 func FuzzDecode(f *testing.F) {
 	for _, c := range coretest.Cases(f, "testdata/decode.txt", "") {
 		f.Add(c.Frame(f).Data)
@@ -64,8 +64,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// What a client writes costs memory in proportion to its size, whatever it is. If it cost
-// time by the square of its size, this test would take minutes.
+// A client's message costs memory in proportion to its size, whatever it is. If it cost time
+// by the square of its size, this test would take minutes.
 func TestHostileMessages(t *testing.T) {
 	long := strings.Repeat("c", 60_000)
 	register := func(channel, methods string) string {

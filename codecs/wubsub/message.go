@@ -21,17 +21,16 @@ const (
 	typeError   = "error"
 )
 
-// message is one client message, taken apart: raw JSON values that point into
-// the frame, nil where the key is absent or null. All but data are strings,
-// with their quotes.
+// message is one parsed client message: raw JSON values that point into the frame, nil where
+// the key is absent or null. All but data are strings, with their quotes.
 type message struct {
 	kind, channel, topic, reqid, data []byte
 }
 
-// parseMessage takes frame apart as the original does with encoding/json: names
-// match without regard to case, of several the last counts, null leaves a
-// string as it was, other names are ignored. An error means that frame is no
-// JSON object or that a known field has the wrong kind.
+// parseMessage parses frame as the original does with encoding/json: names match without
+// regard to case, the last of several counts, null leaves a string unchanged, other names
+// are ignored. An error means that frame is not a JSON object or that a known field has the
+// wrong kind.
 func parseMessage(frame []byte) (message, error) {
 	var m message
 	var wrong error
