@@ -1,5 +1,5 @@
-// Package sessions has the stores that sessions are kept in: the memory of the process, and
-// files as the original webwire server writes them. Each is a [core.SessionStore].
+// Package sessions has the session stores: the memory of the process, and files as the
+// original webwire server writes them. Each is a [core.SessionStore].
 package sessions
 
 import (
@@ -9,11 +9,11 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// errUnknown is of a session that there is not.
+// errUnknown is the error for a session that does not exist.
 var errUnknown = core.Failure{Code: core.SessionUnknown, Text: "there is no such session"}
 
-// Open returns the store that a format needs; nil if it needs none. log is told what a
-// store cannot do.
+// Open returns the store that a format needs; nil if it needs none. The store logs to log
+// what it cannot do.
 func Open(n core.Needs, log *slog.Logger) (core.SessionStore, error) {
 	switch {
 	case !n.HasSessions():
@@ -30,8 +30,8 @@ func Open(n core.Needs, log *slog.Logger) (core.SessionStore, error) {
 	return nil, fmt.Errorf("there is no session store %q", n.Sessions)
 }
 
-// Same reports whether two formats need one and the same store. Other limits make another
-// store of a folder, which finds the same sessions.
+// Same reports whether two formats need the same store. Different limits make another store
+// of a folder, which finds the same sessions.
 func Same(a, b core.Needs) bool {
 	return a.HasSessions() && a.Sessions == b.Sessions && a.SessionsDir == b.SessionsDir &&
 		(a.Sessions == core.SessionsMemory || a.SessionLimits == b.SessionLimits)

@@ -35,21 +35,19 @@ const (
 //
 //	{"c":"created","l":"last look-up","i":{…} or null}
 //
-// and times as in RFC 3339. Either reads what the other wrote. Information that
-// is not a JSON object is refused, because the original and its clients could
-// not read it.
+// and times as in RFC 3339. Each can read what the other wrote. Information that is not a
+// JSON object is refused, because the original and its clients could not read it.
 //
 // A file is replaced as a whole: it is written under another name (which ends in
 // .tmp, and is left behind if the process dies just then), synced and renamed. A
 // folder may have several readers, but only one process at a time should
 // look up and delete the same session.
 //
-// A key from a client is not let near the file system unless it consists of
-// letters, digits, - and _ and is at most 247 bytes long; any other is a session
-// that does not exist.
+// A key from a client reaches the file system only if it consists of letters, digits, - and
+// _ and is at most 247 bytes long; any other is a session that does not exist.
 //
-// That the time of a look-up cannot be written, on a disk that is full or may not be written
-// to, is logged and does not fail the look-up.
+// If the time of a look-up cannot be written, because the disk is full or read-only, that is
+// logged and the look-up does not fail.
 type Files struct {
 	// Static after construction.
 	dir    string
@@ -60,11 +58,11 @@ type Files struct {
 	now    func() time.Time
 
 	// Atomic.
-	unwritable atomic.Bool   // the last time of a look-up could not be written
-	evicted    atomic.Uint64 // sessions put out
+	unwritable atomic.Bool   // the time of the last look-up could not be written
+	evicted    atomic.Uint64 // evicted sessions
 
-	// Each guards the files of the keys that fall to it, so that a look-up does
-	// not write back what is being deleted.
+	// Each guards the files of the keys that hash to it, so that a look-up does not write
+	// back what is being deleted.
 	locks [64]sync.Mutex
 }
 
@@ -81,11 +79,10 @@ type sessionFile struct {
 type FileOptions struct {
 	// Dir is the folder, which is made if it does not exist.
 	Dir string
-	// Limits bound the sessions. Those that are there already count by the times of their
-	// files.
+	// Limits bound the sessions. Those that exist already count by the times of their files.
 	Limits core.SessionLimits
-	// Logger is told when times of look-ups cannot be written, and when they can again; nil
-	// is slog.Default().
+	// Logger logs when times of look-ups cannot be written, and when they can again; nil is
+	// slog.Default().
 	Logger *slog.Logger
 }
 
@@ -94,7 +91,7 @@ func NewFiles(dir string) (*Files, error) {
 	return OpenFiles(FileOptions{Dir: dir})
 }
 
-// OpenFiles returns a store. It is an error if no file can be written in its folder.
+// OpenFiles returns a store. It fails if no file can be written in its folder.
 func OpenFiles(o FileOptions) (*Files, error) {
 	dir := o.Dir
 	if dir == "" {
@@ -123,7 +120,7 @@ func OpenFiles(o FileOptions) (*Files, error) {
 	return f, nil
 }
 
-// takeStock finds out which sessions there are.
+// takeStock finds the existing sessions.
 func (f *Files) takeStock() error {
 	entries, err := os.ReadDir(f.dir)
 	if err != nil {
@@ -135,7 +132,7 @@ func (f *Files) takeStock() error {
 		if !ok || !isKey(key) || !e.Type().IsRegular() {
 			continue
 		}
-		// A file that has just gone is none.
+		// A file that has just been removed does not count.
 		if info, err := e.Info(); err == nil {
 			found = append(found, used{key, info.ModTime()})
 		}
@@ -148,7 +145,7 @@ func (f *Files) takeStock() error {
 	return nil
 }
 
-// note keeps the limits after a session was used. The caller has no lock.
+// note records that a session was used and enforces the limits. The caller has no lock.
 func (f *Files) note(key string) {
 	if f.usage != nil {
 		f.usage.use(key, f.now())
@@ -156,7 +153,7 @@ func (f *Files) note(key string) {
 	}
 }
 
-// tidy puts out what is over the limits. The caller has no lock.
+// tidy evicts what is over the limits. The caller has no lock.
 func (f *Files) tidy() {
 	for {
 		key, ok := f.usage.surplus(f.limits.Max, f.limits.Since(f.now()))
@@ -167,7 +164,7 @@ func (f *Files) tidy() {
 	}
 }
 
-// putOut removes the file of a session that is over the limits, unless it is used again.
+// putOut removes the file of an evicted session, unless the session is used again.
 func (f *Files) putOut(key string) {
 	defer f.lock(key).Unlock()
 	if f.usage.knows(key) {
@@ -179,10 +176,10 @@ func (f *Files) putOut(key string) {
 	}
 }
 
-// Evicted returns how many sessions were put out to stay within the limits. Any goroutine.
+// Evicted returns how many sessions were evicted to stay within the limits. Any goroutine.
 func (f *Files) Evicted() uint64 { return f.evicted.Load() }
 
-// Create keeps a new session. A key of which no file name can be made is an error.
+// Create keeps a new session. A key that cannot make a file name is an error.
 func (f *Files) Create(ctx context.Context, key string, info []byte) (core.Session, error) {
 	if err := ctx.Err(); err != nil {
 		return core.Session{}, fmt.Errorf("creating a session: %w", err)
@@ -224,7 +221,7 @@ func (f *Files) make(s core.Session) error {
 	return nil
 }
 
-// Lookup finds a session and writes down when.
+// Lookup finds a session and records the time.
 func (f *Files) Lookup(ctx context.Context, key []byte) (core.Session, error) {
 	if err := ctx.Err(); err != nil {
 		return core.Session{}, fmt.Errorf("looking up a session: %w", err)
@@ -262,7 +259,7 @@ func (f *Files) find(key string) (core.Session, error) {
 	if s.Created.Before(f.limits.Since(f.now())) && s.LastLookup.Before(f.limits.Since(f.now())) {
 		f.usage.forget(key)
 		f.evicted.Add(1)
-		// Where it cannot be removed it is found too old again.
+		// If it cannot be removed, it will be found too old again.
 		_ = os.Remove(f.path(key))
 		return core.Session{}, errUnknown
 	}
@@ -272,7 +269,7 @@ func (f *Files) find(key string) (core.Session, error) {
 	return s, nil
 }
 
-// noted logs when times of look-ups cannot be written any more, and when they can again.
+// noted logs when times of look-ups can no longer be written, and when they can again.
 func (f *Files) noted(err error) {
 	if bad := err != nil; f.unwritable.Swap(bad) == bad {
 		return
@@ -284,7 +281,7 @@ func (f *Files) noted(err error) {
 	f.log.Info("the times of look-ups of sessions are written again")
 }
 
-// Delete forgets a session; there may be none.
+// Delete removes a session; there may be none.
 func (f *Files) Delete(ctx context.Context, key string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("deleting a session: %w", err)

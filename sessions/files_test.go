@@ -34,8 +34,8 @@ func newStore(t *testing.T) *Files {
 	return store
 }
 
-// originalFile is a session's file as the original reads it: it has no use for
-// information that is not an object.
+// originalFile is a session's file as the original reads it, which can use only information
+// that is an object.
 type originalFile struct {
 	Creation   time.Time      `json:"c"`
 	LastLookup time.Time      `json:"l"`
@@ -127,7 +127,7 @@ func TestFilesKeys(t *testing.T) {
 	}
 }
 
-// What the original wrote is read, and kept readable for it.
+// What the original wrote can be read, and stays readable for it.
 func TestFilesOfTheOriginal(t *testing.T) {
 	const key = "Kx3_-0aZ"
 	for _, c := range []struct {
@@ -289,8 +289,8 @@ func TestFilesPermissions(t *testing.T) {
 	}
 }
 
-// A look-up puts a new file in the place of the old one: who has that open reads
-// on what it said.
+// A look-up puts a new file in the place of the old one: a reader that has the old one open
+// still reads its contents.
 func TestFilesReplacesFiles(t *testing.T) {
 	store := newStore(t)
 	s, err := create(t.Context(), store, []byte(`{"a":1}`))

@@ -19,7 +19,7 @@ import (
 // fullDisk is the folder in which TestOnFullDisk finds the session "key".
 const fullDisk = "SESSIONS_FULL_DISK"
 
-// A disk that takes nothing more does not keep sessions from being restored.
+// A full disk does not keep sessions from being restored.
 func TestFilesOnFullDisk(t *testing.T) {
 	store := newStore(t)
 	if _, err := store.Create(t.Context(), "key", []byte(`{"u":1}`)); err != nil {
@@ -81,7 +81,7 @@ func TestOnFullDisk(t *testing.T) {
 	}
 }
 
-// limited returns the store of a folder as it is at a time.
+// limited returns the store of a folder with a clock that the test sets.
 func limited(t *testing.T, dir string, l core.SessionLimits, now *time.Time) *Files {
 	t.Helper()
 	f, err := OpenFiles(FileOptions{Dir: dir, Limits: l})
@@ -133,8 +133,8 @@ func TestFilesMax(t *testing.T) {
 	}
 	wantFiles(t, dir, "a d e")
 
-	// Another process counts what is there, by the times of the files. What is no session
-	// it leaves alone.
+	// Another process counts what is there, by the times of the files. It leaves files alone
+	// that are no sessions.
 	for i, key := range []string{"e", "a", "d"} {
 		at := now.Add(time.Duration(i-10) * time.Hour)
 		if err := os.Chtimes(filepath.Join(dir, key+fileSuffix), at, at); err != nil {
@@ -184,7 +184,7 @@ func TestFilesMaxAge(t *testing.T) {
 	wantFiles(t, dir, "")
 }
 
-// Many at once never leave more than there may be.
+// Concurrent creations never leave more sessions than the limit.
 func TestFilesMaxConcurrently(t *testing.T) {
 	dir, now := filepath.Join(t.TempDir(), "wwrsess"), time.Now()
 	store := limited(t, dir, core.SessionLimits{Max: 5}, &now)

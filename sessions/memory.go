@@ -16,11 +16,11 @@ const (
 	maxSessionInfo = 64 << 20 // bytes, of all sessions together
 )
 
-// Memory is a core.SessionStore that forgets with the process. It holds at
-// most 100,000 sessions with together 64 MiB of information, unless SetLimits says less. A session that would
-// pass a bound puts out those which were not created or looked up for the longest
-// time; information that is larger than the bound by itself is refused with
-// Overloaded. Any goroutine; nothing blocks.
+// Memory is a core.SessionStore that ends with the process. It holds at most 100,000
+// sessions with together 64 MiB of information, unless SetLimits says less. A session that
+// would exceed a bound evicts those that were not created or looked up for the longest
+// time. Information that is larger than the bound by itself is refused with Overloaded. Any
+// goroutine; nothing blocks.
 type Memory struct {
 	// Static after construction.
 	now func() time.Time
@@ -29,7 +29,7 @@ type Memory struct {
 	mu      sync.Mutex
 	byKey   map[string]*list.Element
 	limits  core.SessionLimits
-	recent  list.List // of *remembered, the last used in front
+	recent  list.List // of *remembered, the most recently used in front
 	info    int       // bytes
 	evicted uint64
 }
@@ -85,7 +85,7 @@ func (m *Memory) Lookup(_ context.Context, key []byte) (core.Session, error) {
 	return found, nil
 }
 
-// Delete forgets a session; there may be none.
+// Delete removes a session; there may be none.
 func (m *Memory) Delete(_ context.Context, key string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -95,7 +95,7 @@ func (m *Memory) Delete(_ context.Context, key string) error {
 	return nil
 }
 
-// SetLimits bounds the sessions by what is less than the bounds that there are.
+// SetLimits sets the limits; the bounds of Memory apply where they are lower.
 func (m *Memory) SetLimits(l core.SessionLimits) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -114,7 +114,7 @@ func (m *Memory) most() int {
 	return maxSessions
 }
 
-// tidy puts out the sessions that were not used for too long. The caller holds mu.
+// tidy evicts the sessions that were not used for too long. The caller holds mu.
 func (m *Memory) tidy(now time.Time) {
 	since := m.limits.Since(now)
 	for el := m.recent.Back(); el != nil && el.Value.(*remembered).used.Before(since); el = m.recent.Back() {
@@ -122,13 +122,13 @@ func (m *Memory) tidy(now time.Time) {
 	}
 }
 
-// evict puts out the session that was not used for the longest time. The caller holds mu.
+// evict removes the session that was not used for the longest time. The caller holds mu.
 func (m *Memory) evict() {
 	m.remove(m.recent.Back())
 	m.evicted++
 }
 
-// Evicted returns how many sessions were put out to stay within the bounds.
+// Evicted returns how many sessions were evicted to stay within the bounds.
 func (m *Memory) Evicted() uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -149,7 +149,7 @@ func (m *Memory) copy(s *remembered) core.Session {
 	return c
 }
 
-// remove takes a session out. The caller holds mu.
+// remove removes a session. The caller holds mu.
 func (m *Memory) remove(el *list.Element) {
 	s := m.recent.Remove(el).(*remembered)
 	delete(m.byKey, s.Key)

@@ -11,7 +11,7 @@ type usage struct {
 	// Guarded by mu.
 	mu     sync.Mutex
 	byKey  map[string]*list.Element
-	recent list.List // of used, the last used in front
+	recent list.List // of used, the most recently used in front
 }
 
 // used is a session and when it was created or looked up last.
@@ -22,7 +22,7 @@ type used struct {
 
 func newUsage() *usage { return &usage{byKey: make(map[string]*list.Element)} }
 
-// use notes that a session was used now.
+// use records that a session was used now.
 func (u *usage) use(key string, now time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -32,22 +32,22 @@ func (u *usage) use(key string, now time.Time) {
 	u.byKey[key] = u.recent.PushFront(used{key, now})
 }
 
-// forget notes that a session is no more.
+// forget records that a session is gone.
 func (u *usage) forget(key string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.remove(u.byKey[key])
 }
 
-// knows reports whether there is such a session.
+// knows reports whether a session exists.
 func (u *usage) knows(key string) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.byKey[key] != nil
 }
 
-// surplus takes out the session that was not used for the longest time, if there are more
-// than most (0 is no bound) or it was used before the time since (zero is no bound).
+// surplus removes the session that was not used for the longest time, if there are more
+// than most (0 is no bound) or it was last used before since (zero is no bound).
 func (u *usage) surplus(most int, since time.Time) (key string, ok bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -59,7 +59,7 @@ func (u *usage) surplus(most int, since time.Time) (key string, ok bool) {
 	return el.Value.(used).key, true
 }
 
-// remove takes out a session; nil is none. The caller holds mu.
+// remove removes a session; nil is none. The caller holds mu.
 func (u *usage) remove(el *list.Element) {
 	if el != nil {
 		delete(u.byKey, u.recent.Remove(el).(used).key)
