@@ -9,7 +9,7 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// OnError is what an [Authorizer] does while its server gives no answer.
+// OnError is the policy of an [Authorizer] while its server gives no answer.
 type OnError uint8
 
 // The policies.
@@ -18,17 +18,17 @@ const (
 	DenyOnError OnError = iota
 	// AllowOnError allows.
 	AllowOnError
-	// LastKnownOnError does what the server said last to the same question, however long
-	// ago, and denies what it was never asked.
+	// LastKnownOnError repeats the server's last answer to the same question, however old,
+	// and denies what it was never asked.
 	LastKnownOnError
 )
 
-// Authorizer asks an HTTP server about connections and commands with wsify's contract:
-// the same bodies, and 200 allows. Beside them headers tell who asks: Polywire-Endpoint,
-// Polywire-Protocol, Polywire-Identity (the subject, percent-encoded where it must be)
-// and at a connect Polywire-Address. Unlike [Webhook] it remembers answers, leaves a
-// failing server alone for a while, and has a policy for that; a status of 500 and above
-// is no answer. All methods may be called from any goroutine.
+// Authorizer asks an HTTP server about connections and commands with wsify's contract: the
+// same bodies, and 200 allows. In addition, headers tell who asks: Polywire-Endpoint,
+// Polywire-Protocol, Polywire-Identity (the subject, percent-encoded where it must be) and
+// at a connect Polywire-Address. Unlike [Webhook] it remembers answers, leaves a failing
+// server alone for a while, and has a policy for that time; a status of 500 and above is no
+// answer. All methods may be called from any goroutine.
 type Authorizer struct {
 	// Static after construction.
 	oracle  *oracle[core.Verdict]
@@ -59,15 +59,15 @@ func (a *Authorizer) AuthorizeConnect(ctx context.Context, h core.Handshake) cor
 	return a.judge(ctx, q, body, header, core.Unavailable)
 }
 
-// AuthorizeCommand shows the server a client's message, or where there is none the
-// command in the form of one.
+// AuthorizeCommand shows the server a client's message or, if there is none, the command in
+// the form of one.
 func (a *Authorizer) AuthorizeCommand(ctx context.Context, by *core.Identity, c core.Command) core.Verdict {
 	body := commandBody(c)
 	q := questionOf([]byte("command"), []byte(by.User()), body)
 	return a.judge(ctx, q, body, a.oracle.header(by), core.Deny)
 }
 
-// judge returns the verdict; denied is how it denies without one.
+// judge returns the verdict; denied is the one with which the policy denies.
 func (a *Authorizer) judge(ctx context.Context, q question, body []byte, header http.Header, denied core.Verdict) core.Verdict {
 	verdict, err := a.oracle.ask(ctx, q, body, header)
 	if err == nil {
@@ -87,8 +87,8 @@ func (a *Authorizer) judge(ctx context.Context, q question, body []byte, header 
 // Close closes the connections that are not in use.
 func (a *Authorizer) Close() { a.oracle.close() }
 
-// passing are the headers that are new for each request of one and the same client.
-// They are shown to the server, but its answer is taken not to depend on them.
+// passing are the headers that are new for each request of the same client. The server sees
+// them, but its answer is assumed not to depend on them.
 var passing = []string{"Sec-Websocket-Key", "Traceparent", "Tracestate", "X-Request-Id"}
 
 // lasting returns h without the headers that pass.

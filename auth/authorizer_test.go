@@ -42,7 +42,7 @@ func (j *judge) serve(h http.HandlerFunc) {
 	})
 }
 
-// wantAsked checks how many requests there were since it was called last.
+// wantAsked checks how many requests there were since its last call.
 func (j *judge) wantAsked(t *testing.T, what string, n int64) {
 	t.Helper()
 	if got := j.asked.Swap(0); got != n {
@@ -97,7 +97,7 @@ func TestAuthorizerTellsWhoAsks(t *testing.T) {
 	}
 }
 
-// What each policy makes of a server that fails, before and after it was asked.
+// What each policy makes of a failing server, before and after it was asked.
 func TestOnError(t *testing.T) {
 	for name, fails := range map[string]http.HandlerFunc{
 		"500":     status(500),
@@ -214,7 +214,7 @@ func TestVerdictsAreRemembered(t *testing.T) {
 	j.wantAsked(t, "five other clients", 5)
 }
 
-// What is shown of a connect is all of it, though not all of it is told apart.
+// The server sees all of a connect, though not all of it makes another question.
 func TestConnectIsShownWhole(t *testing.T) {
 	j := newJudge(t, status(200))
 	a, _ := newAuthorizer(t, j.url, hourly, DenyOnError)
@@ -228,7 +228,7 @@ func TestConnectIsShownWhole(t *testing.T) {
 	}
 }
 
-// Many who ask the same at once are one request; one of them that leaves takes nothing
+// Many concurrent askers of the same question cause one request; one that leaves takes nothing
 // from the others.
 func TestOneFlight(t *testing.T) {
 	started, release := make(chan struct{}), make(chan struct{})

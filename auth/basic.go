@@ -19,8 +19,8 @@ type User struct {
 	Claims         map[string]any
 }
 
-// Basic is the method of names and passwords (RFC 7617). A pair that it does not have is
-// another method's.
+// Basic is the method of names and passwords (RFC 7617). A pair that it does not know is
+// left to another method.
 type Basic struct {
 	// Static after construction.
 	known credentials
@@ -67,8 +67,8 @@ var (
 	errUnknownPair = errors.New("unknown name, or wrong password")
 )
 
-// Identify looks the client's name and password up. How long that takes says nothing about
-// either.
+// Identify looks up the client's name and password. The time that it takes reveals nothing
+// about either.
 func (b *Basic) Identify(_ context.Context, h core.Handshake) Finding {
 	coded := ""
 	for _, v := range h.Header["Authorization"] {

@@ -64,7 +64,7 @@ func TestBasic(t *testing.T) {
 	}
 }
 
-// A token among the subprotocols, in all forms; what is refused shows nothing of it.
+// A token among the subprotocols, in all forms. A refusal reveals nothing of it.
 func TestTokenAsSubprotocol(t *testing.T) {
 	jwt := sign(t, "HS256", []byte(secret), "", good(nil))
 	coded := base64.RawURLEncoding.EncodeToString
@@ -112,7 +112,7 @@ func TestTokenAsSubprotocol(t *testing.T) {
 			}
 		})
 	}
-	// Nor does what the chain says.
+	// Nor does the chain's error.
 	_, verdict, why := NewChain(false, tokens, j).Authenticate(t.Context(), shows(t, "Sec-WebSocket-Protocol: bearer, s3cr3t"))
 	if verdict != core.Deny || why == nil || strings.Contains(why.Error(), "s3cr3t") {
 		t.Errorf("%v, %v", verdict, why)

@@ -36,15 +36,15 @@ func connectBody(h core.Handshake) ([]byte, error) {
 	return body, nil
 }
 
-// commandBody returns what the webhook is shown for a command, in memory of its
-// own: the client's message if the command has it, and else
+// commandBody returns what the webhook is shown for a command, in memory of its own: the
+// client's message if the command has it, otherwise
 //
 //	{"command":"join","args":{"channel":TOPIC,"content":PAYLOAD}}
 //
-// The commands are join, leave and broadcast, and for what wsify does not have
-// the names of the verbs. The channel is that of the command or, if it has no
-// topic, the one to be owned; services are in args.services. What a command
-// does not have is left out. Keys of sessions are not shown.
+// The commands are join, leave and broadcast, and the names of the verbs where wsify has
+// none. The channel is that of the command or, if it has no topic, the one to be owned;
+// services are in args.services. What a command does not have is left out. Session keys are
+// not shown.
 func commandBody(c core.Command) []byte {
 	if c.Source != nil {
 		return append(make([]byte, 0, len(c.Source)), c.Source...)

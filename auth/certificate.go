@@ -8,12 +8,12 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// Certificate is the method of TLS client certificates. It takes those whose chain the
-// TLS handshake verified; which authorities count is decided there. The identity ends
-// with the certificate.
+// Certificate is the method of TLS client certificates. It accepts those whose chain the TLS
+// handshake verified; which authorities count is decided there. The identity expires with
+// the certificate.
 //
 // The claims are cn, dn and serial (texts), and dns, email and uri (lists: the subject
-// alternative names), as far as the certificate has them.
+// alternative names), if the certificate has them.
 type Certificate struct {
 	// Subject is the claim that names the user; of a list, its first entry.
 	Subject string

@@ -31,7 +31,7 @@ type Finding struct {
 	Outcome Outcome
 	// Identity is who the client is, with Good.
 	Identity *core.Identity
-	// Err says why the credential is not good, for logs. It holds nothing of it.
+	// Err says why the credential is not good, for logs. It reveals nothing of it.
 	Err error
 }
 
@@ -40,9 +40,9 @@ type Method interface {
 	Identify(ctx context.Context, h core.Handshake) Finding
 }
 
-// Chain asks methods in turn until one knows the client. It goes on only from a method
-// that found no credential of its own: a bad credential is refused, whatever comes
-// behind. Any goroutine.
+// Chain asks methods in turn until one knows the client. It goes on only if a method found
+// no credential of its own: a bad credential is refused, whatever methods follow. Any
+// goroutine.
 type Chain struct {
 	current atomic.Pointer[methods]
 }
@@ -58,16 +58,16 @@ var (
 	_ core.Challenger    = (*Chain)(nil)
 )
 
-// NewChain returns a chain. anonymous lets in the clients that show no credential at
-// all, as nobody.
+// NewChain returns a chain. anonymous admits the clients that show no credential at all, as
+// nobody.
 func NewChain(anonymous bool, list ...Method) *Chain {
 	c := new(Chain)
 	c.Replace(anonymous, list...)
 	return c
 }
 
-// Replace makes the next clients be asked by other methods. Those that are being asked
-// are asked to the end by the old ones.
+// Replace sets the methods for the clients to come. Those that are being asked about are
+// decided by the old ones.
 func (c *Chain) Replace(anonymous bool, list ...Method) {
 	c.current.Store(&methods{list: list, anonymous: anonymous})
 }
@@ -104,7 +104,7 @@ func (c *Chain) Authenticate(ctx context.Context, h core.Handshake) (*core.Ident
 	return nil, core.Deny, errNoCredential
 }
 
-// Challenges are Basic for that method, and Bearer for all others.
+// Challenges returns Basic for that method, and Bearer for all others.
 func (c *Chain) Challenges() []string {
 	var bearer, basic []string
 	for _, m := range c.current.Load().list {

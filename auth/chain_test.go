@@ -12,8 +12,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// A bad credential never becomes another's, nor nobody's; one that is not the method's
-// own may be the next one's.
+// A bad credential never becomes another's, nor nobody's. One that is not the method's own may
+// be the next method's.
 func TestChain(t *testing.T) {
 	us := newJWT(t, JWTOptions{Secret: secret, Issuers: []string{"us"}})
 	them := newJWT(t, JWTOptions{Secret: "the other secret, which is also long enough", Issuers: []string{"them"}})
@@ -122,7 +122,7 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// Editors of Windows mark the beginning of a file, and end lines in their way.
+// Windows editors mark the beginning of a file, and end lines their own way.
 func TestFilesOfWindows(t *testing.T) {
 	const mark = "\ufeff"
 	m, err := NewTokens(inHeader, nil, writeFile(t, "tokens", mark+"ann one\r\nbob two\r\n"), quiet)

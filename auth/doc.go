@@ -1,9 +1,9 @@
 // Package auth decides who a client is, whether it may connect and what it may do: the
 // implementations of core's Authenticator, Access and Authorizer.
 //
-//   - Who it is: a [Chain] of methods, of which each looks for a credential of its kind
+//   - Who it is: a [Chain] of methods, each of which looks for a credential of its kind
 //     ([Tokens], [JWT], [Basic], [Certificate], [WebhookMethod]).
 //   - What it may do: [Rules], lists of patterns for each right.
 //   - What only an application knows: an HTTP server is asked, with wsify's contract
-//     ([Webhook]) or also from memory, and with a policy for its outages ([Authorizer]).
+//     ([Webhook]), or also with a memory and a policy for its outages ([Authorizer]).
 package auth

@@ -15,8 +15,8 @@ const maxFile = 1 << 20
 
 var errLongFile = errors.New("the file is over 1 MiB")
 
-// file is what a file holds. It is read again when the file has changed; a file that
-// cannot be read or makes no sense changes nothing. Any goroutine.
+// file holds the contents of a file. It reads the file again when it has changed; a file
+// that cannot be read or makes no sense changes nothing. Any goroutine.
 type file[T any] struct {
 	// Static after construction.
 	path  string
@@ -26,8 +26,8 @@ type file[T any] struct {
 	// Guarded by mu.
 	mu    sync.Mutex
 	value T
-	seen  os.FileInfo // of what value was read from
-	bad   os.FileInfo // of what was reported as bad last; nil if it was not there
+	seen  os.FileInfo // of the file that value was read from
+	bad   os.FileInfo // of the file last reported as bad; nil if it was missing
 	down  bool        // the last attempt failed, and was reported
 }
 
@@ -94,11 +94,11 @@ func readFile(path string) ([]byte, error) {
 	if len(data) > maxFile {
 		return nil, fmt.Errorf("reading %s: %w", path, errLongFile)
 	}
-	// Editors of Windows put it before the first name, or the key.
+	// Windows editors put a byte order mark before the first name, or the key.
 	return bytes.TrimPrefix(data, []byte("\ufeff")), nil
 }
 
-// same reports whether a file is what it was.
+// same reports whether a file is unchanged.
 func same(a, b os.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil

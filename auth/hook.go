@@ -15,12 +15,12 @@ import (
 	"github.com/polywire/polywire/httpclient"
 )
 
-// maxConns bounds the connections to a webhook: there is a question for each client
-// connection at most.
+// maxConns bounds the connections to a webhook: each client connection asks at most one
+// question at a time.
 const maxConns = 256
 
-// maxAnswer bounds what is read of an answer, in bytes. A connection whose answer has a
-// longer body is not used again.
+// maxAnswer bounds how much of an answer is read, in bytes. A connection whose answer has a
+// longer body is not reused.
 const maxAnswer = 64 << 10
 
 // hook POSTs to one HTTP server. Any goroutine.
@@ -39,15 +39,15 @@ func newHook(url string, timeout, idle time.Duration, log *slog.Logger) *hook {
 	return &hook{url: url, timeout: timeout, client: httpclient.New(timeout, idle, maxConns), log: log}
 }
 
-// reply is an answer, as far as it was read.
+// reply is the part of an answer that was read.
 type reply struct {
 	status int
 	header http.Header
 	body   []byte // what could be read of it
 }
 
-// ask POSTs body, which is JSON, and returns the answer. net/http may read body until
-// after that, so it must not be borrowed.
+// ask POSTs body, which is JSON, and returns the answer. net/http may still read body after
+// that, so it must not be borrowed.
 func (h *hook) ask(ctx context.Context, body []byte, header http.Header) (*reply, error) {
 	asking, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
@@ -78,8 +78,8 @@ func (h *hook) post(ctx context.Context, body []byte, header http.Header) (*repl
 	if err != nil {
 		return nil, fmt.Errorf("asking webhook: %w", httpclient.WithoutURL(err))
 	}
-	// Only a connection whose answer was read to its end is used again. A body that
-	// breaks off is for those to judge that want one.
+	// Only a connection whose answer was read to its end is reused. Callers that want the
+	// body judge one that breaks off.
 	data, _ := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	_ = res.Body.Close()
 	return &reply{status: res.StatusCode, header: res.Header, body: data}, nil

@@ -20,16 +20,16 @@ import (
 const (
 	// maxKeySet bounds the answer of a key server, in bytes.
 	maxKeySet = 1 << 20
-	// cooldown is how long after one request a key that is not in the set is a reason
-	// for the next.
+	// cooldown is how long after one request a key that is not in the set causes no other
+	// request.
 	cooldown = 10 * time.Second
 	// The waits after failures, each twice the one before.
 	firstRetry, lastRetry = time.Second, time.Minute
 )
 
-// keyServer is a key set behind a URL. It is fetched at once, then again and again in
-// the background, and when a token names a key that is not in it, but not more often
-// than every ten seconds. The last good set stays until there is a new one.
+// keyServer is a key set behind a URL. It is fetched at once, then regularly in the
+// background, and when a token names a key that is not in it, but not more often than every
+// ten seconds. The last good set stays until there is a new one.
 type keyServer struct {
 	// Static after construction.
 	url      string

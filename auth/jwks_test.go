@@ -46,8 +46,8 @@ func status(n int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(n) }
 }
 
-// newRemote returns a method with the keys of a host, which are asked for again when a
-// key is missing, however often.
+// newRemote returns a method with the keys of a host. It asks again whenever a key is missing,
+// however often.
 func newRemote(t *testing.T, url string, o JWTOptions) *JWT {
 	t.Helper()
 	o.JWKS = url
@@ -91,8 +91,8 @@ func TestKeySetOfServer(t *testing.T) {
 	wantOutcome(t, m, two, Bad)
 }
 
-// While the server gives no set, the last one holds, and what it cannot decide is not
-// decided.
+// While the server gives no set, the last one is used. What that one cannot decide stays
+// undecided.
 func TestKeyServerFails(t *testing.T) {
 	keys := testKeys()
 	known := bearer(sign(t, "RS256", keys["rsa"], "one", good(nil)))
@@ -179,7 +179,7 @@ func TestKeyServerHangs(t *testing.T) {
 	wantOutcome(t, m, known, Good)
 }
 
-// A flood of tokens with made-up key ids is one request.
+// A flood of tokens with made-up key ids causes one request.
 func TestUnknownKeysAreRateLimited(t *testing.T) {
 	host := newKeyHost(t, text(rsaSet(t)))
 	m := newJWT(t, JWTOptions{JWKS: host.url})
@@ -217,8 +217,8 @@ func TestUnknownKeysAreRateLimited(t *testing.T) {
 	}
 }
 
-// A key that is gone from the set is not good any more after the next refresh, also if
-// nobody asks for another.
+// A key that is gone from the set is no longer good after the next refresh, even if nobody asks
+// for another.
 func TestKeySetIsRefreshed(t *testing.T) {
 	host := newKeyHost(t, text(rsaSet(t)))
 	m := newJWT(t, JWTOptions{JWKS: host.url, Refresh: 20 * time.Millisecond})
@@ -228,7 +228,7 @@ func TestKeySetIsRefreshed(t *testing.T) {
 	coretest.Eventually(t, "the old key is good no more", func() bool { return m.Identify(t.Context(), one).Outcome != Good })
 }
 
-// Of a set, only public keys for signatures count.
+// In a set, only public keys for signatures count.
 func TestKeysOfASet(t *testing.T) {
 	public := func(name string) any { return testKeys()[name].Public() }
 	keys := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{
@@ -267,8 +267,8 @@ func TestKeysOfASet(t *testing.T) {
 	}
 }
 
-// A set in which certificates are broken, or of another key, has good keys; a key that is
-// none is left out, and the log names it.
+// A set with certificates that are broken, or of another key, has good keys. A key that is none
+// is left out, and the log names it.
 func TestCertificatesOfASet(t *testing.T) {
 	var log bytes.Buffer
 	member := func(name, value string) func(map[string]any) {

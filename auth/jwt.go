@@ -24,7 +24,7 @@ import (
 type JWTOptions struct {
 	// Places are where clients show the token.
 	Places []Place
-	// Secret is that of HS256, HS384 and HS512, at least MinSecret bytes; "" for none.
+	// Secret is the secret for HS256, HS384 and HS512, at least MinSecret bytes; "" for none.
 	Secret string
 	// SecretFile holds such a secret; "" for none.
 	SecretFile string
@@ -35,10 +35,10 @@ type JWTOptions struct {
 	// Refresh is the time between two fetches of a JWKS URL, and Timeout how long one
 	// may take. Positive with a URL.
 	Refresh, Timeout time.Duration
-	// Algorithms are those that are allowed; nil allows all that fit the keys.
+	// Algorithms are the allowed ones; nil allows all that fit the keys.
 	Algorithms []string
-	// Issuers and Audiences are those of which the token must name one; nil is any.
-	// A token of another issuer is another method's.
+	// Issuers and Audiences are the accepted ones; the token must name one of each. nil
+	// accepts any. A token of another issuer is left to another method.
 	Issuers, Audiences []string
 	// Require are claims that the token must have, with one of these values; "*" is any.
 	Require map[string][]string
@@ -46,13 +46,13 @@ type JWTOptions struct {
 	Subject string
 	// Leeway is how far the clock of the issuer may differ.
 	Leeway time.Duration
-	// Logger is told of key sets that come and go.
+	// Logger logs when key sets and key files change or cannot be used.
 	Logger *slog.Logger
 }
 
-// JWT is the method of signed tokens (RFC 7519, RFC 7515). What it takes is decided by
-// its own keys and list of algorithms; of what a token says about itself only the key's
-// id and the algorithm are looked at, to choose among them.
+// JWT is the method of signed tokens (RFC 7519, RFC 7515). Its own keys and list of
+// algorithms decide what it accepts; of what a token says about itself, only the key id and
+// the algorithm are used, to choose among them.
 type JWT struct {
 	// Static after construction.
 	options    JWTOptions
@@ -182,8 +182,8 @@ func (j *JWT) check(ctx context.Context, text string, claimed []byte) Finding {
 	return Finding{Outcome: Good, Identity: identity}
 }
 
-// unverified returns the payload of a text that has the form of a signed JWT: three
-// parts, of which the first is a JSON object.
+// unverified returns the payload of a text that has the form of a signed JWT: three parts,
+// the first of which is a JSON object.
 func unverified(text string) (payload []byte, ok bool) {
 	if strings.Count(text, ".") != 2 {
 		return nil, false
@@ -206,8 +206,8 @@ func (j *JWT) ours(payload []byte) bool {
 	return err == nil && slices.Contains(j.options.Issuers, claimText(claims["iss"]))
 }
 
-// verify returns the payload of a token that one of the keys has signed: errSignature
-// if none has, another error if that is not known.
+// verify returns the payload of a token that one of the keys has signed. The error is
+// errSignature if none has, and another one if that is not known.
 func (j *JWT) verify(ctx context.Context, token *jose.JSONWebSignature) ([]byte, error) {
 	var missing error
 	for _, source := range j.sources {
@@ -221,14 +221,14 @@ func (j *JWT) verify(ctx context.Context, token *jose.JSONWebSignature) ([]byte,
 			missing = err
 		}
 	}
-	// Who looks for the reason needs to know which key the token asks for.
+	// Whoever looks for the reason needs to know which key the token asks for.
 	if missing != nil {
 		return nil, fmt.Errorf("looking for key %.80q: %w", token.Signatures[0].Header.KeyID, missing)
 	}
 	return nil, fmt.Errorf("%w (key %.80q)", errSignature, token.Signatures[0].Header.KeyID)
 }
 
-// identity checks the claims of a verified token and returns whom they name.
+// identity checks the claims of a verified token and returns the identity that they name.
 func (j *JWT) identity(payload []byte) (*core.Identity, error) {
 	o := &j.options
 	claims, err := decodeClaims(payload)
@@ -257,8 +257,8 @@ func (j *JWT) identity(payload []byte) (*core.Identity, error) {
 	return identity, nil
 }
 
-// decodeClaims reads the claims of a token as core.Identity has them. Names count once, and
-// in their case.
+// decodeClaims reads the claims of a token as core.Identity has them. Each name may occur
+// only once, and letter case counts.
 func decodeClaims(payload []byte) (map[string]any, error) {
 	var once map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(payload))
@@ -270,8 +270,8 @@ func decodeClaims(payload []byte) (map[string]any, error) {
 	return claims, nil
 }
 
-// registered returns the registered claims (RFC 7519, section 4.1) that are looked at. Names
-// may be numbers, as some issuers have them.
+// registered returns the registered claims (RFC 7519, section 4.1) that are checked. Names
+// may be numbers, as some issuers write them.
 func registered(claims map[string]any) (jwt.Claims, error) {
 	known := jwt.Claims{Issuer: claimText(claims["iss"])}
 	switch aud := claims["aud"].(type) {
@@ -296,7 +296,7 @@ func registered(claims map[string]any) (jwt.Claims, error) {
 	return known, nil
 }
 
-// lastDate is that of which time makes a year with four digits.
+// lastDate is the last second whose year has four digits in package time.
 const lastDate = 253402300799
 
 // numericDate reads a time as seconds since 1970, which may have a fraction.

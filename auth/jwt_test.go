@@ -157,7 +157,7 @@ func TestNumbersAsClaims(t *testing.T) {
 	}
 }
 
-// Who reads the log learns which key a token asks for.
+// The log says which key a token asks for.
 func TestRefusalsNameTheKey(t *testing.T) {
 	token := sign(t, "RS256", testKeys()["rsa2"], "key-17", good(nil))
 	m := newJWT(t, JWTOptions{JWKS: writeFile(t, "set.json", set(t, map[string]any{"other": testKeys()["rsa"].Public()}))})
@@ -170,7 +170,7 @@ func TestRefusalsNameTheKey(t *testing.T) {
 	}
 }
 
-// Tokens that were made or changed by others than the issuer.
+// Tokens that somebody other than the issuer made or changed.
 func TestForgedTokens(t *testing.T) {
 	rsaKey, ec := testKeys()["rsa"], testKeys()["p256"]
 	rsaPEM := pemFile(t, rsaKey.Public())
@@ -254,7 +254,7 @@ func TestForgedTokens(t *testing.T) {
 	}
 }
 
-// Only listed algorithms count, also where the key would be fit for more.
+// Only listed algorithms count, even if the key fits others.
 func TestAlgorithmsAllowed(t *testing.T) {
 	key := testKeys()["rsa"]
 	m := newJWT(t, JWTOptions{PublicKeys: []string{pemFile(t, key.Public())}, Algorithms: []string{"PS256"}})

@@ -23,12 +23,12 @@ const (
 	minRSA = 2048
 	// MinSecret is the shortest secret, in bytes: that of HS256 (RFC 7518, section 3.2).
 	MinSecret = 32
-	// maxKeys bounds a key set: for a token that names no key, each is tried.
+	// maxKeys bounds a key set: for a token that names no key, every key is tried.
 	maxKeys = 100
 )
 
-// key verifies signatures. What it is decides by which algorithms, not the token: a
-// public key is never taken for a secret.
+// key verifies signatures. Its type decides by which algorithms, not the token: a public key
+// is never used as a secret.
 type key struct {
 	id    string // "" fits any token
 	alg   string // "" is any that the key is fit for
@@ -53,10 +53,10 @@ func (k key) fits(h jose.Header) bool {
 	return false
 }
 
-// keySource has the keys of an issuer.
+// keySource provides the keys of an issuer.
 type keySource interface {
-	// keys returns those that fit. The error says that there may be others, which
-	// cannot be had now.
+	// keys returns the keys that fit. The error means that there may be others, which
+	// are not available now.
 	keys(ctx context.Context, h jose.Header) ([]key, error)
 }
 
@@ -93,7 +93,7 @@ func parseSecret(data []byte) ([]key, error) {
 	return []key{{value: secret}}, nil
 }
 
-// parsePEM reads public keys and certificates, of which only the key counts.
+// parsePEM reads public keys and certificates; of a certificate only the key counts.
 func parsePEM(data []byte) ([]key, error) {
 	var keys []key
 	for {
@@ -179,8 +179,8 @@ func keySet(data []byte, log *slog.Logger) ([]key, error) {
 	return keys, nil
 }
 
-// publicJWK reads a JSON Web Key (RFC 7517). Its certificates are not looked at: only the
-// key counts, and sets are about in which they are broken. KeyID is set also after an error.
+// publicJWK reads a JSON Web Key (RFC 7517). It ignores the certificates: only the key
+// counts, and some sets have broken ones. KeyID is set also after an error.
 func publicJWK(raw []byte) (k jose.JSONWebKey, err error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &members); err != nil {
@@ -201,9 +201,8 @@ func publicJWK(raw []byte) (k jose.JSONWebKey, err error) {
 	return k.Public(), nil
 }
 
-// algorithms returns those that the keys of an issuer are fit for, if not told
-// otherwise: for secrets those for which each is long enough, and all that have public
-// keys.
+// algorithms returns the algorithms that the keys of an issuer allow, unless configured
+// otherwise: with secrets those for which each is long enough, and with public keys all.
 func algorithms(shortest int, public bool) []jose.SignatureAlgorithm {
 	var list []jose.SignatureAlgorithm
 	for _, a := range []struct {

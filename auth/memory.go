@@ -16,10 +16,10 @@ import (
 type CacheOptions struct {
 	// Allow and Deny are for answers without a max-age of their own.
 	Allow, Deny time.Duration
-	// Jitter is by which part of its time an answer is forgotten early, at random: 0.1
-	// is up to a tenth. So what was learnt at once is not asked again at once.
+	// Jitter is the part of its time by which an answer expires early at most, at random:
+	// 0.1 is up to a tenth. So answers that came together are not asked for together again.
 	Jitter float64
-	// Size bounds the answers that allow, and as many that deny; 0 is 10000.
+	// Size bounds the answers that allow, and separately those that deny; 0 is 10000.
 	Size int
 }
 
@@ -46,8 +46,8 @@ func questionOf(parts ...[]byte) (q question) {
 	return q
 }
 
-// memory keeps answers. Those that allow and those that deny have places of their own,
-// so that a flood of refused clients makes it forget none that are welcome. Any goroutine.
+// memory caches answers. Those that allow and those that deny have separate places, so that
+// a flood of refused clients evicts no answers for welcome ones. Any goroutine.
 type memory[T any] struct {
 	// Static after construction.
 	options CacheOptions
@@ -55,7 +55,7 @@ type memory[T any] struct {
 	denied  *lru.Cache[question, kept[T]]
 }
 
-// kept is an answer that is fresh until a time, and known after that.
+// kept is a cached answer: fresh until a time, and still known after that.
 type kept[T any] struct {
 	answer T
 	until  time.Time
@@ -94,9 +94,9 @@ func (m *memory[T]) find(q question) (kept[T], bool) {
 	return m.denied.Get(q)
 }
 
-// put remembers an answer as its Cache-Control says (RFC 9111, section 5.2.2), or else
-// for the time of its kind. It is not fresh beyond ends, unless that is zero. What was
-// known before is forgotten, also by no-store.
+// put caches an answer as its Cache-Control says (RFC 9111, section 5.2.2), or else for the
+// time of its kind. It is not fresh beyond ends, unless that is zero. The answer before it
+// is dropped, also by no-store.
 func (m *memory[T]) put(q question, answer T, allows bool, header http.Header, ends time.Time) {
 	m.allowed.Remove(q)
 	m.denied.Remove(q)
@@ -113,7 +113,7 @@ func (m *memory[T]) put(q question, answer T, allows bool, header http.Header, e
 		case "no-cache":
 			age = 0
 		case "max-age":
-			// What cannot be read is not fresh.
+			// A value that cannot be read means not fresh.
 			seconds, _ := strconv.ParseUint(strings.Trim(value, `"`), 10, 32)
 			age = min(time.Duration(seconds)*time.Second, maxAge)
 		}

@@ -9,7 +9,7 @@ import (
 
 func q(text string) question { return questionOf([]byte(text)) }
 
-// For how long answers are fresh: by default, and as the server says.
+// How long answers are fresh: by default, and as the server says.
 func TestFreshness(t *testing.T) {
 	for _, c := range []struct {
 		name, control string
@@ -54,7 +54,7 @@ func TestFreshness(t *testing.T) {
 	}
 }
 
-// An answer is not fresh when what it says has ended.
+// An answer is not fresh after what it says has expired.
 func TestFreshUntilTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory[int](CacheOptions{Allow: time.Hour})
@@ -83,8 +83,8 @@ func TestJitter(t *testing.T) {
 	}
 }
 
-// What is known is what was said last; and there is a bound to it, which refused
-// clients cannot use up.
+// The last answer is the known one. Its memory is bounded, and refused clients cannot use it
+// up.
 func TestMemory(t *testing.T) {
 	m := newMemory[string](CacheOptions{Allow: time.Hour, Deny: time.Hour, Size: 2})
 	want := func(key, want string) {

@@ -14,17 +14,17 @@ import (
 	"github.com/polywire/polywire/httpclient"
 )
 
-// HookOptions are what all webhooks are made with that remember their answers.
+// HookOptions are the options of all webhooks that remember their answers.
 type HookOptions struct {
 	// URL is absolute, http or https.
 	URL string
 	// Timeout bounds one request. Positive.
 	Timeout time.Duration
-	// Endpoint and Protocol are told to the server.
+	// Endpoint and Protocol are sent to the server.
 	Endpoint, Protocol string
-	// Idle is how long a connection is kept that is not used; 0 is httpclient.DefaultIdle.
+	// Idle is how long an unused connection is kept; 0 is httpclient.DefaultIdle.
 	Idle time.Duration
-	// Cache says how long answers are good for others.
+	// Cache says how long answers may be used again.
 	Cache CacheOptions
 	// Stats counts; not nil.
 	Stats *core.HookStats
@@ -32,8 +32,8 @@ type HookOptions struct {
 	Logger *slog.Logger
 }
 
-// oracle asks a webhook, but not what it knows already, nor twice at a time, nor while
-// the server is left alone because it fails. Any goroutine.
+// oracle asks a webhook. It does not ask for an answer that it knows, nor twice at a time,
+// nor while the server is left alone because it fails. Any goroutine.
 type oracle[T any] struct {
 	// Static after construction.
 	options HookOptions
@@ -49,7 +49,7 @@ type oracle[T any] struct {
 type answer[T any] struct {
 	value  T
 	allows bool
-	ends   time.Time // when it is not true any more; zero is never
+	ends   time.Time // when it expires; zero is never
 }
 
 func newOracle[T any](o HookOptions, read func(*reply) (answer[T], error)) *oracle[T] {
@@ -67,8 +67,8 @@ func newOracle[T any](o HookOptions, read func(*reply) (answer[T], error)) *orac
 // close closes the connections that are not in use.
 func (o *oracle[T]) close() { o.hook.client.CloseIdleConnections() }
 
-// ask returns the answer to q, which body and header put in words. An error is that
-// there is none now. When ctx ends it is not waited for any more, but it is remembered.
+// ask returns the answer to q, which body and header put in words. The error means that
+// there is none now. When ctx ends, ask stops waiting, but the answer is still remembered.
 func (o *oracle[T]) ask(ctx context.Context, q question, body []byte, header http.Header) (T, error) {
 	if value, ok := o.memory.fresh(q); ok {
 		o.options.Stats.Hits.Add(1)
@@ -130,7 +130,7 @@ func (o *oracle[T]) connect(h core.Handshake) (q question, body []byte, header h
 	return questionOf([]byte("connect"), []byte(h.Identity.User()), []byte(host), asked), body, header, err
 }
 
-// header returns what is told beside the body, which is the client's own words.
+// header returns what is sent beside the body, which is the client's own words.
 func (o *oracle[T]) header(by *core.Identity) http.Header {
 	h := http.Header{}
 	h.Set("Polywire-Endpoint", o.options.Endpoint)

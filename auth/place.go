@@ -20,8 +20,8 @@ const (
 	InQuery = "query"
 	// InCookie is a cookie.
 	InCookie = "cookie"
-	// InSubprotocol is among the subprotocols that the client offers, where pages of
-	// browsers can show one: behind the name, or with it in base64url (see
+	// InSubprotocol is among the subprotocols that the client offers, where pages in
+	// browsers can show a token: after the name, or together with it in base64url (see
 	// [core.ProtocolToken]).
 	InSubprotocol = "subprotocol"
 )
@@ -35,8 +35,8 @@ type Place struct {
 	Name string
 }
 
-// defaultProtocol is the name by which tokens are shown as subprotocols if there is no
-// other.
+// defaultProtocol is the name under which tokens are shown as subprotocols if none is
+// configured.
 const defaultProtocol = "bearer"
 
 // maxToken bounds a token, in bytes.
@@ -50,8 +50,8 @@ var (
 // shown is what a client shows; the zero value is nothing.
 type shown struct {
 	text string
-	// decoded is text out of base64url where it may be meant so: a subprotocol takes few
-	// characters, so browsers encode tokens that have others. Empty else.
+	// decoded is text decoded from base64url, where it may be meant so: a subprotocol allows
+	// few characters, so browsers encode tokens that have others. Otherwise it is empty.
 	decoded string
 }
 
@@ -64,8 +64,8 @@ func (s shown) readings() []string {
 }
 
 // find returns the token that the client shows in the places; the zero value if it shows
-// none. Two that differ are refused: other programs on the way may have judged by the other
-// one.
+// none. Two different tokens are refused: other programs on the way may have judged by the
+// other one.
 func find(places []Place, h core.Handshake) (token shown, err error) {
 	for _, p := range places {
 		for _, text := range p.values(h) {
@@ -86,7 +86,7 @@ func find(places []Place, h core.Handshake) (token shown, err error) {
 	return token, nil
 }
 
-// decoded returns what text is in base64url; "" if it is none.
+// decoded returns text decoded from base64url; "" if it is not base64url of UTF-8.
 func decoded(text string) string {
 	b, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
 	if err != nil || !utf8.Valid(b) {
@@ -120,8 +120,8 @@ func (p Place) values(h core.Handshake) []string {
 	return values
 }
 
-// protocolTokens returns the tokens that a client shows by name among the subprotocols that
-// it offers.
+// protocolTokens returns the tokens that a client shows under a name among the subprotocols
+// that it offers.
 func protocolTokens(h http.Header, name string) []string {
 	var offered, tokens []string
 	for _, field := range h["Sec-Websocket-Protocol"] {

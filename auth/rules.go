@@ -6,9 +6,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// Lists say for one right on which topics a client has it: on those that Allow lists,
-// but for those that Deny lists. Deny without Allow allows the rest; neither allows
-// nothing.
+// Lists say on which topics a client has one right: on those that Allow lists, except those
+// that Deny lists. Deny without Allow allows the rest; without both, nothing is allowed.
 type Lists struct {
 	Allow, Deny []core.Template
 }
@@ -18,9 +17,9 @@ type ACL struct {
 	Publish, Subscribe, Call, Serve, PublishOwned Lists
 }
 
-// Rules are the core.Access of an ACL; without one they allow all but
-// core.MayPublishOwned. They can be
-// replaced while clients are connected: what those do next is judged by the new ones. Any goroutine.
+// Rules are the core.Access of an ACL; without one they allow all but core.MayPublishOwned.
+// They can be replaced while clients are connected; the new rules judge what clients do
+// next. Any goroutine.
 type Rules struct {
 	lists atomic.Pointer[[core.MayPublishOwned + 1]Lists]
 }
@@ -34,8 +33,7 @@ func NewRules(acl *ACL) *Rules {
 	return r
 }
 
-// Replace puts other rules in the place of these. Subscriptions that clients have are
-// not judged again.
+// Replace replaces the rules. Existing subscriptions are not judged again.
 func (r *Rules) Replace(acl *ACL) {
 	if acl == nil {
 		all := Lists{Deny: []core.Template{}}
@@ -50,8 +48,8 @@ func (r *Rules) Replace(acl *ACL) {
 	})
 }
 
-// May reports whether the rules allow it. A pattern is allowed only if all that it can
-// match is. For a topic nothing is allocated.
+// May reports whether the rules allow something. A pattern is allowed only if all that it
+// can match is allowed. A topic causes no allocation.
 func (r *Rules) May(by *core.Identity, right core.Right, topic []byte, pattern bool) bool {
 	l := &r.lists.Load()[right]
 	if pattern {

@@ -18,8 +18,8 @@ type Token struct {
 	Claims         map[string]any
 }
 
-// Tokens is the method of static tokens. A token that it does not have is another
-// method's.
+// Tokens is the method of static tokens. A token that it does not know is left to another
+// method.
 type Tokens struct {
 	// Static after construction.
 	places []Place
@@ -28,14 +28,14 @@ type Tokens struct {
 
 var _ Method = (*Tokens)(nil)
 
-// credentials are those that are listed, and those of a file.
+// credentials are the listed ones, and those of a file.
 type credentials struct {
 	// Static after construction.
 	fixed []knownToken
 	file  *file[[]knownToken] // nil without
 }
 
-// knownToken is a token as it is compared: of the same length as all others.
+// knownToken is a token in the form in which it is compared: all digests have one length.
 type knownToken struct {
 	digest   [sha256.Size]byte
 	identity *core.Identity
@@ -71,8 +71,8 @@ func parseTokens(data []byte) ([]knownToken, error) {
 	})
 }
 
-// parsePairs reads a file with two words in each line, which are what it says; one makes a
-// credential of them. Empty lines and those that begin with # are comments.
+// parsePairs reads a file with two words in each line; what says what they are, and one
+// makes a credential of them. Empty lines and those that begin with # are comments.
 func parsePairs(data []byte, what string, one func(first, second string) (knownToken, error)) ([]knownToken, error) {
 	var list []knownToken
 	n := 0
@@ -96,7 +96,7 @@ func parsePairs(data []byte, what string, one func(first, second string) (knownT
 
 var errUnknownToken = errors.New("unknown token")
 
-// Identify looks the client's token up. How long that takes says nothing about the
+// Identify looks up the client's token. The time that it takes reveals nothing about the
 // tokens.
 func (t *Tokens) Identify(_ context.Context, h core.Handshake) Finding {
 	token, err := find(t.places, h)
@@ -114,7 +114,7 @@ func (t *Tokens) Identify(_ context.Context, h core.Handshake) Finding {
 	return Finding{Outcome: Foreign, Err: errUnknownToken}
 }
 
-// find returns whose token it is; nil if it is nobody's.
+// find returns the identity that a token stands for; nil if there is none.
 func (c *credentials) find(token string) *core.Identity {
 	digest := sha256.Sum256([]byte(token))
 	found := pick(c.fixed, &digest)
@@ -126,7 +126,7 @@ func (c *credentials) find(token string) *core.Identity {
 	return found
 }
 
-// pick returns whose token has the digest. It looks at all of them.
+// pick returns the identity whose token has the digest. It always looks at all of them.
 func pick(list []knownToken, digest *[sha256.Size]byte) (found *core.Identity) {
 	for i := range list {
 		if subtle.ConstantTimeCompare(list[i].digest[:], digest[:]) == 1 {

@@ -25,9 +25,8 @@ func NewWebhook(url string, timeout time.Duration, log *slog.Logger) *Webhook {
 	return &Webhook{newHook(url, timeout, 0, log)}
 }
 
-// AuthorizeConnect shows the server the headers and the query of an upgrade
-// request. It returns Allow for an answer of 200 and Deny for every other, and
-// for none.
+// AuthorizeConnect shows the server the headers and the query of an upgrade request. It
+// returns Allow for an answer of 200, and Deny for any other and for no answer.
 func (w *Webhook) AuthorizeConnect(ctx context.Context, h core.Handshake) core.Verdict {
 	body, err := connectBody(h)
 	if err != nil {
@@ -39,10 +38,9 @@ func (w *Webhook) AuthorizeConnect(ctx context.Context, h core.Handshake) core.V
 	return core.Allow
 }
 
-// AuthorizeCommand shows the server a client's message, or where there is none
-// the command in the form of one (see [core.Command], Source). It returns Allow
-// for an answer of 200, Unavailable for 500 and above and for no answer, and
-// Deny for every other.
+// AuthorizeCommand shows the server a client's message or, if there is none, the command in
+// the form of one (see [core.Command], Source). It returns Allow for an answer of 200,
+// Unavailable for 500 and above and for no answer, and Deny for any other.
 func (w *Webhook) AuthorizeCommand(ctx context.Context, _ *core.Identity, c core.Command) core.Verdict {
 	r, err := w.hook.ask(ctx, commandBody(c), nil)
 	switch {
@@ -54,5 +52,5 @@ func (w *Webhook) AuthorizeCommand(ctx context.Context, _ *core.Identity, c core
 	return core.Deny
 }
 
-// Close closes the connections that are not in use. Requests under way go on.
+// Close closes the connections that are not in use. Requests in flight go on.
 func (w *Webhook) Close() { w.hook.client.CloseIdleConnections() }

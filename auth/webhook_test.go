@@ -19,7 +19,7 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// patient is a timeout that no test reaches; hasty one that a test waits for.
+// patient is a timeout that no test reaches; hasty is one that a test waits for.
 const (
 	patient = coretest.Patience
 	hasty   = 50 * time.Millisecond
@@ -136,7 +136,7 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// The status counts, also of an answer that does not end.
+// The status counts, even of an answer that does not end.
 func TestVerdictBeforeTheEnd(t *testing.T) {
 	s := serve(t, answers)
 	for what, ask := range map[string]func(*Webhook) core.Verdict{
@@ -249,8 +249,8 @@ func TestRedirectKeepsBody(t *testing.T) {
 	}
 }
 
-// net/http may read a request's body after the answer came, when the command's
-// bytes belong to somebody else again; so the body shares none of them.
+// net/http may read a request's body after the answer came, when the command's bytes belong to
+// another owner again. So the body shares none of them.
 func TestBodyIsOwn(t *testing.T) {
 	for _, c := range []core.Command{
 		{Verb: core.Publish, Source: []byte(`{"command":"x"}`)},
@@ -267,7 +267,7 @@ func TestBodyIsOwn(t *testing.T) {
 	}
 }
 
-// Connections are used again, also after answers with a body and refusals.
+// Connections are reused, even after refusals and answers with a body.
 func TestReusesConnections(t *testing.T) {
 	var opened atomic.Int64
 	body := strings.Repeat("x", 5000)
@@ -320,8 +320,8 @@ func TestEndlessAnswer(t *testing.T) {
 	}
 }
 
-// Many goroutines share a webhook: each gets the verdict on its own message,
-// and together they open no more connections than there may be.
+// Many goroutines share a webhook: each gets the verdict on its own message, and together they
+// open no more connections than allowed.
 func TestConcurrency(t *testing.T) {
 	var under, opened atomic.Int64
 	full := make(chan struct{})

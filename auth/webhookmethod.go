@@ -12,13 +12,13 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// WebhookMethod is the method that asks an HTTP server who a client is. It is shown what
-// [Authorizer] shows at a connect, and answers
+// WebhookMethod asks an HTTP server who a client is. The server sees what [Authorizer]
+// shows at a connect, and answers
 //
 //   - 200 with {"subject":TEXT,"claims":{…},"expires":SECONDS}: this is who it is. All
 //     members may be left out; expires is Unix time.
-//   - 204: it shows no credential that the server knows of; the next method is asked.
-//   - any other status below 500 but a redirect: it is refused.
+//   - 204: the client shows no credential that the server knows; the next method is asked.
+//   - any other status below 500 except a redirect: the client is refused.
 //
 // Everything else is no answer. All methods may be called from any goroutine.
 type WebhookMethod struct {
@@ -29,9 +29,8 @@ type WebhookMethod struct {
 
 var _ Method = (*WebhookMethod)(nil)
 
-// NewWebhookMethod returns a method. lastKnown makes what the server said last about
-// the same client count while it does not answer, however long ago. Nothing is dialled
-// yet.
+// NewWebhookMethod returns a method. If lastKnown is set, the server's last answer about the
+// same client counts while it does not answer, however old. Nothing is dialled yet.
 func NewWebhookMethod(o HookOptions, lastKnown bool) *WebhookMethod {
 	return &WebhookMethod{oracle: newOracle(o, readFinding), lastKnown: lastKnown}
 }

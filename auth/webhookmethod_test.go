@@ -52,7 +52,7 @@ func TestWebhookMethod(t *testing.T) {
 	}
 }
 
-// Who a client is, is remembered for this client.
+// The identity of a client is remembered for this client.
 func TestWebhookMethodRemembers(t *testing.T) {
 	j := newJudge(t, text(`{"subject":"ann"}`))
 	m := newWebhookMethod(t, j.url, hourly, false)
@@ -64,7 +64,7 @@ func TestWebhookMethodRemembers(t *testing.T) {
 	j.wantAsked(t, "two clients", 2)
 }
 
-// While the server is down, the last word counts if it is to.
+// While the server is down, its last answer counts if lastKnown is set.
 func TestWebhookMethodLastKnown(t *testing.T) {
 	for _, lastKnown := range []bool{false, true} {
 		j := newJudge(t, text(`{"subject":"ann"}`))

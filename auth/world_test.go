@@ -89,7 +89,7 @@ func good(others map[string]any) map[string]any {
 	return claims
 }
 
-// pemFile writes a public key into a file.
+// pemFile writes a public key to a file.
 func pemFile(t testing.TB, public any) string {
 	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(public)
@@ -106,7 +106,7 @@ func writeFile(t testing.TB, name, text string) string {
 	return path
 }
 
-// replaceFile puts a new file in the place of another, as careful programs do.
+// replaceFile replaces a file by renaming, as careful programs do.
 func replaceFile(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
