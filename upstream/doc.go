@@ -1,7 +1,7 @@
 // Package upstream answers calls by asking HTTP servers, as the configuration's
 // services say.
 //
-// A call is a POST of its payload; who calls stands in the request's header:
+// A call is a POST of its payload; the request's header says who calls:
 //
 //	Content-Type          application/json, text/plain; charset=utf-8 or application/octet-stream
 //	Polywire-Service      the service

@@ -15,8 +15,8 @@ import (
 // gigabyte is what a hostile server would send.
 const gigabyte = 1 << 30
 
-// A server that answers with a gigabyte is left after what an answer may have, announced
-// or not, and costs no more memory than that.
+// An answer of a gigabyte, announced or not, is read only up to its limit, and costs no more
+// memory than that.
 func TestEndlessAnswer(t *testing.T) {
 	piece := make([]byte, 64<<10)
 	for _, c := range []struct {
@@ -66,7 +66,7 @@ func TestEndlessAnswer(t *testing.T) {
 	}
 }
 
-// A server that dribbles, in its head or in its body, has the time of any other.
+// A server that dribbles, in its head or in its body, has no more time than any other.
 func TestDribble(t *testing.T) {
 	began, ended := make(chan struct{}, 100), make(chan struct{}, 100)
 	dribble := func(w io.Writer, flush func()) {

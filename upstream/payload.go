@@ -12,9 +12,9 @@ import (
 
 var errNotJSON = errors.New("the answer calls itself JSON and is not")
 
-// payloadOf returns the payload of a body. A body that does not say what it is, and
-// one that calls itself text, is text if it is UTF-8 and else binary. Text in UTF-16 stays so
-// for formats that have it.
+// payloadOf returns the payload of a body. A body that does not say what it is, or says that
+// it is text, is text if it is UTF-8 and else binary. Text in UTF-16 stays UTF-16 for formats
+// that have it.
 func payloadOf(contentType string, body []byte) (core.Payload, error) {
 	media, parameters, err := mime.ParseMediaType(contentType)
 	switch {

@@ -37,7 +37,7 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// What the client is told nothing of stands in the log, once, with the trace.
+// What the client is not told is in the log, once, with the trace.
 func TestFailuresAreLogged(t *testing.T) {
 	var log bytes.Buffer
 	u := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {

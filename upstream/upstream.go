@@ -23,7 +23,7 @@ import (
 // maxText bounds the text of a failure, in bytes.
 const maxText = 4 << 10
 
-// Options are what an upstream is made with.
+// Options are the options of an Upstream.
 type Options struct {
 	// URL is absolute, http or https.
 	URL string
@@ -31,10 +31,10 @@ type Options struct {
 	Timeout time.Duration
 	// MaxAnswer bounds the body of an answer, in bytes.
 	MaxAnswer int64
-	// Idle is how long a connection is kept that is not used; 0 is httpclient.DefaultIdle.
+	// Idle is how long an unused connection is kept; 0 is httpclient.DefaultIdle.
 	Idle time.Duration
-	// MaxConns bounds the connections to the server; further calls wait for one,
-	// inside their time-out. 0 is no bound.
+	// MaxConns bounds the connections to the server; further calls wait for one, within
+	// their timeout. 0 is no bound.
 	MaxConns int
 	// Logger is told when the server is left alone and when it answers again, and why
 	// a call failed that the server did not fail itself.
@@ -77,7 +77,7 @@ var (
 )
 
 // Call answers one call. It is a core.Handler. A failure that the server did not choose
-// itself is logged here, with its trace, and told as a core.Failure that wraps its cause.
+// itself is logged here, with its trace, and returned as a core.Failure that wraps its cause.
 func (u *Upstream) Call(ctx context.Context, c core.Invocation) (core.Payload, error) {
 	asking, cancel := context.WithTimeout(ctx, u.options.Timeout)
 	defer cancel()
@@ -87,7 +87,7 @@ func (u *Upstream) Call(ctx context.Context, c core.Invocation) (core.Payload, e
 	a, err := u.breaker.Execute(func() (*answer, error) {
 		a, err := u.ask(asking, c, key)
 		if err != nil && ctx.Err() != nil {
-			// Whoever called does not wait any longer, or never would have for an answer.
+			// The caller no longer waits, or never gave the server time to answer.
 			err = fmt.Errorf("%w: %w", context.Canceled, err)
 		}
 		return a, err
@@ -109,8 +109,8 @@ func (u *Upstream) Call(ctx context.Context, c core.Invocation) (core.Payload, e
 	return payload, nil
 }
 
-// failed returns what is told of an error: a failure as it is, of a call whose caller
-// left nothing, and of all else no details, which are logged instead.
+// failed returns the error for the caller: a failure of the server as it is, nothing for a
+// caller that left, and for all else no details, which are logged instead.
 func (u *Upstream) failed(c core.Invocation, err error) error {
 	told := errInternal
 	switch r, failed := reasonOf(err); {
@@ -126,8 +126,8 @@ func (u *Upstream) failed(c core.Invocation, err error) error {
 	return fmt.Errorf("%w: %w", told, err)
 }
 
-// reasonOf tells, of core.ServiceFailures, why there is no answer; false if that is nobody's
-// fault here.
+// reasonOf returns which of core.ServiceFailures explains the missing answer; false if that
+// is nobody's fault here.
 func reasonOf(err error) (r core.Reason, failed bool) {
 	_, told := errors.AsType[core.Failure](err)
 	_, socket := errors.AsType[*net.OpError](err)
@@ -197,9 +197,9 @@ func (e errStatus) Error() string { return fmt.Sprintf("upstream answered with s
 
 var errTooLarge = errors.New("the answer is over the limit")
 
-// answered reports whether an error of ask is about an answer that the server gave, be it
-// one that is of no use: it may be about the question of one client, and the server answers
-// others. A status of 500 and above is none.
+// answered reports whether an error of ask is about an answer that the server gave, even a
+// useless one: it may be about the question of one client, and the server answers others. A
+// status of 500 and above is not an answer.
 func answered(err error) bool {
 	if status, ok := errors.AsType[errStatus](err); ok {
 		return status < http.StatusInternalServerError
@@ -215,7 +215,7 @@ type answer struct {
 	close   bool   // Polywire-Session-Close
 }
 
-// settle does to the session what the answer says, and returns the rest.
+// settle makes the changes to the session that the answer asks for, and returns the rest.
 func (a *answer) settle(c core.Invocation) (core.Payload, error) {
 	if a.failure.Failed() {
 		return core.Payload{}, a.failure

@@ -19,7 +19,7 @@ import (
 	"github.com/polywire/polywire/httpclient"
 )
 
-// caller notes what is done to the session.
+// caller records what is done to the session.
 type caller struct{ did []string }
 
 func (c *caller) Client() core.Client { return core.Client{} }
@@ -174,7 +174,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// tripAfter is after how many failures httpclient's breaker opens.
+// tripAfter is the number of failures after which httpclient's breaker opens.
 const tripAfter = 5
 
 func TestCallerThatLeavesIsNoFault(t *testing.T) {
@@ -214,8 +214,8 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
-// What one client asks must not turn the server away from the others: only that it gives no
-// answer, or one of 500 and above, counts against it.
+// What one client asks must not turn the server away from the others: only a missing answer, or
+// one of 500 and above, counts against it.
 func TestWhatTrips(t *testing.T) {
 	status := func(code int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
@@ -294,8 +294,8 @@ func TestImpatientCallerIsNoFault(t *testing.T) {
 	}
 }
 
-// A call that meets a connection which the server has just closed is asked once more, and
-// the server can tell that it is the same.
+// A call whose connection the server has just closed is sent once more, and the server can tell
+// that it is the same.
 func TestClosedConnection(t *testing.T) {
 	var mu sync.Mutex
 	seen := make(map[string]int) // requests by their key
