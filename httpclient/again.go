@@ -10,8 +10,7 @@ import (
 const marker = "Idempotency-Key"
 
 // MayRepeat marks a request as one that may be sent again if its connection breaks. The
-// server sees key, by which it can tell that it had the request before; "" is shown to
-// nobody.
+// server sees key, and can tell by it that it had the request before; "" is not sent.
 func MayRepeat(r *http.Request, key string) {
 	if key == "" {
 		r.Header[marker] = nil
@@ -24,8 +23,8 @@ func MayRepeat(r *http.Request, key string) {
 // had been used before.
 const attempts = 3
 
-// again sends a request once more that may be, if it met a connection which the server has
-// just closed. net/http does so too, but not if it had begun to write a body that does not
+// again retries a request that may be repeated, if the server had just closed its
+// connection. net/http does so too, but not if it had begun to write a body that does not
 // fit into the socket.
 type again struct{ *http.Transport }
 

@@ -1,5 +1,5 @@
-// Package httpclient is how the broker asks HTTP servers: the settings that services,
-// webhooks and key sets share.
+// Package httpclient has the settings with which the broker asks HTTP servers. Services,
+// webhooks and key sets share them.
 package httpclient
 
 import (
@@ -15,25 +15,25 @@ import (
 )
 
 const (
-	// DefaultIdle is how long an unused connection is kept unless it is said: less than
-	// the 5 s of servers on Node.js, which close what is idle for longer, just when the
-	// next request may be on its way.
+	// DefaultIdle is how long an unused connection is kept by default: less than the 5 s of
+	// servers on Node.js, which close what is idle for longer, maybe just when the next
+	// request is on its way.
 	DefaultIdle = 4 * time.Second
 	// maxHead bounds the head of an answer, in bytes.
 	maxHead = 64 << 10
-	// tripAfter is after how many failures in a row a server is left alone, and
-	// tripTime for how long; then one request tries whether it answers again.
+	// After tripAfter failures in a row a server is left alone for tripTime; then one
+	// request tries whether it answers again.
 	tripAfter, tripTime = 5, 5 * time.Second
 )
 
-// New returns a client whose dialling and TLS handshake take no longer than timeout
-// each; requests have time-outs of their own. It opens up to conns connections to a server;
-// further requests wait for one, inside their time-out. A connection that is not used for
-// idle is closed; 0 is DefaultIdle. Proxies of the environment are not used,
-// bodies are not decompressed. Redirects are followed as net/http does, up to ten.
+// New returns a client whose dialling and TLS handshake take no longer than timeout each;
+// requests have their own timeouts. It opens up to conns connections to a server; further
+// requests wait for one, within their timeout. A connection that is unused for idle is
+// closed; 0 is DefaultIdle. Proxies of the environment are not used, bodies are not
+// decompressed. Redirects are followed as net/http does, up to ten.
 //
-// A request with GetBody, or without a body, that was marked with MayRepeat is sent once more
-// if it met a connection which the server has just closed.
+// A request that was marked with MayRepeat, and has GetBody or no body, is sent once more
+// if the server had just closed its connection.
 func New(timeout, idle time.Duration, conns int) *http.Client {
 	if idle <= 0 {
 		idle = DefaultIdle
@@ -58,10 +58,11 @@ func NewDirect(timeout, idle time.Duration, conns int) *http.Client {
 	return c
 }
 
-// NewBreaker returns a breaker that leaves a server alone for five seconds after five
-// failures in a row, and tells changed of its state. answered reports whether an error is
-// the server's answer all the same: that one is as good as any, for it may be about what a
-// single client asked. Requests that nobody waits for any more say nothing about the server.
+// NewBreaker returns a circuit breaker that leaves a server alone for five seconds after
+// five failures in a row, and reports changes of its state to changed. answered reports
+// whether an error is still an answer of the server. Such an error counts as a success,
+// because it may be about what a single client asked. Requests that nobody waits for any
+// more say nothing about the server.
 func NewBreaker[T any](answered func(error) bool, changed func(from, to gobreaker.State)) *gobreaker.CircuitBreaker[T] {
 	return gobreaker.NewCircuitBreaker[T](gobreaker.Settings{
 		Timeout:       tripTime,
@@ -72,8 +73,8 @@ func NewBreaker[T any](answered func(error) bool, changed func(from, to gobreake
 	})
 }
 
-// WithoutURL takes off what net/http puts before its errors: the URL may hold a
-// secret, and the log is no place for it.
+// WithoutURL removes the URL that net/http puts before its errors: it may hold a secret,
+// which must not be logged.
 func WithoutURL(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
@@ -81,9 +82,9 @@ func WithoutURL(err error) error {
 	return err
 }
 
-// HeaderText returns s as it may stand in a header: percent-encoded if it holds what
-// has no place there, such as the line ends of a name that a client chose. Different
-// texts stay different.
+// HeaderText returns s as it may stand in a header: percent-encoded if it holds characters
+// that are not allowed there, such as the line ends of a name that a client chose.
+// Different texts stay different.
 func HeaderText(s string) string {
 	if strings.TrimSpace(s) != s {
 		return url.PathEscape(s)

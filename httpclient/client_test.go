@@ -104,8 +104,8 @@ func TestWithoutURL(t *testing.T) {
 	}
 }
 
-// fickle is a server that closes a connection when the second request comes on it, without
-// an answer. It reads all of that before, unless half is set.
+// fickle is a server that closes a connection at its second request, without an answer. It
+// reads all of the request before, unless half is set.
 type fickle struct {
 	net.Listener
 	half bool
@@ -175,8 +175,8 @@ func (f *fickle) serve(c net.Conn) {
 
 func (f *fickle) url() string { return "http://" + f.Addr().String() + "/" }
 
-// A POST that meets a connection which the server has just closed is sent once more, on a
-// new connection, if it may be.
+// A POST whose connection the server has just closed is sent once more, on a new connection, if
+// it may be.
 func TestClosedConnections(t *testing.T) {
 	for _, size := range []int{0, 10, 1 << 20} {
 		for _, half := range []bool{false, true} {
