@@ -187,7 +187,7 @@ func TestExpired(t *testing.T) {
 	}
 }
 
-// TestSwap shows how files change and what becomes of it.
+// TestSwap shows how files change and what follows.
 func TestSwap(t *testing.T) {
 	ca := certstest.NewCA(t, "ca")
 	client := &tls.Config{RootCAs: ca.Pool(), ServerName: "x"}
@@ -278,7 +278,7 @@ func TestSwap(t *testing.T) {
 	}
 }
 
-// TestBrokenPairKeepsNobodyBack: of several pairs each is swapped for itself.
+// TestBrokenPairKeepsNobodyBack: each of several pairs is swapped independently.
 func TestBrokenPairKeepsNobodyBack(t *testing.T) {
 	dir, ca := t.TempDir(), certstest.NewCA(t, "ca")
 	certA, keyA := certstest.Write(t, dir, "a", ca.Issue(nil, "a"))
@@ -297,8 +297,8 @@ func TestBrokenPairKeepsNobodyBack(t *testing.T) {
 	}
 }
 
-// TestAuthoritiesSwap: clients of an authority that is gone cannot come back, not with a
-// session of before either; the others resume theirs.
+// TestAuthoritiesSwap: clients of an authority that is gone cannot come back, not even with an
+// old session; the others resume theirs.
 func TestAuthoritiesSwap(t *testing.T) {
 	dir, ca := t.TempDir(), certstest.NewCA(t, "ca")
 	old, next := certstest.NewCA(t, "old"), certstest.NewCA(t, "next")
@@ -356,7 +356,7 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// TestWatch: the clock is the only thing that is not real.
+// TestWatch: only the clock is not real.
 func TestWatch(t *testing.T) {
 	dir, ca := t.TempDir(), certstest.NewCA(t, "ca")
 	cert, key := certstest.Write(t, dir, "x", ca.Issue(func(c *x509.Certificate) { c.NotAfter = c.NotAfter.Add(time.Hour) }, "x"))

@@ -28,8 +28,8 @@ type Settings struct {
 	CipherSuites []uint16
 }
 
-// Pair are two PEM files: a certificate with those that lead to its authority behind
-// it, and its private key.
+// Pair names two PEM files: a certificate, followed by those that lead to its authority, and
+// its private key.
 type Pair struct{ Cert, Key string }
 
 // Fault is a file that cannot be used.
@@ -111,7 +111,7 @@ func readFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s has %d bytes; the bound is %d", path, info.Size(), maxFile)
 	}
 	data, err := os.ReadFile(path)
-	// Editors of Windows put it before the first line, and PEM begins at the beginning of one.
+	// Windows editors put a byte order mark before the first line, where PEM must begin.
 	return bytes.TrimPrefix(data, []byte("\ufeff")), err
 }
 
@@ -134,7 +134,7 @@ func digestPair(cert, key []byte) digest {
 
 // parsePair parses a pair. The error is a [*Fault] of cert or key.
 func parsePair(cert, key []byte) (loadedPair, error) {
-	// A certificate that cannot be parsed is told first, whatever the key is.
+	// A certificate that cannot be parsed is reported first, whatever the key is.
 	chain, err := parseChain(cert)
 	if err != nil {
 		return loadedPair{}, &Fault{Setting: "cert", Err: err}

@@ -48,8 +48,8 @@ func New(s Settings, log *slog.Logger) (*Source, error) {
 // the settings change, and session tickets do too.
 func (s *Source) Config() *tls.Config { return s.config }
 
-// Replace takes other settings for the handshakes to come. If a file cannot be used, the
-// old settings stay; the error is as with [New].
+// Replace sets the settings for the handshakes to come. If a file cannot be used, the old
+// settings stay; the error is as with [New].
 func (s *Source) Replace(settings Settings) error {
 	use, err := s.Prepare(settings)
 	if err != nil {
@@ -59,7 +59,7 @@ func (s *Source) Replace(settings Settings) error {
 	return nil
 }
 
-// Prepare is the part of Replace that can fail; use is the other.
+// Prepare does the part of Replace that can fail; use does the rest.
 func (s *Source) Prepare(settings Settings) (use func(), err error) {
 	l, err := load(settings)
 	if err != nil {
@@ -83,7 +83,7 @@ func (s *Source) swap() {
 		CurvePreferences: s.settings.Curves, CipherSuites: s.settings.CipherSuites,
 		ClientAuth: s.settings.ClientAuth, ClientCAs: s.loaded.authorities,
 		NextProtos: []string{"http/1.1"},
-		// Small records would be for clients that can use half a message.
+		// Small records would only help clients that can use half a message.
 		DynamicRecordSizingDisabled: true,
 	}
 	for _, p := range s.loaded.pairs {
@@ -113,9 +113,9 @@ func verifyResumed(state tls.ConnectionState, authorities *x509.CertPool) error 
 
 // Certificate is a certificate in use.
 type Certificate struct {
-	// File is where it lies.
+	// File is its path.
 	File string
-	// Expires is when it ends.
+	// Expires is when it expires.
 	Expires time.Time
 }
 

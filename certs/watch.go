@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// look is what a look at files has found.
+// look is the result of a look at files.
 type look struct {
 	digest    digest
 	complaint string // what was logged about it
@@ -29,8 +29,8 @@ func (s *Source) Watch(ctx context.Context) {
 	}
 }
 
-// look looks at all files once. Each pair and the authorities are swapped for
-// themselves: one that is broken does not keep the others from being renewed.
+// look looks at all files once. Each pair and the authorities are swapped independently: a
+// broken one does not keep the others from being renewed.
 func (s *Source) look() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,8 +94,8 @@ func (s *Source) lookAtAuthorities() bool {
 	return true
 }
 
-// settled reports whether what was found now is not what is in use, and the same as
-// at the last look: a file that is being written is left alone. The caller holds mu.
+// settled reports whether the content found now differs from the one in use, and is the same
+// as at the last look: a file that is being written is left alone. The caller holds mu.
 func (s *Source) settled(setting string, found, used digest) bool {
 	last, ok := s.looks[setting]
 	if ok && last.digest == found {
@@ -105,7 +105,7 @@ func (s *Source) settled(setting string, found, used digest) bool {
 	return false
 }
 
-// complain logs, once, why what was found is not taken. The caller holds mu.
+// complain logs, once, why the content that was found is not used. The caller holds mu.
 func (s *Source) complain(setting, file string, found digest, err error) {
 	if f, ok := errors.AsType[*Fault](err); ok && f.Setting == "key" {
 		err = fmt.Errorf("its key: %w", f.Err)

@@ -46,9 +46,9 @@ func (ca *CA) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})
 }
 
-// Issue makes a certificate for servers and clients that is good for an hour, and for
-// the names, of which those that are addresses become addresses. change, unless it is
-// nil, may alter it first.
+// Issue makes a certificate for servers and clients that is valid for an hour, and for the
+// names; those that are IP addresses become address entries. change, unless it is nil, may
+// alter it first.
 func (ca *CA) Issue(change func(*x509.Certificate), names ...string) tls.Certificate {
 	ca.t.Helper()
 	template := template(ca.t, names[0])
