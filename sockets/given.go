@@ -15,29 +15,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// handover names the variable by which a process tells the next one on which descriptor
-// it waits for word that it is ready.
+// handover names the environment variable that tells a process on which descriptor the
+// previous process waits for word that it is ready.
 const handover = "POLYWIRE_HANDOVER"
 
-// ofSystemd follows the descriptor if the first process was given sockets by systemd.
+// ofSystemd follows the descriptor if the first process got its sockets from systemd.
 const ofSystemd = "+systemd"
 
 // Given are the sockets that a process was given when it was started. Its methods may be
 // called from any goroutine.
 type Given struct {
 	// Static after construction.
-	systemd bool // keeps what is in files
+	systemd bool // systemd keeps what is in files
 
 	// Guarded by mu.
 	mu     sync.Mutex
-	before *os.File            // takes the word for the process before this one; nil if there is none
+	before *os.File            // takes the word for the previous process; nil if there is none
 	files  []*os.File          // not taken yet
 	taken  bool                // some were
 	own    []*net.UnixListener // taken, and not systemd's
 }
 
-// Inherit takes what this process was given. The variables that tell of it are removed
-// from the environment. It is called once, early: what was given are open descriptors.
+// Inherit takes what this process was given, and removes the environment variables that tell
+// of it. It is called once, early: what was given are open descriptors.
 func Inherit() (*Given, error) {
 	g := new(Given)
 	if value, ok := os.LookupEnv(handover); ok {
@@ -50,7 +50,7 @@ func Inherit() (*Given, error) {
 		g.systemd = systemd
 		unix.CloseOnExec(n)
 		g.before = os.NewFile(uintptr(n), "the process before")
-		// Who starts a process does not know its number.
+		// The previous process could not know the number of this one.
 		_ = os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
 	}
 	g.files = activation.Files(true)
@@ -58,16 +58,16 @@ func Inherit() (*Given, error) {
 	return g, nil
 }
 
-// FromSystemd reports whether sockets were taken that systemd keeps: clients that come while
-// nobody accepts them wait for the next process.
+// FromSystemd reports whether sockets were taken that systemd keeps: clients that connect
+// while nobody accepts them wait for the next process.
 func (g *Given) FromSystemd() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.systemd && g.taken
 }
 
-// Listen returns the socket that was given for an address, or else listens there. name
-// tells sockets at port 0 apart, which is another port each time.
+// Listen returns the socket that was given for an address, or else listens there. name tells
+// sockets at port 0 apart, which get another port each time.
 func (g *Given) Listen(name, address string) (net.Listener, error) {
 	ln, err := g.take(name, address)
 	if ln == nil && err == nil {
@@ -133,7 +133,7 @@ func is(socket net.Addr, socketName, name, address string) bool {
 	return err == nil && slices.ContainsFunc(ips, tcp.IP.Equal)
 }
 
-// addresses are those of the sockets that were given and not taken.
+// addresses returns those of the sockets that were given and not taken.
 func (g *Given) addresses() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -147,8 +147,8 @@ func (g *Given) addresses() []string {
 	return list
 }
 
-// Ready is called when this process serves: the process before it may end. Sockets that
-// were given and not taken are closed; their addresses are returned.
+// Ready is called when this process serves: the previous one may end. Sockets that were
+// given and not taken are closed; their addresses are returned.
 func (g *Given) Ready() (unused []string, err error) {
 	unused = g.addresses()
 	g.mu.Lock()
@@ -158,7 +158,7 @@ func (g *Given) Ready() (unused []string, err error) {
 	}
 	g.files = nil
 	for _, u := range g.own {
-		// From here on it is this process that removes the file.
+		// From here on this process removes the file.
 		u.SetUnlinkOnClose(true)
 	}
 	if g.before == nil {

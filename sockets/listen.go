@@ -15,7 +15,7 @@ import (
 const unixPrefix = "unix:"
 
 // Listen listens on "host:port", or on "unix:" and the path of a socket. A socket that a
-// process left behind on which nobody listens any more is replaced.
+// process left behind is replaced if nobody listens on it any more.
 func Listen(address string) (net.Listener, error) {
 	path, ok := strings.CutPrefix(address, unixPrefix)
 	if !ok {
@@ -44,8 +44,8 @@ func abandoned(path string) bool {
 	return errors.Is(err, unix.ECONNREFUSED)
 }
 
-// Duplicate returns ln once more; either can be closed without the other. A Unix socket's
-// file is removed by neither.
+// Duplicate returns a second listener for the socket of ln; either can be closed without the
+// other. Neither removes the file of a Unix socket.
 func Duplicate(ln net.Listener) (net.Listener, error) {
 	f, err := fileOf(ln)
 	if err != nil {
@@ -60,15 +60,15 @@ func Duplicate(ln net.Listener) (net.Listener, error) {
 	return again, nil
 }
 
-// keepFile leaves the file of a Unix socket to whoever has the socket then.
+// keepFile leaves the file of a Unix socket to the next holder of the socket.
 func keepFile(ln net.Listener) {
 	if u, ok := ln.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false)
 	}
 }
 
-// fileOf returns a duplicate of the descriptor of ln. Unlike its File method it leaves the
-// socket, which all its descriptors share, in non-blocking mode.
+// fileOf returns a duplicate of the descriptor of ln. Unlike the File method of ln, it leaves
+// the socket, which all its descriptors share, in non-blocking mode.
 func fileOf(ln net.Listener) (*os.File, error) {
 	sc, ok := ln.(syscall.Conn)
 	if !ok {

@@ -13,20 +13,20 @@ import (
 	"strings"
 )
 
-// ready is the word by which the next process says that it serves.
+// ready is the byte by which the next process says that it serves.
 const ready = 1
 
 // Socket is a socket to be handed on.
 type Socket struct {
-	// Name is what the next process asks for it with, as name of [Given.Listen].
+	// Name is the name with which the next process calls [Given.Listen] for it.
 	Name     string
 	Listener net.Listener
 }
 
-// Next starts this program again, with its arguments, as it is on disk now, gives it the
-// sockets, and waits until it serves. If it does not before ctx ends, or ends itself, the
-// error says so, the process is ended, and nothing has changed. stdin is what it reads,
-// nil for nothing; its output is this process's.
+// Next starts this program again, with its arguments, as it is on disk now. It gives the new
+// process the sockets, and waits until it serves. If it does not before ctx ends, or ends
+// itself, Next returns an error, the process is ended, and nothing has changed. stdin is what
+// it reads, nil for nothing; its output is this process's.
 //
 // Afterwards both processes accept clients at the sockets, until this one closes them.
 func (g *Given) Next(ctx context.Context, list []Socket, stdin io.Reader) (pid int, err error) {
@@ -86,7 +86,7 @@ func (g *Given) Next(ctx context.Context, list []Socket, stdin io.Reader) (pid i
 			}
 			return cmd.Process.Pid, nil
 		}
-		// Its end of the pipe is closed, as it ended.
+		// The process has ended, which closed its end of the pipe.
 		select {
 		case err = <-ended:
 			err = fmt.Errorf("it ended: %w; see its log", exitError(err))
@@ -100,7 +100,7 @@ func (g *Given) Next(ctx context.Context, list []Socket, stdin io.Reader) (pid i
 	return 0, fmt.Errorf("the next process does not serve: %w", err)
 }
 
-// exitError returns the error of a process that ended, which is one in any case.
+// exitError returns the error of a process that ended; here every end is an error.
 func exitError(err error) error {
 	if err == nil {
 		return errors.New("exit status 0")

@@ -12,7 +12,7 @@ import (
 	"github.com/polywire/polywire/sockets"
 )
 
-// answers has a listener accept one client, whom it tells a word.
+// answers makes a listener accept one client, to whom it sends a word.
 func answers(t *testing.T, ln net.Listener, word string) {
 	t.Helper()
 	go func() {
