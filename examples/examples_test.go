@@ -48,7 +48,7 @@ func TestExamples(t *testing.T) {
 			if err := player.Play(t.Context(), servers); err != nil {
 				t.Error(err)
 			}
-			// The clients go first, lest the program wait for them to take their leave.
+			// The clients go first, lest the program wait for them to leave.
 			if err := player.Close(); err != nil {
 				t.Error(err)
 			}
@@ -80,7 +80,7 @@ func raced() bool {
 	return false
 }
 
-// start runs a program in its folder until the test ends, and then wants it to end without
+// start runs a program in its folder until the test ends, and then requires that it ends without
 // a fault. It returns the addresses that the program prints.
 func start(t *testing.T, folder, program string, endpoints []string) map[string]*url.URL {
 	t.Helper()

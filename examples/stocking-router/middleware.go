@@ -9,8 +9,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// logger is the middleware of stocking's README. What stands before next is the way
-// down, what stands behind it the way up; "done" and its channels are gone.
+// logger is the middleware of stocking's README. The code before next runs on the way down,
+// the code after it on the way up; "done" and its channels are gone.
 func logger(next core.Handler) core.Handler {
 	return func(ctx context.Context, c core.Invocation) (core.Payload, error) {
 		log.Printf("<-- [%v] %v, %s", c.Connection, c.Service, c.Payload.Data)
@@ -20,8 +20,8 @@ func logger(next core.Handler) core.Handler {
 	}
 }
 
-// oneAtATime carries out one call at a time, as stocking does: routes may share data
-// without a lock. A program whose routes need no such thing leaves it out.
+// oneAtATime carries out one call at a time, as stocking does: routes may share data without
+// a lock. A program whose routes do not need that leaves it out.
 func oneAtATime() core.Interceptor {
 	var mu sync.Mutex
 	return func(next core.Handler) core.Handler {

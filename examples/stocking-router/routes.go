@@ -26,13 +26,13 @@ func otherwise(*RouterPackage) (any, error) {
 	return "oops", nil
 }
 
-// trace answers with the way that the call has come.
+// trace answers with the path that the call has taken.
 func trace(p *RouterPackage) (any, error) {
 	way, _ := p.Body.(*[]string)
 	return append(*way, "route"), nil
 }
 
-// What follows stocking could not do: a route that broadcasts to a room. Clients of all
+// Stocking could not do what follows: a route that broadcasts to a room. Clients of all
 // formats hear it.
 
 type announcement struct {

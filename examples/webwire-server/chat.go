@@ -84,7 +84,7 @@ func (s *chat) unknown(_ context.Context, c core.Invocation) (core.Payload, erro
 	return core.Payload{}, core.Failure{Code: "BAD_REQUEST", Text: "Unsupported request name: " + c.Service}
 }
 
-// OnSignal gets the signal "typing", and signals whoever sent it that it was seen.
+// OnSignal handles the signal "typing", and signals its sender that it was seen.
 func (s *chat) OnSignal(_ context.Context, c core.Invocation) (core.Payload, error) {
 	send(c.Caller.Client(), "seen", text(s.sessions.user(c.Session)+" is typing"))
 	return core.Payload{}, nil
@@ -126,7 +126,7 @@ func (s *chat) OnSessionLookup(_ context.Context, _ core.Client, session core.Se
 	s.broadcast(s.sessions.user(session.Key), "is back")
 }
 
-// OnSessionClosed is told when nobody can restore the session any more.
+// OnSessionClosed is called when nobody can restore the session any more.
 func (s *chat) OnSessionClosed(context.Context, string) { s.broadcast("chat", "somebody signed out") }
 
 // send signals one client.

@@ -14,8 +14,8 @@ import (
 // generate is the session key generator.
 func generate() (string, error) { return "chat-" + rand.Text() + rand.Text(), nil }
 
-// sessions is the session manager: a [core.SessionStore] that knows whose each session
-// is. A real one would keep them in a database.
+// sessions is the session manager: a [core.SessionStore] that knows the owner of each
+// session. A real one would keep them in a database.
 type sessions struct {
 	// Guarded by mu.
 	mu    sync.Mutex
@@ -38,7 +38,7 @@ func (s *sessions) Create(_ context.Context, key string, info []byte) (core.Sess
 	return s.byKey[key], nil
 }
 
-// Lookup finds a session, and notes when.
+// Lookup finds a session, and records the time.
 func (s *sessions) Lookup(_ context.Context, key []byte) (core.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,7 +60,7 @@ func (s *sessions) Delete(_ context.Context, key string) error {
 	return nil
 }
 
-// user returns whose session it is.
+// user returns the owner of a session.
 func (s *sessions) user(key string) string {
 	s.mu.Lock()
 	info := s.byKey[key].Info

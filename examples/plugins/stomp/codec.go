@@ -26,17 +26,17 @@ type codec struct {
 	in            splitter
 	version       version
 	subscriptions map[string]*subscription // by id
-	leaving       map[uint32]*label        // of subscriptions whose end is on its way
+	leaving       map[uint32]*label        // of subscriptions that are ending
 	transactions  transactions
-	deaf          bool        // what the client says is not looked at any more
-	ended         bool        // ERROR is said, which is the last frame
+	deaf          bool        // what the client sends is ignored
+	ended         bool        // ERROR was sent, which is the last frame
 	why           core.Reason // of the client's own fault
 }
 
 var _ core.Codec = (*codec)(nil)
 
-// Decode carries out the frames that are whole with f. The client's faults do not come
-// out as errors: ERROR tells them, and that ends the connection (see failed).
+// Decode carries out the frames that f completes. The client's faults are not returned as
+// errors: ERROR reports them, and that ends the connection (see failed).
 func (c *codec) Decode(f core.Frame, to core.Sink) error {
 	if c.deaf {
 		return nil
@@ -101,8 +101,8 @@ func (c *codec) carryOut(f *frame, to core.Sink) error {
 	return errCommand
 }
 
-// acknowledge takes ACK and NACK. There is nothing behind them: a message is sent once,
-// and is not kept for somebody who does not take it.
+// acknowledge handles ACK and NACK. They have no effect: a message is sent once, and is not
+// kept for a client that does not take it.
 func (c *codec) acknowledge(f *frame, to core.Sink) error {
 	names := []string{"id"}
 	if c.version == v11 {

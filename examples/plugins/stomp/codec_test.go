@@ -10,8 +10,8 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// broker is a core.Sink that writes down what the codec asks for and answers as the
-// engine does when all goes well. What the client reads comes behind a <.
+// broker is a core.Sink that writes down what the codec asks for and answers as the engine does
+// when all goes well. What the client reads comes after a <.
 type broker struct {
 	codec core.Codec
 	lines []string
@@ -63,7 +63,7 @@ func (b *broker) Refuse(r core.Reason, ref []byte, f core.Failure) {
 	b.tell(core.Event{Kind: core.Failed, Ref: ref, Failure: f})
 }
 
-// tell has the codec encode ev.
+// tell makes the codec encode ev.
 func (b *broker) tell(ev core.Event) {
 	out, kind, err := b.codec.Encode(nil, ev)
 	if kind != core.NoFrame {
@@ -147,7 +147,7 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// A codec keeps nothing of frames that are over.
+// A codec keeps nothing of completed frames.
 func TestNothingIsKept(t *testing.T) {
 	b := connected(t, newFormat(options{}, 1<<20), "1.2")
 	send := "SEND\ndestination:/topic/a\n\n" + strings.Repeat("x", 100_000) + "\x00"
@@ -216,8 +216,8 @@ func TestTransactionsGiveBack(t *testing.T) {
 	}
 }
 
-// A frame that comes a byte at a time takes time in proportion to its size, and a message
-// of many small things memory in proportion to its own.
+// A frame that comes a byte at a time takes time in proportion to its size, and a message of
+// many small parts takes memory in proportion to its own.
 func TestHostileMessages(t *testing.T) {
 	const size = 1 << 20
 	b := connected(t, newFormat(options{}, 2*size), "1.2")

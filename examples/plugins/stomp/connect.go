@@ -17,8 +17,8 @@ var (
 	errLogin     = fault{core.ReasonDenied, core.Failure{Code: core.Denied, Text: "login or passcode are wrong"}}
 )
 
-// connect takes CONNECT or STOMP. The header host may be anything or missing: there is
-// one virtual host.
+// connect handles CONNECT or STOMP. The header host may be anything or missing: there is one
+// virtual host.
 func (c *codec) connect(f *frame, to core.Sink) error {
 	v := none
 	for offered := range bytes.SplitSeq(f.get("accept-version"), []byte(",")) {
@@ -42,8 +42,8 @@ func (c *codec) connect(f *frame, to core.Sink) error {
 	return nil
 }
 
-// validHeartBeat reads the client's offer. It is not used: both sides rely on the
-// pings of the WebSocket.
+// validHeartBeat checks the client's offer. It is not used: both sides rely on the pings of
+// the WebSocket.
 func validHeartBeat(b []byte) bool {
 	if b == nil {
 		return true

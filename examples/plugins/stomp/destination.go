@@ -8,11 +8,11 @@ import (
 
 // The destinations. What stands behind the prefix is the topic or service, as it is.
 const (
-	topicPrefix      = "/topic/"       // everyone who hears the topic
+	topicPrefix      = "/topic/"       // all subscribers of the topic
 	patternPrefix    = "/pattern/"     // all topics that match, to SUBSCRIBE only
-	queuePrefix      = "/queue/"       // one of those who answer the service
+	queuePrefix      = "/queue/"       // one of the answerers of the service
 	tempQueuePrefix  = "/temp-queue/"  // the sender itself, in reply-to
-	replyQueuePrefix = "/reply-queue/" // who waits for the answer to a request, to SEND only
+	replyQueuePrefix = "/reply-queue/" // the caller that waits for the answer to a request, to SEND only
 )
 
 var (
@@ -40,8 +40,8 @@ func destinationOf(f *frame) (prefix string, name []byte, err error) {
 	return cutDestination(destination)
 }
 
-// replyID returns the id of the request whose reply-to had this name. The id that names
-// no call stands for all else: the engine knows of no such request.
+// replyID returns the id of the request whose reply-to had this name. For any other name it
+// is the id of no call: the engine knows no such request.
 func replyID(name []byte) core.CallID {
 	id, _ := core.ParseCallID(name)
 	return id

@@ -10,8 +10,8 @@ import (
 	"github.com/polywire/polywire/core/rawjson"
 )
 
-// Encode appends the frame that the client reads for ev. A command that failed ends the
-// connection behind its ERROR.
+// Encode appends the frame that the client reads for ev. A failed command ends the connection
+// after its ERROR.
 func (c *codec) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
 	if c.ended {
 		return dst, core.NoFrame, nil
@@ -46,9 +46,9 @@ func (c *codec) done(dst []byte, o outcome) ([]byte, core.FrameKind, error) {
 	return dst, core.NoFrame, nil
 }
 
-// failed tells of a failure. That of a call is the answer that the client waits for, a
-// message to a queue without consumers is lost as it would be without subscribers, and
-// a reply may come too late; all else is ERROR.
+// failed encodes a failure. The failure of a call is the answer that the client waits for. A
+// message to a queue without consumers is lost, as it would be without subscribers, and a
+// reply may come too late. All else is ERROR.
 func (c *codec) failed(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
 	o := outcomeOf(ev)
 	switch {

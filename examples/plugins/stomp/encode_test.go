@@ -165,7 +165,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// Subscribers whose frames read alike share them, and no others.
+// Subscribers with identical frames share them, and no others do.
 func TestSharedFrames(t *testing.T) {
 	f := newFormat(options{}, 4096)
 	_, first := subscribed(t, f, "1.2", "id:sub-0\ndestination:/topic/a")
@@ -186,8 +186,7 @@ func TestSharedFrames(t *testing.T) {
 	}
 }
 
-// Numbers stay while somebody has them, also while an UNSUBSCRIBE is on its way, and go
-// when nobody has.
+// Numbers stay while they are in use, even while an UNSUBSCRIBE is in flight, and go after that.
 func TestLabelsGo(t *testing.T) {
 	f := newFormat(options{}, 4096)
 	b, kept := subscribed(t, f, "1.2", "id:kept\ndestination:/topic/a")
@@ -213,7 +212,7 @@ func TestLabelsGo(t *testing.T) {
 	runtime.KeepAlive(b)
 }
 
-// When all numbers have been given, those that are not in use are given again.
+// When all numbers have been used, those that are free are reused.
 func TestLabelsStartAgain(t *testing.T) {
 	f := newFormat(options{}, 4096)
 	first, one := subscribed(t, f, "1.2", "id:first\ndestination:/topic/a")

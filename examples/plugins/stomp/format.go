@@ -56,8 +56,8 @@ func (f *format) NewCodec() core.Codec {
 	return &codec{format: f, in: splitter{max: f.maxFrame}}
 }
 
-// Goodbye returns the close code that fits r and a short text for people; STOMP itself
-// has no wish. An ERROR frame has said more before.
+// Goodbye returns the close code that fits r and a short text for people; STOMP itself asks
+// for none. An ERROR frame has said more before.
 func (f *format) Goodbye(r core.Reason) (code uint16, text string) {
 	if r == core.ReasonNormal {
 		return r.CloseCode(), ""

@@ -10,7 +10,7 @@ import (
 // maxHeaders is how many headers a frame may have.
 const maxHeaders = 128
 
-// fault is what a client did wrong; it is told by ERROR.
+// fault is a mistake of the client; ERROR reports it.
 type fault struct {
 	reason core.Reason
 	core.Failure
@@ -83,8 +83,8 @@ func (f *frame) parse(data []byte, v version) error {
 	return nil
 }
 
-// cutLine splits data behind its first line end, which is CR LF or LF; version 1.1
-// knows only the latter. There is one: the splitter has seen the empty line.
+// cutLine splits data after its first line end, which is CR LF or LF; version 1.1 knows only
+// the latter. There is always one: the splitter has seen the empty line.
 func cutLine(data []byte, v version) (line, rest []byte) {
 	line, rest, _ = bytes.Cut(data, []byte("\n"))
 	if v != v11 {

@@ -17,8 +17,8 @@ type look struct {
 	ack     bool // the frame has a header ack
 }
 
-// label is a look and its number. Whoever keeps the pointer keeps the number: when the
-// last subscription that has the label is gone, the garbage collector takes it away.
+// label is a look and its number. A pointer to it keeps the number in use: when the last
+// subscription with the label is gone, the garbage collector removes it.
 type label struct {
 	look
 	as uint32
@@ -45,8 +45,8 @@ func (t *labels) of(l look) *label {
 	if known := t.byLook[l].Value(); known != nil {
 		return known
 	}
-	// A number is not used again until all others were: messages that are on their way
-	// under it must not reach somebody else.
+	// A number is reused only when all others were used: messages in flight under it must
+	// not reach somebody else.
 	for t.last++; t.taken(t.last); t.last++ {
 	}
 	made := &label{l, t.last}
@@ -55,7 +55,7 @@ func (t *labels) of(l look) *label {
 	return made
 }
 
-// taken reports whether as cannot be given. The caller holds mu.
+// taken reports whether as cannot be assigned. The caller holds mu.
 func (t *labels) taken(as uint32) bool {
 	_, used := t.byAs[as]
 	return used || as == 0
@@ -68,7 +68,7 @@ func (t *labels) at(as uint32) *label {
 	return t.byAs[as].Value()
 }
 
-// forget takes out a label that is gone, unless its look has got another number since.
+// forget removes a label that is gone, unless its look has got another number since.
 func (t *labels) forget(gone label) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 
 var errJSON = malformed("the body is not JSON, as content-type says")
 
-// send takes SEND.
+// send handles SEND.
 func (c *codec) send(f *frame, to core.Sink) error {
 	cmd, err := commandFor(f)
 	if err != nil {

@@ -30,9 +30,9 @@ type splitter struct {
 	end  int    // where the frame ends, if content-length says so; else 0
 }
 
-// feed adds a message and calls each with every frame that is whole now, NUL included.
-// Frames are valid until each returns, which may overwrite them. The first error of
-// each, or one of its own, ends it. data is borrowed and may be overwritten.
+// feed adds a message and calls each with every frame that is now complete, NUL included.
+// Frames are valid until each returns, and each may overwrite them. feed stops at the first
+// error of each, or its own. data is borrowed and may be overwritten.
 func (s *splitter) feed(data []byte, each func(frame []byte) error) error {
 	if len(s.rest) > 0 {
 		s.rest = append(s.rest, data...)

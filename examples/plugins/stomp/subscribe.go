@@ -20,8 +20,8 @@ var (
 	errSendOnly = malformed("this destination is not for subscribing")
 )
 
-// subscribe takes SUBSCRIBE. The ack modes differ in nothing but that MESSAGE has a
-// header ack.
+// subscribe handles SUBSCRIBE. The ack modes differ only in whether MESSAGE has a header
+// ack.
 func (c *codec) subscribe(f *frame, to core.Sink) error {
 	id, err := f.need("id")
 	if err != nil {
@@ -66,7 +66,7 @@ func (c *codec) consumes(queue string) bool {
 	return false
 }
 
-// unsubscribe takes UNSUBSCRIBE.
+// unsubscribe handles UNSUBSCRIBE.
 func (c *codec) unsubscribe(f *frame, to core.Sink) error {
 	id, err := f.need("id")
 	if err != nil {
@@ -78,7 +78,7 @@ func (c *codec) unsubscribe(f *frame, to core.Sink) error {
 	}
 	delete(c.subscriptions, string(id))
 	if s.prefix != tempQueuePrefix {
-		// Messages are on their way until the engine has taken it out.
+		// Messages are in flight until the engine has removed it.
 		if c.leaving == nil {
 			c.leaving = make(map[uint32]*label)
 		}
@@ -88,8 +88,8 @@ func (c *codec) unsubscribe(f *frame, to core.Sink) error {
 	return nil
 }
 
-// do begins or ends s: with the verb heard for topics, offered for queues. The engine
-// knows nothing of temporary queues, which are the connection's own.
+// do begins or ends s: with the verb heard for topics, offered for queues. The engine does
+// not know temporary queues, which are the connection's own.
 func (s *subscription) do(f *frame, to core.Sink, heard, offered core.Verb) {
 	cmd := core.Command{Ref: receiptRef(f), As: s.label.as}
 	switch s.prefix {

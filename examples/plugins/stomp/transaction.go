@@ -9,7 +9,7 @@ const (
 	sentCost = 256
 )
 
-// transactions are those of one connection: what it has sent in them waits here.
+// transactions holds the open transactions of one connection, with what was sent in them.
 type transactions struct {
 	open map[string]*transaction
 	size int // of all of them together, in bytes
@@ -35,8 +35,8 @@ func (t *transactions) of(name []byte) (*transaction, error) {
 	return nil, errNoTransaction
 }
 
-// add puts a copy of cmd into one of the transactions, which together may hold limit
-// bytes. The copy answers no receipt: that is the matter of SEND and COMMIT.
+// add adds a copy of cmd to one of the transactions, which together may hold limit bytes. The
+// copy answers no receipt: SEND and COMMIT do that.
 func (t *transactions) add(one *transaction, cmd core.Command, limit int) error {
 	cmd.Ref = withoutReceipt(cmd.Ref)
 	size := sentCost + len(cmd.Ref) + len(cmd.Topic) + len(cmd.Payload.Data) + len(cmd.Headers) + len(cmd.Failure.Text)
@@ -49,7 +49,7 @@ func (t *transactions) add(one *transaction, cmd core.Command, limit int) error 
 	return nil
 }
 
-// end takes out a transaction.
+// end removes a transaction.
 func (t *transactions) end(f *frame) (*transaction, error) {
 	name, err := f.need("transaction")
 	if err != nil {
@@ -64,7 +64,7 @@ func (t *transactions) end(f *frame) (*transaction, error) {
 	return one, nil
 }
 
-// begin takes BEGIN.
+// begin handles BEGIN.
 func (c *codec) begin(f *frame, to core.Sink) error {
 	name, err := f.need("transaction")
 	t := &c.transactions
@@ -83,7 +83,7 @@ func (c *codec) begin(f *frame, to core.Sink) error {
 	return nil
 }
 
-// commit takes COMMIT: all that was sent is done, one after the other.
+// commit handles COMMIT: all that was sent is carried out, in order.
 func (c *codec) commit(f *frame, to core.Sink) error {
 	one, err := c.transactions.end(f)
 	if err != nil {
@@ -96,7 +96,7 @@ func (c *codec) commit(f *frame, to core.Sink) error {
 	return nil
 }
 
-// abort takes ABORT.
+// abort handles ABORT.
 func (c *codec) abort(f *frame, to core.Sink) error {
 	if _, err := c.transactions.end(f); err != nil {
 		return err
