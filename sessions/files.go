@@ -30,8 +30,9 @@ const (
 	folderMode = 0o750
 )
 
-// Files keeps sessions as the default session manager of the original webwire server
-// does (docs/formats/webwire.md, "Sessions"): one file for each, named by its key and .wwrsess, with the JSON object
+// Files keeps sessions as the default session manager of the original webwire server does
+// (docs/formats/webwire.md, "Sessions"): one file for each, named by its key and .wwrsess,
+// with the JSON object
 //
 //	{"c":"created","l":"last look-up","i":{…} or null}
 //
