@@ -9,7 +9,7 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// Outcome is what a method found out about a client.
+// Outcome says what a method found out about a client.
 type Outcome uint8
 
 // The outcomes.
@@ -26,7 +26,7 @@ const (
 	Unknown
 )
 
-// Finding is what a method found, and whom.
+// Finding is the result of a method.
 type Finding struct {
 	Outcome Outcome
 	// Identity is who the client is, with Good.

@@ -47,7 +47,7 @@ var (
 	errLongToken = errors.New("the token is too long")
 )
 
-// shown is what a client shows; the zero value is nothing.
+// shown is the token that a client shows; the zero value is none.
 type shown struct {
 	text string
 	// decoded is text decoded from base64url, where it may be meant so: a subprotocol allows
