@@ -18,7 +18,7 @@ import (
 //   - 200 with {"subject":TEXT,"claims":{…},"expires":SECONDS}: this is who it is. All
 //     members may be left out; expires is Unix time.
 //   - 204: the client shows no credential that the server knows; the next method is asked.
-//   - any other status below 500 except a redirect: the client is refused.
+//   - a status from 400 to 499: the client is refused.
 //
 // Everything else is no answer. All methods may be called from any goroutine.
 type WebhookMethod struct {
