@@ -16,7 +16,7 @@ import (
 // Option is a setting that an embedding program adds to the configuration.
 type Option func(*settings) error
 
-// settings are the options together.
+// settings are the combined options.
 type settings struct {
 	program assembly.Program
 	source  func() (*config.Config, error)

@@ -57,7 +57,7 @@ func New(src Source, log *slog.Logger) *Server {
 			WriteTimeout:      30 * time.Second,
 			IdleTimeout:       2 * time.Minute,
 			MaxHeaderBytes:    16 << 10,
-			// OPTIONS requests must pass hosts too.
+			// OPTIONS * must pass hosts too.
 			DisableGeneralOptionsHandler: true,
 			ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		},

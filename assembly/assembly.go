@@ -150,7 +150,7 @@ func (p *Parts) prepare(cfg *config.Config, program Program, serving bool) (*dra
 	return d, nil
 }
 
-// open opens the listeners of the endpoints that a draft adds, and closes those that end.
+// open opens the listeners of the endpoints that a draft opens, and closes those that end.
 func (p *Parts) open(d *draft) (*network.Departure, error) {
 	closing := make([]string, len(d.closing))
 	for i, s := range d.closing {
