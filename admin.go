@@ -14,7 +14,7 @@ import (
 // adminSocket is the name of the admin server's listener.
 const adminSocket = "$admin"
 
-// adminSource is what the admin server may see.
+// adminSource is what the admin server may read.
 func (b *Broker) adminSource() admin.Source {
 	stats := b.parts.Network.Stats()
 	src := admin.Source{
@@ -40,7 +40,7 @@ func (b *Broker) adminSource() admin.Source {
 	return src
 }
 
-// adminHosts are the names by which the admin server is asked.
+// adminHosts are the host names under which the admin server answers.
 func adminHosts(a config.Admin) []string {
 	if host, _, err := net.SplitHostPort(a.Listen); err == nil && host != "" && net.ParseIP(host) == nil {
 		return append(slices.Clone(a.Hosts), host)

@@ -13,9 +13,9 @@ import (
 	"github.com/gobwas/ws/wsutil"
 )
 
-// Callers do not end an answerer as slow, however much they ask: calls that would take it
+// Callers cannot get an answerer ended as slow, however much they ask: calls that would take it
 // over its limit fail, or are dropped if nobody waits for their answers, and both are counted. It
-// keeps its channel, hears its messages, and answers when it reads again.
+// keeps its channel, receives its messages, and answers when it reads again.
 func TestCallersDoNotEndAnAnswerer(t *testing.T) {
 	for _, policy := range []string{"disconnect", "drop_oldest", "drop_newest", "conflate"} {
 		t.Run(policy, func(t *testing.T) {
@@ -95,7 +95,7 @@ admin: {listen: "127.0.0.1:0"}
 			if requests == 0 || messages != 1 || outcomes != 1 {
 				t.Errorf("%d requests, %d messages, %d outcomes", requests, messages, outcomes)
 			}
-			// It reads again, so it is asked again.
+			// It reads again, so it gets requests again.
 			caller := dial(t, b.urls["wubsub"].URL)
 			caller.send(`{"type":"pie-do","channel":"c","topic":"m"}`)
 			if text, err := wsutil.ReadServerText(caller.rw); err != nil || !strings.Contains(string(text), `"data":true`) {

@@ -16,34 +16,33 @@ import (
 	"github.com/polywire/polywire/core/logging"
 )
 
-// flushTimeout is how long the last lines of the log may take.
+// flushTimeout bounds the flush of the last log lines.
 const flushTimeout = 2 * time.Second
 
 // Broker is one broker. Its methods may be called from any goroutine.
 type Broker struct {
 	// Static after construction.
-	cfg     *config.Config // that it began with
+	cfg     *config.Config // the first configuration
 	options []Option
 	source  func() (*config.Config, error) // nil without WithSource
 	listen  func(name, address string) (net.Listener, error)
-	begin   func() (end func()) // told of reloads
+	begin   func() (end func()) // called at each reload
 	log     *slog.Logger
-	lines   *logging.Handler // of log
-	parts   *assembly.Parts  // what serves; Replace is called under reloading
-	admin   *admin.Server    // nil if it is turned off
+	lines   *logging.Handler // the handler of log
+	parts   *assembly.Parts  // everything that serves; Replace is called under reloading
+	admin   *admin.Server    // nil if it is off
 	life    *life
 
 	reloads   admin.Reloads
-	reloading sync.Mutex // held by a reload, and when draining begins
+	reloading sync.Mutex // held during a reload, and while draining begins
 }
 
-// New makes a broker of a configuration that [Load] or [config.Load] returned; cfg must
-// not be changed after that. A nil logger is slog.Default(). Nothing listens or runs yet:
-// that begins with Run. A broker that is not run is ended with Close, which closes what
-// its configuration has opened.
+// New makes a broker from a configuration that [Load] or [config.Load] returned; cfg must not be
+// changed after that. A nil logger means slog.Default(). Nothing listens or runs until Run. A
+// broker that never runs needs Close, which releases what New opened for the configuration.
 //
-// Nothing in the broker waits for the logger: its handler is called later, in order, and
-// has got everything when Run returns, unless it is stuck. It may block.
+// The broker never waits for the logger: its handler is called later, in order, and has received
+// every line when Run returns, unless it is stuck. It may block.
 func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, error) {
 	if cfg == nil {
 		return nil, errNoConfig
@@ -72,9 +71,8 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	return b, nil
 }
 
-// Check returns the error that New would, without leaving anything running: whether there
-// is what a configuration names, such as files of keys and session stores, shows only when
-// it is opened.
+// Check returns the error that New would return, and leaves nothing running. It finds missing
+// resources, such as key files and session stores, because it opens them.
 func Check(cfg *config.Config, options ...Option) error {
 	b, err := New(cfg, slog.New(slog.DiscardHandler), options...)
 	if err != nil {
@@ -83,39 +81,39 @@ func Check(cfg *config.Config, options ...Option) error {
 	return b.Close()
 }
 
-// Handle makes h answer the calls of a service, or of all services that match a
-// pattern, before any client that offers it; nil ends that. Services are named as
-// clients name them, without the topic prefix of their endpoints. Of several that
-// match, the exact name wins, then the pattern registered first. A handler answers 256
-// calls at once; further ones fail with core.Overloaded.
+// Handle makes h answer the calls of a service, or of all services that match a pattern, before any
+// client that offers it; nil removes the handler. Services are named as clients name them, without
+// the topic prefix of their endpoints. If several handlers match, the exact name wins, then the
+// pattern registered first. A handler answers 256 calls at once; further ones fail with
+// core.Overloaded.
 func (b *Broker) Handle(match string, h core.Handler) { b.parts.Engine.Handle(match, h) }
 
-// Otherwise makes h answer the calls that nobody else answers; nil ends that.
+// Otherwise makes h answer the calls that nobody else answers; nil removes it.
 func (b *Broker) Otherwise(h core.Handler) { b.parts.Engine.Otherwise(h) }
 
 // Use puts an interceptor around all handlers: those of Handle and Otherwise, and
 // the services of the configuration. The first one is the outermost.
 func (b *Broker) Use(i core.Interceptor) { b.parts.Engine.Use(i) }
 
-// Ready is closed when all endpoints listen, and when they never will, because Run could
-// not start them or the broker was closed before: then Err says why. Who waits for it
-// does not wait for ever if Run or Close is called.
+// Ready is closed when all endpoints listen, or when they never will, because Run could not start
+// them or the broker was closed first: then Err says why. A waiter does not wait for ever if Run or
+// Close is called.
 func (b *Broker) Ready() <-chan struct{} { return b.life.ready.ch }
 
-// Err returns why the broker does not serve: what Run has returned, or ErrClosed if it was
-// closed without Run. It is nil before, while the broker serves, and if Run has ended as it
-// should.
+// Err returns why the broker does not serve: the error of Run, or ErrClosed if it was closed
+// without Run. It is nil before Run, while the broker serves, and after Run has ended without an
+// error.
 func (b *Broker) Err() error { return b.life.error() }
 
-// Draining is closed when Run has begun to end: further calls and clients are refused.
+// Draining is closed when Run begins to drain: further calls and clients are refused.
 func (b *Broker) Draining() <-chan struct{} { return b.life.draining.ch }
 
-// Config returns the configuration in force: that of New, or of the last reload, in which what
-// needs a restart does not hold yet. It must not be changed.
+// Config returns the configuration in force: that of New, or of the last reload. After a reload it
+// also contains keys that only take effect after a restart. It must not be changed.
 func (b *Broker) Config() *config.Config { return b.parts.Config() }
 
-// Endpoints describes the endpoints in the order of the configuration, with
-// their real ports once they listen.
+// Endpoints describes the endpoints in configuration order, with their actual ports once they
+// listen.
 func (b *Broker) Endpoints() []EndpointInfo {
 	return describe(b.parts.Config(), func(ep *config.Endpoint) string {
 		if addr := b.parts.Network.Addr(ep.Name); addr != nil {
@@ -125,8 +123,8 @@ func (b *Broker) Endpoints() []EndpointInfo {
 	})
 }
 
-// AdminURL returns the address of the metrics, "" if there is none. The real port
-// is known once Ready is closed.
+// AdminURL returns the address of the metrics, "" if there is none. The actual port is known once
+// Ready is closed.
 func (b *Broker) AdminURL() string {
 	if b.admin != nil && b.life.ready.open() {
 		if addr := b.admin.Addr(); addr != nil {
@@ -136,11 +134,11 @@ func (b *Broker) AdminURL() string {
 	return AdminURL(b.cfg)
 }
 
-// Run serves until ctx ends; then it drains: it lets nobody in, waits for the calls
-// under way, says goodbye to all clients at the configured pace, waits for their hooks,
-// and returns. If ctx ends with [ErrHandedOver] as its cause, nobody is refused. It is called
-// once; another call is an error and changes nothing. The error says what could not be
-// started, or not be ended in time.
+// Run serves until ctx ends and then drains: it admits no new clients, waits for the calls in
+// flight, says goodbye to all clients at the configured pace, waits for their hooks, and returns.
+// If ctx ends with [ErrHandedOver] as its cause, nobody is refused. It may be called once; a second
+// call returns an error and changes nothing. The error says what could not be started, or could not
+// be ended in time.
 func (b *Broker) Run(ctx context.Context) error {
 	ctx, err := b.life.run(ctx)
 	if err != nil {
@@ -151,10 +149,10 @@ func (b *Broker) Run(ctx context.Context) error {
 	return err
 }
 
-// Close ends the broker. If it runs, Run is told to drain, and Close returns when Run has,
-// with the same error; otherwise Close lets go of what New has made, and Run fails from
-// then on. Closing again does nothing more. Any goroutine but those of handlers and hooks,
-// for which Run waits.
+// Close ends the broker. If it runs, Close makes Run drain, and returns the error of Run when Run
+// has returned. Otherwise Close releases what New made, and Run fails from then on. Further calls
+// do nothing more. It may be called from any goroutine except those of handlers and hooks, because
+// Run waits for them.
 func (b *Broker) Close() error {
 	if b.life.stop() {
 		b.close()
@@ -168,11 +166,10 @@ func (b *Broker) Close() error {
 	return nil
 }
 
-// serve is Run. Nothing runs any more when it returns.
+// serve is the body of Run. Nothing runs any more when it returns.
 func (b *Broker) serve(ctx context.Context) error {
 	defer b.close()
-	// The admin server comes first and goes last: it tells of starting and
-	// draining as well.
+	// The admin server starts first and stops last, so it also reports starting and draining.
 	if err := b.startAdmin(); err != nil {
 		return err
 	}
@@ -186,7 +183,7 @@ func (b *Broker) serve(ctx context.Context) error {
 	return b.drain()
 }
 
-// close ends what New and Run have begun. The endpoints are served no longer.
+// close ends what New and Run started. The endpoints no longer serve.
 func (b *Broker) close() {
 	b.parts.Close()
 	b.lines.Flush(flushTimeout)

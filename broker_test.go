@@ -28,12 +28,11 @@ import (
 // patience is how long a test waits for what must come.
 const patience = coretest.Patience
 
-// load loads a configuration that must be right. Without an admin server of its own it has
-// none.
+// load loads a configuration that must be valid. If it sets no admin server it gets none.
 func load(t *testing.T, text string) *config.Config {
 	t.Helper()
 	if !strings.Contains(text, "admin:") {
-		text += "\nadmin: {listen: \"\"}\n" // the usual port may be taken
+		text += "\nadmin: {listen: \"\"}\n" // the default port may be taken
 	}
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -58,7 +57,7 @@ func run(t *testing.T, text string, options ...polywire.Option) *running {
 	return runLogged(t, text, slog.New(slog.DiscardHandler), options...)
 }
 
-// runLogged is run with a log.
+// runLogged is run with a logger.
 func runLogged(t *testing.T, text string, log *slog.Logger, options ...polywire.Option) *running {
 	t.Helper()
 	b, err := polywire.New(load(t, text), log, options...)
@@ -176,12 +175,12 @@ func get(t *testing.T, url string) (status int, body string) {
 	return res.StatusCode, string(b)
 }
 
-// TestFormatsMeet lets clients of two formats and a program with HTTP talk.
+// TestFormatsMeet makes clients of two formats and a program with HTTP talk to each other.
 func TestFormatsMeet(t *testing.T) {
 	b := run(t, localhost)
 	bot := dial(t, b.urls["bots"].URL)
 	bot.send(`{"type":"ps-sub","channel":"news","topic":"today"}`)
-	// A request is answered after what was sent before it.
+	// A request is answered after everything that was sent before it.
 	bot.send(`{"type":"pie-do","channel":"none","topic":"none"}`)
 	bot.want(`{"type":"pie-ack","channel":"none","topic":"none","data":false}`)
 
@@ -203,7 +202,7 @@ func TestFormatsMeet(t *testing.T) {
 	echo.want("as it is")
 }
 
-// ask calls a wubsub service and returns what comes after the acknowledgement.
+// ask calls a wubsub service and returns the message after the acknowledgement.
 func ask(t *testing.T, url, method string) string {
 	t.Helper()
 	c := dial(t, url)
@@ -234,7 +233,7 @@ func TestServices(t *testing.T) {
 	}
 }
 
-// TestSettings shows that an endpoint's settings reach the engine and the network.
+// TestSettings checks that an endpoint's settings reach the engine and the network.
 func TestSettings(t *testing.T) {
 	b := run(t, localhost)
 	inside, outside := dial(t, b.urls["tenant"].URL), dial(t, b.urls["web"].URL)
@@ -250,7 +249,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestAuthorizer shows that wsify's authorizer is asked.
+// TestAuthorizer checks that wsify's authorizer is asked.
 func TestAuthorizer(t *testing.T) {
 	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -298,8 +297,8 @@ func TestAdmin(t *testing.T) {
 	}
 }
 
-// TestDrain shows the end: calls that do not end in time fail, clients are told
-// goodbye, nothing listens.
+// TestDrain checks the shutdown: calls that do not end in time fail, clients hear the goodbye,
+// nothing listens.
 func TestDrain(t *testing.T) {
 	b := run(t, localhost+"drain: {timeout: 2s}\n")
 	asked := make(chan struct{})
@@ -342,8 +341,8 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestDrainWaitsForCalls shows that a call which is under way gets its answer, and
-// only then its caller the goodbye, while nobody else is let in.
+// TestDrainWaitsForCalls checks that a pending call gets its answer, and that its caller hears the
+// goodbye only after that, while nobody else is admitted.
 func TestDrainWaitsForCalls(t *testing.T) {
 	b := run(t, localhost)
 	asked, answer := make(chan struct{}), make(chan struct{})
@@ -382,8 +381,8 @@ func TestDrainWaitsForCalls(t *testing.T) {
 	}
 }
 
-// TestTakenAddress shows that Run ends with an error, and listens for nothing,
-// when one address is taken.
+// TestTakenAddress checks that Run returns an error, and listens on nothing, when one address is
+// taken.
 func TestTakenAddress(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -410,7 +409,7 @@ admin: {listen: "` + taken.Addr().String() + `"}`,
 			if err == nil || !strings.Contains(err.Error(), "address already in use") {
 				t.Errorf("Run: %v", err)
 			}
-			// Who waits is told, and why.
+			// Waiters are told, and why.
 			<-b.Ready()
 			<-b.Draining()
 			if !errors.Is(b.Err(), err) {

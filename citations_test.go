@@ -16,18 +16,18 @@ import (
 )
 
 var (
-	// cited is a document of this repository and the sections of it that are named, as in
-	// docs/formats/vws.md, "Answers" and "Patterns". What has a host before it is elsewhere.
+	// cited matches a document of this repository and its named sections, as in
+	// docs/formats/vws.md, "Answers" and "Patterns". A path after a host is not ours.
 	cited = regexp.MustCompile(`(^|[^\w./-])((?:docs|conversations|examples)/[\w./-]+\.md)((?:(?:,| and) "[^"]+")*)`)
 	named = regexp.MustCompile(`"([^"]+)"`)
-	// absent are documents that are not in this repository.
+	// absent matches documents that are not in this repository.
 	absent = regexp.MustCompile(`(^|[^\w/])(protocols|network|design|style)\.md`)
-	// continued is where a comment goes on in the next line.
+	// continued matches where a comment continues on the next line.
 	continued = regexp.MustCompile(`\n\s*(?://|#+|\*)[ \t]+`)
 	linked    = regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]*)?\)`)
 )
 
-// TestCitations wants every document that a comment cites, with the sections that it names.
+// TestCitations checks that every document that a comment cites exists, with the named sections.
 func TestCitations(t *testing.T) {
 	n := 0
 	eachText(t, []string{".go", ".txt", ".md", ".yaml", ".proto", ".js"}, func(file, text string) {
@@ -55,7 +55,7 @@ func TestCitations(t *testing.T) {
 	}
 }
 
-// TestLinks wants the files and sections that the documents link to.
+// TestLinks checks that the files and sections exist that the documents link to.
 func TestLinks(t *testing.T) {
 	eachText(t, []string{".md"}, func(file, text string) {
 		for _, m := range linked.FindAllStringSubmatch(text, -1) {
@@ -76,11 +76,11 @@ func TestLinks(t *testing.T) {
 	})
 }
 
-// TestFormatPages wants a page for every built-in format that names each of its options.
+// TestFormatPages checks that every built-in format has a page that names each of its options.
 func TestFormatPages(t *testing.T) {
 	for _, p := range polywire.Protocols() {
 		if p.Name == "echo" {
-			continue // it is for tests, and is what it says
+			continue // it is for tests, and explains itself
 		}
 		t.Run(p.Name, func(t *testing.T) {
 			text, err := os.ReadFile("docs/formats/" + p.Name + ".md")

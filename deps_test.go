@@ -16,19 +16,18 @@ import (
 // module is the prefix of our own import paths.
 const module = "github.com/polywire/polywire"
 
-// rule says what the packages of one room of the house may import. The table
-// below is that of ARCHITECTURE.md: imports point one way, and rooms beside each
-// other do not know one another.
+// rule says what the packages of one part of the tree may import. The table below is that of
+// ARCHITECTURE.md: imports point one way, and packages side by side do not know one another.
 type rule struct {
-	// packages is a path below the module, "." for the root; a last element ...
-	// is that folder and all below it.
+	// packages is a path below the module, "." for the root; a last element ... means the folder
+	// and everything below it.
 	packages string
-	// allow lists what they may import besides the standard library, in the
-	// same notation. A path whose first element has a dot is another module's.
+	// allow lists what they may import besides the standard library, in the same notation. A path
+	// whose first element has a dot is in another module.
 	allow []string
 	// testing allows package testing.
 	testing bool
-	// why says what the rule protects; it is what a violation prints.
+	// why says what the rule protects; a violation prints it.
 	why string
 }
 
@@ -137,8 +136,8 @@ var rules = []rule{
 	},
 }
 
-// testRule is added to every rule for test files: where a user has a real part a
-// test takes it too, instead of a mock, and a real client to speak to it.
+// testRule is added to every rule for test files: a test uses the real part that a user would use,
+// instead of a mock, and a real client to speak to it.
 var testRule = rule{
 	testing: true,
 	allow: []string{
@@ -169,16 +168,15 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// TestPackageDocs checks that every package says what it is.
+// TestPackageDocs checks that every package has a package comment.
 func TestPackageDocs(t *testing.T) {
 	for _, p := range undocumented(list(t)) {
 		t.Errorf("%s has no package comment", p)
 	}
 }
 
-// TestModules checks the four go.mod files: nobody who builds this module may
-// get other code than its requirements name, and the broker must not depend on
-// its peers, clients and tools.
+// TestModules checks the four go.mod files: a build of this module must use exactly the code that
+// its requirements name, and the broker must not depend on its peers, clients and tools.
 func TestModules(t *testing.T) {
 	for _, dir := range []string{".", "bench", "clients", "tools"} {
 		cmd := exec.Command("go", "mod", "edit", "-json")
@@ -197,7 +195,7 @@ func TestModules(t *testing.T) {
 	}
 }
 
-// TestImportTable: the table of ARCHITECTURE.md says what the rules say.
+// TestImportTable: the table of ARCHITECTURE.md matches the rules.
 func TestImportTable(t *testing.T) {
 	text, err := os.ReadFile("ARCHITECTURE.md")
 	if err != nil {
@@ -221,7 +219,7 @@ func TestImportTable(t *testing.T) {
 	}
 }
 
-// importTable returns the lines of the table that says what rules say, in their order.
+// importTable returns the lines of the table for rules, in their order.
 func importTable(rules []rule) []string {
 	lines := make([]string, len(rules))
 	for i, r := range rules {
@@ -234,7 +232,7 @@ func importTable(rules []rule) []string {
 	return lines
 }
 
-// missing returns the lines that others do not have.
+// missing returns the lines that are not in others.
 func missing(lines, others []string) []string {
 	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return slices.Contains(others, line) })
 }
@@ -285,8 +283,8 @@ func violations(packages []goPackage) []string {
 	return found
 }
 
-// stale returns the rules that are first for no package: a moved room would take
-// its packages out of its rule's sight.
+// stale returns the rules that are the first match of no package: packages that move away would
+// escape their rule.
 func stale(rules []rule, packages []goPackage) []string {
 	var found []string
 	for i := range rules {
@@ -307,7 +305,7 @@ func ruleFor(name string) *rule {
 	return nil
 }
 
-// allows reports whether a package of the room may import another one.
+// allows reports whether a package under the rule may import another one.
 func (r *rule) allows(name, imported string) bool {
 	if imported == "testing" || strings.HasPrefix(imported, "testing/") {
 		return r.testing
@@ -322,15 +320,15 @@ func (r *rule) allows(name, imported string) bool {
 	return slices.ContainsFunc(r.allow, func(pattern string) bool { return matches(pattern, target) })
 }
 
-// standard reports whether an import path is of the standard library: nothing
-// else lacks a dot in its first element.
+// standard reports whether an import path belongs to the standard library: only there the first
+// element has no dot.
 func standard(importPath string) bool {
 	first, _, _ := strings.Cut(importPath, "/")
 	return !strings.Contains(first, ".")
 }
 
-// relative returns the path below the module, "." for its root; a path of
-// another module is returned as it is.
+// relative returns the path below the module, "." for its root; a path of another module is
+// returned unchanged.
 func relative(importPath string) string {
 	if importPath == module {
 		return "."
@@ -345,8 +343,7 @@ func matches(pattern, name string) bool {
 	return pattern == name
 }
 
-// undocumented returns the packages without a package comment. A folder that
-// holds tests alone has nothing to document.
+// undocumented returns the packages without a package comment. A folder with only tests needs none.
 func undocumented(packages []goPackage) []string {
 	var names []string
 	for _, p := range packages {
@@ -384,8 +381,7 @@ func modFaults(modJSON []byte) ([]string, error) {
 	return faults, nil
 }
 
-// TestViolations shows that the check can fail: each made-up package is in one
-// way right or wrong.
+// TestViolations checks that the check can fail: each made-up package is valid or wrong in one way.
 func TestViolations(t *testing.T) {
 	const own = module + "/"
 	tests := []struct {
@@ -442,7 +438,7 @@ func TestViolations(t *testing.T) {
 	}
 }
 
-// TestStale shows that the check for rules without packages can fail.
+// TestStale checks that the check for rules without packages can fail.
 func TestStale(t *testing.T) {
 	var packages []goPackage
 	for _, r := range rules[1:] {
@@ -454,7 +450,7 @@ func TestStale(t *testing.T) {
 	}
 }
 
-// TestUndocumented shows that the check of package comments can fail.
+// TestUndocumented checks that the check of package comments can fail.
 func TestUndocumented(t *testing.T) {
 	got := undocumented([]goPackage{
 		{ImportPath: "silent", GoFiles: []string{"a.go"}, Doc: " "},
@@ -466,7 +462,7 @@ func TestUndocumented(t *testing.T) {
 	}
 }
 
-// TestModFaults shows that the check of go.mod can fail.
+// TestModFaults checks that the check of go.mod can fail.
 func TestModFaults(t *testing.T) {
 	tests := []struct {
 		name, mod string

@@ -1,5 +1,5 @@
-// Package polywire is the broker as a library: one process in which the
-// WebSocket clients of several old wire formats talk to each other.
+// Package polywire is the broker as a library: one process in which the WebSocket clients of
+// several legacy wire formats talk to each other.
 //
 //	cfg, err := polywire.Load(config.Source{File: "config.yaml"}, nil)
 //	…
@@ -10,10 +10,10 @@
 //	})
 //	err = broker.Run(ctx)
 //
-// A program answers calls (Handle, Otherwise, Use), hears what is published (Hear),
-// publishes itself (Publish), is told of connections and sessions ([WithHooks]) and keeps
-// the sessions ([WithSessions], [WithSessionKeys]). The folder examples has a program that
-// was written with stocking's router, and one that was written with webwire's server.
+// A program can answer calls (Handle, Otherwise, Use), receive what is published (Hear), publish
+// (Publish), follow connections and sessions ([WithHooks]) and store the sessions ([WithSessions],
+// [WithSessionKeys]). The folder examples has a program that was written with stocking's router,
+// and one that was written with webwire's server.
 //
-// The package is the way into the house and nothing else: what serves is made in assembly.
+// This package is only the API for embedding; package assembly builds what serves.
 package polywire

@@ -8,10 +8,10 @@ import (
 	"github.com/polywire/polywire/config"
 )
 
-// drain ends everything in order: nobody is let in, calls come to their end, clients
-// are told goodbye at the configured pace.
+// drain shuts down in order: it admits nobody, waits for calls to end, and says goodbye to the
+// clients at the configured pace.
 func (b *Broker) drain() error {
-	// A reload is waited for, and there is none once draining is closed.
+	// Wait for a running reload; none starts once draining is closed.
 	b.reloading.Lock()
 	b.parts.Engine.RefuseCalls()
 	b.parts.Network.StopAdmitting()
@@ -26,16 +26,16 @@ func (b *Broker) drain() error {
 		b.log.Warn("ending calls that did not end in time", "error", err)
 	}
 	stop()
-	// Callers hear that their calls have failed before they hear the goodbye. Until that,
-	// authorizers and session stores are asked as ever.
+	// Callers hear that their calls have failed before they hear the goodbye. Until the goodbye,
+	// authorizers and session stores are still asked.
 	b.parts.Engine.EndCalls()
 	err := errors.Join(b.parts.Network.Shutdown(ctx, d.Rate.PerSecond()), b.parts.Engine.AwaitSessions(ctx))
 	b.parts.Engine.Close()
 	return errors.Join(err, b.parts.Engine.AwaitHooks(ctx), b.stopAdmin())
 }
 
-// closingTime returns how much of the time for draining is kept for the closing of n
-// connections: as long as their pace takes, from a quarter to a half.
+// closingTime returns how much of the drain timeout is reserved for closing n connections: the time
+// that their pace needs, but at least a quarter and at most a half.
 func closingTime(d config.Drain, n int) time.Duration {
 	took := time.Duration(0)
 	if rate := d.Rate.PerSecond(); rate > 0 {

@@ -12,8 +12,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// While goodbyes are said at their pace, who has not heard one yet is served as ever: its
-// authorizer is asked and waited for, and nobody is told that it may not.
+// While goodbyes are said at their pace, a client that has not heard one yet is served as always:
+// its authorizer is asked and waited for, and no client is denied anything.
 func TestServedUntilTheGoodbye(t *testing.T) {
 	asked, release := make(chan struct{}, 10), make(chan struct{})
 	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -59,7 +59,7 @@ drain: {rate: 15/m, timeout: 2m}
 				t.Errorf("client %d: %v", i, err)
 			}
 			reads <- read{i, frame}
-			// It says goodbye, so that the end is not waited for.
+			// It says goodbye, so that nobody waits for the timeout.
 			_ = ws.WriteFrame(c.conn, ws.MaskFrameInPlace(ws.NewCloseFrame([]byte{3, 232})))
 		}()
 		<-asked

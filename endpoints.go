@@ -7,15 +7,14 @@ import (
 	"github.com/polywire/polywire/config"
 )
 
-// EndpointInfo tells people where an endpoint is.
+// EndpointInfo describes for people where an endpoint is reached.
 type EndpointInfo struct {
 	Name, Protocol string
-	// URL is what clients dial: ws://127.0.0.1:9190/, or wss:// with TLS. The host is 127.0.0.1
-	// where the endpoint listens on every address. At a Unix socket it is
+	// URL is the address that clients dial: ws://127.0.0.1:9190/, or wss:// with TLS. The host is
+	// 127.0.0.1 if the endpoint listens on every address. For a Unix socket it is
 	// ws+unix:/run/broker.sock:/ws.
 	URL string
-	// HTTP is the address at which the endpoint takes messages by HTTP; "" if it
-	// does not.
+	// HTTP is the address at which the endpoint takes messages by HTTP; "" if it has none.
 	HTTP string
 }
 
@@ -24,7 +23,7 @@ func Endpoints(cfg *config.Config) []EndpointInfo {
 	return describe(cfg, func(ep *config.Endpoint) string { return ep.Listen })
 }
 
-// AdminURL returns the address of a configuration's metrics, "" if there is none.
+// AdminURL returns the address of the metrics in a configuration, "" if there is none.
 func AdminURL(cfg *config.Config) string {
 	if cfg.Admin.Listen == "" {
 		return ""
@@ -34,7 +33,7 @@ func AdminURL(cfg *config.Config) string {
 
 func metricsURL(address string) string { return urlOf("http", address, "/metrics") }
 
-// describe takes the address of each endpoint from address.
+// describe describes the endpoints; address returns the address of each.
 func describe(cfg *config.Config, address func(*config.Endpoint) string) []EndpointInfo {
 	infos := make([]EndpointInfo, len(cfg.Endpoints))
 	for i := range cfg.Endpoints {
@@ -56,11 +55,11 @@ func describe(cfg *config.Config, address func(*config.Endpoint) string) []Endpo
 	return infos
 }
 
-// unixPrefix begins the address of a Unix socket.
+// unixPrefix is the prefix of Unix socket addresses.
 const unixPrefix = "unix:"
 
-// urlOf returns the URL of a path at a listener. That of a Unix socket is written as
-// clients do that know such sockets: ws+unix:/run/x.sock:/path.
+// urlOf returns the URL of a path at a listener. That of a Unix socket has the form that clients
+// with support for such sockets use: ws+unix:/run/x.sock:/path.
 func urlOf(scheme, listen, path string) string {
 	if socket, ok := strings.CutPrefix(listen, unixPrefix); ok {
 		return scheme + "+" + unixPrefix + socket + ":" + path
@@ -68,7 +67,7 @@ func urlOf(scheme, listen, path string) string {
 	return scheme + "://" + dialled(listen) + path
 }
 
-// listenText writes the address of a listener as the configuration does.
+// listenText formats the address of a listener as the configuration does.
 func listenText(a net.Addr) string {
 	if a.Network() == "unix" {
 		return unixPrefix + a.String()
@@ -76,8 +75,7 @@ func listenText(a net.Addr) string {
 	return a.String()
 }
 
-// dialled returns the address by which a client of this machine reaches a
-// listener.
+// dialled returns the address by which a client on this machine reaches a listener.
 func dialled(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {

@@ -39,8 +39,8 @@ func TestAdminURL(t *testing.T) {
 	}
 }
 
-// TestExample loads the shipped example as it is, and again with everything that
-// it shows as a comment, which must be the same: the comments are the defaults.
+// TestExample loads the shipped example as it is, and again with everything that its comments show,
+// which must give the same: the comments are the defaults.
 func TestExample(t *testing.T) {
 	shipped, err := os.ReadFile("config.example.yaml")
 	if err != nil {
@@ -63,15 +63,15 @@ func TestExample(t *testing.T) {
 	}
 	full.Endpoints = full.Endpoints[:len(want)]
 	full.Services = full.Services[:len(plain.Services)]
-	// The example of origins is what the format does without any.
+	// The example of origins is what the format does by default.
 	full.Endpoints[0].Origins = nil
-	// Those who may not do all are not the default.
+	// The restrictions of clients are not the default.
 	if ep := &full.Endpoints[0]; len(ep.Auth) != 2 || ep.ACL == nil || ep.Authorizer == nil {
 		t.Error("auth, acl or authorizer is not shown")
 	}
 	full.Endpoints[0].Auth, full.Endpoints[0].ACL, full.Endpoints[0].Authorizer = nil, nil, nil
 	plain.Admin.Hosts = []string{}
-	// The network fills in what is 0; the example shows with what.
+	// The network replaces 0 by its defaults; the example shows which.
 	plain.Network = config.Network{
 		MaxHandshakes: 4096, HandshakeTimeout: 10e9, HTTPIdleTimeout: 120e9, MaxHeader: 64 << 10, MaxHeaderFields: 1000, SendBuffer: 128 << 10, OutboundBudget: 256 << 20, InboundBudget: 256 << 20,
 		TrustedProxies: []config.CIDR{},
@@ -84,7 +84,7 @@ func TestExample(t *testing.T) {
 	}
 }
 
-// uncomment makes settings of the comments that look like settings.
+// uncomment turns comments that look like settings into settings.
 func uncomment(text string) string {
 	head, text, _ := strings.Cut(text, "\nendpoints:\n")
 	lines := strings.Split(text, "\n")

@@ -8,18 +8,18 @@ import (
 	"github.com/polywire/polywire/sockets"
 )
 
-// ErrHandedOver is the cause with which the context of Run ends when another process, or
-// systemd, has the listeners as well and goes on with them: they are closed at once, so that
-// new clients come to that process, and nobody is refused. Clients that are connected here
-// are told goodbye at the configured pace, as always.
+// ErrHandedOver is the cause with which the context of Run ends when another process, or systemd,
+// also holds the listeners and keeps serving them. The broker then closes them at once, so that new
+// clients reach that process, and refuses nobody. Clients that are connected here hear the goodbye
+// at the configured pace, as always.
 var ErrHandedOver = errors.New("the listeners are handed over")
 
-// entering is how long clients that were accepted may take to come in, or to get the answer
-// of plain HTTP, before a broker that has handed its listeners over begins to drain.
+// entering bounds how long accepted clients may take to be admitted, or to get their plain HTTP
+// answer, before a broker that has handed its listeners over begins to drain.
 const entering = 15 * time.Second
 
-// Sockets returns the listeners, under the names by which those of the next process are
-// asked for with [WithListen]. They stay the broker's; [sockets.Given.Next] hands them on.
+// Sockets returns the listeners, under the names by which the next process asks for its own with
+// [WithListen]. They still belong to the broker; [sockets.Given.Next] hands them on.
 func (b *Broker) Sockets() []sockets.Socket {
 	list := b.parts.Network.Sockets()
 	if b.admin != nil {
@@ -28,9 +28,9 @@ func (b *Broker) Sockets() []sockets.Socket {
 	return list
 }
 
-// takeLeave is what comes before draining. New clients are still let in and served: until
-// load balancers have noticed that nobody is to be sent here any more, or, where another
-// process goes on with the listeners, those who had been accepted already.
+// takeLeave runs before draining. New clients are still admitted and served until load balancers
+// have noticed that this process is leaving, or, if another process keeps serving the listeners,
+// until those already accepted are in.
 func (b *Broker) takeLeave(cause error) {
 	b.parts.Network.Leave()
 	if !errors.Is(cause, ErrHandedOver) {

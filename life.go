@@ -6,8 +6,7 @@ import (
 	"sync"
 )
 
-// ErrClosed is the error of Run, Reload and Err of a broker that was closed before it
-// ran.
+// ErrClosed is the error of Run, Reload and Err if the broker was closed before it ran.
 var ErrClosed = errors.New("the broker is closed")
 
 var (
@@ -18,7 +17,7 @@ var (
 	errEnded      = errors.New("the broker has run and ended: Run is called once; make another one with New")
 )
 
-// life is how far a broker is on its way from New over Run to its end. Any goroutine.
+// life is the state of a broker from New through Run to its end. Safe for any goroutine.
 type life struct {
 	// Static after construction.
 	ready    *gate // it serves, or never will
@@ -27,14 +26,14 @@ type life struct {
 
 	// Guarded by mu.
 	mu     sync.Mutex
-	begun  bool               // by Run, or by Close before that
-	cancel context.CancelFunc // of Run; nil before
+	begun  bool               // by Run, or by Close before Run
+	cancel context.CancelFunc // ends Run; nil before it
 	err    error              // why it does not serve
 }
 
 func newLife() *life { return &life{ready: newGate(), draining: newGate(), over: newGate()} }
 
-// run begins the one Run that there is. The returned context ends with ctx, and with stop.
+// run begins the only Run. The returned context ends with ctx, or with stop.
 func (l *life) run(ctx context.Context) (context.Context, error) {
 	if ctx == nil {
 		return nil, errNoContext
@@ -54,8 +53,8 @@ func (l *life) run(ctx context.Context) (context.Context, error) {
 	return ctx, nil
 }
 
-// stop ends Run. It reports whether there was none, and never will be: then the caller
-// ends what there is.
+// stop ends Run. It reports true if Run never began and never will: then the caller releases what
+// New made.
 func (l *life) stop() (mine bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -66,7 +65,7 @@ func (l *life) stop() (mine bool) {
 	return mine
 }
 
-// end says that nothing runs any more, and whether that is as it should be.
+// end records that nothing runs any more, and err, if it ended with one.
 func (l *life) end(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -85,7 +84,7 @@ func (l *life) error() error {
 	return l.err
 }
 
-// running returns why nothing runs: Run was not called, or all has ended. Nil from the
+// running returns why nothing runs: Run was not called, or everything has ended. It is nil from the
 // beginning of Run to its end.
 func (l *life) running() error {
 	l.mu.Lock()
@@ -104,7 +103,7 @@ func (l *life) running() error {
 // serving reports whether Run has started the endpoints and has not begun to end.
 func (l *life) serving() bool { return l.ready.open() && !l.draining.open() }
 
-// gate is closed until somebody passes. Any goroutine.
+// gate is closed until the first pass opens it. Safe for any goroutine.
 type gate struct {
 	once sync.Once
 	ch   chan struct{} // closed when the gate is open

@@ -16,7 +16,7 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// ours returns the stacks of goroutines that the broker has started.
+// ours returns the stacks of goroutines that the broker started.
 func ours(under string) (stacks []string) {
 	all := make([]byte, 1<<20)
 	all = all[:runtime.Stack(all, true)]
@@ -28,8 +28,8 @@ func ours(under string) (stacks []string) {
 	return stacks
 }
 
-// TestNewRunsNothing: a broker that is made and forgotten leaves no goroutine behind, and
-// one that is closed has let go of what it opened.
+// TestNewRunsNothing: a broker that is made and forgotten leaves no goroutine behind, and one that
+// is closed has released what it opened.
 func TestNewRunsNothing(t *testing.T) {
 	cert, key := certstest.Write(t, t.TempDir(), "server", certstest.NewCA(t, "ca").Issue(nil, "localhost"))
 	before := len(ours(""))
@@ -64,7 +64,7 @@ admin: {listen: "127.0.0.1:0"}
 	}
 }
 
-// TestRunTwice: another Run is an error, and the first one does not notice.
+// TestRunTwice: a second Run is an error, and the first one does not notice.
 func TestRunTwice(t *testing.T) {
 	b := run(t, localhost)
 	web := dial(t, b.urls["web"].URL)
@@ -99,7 +99,7 @@ func TestRunTwice(t *testing.T) {
 	}
 }
 
-// TestCloseEndsRun: Close tells Run to drain and returns when it has.
+// TestCloseEndsRun: Close makes Run drain and returns when it has.
 func TestCloseEndsRun(t *testing.T) {
 	gone := make(chan struct{})
 	b, err := polywire.New(load(t, localhost), slog.New(slog.DiscardHandler), polywire.WithHooks(core.Hooks{
@@ -122,7 +122,7 @@ func TestCloseEndsRun(t *testing.T) {
 	}
 }
 
-// TestNil: what is missing is an error that says so, never a panic.
+// TestNil: a missing argument is an error that says so, never a panic.
 func TestNil(t *testing.T) {
 	quiet := slog.New(slog.DiscardHandler)
 	if _, err := polywire.New(nil, nil); err == nil || !strings.Contains(err.Error(), "polywire.Load") {
@@ -158,7 +158,7 @@ func TestNil(t *testing.T) {
 	}
 }
 
-// TestRunWithoutContext: it is an error, and no Run: another one serves.
+// TestRunWithoutContext: it is an error, and does not count as a Run: another one serves.
 func TestRunWithoutContext(t *testing.T) {
 	b, err := polywire.New(load(t, localhost), slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -176,7 +176,7 @@ func TestRunWithoutContext(t *testing.T) {
 	}
 }
 
-// TestPublishNeedsRun: what nobody can hear is not taken.
+// TestPublishNeedsRun: Publish refuses what nobody can hear.
 func TestPublishNeedsRun(t *testing.T) {
 	one := core.Payload{Kind: core.JSON, Data: []byte("1")}
 	b, err := polywire.New(load(t, localhost), slog.New(slog.DiscardHandler))
@@ -204,8 +204,7 @@ func TestPublishNeedsRun(t *testing.T) {
 	}
 }
 
-// TestListenersOfOthers: a listener that cannot be used is told at the start, not by the
-// first client.
+// TestListenersOfOthers: an unusable listener is reported at the start, not by the first client.
 func TestListenersOfOthers(t *testing.T) {
 	tcp := func() net.Listener {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -229,7 +228,7 @@ func TestListenersOfOthers(t *testing.T) {
 	}
 }
 
-// TestCloseForNoReason: what a program gives as a reason ends the connection.
+// TestCloseForNoReason: any value that a program gives as the reason ends the connection.
 func TestCloseForNoReason(t *testing.T) {
 	gone := make(chan core.Reason, 1)
 	b := run(t, localhost, polywire.WithHooks(core.Hooks{

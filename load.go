@@ -8,12 +8,12 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// Protocols returns the wire formats that are built in.
+// Protocols returns the built-in wire formats.
 func Protocols() []core.Protocol { return assembly.Protocols() }
 
-// Load reads and checks a configuration whose endpoints may name the built-in formats
-// and plugins. Plugins are started for as long as it takes to ask what they are; what
-// they say goes to log, nil is slog.Default(). The error is that of [config.Load].
+// Load reads and checks a configuration whose endpoints may name the built-in formats and plugins.
+// It starts each plugin only to ask for its format; the output of plugins goes to log, nil means
+// slog.Default(). The error is that of [config.Load].
 func Load(src config.Source, log *slog.Logger) (*config.Config, error) {
 	if log == nil {
 		log = slog.Default()

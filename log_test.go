@@ -18,8 +18,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// newLog returns a log whose lines have no time, and their buffer: it may be read when
-// the broker has ended.
+// newLog returns a log whose lines have no time, and its buffer, which may be read when the broker
+// has ended.
 func newLog(level slog.Level) (*slog.Logger, *bytes.Buffer) {
 	buf := new(bytes.Buffer)
 	return slog.New(slog.NewTextHandler(buf, &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
@@ -56,7 +56,7 @@ func upgradeTo(path string, fields ...string) string {
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + strings.Join(append(fields, ""), "\r\n") + "\r\n"
 }
 
-// Who is not let in is one line, with what an operator needs to see why.
+// A refused client is one line, with what an operator needs to see why.
 func TestRefusedClientsAreLogged(t *testing.T) {
 	long := strings.Repeat("é", 1000)
 	cert, key := certstest.Write(t, t.TempDir(), "server", certstest.NewCA(t, "log").Issue(nil, "127.0.0.1"))
@@ -174,8 +174,7 @@ network: {send_buffer: 32KiB}
 admin: {listen: "127.0.0.1:0"}
 `
 
-// starve has n clients that do not read lose what a broadcast brings, and waits until
-// they are ended.
+// starve makes n clients that do not read miss a broadcast, and waits until they are ended.
 func starve(t *testing.T, b *running, n int) {
 	t.Helper()
 	var clients []*client
@@ -209,8 +208,7 @@ func starve(t *testing.T, b *running, n int) {
 	}
 }
 
-// One broadcast at many clients that cannot take it is a few lines of the log, with their
-// number.
+// One broadcast to many clients that cannot take it is a few lines of the log, with their number.
 func TestManySlowClientsAreFewLines(t *testing.T) {
 	log, buf := newLog(slog.LevelInfo)
 	b := runLogged(t, slowEndpoint, log)
@@ -235,7 +233,7 @@ func (b blocked) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A log that nobody reads harms nobody: everybody is served, and the broker ends.
+// A log that nobody reads harms nobody: all clients are served, and the broker ends.
 func TestBlockedLogBlocksNobody(t *testing.T) {
 	w := make(blocked)
 	t.Cleanup(func() { close(w) })
@@ -249,7 +247,7 @@ func TestBlockedLogBlocksNobody(t *testing.T) {
 	}
 }
 
-// What of a TLS handshake failed is told; what the client sent does not make lines of its own.
+// The log says what failed in a TLS handshake; input of the client makes no lines of its own.
 func TestFailedTLSIsLogged(t *testing.T) {
 	cert, key := certstest.Write(t, t.TempDir(), "server", certstest.NewCA(t, "log").Issue(nil, "127.0.0.1"))
 	log, buf := newLog(slog.LevelInfo)
@@ -266,7 +264,7 @@ admin: {listen: "127.0.0.1:0"}
 			t.Error("an unknown protocol is spoken")
 		}
 	}
-	// Who does not trust our certificate says so.
+	// A client that does not trust our certificate says so.
 	if nc, err := tls.Dial("tcp", address, &tls.Config{ServerName: "h"}); err == nil {
 		_ = nc.Close()
 		t.Error("anybody is trusted")
@@ -294,7 +292,7 @@ admin: {listen: "127.0.0.1:0"}
 	}
 }
 
-// A handler that can never be called is told, as a mistake that shows nowhere else.
+// A handler that can never be called is logged, because that mistake shows nowhere else.
 func TestHandlersOfNothingAreLogged(t *testing.T) {
 	log, buf := newLog(slog.LevelInfo)
 	b, err := polywire.New(load(t, localhost), log)

@@ -13,21 +13,20 @@ import (
 	"github.com/polywire/polywire/sockets"
 )
 
-// Option is what a program that embeds a broker gives to it besides the configuration.
+// Option is a setting that an embedding program adds to the configuration.
 type Option func(*settings) error
 
-// settings are what the options say.
+// settings are the combined options.
 type settings struct {
 	program assembly.Program
 	source  func() (*config.Config, error)
 	level   *slog.LevelVar
-	begin   func() (end func()) // of WithReloading
+	begin   func() (end func()) // from WithReloading
 
 	cfg *config.Config
 }
 
-// WithHooks has the broker tell h of connections and sessions. Of several the last one
-// counts.
+// WithHooks makes the broker call h for connections and sessions. The last one given wins.
 func WithHooks(h core.Hooks) Option {
 	return func(s *settings) error {
 		s.program.Hooks = h
@@ -35,27 +34,25 @@ func WithHooks(h core.Hooks) Option {
 	}
 }
 
-// WithSessions keeps sessions in store instead of where the configuration says: those of
-// the endpoints that are named, or of all endpoints that have sessions if none is. Of
-// several for one endpoint the last one counts. An endpoint that is named has sessions
-// whatever its protocol; in formats without words for them they are a matter of Go
-// handlers alone.
+// WithSessions keeps sessions in store instead of where the configuration says. It applies to the
+// named endpoints, or, without names, to all endpoints that have sessions. The last one given for
+// an endpoint wins. A named endpoint has sessions whatever its protocol; if its format has no words
+// for them, only Go handlers can use them.
 func WithSessions(store core.SessionStore, endpoints ...string) Option {
 	return func(s *settings) error {
 		return s.each(endpoints, "WithSessions", func(name string) { s.program.Stores[name] = store })
 	}
 }
 
-// WithSessionKeys makes the keys of new sessions with keys, for the same endpoints as
-// with WithSessions.
+// WithSessionKeys makes new session keys with keys, for the same endpoints as WithSessions.
 func WithSessionKeys(keys core.SessionKeys, endpoints ...string) Option {
 	return func(s *settings) error {
 		return s.each(endpoints, "WithSessionKeys", func(name string) { s.program.Keys[name] = keys })
 	}
 }
 
-// WithSource tells where the configuration comes from: load returns that of now, as
-// [config.Load] does. It is for Broker.Reread and for POST /reload of the admin server.
+// WithSource sets where the configuration comes from: load returns the current one, as
+// [config.Load] does. Broker.Reread and POST /reload of the admin server use it.
 func WithSource(load func() (*config.Config, error)) Option {
 	return func(s *settings) error {
 		s.source = load
@@ -63,10 +60,9 @@ func WithSource(load func() (*config.Config, error)) Option {
 	}
 }
 
-// WithReloading has begin called when the broker begins to take another configuration, by
-// Reload, Reread or POST /reload of the admin server, and the function that it returns when
-// that is over, whether the configuration was taken or not. They may block, which delays the
-// reload, and must not reload themselves.
+// WithReloading makes the broker call begin when a reload starts, by Reload, Reread or POST /reload
+// of the admin server, and call the function that begin returns when the reload is over, whether it
+// succeeded or not. Both may block, which delays the reload, and must not reload themselves.
 func WithReloading(begin func() (end func())) Option {
 	return func(s *settings) error {
 		if begin == nil {
@@ -77,8 +73,8 @@ func WithReloading(begin func() (end func())) Option {
 	}
 }
 
-// WithLogLevel has the broker set the level of the log as the configuration says, at first
-// and when it is reloaded.
+// WithLogLevel makes the broker set the level of the log from the configuration, at the start and
+// at each reload.
 func WithLogLevel(level *slog.LevelVar) Option {
 	return func(s *settings) error {
 		s.level = level
@@ -86,11 +82,11 @@ func WithLogLevel(level *slog.LevelVar) Option {
 	}
 }
 
-// WithListen opens sockets with listen instead of [sockets.Listen]; mostly that is the
-// method of [sockets.Given], for a program that was given its sockets. name is that of an
-// endpoint, or "$admin"; address is "host:port", or "unix:" and a path. The listener is a
-// *net.TCPListener or a *net.UnixListener, as the sockets of its connections are read and written
-// by event loops, and handed on to other processes.
+// WithListen opens sockets with listen instead of [sockets.Listen]. Usually listen is the method of
+// [sockets.Given], for a program that inherited its sockets. name is the name of an endpoint, or
+// "$admin"; address is "host:port", or "unix:" and a path. The listener must be a *net.TCPListener
+// or a *net.UnixListener, because event loops read and write the sockets of its connections, and
+// listeners are handed on to other processes.
 func WithListen(listen func(name, address string) (net.Listener, error)) Option {
 	return func(s *settings) error {
 		if listen == nil {
@@ -101,7 +97,7 @@ func WithListen(listen func(name, address string) (net.Listener, error)) Option 
 	}
 }
 
-// bareListener returns ln if it is one that can be used.
+// bareListener returns ln if it has a usable type.
 func bareListener(ln net.Listener, err error) (net.Listener, error) {
 	if err != nil {
 		return nil, err
@@ -115,7 +111,7 @@ func bareListener(ln net.Listener, err error) (net.Listener, error) {
 	return nil, errors.Join(fmt.Errorf("the function of WithListen has returned a %T; it must be a *net.TCPListener or a *net.UnixListener", ln), ln.Close())
 }
 
-// gather returns what the options say.
+// gather applies the options.
 func gather(cfg *config.Config, options []Option) (*settings, error) {
 	s := &settings{
 		program: assembly.Program{
@@ -136,14 +132,14 @@ func gather(cfg *config.Config, options []Option) (*settings, error) {
 	return s, nil
 }
 
-// setLevel gives the log the level of the configuration.
+// setLevel sets the log level from the configuration.
 func (s *settings) setLevel() {
 	if s.level != nil {
 		s.level.Set(s.cfg.Log.Level.Level())
 	}
 }
 
-// each calls set for the endpoints that are named, or all that have sessions.
+// each calls set for the named endpoints, or for all that have sessions.
 func (s *settings) each(names []string, option string, set func(name string)) error {
 	for i := range s.cfg.Endpoints {
 		if ep := &s.cfg.Endpoints[i]; len(names) == 0 && ep.Needs().HasSessions() {

@@ -7,46 +7,45 @@ import (
 	"github.com/polywire/polywire/config"
 )
 
-// Plan says what becomes of a running broker under another configuration. Its lists are not
-// nil.
+// Plan says what another configuration changes about a running broker. Its lists are never nil.
 type Plan struct {
-	// Endpoints are those of the other configuration in its order, then those that it
-	// does not have.
+	// Endpoints are those of the new configuration in its order, then those that it removes.
 	Endpoints []EndpointPlan `json:"endpoints"`
-	// Applied are the keys outside the endpoints that change.
+	// Applied are the changed keys outside the endpoints that take effect at once.
 	Applied []string `json:"applied"`
-	// Restart are those that change and that only a new process takes.
+	// Restart are the changed keys outside the endpoints that need a restart.
 	Restart []string `json:"restart"`
 }
 
-// EndpointPlan says what becomes of one endpoint.
+// EndpointPlan says what happens to one endpoint.
 type EndpointPlan struct {
 	Name    string  `json:"name"`
 	Outcome Outcome `json:"outcome"`
-	// Keys are what changes: with Live what is applied, with Reopened what cannot be.
+	// Keys are the changed keys: with Live those that are applied, with Reopened those that cannot
+	// be.
 	Keys []string `json:"keys"`
 	// Disconnects is how many connections end.
 	Disconnects int `json:"disconnects"`
 }
 
-// Outcome is what becomes of an endpoint.
+// Outcome is what happens to an endpoint.
 type Outcome string
 
 // The outcomes.
 const (
 	// Unchanged: nothing changes.
 	Unchanged Outcome = "unchanged"
-	// Live: what changes is applied to the endpoint and its connections, which stay.
+	// Live: the changes are applied to the endpoint and its connections, which stay.
 	Live Outcome = "live"
 	// Added: the endpoint is opened.
 	Added Outcome = "added"
-	// Reopened: the endpoint is opened anew; its clients have to connect again.
+	// Reopened: the endpoint is closed and opened again; its clients have to reconnect.
 	Reopened Outcome = "reopened"
 	// Removed: the endpoint is closed.
 	Removed Outcome = "removed"
 )
 
-// String says it to people.
+// String formats the plan for people.
 func (p EndpointPlan) String() string {
 	keys := strings.Join(p.Keys, ", ")
 	switch p.Outcome {
@@ -69,8 +68,8 @@ func disconnects(n int) string {
 	return fmt.Sprintf("%d disconnects", n)
 }
 
-// Plan says what Reload would do with a configuration that [config.Load] returned, with the
-// connections of now. It changes nothing. For nil it is empty.
+// Plan says what Reload would do with a configuration that [config.Load] returned, given the
+// current connections. It changes nothing. For nil it is empty.
 func (b *Broker) Plan(cfg *config.Config) Plan {
 	if cfg == nil {
 		return Plan{}

@@ -12,8 +12,8 @@ import (
 	"github.com/polywire/polywire/config"
 )
 
-// Endpoints whose format is a plugin's are reloaded as all others: the processes of one
-// that does not change stay, and those of one that is removed end.
+// Endpoints whose format is a plugin's are reloaded like all others: the processes of an unchanged
+// one stay, and those of a removed one end.
 func TestPluginsAreReloaded(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "builtin")
 	if out, err := exec.Command("go", "build", "-o", program, "./examples/plugins/builtin").CombinedOutput(); err != nil {
@@ -37,7 +37,7 @@ func TestPluginsAreReloaded(t *testing.T) {
 			t.Skip("processes cannot be counted here")
 		}
 		for _, line := range lines {
-			// Some end meanwhile.
+			// Some may end meanwhile.
 			if b, err := os.ReadFile(line); err == nil && strings.HasPrefix(string(b), program) {
 				n++
 			}

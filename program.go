@@ -9,15 +9,15 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// This file is what a program that embeds a broker does on its own account, besides
-// answering.
+// This file is what an embedding program can do besides answering calls.
 
-// Publish tells everyone who hears topic, in the name of an endpoint: topic stands under
-// its topic prefix, and its counters count. p is copied; JSON must be valid JSON, text
-// valid UTF-8. While event loops have too much to hand out it waits, as clients do that
-// publish, and it returns when the handler of Hear that hears it has. The error says what is wrong with topic or p, or is a [core.Failure] if the topic is
-// one of the broker's own, or too long, or below a channel that a client owns, or if 256
-// messages that were published so are being heard. After an error nothing was published.
+// Publish sends p to all subscribers of topic, on behalf of an endpoint: the endpoint's topic
+// prefix is put before topic, and its counters count. p is copied; JSON must be valid JSON, text
+// valid UTF-8. While the event loops are congested Publish waits, as publishing clients do; it
+// returns after the Hear handler of the message has. The error says what is wrong with topic or p,
+// or is a [core.Failure] if the topic is reserved by the broker, too long, or below a channel that
+// a client owns, or if 256 messages published in this way are still being heard. After an error
+// nothing was published.
 func (b *Broker) Publish(endpoint, topic string, p core.Payload) error {
 	ep := b.parts.Endpoint(endpoint)
 	if ep == nil {
@@ -42,7 +42,7 @@ func (b *Broker) Publish(endpoint, topic string, p core.Payload) error {
 	return nil
 }
 
-// checkTopic returns what is wrong with a topic that a program names.
+// checkTopic returns what is wrong with a topic that a program gives.
 func checkTopic(topic string) error {
 	switch {
 	case topic == "":
@@ -53,23 +53,22 @@ func checkTopic(topic string) error {
 	return nil
 }
 
-// Hear makes h hear what is published on match, a topic or a pattern without topic
-// prefixes, after it has gone out; nil ends that. In the [core.Invocation] the topic is
-// Service, and OneWay is set; what h returns is ignored, but for an error, which is
-// logged. A message is heard by one handler, chosen as with Handle.
+// Hear makes h receive what is published on match, a topic or a pattern without topic prefixes,
+// after it has been delivered; nil removes the handler. In the [core.Invocation], Service is the
+// topic and OneWay is set; the result of h is ignored, except that an error is logged. One handler
+// hears a message, chosen as with Handle.
 //
-// What clients publish is heard, by HTTP too, and what the program publishes itself. In the
-// latter two Connection is 0, Caller.Client() is nobody, and who publishes waits until h has
-// returned: a program that publishes what it hears must tell its own messages by that.
+// h hears what clients publish, by HTTP too, and what the program itself publishes. In the latter
+// two cases Connection is 0, Caller.Client() is nobody, and the publisher waits until h has
+// returned: a program that publishes what it hears must recognise its own messages by that.
 //
-// The client's next message waits until h has returned, so h hears the messages of one
-// client one after the other, in their order; those of different clients it hears at the
-// same time.
+// The client's next message waits until h has returned, so h hears the messages of one client one
+// by one, in order; it hears those of different clients concurrently.
 func (b *Broker) Hear(match string, h core.Handler) { b.parts.Engine.Hear(match, h) }
 
-// CloseSession ends a session: its connections are told, and nobody can restore it. The
-// error is a [core.Failure] with SessionUnknown if no endpoint has such a session, or
-// that of a session store; its connections have lost the session then all the same.
+// CloseSession ends a session: its connections are told, and nobody can restore it. The error is a
+// [core.Failure] with SessionUnknown if no endpoint has such a session, or the error of a session
+// store; even then the connections have lost the session.
 func (b *Broker) CloseSession(ctx context.Context, key string) error {
 	var stores []core.SessionStore
 	for _, ep := range b.parts.Endpoints() {
@@ -80,8 +79,8 @@ func (b *Broker) CloseSession(ctx context.Context, key string) error {
 	return b.parts.Engine.CloseSession(ctx, key, stores...)
 }
 
-// SessionClients returns the connections of a session, in no order: none if it has none
-// now, although it may be restored later.
+// SessionClients returns the connections of a session, in no order: none if nobody is connected to
+// it now, although it may be restored later.
 func (b *Broker) SessionClients(key string) []core.Client { return b.parts.Engine.SessionClients(key) }
 
 // ActiveSessions returns how many sessions have a connection now.

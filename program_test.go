@@ -21,7 +21,7 @@ import (
 
 func text(s string) core.Payload { return core.Payload{Kind: core.Text, Data: []byte(s)} }
 
-// TestProgramSpeaks lets a program publish, hear, and send to one client.
+// TestProgramSpeaks makes a program publish, hear, and send to one client.
 func TestProgramSpeaks(t *testing.T) {
 	b := run(t, localhost)
 	heard := make(chan core.Invocation, 1)
@@ -56,7 +56,7 @@ func TestProgramSpeaks(t *testing.T) {
 	}
 }
 
-// TestHooks shows that hooks are told of real connections, and that Run waits for them.
+// TestHooks checks that hooks are called for real connections, and that Run waits for them.
 func TestHooks(t *testing.T) {
 	var mu sync.Mutex
 	var told []string
@@ -80,7 +80,7 @@ func TestHooks(t *testing.T) {
 			}
 		},
 		Disconnected: func(c core.Client, r core.Reason) {
-			// Run does not return before this hook has, however long it takes.
+			// Run does not return before this hook, however long it takes.
 			time.Sleep(50 * time.Millisecond)
 			note("disconnected from %s: %s", c.Endpoint, r)
 		},
@@ -92,7 +92,7 @@ func TestHooks(t *testing.T) {
 		t.Error("a stranger is let in")
 	}
 	go func() {
-		// The goodbye is answered by the end of the connection.
+		// The client answers the goodbye by closing the connection.
 		_, _ = web.rw.Read(make([]byte, 100))
 		_ = web.conn.Close()
 	}()
@@ -136,14 +136,14 @@ func webwireOpen(t *testing.T, url string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// What has the id of the request is the answer.
+		// The message with the id of the request is the answer.
 		if answer, ok := strings.CutPrefix(string(got[1:]), "id000001"); ok {
 			return answer
 		}
 	}
 }
 
-// TestSessionOptions shows whose sessions the options change.
+// TestSessionOptions checks which endpoints' sessions the options change.
 func TestSessionOptions(t *testing.T) {
 	store := sessions.NewMemory()
 	fixed := func() (string, error) { return "key", nil }
@@ -227,7 +227,7 @@ admin: {listen: ""}
 	// games stocking
 }
 
-// TestSendNeedsUTF8: what would end the connection of a client is an error of who sends it.
+// TestSendNeedsUTF8: input that would end the connection of a client is an error for the sender.
 func TestSendNeedsUTF8(t *testing.T) {
 	sent := make(chan error, 2)
 	b := run(t, "endpoints: [{name: games, protocol: stocking, listen: '127.0.0.1:0'}]", polywire.WithHooks(core.Hooks{

@@ -39,8 +39,8 @@ func loadShown(t *testing.T, document string) {
 	}
 }
 
-// TestReadmeProgram: the program that the README shows is the example, which examples_test.go
-// builds and runs.
+// TestReadmeProgram: the README shows the program of the example, which examples_test.go builds and
+// runs.
 func TestReadmeProgram(t *testing.T) {
 	text, err := os.ReadFile("README.md")
 	if err != nil {
@@ -57,7 +57,7 @@ func TestReadmeProgram(t *testing.T) {
 	}
 }
 
-// TestAbuseTable wants the tests and conversations that docs/abuse.md names.
+// TestAbuseTable checks that the tests and conversations exist that docs/abuse.md names.
 func TestAbuseTable(t *testing.T) {
 	text, err := os.ReadFile("docs/abuse.md")
 	if err != nil {

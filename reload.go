@@ -10,12 +10,11 @@ import (
 
 var errNoSource = errors.New("the broker does not know where its configuration comes from")
 
-// Reload puts another configuration, which [config.Load] returned, in force while clients
-// are connected, and says what became of what. Connections of endpoints that do not change,
-// or whose changes can be applied to them, stay. Those of other endpoints are told goodbye at
-// the pace of drain, and Reload does not wait for that. After an error nothing has changed.
-// Handlers of Handle, Otherwise and Hear are not touched. Reloads are made one after the
-// other.
+// Reload puts another configuration, which [config.Load] returned, in force while clients are
+// connected, and says what changed. Connections of endpoints that do not change, or whose changes
+// can be applied live, stay. Those of other endpoints hear the goodbye at the pace of drain, and
+// Reload does not wait for that. After an error nothing has changed. Handlers of Handle, Otherwise
+// and Hear stay as they are. Reloads run one after the other.
 func (b *Broker) Reload(cfg *config.Config) (Plan, error) {
 	b.reloading.Lock()
 	defer b.reloading.Unlock()
@@ -25,7 +24,7 @@ func (b *Broker) Reload(cfg *config.Config) (Plan, error) {
 	return plan, err
 }
 
-// Reread is Reload, or with dryRun Plan, of what the function of [WithSource] returns now.
+// Reread reads the configuration from [WithSource] and does Reload with it, or with dryRun Plan.
 func (b *Broker) Reread(dryRun bool) (Plan, error) {
 	b.reloading.Lock()
 	defer b.reloading.Unlock()
@@ -54,7 +53,7 @@ func (b *Broker) Reread(dryRun bool) (Plan, error) {
 	return plan, err
 }
 
-// reload is Reload. The caller holds reloading.
+// reload is the body of Reload. The caller holds reloading.
 func (b *Broker) reload(cfg *config.Config) (Plan, error) {
 	switch {
 	case !b.life.serving():
@@ -74,7 +73,7 @@ func (b *Broker) reload(cfg *config.Config) (Plan, error) {
 	return plan, nil
 }
 
-// report counts and logs what became of a reload.
+// report counts and logs the result of a reload.
 func (b *Broker) report(p Plan, err error) {
 	if err != nil {
 		b.reloads.Failed.Add(1)

@@ -27,7 +27,7 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// reload puts another configuration in force, which must be right.
+// reload puts another configuration in force, which must be valid.
 func (r *running) reload(t *testing.T, text string) polywire.Plan {
 	t.Helper()
 	plan, err := r.Reload(load(t, text))
@@ -41,7 +41,7 @@ func (r *running) reload(t *testing.T, text string) polywire.Plan {
 	return plan
 }
 
-// line writes a plan in one line.
+// line formats a plan on one line.
 func line(p polywire.Plan) string {
 	var parts []string
 	for _, ep := range p.Endpoints {
@@ -67,7 +67,7 @@ func (c *client) endsWith(code ws.StatusCode) {
 	}
 }
 
-// loopsPace is a goroutine of each loop, which is made for its first connection and stays.
+// loopsPace is a goroutine of each loop, which is started for its first connection and stays.
 const loopsPace = "github.com/polywire/polywire/core/network.(*loop).pace"
 
 // eventually waits until f is true.
@@ -110,8 +110,8 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// A client of an endpoint that does not change keeps its connection and misses nothing
-// while others come, go, change and are opened anew, and those clients are told goodbye.
+// A client of an unchanged endpoint keeps its connection and misses nothing while others are added,
+// removed, changed and reopened, and their clients hear the goodbye.
 func TestReloadLeavesOthersAlone(t *testing.T) {
 	const stays = `{name: stays, protocol: wsify, listen: "127.0.0.1:0"}`
 	file := func(others ...string) string {
@@ -188,7 +188,7 @@ func (c *client) until(text string) (before []string) {
 // echoService is a service that answers with the payload.
 func echoService(_ context.Context, c core.Invocation) (core.Payload, error) { return c.Payload, nil }
 
-// dialTLS dials an endpoint that must show a certificate.
+// dialTLS dials an endpoint that must show the certificate shows.
 func dialTLS(t *testing.T, ca *certstest.CA, url string, shows tls.Certificate) *client {
 	t.Helper()
 	dialer := ws.Dialer{TLSConfig: &tls.Config{RootCAs: ca.Pool()}}
@@ -216,8 +216,8 @@ func openFiles(t *testing.T) int {
 	return len(list)
 }
 
-// Each broken configuration is refused with its reason, and all goes on as before, with
-// nothing left behind.
+// Each broken configuration is refused with its reason, everything continues as before, and nothing
+// is left behind.
 func TestBrokenReloadChangesNothing(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -264,7 +264,7 @@ func TestBrokenReloadChangesNothing(t *testing.T) {
 	}
 }
 
-// What changes live holds for clients that are connected, and for those to come.
+// Live changes apply to connected clients, and to new ones.
 func TestLiveKeys(t *testing.T) {
 	const kept = "listen: '127.0.0.1:0', call_timeout: 20s, ping_interval: 0s, pong_timeout: 0s"
 	file := func(extra string) string {
@@ -320,8 +320,8 @@ func TestLiveKeys(t *testing.T) {
 	}
 }
 
-// Bounds of calls hold for connected clients, and services come and go, but for those of
-// the program.
+// Limits of calls apply to connected clients, and services come and go, except those of the
+// program.
 func TestServicesAreReloaded(t *testing.T) {
 	endpoint := func(extra string) string {
 		return `endpoints: [{name: bots, protocol: wubsub, listen: "127.0.0.1:0"` + extra + "}]\nadmin: {listen: ''}\n"
@@ -338,7 +338,7 @@ func TestServicesAreReloaded(t *testing.T) {
 				t.Fatal(err)
 			}
 			if strings.Contains(string(got), `"pie-ack"`) && strings.Contains(string(got), `"data":true`) {
-				continue // it is taken; the answer follows
+				continue // the acknowledgement; the answer follows
 			}
 			if !strings.Contains(string(got), want) {
 				t.Fatalf("%s/%s: %s, want %s", channel, method, got, want)
@@ -359,7 +359,7 @@ func TestServicesAreReloaded(t *testing.T) {
 	asks("my/own", `"x"`)
 }
 
-// The sessions of an endpoint that is opened anew stay, and its counters carry on.
+// The sessions of a reopened endpoint stay, and its counters carry on.
 func TestReopenedKeepsSessionsAndCounters(t *testing.T) {
 	file := func(options string) string {
 		return `endpoints: [{name: m, protocol: webwire, listen: "127.0.0.1:0", options: {` + options + "}}]\nadmin: {listen: '127.0.0.1:0'}\n"
@@ -387,8 +387,7 @@ func TestReopenedKeepsSessionsAndCounters(t *testing.T) {
 	})
 }
 
-// Certificates are exchanged by reload at once, and TLS is turned on and off where the
-// listener stays.
+// A reload exchanges certificates at once, and turns TLS on and off while the listener stays.
 func TestTLSIsReloaded(t *testing.T) {
 	dir, ca := t.TempDir(), certstest.NewCA(t, "ca")
 	one, two := ca.Issue(nil, "127.0.0.1"), ca.Issue(nil, "127.0.0.1")
@@ -430,8 +429,8 @@ func TestTLSIsReloaded(t *testing.T) {
 	dialTLS(t, ca, at, one)
 }
 
-// Many reloads, under load, leave nothing behind, and a client of an unchanged endpoint
-// misses nothing.
+// Many reloads, under load, leave nothing behind, and a client of an unchanged endpoint misses
+// nothing.
 func TestReloadUnderLoad(t *testing.T) {
 	const rounds = 30
 	stays := `{name: stays, protocol: wsify, listen: "127.0.0.1:0"}`
@@ -487,8 +486,7 @@ drain: {rate: 0, timeout: 10s}
 	ended()
 }
 
-// TestReloadIsTold: a program is told of each reload, and of its end, but not of a question
-// what one would do.
+// TestReloadIsTold: a program is told when each reload begins and ends, but not of a dry run.
 func TestReloadIsTold(t *testing.T) {
 	var told strings.Builder
 	next := load(t, localhost)

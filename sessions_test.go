@@ -9,9 +9,9 @@ import (
 	"github.com/gobwas/ws/wsutil"
 )
 
-// TestSessionKeysAreNoPaths: whatever a webwire client says its session's key is, no file
-// but a session's own in the folder of sessions is read, written or made. A lookup that
-// found a file would write it back.
+// TestSessionKeysAreNoPaths: whatever a webwire client gives as its session's key, no file but a
+// session's own in the folder of sessions is read, written or made. A lookup that found another
+// file would write to it.
 func TestSessionKeysAreNoPaths(t *testing.T) {
 	top := t.TempDir()
 	dir := filepath.Join(top, "sessions")

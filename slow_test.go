@@ -14,8 +14,7 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// A client that does not read is told so, when it reads again, in the close frame of
-// its own format.
+// A client that was too slow learns that when it reads again, by the close frame of its own format.
 func TestGoodbyeOfSlowClients(t *testing.T) {
 	b := run(t, `
 endpoints:
@@ -50,9 +49,9 @@ admin: {listen: "127.0.0.1:0"}
 				_, page := get(t, b.AdminURL())
 				return closed.FindString(page)
 			}
-			// It has two seconds to read what is left, which a busy machine may not give it.
+			// It has two seconds to read the rest, which may be too short on a busy machine.
 			coretest.Eventually(t, "a slow client reads its goodbye", func() bool {
-				speaker.ping() // what it has said went to others
+				speaker.ping() // its messages have gone to others
 				before := count()
 				slow := dial(t, b.urls[f.name].URL)
 				if err := slow.conn.(*net.TCPConn).SetReadBuffer(32 << 10); err != nil {
@@ -78,7 +77,7 @@ admin: {listen: "127.0.0.1:0"}
 	}
 }
 
-// ping returns when what was sent before has been carried out.
+// ping returns when everything that was sent before has been carried out.
 func (c *client) ping() {
 	c.t.Helper()
 	if err := wsutil.WriteClientMessage(c.conn, ws.OpPing, nil); err != nil {

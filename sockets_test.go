@@ -22,7 +22,7 @@ import (
 	"github.com/polywire/polywire/config"
 )
 
-// through returns a dialer and an HTTP client of a Unix socket.
+// through returns a dialer and an HTTP client for a Unix socket.
 func through(t *testing.T, socket string) (ws.Dialer, *http.Client) {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
@@ -49,7 +49,7 @@ func dialThrough(t *testing.T, d ws.Dialer, url string) *client {
 	return &client{t: t, conn: conn, rw: conn}
 }
 
-// TestUnixSockets: what an endpoint does it does at a Unix socket too, and so does the admin
+// TestUnixSockets: an endpoint does the same at a Unix socket as at a port, and so does the admin
 // server.
 func TestUnixSockets(t *testing.T) {
 	dir := t.TempDir()
@@ -76,11 +76,11 @@ admin: {listen: "unix:%s"}
 		t.Errorf("metrics are at %q, want %q", got, want)
 	}
 	dialer, plain := through(t, web)
-	// Nobody has told an address, so none is limited.
+	// No client has an address there, so none is limited by it.
 	one, two := dialThrough(t, dialer, "ws://broker/ws"), dialThrough(t, dialer, "ws://broker/ws")
 	for i, c := range []*client{one, two} {
 		c.send(`{"command":"join","args":{"channel":"room"}}`)
-		// Who hears itself has joined before.
+		// A client that hears itself has joined before.
 		c.send(fmt.Sprintf(`{"command":"join","args":{"channel":"own%d"}}`, i))
 		c.send(fmt.Sprintf(`{"command":"broadcast","args":{"channel":"own%d","content":"joined"}}`, i))
 		c.want(`"joined"`)
@@ -113,8 +113,7 @@ admin: {listen: "unix:%s"}
 	}
 }
 
-// TestReloadAnswersLists: what docs/reload.md promises as lists are lists, also if nothing
-// is in them.
+// TestReloadAnswersLists: the lists that docs/reload.md promises are lists, even if empty.
 func TestReloadAnswersLists(t *testing.T) {
 	const text = `
 endpoints: [{name: echo, protocol: echo, listen: "127.0.0.1:0"}]
@@ -138,8 +137,8 @@ admin: {listen: "127.0.0.1:0"}
 	}
 }
 
-// TestUnixSocketOfAProxy: who connects by a Unix socket is believed for whom it comes if it
-// is trusted, and not otherwise.
+// TestUnixSocketOfAProxy: a client of a Unix socket is believed about whom it connects for if it is
+// trusted, and not otherwise.
 func TestUnixSocketOfAProxy(t *testing.T) {
 	for trusted, second := range map[string]int{"[unix]": 429, "[]": 0, "[10.0.0.0/8]": 0} {
 		t.Run(trusted, func(t *testing.T) {
@@ -175,8 +174,8 @@ admin: {listen: ""}
 	}
 }
 
-// TestUnixSocketIsHeldBack: a client that sends more than it may is not read for a while,
-// which takes its socket out of the loop and back.
+// TestUnixSocketIsHeldBack: a client that exceeds its rate is not read for a while, which takes its
+// socket out of the loop and back.
 func TestUnixSocketIsHeldBack(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	run(t, fmt.Sprintf(`

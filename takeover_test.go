@@ -11,8 +11,8 @@ import (
 	"github.com/gobwas/ws/wsutil"
 )
 
-// Who has read the close frame of a connection, or its end, can have what that connection
-// owned: whatever the way in which it ended, and however much it heard.
+// Whoever has read the close frame of a connection, or its end, can register what that connection
+// owned: however it ended, and however much it heard.
 func TestTakeOver(t *testing.T) {
 	b := run(t, `
 endpoints:
@@ -59,7 +59,7 @@ network: {loops: 2}
 	}
 }
 
-// takes registers a channel and publishes there, and returns what the client is told of it.
+// takes registers a channel and publishes there, and returns what the client reads.
 func (c *client) takes(channel string) string {
 	both := new(bytes.Buffer)
 	write(c.t, both, ws.OpText, fmt.Sprintf(`{"type":"register","channel":%q}`, channel))

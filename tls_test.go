@@ -15,8 +15,8 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// TestTLS: endpoints with TLS say so in their addresses and in the metrics, and their
-// certificate is renewed while clients stay.
+// TestTLS: endpoints with TLS show it in their addresses and in the metrics, and their certificate
+// is renewed while clients stay connected.
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	dir, ca := t.TempDir(), certstest.NewCA(t, "ca")
@@ -76,8 +76,8 @@ admin: {listen: "127.0.0.1:0"}
 	echo()
 }
 
-// TestClientCertificates: who shows one is its subject, with rights of his own; who does
-// not is nobody.
+// TestClientCertificates: a client with a certificate is its subject, with rights of its own; one
+// without is nobody.
 func TestClientCertificates(t *testing.T) {
 	t.Parallel()
 	dir, ca := t.TempDir(), certstest.NewCA(t, "ca")

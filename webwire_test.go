@@ -14,8 +14,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// This file has what programs written with webwire's server library do in their hooks and
-// handlers, said in the API of polywire.
+// This file shows what programs written with webwire's server library do in their hooks and
+// handlers, with the API of polywire.
 
 const oneWebwire = `
 endpoints:
@@ -74,7 +74,7 @@ func (m mobile) hears(want string) (rest string) {
 	return rest
 }
 
-// request is a request in binary, and asks what answers it.
+// request returns the message of a binary request.
 func request(name, payload string) string {
 	return requestBinary + id + string([]byte{byte(len(name))}) + name + payload
 }
@@ -87,11 +87,11 @@ func fails(err error) string {
 	return fmt.Sprint(err)
 }
 
-// TestConnectedSignsIn: the hook of a new connection opens a session before the client has
-// said a word; handlers know it, and both sides can end it.
+// TestConnectedSignsIn: the hook of a new connection opens a session before the client has sent
+// anything; handlers see it, and both sides can end it.
 func TestConnectedSignsIn(t *testing.T) {
 	told := make(chan string, 10)
-	connected := make(chan struct{}) // the hook has seen what it wants before the client goes on
+	connected := make(chan struct{}) // the hook is done before the client goes on
 	b := run(t, oneWebwire,
 		polywire.WithSessionKeys(func() (string, error) { return "testkey", nil }),
 		polywire.WithHooks(core.Hooks{
@@ -192,8 +192,8 @@ func TestConnectedSignsIn(t *testing.T) {
 	wantTold("disconnected false")
 }
 
-// TestSessionsThatCannotBe: keys that are none, sessions that are off, information that is
-// no JSON, and connections that are gone are errors, in hooks and handlers.
+// TestSessionsThatCannotBe: invalid keys, sessions that are off, information that is not JSON, and
+// connections that are gone are errors, in hooks and handlers.
 func TestSessionsThatCannotBe(t *testing.T) {
 	for _, c := range []struct {
 		name, options, info, want string
@@ -316,7 +316,7 @@ func TestClientLeaves(t *testing.T) {
 	}
 }
 
-// TestSendRefuses: what cannot be sent is an error, and what can arrives as it is.
+// TestSendRefuses: what cannot be sent is an error, and everything else arrives unchanged.
 func TestSendRefuses(t *testing.T) {
 	b := run(t, oneWebwire, polywire.WithHooks(core.Hooks{
 		Connected: func(_ context.Context, c core.Client) {
@@ -367,8 +367,8 @@ func TestSendRefuses(t *testing.T) {
 	m.hears(signalBinary + "\x04full\x00")
 }
 
-// TestBeforeUpgradeInforms: what the hook before the upgrade finds out is there for the
-// others.
+// TestBeforeUpgradeInforms: information from the hook before the upgrade is available to the other
+// hooks and handlers.
 func TestBeforeUpgradeInforms(t *testing.T) {
 	type who struct{ agent string }
 	seen := make(chan any, 3)
@@ -400,7 +400,7 @@ func TestBeforeUpgradeInforms(t *testing.T) {
 	}
 }
 
-// TestOpenedAt: a program knows since when a client is there, as long as it keeps it.
+// TestOpenedAt: a program knows since when a client is connected, for as long as it holds it.
 func TestOpenedAt(t *testing.T) {
 	before := time.Now()
 	seen := make(chan core.Client, 3)
@@ -414,7 +414,7 @@ func TestOpenedAt(t *testing.T) {
 	})
 	m := b.mobile(t)
 	after := time.Now()
-	time.Sleep(300 * time.Millisecond) // so that the time of the moment would be another one
+	time.Sleep(300 * time.Millisecond) // so that the current time would differ
 	m.say(request("who", ""))
 	m.hears(replyBinary + id)
 	_ = m.conn.Close()
@@ -428,8 +428,8 @@ func TestOpenedAt(t *testing.T) {
 	}
 }
 
-// TestReplyEncodings: a handler's answer keeps its kind, whatever the request was in, and
-// the handler knows what that was.
+// TestReplyEncodings: a handler's answer keeps its kind, whatever the request's encoding, and the
+// handler knows that encoding.
 func TestReplyEncodings(t *testing.T) {
 	b := run(t, oneWebwire)
 	answers := map[string]core.Payload{
@@ -479,7 +479,7 @@ func TestReplyEncodings(t *testing.T) {
 }
 
 // TestNameless: requests and signals need no name, and the shortest and the longest name are
-// names like others.
+// ordinary names.
 func TestNameless(t *testing.T) {
 	b := run(t, oneWebwire)
 	heard := make(chan core.Invocation, 10)
@@ -509,7 +509,7 @@ func TestNameless(t *testing.T) {
 	}
 }
 
-// TestBadAnswers: what is not of its kind reaches no client.
+// TestBadAnswers: an answer that is not of its kind reaches no client.
 func TestBadAnswers(t *testing.T) {
 	b := run(t, oneWebwire)
 	bad := map[string]core.Payload{
@@ -525,8 +525,8 @@ func TestBadAnswers(t *testing.T) {
 	}
 }
 
-// TestDrainAwaitsHandlers: a program that ends lets its handlers of requests and signals
-// come to their end, and refuses what comes late.
+// TestDrainAwaitsHandlers: a program that shuts down lets its handlers of requests and signals
+// finish, and refuses later ones.
 func TestDrainAwaitsHandlers(t *testing.T) {
 	b := run(t, oneWebwire)
 	entered, let := make(chan struct{}, 2), make(chan struct{})
@@ -568,8 +568,7 @@ func TestDrainAwaitsHandlers(t *testing.T) {
 	}
 }
 
-// TestHearAll: what is published is heard whoever publishes it, by HTTP and by the program
-// too.
+// TestHearAll: Hear gets what is published, whoever publishes it, by HTTP and by the program too.
 func TestHearAll(t *testing.T) {
 	b := run(t, localhost)
 	heard := make(chan core.Invocation, 10)
@@ -589,7 +588,7 @@ func TestHearAll(t *testing.T) {
 	if status := post(t, b.urls["web"].HTTP+"?key=k", `{"channel":"by/http","content":{"n":1}}`); status != 201 {
 		t.Errorf("POST: %d", status)
 	}
-	// Who publishes waits, so it is there.
+	// The publisher waits, so it is there.
 	if c := <-heard; c.Service != "by/http" || string(c.Payload.Data) != `{"n":1}` || c.Endpoint != "web" || c.Protocol != "wsify" || !c.OneWay || c.Connection != 0 {
 		t.Errorf("heard %+v", c)
 	}
@@ -604,7 +603,7 @@ func TestHearAll(t *testing.T) {
 	if c := <-heard; c.Service != "by/client" || c.Connection == 0 {
 		t.Errorf("heard %+v", c)
 	}
-	// What is refused is not heard.
+	// A refused message is not heard.
 	if err := b.Publish("web", "$reply/x", text("x")); err == nil {
 		t.Error("published on a topic of the broker")
 	}
@@ -613,8 +612,8 @@ func TestHearAll(t *testing.T) {
 	}
 }
 
-// TestHearItself: a handler that publishes what it hears is refused before it brings the
-// process down.
+// TestHearItself: a handler that publishes what it hears is refused before it brings the process
+// down.
 func TestHearItself(t *testing.T) {
 	b := run(t, localhost)
 	depth, refusal := 0, error(nil)
@@ -636,7 +635,7 @@ func TestHearItself(t *testing.T) {
 	}
 }
 
-// TestPublishRefuses: what is no topic and no payload is an error, and reaches nobody.
+// TestPublishRefuses: an invalid topic or payload is an error, and reaches nobody.
 func TestPublishRefuses(t *testing.T) {
 	b := run(t, localhost)
 	bot := dial(t, b.urls["bots"].URL)

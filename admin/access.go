@@ -13,9 +13,8 @@ import (
 	"github.com/polywire/polywire/core/logging"
 )
 
-// hosts lets in whoever asks for the server by a name that is its own. A page in a browser
-// of somebody near can make a name of its own point here (DNS rebinding), and would read
-// what is answered.
+// hosts admits only requests whose Host names this server. Otherwise a page in a browser nearby
+// could point a name of its own here (DNS rebinding), and read the answers.
 type hosts struct {
 	// Static after construction.
 	names []string // besides those of the loopback interface; "*" is any
@@ -33,9 +32,9 @@ func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.next.ServeHTTP(w, r)
 }
 
-// knows reports whether the request asks for this server. A request without Host is of no
-// browser. An address is no name that somebody could point here; but who listens on the
-// loopback interface alone is to be asked by its names alone.
+// knows reports whether a request asks for this server. A request without Host is not from a
+// browser. Nobody can point an IP address here; but at a loopback address only the names and
+// addresses of the loopback interface, and configured ones, count.
 func (h *hosts) knows(r *http.Request) bool {
 	local, tcp := localAddr(r)
 	if !tcp || r.Host == "" {
@@ -52,8 +51,8 @@ func (h *hosts) configured(name string) bool {
 	return slices.ContainsFunc(h.names, func(one string) bool { return one == "*" || strings.EqualFold(one, name) })
 }
 
-// hostOf returns the name or the address of a Host field, without port, brackets and a dot
-// at its end, in lower case.
+// hostOf returns the name or address in a Host field, in lower case, without port, brackets and
+// trailing dot.
 func hostOf(field string) string {
 	name, _, err := net.SplitHostPort(field)
 	if err != nil {
@@ -62,8 +61,7 @@ func hostOf(field string) string {
 	return strings.ToLower(strings.TrimSuffix(name, "."))
 }
 
-// localAddr returns the address at which the request arrived; false if that is a Unix
-// socket.
+// localAddr returns the address at which the request arrived; false for a Unix socket.
 func localAddr(r *http.Request) (netip.Addr, bool) {
 	tcp, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	if !ok {
@@ -72,12 +70,12 @@ func localAddr(r *http.Request) (netip.Addr, bool) {
 	return tcp.AddrPort().Addr().Unmap(), true
 }
 
-// forwarded are the fields by which a proxy tells that it asks for somebody else.
+// forwarded are the header fields that show that a proxy asks for somebody else.
 var forwarded = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"}
 
-// mayReload says why a request may not have the configuration reloaded, with its status;
-// 0 if it may. With a token that must be shown; without one the request must come from a
-// program of this machine.
+// mayReload returns the status and the reason with which a reload request is refused; 0 if it is
+// allowed. If a token is set the request must show it; otherwise it must come from a program on
+// this machine.
 func mayReload(r *http.Request, token string) (status int, why string) {
 	if r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
 		return http.StatusForbidden, "web pages may not reload the configuration"

@@ -19,7 +19,7 @@ import (
 	"github.com/polywire/polywire/core/logging"
 )
 
-// asked sends a request as it stands and returns the answer.
+// asked sends a raw request and returns the answer.
 func asked(t *testing.T, at net.Addr, request string) (status int, body string) {
 	t.Helper()
 	c, err := net.Dial(at.Network(), at.String())
@@ -42,7 +42,7 @@ func asked(t *testing.T, at net.Addr, request string) (status int, body string) 
 	return response.StatusCode, string(b)
 }
 
-// elsewhere is a listener whose clients come from another machine.
+// elsewhere is a listener whose clients seem to be on another machine.
 type elsewhere struct{ net.Listener }
 
 type stranger struct{ net.Conn }
@@ -54,7 +54,7 @@ func (e elsewhere) Accept() (net.Conn, error) {
 
 func (stranger) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711} }
 
-// outward returns an address of this machine that is not of the loopback interface.
+// outward returns an address of this machine outside the loopback interface.
 func outward(t *testing.T) string {
 	t.Helper()
 	addrs, err := net.InterfaceAddrs()
@@ -70,7 +70,7 @@ func outward(t *testing.T) string {
 	return ""
 }
 
-// serve has an admin server listen at an address.
+// serve runs an admin server on an address.
 func serve(t *testing.T, network, address string, src admin.Source, log *slog.Logger) *admin.Server {
 	t.Helper()
 	ln, err := net.Listen(network, address)
@@ -87,7 +87,7 @@ func serve(t *testing.T, network, address string, src admin.Source, log *slog.Lo
 	return s
 }
 
-// TestHosts: a name that somebody points at the server (DNS rebinding) opens nothing.
+// TestHosts: a name that somebody points at the server (DNS rebinding) gives no access.
 func TestHosts(t *testing.T) {
 	var log bytes.Buffer
 	handler := logging.New(slog.NewTextHandler(&log, nil))
@@ -137,7 +137,7 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-// TestWhoMayReload: without a token only programs of this machine, with one who shows it.
+// TestWhoMayReload: without a token only programs on this machine may, with one whoever shows it.
 func TestWhoMayReload(t *testing.T) {
 	src := source(new(atomic.Bool))
 	src.Reload = func(bool) (any, error) { return "done", nil }
@@ -187,13 +187,13 @@ func TestWhoMayReload(t *testing.T) {
 	if got := post(far, ""); got != 403 {
 		t.Errorf("from another machine: %d", got)
 	}
-	// To this machine its own address is not another's.
+	// The machine's own address still counts as this machine.
 	if far := serve(t, "tcp", fmt.Sprintf("%s:0", outward(t)), src, silent); post(far, "") != 200 {
 		t.Error("at an address of this machine: refused")
 	}
 }
 
-// broken is a listener whose clients have left when they are answered.
+// broken is a listener whose clients are gone when they are answered.
 type broken struct{ net.Listener }
 
 type left struct{ net.Conn }
@@ -205,7 +205,7 @@ func (b broken) Accept() (net.Conn, error) {
 
 func (left) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
-// TestScrapersThatLeave: who asks for the metrics and leaves writes no line each time, and
+// TestScrapersThatLeave: clients that ask for the metrics and leave do not cause a line each, and
 // none that wakes somebody up.
 func TestScrapersThatLeave(t *testing.T) {
 	var log bytes.Buffer

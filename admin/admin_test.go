@@ -250,8 +250,8 @@ func TestStartAndStop(t *testing.T) {
 	}
 }
 
-// TestReloadTakesNoBody: who sends a configuration, or dry_run, in the body is told that it
-// does not count there.
+// TestReloadTakesNoBody: a client that sends a configuration, or dry_run, in the body is told that
+// it does not count there.
 func TestReloadTakesNoBody(t *testing.T) {
 	src := source(new(atomic.Bool))
 	src.Reload = func(bool) (any, error) {
@@ -273,7 +273,7 @@ func TestReloadTakesNoBody(t *testing.T) {
 	}
 }
 
-// TestReload: whoever asks by POST is told what becomes of what; a page is not.
+// TestReload: a POST gets the report of the changes; a web page is refused.
 func TestReload(t *testing.T) {
 	src := source(new(atomic.Bool))
 	type report struct {

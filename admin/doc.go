@@ -1,4 +1,4 @@
-// Package admin serves what operators and their tools ask: /metrics in the
-// Prometheus format, /livez and /readyz. It has a listener of its own, apart
-// from the clients', and knows the broker only through [Source].
+// Package admin serves operators and their tools: /metrics in the Prometheus format, /livez,
+// /readyz and reloads. It has a listener of its own, apart from the clients', and sees the broker
+// only through [Source].
 package admin

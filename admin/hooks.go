@@ -27,7 +27,7 @@ func (h hookDescs) describe(to chan<- *prometheus.Desc) {
 	}
 }
 
-// collect shows a webhook, if there is one.
+// collect shows the metrics of a webhook that is in use.
 func (h hookDescs) collect(to chan<- prometheus.Metric, s *core.HookStats, labels ...string) {
 	if !s.InUse.Load() {
 		return

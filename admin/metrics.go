@@ -10,9 +10,9 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// Reloads count the reloads of the configuration. All fields are atomic.
+// Reloads counts the reloads of the configuration. All fields are atomic.
 type Reloads struct {
-	// Done counts those that were carried out, Failed those that changed nothing.
+	// Done counts the reloads that succeeded, Failed those that changed nothing.
 	Done, Failed atomic.Uint64
 	// Last is when the configuration in force was taken, in seconds since 1970.
 	Last atomic.Int64
@@ -22,7 +22,7 @@ type Reloads struct {
 type Certificate struct {
 	// Endpoint names the endpoint, File the file of the certificate.
 	Endpoint, File string
-	// Expires is when it ends.
+	// Expires is when it expires.
 	Expires time.Time
 }
 
@@ -39,8 +39,8 @@ type reasons struct {
 	possible func(core.Possible) core.Reasons
 }
 
-// collector shows the counters as they are at the moment of the request. It
-// keeps nothing, so that the hot paths count in plain atomics.
+// collector reads the counters at the moment of the request. It keeps nothing, so that the hot
+// paths count in plain atomics.
 type collector struct {
 	source  Source
 	open    *prometheus.Desc
@@ -55,7 +55,7 @@ type collector struct {
 
 var _ prometheus.Collector = (*collector)(nil)
 
-// registry returns a registry of the broker's metrics and those of its process.
+// registry returns a registry with the metrics of the broker and of its process.
 func registry(src Source) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
@@ -175,7 +175,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, c.source.Version)
 }
 
-// collect shows the reasons that can happen, from the start, and any other that has.
+// collect shows the reasons that can happen, even at 0, and any other that has occurred.
 func collect(to chan<- prometheus.Metric, desc *prometheus.Desc, counters *core.Counters, possible core.Reasons, endpoint, protocol string) {
 	for r := range core.NumReasons {
 		if n := counters[r].Load(); n > 0 || possible.Has(r) {

@@ -10,14 +10,14 @@ import (
 	"strconv"
 )
 
-// reloader has the broker read its configuration again: POST /reload, or with ?dry_run=1
-// only says what would become of what. It answers 200 with the report, or 422 with
-// {"error": TEXT} if the configuration cannot be used; then nothing has changed.
+// reloader serves POST /reload: it makes the broker read its configuration again, or with
+// ?dry_run=1 only report what would change. It answers 200 with the report, or 422 with {"error":
+// TEXT} if the configuration cannot be used; then nothing has changed.
 //
-// A request that asks for something else is refused, rather than be taken for a reload that
-// nobody wanted. mayReload says who may ask.
+// It refuses a request that asks for something else, rather than do a reload that nobody wanted.
+// mayReload decides who may ask.
 type reloader struct {
-	reload func(dryRun bool) (any, error) // nil if there is nothing to read
+	reload func(dryRun bool) (any, error) // nil if there is no source to read
 	token  string
 	log    *slog.Logger
 }
@@ -55,11 +55,11 @@ func (h reloader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	// Who asked is gone if this fails; there is nobody to tell.
+	// If this fails the client has gone, and there is nobody to tell.
 	_, _ = w.Write(append(body, '\n'))
 }
 
-// dryRun reads what a request asks for.
+// dryRun parses the query of a request.
 func dryRun(r *http.Request) (dry bool, err error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -76,7 +76,7 @@ func dryRun(r *http.Request) (dry bool, err error) {
 			return false, fmt.Errorf("dry_run must be 1 or 0, not %.50q", values[0])
 		}
 	}
-	// Who sends a body means something by it.
+	// A client that sends a body expects it to mean something.
 	if n, _ := r.Body.Read(make([]byte, 1)); n > 0 {
 		return false, errors.New("/reload takes no body: the broker reads its own file, and dry_run=1 is for the query")
 	}

@@ -26,7 +26,7 @@ type Server struct {
 	// Atomic.
 	open atomic.Int64 // connections
 
-	// Written by Start alone.
+	// Written only by Start.
 	listener net.Listener
 	served   chan struct{} // closed when the server has ended
 }
@@ -57,7 +57,7 @@ func New(src Source, log *slog.Logger) *Server {
 			WriteTimeout:      30 * time.Second,
 			IdleTimeout:       2 * time.Minute,
 			MaxHeaderBytes:    16 << 10,
-			// What is behind hosts comes through it.
+			// OPTIONS * must pass hosts too.
 			DisableGeneralOptionsHandler: true,
 			ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		},
@@ -67,8 +67,8 @@ func New(src Source, log *slog.Logger) *Server {
 	return s
 }
 
-// scrapes logs what goes wrong with answers of /metrics: mostly whoever asked has left, as
-// often as it likes.
+// scrapes logs errors of answers to /metrics: mostly the client has gone, which it may do as often
+// as it likes.
 type scrapes struct{ log *slog.Logger }
 
 func (s scrapes) Println(v ...any) {
@@ -86,10 +86,10 @@ func (s *Server) Start(listener net.Listener) {
 	}()
 }
 
-// Listener returns the listener, which stays the server's.
+// Listener returns the listener, which the server still owns.
 func (s *Server) Listener() net.Listener { return s.listener }
 
-// Addr returns the address that the server listens on; nil if it could not.
+// Addr returns the address that the server listens on; nil if Start was not called.
 func (s *Server) Addr() net.Addr {
 	if s.listener == nil {
 		return nil
@@ -97,12 +97,12 @@ func (s *Server) Addr() net.Addr {
 	return s.listener.Addr()
 }
 
-// Shutdown stops listening and waits for running requests until ctx ends; then
-// it cuts them. It may be called again.
+// Shutdown stops listening and waits for running requests until ctx ends; then it closes their
+// connections. It may be called again.
 func (s *Server) Shutdown(ctx context.Context) error {
-	// http.Server's own Shutdown gives no answer to requests that it reads from then on. So
-	// whoever has been accepted is answered first. The listener is closed already if this
-	// is not the first call.
+	// http.Server's own Shutdown leaves requests that it reads from then on unanswered, so the
+	// accepted ones are answered first. The listener is closed already if this is not the first
+	// call.
 	_ = s.listener.Close()
 	<-s.served
 	s.http.SetKeepAlivesEnabled(false)
@@ -142,6 +142,6 @@ func answer(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	// Who asked is gone if this fails; there is nobody to tell.
+	// If this fails the client has gone, and there is nobody to tell.
 	_, _ = io.WriteString(w, text+"\n")
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// Service is a service that an HTTP server answers.
+// Service is a service answered by an HTTP server.
 type Service struct {
 	// Match names the service, or is a pattern of services.
 	Match string

@@ -6,48 +6,47 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// Source is what the admin server reads. All of it may be read from any
-// goroutine; every field is required.
+// Source is what the admin server reads. All of it may be read from any goroutine; every field is
+// required unless it says otherwise.
 type Source struct {
-	// Version is the broker's.
+	// Version is the broker's version.
 	Version string
-	// Endpoints are those whose counters are shown.
+	// Endpoints returns the endpoints whose counters are shown.
 	Endpoints func() []*core.Endpoint
-	// Rejected counts connections turned away before their endpoint was known.
+	// Rejected counts connections that were rejected before their endpoint was known.
 	Rejected *core.Counters
 	// AcceptErrors counts failed accepts.
 	AcceptErrors *atomic.Uint64
-	// Panics returns how many panics were caught.
+	// Panics returns how many panics were recovered.
 	Panics func() uint64
-	// Certificates are the TLS certificates in use.
+	// Certificates returns the TLS certificates in use.
 	Certificates func() []Certificate
-	// Services are those that HTTP servers answer.
+	// Services returns the services that HTTP servers answer.
 	Services func() []Service
-	// Calls is the number of calls that wait for their answer, Topics the number
-	// of topics that somebody hears.
+	// Calls is the number of pending calls, Topics the number of topics with subscribers.
 	Calls, Topics func() int
-	// Outbound is how many bytes wait for clients, OutboundBudget how many may.
+	// Outbound is how many bytes are queued for clients, OutboundBudget the limit.
 	Outbound       func() int64
 	OutboundBudget int64
-	// Inbound is how many bytes of unfinished input wait, InboundBudget how many may.
+	// Inbound is how many bytes of unfinished input are held, InboundBudget the limit.
 	Inbound, InboundBudget func() int64
-	// Memory returns the bytes that are in use and how many may be before new clients
-	// are refused; 0 is no bound.
+	// Memory returns the bytes in use, and the watermark at which new clients are refused; a
+	// watermark of 0 is no limit.
 	Memory func() (used, watermark uint64)
-	// LogDropped is how many lines of the log are lost.
+	// LogDropped is how many log lines were dropped.
 	LogDropped func() uint64
-	// Ready reports whether new clients are welcome.
+	// Ready reports whether the broker accepts new clients.
 	Ready func() bool
 	// Reloads count the reloads of the configuration.
 	Reloads *Reloads
-	// Reload has the broker read its configuration again, or only say what would become of
-	// what; the report can be written as JSON. Nil if it cannot. This field and those below
-	// are not required.
+	// Reload makes the broker read its configuration again, or with dryRun only report what would
+	// change; the report can be marshalled as JSON. Nil if there is nothing to read. This field and
+	// those below are optional.
 	Reload func(dryRun bool) (report any, err error)
-	// ReloadToken is what whoever asks for that must show; "" leaves it to programs of
+	// ReloadToken is the token that a reload request must show; "" restricts reloads to programs on
 	// this machine.
 	ReloadToken string
-	// Hosts are the names by which the server is asked, besides those of the loopback
+	// Hosts are the host names under which the server answers, besides those of the loopback
 	// interface; "*" is any.
 	Hosts []string
 }

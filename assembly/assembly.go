@@ -14,37 +14,37 @@ import (
 	"github.com/polywire/polywire/core/network"
 )
 
-// Program is what the program that embeds a broker adds to the configuration. It is not
-// changed after it was handed over.
+// Program is what the embedding program adds to the configuration. It is not changed after it was
+// handed over.
 type Program struct {
-	// Hooks are told of connections and sessions; those of New count.
+	// Hooks are called for connections and sessions; only those given to New count.
 	Hooks core.Hooks
-	// Stores keep the sessions of the endpoints with these names, instead of what the
+	// Stores keep the sessions of the endpoints with these names, instead of where the
 	// configuration says; Keys make the keys of their new sessions.
 	Stores map[string]core.SessionStore
 	Keys   map[string]core.SessionKeys
-	// Listen opens the socket of an address for an endpoint, as [network.Options] say; that
-	// of New counts. Required.
+	// Listen opens the socket of an address for an endpoint, as [network.Options] describes; only
+	// the one given to New counts. Required.
 	Listen func(endpoint, address string) (net.Listener, error)
 }
 
-// Parts are what a broker serves with: one engine and one network for its whole life, and
-// what has been made of the configuration in force. Start, Replace and Close are called by
-// one goroutine at a time; all else by any.
+// Parts are everything that a broker serves with: one engine and one network for its whole life,
+// and what was built from the configuration in force. Start, Replace and Close are called by one
+// goroutine at a time; all else by any.
 type Parts struct {
 	// Static after construction.
 	Engine     *engine.Engine
 	Network    *network.Server
 	log        *slog.Logger
 	background *background
-	starts     []func() // what begins with Start
+	starts     []func() // run by Start
 
 	// Atomic. Written by Replace.
 	state atomic.Pointer[state]
 }
 
-// New makes all that serves a loaded configuration. Nothing of it runs until Start. Close
-// lets go of it in any case; after an error nothing is left.
+// New builds everything that serves a loaded configuration. Nothing runs until Start. Close
+// releases it in any case; after an error there is nothing to release.
 func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) {
 	p := &Parts{log: log, background: newBackground()}
 	p.Engine = engine.New(engine.Options{
@@ -75,8 +75,8 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 	return p, nil
 }
 
-// Start serves: it starts the engine, what runs in the background, the plugins, and then
-// listens. It is called once. After an error no client is served, and Close ends what runs.
+// Start starts the engine, the background work and the plugins, and then listens. It is called
+// once. After an error no client is served, and Close ends what runs.
 func (p *Parts) Start() error {
 	p.Engine.Start()
 	callAll(p.starts)
@@ -93,10 +93,9 @@ func (p *Parts) Start() error {
 	return p.Network.Start(served(sites))
 }
 
-// Replace puts another loaded configuration in force while the endpoints are served. All that
-// can fail comes first, and listening is the last of that: after an error nothing has changed.
-// The connections of endpoints that end are told goodbye in the background, at the pace of
-// drain.
+// Replace puts another loaded configuration in force while the endpoints are served. Everything
+// that can fail comes first, and listening is the last of that: after an error nothing has changed.
+// The connections of endpoints that end hear the goodbye in the background, at the pace of drain.
 func (p *Parts) Replace(cfg *config.Config, program Program) error {
 	next, err := p.prepare(cfg, program, true)
 	if err != nil {
@@ -123,8 +122,8 @@ func (p *Parts) Replace(cfg *config.Config, program Program) error {
 	return nil
 }
 
-// Close ends the engine, what runs in the background and the plugins, and closes what the
-// configuration has opened. The network was shut down before, or does not run.
+// Close ends the engine, the background work and the plugins, and closes what was opened for the
+// configuration. The network must be shut down before, or never have run.
 func (p *Parts) Close() {
 	p.Engine.Close()
 	p.background.end()
@@ -137,8 +136,8 @@ func (p *Parts) Close() {
 	}
 }
 
-// prepare makes a draft of a configuration that is to follow the one in force. serving says
-// whether that one is served.
+// prepare makes a draft of a configuration that is to follow the one in force. serving says whether
+// the one in force is served.
 func (p *Parts) prepare(cfg *config.Config, program Program, serving bool) (*draft, error) {
 	d := &draft{
 		state: newState(cfg), old: p.state.Load(), program: program,
@@ -151,7 +150,7 @@ func (p *Parts) prepare(cfg *config.Config, program Program, serving bool) (*dra
 	return d, nil
 }
 
-// open listens for the endpoints that a draft opens, and closes those that end.
+// open opens the listeners of the endpoints that a draft opens, and closes those that end.
 func (p *Parts) open(d *draft) (*network.Departure, error) {
 	closing := make([]string, len(d.closing))
 	for i, s := range d.closing {

@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// background is what runs beside the engine and the network until the broker ends. Any
-// goroutine.
+// background runs the goroutines beside the engine and the network until the broker ends. Safe for
+// any goroutine.
 type background struct {
 	// Static after construction.
-	ctx    context.Context // of all that runs
+	ctx    context.Context // of every goroutine
 	cancel context.CancelFunc
 
 	running sync.WaitGroup
@@ -20,10 +20,10 @@ func newBackground() *background {
 	return &background{ctx: ctx, cancel: cancel}
 }
 
-// run calls f on a goroutine of its own. f returns soon after ctx has ended.
+// run calls f on a new goroutine. f must return soon after ctx has ended.
 func (b *background) run(f func()) { b.running.Go(f) }
 
-// end ends ctx, and returns when nothing runs any more.
+// end ends ctx, and returns when no goroutine is left.
 func (b *background) end() {
 	b.cancel()
 	b.running.Wait()

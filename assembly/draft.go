@@ -13,33 +13,33 @@ import (
 	"github.com/polywire/polywire/sessions"
 )
 
-// draft is a state that is being made, and what is to be done about it. When it is filled and
-// its endpoints are open nothing can fail any more, and nothing of it is in force before that.
-// Either commit or discard is called. Not for several goroutines at once.
+// draft is a state under construction, and the actions that put it in force. Once it is filled and
+// its endpoints are open nothing can fail any more; before that nothing of it is in force. Either
+// commit or discard is called. Not safe for concurrent use.
 type draft struct {
-	*state            // that is being made
-	old        *state // the state in force; an empty one at first
+	*state            // under construction
+	old        *state // the state in force; empty at first
 	program    Program
 	engine     *engine.Engine
 	network    *network.Server
 	log        *slog.Logger
 	background *background
-	serving    bool // plugins of endpoints that are added are started at once
+	serving    bool // start the plugins of added endpoints at once
 
 	limits  network.Limits
-	opening []*site // sites whose endpoints are opened
-	closing []*site // sites whose endpoints are closed
+	opening []*site // sites whose endpoints are to be opened
+	closing []*site // sites whose endpoints are to be closed
 
-	commits  []func() // what changes when the draft is put in force; cannot fail
-	discards []func() // what ends when it is not
-	starts   []func() // what begins when it is in force and the broker runs; returns at once
+	commits  []func() // changes to apply when the draft is put in force; cannot fail
+	discards []func() // what to release when it is not
+	starts   []func() // what to start when it is in force and the broker runs; returns at once
 }
 
 func (d *draft) onCommit(f func())  { d.commits = append(d.commits, f) }
 func (d *draft) onDiscard(f func()) { d.discards = append(d.discards, f) }
 func (d *draft) onStart(f func())   { d.starts = append(d.starts, f) }
 
-// fill makes everything. After an error the draft is to be discarded.
+// fill builds everything. After an error the caller must discard the draft.
 func (d *draft) fill() (err error) {
 	for i := range d.cfg.Endpoints {
 		if c := &d.cfg.Endpoints[i]; c.Format == nil {
@@ -58,7 +58,7 @@ func (d *draft) fill() (err error) {
 	return nil
 }
 
-// apply does for one endpoint what becomes of it.
+// apply carries out the change of one endpoint.
 func (d *draft) apply(change config.Change) error {
 	previous := d.old.site(change.Name())
 	if change.Ends() {
@@ -74,9 +74,9 @@ func (d *draft) apply(change config.Change) error {
 	}
 }
 
-// add makes the site of an endpoint that is opened. previous is what there is of its name:
-// the counters carry on, and the sessions if they are kept in the same way; nil if there is
-// nothing.
+// add makes the site of an endpoint that is to be opened. previous is the old site of the same
+// name, nil if there is none: its counters carry on, and its sessions too if they are stored in the
+// same way.
 func (d *draft) add(change config.Change, previous *site) error {
 	c := change.New
 	store, err := d.sessionStore(change, previous)
@@ -110,7 +110,7 @@ func (d *draft) add(change config.Change, previous *site) error {
 	return nil
 }
 
-// sessionStore returns the session store of an endpoint that is opened: the program's, or the
+// sessionStore returns the session store of an endpoint that is to be opened: the program's, the
 // one that it has already, or a new one; nil if its format needs none.
 func (d *draft) sessionStore(change config.Change, previous *site) (store core.SessionStore, err error) {
 	c := change.New
@@ -129,7 +129,7 @@ func (d *draft) sessionStore(change config.Change, previous *site) (store core.S
 	return store, nil
 }
 
-// keep prepares what changes about a site whose endpoint goes on.
+// keep prepares the changes to a site whose endpoint stays open.
 func (d *draft) keep(s *site, change config.Change) error {
 	d.sites = append(d.sites, s)
 	c := change.New
@@ -172,8 +172,8 @@ func (d *draft) tls(c *config.Endpoint) (*tls.Config, error) {
 	return k.source.Config(), nil
 }
 
-// keysOf returns the keys of an endpoint's listener. The files of a listener that has TLS
-// already are read again.
+// keysOf returns the keys of an endpoint's listener. If the listener already has TLS, its files are
+// read again.
 func (d *draft) keysOf(c *config.Endpoint) (*keys, error) {
 	listener := listenerOf(c)
 	if k := d.keys[listener]; k != nil {
@@ -198,8 +198,8 @@ func (d *draft) keysOf(c *config.Endpoint) (*keys, error) {
 	return k, nil
 }
 
-// addServices makes what answers the configured services. A service that has not changed
-// keeps its upstream, with what that knows of the server.
+// addServices makes the answerers of the configured services. An unchanged service keeps its
+// upstream, with what that knows of the server.
 func (d *draft) addServices() {
 	for _, c := range d.cfg.Services {
 		if i := slices.IndexFunc(d.old.services, func(s *service) bool { return s.config == c }); i >= 0 {
@@ -217,7 +217,7 @@ func (d *draft) addServices() {
 	})
 }
 
-// commit puts the draft in force, but for its endpoints.
+// commit puts the draft in force, except for its endpoints.
 func (d *draft) commit() {
 	callAll(d.commits)
 	answerers := make([]engine.Service, len(d.services))
@@ -229,7 +229,7 @@ func (d *draft) commit() {
 	d.stopStaleWatchers()
 }
 
-// stopStaleWatchers ends the watching of files of listeners that the draft does not have.
+// stopStaleWatchers stops watching the files of listeners that are not in the draft.
 func (d *draft) stopStaleWatchers() {
 	for listener, k := range d.old.keys {
 		if d.keys[listener] == nil {
@@ -238,7 +238,7 @@ func (d *draft) stopStaleWatchers() {
 	}
 }
 
-// discard ends what was made for the draft.
+// discard releases what was made for the draft.
 func (d *draft) discard() { callAll(d.discards) }
 
 func callAll(list []func()) {

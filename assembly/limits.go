@@ -8,7 +8,7 @@ import (
 	"github.com/polywire/polywire/core/network"
 )
 
-// networkLimits are what the doors together let in.
+// networkLimits are the limits for all listeners together.
 func networkLimits(n config.Network) (network.Limits, error) {
 	available := network.AvailableMemory()
 	if n.MemoryWatermark.Percent > 0 && available == 0 {
@@ -32,7 +32,7 @@ func networkLimits(n config.Network) (network.Limits, error) {
 	return l, nil
 }
 
-// clientLimits are what the clients of an endpoint may have, send and ask.
+// clientLimits are the limits of an endpoint's clients.
 func clientLimits(c *config.Endpoint) core.Limits {
 	l := c.Limits
 	return core.Limits{

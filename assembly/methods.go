@@ -11,20 +11,20 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// starter has something to run in the background, until Close.
+// starter runs something in the background, until Close.
 type starter interface{ Start() }
 
-// closer has something that runs in the background, or that is kept open.
+// closer releases something that runs in the background or is open.
 type closer interface{ Close() }
 
-// methods are the ways to tell who a client is.
+// methods are the ways to authenticate a client.
 type methods struct {
 	list      []auth.Method
 	anonymous bool
 }
 
-// newMethods makes the methods of a configuration. They run from start to close; after an
-// error nothing is open.
+// newMethods makes the methods of a configuration. They run from start to close; after an error
+// nothing is open.
 func newMethods(c *config.Endpoint, stats *core.Stats, log *slog.Logger) (*methods, error) {
 	all := &methods{anonymous: c.Auth == nil}
 	for i := range c.Auth {
@@ -42,7 +42,7 @@ func newMethods(c *config.Endpoint, stats *core.Stats, log *slog.Logger) (*metho
 	return all, nil
 }
 
-// start begins what methods run in the background.
+// start starts the background work of the methods.
 func (m *methods) start() {
 	for _, one := range m.list {
 		if s, ok := one.(starter); ok {
@@ -51,7 +51,7 @@ func (m *methods) start() {
 	}
 }
 
-// close ends what runs, and closes what is open. A nil m has nothing.
+// close ends the background work, and closes what is open. m may be nil.
 func (m *methods) close() {
 	if m == nil {
 		return

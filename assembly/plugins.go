@@ -8,9 +8,9 @@ import (
 	"github.com/polywire/polywire/plugin"
 )
 
-// Load reads and checks a configuration whose endpoints may name the built-in formats
-// and plugins. Plugins are started for as long as it takes to ask what they are; what
-// they say goes to log. The error is that of [config.Load].
+// Load reads and checks a configuration whose endpoints may name the built-in formats and plugins.
+// It starts each plugin only to ask for its format; the output of plugins goes to log. The error is
+// that of [config.Load].
 func Load(src config.Source, log *slog.Logger) (*config.Config, error) {
 	inquiry := plugin.NewInquiry(log)
 	defer inquiry.Close()

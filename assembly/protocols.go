@@ -14,8 +14,7 @@ import (
 	"github.com/polywire/polywire/plugin"
 )
 
-// Protocols returns the wire formats that are built in. This list is the only
-// place that names them all.
+// Protocols returns the built-in wire formats. This list is the only place that names them all.
 func Protocols() []core.Protocol {
 	return []core.Protocol{
 		wubsub.Protocol(),
@@ -27,13 +26,13 @@ func Protocols() []core.Protocol {
 	}
 }
 
-// Formats may do more than [core.Format] says.
+// Optional abilities of a format besides [core.Format].
 type (
-	// httpFormat answers plain HTTP beside its WebSocket.
+	// httpFormat also answers plain HTTP.
 	httpFormat interface {
 		Handler(core.Publisher, *core.Stats) http.Handler
 	}
-	// translator has a plugin that runs while its endpoint is served.
+	// translator runs a plugin while its endpoint is served.
 	translator interface {
 		Start(*core.Endpoint, *slog.Logger) error
 		Stop()

@@ -12,14 +12,14 @@ import (
 	"github.com/polywire/polywire/upstream"
 )
 
-// What holds for a service that does not say otherwise.
+// The defaults of a service.
 const (
 	serviceTimeout   = 5 * time.Second
 	serviceMaxAnswer = 1 << 20
 	serviceMaxCalls  = 256
 )
 
-// service is a configured service and who answers it. Static after construction.
+// service is a configured service and its answerer. Static after construction.
 type service struct {
 	config   config.Service
 	upstream *upstream.Upstream // nil for a builtin
@@ -27,12 +27,12 @@ type service struct {
 	stats    *core.ServiceStats // nil for a builtin
 }
 
-// newService makes a service. A builtin answers before clients that offer the service; an
-// HTTP server answers what no client does.
+// newService makes a service. A builtin answers before clients that offer the service; an HTTP
+// server answers only what no client offers.
 func newService(c config.Service, log *slog.Logger) *service {
 	s := &service{config: c}
 	if c.URL == "" {
-		// echo is the only builtin that config lets through.
+		// echo is the only builtin that config accepts.
 		s.answerer = engine.Service{Match: c.Match, Handler: same, First: true}
 		return s
 	}
@@ -48,7 +48,7 @@ func newService(c config.Service, log *slog.Logger) *service {
 	return s
 }
 
-// close lets the server's idle connections go.
+// close closes the idle connections to the server.
 func (s *service) close() {
 	if s.upstream != nil {
 		s.upstream.Close()

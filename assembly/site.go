@@ -11,15 +11,15 @@ import (
 	"github.com/polywire/polywire/core/network"
 )
 
-// site is what has been made of one endpoint of the configuration. Static after
-// construction; the limits, the trust and the counters change in themselves.
+// site is what was built for one endpoint of the configuration. Static after construction; only the
+// contents of the limits, the trust and the counters change.
 type site struct {
 	endpoint *core.Endpoint   // as the engine and the format know it
 	served   network.Endpoint // endpoint, and where and how it is served
 	trust    *trust
 }
 
-// siteOptions are what a site gets besides its part of the configuration.
+// siteOptions are what a site needs besides its part of the configuration.
 type siteOptions struct {
 	tls       *tls.Config       // nil without TLS
 	store     core.SessionStore // nil without sessions
@@ -29,7 +29,7 @@ type siteOptions struct {
 	log       *slog.Logger
 }
 
-// newSite makes a site. What it has opened ends with close; after an error nothing is open.
+// newSite makes a site. close releases what it opened; after an error nothing is open.
 func newSite(c *config.Endpoint, o siteOptions) (*site, error) {
 	settings, err := networkSettings(c)
 	if err != nil {
@@ -66,7 +66,7 @@ func newSite(c *config.Endpoint, o siteOptions) (*site, error) {
 	return s, nil
 }
 
-// name is that of the endpoint.
+// name is the name of the endpoint.
 func (s *site) name() string { return s.endpoint.Name }
 
 // start starts the plugin of the endpoint, if it has one. It runs until close.
@@ -81,7 +81,7 @@ func (s *site) start(log *slog.Logger) error {
 	return nil
 }
 
-// close ends what the site runs. Its endpoint has no connections any more, or never had.
+// close ends what the site runs. Its endpoint has no connections any more, or never had any.
 func (s *site) close() {
 	if t, ok := s.served.Format.(translator); ok {
 		t.Stop()
@@ -98,7 +98,7 @@ func served(sites []*site) []network.Endpoint {
 	return list
 }
 
-// networkSettings are what of an endpoint's connections may change while it serves.
+// networkSettings are the connection settings that may change while the endpoint serves.
 func networkSettings(c *config.Endpoint) (network.Settings, error) {
 	policy, err := network.ParseSlowConsumer(c.SlowConsumer)
 	return network.Settings{
@@ -108,7 +108,7 @@ func networkSettings(c *config.Endpoint) (network.Settings, error) {
 	}, err
 }
 
-// tokenProtocols returns the names by which clients show tokens as subprotocols.
+// tokenProtocols returns the subprotocol names under which clients show tokens.
 func tokenProtocols(c *config.Endpoint) []string {
 	var names []string
 	for _, a := range c.Auth {

@@ -8,8 +8,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// state is a configuration in force, and what has been made of it. It is not changed after
-// it was made; Replace puts another in its place.
+// state is a configuration in force, and what was built from it. It never changes; Replace puts
+// another one in its place.
 type state struct {
 	cfg      *config.Config
 	sites    []*site          // in the order of cfg
@@ -30,7 +30,7 @@ func (s *state) site(name string) *site {
 // Config returns the configuration in force. It must not be changed.
 func (p *Parts) Config() *config.Config { return p.state.Load().cfg }
 
-// Endpoint returns the endpoint of a name; nil if there is none.
+// Endpoint returns the endpoint with a name; nil if there is none.
 func (p *Parts) Endpoint(name string) *core.Endpoint {
 	if s := p.state.Load().site(name); s != nil {
 		return s.endpoint

@@ -9,8 +9,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// trust is how an endpoint knows its clients and what they may do. Not for several
-// goroutines at once; its parts are for any.
+// trust is the authentication and authorization of an endpoint. Its methods are not safe for
+// concurrent use; its parts are.
 type trust struct {
 	// Static after construction.
 	stats      *core.Stats
@@ -20,11 +20,11 @@ type trust struct {
 	authorizer core.Authorizer // nil without
 	hook       closer          // the authorizer; nil without
 
-	methods *methods // of chain; changed by use
+	methods *methods // of chain; replaced by use
 }
 
-// newTrust makes what the configuration of an endpoint asks for. What it started ends
-// with close; after an error nothing runs.
+// newTrust makes what the configuration of an endpoint asks for. close ends what it started; after
+// an error nothing runs.
 func newTrust(c *config.Endpoint, stats *core.Stats, log *slog.Logger) (*trust, error) {
 	t := &trust{stats: stats, log: log, chain: auth.NewChain(false), rules: auth.NewRules(nil)}
 	own := authorizer(c.Needs(), log)
@@ -51,13 +51,13 @@ func newTrust(c *config.Endpoint, stats *core.Stats, log *slog.Logger) (*trust, 
 	return t, nil
 }
 
-// start begins what runs in the background.
+// start starts the background work.
 func (t *trust) start() { t.methods.start() }
 
 // prepare makes the methods of another configuration, which use puts in force.
 func (t *trust) prepare(c *config.Endpoint) (*methods, error) { return newMethods(c, t.stats, t.log) }
 
-// use makes the next clients be asked by other methods.
+// use makes m authenticate the next clients.
 func (t *trust) use(m *methods) {
 	t.chain.Replace(m.anonymous, m.list...)
 	t.methods.close()

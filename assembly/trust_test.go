@@ -27,8 +27,7 @@ func loadEndpoint(t *testing.T, keys string) *config.Endpoint {
 	return &cfg.Endpoints[0]
 }
 
-// auth and acl can be replaced while clients are connected, and a broken one changes
-// nothing.
+// auth and acl can be replaced while clients are connected, and an invalid one changes nothing.
 func TestTrustIsReplaced(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	trust, err := newTrust(loadEndpoint(t, ""), new(core.Stats), log)

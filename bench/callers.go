@@ -5,19 +5,19 @@ import (
 	"strconv"
 )
 
-// callContender is a server that hands on calls, or answers them itself.
+// callContender is a server that relays calls, or answers them itself.
 type callContender struct {
 	server
 	caller callerDialect
 	// answerer answers the calls; nil if the server does.
 	answerer *answererDialect
-	// beside says that it is measured with outstanding calls beside the others, too.
+	// beside: it is measured with outstanding calls, too.
 	beside bool
-	// target is what a round trip may cost, in microseconds of CPU; 0 for no target.
+	// target is the CPU budget of a round trip, in microseconds; 0 for no target.
 	target float64
 }
 
-// What a round trip may cost, in microseconds of CPU (issue 4).
+// CPU budgets of a round trip, in microseconds (issue 4).
 const (
 	// targetRelayed is for a call that one client makes and another answers.
 	targetRelayed = 20
@@ -25,10 +25,10 @@ const (
 	targetHandled = 10
 )
 
-// callReference is the name of the contender that calls are held against.
+// callReference is the name of the contender that calls are compared with.
 const callReference = "nats"
 
-// callService is what is called: for wubsub the method echo of the channel bench.
+// callService is the service that is called: for wubsub the method echo of the channel bench.
 const callService = "bench/echo"
 
 // callContenders returns the servers in the order in which every round runs them.
@@ -67,8 +67,8 @@ func callFormats() []format {
 	return []format{{"wubsub", patient, nil}, {"stocking", patient, nil}, {"webwire", patient, nil}}
 }
 
-// greeted is how a client of a dialect gets ready: it hears a message that begins
-// with greeting ("" for none), says hello, and hears welcome.
+// greeted is how a client of a dialect gets ready: it receives a message that begins with greeting
+// ("" for none), sends hello, and receives welcome.
 type greeted struct {
 	path     string
 	binary   bool
@@ -81,8 +81,8 @@ type greeted struct {
 type callerDialect struct {
 	name string
 	greeted
-	// request is what a caller says; hears are the messages that it hears for that,
-	// the last of them the answer.
+	// request is what a caller sends; hears are the messages that it receives for it, the last of
+	// them the answer.
 	request string
 	hears   []string
 }
@@ -90,13 +90,13 @@ type callerDialect struct {
 // answererDialect is how a call is answered.
 type answererDialect struct {
 	greeted
-	// request is what the answerer hears, answer what it says for that.
+	// request is what the answerer receives, answer what it sends for it.
 	request, answer string
-	// joined says that several may be joined to one WebSocket message, both ways.
+	// joined: several may be joined in one WebSocket message, both ways.
 	joined bool
 }
 
-// wubsubBarrier is answered at once, so what was said before it has been done
+// wubsubBarrier is answered at once, so everything sent before it has been carried out
 // (docs/formats/wubsub.md, "Rules").
 const wubsubBarrier, wubsubBarrierAnswer = `{"type":"pie-do"}`, `{"type":"pie-ack","data":false}`
 
@@ -151,13 +151,13 @@ func stockingCaller(content string) callerDialect {
 	}
 }
 
-// echoCaller speaks to the broker's echo protocol, which makes no call: what it costs
-// to hear and to answer at all.
+// echoCaller speaks to the broker's echo protocol, which makes no call: the cost of receiving and
+// answering alone.
 func echoCaller(content string) callerDialect {
 	return callerDialect{name: "echo", greeted: greeted{path: "/echo"}, request: content, hears: []string{content}}
 }
 
-// What a client of NATS says first, besides subscribing, and what it hears.
+// What a client of NATS sends first, besides subscribing, and what it receives.
 const (
 	natsConnect  = `CONNECT {"verbose":false,"pedantic":false,"tls_required":false,"lang":"bench","version":"1","protocol":0}` + "\r\n"
 	natsBarrier  = "PING\r\n"

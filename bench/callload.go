@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// callers is how many clients call at the same time, each with one call under way.
+// callers is how many clients call at the same time, each with one call in flight.
 const callers = 64
 
-// callLoad is many callers and, unless the server answers by itself, one answerer,
-// driven by one goroutine. Every message is compared with what it must be, so an
-// answer that is lost, doubled, changed or goes to another caller is an error and
-// not a figure. Owned by one goroutine.
+// callLoad is many callers and, unless the server answers by itself, one answerer, driven by one
+// goroutine with one epoll. It compares every message with the expected one, so an answer that is
+// lost, doubled, changed or goes to another caller is an error and not a figure. Owned by one
+// goroutine.
 type callLoad struct {
 	poller   poller
 	callers  []caller
@@ -23,7 +23,7 @@ type callLoad struct {
 	hears    []pattern // a caller's messages
 	out      []byte
 	seq      uint64 // of the last call
-	waiting  int    // callers whose call is under way
+	waiting  int    // callers with a call in flight
 	until    time.Time
 	// latency is from a caller's write to its read of the answer.
 	latency *histogram
@@ -33,7 +33,7 @@ type callLoad struct {
 type caller struct {
 	wire  *wire
 	asked marks // of its last call
-	heard int   // how many of hears it has heard for that
+	heard int   // how many of hears it has received for it
 	sent  time.Time
 }
 
@@ -45,7 +45,7 @@ type answerer struct {
 	out, message    []byte
 }
 
-// newCallLoad connects n callers, and the answerer before them, to the server of c.
+// newCallLoad connects the answerer and then n callers to the server of c.
 func newCallLoad(addr netip.AddrPort, c callContender, n int, spin bool) (*callLoad, error) {
 	poller, err := newPoller(spin)
 	if err != nil {
@@ -149,8 +149,8 @@ func (l *callLoad) close() {
 	l.poller.close()
 }
 
-// run lets every caller call, and call again when it has its answer, for the given
-// time, and counts the answers.
+// run makes every caller call, and call again when it has its answer, for the given time, and
+// counts the answers.
 func (l *callLoad) run(duration time.Duration) (tally, error) {
 	*l.latency, l.poller.idle = histogram{}, 0
 	start, first := time.Now(), l.seq
@@ -190,7 +190,7 @@ func (l *callLoad) call(c *caller) error {
 	return writeAll(c.wire.fd, l.out)
 }
 
-// receive reads what the client of an index has got, and acts on it.
+// receive reads what the client with an index received, and acts on it.
 func (l *callLoad) receive(index int) error {
 	if index == len(l.callers) {
 		if err := l.answerer.serve(); err != nil {
@@ -218,7 +218,7 @@ func (l *callLoad) receive(index int) error {
 
 var errNotAsked = errors.New("a message that was not asked for")
 
-// hear takes one message of a caller.
+// hear processes one message of a caller.
 func (l *callLoad) hear(c *caller, message []byte) error {
 	if c.heard == len(l.hears) {
 		return fmt.Errorf("%w: %q", errNotAsked, message)
@@ -227,7 +227,7 @@ func (l *callLoad) hear(c *caller, message []byte) error {
 	if err := l.hears[c.heard].read(message, &got); err != nil {
 		return err
 	}
-	// The first message may bring the id, and all later ones must have it.
+	// The first message may bring the id; all later ones must have the same.
 	if c.heard == 0 {
 		c.asked.id = got.id
 	}
@@ -246,7 +246,7 @@ func (l *callLoad) hear(c *caller, message []byte) error {
 	return nil
 }
 
-// serve answers all requests that have come, with one write.
+// serve answers all requests that have arrived, with one write.
 func (a *answerer) serve() error {
 	if err := a.wire.read(); err != nil {
 		return err

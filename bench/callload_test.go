@@ -56,13 +56,13 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// TestCallLoadNotices shows that a server that answers wrongly is found out.
+// TestCallLoadNotices checks that a server that answers wrongly is detected.
 func TestCallLoadNotices(t *testing.T) {
 	const calls = 3
 	tests := []struct {
 		name string
-		// answer returns what a faulty server sends instead of the answer, if it has
-		// been asked some times before.
+		// answer returns what a faulty server sends instead of the answer, after it has been asked
+		// some times.
 		answer func(message string) []string
 		want   string
 	}{
@@ -90,8 +90,8 @@ func TestCallLoadNotices(t *testing.T) {
 	}
 }
 
-// faultyEcho echoes messages, but the one of a number as answer says; none ends the
-// connection.
+// faultyEcho echoes messages, except message number, which it answers as answer says; an empty
+// answer ends the connection.
 func faultyEcho(t *testing.T, number int, answer func(string) []string) netip.AddrPort {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -148,7 +148,7 @@ func TestAnswerer(t *testing.T) {
 	}
 }
 
-// TestOutstandingNotices shows that an outstanding call that ends is found out.
+// TestOutstandingNotices checks that the end of an outstanding call is detected.
 func TestOutstandingNotices(t *testing.T) {
 	w, peer := pipe(t, 64)
 	o := outstanding{callers: []*wire{w}}

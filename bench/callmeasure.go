@@ -9,7 +9,7 @@ import (
 type callFigure struct {
 	Server string
 	Round  int
-	// Outstanding is how many calls were outstanding beside the measured ones.
+	// Outstanding is the number of outstanding calls beside the measured ones.
 	Outstanding int
 	cost
 }
@@ -38,8 +38,7 @@ func (b *bench) callRounds(ctx context.Context) ([]callFigure, error) {
 	return all, nil
 }
 
-// calls starts c afresh and measures a window, and another one with outstanding calls
-// beside it.
+// calls starts c anew and measures a window, and another one beside outstanding calls.
 func (b *bench) calls(ctx context.Context, c callContender) ([]callFigure, error) {
 	p, addr, err := c.start(ctx, b.dir, b.core)
 	if err != nil {

@@ -5,35 +5,33 @@ import (
 	"io"
 )
 
-// callRow is one contender with as many outstanding calls: medians over the rounds.
+// callRow is one contender with a number of outstanding calls: medians over the rounds.
 type callRow struct {
 	Server      string
 	Outstanding int
 	cost
-	// Ratio is CPU over the reference's CPU in the same round, the median of the rounds.
+	// Ratio is CPU over the reference's CPU in the same round, as the median of the rounds.
 	Ratio float64
-	// Target is what CPU must not exceed; 0 for no target.
+	// Target is the maximum of CPU; 0 for no target.
 	Target float64
-	// RatioTarget is what Ratio must not exceed: Target on a machine of the speed of that
-	// for which it is set.
+	// RatioTarget is the maximum of Ratio: Target on a machine with the speed of the one that it is
+	// set for.
 	RatioTarget float64
-	// Beside is CPU over that of the same server with no outstanding call, in the same
-	// round, the median of the rounds; 0 where there is none.
+	// Beside is CPU over that of the same server without outstanding calls, in the same round, as
+	// the median of the rounds; 0 if there is none.
 	Beside float64
-	// BesideTarget is what Beside must not exceed.
+	// BesideTarget is the maximum of Beside.
 	BesideTarget float64
 }
 
-// targetBeside is how much calls may cost beside outstanding ones, of what they cost
-// alone: the same, but for noise.
+// targetBeside is how much calls may cost beside outstanding ones, relative to their cost alone:
+// the same, except for noise.
 const targetBeside = 1.1
 
-// referenceMark is the CPU of the reference, in µs, on the machine that the targets are
-// set for.
+// referenceMark is the CPU of the reference, in µs, on the machine that the targets are set for.
 const referenceMark = 22.8
 
-// summarizeCalls makes medians and ratios of what was measured, in the order of the
-// contenders.
+// summarizeCalls computes medians and ratios, in the order of the contenders.
 func summarizeCalls(figures []callFigure, servers []callContender) []callRow {
 	var rows []callRow
 	for _, s := range servers {
@@ -65,7 +63,7 @@ func callsOf(figures []callFigure, server string, beside bool) []callFigure {
 	return found
 }
 
-// row makes a row of windows of one kind, without its ratios.
+// row makes a row from windows of one kind, without its ratios.
 func (c callContender) row(windows []callFigure) callRow {
 	var costs []cost
 	for _, w := range windows {
@@ -77,8 +75,8 @@ func (c callContender) row(windows []callFigure) callRow {
 	}
 }
 
-// callRatio returns the CPU of some windows over that of others in the same round, the
-// median of the rounds.
+// callRatio returns the CPU of windows over that of to in the same round, as the median of the
+// rounds.
 func callRatio(windows, to []callFigure) float64 {
 	base := make(map[int]float64)
 	for _, w := range to {

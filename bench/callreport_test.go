@@ -27,7 +27,7 @@ func TestSummarizeCalls(t *testing.T) {
 		t.Fatalf("got %+v", rows)
 	}
 	for i, r := range rows {
-		// 25.2/24 is no binary fraction.
+		// 25.2/24 is not exact in binary.
 		if near := want[i].Beside - r.Beside; near < 1e-9 && near > -1e-9 {
 			r.Beside = want[i].Beside
 		}

@@ -15,7 +15,7 @@ const seqDigits = 10
 // seqMark stands for the sequence number in a template.
 const seqMark = "SEQ"
 
-// dialect is how a kind of server is spoken to.
+// dialect is how clients speak to a kind of server.
 type dialect struct {
 	// subPath and pubPath are the request targets of subscribers and publisher.
 	subPath, pubPath string
@@ -25,7 +25,7 @@ type dialect struct {
 	greeting string
 	// subscribe is what a subscriber sends first; "" if it need not.
 	subscribe string
-	// subscribed is what it reads for that; "" for nothing.
+	// subscribed is what it reads in reply; "" for nothing.
 	subscribed string
 	// announce is what the publisher sends first; "" for nothing.
 	announce string
@@ -35,14 +35,13 @@ type dialect struct {
 	receive string
 }
 
-// plainHub is the dialect of the peers: what is sent is what is received.
+// plainHub is the dialect of the peers: a message is received as it was sent.
 func plainHub(content string) dialect {
 	return dialect{subPath: "/sub", pubPath: "/pub", publish: content, receive: content}
 }
 
-// text returns a content that is n bytes long once the sequence number stands in
-// the mark's place. No dialect has to escape anything in it, and as it begins
-// with a word it is no JSON.
+// text returns a content that is n bytes long once the sequence number has replaced the mark. No
+// dialect has to escape anything in it, and as it begins with a word it is not JSON.
 func text(n int) string {
 	const word = "seq"
 	return word + seqMark + strings.Repeat("x", n-len(word)-seqDigits)
@@ -53,7 +52,7 @@ func sized(speak func(content string) dialect) dialect {
 	return speak(text(delivered - overhead(speak)))
 }
 
-// overhead is by how much a message is longer than its content.
+// overhead returns by how much a message is longer than its content.
 func overhead(speak func(content string) dialect) int {
 	return len(speak("").receive)
 }
@@ -63,8 +62,8 @@ func write(template string, seq uint64) string {
 	return strings.Replace(template, seqMark, fmt.Sprintf("%0*d", seqDigits, seq), 1)
 }
 
-// opening is what a client of the dialect says and hears before it is used: the
-// greeting, then what it says itself and what is answered.
+// opening is what a client of the dialect sends and receives before it is used: the greeting, then
+// its first message and the answer.
 func (d dialect) opening(say, answer string) opening {
 	var o opening
 	if d.greeting != "" {
@@ -90,7 +89,7 @@ func (d dialect) clientFrame(message string) []byte {
 	return append(clientHead(nil, d.binary, len(message)), message...)
 }
 
-// clientHead appends what stands before a message of n bytes from a client.
+// clientHead appends the frame header of a client's message of n bytes.
 func clientHead(dst []byte, binary bool, n int) []byte {
 	const maskBit = 0x80
 	return append(frameHead(dst, binary, n, maskBit), 0, 0, 0, 0)

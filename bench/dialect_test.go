@@ -36,7 +36,7 @@ func TestDialects(t *testing.T) {
 	}
 }
 
-// TestFrames holds the two frame layouts against RFC 6455, section 5.2.
+// TestFrames checks the two frame layouts against RFC 6455, section 5.2.
 func TestFrames(t *testing.T) {
 	long := string(bytes.Repeat([]byte{'x'}, 128))
 	texts, binaries := dialect{}, dialect{binary: true}

@@ -5,7 +5,7 @@ import "encoding/binary"
 // format is one of the broker's wire formats.
 type format struct {
 	protocol string
-	// settings are those of its endpoint, as further entries of a YAML flow mapping.
+	// settings are the endpoint's settings, as further entries of a YAML flow mapping.
 	settings string
 	// speak returns the dialect in which a content is published and received.
 	speak func(content string) dialect
@@ -29,9 +29,8 @@ func formats() []format {
 	}
 }
 
-// mixedDialects returns the dialects for one publisher, of vws, and subscribers
-// of all formats. They receive the same content, so their messages differ in
-// size; it is such that they have 128 bytes on average.
+// mixedDialects returns the dialects for one publisher, of vws, and subscribers of all formats.
+// They receive the same content, so their messages differ in size; on average they have 128 bytes.
 func mixedDialects(formats []format) (speaker dialect, listeners []dialect) {
 	var sum int
 	for _, f := range formats {

@@ -36,8 +36,8 @@ func (h *histogram) quantile(q float64) time.Duration {
 	return upperBound(len(h.counts) - 1)
 }
 
-// bucket returns the index of d: values below subBuckets have a bucket each,
-// above that every power of two has subBuckets of them.
+// bucket returns the index of d: values below subBuckets have a bucket each, above that every power
+// of two has subBuckets of them.
 func bucket(d time.Duration) int {
 	v := uint64(d)
 	if v < subBuckets {

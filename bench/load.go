@@ -10,16 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxInFlight is the most messages that a load keeps unanswered.
+// maxInFlight is the most messages that a load keeps in flight.
 const maxInFlight = 64
 
-// stall is how long nothing may arrive while something is awaited.
+// stall is how long nothing may arrive while something is expected.
 const stall = 5 * time.Second
 
-// load is one publisher and many subscribers, who may speak several dialects,
-// driven by one goroutine with one epoll. Every byte that a subscriber reads is compared with what it must read,
-// so a lost, repeated, overtaken or changed message is an error and not a
-// figure. Owned by one goroutine.
+// load is one publisher and many subscribers, in one or several dialects, driven by one goroutine
+// with one epoll. It compares every byte that a subscriber reads with the expected one, so a lost,
+// repeated, reordered or changed message is an error and not a figure. Owned by one goroutine.
 type load struct {
 	speaker     dialect
 	listeners   []dialect
@@ -43,7 +42,7 @@ type subscriber struct {
 	fd int
 	// listener is the index of its dialect in the load's listeners.
 	listener int
-	// seq and offset say which byte of which frame is read next.
+	// seq and offset are the byte of the frame that is read next.
 	seq    uint64
 	offset int
 }
@@ -55,9 +54,8 @@ type slot struct {
 	missing int
 }
 
-// newLoad connects n subscribers, of each of a contender's listeners by turns, and
-// a publisher to its server, and returns when a message has reached every one of
-// them.
+// newLoad connects n subscribers, with a contender's listeners in turn, and a publisher to its
+// server, and returns when a message has reached each of them.
 func newLoad(addr netip.AddrPort, c contender, n int, spin bool) (*load, error) {
 	poller, err := newPoller(spin)
 	if err != nil {
@@ -111,10 +109,9 @@ func (l *load) close() {
 	l.poller.close()
 }
 
-// settle waits until every subscriber hears. Subscribing is quiet in some
-// formats, so the only sign is a message: it publishes one, gives it a moment
-// and asks those that missed it to begin with the next. Once a message has
-// reached all of them, all are subscribed for good.
+// settle waits until every subscriber receives. Some formats do not acknowledge subscriptions, so a
+// message is the only sign: settle publishes one, gives it a moment and makes those that missed it
+// begin with the next. Once a message has reached all of them, all are subscribed for good.
 func (l *load) settle() error {
 	for deadline := time.Now().Add(stall); time.Now().Before(deadline); {
 		if err := l.publish(1); err != nil {
@@ -145,8 +142,8 @@ func (l *load) skip() {
 	}
 }
 
-// run publishes for the given time, with up to inFlight messages under way, and
-// counts the deliveries.
+// run publishes for the given time, with up to inFlight messages in flight, and counts the
+// deliveries.
 func (l *load) run(inFlight int, duration time.Duration) (tally, error) {
 	*l.latency, l.poller.idle = histogram{}, 0
 	start, first := time.Now(), l.next
@@ -222,7 +219,7 @@ func (l *load) receive(ms int) (int, error) {
 	return len(ready), nil
 }
 
-// read takes what a subscriber's socket holds.
+// read reads what a subscriber's socket holds.
 func (l *load) read(index int) error {
 	s := &l.subscribers[index]
 	n, err := unix.Read(s.fd, l.buffer)

@@ -60,7 +60,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// TestLoadNotices shows that a server that delivers wrongly is found out.
+// TestLoadNotices checks that a server that delivers wrongly is detected.
 func TestLoadNotices(t *testing.T) {
 	tests := []struct {
 		name string
@@ -89,8 +89,8 @@ func TestLoadNotices(t *testing.T) {
 	}
 }
 
-// faultyHub serves one subscriber and one publisher. It hands the first message
-// on as it is, so that the load settles, and any other as deliver says.
+// faultyHub serves one subscriber and one publisher. It delivers the first message unchanged, so
+// that the load settles, and any other as deliver says.
 func faultyHub(t *testing.T, deliver func(string) []string) netip.AddrPort {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -188,7 +188,7 @@ func TestBroker(t *testing.T) {
 	}
 }
 
-// TestOpening checks that a server that greets or answers wrongly is found out.
+// TestOpening checks that a server that greets or answers wrongly is detected.
 func TestOpening(t *testing.T) {
 	var d dialect
 	tests := []struct {
@@ -226,7 +226,7 @@ func TestOpening(t *testing.T) {
 	}
 }
 
-// TestStartFails checks that a server that does not come up is an error, not a wait for ever.
+// TestStartFails checks that a server that does not start is an error, not a wait for ever.
 func TestStartFails(t *testing.T) {
 	free, err := cores()
 	if err != nil {

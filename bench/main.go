@@ -52,14 +52,13 @@ type plan struct {
 	inFlight    []int
 	// warmUp runs before each measured window.
 	warmUp, window time.Duration
-	// idle subscribers are opened to see what they weigh after settle; 0 for none.
+	// idle subscribers are opened to measure their memory after settle; 0 for none.
 	idle   int
 	settle time.Duration
-	// outstanding is how many calls there are beside the measured ones; 0 for no
-	// window with such.
+	// outstanding is the number of outstanding calls beside the measured ones; 0 for no window with
+	// such.
 	outstanding int
-	// cores are those that server and load may have: the first is the server's, the last
-	// the load's.
+	// cores are those that server and load may use: the first is the server's, the last the load's.
 	cores []int
 	// spin makes the load poll instead of sleep (see poller.wait).
 	spin bool
@@ -103,7 +102,7 @@ func main() {
 	if err != nil {
 		log.Fatal(fmt.Errorf("reading -only: %w", err))
 	}
-	// Once, as who is pinned sees no other core any more.
+	// Once, because a pinned process sees no other core any more.
 	if p.cores, err = cores(); err != nil {
 		log.Fatal(err)
 	}
@@ -128,7 +127,7 @@ func main() {
 	}
 }
 
-// choose keeps the contenders that match only, and the reference.
+// choose keeps only the contenders that match, and the reference.
 func choose[T interface{ called() string }](all []T, reference string, only *regexp.Regexp) []T {
 	return slices.DeleteFunc(all, func(c T) bool {
 		return c.called() != reference && !only.MatchString(c.called())
@@ -144,8 +143,8 @@ func (b *bench) report(ctx context.Context, out string) error {
 	if err := pinSelf(loadCore); err != nil {
 		return err
 	}
-	// The load's own collector must not run into a measured window; between
-	// windows each contender's load starts small.
+	// The load's own garbage collection must not run in a measured window; between windows each
+	// contender's load starts small.
 	debug.SetGCPercent(1000)
 	dir, err := os.MkdirTemp("", "polywire-bench-")
 	if err != nil {

@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// cost is what a window costs: each delivery, or each round trip of a call.
+// cost is the cost of a window: per delivery, or per round trip of a call.
 type cost struct {
-	// CPU is the server's processor time for each, in microseconds.
+	// CPU is the server's processor time per unit, in microseconds.
 	CPU float64
-	// Rate is how many there are per second.
+	// Rate is the number of units per second.
 	Rate float64
 	// P50 and P99 are the time from writing to reading, in microseconds.
 	P50, P99 float64
-	// LoadBusy is the part of the time in which the load had work; near 1 the
-	// load was the bottleneck and Rate says little about the server.
+	// LoadBusy is the part of the time in which the load had work; near 1 the load was the
+	// bottleneck and Rate says little about the server.
 	LoadBusy float64
-	// Others is the part of the server's core that went to other processes. They
-	// push the server out of the caches, and make figures and ratios worthless.
+	// Others is the part of the server's core that went to other processes. They evict the server
+	// from the caches, and make figures and ratios worthless.
 	Others float64
 }
 
@@ -39,7 +39,7 @@ type weight struct {
 	Bytes float64
 }
 
-// figures is all that was measured.
+// figures are all measurements.
 type figures struct {
 	Windows []figure
 	Weights []weight
@@ -94,7 +94,7 @@ func (f figure) String() string {
 		f.Server, f.Subscribers, f.InFlight, f.CPU, f.Rate, f.P50, f.P99, f.LoadBusy*100, f.Others*100)
 }
 
-// fanOut starts c afresh and measures one window for each number in flight.
+// fanOut starts c anew and measures one window for each number in flight.
 func (b *bench) fanOut(ctx context.Context, c contender, subscribers int) ([]figure, error) {
 	p, addr, err := c.start(ctx, b.dir, b.core)
 	if err != nil {
@@ -126,10 +126,9 @@ func (b *bench) fanOut(ctx context.Context, c contender, subscribers int) ([]fig
 // tally is what a run of a load counted.
 type tally struct {
 	count uint64
-	// elapsed is how long it took, to the last; idle is how much of that was spent
-	// waiting for the server.
+	// elapsed is the duration of the run; idle is the part of it spent waiting for the server.
 	elapsed, idle time.Duration
-	// latency is the load's own, and overwritten by its next run.
+	// latency belongs to the load, which overwrites it in its next run.
 	latency *histogram
 }
 
@@ -158,7 +157,7 @@ func window(p *process, core int, run func() (tally, error)) (cost, error) {
 	}, nil
 }
 
-// times are what the server and everybody on its core have used so far.
+// times are the processor times of the server and of everybody on its core so far.
 type times struct{ server, core time.Duration }
 
 func readTimes(p *process, core int) (times, error) {
@@ -187,9 +186,9 @@ func (b *bench) weigh(ctx context.Context, c contender) (weight, error) {
 	return weight{c.name, bytes}, err
 }
 
-// growth opens many subscribers, leaves them alone for a while, and sees by how
-// much the server has grown for each. A few connections come and go first, so that what
-// the server sets up once is not charged to the subscribers.
+// growth opens many subscribers, leaves them idle for a while, and returns by how much the server
+// has grown for each. First a few connections come and go, so that what the server sets up once is
+// not charged to the subscribers.
 func (b *bench) growth(ctx context.Context, c contender, open func(netip.AddrPort, int) (closeAll func(), err error)) (float64, error) {
 	p, addr, err := c.start(ctx, b.dir, b.core)
 	if err != nil {
@@ -223,7 +222,7 @@ func (b *bench) growth(ctx context.Context, c contender, open func(netip.AddrPor
 	return float64(after-before) / float64(b.plan.idle), nil
 }
 
-// pause waits, unless ctx ends before.
+// pause waits, or returns earlier if ctx ends.
 func pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():

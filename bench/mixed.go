@@ -5,17 +5,17 @@ type mixedRow struct {
 	Subscribers, InFlight int
 	// CPU is the median over the rounds.
 	CPU float64
-	// Dearest is the format with the highest median among those that were
-	// measured with as many subscribers of that format alone.
+	// Dearest is the format with the highest median among those that were measured with as many
+	// subscribers of that format alone.
 	Dearest string
-	// Ratio is CPU over that of Dearest in the same round, the median of the rounds.
+	// Ratio is CPU over that of Dearest in the same round, as the median of the rounds.
 	Ratio float64
-	// Target is what Ratio must not exceed; 0 for no target.
+	// Target is the maximum of Ratio; 0 for no target.
 	Target float64
 }
 
-// summarizeMixed makes the rows of the mixed contender. There are none for
-// settings in which it ran without a single format.
+// summarizeMixed makes the rows of the mixed contender. There are none for settings without a
+// measured single format.
 func summarizeMixed(rows []row, windows []figure) []mixedRow {
 	var made []mixedRow
 	for _, m := range rows {
@@ -39,7 +39,7 @@ func summarizeMixed(rows []row, windows []figure) []mixedRow {
 	return made
 }
 
-// mixedTarget returns the bound for mixed subscribers, 0 if there is none.
+// mixedTarget returns the maximum for mixed subscribers, 0 if there is none.
 func mixedTarget(subscribers int) float64 {
 	if subscribers == targetSubscribers {
 		return targetMixed
@@ -59,8 +59,8 @@ func dearestFormat(rows []row, s setting) string {
 	return dearest.Server
 }
 
-// ratioOf returns the CPU of one server over that of another in the same round
-// and setting, the median of the rounds.
+// ratioOf returns the CPU of server over that of to in the same round and setting, as the median of
+// the rounds.
 func ratioOf(windows []figure, s setting, server, to string) float64 {
 	base := make(map[int]float64)
 	for _, w := range windows {

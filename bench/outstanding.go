@@ -7,21 +7,21 @@ import (
 	"strconv"
 )
 
-// The outstanding calls are spread over connections that stay under the broker's
-// bounds: 1024 unanswered calls for a caller, 65536 for an answerer.
+// The outstanding calls are spread over connections that stay below the broker's limits: 1024
+// unanswered calls for a caller, 65536 for an answerer.
 const (
 	outstandingPerCaller   = 1000
 	outstandingPerAnswerer = 50_000
 )
 
-// outstanding is calls that nobody answers, from wubsub clients to wubsub clients.
-// It asks for nothing of the load while it is measured.
+// outstanding is a set of calls that nobody answers, from wubsub clients to wubsub clients. It
+// needs nothing from the load during a measurement.
 type outstanding struct {
 	callers, answerers []*wire
 }
 
-// newOutstanding makes n calls, a multiple of outstandingPerCaller, and returns when
-// they have been taken and have reached those who do not answer them.
+// newOutstanding makes n calls, a multiple of outstandingPerCaller, and returns when they have been
+// accepted and have reached clients that do not answer them.
 func newOutstanding(addr netip.AddrPort, n int) (*outstanding, error) {
 	o := new(outstanding)
 	for made := 0; made < n; made += outstandingPerCaller {
@@ -33,7 +33,7 @@ func newOutstanding(addr netip.AddrPort, n int) (*outstanding, error) {
 	return o, nil
 }
 
-// add makes the next calls after some that were made.
+// add makes the next calls; made is the number of those before.
 func (o *outstanding) add(addr netip.AddrPort, made int) error {
 	channel := "mute" + strconv.Itoa(made/outstandingPerAnswerer)
 	if made%outstandingPerAnswerer == 0 {
@@ -79,8 +79,8 @@ func awaitMany(w *wire, p pattern, n int) error {
 	return nil
 }
 
-// check returns an error if a call is outstanding no more: its caller would have
-// heard of that.
+// check returns an error if a call is no longer outstanding: its caller would have received a
+// message about it.
 func (o *outstanding) check() error {
 	for _, w := range o.callers {
 		if err := w.read(); err != nil {

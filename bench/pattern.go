@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// The marks of a pattern, besides SEQ: WHO is the number of the caller, in whoDigits
-// decimal digits, and ID is what the server calls the request, a UUID.
+// The marks of a pattern, besides SEQ: WHO is the number of the caller, in whoDigits decimal
+// digits, and ID is the server's id of the request, a UUID.
 const (
 	whoMark   = "WHO"
 	whoDigits = 2
@@ -15,8 +15,7 @@ const (
 	idSize    = 36
 )
 
-// marks is what stands in the place of the marks. One that a pattern lacks is left
-// as it is.
+// marks are the values of the marks. A mark that a pattern lacks is left unchanged.
 type marks struct {
 	seq [seqDigits]byte
 	who [whoDigits]byte
@@ -34,8 +33,7 @@ func digits(dst []byte, n uint64) {
 	}
 }
 
-// pattern is a message of known length in which marks stand for what differs from
-// one to the next.
+// pattern is a message of fixed length in which marks stand for the parts that vary.
 type pattern struct {
 	text  []byte
 	holes []hole // in order
@@ -76,7 +74,7 @@ func newPattern(template string) pattern {
 	return p
 }
 
-// append appends the message with m in place of the marks.
+// append appends the message with the values of m in place of the marks.
 func (p *pattern) append(dst []byte, m *marks) []byte {
 	start := len(dst)
 	dst = append(dst, p.text...)
@@ -86,7 +84,7 @@ func (p *pattern) append(dst []byte, m *marks) []byte {
 	return dst
 }
 
-// read checks that a message is the pattern's, and takes its marks into m.
+// read checks that a message matches the pattern, and reads its marks into m.
 func (p *pattern) read(message []byte, m *marks) error {
 	if len(message) != len(p.text) {
 		return p.mismatch(message)

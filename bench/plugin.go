@@ -9,17 +9,16 @@ import (
 	"time"
 )
 
-// The targets of a format in a plugin, against the same format built in, in the same
-// round.
+// The targets of a format in a plugin, relative to the same format built in, in the same round.
 const (
-	targetPluginFanOut  = 0.80 // deliveries per CPU second, at least this part
-	targetPluginEcho    = 0.30 // frames in per CPU second under load, at least this part
-	targetPluginLatency = 150  // µs more for a lone frame there and back, at most
+	targetPluginFanOut  = 0.80 // minimum of the deliveries per CPU second
+	targetPluginEcho    = 0.30 // minimum of the frames in per CPU second under load
+	targetPluginLatency = 150  // maximum of the µs added to a lone frame's round trip
 	targetPluginNoticed = time.Second
 	targetPluginBack    = 3 * time.Second
 )
 
-// The loads of frames in: many clients that send ahead, and one that waits for each.
+// The loads of frames in: many clients that send ahead, and one that waits for each echo.
 const (
 	echoClients = 64
 	echoAhead   = 16
@@ -28,24 +27,24 @@ const (
 // pluginRow is one setting: medians over the rounds.
 type pluginRow struct {
 	name string
-	// builtIn and plugin are costs, or times; ratio is what the target is about.
+	// builtIn and plugin are costs, or times; the target is about ratio.
 	builtIn, plugin, ratio float64
 	atLeast, atMost        float64 // the target; 0 for none
 }
 
-// pluginPair measures a format built in and in a plugin, one after the other, so that
-// what else the machine does is alike.
+// pluginPair measures a format built in and in a plugin, one after the other, so that both see the
+// same other load of the machine.
 type pluginPair struct {
 	name    string
 	both    [2]contender // built in, in a plugin
 	measure func(context.Context, contender) (float64, error)
-	// judge makes of both figures what the target is about.
+	// judge computes from both figures the one that the target is about.
 	judge           func(builtIn, plugin float64) float64
 	atLeast, atMost float64
 }
 
-// runPlugins measures and prints what formats in plugins cost. program runs each
-// built-in format as a plugin.
+// runPlugins measures and prints the cost of formats in plugins. program runs each built-in format
+// as a plugin.
 func runPlugins(ctx context.Context, p plan, broker, program string) error {
 	if err := pinSelf(p.cores[len(p.cores)-1]); err != nil {
 		return err
@@ -69,7 +68,7 @@ func runPlugins(ctx context.Context, p plan, broker, program string) error {
 	return printPlugins(os.Stdout, rows, deaths)
 }
 
-// pluginPairs returns what is compared.
+// pluginPairs returns the comparisons.
 func (b *bench) pluginPairs(broker, program string) []pluginPair {
 	both := func(protocol, settings string, d dialect) (pair [2]contender) {
 		for i, where := range []string{"", fmt.Sprintf(", plugin: { command: [%q, %s] }", program, protocol)} {
@@ -105,7 +104,7 @@ func (b *bench) pluginRows(ctx context.Context, pairs []pluginPair) ([]pluginRow
 		for round := range b.plan.rounds {
 			var figures [2]float64
 			for n := range figures {
-				which := (n + round) % 2 // by turns the one and the other is first
+				which := (n + round) % 2 // each of the two is first by turns
 				var err error
 				if figures[which], err = pair.measure(ctx, pair.both[which]); err != nil {
 					return nil, fmt.Errorf("measuring %s, %s: %w", pair.both[which].name, pair.name, err)
@@ -177,8 +176,8 @@ func (b *bench) startEcho(ctx context.Context, c contender, clients int) (*proce
 	return p, l, nil
 }
 
-// familyCPU returns the CPU time in microseconds that each of what a run counts costs
-// the server and the plugins that it has started.
+// familyCPU returns the CPU time in microseconds per counted unit of a run, of the server and the
+// plugins that it has started.
 func (b *bench) familyCPU(p *process, run func(time.Duration) (tally, error)) (float64, error) {
 	if _, err := run(b.plan.warmUp); err != nil {
 		return 0, err
@@ -217,7 +216,7 @@ func printPlugins(to io.Writer, rows []pluginRow, deaths []death) error {
 	return t.Flush()
 }
 
-// verdict returns the target and whether it is kept.
+// verdict returns the target and whether it is met.
 func (r pluginRow) verdict() string {
 	if r.atLeast > 0 {
 		outcome := "ok"

@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// death is what a kill -9 of a plugin came to.
+// death is the measured effect of a kill -9 of a plugin.
 type death struct {
-	// noticed and back are how long it took until the broker knew, and until a frame that
-	// was sent behind the kill had its answer.
+	// noticed and back are the time until the broker knew, and until a frame sent behind the kill
+	// had its answer.
 	noticed, back time.Duration
-	// beside is how many messages of another endpoint were delivered over that time, all
-	// of them and in order.
+	// beside is how many messages of another endpoint were delivered meanwhile, all of them and in
+	// order.
 	beside uint64
 }
 
-// deathSubscribers hear the messages of the other endpoint.
+// deathSubscribers receive the messages of the other endpoint.
 const deathSubscribers = 100
 
 // pluginDeaths kills a plugin in each round.
@@ -64,7 +64,7 @@ func (b *bench) pluginDeath(ctx context.Context, c contender) (death, error) {
 	if _, err := echo.run(1, b.plan.warmUp); err != nil {
 		return death{}, err
 	}
-	// The load finds out itself what is lost, repeated or overtaken.
+	// The load itself detects lost, repeated and reordered messages.
 	var counted tally
 	ended := make(chan error, 1)
 	go func() {

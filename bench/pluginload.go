@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// echoLoad is many clients that read what they have sent, driven by one goroutine with
-// one epoll. Every byte is compared. Owned by one goroutine.
+// echoLoad is many clients that read back what they have sent, driven by one goroutine with one
+// epoll. It compares every byte. Owned by one goroutine.
 type echoLoad struct {
 	clients []echoClient
 	poller  poller
@@ -19,14 +19,14 @@ type echoLoad struct {
 	latency *histogram
 	// frame is what a client sends, and echo what it reads for it.
 	frame, echo []byte
-	pending     int // frames under way
+	pending     int // frames in flight
 	count       uint64
 }
 
 type echoClient struct {
 	fd     int
 	offset int // into the echo that is being read
-	ahead  int // frames under way
+	ahead  int // frames in flight
 	sent   time.Time
 }
 
@@ -63,9 +63,8 @@ func (l *echoLoad) close() {
 	l.poller.close()
 }
 
-// run has each client keep ahead frames under way for the given time, and counts the
-// echoes. The latency is that of the last frame that was sent, so it is one's own if
-// ahead is 1.
+// run makes each client keep ahead frames in flight for the given time, and counts the echoes. The
+// latency is that of the last frame sent, so with ahead 1 it is each frame's own.
 func (l *echoLoad) run(ahead int, duration time.Duration) (tally, error) {
 	*l.latency, l.poller.idle, l.count = histogram{}, 0, 0
 	start := time.Now()
@@ -111,7 +110,7 @@ func (l *echoLoad) send(c *echoClient, n int) error {
 	return nil
 }
 
-// read takes what a client's socket holds.
+// read reads what a client's socket holds.
 func (l *echoLoad) read(c *echoClient) error {
 	n, err := unix.Read(c.fd, l.buffer)
 	switch {

@@ -37,10 +37,9 @@ func (p *poller) add(fd, index int) error {
 	return nil
 }
 
-// wait waits up to ms milliseconds and returns the sockets that are ready, until
-// the next call. With spin it asks again and again instead of sleeping: then no
-// write of the server pays for waking the load, which a server whose clients are
-// on other machines never does.
+// wait waits up to ms milliseconds and returns the sockets that are ready, valid until the next
+// call. With spin it polls instead of sleeping: then no write of the server pays for waking the
+// load. A server whose clients are on other machines never pays for that either.
 func (p *poller) wait(ms int) ([]unix.EpollEvent, error) {
 	start := time.Now()
 	defer func() { p.idle += time.Since(start) }()

@@ -22,8 +22,8 @@ type process struct {
 	cmd *exec.Cmd
 }
 
-// startPinned starts cmd so that all its threads run on core alone. Its runtime
-// then sees one core, as it would on a machine that has no more.
+// startPinned starts cmd with all its threads on core. Its runtime then sees one core, as on a
+// machine with only one.
 func startPinned(cmd *exec.Cmd, core int) (*process, error) {
 	// A child inherits the affinity of the thread that forks it.
 	runtime.LockOSThread()
@@ -35,7 +35,7 @@ func startPinned(cmd *exec.Cmd, core int) (*process, error) {
 	if err := unix.SchedSetaffinity(0, oneCore(core)); err != nil {
 		return nil, fmt.Errorf("pinning server: %w", err)
 	}
-	// A killed benchmark leaves no server behind.
+	// Killing the benchmark must leave no server behind.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	err := cmd.Start()
 	if restoreErr := unix.SchedSetaffinity(0, &before); restoreErr != nil {
@@ -72,8 +72,7 @@ func (p *process) familyCPU() (time.Duration, error) {
 	return sum, err
 }
 
-// children returns the processes that the process has started, on whichever of its
-// threads.
+// children returns the processes that the process has started, on any of its threads.
 func (p *process) children() ([]int, error) {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.cmd.Process.Pid))
 	if err != nil {
@@ -137,8 +136,7 @@ func parseRSS(r io.Reader) (int64, error) {
 	return 0, errors.New("parsing resident memory: no Rss line")
 }
 
-// coreBusy returns the time for which a core has not been idle since the system
-// started, by anybody.
+// coreBusy returns how long a core has been busy since the system started, with any process.
 func coreBusy(core int) (time.Duration, error) {
 	f, err := os.Open("/proc/stat")
 	if err != nil {
@@ -148,8 +146,8 @@ func coreBusy(core int) (time.Duration, error) {
 	return parseCoreBusy(f, core)
 }
 
-// parseCoreBusy finds "cpuN user nice system idle iowait irq softirq …" in the
-// format of /proc/stat, in ticks of 10 ms, and adds up all but idle and iowait.
+// parseCoreBusy finds "cpuN user nice system idle iowait irq softirq …" in the format of
+// /proc/stat, in ticks of 10 ms, and adds up all but idle and iowait.
 func parseCoreBusy(r io.Reader, core int) (time.Duration, error) {
 	const tick = 10 * time.Millisecond
 	lines := bufio.NewScanner(r)
@@ -159,7 +157,7 @@ func parseCoreBusy(r io.Reader, core int) (time.Duration, error) {
 			continue
 		}
 		var busy time.Duration
-		// What follows steal is counted in user already.
+		// The fields after steal are already counted in user.
 		for i, field := range fields[1:9] {
 			ticks, err := strconv.ParseInt(field, 10, 64)
 			if err != nil {
@@ -174,8 +172,7 @@ func parseCoreBusy(r io.Reader, core int) (time.Duration, error) {
 	return 0, fmt.Errorf("parsing core times: no core %d", core)
 }
 
-// pinSelf moves every thread of this process to one core; threads that start
-// later inherit it.
+// pinSelf moves every thread of this process to one core; threads that start later inherit it.
 func pinSelf(core int) error {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {

@@ -10,13 +10,13 @@ import (
 	"text/tabwriter"
 )
 
-// report is what a run says in the end.
+// report is the result of a run.
 type report struct {
 	Rows    []row
 	Mixed   []mixedRow
 	Weights []weightRow
 	Calls   []callRow
-	// Figures are the single windows that the rows are medians of.
+	// Figures are the single windows; the rows are their medians.
 	Figures figures
 }
 
@@ -25,18 +25,18 @@ type row struct {
 	Server                string
 	Subscribers, InFlight int
 	cost
-	// Ratio is CPU over the reference's CPU in the same round, the median of the rounds.
+	// Ratio is CPU over the reference's CPU in the same round, as the median of the rounds.
 	Ratio float64
-	// Target is what Ratio must not exceed; 0 for no target.
+	// Target is the maximum of Ratio; 0 for no target.
 	Target float64
 }
 
 // weightRow is the memory of one contender.
 type weightRow struct {
 	Server string
-	// Bytes is resident memory per idle subscriber; Ratio is over the reference's.
+	// Bytes is resident memory per idle subscriber; Ratio is that over the reference's.
 	Bytes, Ratio float64
-	// Target is what Bytes must not exceed; 0 for no target.
+	// Target is the maximum of Bytes; 0 for no target.
 	Target float64
 }
 
@@ -46,17 +46,17 @@ const (
 	targetSingle = 0.85
 	// targetFlight: with sixteen in flight a delivery is ten times cheaper.
 	targetFlight = 0.1
-	// targetSubscribers is the audience for which both hold.
+	// targetSubscribers is the audience to which both apply.
 	targetSubscribers = 1000
-	// targetMixed: a delivery to mixed subscribers costs at most this much of one
-	// to as many subscribers of the dearest single format.
+	// targetMixed: a delivery to mixed subscribers costs at most this much of one to as many
+	// subscribers of the dearest single format.
 	targetMixed = 1.15
 	// targetWeight is the memory of an idle subscribed connection, in bytes.
 	targetWeight = 3 << 10
 )
 
-// quiet is the part of the server's core that others may have before a report
-// warns of it. The kernel itself needs a few percent.
+// quiet is the part of the server's core that others may use before a report warns about it. The
+// kernel itself needs a few percent.
 const quiet = 0.1
 
 // target returns the bound for a contender in a setting, 0 if there is none.
@@ -75,10 +75,10 @@ func target(server string, subscribers, inFlight int) float64 {
 
 func ours(server string) bool { return strings.HasPrefix(server, "broker") }
 
-// setting is what a ratio compares within.
+// setting is the scope within which ratios are taken.
 type setting struct{ subscribers, inFlight int }
 
-// summarize makes medians and ratios of what was measured.
+// summarize computes medians and ratios of the figures.
 func summarize(f figures) report {
 	r := report{Figures: f}
 	type cell struct {
@@ -117,7 +117,7 @@ func summarize(f figures) report {
 	return r
 }
 
-// summarizeCell makes one row of a contender's windows in one setting.
+// summarizeCell makes one row from a contender's windows in one setting.
 func summarizeCell(windows []figure, baseline map[int]float64) row {
 	var costs []cost
 	var ratios []float64
@@ -215,7 +215,7 @@ func (r report) print(to io.Writer) error {
 	return t.Flush()
 }
 
-// verdict returns the target and whether value keeps it; a lone tab if there is none.
+// verdict returns the target and whether value meets it; a lone tab if there is none.
 func verdict(format string, value, target float64) string {
 	switch {
 	case target == 0:

@@ -48,8 +48,8 @@ func TestSummarize(t *testing.T) {
 	}
 }
 
-// TestMixed checks that the mixed contender is held against the format that is
-// dearest over all rounds, within each round.
+// TestMixed checks that the mixed contender is compared with the format that is dearest over all
+// rounds, within each round.
 func TestMixed(t *testing.T) {
 	window := func(server string, round, inFlight int, cpu float64) figure {
 		return figure{Server: server, Round: round, Subscribers: 1000, InFlight: inFlight, cost: cost{CPU: cpu}}

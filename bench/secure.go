@@ -22,14 +22,14 @@ import (
 // secureRow is one contender with TLS: medians over the rounds.
 type secureRow struct {
 	Server string
-	// CPU is the server's processor time per delivery in microseconds, by messages in
-	// flight; CPURatio is over the reference's in the same round.
+	// CPU is the server's processor time per delivery in microseconds, by messages in flight;
+	// CPURatio is that over the reference's in the same round.
 	CPU, CPURatio map[int]float64
 	// Bytes is resident memory per idle subscriber; 0 if it was not measured.
 	Bytes, BytesRatio float64
 }
 
-// The targets of the broker with TLS, over the reference.
+// The targets of the broker with TLS, relative to the reference.
 const (
 	targetSecureCPU    = 1.0
 	targetSecureWeight = 0.5
@@ -133,7 +133,7 @@ func (b *bench) secureRows(ctx context.Context, broker, peers string) ([]secureR
 			rows[i].BytesRatio = rows[i].Bytes / rows[0].Bytes
 		}
 	}
-	for i := range rows { // only now: a median sorts
+	for i := range rows { // not before: a median sorts
 		for n, values := range cpu[i] {
 			rows[i].CPU[n] = median(values)
 		}
@@ -141,8 +141,7 @@ func (b *bench) secureRows(ctx context.Context, broker, peers string) ([]secureR
 	return rows, nil
 }
 
-// secureFanOut starts c afresh and appends the CPU per delivery for each number in
-// flight.
+// secureFanOut starts c anew and appends the CPU per delivery for each number in flight.
 func (b *bench) secureFanOut(ctx context.Context, c contender, cpu map[int][]float64) error {
 	p, addr, err := c.start(ctx, b.dir, b.core)
 	if err != nil {

@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// secureLoad is a load over TLS: a goroutine for each subscriber, which compares all
-// that it reads with what it must read. Its own cost does not matter, as only the
-// server's processor time is measured.
+// secureLoad is a load over TLS: a goroutine for each subscriber, which compares everything that it
+// reads with what it must read. Its own cost does not matter, as only the server's processor time
+// is measured.
 type secureLoad struct {
 	speaker, listener dialect
 	publisher         *secureClient
@@ -26,11 +26,11 @@ type secureLoad struct {
 	next uint64 // sequence number of the next message
 
 	// Atomic.
-	frames  [maxInFlight]atomic.Pointer[[]byte] // what is in flight, by sequence number
-	missing atomic.Int64                        // deliveries under way
+	frames  [maxInFlight]atomic.Pointer[[]byte] // in flight, by sequence number
+	missing atomic.Int64                        // deliveries in flight
 
 	done   chan struct{} // nothing is missing any more
-	failed chan error    // of a subscriber; one is enough
+	failed chan error    // by a subscriber; one is enough
 }
 
 // secureClient is one WebSocket over TLS.
@@ -78,7 +78,7 @@ func (l *secureLoad) close() {
 // dialSecure opens a WebSocket over TLS and goes through the opening.
 func dialSecure(ctx context.Context, addr netip.AddrPort, path string, o opening) (*secureClient, error) {
 	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: dialTimeout}, Config: &tls.Config{
-		// The certificate is made for this run, and nothing secret is said.
+		// The certificate is made for this run, and nothing secret is sent.
 		InsecureSkipVerify: true,
 		MinVersion:         tls.VersionTLS13,
 	}}

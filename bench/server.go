@@ -13,22 +13,21 @@ import (
 	"time"
 )
 
-// server is what the benchmark can start.
+// server is a server that the benchmark can start.
 type server struct {
 	name string
-	// command returns how to start the server and, if it is known before, where
-	// it will listen; a zero address is read from its first line of output. dir
-	// is for files of its own.
+	// command returns how to start the server and, if it is known in advance, where it will listen;
+	// a zero address is read from its first line of output. dir is for its own files.
 	command func(dir string) (*exec.Cmd, netip.AddrPort, error)
 }
 
 // called returns the server's name.
 func (s server) called() string { return s.name }
 
-// logName is the name of the file that takes what the server logs.
+// logName is the name of the server's log file.
 func (s server) logName() string { return strings.ReplaceAll(s.name, " ", "-") + ".log" }
 
-// contender is a server that hands on what is published.
+// contender is a server that delivers what is published.
 type contender struct {
 	server
 	// speaker is the dialect of the publisher.
@@ -37,7 +36,7 @@ type contender struct {
 	listeners []dialect
 }
 
-// reference is the name of the contender that all ratios are taken against.
+// reference is the name of the contender that is the base of all ratios.
 const reference = "gorilla"
 
 // mixed is the name of the broker with subscribers of all formats at once.
@@ -58,15 +57,15 @@ func contenders(broker, peers string) []contender {
 	return append(list, contender{server{mixed, serve(broker, "", formats()...)}, speaker, listeners})
 }
 
-// peer starts a program that says where it listens.
+// peer starts a program that prints where it listens.
 func peer(path string) func(string) (*exec.Cmd, netip.AddrPort, error) {
 	return func(string) (*exec.Cmd, netip.AddrPort, error) {
 		return exec.Command(path, "-listen", "127.0.0.1:0"), netip.AddrPort{}, nil
 	}
 }
 
-// serve starts the broker with one endpoint for each format, at one address, with
-// further lines of configuration, and otherwise its defaults.
+// serve starts the broker with one endpoint for each format, at one address, with further lines of
+// configuration, and otherwise its defaults.
 func serve(broker, further string, formats ...format) func(string) (*exec.Cmd, netip.AddrPort, error) {
 	return func(dir string) (*exec.Cmd, netip.AddrPort, error) {
 		addr, err := freePort()
@@ -92,7 +91,7 @@ func serve(broker, further string, formats ...format) func(string) (*exec.Cmd, n
 	}
 }
 
-// freePort returns a loopback address that nobody listens on at this moment.
+// freePort returns a loopback address that is currently free.
 func freePort() (netip.AddrPort, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -102,8 +101,8 @@ func freePort() (netip.AddrPort, error) {
 	return netip.ParseAddrPort(ln.Addr().String())
 }
 
-// start runs the server on one core and returns when it accepts connections.
-// What it logs goes to a file in dir.
+// start runs the server on one core and returns when it accepts connections. Its log goes to a file
+// in dir.
 func (s server) start(ctx context.Context, dir string, core int) (*process, netip.AddrPort, error) {
 	cmd, addr, err := s.command(dir)
 	if err != nil {

@@ -14,13 +14,13 @@ import (
 // dialTimeout bounds every blocking call on a socket that is being opened.
 const dialTimeout = 5 * time.Second
 
-// opening is what is said on a new WebSocket before it is used: whole frames,
-// nil for none. The server begins.
+// opening is the exchange on a new WebSocket before it is used: whole frames, nil for none. The
+// server begins.
 type opening struct{ greeting, say, answer []byte }
 
-// dial opens a WebSocket to addr, goes through the opening, and returns the
-// socket, which does not block any more. The load uses
-// bare sockets: what the Go network poller costs would be charged to its core.
+// dial opens a WebSocket to addr, goes through the opening, and returns the socket in non-blocking
+// mode. The load uses bare sockets: otherwise the cost of the Go network poller would be charged to
+// its core.
 func dial(addr netip.AddrPort, path string, o opening) (fd int, err error) {
 	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -55,7 +55,7 @@ func dial(addr netip.AddrPort, path string, o opening) (fd int, err error) {
 	return fd, nil
 }
 
-// play says and hears the opening on a blocking socket.
+// play goes through the opening on a blocking socket.
 func (o opening) play(fd int) error {
 	if err := expect(fd, o.greeting); err != nil {
 		return fmt.Errorf("reading greeting: %w", err)
@@ -69,7 +69,7 @@ func (o opening) play(fd int) error {
 	return nil
 }
 
-// expect reads want from a blocking socket, and nothing behind it.
+// expect reads want from a blocking socket, and nothing beyond it.
 func expect(fd int, want []byte) error {
 	got := make([]byte, len(want))
 	for n := 0; n < len(want); {
@@ -90,8 +90,8 @@ func expect(fd int, want []byte) error {
 	return nil
 }
 
-// connect connects a blocking socket. The Go runtime's signals may interrupt the
-// call (connect(2), EINTR); asked again the kernel goes on waiting.
+// connect connects a blocking socket. The Go runtime's signals may interrupt the call (connect(2),
+// EINTR); when called again the kernel goes on waiting.
 func connect(fd int, addr netip.AddrPort) error {
 	to := &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
 	for {
@@ -123,8 +123,8 @@ func upgrade(fd int, addr netip.AddrPort, path string) error {
 	return nil
 }
 
-// readHead reads an HTTP head, byte by byte, so that it takes nothing of a frame
-// behind it. On an error it returns what came before.
+// readHead reads an HTTP head byte by byte, so that it consumes nothing of a frame behind it. On an
+// error it returns what came before.
 func readHead(fd int) ([]byte, error) {
 	const maxHead = 4096
 	var head []byte
@@ -146,8 +146,7 @@ func readHead(fd int) ([]byte, error) {
 	return head, nil
 }
 
-// writeAll writes b to a socket, and waits where the socket is full, up to
-// stall at a time.
+// writeAll writes b to a socket, and waits while the socket is full, up to stall at a time.
 func writeAll(fd int, b []byte) error {
 	for len(b) > 0 {
 		n, err := unix.Write(fd, b)

@@ -11,15 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wire is one WebSocket whose messages are taken one by one. Owned by one goroutine.
+// wire is one WebSocket that reads its messages one by one. Owned by one goroutine.
 type wire struct {
 	fd     int
-	binary bool // what kind of messages it sends
+	binary bool // the kind of messages it sends
 	in     []byte
-	taken  int // how much of in is taken
+	taken  int // how much of in is consumed
 }
 
-// newWire opens a WebSocket. size is how much is read at once, and the bound of a message.
+// newWire opens a WebSocket. size is how much is read at once, and the limit of a message.
 func newWire(addr netip.AddrPort, path string, binary bool, size int) (*wire, error) {
 	fd, err := dial(addr, path, opening{})
 	if err != nil {
@@ -30,7 +30,7 @@ func newWire(addr netip.AddrPort, path string, binary bool, size int) (*wire, er
 
 func (w *wire) close() { _ = unix.Close(w.fd) }
 
-// read takes in what the socket holds, if there is anything.
+// read reads what the socket holds, if anything.
 func (w *wire) read() error {
 	rest := copy(w.in[:cap(w.in)], w.in[w.taken:])
 	w.in, w.taken = w.in[:rest], 0
@@ -49,9 +49,8 @@ func (w *wire) read() error {
 	return nil
 }
 
-// next takes the next message out of what was read, nil if it is not complete. It is
-// valid until the next read. Pings are passed over: no run lasts long enough for a
-// server to miss the pong.
+// next returns the next message that was read, nil if it is incomplete. It is valid until the next
+// read. Pings are ignored: no run lasts long enough for a server to miss the pong.
 func (w *wire) next() ([]byte, error) {
 	const opcode, opClose, opPing = 15, 8, 9
 	for {

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pipe returns a wire with room for so many bytes, and the other end of it.
+// pipe returns a wire with room for size bytes, and its other end.
 func pipe(t *testing.T, size int) (w *wire, peer int) {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)

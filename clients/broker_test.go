@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what must come. It is long because the
-// tests start many processes at once, on whatever machine.
+// patience is how long a test waits for what must come. It is long because the tests start many
+// processes at once, on any machine.
 const patience = 3 * time.Minute
 
 // broker is the path of the program under test.
@@ -39,13 +39,12 @@ func build(m *testing.M) int {
 	return m.Run()
 }
 
-// process is a broker that runs.
+// process is a running broker.
 type process struct {
-	// urls has the address of each endpoint by its name, that of its plain HTTP under
-	// the name and " http", and that of the metrics under "admin", as the broker
-	// printed them.
+	// urls has the address of each endpoint under its name, that of its plain HTTP under the name
+	// and " http", and that of the metrics under "admin", as the broker printed them.
 	urls map[string]string
-	// stop tells the broker to end and waits for it. It may be called again.
+	// stop ends the broker and waits for it. It may be called again.
 	stop func()
 }
 
@@ -59,8 +58,7 @@ func configured(t *testing.T, yaml string) process {
 	return serve(t, "--config", file)
 }
 
-// serve runs `broker serve` until the test ends, and then wants it to end
-// without a fault.
+// serve runs `broker serve` until the test ends, and then checks that it ends without an error.
 func serve(t *testing.T, args ...string) process {
 	t.Helper()
 	cmd := exec.Command(broker, append([]string{"serve"}, args...)...)
@@ -107,8 +105,8 @@ func serve(t *testing.T, args ...string) process {
 	panic("unreachable")
 }
 
-// readTable reads what `broker serve` and `broker check` print, and hands over
-// the addresses when it has all of them: the line with the metrics is the last.
+// readTable reads what `broker serve` and `broker check` print, and sends the addresses when it has
+// all of them: the line with the metrics is the last.
 func readTable(lines *bufio.Scanner, to chan<- map[string]string) {
 	defer close(to)
 	urls := map[string]string{}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// message is what one WebSocket message says.
+// message is one WebSocket message.
 type message struct {
 	data   string
 	binary bool
@@ -21,22 +21,22 @@ func (m message) String() string {
 
 func text(format string, args ...any) message { return message{data: fmt.Sprintf(format, args...)} }
 
-// event is something that a library said.
+// event is an event of a library.
 type event struct {
 	kind    string // open, message, pong, close or error
 	message message
-	// extensions are those of an open connection, where the library says them.
+	// extensions are those of an open connection, if the library reports them.
 	extensions string
-	// wire is how many bytes came from the server until this message; 0 where the
-	// library does not say it.
+	// wire is how many bytes came from the server up to this message; 0 if the library does not
+	// report it.
 	wire   int
 	code   int    // of a close
 	reason string // of a close or an error
 }
 
-// library is one WebSocket client library. dial begins to connect to url; what
-// happens from then on goes to tell, in order, and from one goroutine at a time.
-// Only after open the doer may be used. What the library needs ends with the test.
+// library is one WebSocket client library. dial begins to connect to url; the events from then on
+// go to tell, in order, and from one goroutine at a time. The doer may be used only after open. The
+// end of the test releases the library.
 type library struct {
 	name string
 	dial func(t *testing.T, url string, tell func(event)) doer
@@ -66,14 +66,14 @@ type client struct {
 // connect returns a client once it is connected.
 func connect(t *testing.T, l library, url string) *client {
 	t.Helper()
-	// The channel holds all that a test lets happen: a full one stops the library.
+	// The channel has room for all events of a test: a full one stops the library.
 	c := &client{t: t, name: l.name, events: make(chan event, 256)}
 	c.doer = l.dial(t, url, func(e event) { c.events <- e })
 	c.extensions = c.next("open").extensions
 	return c
 }
 
-// next waits for the next event, which must be of a kind.
+// next waits for the next event, which must have the given kind.
 func (c *client) next(kind string) event {
 	c.t.Helper()
 	select {
@@ -98,7 +98,7 @@ func (c *client) say(messages ...message) {
 	}
 }
 
-// hear wants messages to arrive, in this order, and nothing else between them.
+// hear expects messages, in this order, and nothing else between them.
 func (c *client) hear(messages ...message) {
 	c.t.Helper()
 	for _, want := range messages {
@@ -108,7 +108,7 @@ func (c *client) hear(messages ...message) {
 	}
 }
 
-// leave closes the connection and wants the server to take part in it.
+// leave closes the connection and expects the server to complete the close handshake.
 func (c *client) leave() {
 	c.t.Helper()
 	if err := c.close(); err != nil {

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// debian returns how a library of a Debian package dials: an interpreter runs a script of
-// the folder debian, which speaks the language of node/client.mjs. The interpreters are
-// Debian's own, whatever others there are: theirs are the packages.
+// debian returns the dial function of a library from a Debian package: an interpreter runs a script
+// of the folder debian, which speaks the language of node/client.mjs. It must be Debian's own
+// interpreter, whichever others are installed: only that one has the packages.
 func debian(interpreter, script string) func(*testing.T, string, func(event)) doer {
 	return func(t *testing.T, url string, tell func(event)) doer {
 		t.Helper()

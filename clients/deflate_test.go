@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestDeflate has the libraries that can negotiate permessage-deflate with vws,
-// which speaks it, and exchange an event with themselves that is worth it.
+// TestDeflate makes the libraries that can negotiate permessage-deflate with vws, which speaks it,
+// and exchange an event with themselves that is worth it.
 func TestDeflate(t *testing.T) {
 	p := configured(t, everyFormat)
 	long := `"` + strings.Repeat("polywire ", 2000) + `"`
@@ -32,8 +32,8 @@ func TestDeflate(t *testing.T) {
 	}
 }
 
-// TestNoDeflate has the same libraries offer it to the other formats, whose
-// originals never speak it.
+// TestNoDeflate makes the same libraries offer it to the other formats, whose originals never speak
+// it.
 func TestNoDeflate(t *testing.T) {
 	p := configured(t, everyFormat)
 	for _, l := range libraries {
@@ -52,8 +52,8 @@ func TestNoDeflate(t *testing.T) {
 	}
 }
 
-// TestContextTakeover has them send much that resembles what they have sent before. Some
-// keep their window whatever a server asks of them.
+// TestContextTakeover makes them send much that resembles what they have sent before. Some keep
+// their window whatever a server asks of them.
 func TestContextTakeover(t *testing.T) {
 	p := configured(t, everyFormat)
 	for _, l := range libraries {

@@ -2,14 +2,14 @@ package clients
 
 import "fmt"
 
-// format is how a client of one wire format says and hears the few things that
-// all formats have in common. A topic is said as two levels, first and second.
+// format is how a client of one wire format does the few things that all formats have in common. A
+// topic has two levels, first and second.
 type format struct {
 	name string
-	// greeting is what a client is told when it connects.
+	// greeting is what a client receives when it connects.
 	greeting []message
-	// hear asks for a topic and ends with something that is answered, so that the
-	// topic is known to be heard once the answer, heard, is here.
+	// hear subscribes to a topic and ends with something that is answered: once the answer, heard,
+	// is here, the subscription is known to be in force.
 	hear  func(topic string) []message
 	heard func(topic string) message
 	// publish sends content, which is JSON, to a topic; told is how it arrives.
@@ -20,8 +20,7 @@ type format struct {
 // second is the second level of every topic: what wubsub calls the topic.
 const second = "x"
 
-// formats are the wire formats in an order in which each neighbour is the
-// partner of the one before it.
+// formats are the wire formats in an order in which each one is the partner of the one before it.
 var formats = []format{wubsub, wsify, stocking, vws, webwire}
 
 var wubsub = format{
@@ -48,7 +47,7 @@ var wubsub = format{
 
 var wsify = format{
 	name: "wsify",
-	// A wsify client is told nothing, but hears itself.
+	// A wsify client gets no answer, but hears itself.
 	hear: func(topic string) []message {
 		return []message{
 			text(`{"command":"join","args":{"channel":"%s/%s"}}`, topic, second),

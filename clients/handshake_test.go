@@ -18,9 +18,8 @@ import (
 	gorilla "github.com/gorilla/websocket"
 )
 
-// TestHandshakes sends the same heads to gorilla's upgrader behind net/http and to an
-// endpoint of the broker: what gorilla takes the broker takes, but for what deliberate
-// lists.
+// TestHandshakes sends the same heads to gorilla's upgrader behind net/http and to an endpoint of
+// the broker: the broker must accept what gorilla accepts, except for what deliberate lists.
 func TestHandshakes(t *testing.T) {
 	upgrader := gorilla.Upgrader{EnableCompression: true, CheckOrigin: func(*http.Request) bool { return true }}
 	original := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -30,7 +29,7 @@ func TestHandshakes(t *testing.T) {
 	}))
 	defer original.Close()
 	p := configured(t, everyFormat)
-	// Each takes all that its original's stack takes; that of vws refuses HTTP/1.0.
+	// Each accepts everything that its original's stack accepts; that of vws refuses HTTP/1.0.
 	formats := []string{"wubsub", "wsify", "stocking", "webwire"}
 	at := func(address string) string {
 		u, err := url.Parse(address)
@@ -70,7 +69,7 @@ func path(t *testing.T, address string) string {
 	return "/" + strings.TrimPrefix(u.Path, "/")
 }
 
-// status returns the status with which a server answers a head; 0 if it says nothing.
+// status returns the status with which a server answers a head; 0 if it does not answer.
 func status(t *testing.T, address, head string) int {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
@@ -91,7 +90,7 @@ func status(t *testing.T, address, head string) int {
 	return response.StatusCode
 }
 
-// deliberate says why the broker may answer a head otherwise; "" if there is no reason.
+// deliberate says why the broker may answer a head differently; "" if there is no reason.
 func deliberate(head string, taken bool) string {
 	count := map[string]int{}
 	lines := strings.Split(strings.TrimSuffix(head, "\r\n\r\n"), "\r\n")
@@ -152,7 +151,7 @@ var seen = []string{
 	"GET / HTTP/1.0\r\n" + asks + socket + "\r\n",
 }
 
-// random puts heads together from parts, good ones mostly.
+// random combines parts, mostly valid ones, into heads.
 func random(t *testing.T) []string {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

@@ -17,7 +17,7 @@ func dialJava(t *testing.T, url string, tell func(event)) doer {
 	if _, err := exec.LookPath("java"); err != nil {
 		t.Fatal("there is no java for Java's own client: run `make clients`")
 	}
-	// Small and soon ready: a test starts many.
+	// Small and quick to start: a test starts many.
 	cmd := exec.Command("java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-Xmx64m", "Client.java", url)
 	cmd.Dir = "java"
 	cmd.Stderr = t.Output()

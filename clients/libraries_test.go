@@ -44,7 +44,7 @@ func dialGorilla(t *testing.T, url string, tell func(event)) doer {
 		for {
 			kind, data, err := conn.ReadMessage()
 			if err != nil {
-				// The library leaves the end of the TCP connection to its user.
+				// The library leaves closing the TCP connection to its user.
 				conn.Close()
 				tell(gorillaEnd(err))
 				return
@@ -78,14 +78,13 @@ func (c gorillaClient) close() error {
 	return c.WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(1000, ""), time.Now().Add(patience))
 }
 
-// coderClient is a connection of github.com/coder/websocket, with which the
-// original client of vws is built.
+// coderClient is a connection of github.com/coder/websocket, on which the original client of vws is
+// built.
 type coderClient struct {
 	*coder.Conn
 	ctx  context.Context
 	tell func(event)
-	// closing says that close tells of the end, not the reader, whose error it
-	// decides by chance.
+	// closing: close reports the end, not the reader, whose error depends on chance.
 	closing *atomic.Bool
 }
 
@@ -131,7 +130,7 @@ func (c coderClient) send(m message) error {
 	return c.Write(c.ctx, kind, []byte(m.data))
 }
 
-// ping returns when the pong is here.
+// ping returns when the pong has arrived.
 func (c coderClient) ping() error {
 	if err := c.Ping(c.ctx); err != nil {
 		return err
@@ -140,8 +139,8 @@ func (c coderClient) ping() error {
 	return nil
 }
 
-// close returns when the server has answered, and without error only if it did so
-// with the same code.
+// close returns when the server has answered, and without error only if it answered with the same
+// code.
 func (c coderClient) close() error {
 	c.closing.Store(true)
 	if err := c.Close(coder.StatusNormalClosure, ""); err != nil {

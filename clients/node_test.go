@@ -15,7 +15,7 @@ import (
 // its stdin and stdout.
 type nodeClient struct{ orders *json.Encoder }
 
-// node returns how a library of Node.js dials.
+// node returns the dial function of a library of Node.js.
 func node(name string) func(*testing.T, string, func(event)) doer {
 	return func(t *testing.T, url string, tell func(event)) doer {
 		t.Helper()
@@ -55,7 +55,7 @@ func pipes(t *testing.T, cmd *exec.Cmd) (io.WriteCloser, io.ReadCloser) {
 	return stdin, stdout
 }
 
-// relay tells what a client says until it says no more.
+// relay passes on the events of a client until its output ends.
 func relay(r io.Reader, tell func(event)) {
 	lines := json.NewDecoder(r)
 	for {

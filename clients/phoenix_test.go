@@ -12,15 +12,15 @@ import (
 // nodePlugin is the folder of the plugin in Node.js.
 const nodePlugin = "../examples/plugins/node-phoenix"
 
-// phoenixEvent is what node/phoenix.mjs says.
+// phoenixEvent is an event printed by node/phoenix.mjs.
 type phoenixEvent struct {
 	Event, Topic, Name, Status string
 	Payload                    json.RawMessage
 	Code                       int
 }
 
-// TestPhoenix has the client of the Phoenix framework talk to a wsify client through
-// the plugin that is written in Node.js.
+// TestPhoenix has the client of the Phoenix framework talk to a wsify client through the plugin
+// that is written in Node.js.
 func TestPhoenix(t *testing.T) {
 	installed(t)
 	program, err := filepath.Abs(nodePlugin + "/phoenix.mjs")
@@ -59,7 +59,7 @@ admin: {listen: "127.0.0.1:0"}
 			t.Fatal(err)
 		}
 	}
-	// The test's own deadline is the end of the waiting.
+	// The test's own deadline ends the waiting.
 	hear := func(want phoenixEvent, payload string) {
 		t.Helper()
 		var got phoenixEvent
@@ -106,7 +106,7 @@ func TestPhoenixConversations(t *testing.T) {
 	}
 }
 
-// installed wants the plugin and its client to be installed.
+// installed checks that the plugin and its client are installed.
 func installed(t *testing.T) {
 	t.Helper()
 	for _, folder := range []string{"node/node_modules/phoenix", nodePlugin + "/node_modules/@grpc"} {

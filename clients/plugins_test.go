@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestPluginsWalk follows the section of docs/plugins.md that leads from an empty folder
-// to a format of one's own, literally: it writes its files, types its commands into one
-// shell, and wants to read what it says is printed.
+// TestPluginsWalk follows the section of docs/plugins.md that leads from an empty folder to a
+// format of one's own, literally: it writes its files, types its commands into one shell, and
+// expects the output that it shows.
 func TestPluginsWalk(t *testing.T) {
 	page, err := os.ReadFile("../docs/plugins.md")
 	if err != nil {
@@ -36,7 +36,7 @@ func TestPluginsWalk(t *testing.T) {
 				t.Fatal(err)
 			}
 		case language == "sh":
-			// The folder that a command goes to is that of the next one too.
+			// A cd in one command applies to the next one too.
 			cmd := exec.Command("bash", "-euc", text+"\npwd >&3")
 			cmd.Dir = dir
 			cmd.Env = append(os.Environ(), "POLYWIRE="+checkout, "PATH="+filepath.Dir(broker)+string(os.PathListSeparator)+os.Getenv("PATH"))
@@ -74,8 +74,8 @@ func line(t *testing.T, f *os.File) string {
 	return strings.TrimSuffix(string(b[:n]), "\n")
 }
 
-// TestPluginReadmes wants the broker to find nothing wrong with the configurations that
-// the READMEs of the plugins show, when the programs are built where they say.
+// TestPluginReadmes checks that the broker finds nothing wrong with the configurations that the
+// READMEs of the plugins show, when the programs are built where they say.
 func TestPluginReadmes(t *testing.T) {
 	installed(t)
 	readmes, err := filepath.Glob("../examples/plugins/*/README.md")

@@ -15,9 +15,9 @@ import (
 
 const example = "../config.example.yaml"
 
-// TestReadme types the commands of the README's section about two unlike clients,
-// each in a terminal of its own, and wants to read there what the README says.
-// Only the ports are others than in config.example.yaml.
+// TestReadme types the commands of the README's section about two unlike clients, each in its own
+// terminal, and expects the output that the README shows. Only the ports differ from those in
+// config.example.yaml.
 func TestReadme(t *testing.T) {
 	commands, answers := tale(t)
 	if len(commands) != 5 || len(answers) != 4 {
@@ -27,7 +27,7 @@ func TestReadme(t *testing.T) {
 	run := func(command string) *terminal { return typed(t, ports.Replace(command)) }
 	first, second := run(commands[0]), run(commands[1])
 
-	// Neither is told that it has joined, so the broadcast is made until both hear it.
+	// Joining has no answer, so the broadcast is repeated until both receive it.
 	for deadline := time.Now().Add(patience); !first.has(answers[0]) || !second.has(answers[1]); {
 		if time.Now().After(deadline) {
 			t.Fatalf("nobody, or only one, heard %s", commands[2])
@@ -40,7 +40,7 @@ func TestReadme(t *testing.T) {
 	first.await(answers[3])
 }
 
-// TestReadmeTable wants the README to show what `make run` prints.
+// TestReadmeTable checks that the README shows what `make run` prints.
 func TestReadmeTable(t *testing.T) {
 	table, err := exec.Command(broker, "check", "--config", example).Output()
 	if err != nil {
@@ -60,7 +60,7 @@ func readme(t *testing.T) string {
 	return string(text)
 }
 
-// tale returns the commands of the section and what it says is read then.
+// tale returns the commands of the section and the output that it shows.
 func tale(t *testing.T) (commands, answers []string) {
 	t.Helper()
 	_, section, _ := strings.Cut(readme(t), "\n## Two unlike clients hear each other\n")
@@ -75,8 +75,8 @@ func tale(t *testing.T) (commands, answers []string) {
 	return commands, answers
 }
 
-// otherPorts runs a broker with the example configuration on ports that are
-// free, and returns what puts its addresses in place of the example's.
+// otherPorts runs a broker with the example configuration on free ports, and returns a replacer of
+// the example's addresses by its own.
 func otherPorts(t *testing.T) *strings.Replacer {
 	t.Helper()
 	out, err := exec.Command(broker, "check", "--config", example).Output()
@@ -100,7 +100,7 @@ func otherPorts(t *testing.T) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// terminal is a command that runs. Its methods are called from one goroutine.
+// terminal is a running command. Its methods are called from one goroutine.
 type terminal struct {
 	t       *testing.T
 	command string
@@ -121,7 +121,7 @@ func typed(t *testing.T, command string) *terminal {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// There is room for more lines than are printed: no command waits for the test.
+	// The channel has room for all lines that are printed, so no command waits for the test.
 	tt := &terminal{t: t, command: command, stdin: stdin, lines: make(chan string, 1024), ended: make(chan error, 1)}
 	go func() {
 		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
@@ -131,7 +131,7 @@ func typed(t *testing.T, command string) *terminal {
 		tt.ended <- cmd.Wait()
 	}()
 	t.Cleanup(func() {
-		// wscat ends when nobody can type any more.
+		// wscat ends when its input is closed.
 		stdin.Close()
 		tt.finish()
 	})
@@ -152,7 +152,7 @@ func (tt *terminal) finish() {
 	}
 }
 
-// has says whether the command has printed a line by now.
+// has reports whether the command has printed a line by now.
 func (tt *terminal) has(line string) bool {
 	for {
 		select {

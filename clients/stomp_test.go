@@ -86,7 +86,7 @@ func (c *stompClient) send(destination, body string, headers map[string]string) 
 	c.do(map[string]any{"do": "send", "destination": destination, "body": body, "headers": headers})
 }
 
-// next waits for the next event, which must be of a kind.
+// next waits for the next event, which must have the given kind.
 func (c *stompClient) next(kind string) stompEvent {
 	c.t.Helper()
 	select {
@@ -101,7 +101,7 @@ func (c *stompClient) next(kind string) stompEvent {
 	panic("unreachable")
 }
 
-// hear wants a message.
+// hear expects a message.
 func (c *stompClient) hear(destination, body string) stompEvent {
 	c.t.Helper()
 	e := c.next("message")
@@ -123,8 +123,8 @@ func plugin(t *testing.T, name string) string {
 	return program
 }
 
-// TestStomp has STOMP clients that others wrote talk to each other and to clients of
-// legacy formats, through the plugin of examples/plugins/stomp in two processes.
+// TestStomp has third-party STOMP clients talk to each other and to clients of legacy formats,
+// through the plugin of examples/plugins/stomp in two processes.
 func TestStomp(t *testing.T) {
 	if _, err := os.Stat("node/node_modules/@stomp"); err != nil {
 		t.Fatal("the clients of Node.js are not installed: run `make clients`")
@@ -208,7 +208,7 @@ network: {loops: 2}
 	}
 }
 
-// end wants the connection to end, after receipts that the library asked for itself.
+// end expects the connection to end, after receipts that the library asked for itself.
 func (c *stompClient) end(code int) {
 	c.t.Helper()
 	for {

@@ -17,11 +17,11 @@ endpoints:
 admin: {listen: "127.0.0.1:0"}
 `
 
-// content keeps its bytes in every format.
+// content is encoded as the same bytes in every format.
 const content = `{"n":9007199254740993,"s":"ü <&>"}`
 
-// TestTalk has every library speak every format: it connects, hears a client of
-// another format, is heard by it, exchanges ping and pong, and leaves.
+// TestTalk makes every library speak every format: it connects, hears a client of another format,
+// is heard by it, exchanges ping and pong, and leaves.
 func TestTalk(t *testing.T) {
 	p := configured(t, everyFormat)
 	for _, l := range libraries {
@@ -64,8 +64,8 @@ func greeted(t *testing.T, l library, f format, p process) *client {
 	return c
 }
 
-// TestLiveness has every library stay connected to a broker that wants pongs,
-// longer than one stays that sends none.
+// TestLiveness makes every library stay connected to a broker that requires pongs, longer than a
+// client stays that sends none.
 func TestLiveness(t *testing.T) {
 	for _, l := range libraries {
 		t.Run(l.name, func(t *testing.T) {
@@ -80,8 +80,8 @@ func TestLiveness(t *testing.T) {
 	}
 }
 
-// stays reports whether a library stays connected to a broker that ends who sends no pong
-// for so long.
+// stays reports whether a library stays connected to a broker that ends clients without a pong for
+// that long.
 func stays(t *testing.T, l library, timeout time.Duration) bool {
 	t.Helper()
 	p := configured(t, fmt.Sprintf(`
@@ -109,7 +109,7 @@ admin: {listen: "127.0.0.1:0"}
 	return true
 }
 
-// TestGoodbye has a broker that ends take leave of every library.
+// TestGoodbye checks that a broker that shuts down says goodbye to every library.
 func TestGoodbye(t *testing.T) {
 	p := configured(t, everyFormat)
 	var all []*client

@@ -2,20 +2,19 @@ package config
 
 import "github.com/polywire/polywire/core"
 
-// ACL says what the clients of an endpoint may do. What it does not mention is not
-// allowed.
+// ACL says what the clients of an endpoint may do. Everything else is denied.
 type ACL struct {
 	Publish   ACLists `koanf:"publish"`
 	Subscribe ACLists `koanf:"subscribe"`
 	Call      ACLists `koanf:"call"`
 	Serve     ACLists `koanf:"serve"`
-	// PublishOwned is for topics in channels that another client owns; the right to
-	// publish is needed besides.
+	// PublishOwned is for topics in channels that another client owns; a client also needs the
+	// right to publish.
 	PublishOwned ACLists `koanf:"publish_owned"`
 }
 
-// ACLists are the topics that are allowed but for those that are denied. Deny alone
-// allows the rest. A plain list is Allow.
+// ACLists are the topics that are allowed, except those that are denied. Deny alone allows the
+// rest. A plain list is Allow.
 type ACLists struct {
 	Allow []core.Template `koanf:"allow"`
 	Deny  []core.Template `koanf:"deny"`
@@ -23,11 +22,11 @@ type ACLists struct {
 
 func (ACLists) short() string { return "allow" }
 
-// acl checks what the decoding cannot: that an acl that is written says something.
+// acl checks what the decoding cannot: that an acl has a value.
 func (e *endpointReader) acl() { e.checkWritten("acl", "to allow all, leave it out") }
 
-// checkWritten reports a key that is written without a value. For what keeps clients
-// out that must not mean the same as leaving it out.
+// checkWritten reports a key that is written without a value. A key that keeps clients out must not
+// mean the same as if it were left out.
 func (e *endpointReader) checkWritten(key, hint string) {
 	if value, written := e.fields[key]; written && value == nil {
 		e.fault(key, "is empty; %s", hint)

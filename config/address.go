@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// unixPrefix begins the address of a Unix socket.
+// unixPrefix is the prefix of Unix socket addresses.
 const unixPrefix = "unix:"
 
-// maxSocketPath is how long the path of a Unix socket may be: what fits into a sockaddr_un.
+// maxSocketPath is the longest path of a Unix socket: what fits into a sockaddr_un.
 const maxSocketPath = 107
 
-// badAddress says what is wrong with an address to listen on, "host:port" or "unix:/path";
-// "" if nothing is.
+// badAddress returns what is wrong with an address to listen on, "host:port" or "unix:/path"; "" if
+// it is valid.
 func badAddress(address string) string {
 	if path, ok := strings.CutPrefix(address, unixPrefix); ok {
 		return badSocket(path)
@@ -31,7 +31,7 @@ func badAddress(address string) string {
 	return badHost(address, host, port)
 }
 
-// likely is what an address without a port was to be.
+// likely guesses what an address without a port was meant to be.
 func likely(address string) string {
 	if n, err := strconv.ParseUint(address, 10, 16); err == nil {
 		return fmt.Sprintf("; did you mean \":%d\"?", n)
@@ -52,7 +52,7 @@ func likely(address string) string {
 	return ""
 }
 
-// badHost says what is wrong with the host of an address.
+// badHost returns what is wrong with the host of an address.
 func badHost(address, host, port string) string {
 	switch _, err := netip.ParseAddr(host); {
 	case host == "" || err == nil:
@@ -68,7 +68,7 @@ func badHost(address, host, port string) string {
 	return ""
 }
 
-// cleanAddress returns an address so that two of the same socket are the same text.
+// cleanAddress normalizes an address, so that two addresses of one socket are the same text.
 func cleanAddress(address string) string {
 	if path, ok := strings.CutPrefix(address, unixPrefix); ok && filepath.IsAbs(path) {
 		return unixPrefix + filepath.Clean(path)
@@ -76,7 +76,7 @@ func cleanAddress(address string) string {
 	return address
 }
 
-// badAdminHost says what is wrong with a name by which the admin server is known.
+// badAdminHost returns what is wrong with a host name of the admin server.
 func badAdminHost(host string) string {
 	switch _, err := netip.ParseAddr(host); {
 	case err == nil || host == "*":
@@ -89,7 +89,7 @@ func badAdminHost(host string) string {
 	return ""
 }
 
-// badSocket says what is wrong with the path of a Unix socket.
+// badSocket returns what is wrong with the path of a Unix socket.
 func badSocket(path string) string {
 	switch {
 	case path == "":

@@ -8,7 +8,7 @@ import (
 	"github.com/polywire/polywire/config"
 )
 
-// TestOrigins shows as what an entry of origins counts, and which can never match.
+// TestOrigins shows how entries of origins are normalized, and which can never match.
 func TestOrigins(t *testing.T) {
 	for _, tt := range []struct{ entry, want, fault string }{
 		{"https://example.com", "https://example.com", ""},
@@ -127,7 +127,7 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// Two ways to write one socket are one address.
+// Two spellings of one socket are one address.
 func TestSocketsClash(t *testing.T) {
 	_, err := config.Load(config.Source{Text: `
 endpoints: [{name: a, protocol: chat, listen: "unix:/run/x.sock"}, {name: b, protocol: chat, listen: "unix:///run/../run/x.sock"}]

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// Auth is one way to tell who a client is. Which keys count is decided by Type; the
-// others are zero.
+// Auth is one authentication method. Type decides which keys count; the others are zero.
 type Auth struct {
 	// Type is one of those in authKeys.
 	Type string `koanf:"type"`
@@ -33,14 +32,14 @@ type Auth struct {
 	JWKS       string   `koanf:"jwks"`
 	// Refresh is the time between two fetches of a JWKS URL.
 	Refresh time.Duration `koanf:"refresh"`
-	// Algorithms are those that are allowed; nil allows all that fit the keys.
+	// Algorithms are the allowed ones; nil allows all that fit the keys.
 	Algorithms []string `koanf:"algorithms"`
-	// Issuer and Audience are those of which the token must name one; nil is any.
+	// Issuer and Audience list values of which the token must have one; nil is any.
 	Issuer   Texts `koanf:"issuer"`
 	Audience Texts `koanf:"audience"`
 	// Require are claims that a JWT must have, with one of these values; "*" is any.
 	Require map[string]Texts `koanf:"require"`
-	// Leeway is how far the clock of the issuer may differ.
+	// Leeway is the tolerated difference to the clock of the issuer.
 	Leeway time.Duration `koanf:"leeway"`
 
 	// Subject is the claim of a JWT, or the part of a certificate (cn, dn, serial, dns,
@@ -51,14 +50,14 @@ type Auth struct {
 	URL string `koanf:"url"`
 	// Timeout is for one request to a webhook or a JWKS URL.
 	Timeout time.Duration `koanf:"timeout"`
-	// IdleTimeout is how long a connection to a webhook is kept that is not used; 0 is 4s.
+	// IdleTimeout is how long an unused connection to a webhook is kept; 0 is 4s.
 	IdleTimeout time.Duration `koanf:"idle_timeout"`
 	Cache       Cache         `koanf:"cache"`
-	// OnError is what counts while a webhook does not answer: deny or last_known.
+	// OnError is the policy while a webhook does not answer: deny or last_known.
 	OnError string `koanf:"on_error"`
 }
 
-// Token is a static token and whom it stands for.
+// Token is a static token and the user that it stands for.
 type Token struct {
 	Token   string         `koanf:"token"`
 	Subject string         `koanf:"subject"`
@@ -72,7 +71,7 @@ type User struct {
 	Claims   map[string]any `koanf:"claims"`
 }
 
-// Texts is a list of texts, of which a single one may be written without brackets.
+// Texts is a list of texts; a single one may be written without brackets.
 type Texts struct {
 	List []string `koanf:"list"`
 }
@@ -84,7 +83,7 @@ func (Texts) short() string { return "list" }
 type Place struct {
 	// In is header, query, cookie or subprotocol.
 	In string
-	// Name is that of header, parameter, cookie or subprotocol; "" is the header
+	// Name is the name of the header, parameter, cookie or subprotocol; "" is the header
 	// Authorization, or the subprotocol bearer.
 	Name string
 }
@@ -103,13 +102,13 @@ func (p *Place) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// notInToken reports whether a character has no place in a token of HTTP (RFC 9110, section
-// 5.6.2), as the name of a subprotocol is one.
+// notInToken reports whether a character cannot be in an HTTP token (RFC 9110, section 5.6.2); the
+// name of a subprotocol is such a token.
 func notInToken(r rune) bool {
 	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
 }
 
-// What holds for a method that does not say otherwise.
+// The defaults of a method.
 const (
 	defaultRefresh     = 15 * time.Minute
 	defaultHookTimeout = 5 * time.Second
@@ -129,7 +128,7 @@ var authKeys = map[string][]string{
 	"basic":       {"users", "user_file"},
 }
 
-// jwtAlgorithms are those that a list of algorithms may name.
+// jwtAlgorithms are the values that a list of algorithms may have.
 var jwtAlgorithms = []string{
 	"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 }
@@ -137,7 +136,7 @@ var jwtAlgorithms = []string{
 // secretSizes are the shortest secrets in bytes (RFC 7518, section 3.2).
 var secretSizes = map[string]int{"HS256": 32, "HS384": 48, "HS512": 64}
 
-// auth completes and checks the chain of an endpoint.
+// auth sets the defaults of an endpoint's chain and checks it.
 func (e *endpointReader) auth(ep *Endpoint) {
 	e.checkWritten("auth", "to ask nobody who he is, leave it out")
 	entries, _ := e.fields["auth"].([]any)
@@ -148,7 +147,7 @@ func (e *endpointReader) auth(ep *Endpoint) {
 	for i := range min(len(ep.Auth), len(entries)) {
 		fields, ok := entries[i].(map[string]any)
 		if !ok {
-			continue // reported already
+			continue // already reported
 		}
 		m := &methodReader{endpointReader: e, at: join("auth", strconv.Itoa(i)), fields: fields}
 		m.read(&ep.Auth[i])
@@ -169,7 +168,7 @@ func (e *endpointReader) auth(ep *Endpoint) {
 	}
 }
 
-// methodReader completes and checks one entry of auth.
+// methodReader sets the defaults of one entry of auth and checks it.
 type methodReader struct {
 	*endpointReader
 	at     string // below the endpoint
@@ -263,7 +262,7 @@ func (m *methodReader) checkUsers(a *Auth) {
 	}
 }
 
-// readJWT completes and checks a method of type jwt.
+// readJWT sets the defaults of a method of type jwt and checks it.
 func (m *methodReader) readJWT(a *Auth) {
 	if !m.given("refresh") {
 		a.Refresh = defaultRefresh
@@ -319,7 +318,7 @@ func (m *methodReader) checkURL(key, text string) {
 	}
 }
 
-// badURL says what is wrong with the address of an HTTP server; "" if nothing is.
+// badURL returns what is wrong with the address of an HTTP server; "" if it is valid.
 func badURL(text string) string {
 	if text == "" {
 		return "is missing"
@@ -330,8 +329,8 @@ func badURL(text string) string {
 	return ""
 }
 
-// checkCookies reports cookies as credentials of an endpoint that the pages of any site
-// can connect to: a browser sends the cookies along.
+// checkCookies reports cookies as credentials if the pages of any site can connect to the endpoint:
+// a browser sends the cookies along.
 func (e *endpointReader) checkCookies(ep *Endpoint) {
 	if ep.Origins != nil || ep.Format.Profile().SameOrigin {
 		return

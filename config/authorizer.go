@@ -11,25 +11,25 @@ type Authorizer struct {
 	URL string `koanf:"url"`
 	// Timeout is for one request.
 	Timeout time.Duration `koanf:"timeout"`
-	// IdleTimeout is how long a connection to it is kept that is not used; 0 is 4s.
+	// IdleTimeout is how long an unused connection to it is kept; 0 is 4s.
 	IdleTimeout time.Duration `koanf:"idle_timeout"`
 	Cache       Cache         `koanf:"cache"`
-	// OnError is what counts while it does not answer: deny, allow or last_known.
+	// OnError is the policy while it does not answer: deny, allow or last_known.
 	OnError string `koanf:"on_error"`
 }
 
-// Cache says how long answers of a webhook are remembered that do not say so themselves.
+// Cache is how long the answers of a webhook are cached that do not say so themselves.
 type Cache struct {
-	// Allow and Deny are for answers that allow and that deny.
+	// Allow is for answers that allow, Deny for those that deny.
 	Allow time.Duration `koanf:"allow"`
 	Deny  time.Duration `koanf:"deny"`
-	// Jitter is by which part of its time an answer is forgotten early, at random.
+	// Jitter is the fraction of its time by which an answer may expire early, at random.
 	Jitter float64 `koanf:"jitter"`
-	// Size bounds the answers of each kind; 0 is 10000.
+	// Size limits the number of answers of each kind; 0 is 10000.
 	Size int `koanf:"size"`
 }
 
-// authorizer completes and checks the authorizer of an endpoint.
+// authorizer sets the defaults of an endpoint's authorizer and checks it.
 func (e *endpointReader) authorizer(ep *Endpoint) {
 	e.checkWritten("authorizer", "to ask nobody, leave it out")
 	a := ep.Authorizer
@@ -53,10 +53,11 @@ func (e *endpointReader) authorizer(ep *Endpoint) {
 	e.onError("authorizer.on_error", &a.OnError, "deny", "allow", "last_known")
 }
 
-// defaultJitter spreads what many clients learnt at once.
+// defaultJitter spreads the expiry of answers that were cached at the same time.
 const defaultJitter = 0.1
 
-// cache completes and checks a cache at path, below the endpoint, as it was given.
+// cache sets the defaults of the cache at path, below the endpoint, and checks it; given is its raw
+// value.
 func (e *endpointReader) cache(path string, given any, c *Cache) {
 	if fields, _ := given.(map[string]any); fields["jitter"] == nil {
 		c.Jitter = defaultJitter
@@ -75,7 +76,7 @@ func (e *endpointReader) cache(path string, given any, c *Cache) {
 	}
 }
 
-// onError completes and checks a policy; the first one is the default.
+// onError sets the default of a policy, the first of policies, and checks it.
 func (e *endpointReader) onError(path string, policy *string, policies ...string) {
 	if *policy == "" {
 		*policy = policies[0]

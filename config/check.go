@@ -10,13 +10,13 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// maxMessage bounds what an endpoint may let one client message be.
+// maxMessage is the highest max_message_size.
 const maxMessage = 1 << 30
 
-// maxServiceCalls bounds what the unanswered calls of one service may be.
+// maxServiceCalls is the highest limit of unanswered calls of one service.
 const maxServiceCalls = 1 << 24
 
-// minCallBudget is the least that calls.budget may be.
+// minCallBudget is the lowest calls.budget.
 const minCallBudget = 1 << 20
 
 func (e *endpointReader) checkName(name string) {
@@ -47,7 +47,7 @@ func (e *endpointReader) checkAddress(ep *Endpoint) {
 	e.checkPath("health", ep.Health)
 }
 
-// checkPath checks a path that may be left out.
+// checkPath checks an optional path.
 func (e *endpointReader) checkPath(key, path string) {
 	switch {
 	case path == "":
@@ -58,7 +58,7 @@ func (e *endpointReader) checkPath(key, path string) {
 	case strings.Contains(path, "*"):
 		e.fault(key, "%q has a *, which stands for itself: paths have no wildcards, but path \"\" is any path", path)
 	case strings.Contains(path, "%"):
-		// What clients ask for is decoded before it is compared.
+		// The path of a request is decoded before it is compared.
 		plain, err := url.PathUnescape(path)
 		if err != nil || strings.ContainsAny(plain, "?# ") {
 			e.fault(key, "%q is no path: %%, ?, # and spaces have no place in it", path)
@@ -68,7 +68,7 @@ func (e *endpointReader) checkPath(key, path string) {
 	}
 }
 
-// checkLimits checks the values that were given; defaults are right.
+// checkLimits checks the values that were given; the defaults are valid.
 func (e *endpointReader) checkLimits(ep *Endpoint) {
 	if e.given("max_message_size") && (ep.MaxMessageSize < 1 || ep.MaxMessageSize > maxMessage) {
 		e.fault("max_message_size", "must be from 1 byte to 1GiB, not %s", ep.MaxMessageSize)
@@ -216,7 +216,7 @@ func (r *report) checkDrain(d Drain) {
 	}
 }
 
-// checkAnswerer checks who answers a service: exactly one of builtin and url.
+// checkAnswerer checks the answerer of a service: exactly one of builtin and url.
 func (r *report) checkAnswerer(path string, s Service) {
 	switch {
 	case s.Builtin == "" && s.URL == "":

@@ -28,8 +28,7 @@ func (r *report) checkNames(endpoints []Endpoint) {
 	}
 }
 
-// checkAddresses reports endpoints, and an admin server, that cannot have their
-// address together.
+// checkAddresses reports endpoints, and an admin server, whose addresses conflict.
 func (r *report) checkAddresses(endpoints []Endpoint, admin Admin) {
 	for i, ep := range endpoints {
 		path := "endpoints." + strconv.Itoa(i)
@@ -44,8 +43,7 @@ func (r *report) checkAddresses(endpoints []Endpoint, admin Admin) {
 	}
 }
 
-// checkProxies reports endpoints that wait for the header of proxies that nobody
-// trusts.
+// checkProxies reports endpoints that expect PROXY headers although no proxy is trusted.
 func (r *report) checkProxies(endpoints []Endpoint, trusted []CIDR) {
 	for i, ep := range endpoints {
 		if (ep.ProxyProtocol == "optional" || ep.ProxyProtocol == "required") && len(trusted) == 0 {
@@ -54,7 +52,7 @@ func (r *report) checkProxies(endpoints []Endpoint, trusted []CIDR) {
 	}
 }
 
-// checkShared checks two endpoints at one port.
+// checkShared checks two endpoints of one port.
 func (r *report) checkShared(path string, ep, other Endpoint) {
 	switch {
 	case ep.Listen != other.Listen:
@@ -82,8 +80,7 @@ func servesHTTP(f core.Format) bool {
 	return ok
 }
 
-// overlap reports whether two addresses cannot both be listened on. Port 0 is a
-// new port every time.
+// overlap reports whether two addresses cannot both be listened on. Port 0 is always a new port.
 func overlap(a, b string) bool {
 	if strings.HasPrefix(a, unixPrefix) {
 		return a == b
@@ -105,5 +102,5 @@ func sameHost(a, b string) bool {
 	return a == b || loopback(a) && loopback(b)
 }
 
-// loopback is 127.0.0.1 by its usual names.
+// loopback reports whether host is a usual name of 127.0.0.1.
 func loopback(host string) bool { return host == "localhost" || host == "127.0.0.1" }

@@ -5,24 +5,24 @@ import (
 	"slices"
 )
 
-// fixed are the keys of an endpoint that cannot change while it serves: it is closed
-// and opened anew, and its clients have to connect again. All others are applied to
-// the running endpoint.
+// fixed are the keys of an endpoint that cannot change while it serves: the endpoint is closed and
+// opened again, and its clients have to reconnect. All other keys are applied to the running
+// endpoint.
 var fixed = []string{"protocol", "listen", "path", "options", "plugin", "topic_prefix", "max_message_size", "proxy_protocol", "authorizer"}
 
-// booted are the keys outside the endpoints that only a new process takes.
+// booted are the keys outside the endpoints that need a restart.
 var booted = []string{
 	"admin.listen", "admin.hosts", "admin.reload_token", "calls.max_per_service", "log.format",
 	"network.loops", "network.handshake_timeout", "network.http_idle_timeout", "network.max_header", "network.max_header_fields", "network.send_buffer", "network.outbound_budget", "network.inbound_budget",
 }
 
-// Change is what becomes of one endpoint under another configuration.
+// Change is what happens to one endpoint under another configuration.
 type Change struct {
-	// Old and New are the endpoint in the two configurations; nil where it is not.
+	// Old and New are the endpoint in the two configurations; nil if it is not in one.
 	Old, New *Endpoint
-	// Live are the keys that change and can be applied to the running endpoint.
+	// Live are the changed keys that can be applied to the running endpoint.
 	Live []string
-	// Fixed are the keys that change and cannot: the endpoint is opened anew.
+	// Fixed are the changed keys that cannot: the endpoint is reopened.
 	Fixed []string
 }
 
@@ -42,8 +42,8 @@ func (c Change) Unchanged() bool {
 // Ends reports whether the connections of the endpoint end.
 func (c Change) Ends() bool { return c.Old != nil && (c.New == nil || len(c.Fixed) > 0) }
 
-// Compare returns what becomes of each endpoint when next replaces old: first those of
-// next in its order, then those that are gone. An endpoint is known by its name.
+// Compare returns what happens to each endpoint when next replaces old: first those of next in its
+// order, then those that are removed. Endpoints are matched by name.
 func Compare(old, next *Config) []Change {
 	var changes []Change
 	for i := range next.Endpoints {
@@ -61,8 +61,8 @@ func Compare(old, next *Config) []Change {
 	return changes
 }
 
-// fixedBetween returns the keys that cannot change from old to next while the endpoint
-// serves: also tls where it is turned on or off, as the clients' address changes with it.
+// fixedBetween returns the changed keys that cannot be applied while the endpoint serves. tls is
+// one of them if it is turned on or off, because the address that clients dial changes.
 func fixedBetween(old, next *Endpoint) []string {
 	if old.TLS.On() != next.TLS.On() {
 		return append(slices.Clone(fixed), "tls")
@@ -70,8 +70,8 @@ func fixedBetween(old, next *Endpoint) []string {
 	return fixed
 }
 
-// Elsewhere returns the keys outside the endpoints that change from old to next: those that
-// a running broker applies, and those that need a restart.
+// Elsewhere returns the changed keys outside the endpoints: those that a running broker applies,
+// and those that need a restart.
 func Elsewhere(old, next *Config) (live, restart []string) {
 	var keys []string
 	x, y := reflect.ValueOf(*old), reflect.ValueOf(*next)
@@ -100,8 +100,7 @@ func find(c *Config, name string) *Endpoint {
 	return nil
 }
 
-// differences returns the keys of the fields in which a and b, two structs of one
-// type, differ.
+// differences returns the keys of the fields in which the structs a and b of one type differ.
 func differences(a, b any) []string {
 	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
 	var keys []string
@@ -114,8 +113,7 @@ func differences(a, b any) []string {
 	return keys
 }
 
-// divide returns those of keys that are not among some, and those that are; none is an
-// empty list.
+// divide splits keys into those that are not in some and those that are. The results are never nil.
 func divide(keys, some []string) (without, within []string) {
 	without, within = []string{}, []string{}
 	for _, key := range keys {

@@ -82,8 +82,8 @@ admin: {listen: ""}
 	}
 }
 
-// Every key of an endpoint is either applied live or not; who adds one decides which,
-// and makes Broker.Reload apply it.
+// Every key of an endpoint is either applied live or not; whoever adds one decides which, and makes
+// Broker.Reload apply it.
 func TestEveryKeyIsClassified(t *testing.T) {
 	live := []string{
 		"name", // another name is another endpoint

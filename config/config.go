@@ -8,8 +8,7 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// Config is the whole configuration, checked. The koanf tags are the keys of
-// the file.
+// Config is the whole checked configuration. The koanf tags are the keys of the file.
 type Config struct {
 	Endpoints []Endpoint `koanf:"endpoints"`
 	Services  []Service  `koanf:"services"`
@@ -22,31 +21,29 @@ type Config struct {
 
 // Endpoint is one address at which one wire format is spoken.
 type Endpoint struct {
-	// Name labels logs and metrics and names the endpoint in overrides:
-	// letters, digits, - and _. Unique without regard to case and to - or _.
+	// Name is the endpoint's name in logs, metrics and overrides: letters, digits, - and _. It must
+	// be unique regardless of case, and of - or _.
 	Name string `koanf:"name"`
 	// Protocol is the name of a [core.Protocol].
 	Protocol string `koanf:"protocol"`
-	// Listen is a TCP address, "host:port", or "unix:" and the absolute path of a
-	// socket. Endpoints that write the same address share one listener and differ by
-	// Path.
+	// Listen is a TCP address, "host:port", or "unix:" and the absolute path of a socket. Endpoints
+	// with the same address share one listener and differ in Path.
 	Listen string `koanf:"listen"`
-	// Path begins with a slash; "" is any path that no other endpoint of the
-	// listener has.
+	// Path begins with a slash; "" is any path that no other endpoint of the listener has.
 	Path string `koanf:"path"`
-	// TLS is how the listener speaks TLS, if it does. Endpoints that share a listener
-	// have the same.
+	// TLS is the TLS of the listener, if it has any. Endpoints that share a listener must have the
+	// same.
 	TLS TLS `koanf:"tls"`
 	// Options are the protocol's own, as [core.Protocol.Options] returned them
 	// and filled in; nil if it has none.
 	Options any `koanf:"options"`
 	// MaxMessageSize is the biggest client message in bytes.
 	MaxMessageSize Size `koanf:"max_message_size"`
-	// OutboundLimit is how many bytes may wait for one connection behind the message that
-	// is being written to it.
+	// OutboundLimit is how many bytes may be queued for one connection behind the message that is
+	// being written to it.
 	OutboundLimit Size `koanf:"outbound_limit"`
-	// SlowConsumer is what happens at the limit, and over the budget of the
-	// network: disconnect, drop_oldest, drop_newest or conflate.
+	// SlowConsumer is the policy at the outbound limit, and over the budget of the network:
+	// disconnect, drop_oldest, drop_newest or conflate.
 	SlowConsumer string `koanf:"slow_consumer"`
 	// PingInterval is the time between pings to a client; 0 for none.
 	PingInterval time.Duration `koanf:"ping_interval"`
@@ -54,36 +51,35 @@ type Endpoint struct {
 	PongTimeout time.Duration `koanf:"pong_timeout"`
 	// IdleTimeout is how long a client may go without a message; 0 for ever.
 	IdleTimeout time.Duration `koanf:"idle_timeout"`
-	// Limits are what the endpoint's clients may have and send.
+	// Limits limit what the endpoint's clients may hold and send.
 	Limits Limits `koanf:"limits"`
-	// ProxyProtocol says whether connections begin with a PROXY header: off,
-	// optional or required. The same for all endpoints of one listener.
+	// ProxyProtocol says whether connections begin with a PROXY header: off, optional or required.
+	// All endpoints of one listener must have the same.
 	ProxyProtocol string `koanf:"proxy_protocol"`
 	// Origins are the web origins whose pages may connect; nil is the
 	// protocol's default, "*" is any. One * may stand for the labels before a
 	// domain, or for a port.
 	Origins []string `koanf:"origins"`
-	// Health is the path of plain requests that ask whether new clients are welcome; "" is
-	// none.
+	// Health is the path of plain HTTP requests that ask whether the endpoint accepts new clients;
+	// "" is none.
 	Health string `koanf:"health"`
 	// TopicPrefix is put before every topic of the endpoint's clients.
 	TopicPrefix string `koanf:"topic_prefix"`
-	// CallTimeout is how long a call waits that does not say so itself.
+	// CallTimeout is the deadline of calls that do not set their own.
 	CallTimeout time.Duration `koanf:"call_timeout"`
-	// MaxCalls bounds the unanswered calls of one connection.
+	// MaxCalls limits the unanswered calls of one connection.
 	MaxCalls int `koanf:"max_calls"`
 
-	// Auth are the ways to tell who a client is, in the order in which they are tried;
-	// nil asks nobody.
+	// Auth are the authentication methods, in the order in which they are tried; nil is no
+	// authentication.
 	Auth []Auth `koanf:"auth"`
-	// ACL is what clients may do; nil allows all but publishing into owned channels.
+	// ACL is what clients may do; nil allows everything except publishing into owned channels.
 	ACL *ACL `koanf:"acl"`
-	// Authorizer is the HTTP server that is asked about connections and commands; nil
-	// if there is none.
+	// Authorizer is the HTTP server that authorizes connections and commands; nil if there is none.
 	Authorizer *Authorizer `koanf:"authorizer"`
 
-	// Plugin is the program that translates the endpoint's format; Protocol is then only
-	// what the format is called.
+	// Plugin is the program that translates the endpoint's format; Protocol is then only the name
+	// of the format.
 	Plugin Plugin `koanf:"plugin"`
 
 	// Format is the wire format, built from Protocol or Plugin, Options and
@@ -91,65 +87,63 @@ type Endpoint struct {
 	Format core.Format `koanf:"-"`
 }
 
-// Plugin is how the plugin of an endpoint is run. A zero is the plugin package's own
-// choice.
+// Plugin says how the plugin of an endpoint is run. Zero values mean the plugin package's own
+// defaults.
 type Plugin struct {
-	// Command is the program and its arguments; Args are more of them.
+	// Command is the program and its arguments; Args are further arguments.
 	Command []string `koanf:"command"`
 	Args    []string `koanf:"args"`
 	// Env is added to the environment of the broker.
 	Env map[string]string `koanf:"env"`
 	// Processes is how many processes share the connections.
 	Processes int `koanf:"processes"`
-	// Checksum is what the program must have: "sha256:" and 64 hexadecimal digits.
+	// Checksum is the expected checksum of the program: "sha256:" and 64 hexadecimal digits.
 	Checksum string `koanf:"checksum"`
-	// Grace is how long connections wait for a plugin that has ended.
+	// Grace is how long connections wait for a plugin that has died to come back.
 	Grace time.Duration `koanf:"grace"`
-	// AnswerTimeout is how long the plugin may take for an answer, StartTimeout how long
-	// to start.
+	// AnswerTimeout is the deadline of a plugin's answer, StartTimeout that of its start.
 	AnswerTimeout time.Duration `koanf:"answer_timeout"`
 	StartTimeout  time.Duration `koanf:"start_timeout"`
-	// MTLS secures the way to the plugin with certificates.
+	// MTLS secures the connection to the plugin with certificates on both sides.
 	MTLS bool `koanf:"mtls"`
 }
 
-// Service is who answers a service, or all services that match a pattern, if it is
-// not a client. Exactly one of Builtin and URL is set.
+// Service is an answerer, other than a client, for a service or for all services that match a
+// pattern. Exactly one of Builtin and URL is set.
 type Service struct {
 	// Match is the name of the service, or a pattern. The empty name is a service too.
 	Match string `koanf:"match"`
-	// Builtin is what answers: echo returns the payload.
+	// Builtin is a built-in answerer: echo returns the payload.
 	Builtin string `koanf:"builtin"`
 	// URL is the address of the HTTP server that answers.
 	URL string `koanf:"url"`
-	// Timeout is how long it may take; 0 is 5s.
+	// Timeout is the deadline of an answer; 0 is 5s.
 	Timeout time.Duration `koanf:"timeout"`
-	// IdleTimeout is how long a connection to the server is kept that is not used; 0 is 4s.
+	// IdleTimeout is how long an unused connection to the server is kept; 0 is 4s.
 	IdleTimeout time.Duration `koanf:"idle_timeout"`
 	// MaxAnswerSize is the biggest answer in bytes; 0 is 1MiB.
 	MaxAnswerSize Size `koanf:"max_answer_size"`
-	// MaxCalls is how many calls the server is asked at once; 0 is 256.
+	// MaxCalls limits the concurrent calls to the server; 0 is 256.
 	MaxCalls int `koanf:"max_calls"`
 }
 
-// Calls are the bounds of calls that are not those of one endpoint or one entry of
-// Services.
+// Calls are the limits of calls that do not belong to one endpoint or one entry of Services.
 type Calls struct {
-	// MaxPerService bounds the unanswered calls of one service that clients offer.
+	// MaxPerService limits the unanswered calls of one service that clients offer.
 	MaxPerService int `koanf:"max_per_service"`
-	// Budget bounds what handlers and HTTP servers have of the requests that they answer.
+	// Budget limits the bytes of the requests that handlers and HTTP servers are answering.
 	Budget Size `koanf:"budget"`
 }
 
-// Admin is the address of metrics and health.
+// Admin is the server for metrics and health.
 type Admin struct {
-	// Listen is an address of its own, as that of an endpoint; "" turns the server off.
+	// Listen is its own address, in the form of an endpoint's; "" turns the server off.
 	Listen string `koanf:"listen"`
-	// Hosts are the names, besides those of the loopback interface, by which the server
-	// is asked; "*" is any.
+	// Hosts are the host names, besides those of the loopback interface, under which the server
+	// answers; "*" is any.
 	Hosts []string `koanf:"hosts"`
-	// ReloadToken is what whoever asks for a reload must show, as a bearer token. Without
-	// it only programs on the same machine may ask.
+	// ReloadToken is the bearer token that a reload request must show. If it is empty only programs
+	// on the same machine may ask.
 	ReloadToken string `koanf:"reload_token"`
 }
 
@@ -161,7 +155,7 @@ type Log struct {
 	Format string `koanf:"format"`
 }
 
-// Level is a [slog.Leveler] that is written debug, info, warn or error.
+// Level is a [slog.Leveler] written as debug, info, warn or error.
 type Level slog.Level
 
 // Level returns the level.
@@ -180,60 +174,58 @@ func (l *Level) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Network holds the limits of the front door and of the event loops. A zero is
-// the network's own choice.
+// Network has the limits of the front door and of the event loops. Zero values mean the network's
+// own defaults.
 type Network struct {
 	// Loops is the number of event loops; 0 is one for each CPU.
 	Loops int `koanf:"loops"`
-	// MaxConnections bounds the open connections of the process.
+	// MaxConnections limits the open connections of the process.
 	MaxConnections int `koanf:"max_connections"`
-	// MaxHandshakes bounds the connections that are still shaking hands, and those
-	// of them that one address has.
+	// MaxHandshakes limits the connections that have not finished their handshake, and
+	// MaxHandshakesPerAddress how many of them one address may have.
 	MaxHandshakes           int `koanf:"max_handshakes"`
 	MaxHandshakesPerAddress int `koanf:"max_handshakes_per_address"`
-	// MaxHTTPPerAddress bounds the plain HTTP connections of one address at one listener,
-	// where MaxHandshakes bounds those of all.
+	// MaxHTTPPerAddress limits the plain HTTP connections of one address at one listener;
+	// MaxHandshakes limits those of all addresses.
 	MaxHTTPPerAddress int `koanf:"max_http_per_address"`
 	// HTTPIdleTimeout is how long a plain HTTP connection may wait for its next request.
 	HTTPIdleTimeout time.Duration `koanf:"http_idle_timeout"`
-	// HandshakeRate bounds how fast connections are accepted; HandshakeBurst is how
-	// many may come at once, 0 as many as in one period.
+	// HandshakeRate limits how fast connections are accepted; HandshakeBurst is how many may come
+	// at once, 0 as many as in one period.
 	HandshakeRate  Rate `koanf:"handshake_rate"`
 	HandshakeBurst int  `koanf:"handshake_burst"`
-	// HandshakeTimeout is how long a client may take to ask for its upgrade.
+	// HandshakeTimeout is the deadline for a client's upgrade request.
 	HandshakeTimeout time.Duration `koanf:"handshake_timeout"`
-	// MaxHeader is the biggest request head in bytes, and MaxHeaderFields how many header
-	// fields it may have.
+	// MaxHeader is the biggest request head in bytes, and MaxHeaderFields its most header fields.
 	MaxHeader       Size `koanf:"max_header"`
 	MaxHeaderFields int  `koanf:"max_header_fields"`
 	// SendBuffer is the kernel's send buffer for each connection, in bytes.
 	SendBuffer Size `koanf:"send_buffer"`
-	// OutboundBudget bounds the bytes that wait for all connections together.
+	// OutboundBudget limits the bytes queued for all connections together.
 	OutboundBudget Size `koanf:"outbound_budget"`
-	// InboundBudget bounds the bytes of unfinished input of all connections together.
+	// InboundBudget limits the bytes of unfinished input of all connections together.
 	InboundBudget Size `koanf:"inbound_budget"`
-	// MemoryWatermark is how much memory may be in use before new connections are
-	// refused; 0 is no bound.
+	// MemoryWatermark is how much memory may be in use before new connections are refused; 0 is no
+	// limit.
 	MemoryWatermark Watermark `koanf:"memory_watermark"`
-	// TrustedProxies are believed when they say for whom they connect.
+	// TrustedProxies are the proxies whose word about the client's address is believed.
 	TrustedProxies []CIDR `koanf:"trusted_proxies"`
 }
 
-// Drain is how the broker ends.
+// Drain says how the broker shuts down.
 type Drain struct {
-	// Rate is how many connections are closed in a time; it is raised where that
-	// would not be done within Timeout. The zero value closes all at once.
+	// Rate is how many connections are closed per period; it is raised if the connections could not
+	// all be closed within Timeout. The zero value closes all at once.
 	Rate Rate `koanf:"rate"`
-	// Timeout is how long running calls are waited for, and the connections closed,
-	// together. What is left then is ended.
+	// Timeout limits waiting for running calls and closing the connections together. What is left
+	// then is ended.
 	Timeout time.Duration `koanf:"timeout"`
-	// Delay is how long new clients are still let in and served, before all that, while
-	// the admin server says already that they are not welcome: load balancers take a
-	// while to notice.
+	// Delay is how long new clients are still admitted and served before draining, while the admin
+	// server already reports not ready: load balancers need some time to notice.
 	Delay time.Duration `koanf:"delay"`
 }
 
-// Defaults returns what holds where no source says otherwise.
+// Defaults returns the configuration where no source sets anything.
 func Defaults() Config {
 	return Config{
 		Calls: Calls{MaxPerService: 1 << 16, Budget: 256 << 20},
@@ -243,7 +235,7 @@ func Defaults() Config {
 	}
 }
 
-// endpointDefaults is an endpoint without what depends on its protocol.
+// endpointDefaults are an endpoint's defaults that do not depend on its protocol.
 func endpointDefaults() Endpoint {
 	return Endpoint{
 		SlowConsumer:  "disconnect",

@@ -84,7 +84,7 @@ func write(t *testing.T, text string) string {
 	return path
 }
 
-// load loads a configuration that must be right.
+// load loads a configuration that must be valid.
 func load(t *testing.T, src config.Source, text string) *config.Config {
 	t.Helper()
 	src.File = write(t, text)
@@ -95,8 +95,7 @@ func load(t *testing.T, src config.Source, text string) *config.Config {
 	return cfg
 }
 
-// TestFaults compares all that is reported about each file of testdata with
-// its golden file.
+// TestFaults compares everything that is reported about each file of testdata with its golden file.
 func TestFaults(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.yaml")
 	if err != nil || len(files) == 0 {
@@ -151,7 +150,7 @@ endpoints:
 	}
 }
 
-// TestOutboundLimit: where none is given it follows the biggest message of any endpoint.
+// TestOutboundLimit: by default it follows the biggest message of any endpoint.
 func TestOutboundLimit(t *testing.T) {
 	cfg, err := config.Load(config.Source{Text: `
 endpoints:
@@ -277,7 +276,7 @@ drain: {rate: 90/m, timeout: 1m}
 	}
 }
 
-// TestPings shows how the times of the profile follow a changed one.
+// TestPings shows how the default times follow a changed one.
 func TestPings(t *testing.T) {
 	tests := []struct {
 		name, set  string
@@ -314,7 +313,7 @@ admin: {listen: "127.0.0.1:0"}
 `)
 }
 
-// A configuration may be a text; its faults are told as those of a file.
+// A configuration may be a text; its faults are reported like those of a file.
 func TestText(t *testing.T) {
 	const text = `endpoints: [{name: a, protocol: chat, listen: ":${PORT:-1}"}]`
 	cfg, err := config.Load(config.Source{Text: text, Env: []string{"PORT=2"}}, protocols())

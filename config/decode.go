@@ -13,8 +13,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decode puts the tree v, which stands at path, into to, which is settable. It
-// reports what does not fit and leaves that part of to as it was.
+// decode puts the tree v, found at path, into to, which must be settable. It reports what does not
+// fit and leaves that part of to unchanged.
 func (r *report) decode(path string, v any, to reflect.Value) {
 	if v == nil {
 		return
@@ -46,8 +46,8 @@ func (r *report) decode(path string, v any, to reflect.Value) {
 	}
 }
 
-// shorthand is a struct that may be written as the value of one of its keys, which is
-// a list, and a list of one without its brackets.
+// shorthand is a struct that may be written as the value of one of its keys, which is a list. A
+// list of one may lack its brackets.
 type shorthand interface{ short() (key string) }
 
 func (r *report) decodeStruct(path string, v any, to reflect.Value) {
@@ -80,7 +80,7 @@ func (r *report) decodeStruct(path string, v any, to reflect.Value) {
 	}
 }
 
-// misplaced says where an endpoint belongs that is written under its name as a key.
+// misplaced explains where an endpoint belongs that was written with its name as a key.
 func misplaced(path, key string, v any) string {
 	fields, ok := v.(map[string]any)
 	if _, has := fields["protocol"]; !ok || !has && fields["listen"] == nil {
@@ -95,7 +95,7 @@ func misplaced(path, key string, v any) string {
 	return ""
 }
 
-// field returns the field of a struct that has the key.
+// field returns the field of a struct for a key.
 func field(of reflect.Value, key string) (found reflect.Value) {
 	for f, value := range of.Fields() {
 		if f.Tag.Get("koanf") == key {
@@ -144,7 +144,7 @@ func (r *report) decodeSlice(path string, v any, to reflect.Value) {
 	to.Set(slice)
 }
 
-// listOf is how a list is written of which v is the one value.
+// listOf shows how to write the list whose only value is v.
 func listOf(v scalar, of reflect.Type) string {
 	if of.Kind() == reflect.Struct && !reflect.PointerTo(of).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
 		return " of entries, each with a dash before its first key"
@@ -215,8 +215,8 @@ func (r *report) decodeScalar(path, text string, to reflect.Value) {
 			r.add(path, "must be a number, not %q", text)
 		}
 	default:
-		// An options struct with such a field is a fault of its protocol, which
-		// the first test that sets the option shows.
+		// No configuration can set a field of such a type; the first test that sets the option
+		// shows it.
 		r.add(path, "cannot be set from a configuration: %s", to.Type())
 	}
 }

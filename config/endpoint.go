@@ -8,11 +8,11 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// endpointReader completes and checks one endpoint after its decoding.
+// endpointReader sets the defaults of one decoded endpoint and checks it.
 type endpointReader struct {
 	*report
 	path   string
-	fields map[string]any // as they were given
+	fields map[string]any // raw, as given
 	plugin pluginMaker
 }
 
@@ -23,10 +23,10 @@ func (e *endpointReader) fault(key, format string, args ...any) {
 	e.add(join(e.path, key), format, args...)
 }
 
-// read fills in what was not given and checks the rest.
+// read sets the defaults of what was not given and checks the rest.
 func (e *endpointReader) read(ep *Endpoint, protocols []core.Protocol) {
 	if e.fields == nil {
-		return // not a mapping, which is reported already
+		return // not a mapping, which is already reported
 	}
 	e.common(ep)
 	e.checkName(ep.Name)
@@ -70,7 +70,7 @@ func (e *endpointReader) common(ep *Endpoint) {
 	}
 }
 
-// translator finds the endpoint's protocol, built in or spoken by a plugin.
+// translator finds the endpoint's protocol: a built-in one, or that of a plugin.
 func (e *endpointReader) translator(ep *Endpoint, protocols []core.Protocol) (core.Protocol, bool) {
 	if e.given("plugin") {
 		return e.pluginProtocol(ep)
@@ -78,7 +78,7 @@ func (e *endpointReader) translator(ep *Endpoint, protocols []core.Protocol) (co
 	return e.protocol(ep.Protocol, protocols)
 }
 
-// protocol finds the endpoint's protocol.
+// protocol finds the endpoint's built-in protocol.
 func (e *endpointReader) protocol(name string, protocols []core.Protocol) (core.Protocol, bool) {
 	names := make([]string, len(protocols))
 	for i, p := range protocols {
@@ -99,7 +99,7 @@ func (e *endpointReader) protocol(name string, protocols []core.Protocol) (core.
 	return core.Protocol{}, false
 }
 
-// options decodes the options of the protocol and has it check them.
+// options decodes the options of the protocol, which then checks them.
 func (e *endpointReader) options(ep *Endpoint, p core.Protocol) {
 	ep.Options = nil
 	if p.Options == nil {
@@ -118,8 +118,8 @@ func (e *endpointReader) options(ep *Endpoint, p core.Protocol) {
 	e.addNamed(path, p.Validate(ep.Options))
 }
 
-// addNamed reports the errors that err joins. They may name a key below path in front, as
-// in "key: text".
+// addNamed reports the errors that err joins. Each may begin with a key below path, as in "key:
+// text".
 func (e *endpointReader) addNamed(path string, err error) {
 	for _, err := range split(err) {
 		key, text, named := strings.Cut(err.Error(), ": ")
@@ -142,7 +142,7 @@ func split(err error) []error {
 	return []error{err}
 }
 
-// format makes the wire format and takes the defaults that it knows.
+// format makes the wire format and takes its defaults.
 func (e *endpointReader) format(ep *Endpoint, p core.Protocol) {
 	f, err := p.New(ep.Options, int(ep.MaxMessageSize))
 	if err == nil && !e.given("max_message_size") {
@@ -158,8 +158,8 @@ func (e *endpointReader) format(ep *Endpoint, p core.Protocol) {
 	e.liveness(ep, f.Profile())
 }
 
-// liveness takes the format's own times where none are given. A new ping
-// interval keeps the time that the format leaves for the pong.
+// liveness takes the format's own times if none are given. If only the ping interval is given, the
+// pong keeps the margin that the format leaves for it.
 func (e *endpointReader) liveness(ep *Endpoint, p core.Profile) {
 	if !e.given("idle_timeout") {
 		ep.IdleTimeout = p.IdleTimeout

@@ -13,8 +13,8 @@ import (
 	"github.com/polywire/polywire/config"
 )
 
-// FuzzLoad shows that no file is too odd to be reported: Load ends with a
-// configuration or with problems that have a text.
+// FuzzLoad checks that no file is too odd to be reported: Load returns a configuration, or problems
+// that have a text.
 func FuzzLoad(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.yaml")
 	if err != nil {
@@ -57,7 +57,7 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// FuzzOrigin: what an entry of origins counts as counts as itself, and no entry panics.
+// FuzzOrigin: a normalized entry of origins normalizes to itself, and no entry panics.
 func FuzzOrigin(f *testing.F) {
 	for _, seed := range []string{
 		"https://example.com/", "https://*.bücher.example:443", "http://[::1]:*", "http://[::ffff:1.2.3.4]", "file:///", "Null", "*",

@@ -5,9 +5,8 @@ import (
 	"strings"
 )
 
-// interpolate replaces ${NAME} and ${NAME:-default} in s by what lookup says;
-// $${ becomes ${. A default is taken as it stands, up to the next brace. The
-// errors are of the form that follows a path.
+// interpolate replaces ${NAME} and ${NAME:-default} in s by the result of lookup; $${ becomes ${. A
+// default is taken literally, up to the next brace. The errors are worded to follow a path.
 func interpolate(s string, lookup func(string) (string, bool)) (string, error) {
 	var b strings.Builder
 	for {

@@ -7,33 +7,32 @@ import (
 	"strings"
 )
 
-// Limits are what the clients of one endpoint may have and send. A zero is no limit.
+// Limits are the limits on what clients of one endpoint may hold and send. Zero is no limit.
 type Limits struct {
-	// Connections bounds the open connections of the endpoint.
+	// Connections limits the open connections of the endpoint.
 	Connections int `koanf:"connections"`
-	// ConnectionsPerAddress bounds those of one client address (IPv6: of one /64).
+	// ConnectionsPerAddress limits those of one client address (IPv6: of one /64).
 	ConnectionsPerAddress int `koanf:"connections_per_address"`
-	// ConnectionsPerUser bounds those of one user, if clients say who they are.
+	// ConnectionsPerUser limits those of one user, if clients authenticate.
 	ConnectionsPerUser int `koanf:"connections_per_user"`
-	// Messages and Bytes bound what one connection sends; Burst is how much may come
-	// at once, 0 as much as in one period.
+	// Messages and Bytes limit what one connection sends; the Burst of each is how much may come at
+	// once, 0 as much as in one period.
 	Messages      Rate `koanf:"messages"`
 	MessagesBurst int  `koanf:"messages_burst"`
 	Bytes         Rate `koanf:"bytes"`
 	BytesBurst    Size `koanf:"bytes_burst"`
-	// Subscriptions bounds the subscriptions of one connection.
+	// Subscriptions limits the subscriptions of one connection.
 	Subscriptions int `koanf:"subscriptions"`
-	// Patterns bounds those of them that are patterns; 0 is the broker's own bound, 512.
+	// Patterns limits how many of them are patterns; 0 is the broker's own limit, 512.
 	Patterns int `koanf:"patterns"`
-	// TopicLength bounds topics in bytes, TopicDepth in levels.
+	// TopicLength limits topics in bytes, TopicDepth in levels.
 	TopicLength int `koanf:"topic_length"`
 	TopicDepth  int `koanf:"topic_depth"`
-	// JSONDepth bounds how deeply arrays and objects are nested in a payload.
+	// JSONDepth limits how deeply arrays and objects are nested in a payload.
 	JSONDepth int `koanf:"json_depth"`
 }
 
-// Watermark is an amount of memory: a size, or a part of what the process may have,
-// written 80%.
+// Watermark is an amount of memory: a size, or a part of what the process may use, written as 80%.
 type Watermark struct {
 	Percent int
 	Size    Size
@@ -58,8 +57,7 @@ func (w *Watermark) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Of returns the bytes that w is of what the process may have, which is 0 if nobody
-// knows.
+// Of returns the bytes of w if the process may use available; available is 0 if that is not known.
 func (w Watermark) Of(available uint64) uint64 {
 	if w.Percent > 0 {
 		return available / 100 * uint64(w.Percent)
@@ -67,11 +65,11 @@ func (w Watermark) Of(available uint64) uint64 {
 	return uint64(w.Size)
 }
 
-// CIDR are network addresses, written 10.0.0.0/8, 2001:db8::/32 or, a single one, 10.1.2.3;
-// or, without a Prefix, whoever connects by a Unix socket, written unix.
+// CIDR is a range of network addresses, written 10.0.0.0/8, 2001:db8::/32 or, for a single one,
+// 10.1.2.3. Without a Prefix, written unix, it means all clients of Unix sockets.
 type CIDR struct{ netip.Prefix }
 
-// Unix reports whether c is whoever connects by a Unix socket.
+// Unix reports whether c means the clients of Unix sockets.
 func (c CIDR) Unix() bool { return !c.IsValid() }
 
 // UnmarshalText parses addresses.

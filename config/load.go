@@ -17,23 +17,22 @@ import (
 type Source struct {
 	// File is the path of the YAML file.
 	File string
-	// Text is the YAML itself, for programs that have no file; File is then only what
-	// the faults are told under, "config" if it is empty.
+	// Text is the YAML itself, for programs that have no file; File is then only the name in
+	// faults, "config" if it is empty.
 	Text string
 	// Env is the environment, as os.Environ returns it: for overrides and for
 	// ${NAME} in the file.
 	Env []string
 	// Set are the flags; a later one wins.
 	Set []Override
-	// Plugin returns the protocol that the plugin of an endpoint speaks. Its error may
-	// name a key of the plugin in front, as in "command: text". Nil: there are no
-	// plugins.
+	// Plugin returns the protocol that the plugin of an endpoint speaks. Its error may begin with a
+	// key of the plugin, as in "command: text". Nil means that there are no plugins.
 	Plugin func(endpoint string, p Plugin) (core.Protocol, error)
 }
 
-// Load reads and checks the configuration. protocols are those that an endpoint
-// may name; Load makes the endpoints' formats with them. The error is [Errors],
-// with every fault, unless the file cannot be read.
+// Load reads and checks the configuration. protocols are the formats that an endpoint may name;
+// Load makes the endpoints' formats with them. The error is [Errors], with every fault, unless the
+// file cannot be read.
 func Load(src Source, protocols []core.Protocol) (*Config, error) {
 	data, err := src.read()
 	if err != nil {
@@ -69,7 +68,7 @@ func (src Source) read() ([]byte, error) {
 	return os.ReadFile(src.File)
 }
 
-// name is what faults are told under.
+// name is the file name in faults.
 func (src Source) name() string {
 	if src.File == "" {
 		return "config"
@@ -106,8 +105,8 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin plu
 	return &cfg
 }
 
-// limitOutput sets the outbound limits that were not given: the biggest message that a
-// client of any endpoint may send fits behind another one, with room for more.
+// limitOutput sets the outbound limits that were not given: the biggest message that a client of
+// any endpoint may send fits behind another one, with room to spare.
 func limitOutput(endpoints []Endpoint) {
 	biggest := Size(0)
 	for i := range endpoints {
@@ -120,8 +119,8 @@ func limitOutput(endpoints []Endpoint) {
 	}
 }
 
-// meant reports whether a list of the top level was given, but not as it should be: what
-// is wrong with it is reported, and that it is empty would be noise.
+// meant reports whether a top-level list was given but is wrong: the fault in it is already
+// reported, and to report that it is empty would be noise.
 func (r *report) meant(list string, tree map[string]any) bool {
 	if slices.ContainsFunc(r.problems, func(p Problem) bool { return p.Path == list }) {
 		return true
@@ -134,7 +133,7 @@ func (r *report) meant(list string, tree map[string]any) bool {
 	return false
 }
 
-// lookup finds variables in env, where the last one of a name counts.
+// lookup looks variables up in env, where the last one of a name wins.
 func lookup(env []string) func(string) (string, bool) {
 	values := make(map[string]string, len(env))
 	for _, variable := range env {

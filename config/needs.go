@@ -2,8 +2,8 @@ package config
 
 import "github.com/polywire/polywire/core"
 
-// Needs returns what the broker is to do for the endpoint's format besides its codec: a
-// plugin's format says it itself, the options of a built-in one do. ep was loaded.
+// Needs returns what the endpoint's format needs of the broker besides its codec: a plugin's format
+// says so itself, a built-in one in its options. ep must be loaded.
 func (ep *Endpoint) Needs() core.Needs {
 	type needy interface{ Needs() core.Needs }
 	if f, ok := ep.Format.(needy); ok {

@@ -10,12 +10,12 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// hostNames maps the names of hosts as browsers do before they write them into an Origin.
+// hostNames maps host names as browsers do before they write them into an Origin.
 var hostNames = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false))
 
-// parseOrigin returns an entry of origins as browsers write the origins that it is to
-// match (RFC 6454): in lower case and ASCII, without a default port and a slash at the
-// end. What can never match is an error, of the form that follows the entry.
+// parseOrigin normalizes an entry of origins to what browsers send (RFC 6454): lower case and
+// ASCII, without a default port and a trailing slash. An entry that can never match is an error,
+// worded to follow the entry.
 func parseOrigin(entry string) (string, error) {
 	text := strings.TrimSpace(entry)
 	if text == "*" || strings.EqualFold(text, "null") {
@@ -68,10 +68,10 @@ func parseOrigin(entry string) (string, error) {
 	return scheme + "://" + host + ":" + port, nil
 }
 
-// defaultPorts are those that an origin does not write.
+// defaultPorts are the ports that an origin leaves out.
 var defaultPorts = map[string]string{"http": "80", "https": "443"}
 
-// guess is what an entry without a scheme was to be.
+// guess guesses what an entry without a scheme was meant to be.
 func guess(text string) string {
 	if strings.ContainsAny(text, " ,") {
 		return "; write one origin for each entry"
@@ -96,7 +96,7 @@ func validScheme(s string) bool {
 	return s != "" && s != "ws" && s != "wss"
 }
 
-// splitPort parts the port from a host. It is "*", or a number without leading zeros.
+// splitPort splits the port off a host. It is "*", or a number without leading zeros.
 func splitPort(s string) (host, port string, err error) {
 	i := strings.LastIndexByte(s, ':')
 	if i < 0 || strings.HasSuffix(s, "]") {
@@ -116,7 +116,7 @@ func splitPort(s string) (host, port string, err error) {
 	return host, strconv.FormatUint(n, 10), nil
 }
 
-// errStars: anywhere else a * would match hosts that nobody meant: example.com.evil.org.
+// errStars: elsewhere a * would match hosts that nobody meant: example.com.evil.org.
 var errStars = errors.New(`may have one *, for the labels before a domain ("https://*.example.com") or for a port ("http://localhost:*")`)
 
 // originHost returns a host as browsers write it.
@@ -133,7 +133,7 @@ func originHost(host, scheme string) (string, error) {
 		}
 		return "[" + bareIPv6(a) + "]", nil
 	case scheme != "http" && scheme != "https":
-		// The host of an extension or an app is whatever its program makes of it.
+		// Extensions and apps choose their host freely.
 		if strings.ContainsAny(host, " \t,\"'<>") {
 			return "", fmt.Errorf("has %q, which is no host", host)
 		}
@@ -150,7 +150,7 @@ func originHost(host, scheme string) (string, error) {
 	return name, nil
 }
 
-// bareIPv6 writes an address as browsers do: IPv4 within IPv6 as hexadecimal digits.
+// bareIPv6 formats an address as browsers do: IPv4 within IPv6 in hexadecimal digits.
 func bareIPv6(a netip.Addr) string {
 	if !a.Is4In6() {
 		return a.String()

@@ -11,20 +11,20 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// envPrefix begins the environment variables that are read.
+// envPrefix is the prefix of the environment variables that are read.
 const envPrefix = "POLYWIRE_"
 
 // Override sets one key over the file and the environment.
 type Override struct {
-	// From is who says so, for errors: "--set".
+	// From is the source of the override, for errors: "--set".
 	From string
-	// Key has dots: endpoints.web.listen.
+	// Key is written with dots: endpoints.web.listen.
 	Key string
 	// Value is the text of the value.
 	Value string
 }
 
-// environment returns the overrides in environ, which is as os.Environ.
+// environment returns the overrides in environ, which has the form of os.Environ.
 func environment(environ []string) []Override {
 	var found []Override
 	for _, variable := range environ {
@@ -39,9 +39,9 @@ func environment(environ []string) []Override {
 	return found
 }
 
-// mistaken reports the variables that name a key with single underscores: they are not the
-// configuration's, and whoever has set them thinks so. Other variables without two
-// underscores are somebody else's, such as those that Kubernetes sets for a service.
+// mistaken reports variables that name a key with single underscores: the configuration does not
+// read them, but their author expects it to. Other variables without two underscores belong to
+// somebody else, such as those that Kubernetes sets for a service.
 func (r *report) mistaken(environ []string, tree map[string]any) {
 	var names []string
 	for _, fields := range mapOf(tree["endpoints"]) {
@@ -67,8 +67,8 @@ func mapOf(v any) map[string]any {
 	return m
 }
 
-// pathOf returns the key below a struct that flat is if its dots are written as
-// underscores; "" if there is none. The entries of lists have names.
+// pathOf returns the key below a struct that flat names with underscores instead of dots; "" if
+// there is none. names are the names of the endpoints.
 func pathOf(flat string, of reflect.Type, names []string) string {
 	for f := range of.Fields() {
 		key := f.Tag.Get("koanf")
@@ -84,7 +84,7 @@ func pathOf(flat string, of reflect.Type, names []string) string {
 		case f.Type.Kind() == reflect.Struct:
 			below = pathOf(rest, f.Type, nil)
 		case f.Type.Kind() == reflect.Interface:
-			below = rest // options, which the format knows
+			below = rest // options; only the format knows them
 		case key == "endpoints":
 			for _, name := range names {
 				if inner, ok := strings.CutPrefix(rest, name+"_"); ok {

@@ -5,7 +5,7 @@ import "github.com/polywire/polywire/core"
 // pluginMaker is Source.Plugin.
 type pluginMaker = func(endpoint string, p Plugin) (core.Protocol, error)
 
-// maxProcesses bounds the processes of one plugin.
+// maxProcesses is the limit of the processes of one plugin.
 const maxProcesses = 256
 
 // pluginProtocol returns the protocol that the endpoint's plugin speaks.

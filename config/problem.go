@@ -13,13 +13,13 @@ type Problem struct {
 	File string
 	// Line counts from 1; 0 if File has no lines.
 	Line int
-	// Path is the key, such as endpoints[1].listen; "" is the whole.
+	// Path is the key, such as endpoints[1].listen; "" is the whole file.
 	Path string
-	// Text says what is wrong and, where it is known, what would be right.
+	// Text says what is wrong and, if known, what would be right.
 	Text string
 }
 
-// String returns "file:line: path: text" without the parts that are empty.
+// String returns "file:line: path: text", without the empty parts.
 func (p Problem) String() string {
 	at := p.File
 	if p.Line > 0 {
@@ -44,20 +44,20 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// position is where a key was written.
+// position is where a key is written.
 type position struct {
 	file string
 	line int
 }
 
-// report collects problems and knows where each key was written last.
+// report collects problems and knows where each key was last set.
 type report struct {
 	file     string
 	written  map[string]position
 	problems Errors
 }
 
-// at returns where path was written, or else what holds it.
+// at returns where path was set, or else its nearest parent.
 func (r *report) at(path string) position {
 	for {
 		if p, ok := r.written[path]; ok {
@@ -76,8 +76,8 @@ func (r *report) add(path, format string, args ...any) {
 	r.addAt(r.at(path), path, format, args...)
 }
 
-// addAt reports a problem written at p. Only the first one of a key counts: what
-// follows from it would be noise.
+// addAt reports a problem written at p. Only the first one of each key is kept: the later ones
+// follow from it and would be noise.
 func (r *report) addAt(p position, path, format string, args ...any) {
 	problem := Problem{File: p.file, Line: p.line, Path: display(path), Text: fmt.Sprintf(format, args...)}
 	for _, other := range r.problems {
@@ -91,8 +91,8 @@ func (r *report) addAt(p position, path, format string, args ...any) {
 	r.problems = append(r.problems, problem)
 }
 
-// explained reports whether it is told already why the key at path is missing: what holds
-// it is no mapping, or it is misspelt.
+// explained reports whether another problem already explains why the key at path is missing: its
+// parent is no mapping, or the key is misspelt.
 func (r *report) explained(path string) bool {
 	i := strings.LastIndexByte(path, '.')
 	if i < 0 {
@@ -104,7 +104,7 @@ func (r *report) explained(path string) bool {
 	})
 }
 
-// sorted returns the problems in the order of the file's lines, others last.
+// sorted returns the problems in line order, those outside the file last.
 func (r *report) sorted() Errors {
 	slices.SortStableFunc(r.problems, func(a, b Problem) int {
 		if (a.File == r.file) != (b.File == r.file) {
@@ -118,7 +118,7 @@ func (r *report) sorted() Errors {
 	return r.problems
 }
 
-// display writes endpoints.1.listen as endpoints[1].listen.
+// display formats endpoints.1.listen as endpoints[1].listen.
 func display(path string) string {
 	var b strings.Builder
 	for part := range strings.SplitSeq(path, ".") {

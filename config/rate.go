@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Rate is so many things, or bytes, in a time: written 500/s, 100/m or 1MB/s. The zero
-// value is no bound.
+// Rate is a number of things, or bytes, per period: written 500/s, 100/m or 1MB/s. The zero value
+// is no limit.
 type Rate struct {
-	// N is how many, Per in how long; either both are positive or both are 0.
+	// N is how many, Per the period; either both are positive or both are 0.
 	N   int
 	Per time.Duration
 }
@@ -20,7 +20,7 @@ var ratePeriods = map[string]time.Duration{
 	"second": time.Second, "minute": time.Minute,
 }
 
-// UnmarshalText parses a rate; "" and 0 are no bound.
+// UnmarshalText parses a rate; "" and 0 are no limit.
 func (r *Rate) UnmarshalText(text []byte) error {
 	number, period, found := strings.Cut(string(text), "/")
 	if !found && (number == "" || number == "0") {
@@ -39,7 +39,7 @@ func (r *Rate) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// PerSecond returns the rate as a number per second; 0 is no bound.
+// PerSecond returns the rate as a number per second; 0 is no limit.
 func (r Rate) PerSecond() float64 {
 	if r.Per == 0 {
 		return 0
@@ -47,7 +47,7 @@ func (r Rate) PerSecond() float64 {
 	return float64(r.N) / r.Per.Seconds()
 }
 
-// String writes the rate as it is read.
+// String formats the rate as it is parsed.
 func (r Rate) String() string {
 	for _, period := range []string{"s", "m", "h"} {
 		if r.Per != 0 && r.Per == ratePeriods[period] {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Size is a number of bytes, written 512, 64KiB, 1MiB or 32MB.
+// Size is a number of bytes, written as 512, 64KiB, 1MiB or 32MB.
 type Size int
 
 // maxSize keeps sums of sizes far from overflow.

@@ -29,7 +29,7 @@ func TestOverrides(t *testing.T) {
 			"POLYWIRE_ENDPOINTS__1__PING_INTERVAL=1m",
 			"POLYWIRE_LOG__LEVEL=debug",
 			"POLYWIRE_SERVICES__0__MATCH=b",
-			// What Kubernetes sets for a service of this name is none of ours.
+			// Variables that Kubernetes sets for a service of this name are not ours.
 			"POLYWIRE_PORT=tcp://10.0.0.1:9190", "POLYWIRE_SERVICE_HOST=10.0.0.1",
 			"OTHER__LOG__LEVEL=info",
 		},
@@ -173,8 +173,8 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// TestMistakenVariables: what people type is not ignored without a word, and what is not
-// meant for the configuration is left alone.
+// TestMistakenVariables: likely mistakes are not ignored silently, and variables of others are left
+// alone.
 func TestMistakenVariables(t *testing.T) {
 	for variable, want := range map[string]string{
 		"POLYWIRE_LOG_LEVEL=debug":                      "log.level is set with POLYWIRE_LOG__LEVEL",

@@ -7,8 +7,8 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
-// suggest returns `; did you mean "x"?` with the candidate nearest to word, of
-// several the one with its first letter, or nothing if none is near.
+// suggest returns `; did you mean "x"?` with the candidate nearest to word, or "" if none is near.
+// Of several it prefers one with the same first letter.
 func suggest(word string, candidates []string) string {
 	best, distance := "", max(2, len(word)/3)+1
 	for _, c := range candidates {

@@ -10,12 +10,12 @@ import (
 	"unicode/utf8"
 )
 
-// versionLine is a line that says which YAML the file is.
+// versionLine is a directive that gives the YAML version of the file.
 var versionLine = regexp.MustCompile(`^%YAML[ \t]+1\.([0-9]+)[ \t]*(#.*)?\r?$`)
 
-// anyVersion returns data with the minor version of a %YAML line that the library refuses
-// replaced by the one that it takes: what differs between them is nothing that a
-// configuration holds. Lines keep their numbers.
+// anyVersion replaces the minor version of a %YAML line that the library refuses by the one that it
+// accepts: the versions do not differ in anything that a configuration uses. Line numbers stay the
+// same.
 func anyVersion(data []byte) []byte {
 	lines := bytes.SplitAfter(data, []byte("\n"))
 	for i, line := range lines {
@@ -23,7 +23,7 @@ func anyVersion(data []byte) []byte {
 		switch {
 		case len(bytes.TrimSpace(text)) == 0, text[0] == '#':
 		case text[0] != '%':
-			return data // a directive comes before all else
+			return data // a directive comes before everything else
 		case versionLine.Match(bytes.TrimSuffix(text, []byte("\n"))):
 			lines[i] = []byte("%YAML 1.1\n")
 			return bytes.Join(lines, nil)
@@ -32,20 +32,20 @@ func anyVersion(data []byte) []byte {
 	return data
 }
 
-// word is a key without the space behind its colon.
+// word matches a key that lacks the space behind its colon.
 var word = regexp.MustCompile(`^[\s-]*[A-Za-z_]+:[^\s/]`)
 
-// comment is a # where a value is due.
+// comment matches a # in the place of a value.
 var comment = regexp.MustCompile(`[:\[,]\s*#`)
 
-// sigil is a value that begins with a character that YAML keeps for itself.
+// sigil matches a value that begins with a character that YAML reserves.
 var sigil = regexp.MustCompile("[:\\-,\\[{]\\s*([*&!%@`][^\\s,\\]}]*)")
 
-// colon is a value in braces or brackets that begins with a colon.
+// colon matches a value in braces or brackets that begins with a colon.
 var colon = regexp.MustCompile(`[{,\[]\s*(?:[A-Za-z_]+:\s+)?(:[0-9][^\s,\]}]*)`)
 
-// advice says what the mistake behind a syntax error most likely is, judging by the lines
-// around the one, counted from 1, where YAML stops; "" if it is none of the usual ones.
+// advice names the most likely mistake behind a syntax error, judging by the lines around the line,
+// counted from 1, where YAML stops; "" if it is none of the usual ones.
 func advice(data []byte, line int, text string) string {
 	lines := strings.Split(string(data), "\n")
 	at := func(n int) string {
@@ -104,12 +104,13 @@ func directed(lines []string) bool {
 	return false
 }
 
-// invisible reports whether r looks like a space, or like nothing, and is no space of YAML.
+// invisible reports whether r looks like a space, or like nothing, but is no YAML space.
 func invisible(r rune) bool {
 	return r > unicode.MaxASCII && (unicode.IsSpace(r) || unicode.Is(unicode.Cf, r))
 }
 
-// foreignByte returns where data holds what no text does, and what that is; -1 if it is text.
+// foreignByte returns the offset and a description of the first byte that text cannot have; -1 if
+// data is text.
 func foreignByte(data []byte) (at int, what string) {
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
 		return -1, "" // UTF-16

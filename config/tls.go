@@ -11,16 +11,16 @@ import (
 	"github.com/polywire/polywire/certs"
 )
 
-// TLS is how the listener of an endpoint speaks TLS; without certificates it does not.
+// TLS is the TLS of an endpoint's listener; without certificates there is none.
 type TLS struct {
 	// Cert and Key are the files of the only certificate, a short form of
 	// Certificates. In a checked configuration they are empty.
 	Cert string `koanf:"cert"`
 	Key  string `koanf:"key"`
-	// Certificates are chosen from by the name that a client asks for (SNI); the
-	// first is for who asks for none of them.
+	// Certificates are selected by the name that a client asks for (SNI); the first is for clients
+	// that ask for none of them.
 	Certificates []Certificate `koanf:"certificates"`
-	// MinVersion and MaxVersion bound the version; 0 is 1.2 and the newest.
+	// MinVersion and MaxVersion limit the version; 0 is 1.2 and the newest.
 	MinVersion TLSVersion `koanf:"min_version"`
 	MaxVersion TLSVersion `koanf:"max_version"`
 	// Curves are the key exchanges to choose from; nil is the Go library's choice.
@@ -34,9 +34,9 @@ type TLS struct {
 	ClientAuth ClientAuth `koanf:"client_auth"`
 }
 
-// Certificate are two PEM files.
+// Certificate is a certificate in two PEM files.
 type Certificate struct {
-	// Cert holds the certificate, and behind it those that lead to its authority.
+	// Cert holds the certificate, followed by the chain to its authority.
 	Cert string `koanf:"cert"`
 	// Key holds its private key.
 	Key string `koanf:"key"`
@@ -45,7 +45,7 @@ type Certificate struct {
 // On reports whether there is TLS.
 func (t *TLS) On() bool { return len(t.Certificates) > 0 }
 
-// Settings returns t in the words of package certs.
+// Settings returns t in the types of package certs.
 func (t *TLS) Settings() certs.Settings {
 	s := certs.Settings{
 		ClientCA: t.ClientCA, ClientAuth: tls.ClientAuthType(t.ClientAuth),
@@ -63,7 +63,7 @@ func (t *TLS) Settings() certs.Settings {
 	return s
 }
 
-// TLSVersion is a version of TLS, written 1.2 or 1.3.
+// TLSVersion is a version of TLS, written as 1.2 or 1.3.
 type TLSVersion uint16
 
 // UnmarshalText parses a version.
@@ -98,7 +98,7 @@ func (c *Curve) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// CipherSuite is a suite of TLS 1.2. Those of TLS 1.3 are all good and not to be chosen.
+// CipherSuite is a suite of TLS 1.2. Those of TLS 1.3 are all good and cannot be chosen.
 type CipherSuite uint16
 
 // UnmarshalText parses the name of a suite.
@@ -119,7 +119,7 @@ func (c *CipherSuite) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// unknown is the error of a word that is none of the candidates.
+// unknown is the error for a word that is not among the candidates.
 func unknown(what, word string, candidates []string) error {
 	hint := suggest(word, candidates)
 	if hint == "" {
@@ -144,7 +144,7 @@ func (a *ClientAuth) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// tls completes and checks the TLS of an endpoint, with its files.
+// tls sets the defaults of an endpoint's TLS, and checks it and its files.
 func (e *endpointReader) tls(t *TLS) {
 	fields, ok := e.fields["tls"].(map[string]any)
 	if !ok {
@@ -180,7 +180,7 @@ func (e *endpointReader) tls(t *TLS) {
 	}
 }
 
-// tlsCertificates makes the short form a list, and checks it.
+// tlsCertificates turns the short form into a list, and checks it.
 func (e *endpointReader) tlsCertificates(t *TLS, fields map[string]any) {
 	path := "tls"
 	switch short := fields["cert"] != nil || fields["key"] != nil; {

@@ -22,8 +22,7 @@ func patterns(t *testing.T, texts ...string) []core.Template {
 	return list
 }
 
-// TestTrust shows the shapes of auth, acl and authorizer, and what they are if little
-// is said.
+// TestTrust shows the forms of auth, acl and authorizer, and their defaults.
 func TestTrust(t *testing.T) {
 	cfg := load(t, config.Source{Env: []string{"TOKEN=t0ken"}}, `
 endpoints:

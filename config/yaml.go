@@ -13,22 +13,22 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// scalar is a leaf of the merged tree, whose other nodes are map[string]any,
-// []any and nil. Its fields are exported because koanf copies the tree.
+// scalar is a leaf of the merged tree; the other nodes are map[string]any, []any and nil. Its
+// fields are exported because koanf copies the tree.
 type scalar struct {
-	// Text is the value as it is written.
+	// Text is the value as written.
 	Text string
 	// Typed is the value as YAML reads it: a string, bool, number or time.
 	Typed any
-	// Flat: from the environment or a flag, where a list is written with commas.
+	// Flat is set for values of the environment or a flag, where lists are written with commas.
 	Flat bool
 }
 
-// lists are the keys of the top level whose entries can be overridden one by
-// one; in the tree they are maps from "0", "1", … to the entries.
+// lists are the top-level keys whose entries can be overridden one by one; in the tree they are
+// maps from "0", "1", … to the entries.
 var lists = []string{"endpoints", "services"}
 
-// file turns a YAML document into a tree and notes where each key was written.
+// file turns a YAML document into a tree and records where each key is written.
 type file struct {
 	*report
 	lookup func(string) (string, bool)
@@ -45,12 +45,12 @@ func (f *file) parse(data []byte) (map[string]any, bool) {
 		return map[string]any{}, true
 	}
 	if err == nil {
-		// Decoding once into nothing lets the library refuse what a walk could
-		// not survive: anchors that hold themselves, or alias bombs.
+		// Decode into nothing first, so that the library refuses what the walk could not survive:
+		// anchors that contain themselves, and alias bombs.
 		var discard any
 		err = doc.Decode(&discard)
 		if typed := (*yaml.TypeError)(nil); errors.As(err, &typed) {
-			err = nil // duplicate keys, which the walk reports with their path
+			err = nil // duplicate keys; the walk reports them with their path
 		}
 	}
 	if err != nil {
@@ -75,8 +75,7 @@ func (f *file) parse(data []byte) (map[string]any, bool) {
 
 var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?`)
 
-// syntax reports an error of the YAML library in data, which names the line in
-// its text.
+// syntax reports an error of the YAML library, whose text contains the line in data.
 func (f *file) syntax(data []byte, err error) {
 	text := err.Error()
 	m := yamlLine.FindStringSubmatch(text)
@@ -86,7 +85,7 @@ func (f *file) syntax(data []byte, err error) {
 		line = firstBad(data, line, text)
 	}
 	if line == 0 && strings.HasPrefix(text, "invalid map key") {
-		// The library does not say where.
+		// The library gives no line here.
 		if before, _, found := bytes.Cut(data, []byte("{{")); found {
 			line = bytes.Count(before, []byte("\n")) + 1
 		}
@@ -95,7 +94,7 @@ func (f *file) syntax(data []byte, err error) {
 		line, text = bytes.Count(data[:at], []byte("\n"))+1, what+" ("+text+")"
 	}
 	if name, ok := strings.CutPrefix(text, "unknown anchor '"); ok && line == 0 {
-		// Nor here. An alias is found at the end of a word.
+		// Nor here. An alias is matched at the end of a word.
 		alias := regexp.MustCompile(`\*` + regexp.QuoteMeta(strings.TrimSuffix(name, "' referenced")) + `(?:[\s,\]}]|$)`)
 		if at := alias.FindIndex(data); at != nil {
 			line = bytes.Count(data[:at[0]], []byte("\n")) + 1
@@ -107,9 +106,9 @@ func (f *file) syntax(data []byte, err error) {
 	f.addAt(position{f.file, line}, "", "reading YAML: %s", text)
 }
 
-// firstBad returns the line at which data stops being YAML. The library often
-// names the line where the surrounding block begins; here the file is cut
-// shorter until the error is gone. Files too long for that keep said.
+// firstBad returns the line at which data stops being YAML. The library often gives the line where
+// the surrounding block begins; so firstBad cuts the file shorter until the error is gone. For a
+// file that is too long for that it returns said.
 func firstBad(data []byte, said int, text string) int {
 	lines := bytes.SplitAfter(data, []byte("\n"))
 	if len(lines) > 1000 {
@@ -127,7 +126,7 @@ func firstBad(data []byte, said int, text string) int {
 	return 1
 }
 
-// node returns the tree of n, which stands at path.
+// node returns the tree of n, which is found at path.
 func (f *file) node(path string, n *yaml.Node) any {
 	if _, ok := f.written[path]; !ok && path != "" {
 		f.written[path] = position{f.file, n.Line}
@@ -147,11 +146,11 @@ func (f *file) node(path string, n *yaml.Node) any {
 	return f.scalar(path, n)
 }
 
-// tags are those of which the values of a configuration are.
+// tags are the YAML tags that values of a configuration may have.
 var tags = []string{"", "!", "!!str", "!!int", "!!float", "!!bool", "!!null", "!!timestamp", "!!seq", "!!map", mergeTag}
 
-// knownTag reports whether a value is what it says. What a tag of another program was to do
-// with it is not done.
+// knownTag reports whether a value has a tag that YAML itself defines. What another program's tag
+// asks for would not be done.
 func knownTag(n *yaml.Node) bool {
 	return n.Kind == yaml.AliasNode || slices.Contains(tags, n.ShortTag()) || slices.Contains(tags, n.Tag)
 }
@@ -175,7 +174,7 @@ func (f *file) mapping(path string, n *yaml.Node) any {
 			continue
 		}
 		if path == "" && strings.HasPrefix(key.Value, "x-") {
-			continue // the file's own, for anchors: it counts where it is used
+			continue // for anchors of the file; it counts where it is used
 		}
 		if strings.ContainsFunc(key.Value, invisible) {
 			f.addAt(at, join(path, strings.TrimFunc(key.Value, invisible)), "has a space around it that is none for YAML, such as web pages have (U+00A0); write plain ones")
@@ -193,8 +192,8 @@ func (f *file) mapping(path string, n *yaml.Node) any {
 	return tree
 }
 
-// notAList says what is wrong with a mapping where a list is due: the entries were given
-// names as keys, or the one entry lacks its dash.
+// notAList says what is wrong with a mapping in the place of a list: the entries have names as
+// keys, or the only entry lacks its dash.
 func notAList(path string, n *yaml.Node) string {
 	text, name := "must be a list", "name"
 	if path == "services" {
@@ -213,11 +212,11 @@ func notAList(path string, n *yaml.Node) string {
 	return text
 }
 
-// mergeTag is that of the key <<.
+// mergeTag is the tag of the key <<.
 const mergeTag = "!!merge"
 
-// merges puts into tree what n merges (<<: *anchor, or a list of them, of which
-// the first wins); the keys of n itself go over it.
+// merges puts into tree what n merges (<<: *anchor, or a list of them, of which the first wins);
+// the keys of n itself override it.
 func (f *file) merges(path string, n *yaml.Node, tree map[string]any) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Tag != mergeTag {

@@ -6,7 +6,7 @@ import (
 	"github.com/polywire/polywire/config"
 )
 
-// TestYAML shows what a file may begin with and hold besides the keys.
+// TestYAML shows what a file may begin with and contain besides the keys.
 func TestYAML(t *testing.T) {
 	const rest = "endpoints: [{name: a, protocol: chat}]\n"
 	for name, text := range map[string]string{
@@ -32,7 +32,7 @@ func TestYAML(t *testing.T) {
 	}
 }
 
-// A variable of an anchor is looked up where the anchor is used, and a fault is told there.
+// A variable in an anchor is looked up where the anchor is used, and faults are reported there.
 func TestAnchorsAreReadWhereTheyAreUsed(t *testing.T) {
 	_, err := config.Load(config.Source{Text: "x-a: &a {topic_prefix: \"${UNSET}\"}\nendpoints:\n  - {<<: *a, name: a, protocol: chat}\n"}, protocols())
 	if err == nil || err.Error() != "config:1: endpoints[0].topic_prefix: environment variable UNSET is not set; ${UNSET:-default} would allow that" {

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// arrivalKind says what came out of a connection.
+// arrivalKind is the kind of an arrival.
 type arrivalKind uint8
 
 const (
@@ -16,23 +16,23 @@ const (
 	pingFrame
 	pongFrame
 	closeFrame
-	// endOfStream: the server ended the TCP connection in order.
+	// endOfStream: the server closed the TCP connection in order.
 	endOfStream
-	// reset: the server tore the TCP connection down.
+	// reset: the server reset the TCP connection.
 	reset
-	// brokenFrame: the server sent what RFC 6455 forbids; data says what.
+	// brokenFrame: the server violated RFC 6455; data says how.
 	brokenFrame
 )
 
 var arrivalNames = [...]string{"text", "binary", "ping", "pong", "close", "eof", "reset", "broken frame:"}
 
-// arrival is one message, control frame or end that came out of a connection.
+// arrival is a message, a control frame or the end of a connection, as received.
 type arrival struct {
 	kind arrivalKind
 	data []byte
 }
 
-// ends reports whether nothing comes after a.
+// ends reports whether nothing follows a.
 func (a arrival) ends() bool { return a.kind == endOfStream || a.kind == reset }
 
 // closeCode returns the code of a close frame and its reason; 0 if it has none.
@@ -43,7 +43,7 @@ func (a arrival) closeCode() (code uint16, reason string) {
 	return binary.BigEndian.Uint16(a.data), string(a.data[2:])
 }
 
-// String describes a as reports show it.
+// String describes a for reports.
 func (a arrival) String() string {
 	name := arrivalNames[a.kind]
 	switch a.kind {

@@ -15,27 +15,26 @@ import (
 )
 
 const (
-	// logged is the number of frames of a connection that a report shows.
+	// logged is how many frames of a connection a report shows.
 	logged = 10
-	// maxArrival bounds the messages that a connection takes.
+	// maxArrival limits the size of messages that a connection accepts.
 	maxArrival = 256 << 20
 	readSize   = 64 << 10
 )
 
-// connection is one client's TCP connection. It reads only when somebody asks
-// for an arrival, so a connection that nobody looks at is one that does not
-// read. Used on one goroutine.
+// connection is one client's TCP connection. It reads only when an arrival is requested, so an
+// unused connection is one that does not read. Used on one goroutine.
 type connection struct {
 	name    string
 	conn    net.Conn
 	timeout time.Duration
 
-	// in holds bytes that came and were not looked at yet.
+	// in holds received bytes that are not parsed yet.
 	in []byte
-	// partial is the message that is being put together from fragments.
+	// partial is the message that is being assembled from fragments.
 	partial   []byte
 	partialOp ws.OpCode
-	// queue holds arrivals that were read while looking for another one.
+	// queue holds arrivals that were read while waiting for another one.
 	queue []arrival
 	log   []string
 
@@ -49,13 +48,13 @@ type connection struct {
 	stalled bool
 	// left: the script ended the connection from its side.
 	left bool
-	// ended: the server ended the connection, and this was read.
+	// ended: the server ended the connection, and the player has read that.
 	ended bool
-	// nopong: pings of the server are not answered.
+	// nopong: the player does not answer the server's pings.
 	nopong bool
 }
 
-// note adds a line to the log that reports show.
+// note adds a line to the log for reports.
 func (c *connection) note(direction, what string) {
 	if len(c.log) == logged {
 		c.log = slices.Delete(c.log, 0, 1)
@@ -63,8 +62,8 @@ func (c *connection) note(direction, what string) {
 	c.log = append(c.log, direction+" "+what)
 }
 
-// write sends bytes as they are. An error is only noted: what the server did to
-// the connection is for the script's expectations to find.
+// write sends bytes as they are. It only notes an error: the script's expectations find out what
+// the server did to the connection.
 func (c *connection) write(b []byte) {
 	err := c.conn.SetWriteDeadline(time.Now().Add(c.timeout))
 	if err == nil {
@@ -86,8 +85,8 @@ func (c *connection) send(op ws.OpCode, fin bool, payload []byte) {
 	c.write(b)
 }
 
-// next returns the next arrival. It answers pings on the way; ok is false if
-// nothing came before the deadline.
+// next returns the next arrival. It answers pings on the way; ok is false if nothing came before
+// the deadline.
 func (c *connection) next(deadline time.Time) (a arrival, ok bool) {
 	if len(c.queue) > 0 {
 		a, c.queue = c.queue[0], c.queue[1:]
@@ -96,7 +95,7 @@ func (c *connection) next(deadline time.Time) (a arrival, ok bool) {
 	return c.read(deadline)
 }
 
-// read is next for the connection itself, past what is queued.
+// read is next without the queue.
 func (c *connection) read(deadline time.Time) (arrival, bool) {
 	for {
 		if a, ok := c.frame(); ok {
@@ -115,8 +114,8 @@ func (c *connection) read(deadline time.Time) (arrival, bool) {
 	}
 }
 
-// fill reads more bytes into in. end is set if there are none and never will be
-// any; err if none came before the deadline.
+// fill reads more bytes into in. It returns end if the connection has ended, and err if none came
+// before the deadline.
 func (c *connection) fill(deadline time.Time) (end *arrival, err error) {
 	if c.ended {
 		return nil, os.ErrDeadlineExceeded
@@ -143,7 +142,7 @@ func (c *connection) fill(deadline time.Time) (end *arrival, err error) {
 	return &arrival{kind: brokenFrame, data: []byte(err.Error())}, nil
 }
 
-// frame takes whole frames from in until one completes an arrival.
+// frame parses whole frames from in until one completes an arrival.
 func (c *connection) frame() (arrival, bool) {
 	for c.upgraded {
 		r := bytes.NewReader(c.in)
@@ -171,7 +170,7 @@ func (c *connection) frame() (arrival, bool) {
 	return arrival{}, false
 }
 
-// check judges a frame of the server by RFC 6455, section 5.
+// check checks a frame of the server against RFC 6455, section 5.
 func (c *connection) check(h ws.Header) error {
 	state := ws.StateClientSide
 	if c.partialOp != 0 {
@@ -208,9 +207,9 @@ func (c *connection) message(h ws.Header, payload []byte) (arrival, bool) {
 	return a, true
 }
 
-// sync proves that the server has carried out what was sent: it sends a ping
-// with the payload and reads until its pong. Other arrivals are queued. It
-// returns false if no pong came in time, true also if the connection ended.
+// sync proves that the server has carried out everything that was sent: it sends a ping with the
+// payload and reads until its pong. It queues other arrivals. It returns false if no pong came in
+// time, true also if the connection ended.
 func (c *connection) sync(payload string) bool {
 	c.dirty = false
 	if c.ended {

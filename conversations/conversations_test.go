@@ -20,7 +20,7 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// protocols are the names of the formats that are built in.
+// protocols are the names of the built-in formats.
 func protocols() []string {
 	var names []string
 	for _, p := range polywire.Protocols() {
@@ -35,8 +35,8 @@ func TestConversations(t *testing.T) {
 	playAll(t, scripts(t, "*/*.txt"), plain)
 }
 
-// starter starts the broker of a player, with the configuration that its script wants,
-// and returns the addresses.
+// starter starts the broker of a player, with the configuration of its script, and returns the
+// addresses.
 type starter func(t *testing.T, player *conversations.Player, yaml string) map[string]*url.URL
 
 func plain(t *testing.T, player *conversations.Player, yaml string) (endpoints map[string]*url.URL) {
@@ -44,8 +44,7 @@ func plain(t *testing.T, player *conversations.Player, yaml string) (endpoints m
 	return endpoints
 }
 
-// TestConversationsOverTLS plays most of those of each format once more, with TLS at
-// every endpoint.
+// TestConversationsOverTLS plays most scripts of each format again, with TLS at every endpoint.
 func TestConversationsOverTLS(t *testing.T) {
 	ca := certstest.NewCA(t, "conversations")
 	cert, key := certstest.Write(t, t.TempDir(), "server", ca.Issue(nil, "127.0.0.1"))
@@ -66,7 +65,7 @@ func TestConversationsOverTLS(t *testing.T) {
 		return endpoints
 	}
 	for _, name := range append(protocols(), "websocket") {
-		// Slow receivers and silence take long, and what a proxy says comes before TLS; the
+		// Slow receivers and silence take long, and a proxy's header comes before TLS; the
 		// network's own tests have them.
 		playAll(t, slices.DeleteFunc(scripts(t, name+"/*.txt"), func(file string) bool {
 			return slices.Contains([]string{"slow.txt", "idle.txt", "proxies.txt"}, filepath.Base(file))
@@ -74,8 +73,7 @@ func TestConversationsOverTLS(t *testing.T) {
 	}
 }
 
-// TestConversationsOverPlugins plays all of them once more, with each format in a plugin
-// of its own.
+// TestConversationsOverPlugins plays all scripts again, with each format in its own plugin.
 func TestConversationsOverPlugins(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "builtin")
 	build := exec.Command("go", "build", "-o", program, "../examples/plugins/builtin")
@@ -98,7 +96,7 @@ func TestConversationsOverPlugins(t *testing.T) {
 	playAll(t, scripts(t, "*/*.txt"), plugged)
 }
 
-// scripts returns the files that match pattern, of which there are some.
+// scripts returns the files that match pattern; there must be some.
 func scripts(t *testing.T, pattern string) []string {
 	t.Helper()
 	files, err := filepath.Glob(pattern)
@@ -153,8 +151,7 @@ func play(t *testing.T, script *conversations.Script, start starter) error {
 	return nil
 }
 
-// series returns the counters with a reason on a metrics page; none if the broker has
-// ended.
+// series returns the counters with a reason on a metrics page; none if the broker has ended.
 func series(admin *url.URL) map[string]bool {
 	res, err := http.Get(admin.String())
 	if err != nil {
@@ -193,7 +190,7 @@ func load(t *testing.T, yaml string, set ...config.Override) *config.Config {
 	return cfg
 }
 
-// serve runs a broker until the test ends, or stop begins to end it, and returns its
+// serve runs a broker until the test ends, or until stop starts to shut it down, and returns its
 // addresses.
 func serve(t *testing.T, cfg *config.Config) (endpoints map[string]*url.URL, stop func() error) {
 	t.Helper()

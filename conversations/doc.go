@@ -1,5 +1,5 @@
-// Package conversations plays end-to-end tests that a person reads as
-// documentation: scripts of what WebSocket clients say and hear.
+// Package conversations plays end-to-end tests that a person reads as documentation: scripts of
+// what WebSocket clients send and receive.
 //
 //	# A channel's owner publishes; a wsify client hears it.
 //	connect owner wubsub
@@ -9,15 +9,14 @@
 //	owner > {"type":"ps-pub","channel":"news","topic":"today","data":{"n":9007199254740993}}
 //	fan   < {"n":9007199254740993}
 //
-// [Parse] reads a script, and a [Player] plays it over real sockets against any
-// server. The package knows no broker and no wire format.
+// [Parse] parses a script, and a [Player] plays it over real sockets against any server. The
+// package knows no broker and no wire format.
 //
 // # Lines
 //
-// A statement begins in the first column; lines indented under it belong to it.
-// Lines that begin with # are comments. A script may begin with the YAML of the
-// broker configuration that it wants, between two lines of ---. Settings of the
-// whole script come before the first statement that acts:
+// A statement begins in the first column; lines indented under it belong to it. Lines that begin
+// with # are comments. A script may begin with the YAML of its broker configuration, between two
+// lines of ---. Settings of the whole script come before the first statement that acts:
 //
 //	timeout 2s       how long an expectation waits; 5s if not said
 //	nosync           the server answers no pings: see "Order" below
@@ -28,11 +27,10 @@
 //	connect NAME ENDPOINT [path=/x?y=1] [header "Name: value"]... [protocol=a,b] [nopong] [=> 403]
 //	dial NAME ENDPOINT
 //
-// connect upgrades a connection to WebSocket and expects 101, or the status that
-// it names; expectations of the answer are indented under it (see "HTTP"). A path
-// that begins with ? is a query for the endpoint's own path; one with spaces is
-// quoted. With nopong the
-// pings of the server are not answered. dial opens the TCP connection alone.
+// connect upgrades a connection to WebSocket and expects 101, or the status that it names;
+// expectations of the answer are indented under it (see "HTTP"). A path that begins with ? is a
+// query for the endpoint's own path; one with spaces is quoted. With nopong the player does not
+// answer the server's pings. dial only opens the TCP connection.
 //
 //	NAME > TEXT                 a text message
 //	NAME >t BYTES               a text message of any bytes
@@ -55,23 +53,22 @@
 //	NAME silence [200ms]        nothing arrives; without a time: nothing before a sync is answered
 //	NAME stall                  stops reading, also for syncs; "resume" ends it
 //
-// A connection's messages are expected in the order in which they come, and all
-// of them: when the script ends, a message that nobody expected is a failure, and
-// so is an end of the connection. Pings of the server are answered and may go
-// unmentioned.
+// A connection's messages are expected in the order in which they come, and all of them: when the
+// script ends, an unexpected message is a failure, and so is an unexpected end of the connection.
+// Pings of the server are answered and need not be mentioned.
 //
 // # Patterns and variables
 //
-// A PATTERN that can be read as JSON is compared as JSON: the order of keys and
-// white space do not matter, numbers are compared digit by digit. Where a value
-// may stand, * is any value and $name captures one; the next $name must be the
-// same. "..." as a member of an object allows other members. Any other pattern is
-// compared as text, where * is any text, $name captures some, and \* is a star.
+// A PATTERN that can be parsed as JSON is compared as JSON: the order of keys and white space do
+// not matter, numbers are compared digit by digit. Where a value may stand, * is any value and
+// $name captures one; the next $name must be the same. "..." as a member of an object allows other
+// members. Any other pattern is compared as text, where * is any text, $name captures some, and \*
+// is a star.
 //
-// Everywhere, ${name} is a captured value as it was written, ${text name} the
-// characters of a captured JSON string, ${upper name} and ${undashed name} these
-// in upper case or without dashes, ${repeat N TEXT} a long text, ${i} the count
-// within a repeated statement, and $${ a plain ${. A } in an expression is \}.
+// Everywhere, ${name} is a captured value as it was written, ${text name} the characters of a
+// captured JSON string, ${upper name} and ${undashed name} these in upper case or without dashes,
+// ${repeat N TEXT} a long text, ${i} the count within a repeated statement, and $${ a plain ${. A }
+// in an expression is \}.
 //
 //	repeat 300 owner > {"n":${i}}
 //	repeat 10
@@ -80,11 +77,10 @@
 //
 // # Order
 //
-// Many messages have no answer. Before the player turns to another connection it
-// syncs the one that sent last: it sends a ping and awaits its pong, and as a
-// server takes the frames of a connection in order, what was sent before has been
-// carried out. A connection that wrote raw bytes, closed, or said "NAME nosync",
-// is left alone until "sync NAME".
+// Many messages have no answer. Before the player turns to another connection it syncs the one that
+// sent last: it sends a ping and awaits its pong; as a server processes the frames of a connection
+// in order, everything sent before has been carried out. A connection that wrote raw bytes, closed,
+// or said "NAME nosync", is left alone until "sync NAME".
 //
 // # HTTP
 //
@@ -96,20 +92,20 @@
 //	  no header Vary
 //	  no body
 //
-// What follows => is expected: "header Name: PATTERN", "no header Name", "body
-// PATTERN" and "no body". A header's pattern is compared as text.
+// Lines after => are expected: "header Name: PATTERN", "no header Name", "body PATTERN" and "no
+// body". A header's pattern is compared as text.
 //
 //	metric NAME{label="value"} >= N
 //
-// looks at the metrics page of the endpoint "admin" until the sum of the series
-// is at least N, or with == is N.
+// polls the metrics page of the endpoint "admin" until the sum of the series is at least N, or with
+// == is N.
 //
 // # The end
 //
 //	broker stop
 //
-// begins to end the broker: from here on it refuses calls and new clients, waits for the
-// calls under way, and then says goodbye to every connection.
+// starts to shut down the broker: from here on it refuses calls and new clients, waits for running
+// calls, and then says goodbye to every connection.
 //
 // # Webhooks
 //
@@ -120,8 +116,8 @@
 //	auth got {"command":"join",...}
 //	auth silence 100ms
 //
-// A webhook answers a request by the "command" of its JSON body, or by the word
-// "other" if there is none: with 200 unless the script says otherwise. drop ends
-// the connection without an answer, hold waits for release. Header lines of an
-// answer are indented under it; under got, those that are expected.
+// A webhook answers a request by the "command" of its JSON body, or by the word "other" if there is
+// none: with 200 unless the script says otherwise. drop ends the connection without an answer, hold
+// waits for release. Header lines of an answer are indented under it; under got, those that are
+// expected.
 package conversations

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// Fault is one line of a script that cannot be read.
+// Fault is one invalid line of a script.
 type Fault struct {
-	// File and Line are the place; lines count from 1.
+	// File and Line are the position; lines count from 1.
 	File string
 	Line int
-	// What is wrong, and Do is how to put it right.
+	// What is wrong, and Do says how to fix it.
 	What, Do string
 }
 
@@ -19,25 +19,25 @@ func (f *Fault) Error() string {
 	return fmt.Sprintf("%s:%d: %s; %s", f.File, f.Line, f.What, f.Do)
 }
 
-// Failure is a conversation that went otherwise than its script.
+// Failure is a conversation that did not follow its script.
 type Failure struct {
-	// File, Line and Statement are the place in the script.
+	// File, Line and Statement are the position in the script.
 	File      string
 	Line      int
 	Statement string
-	// Expected and Arrived describe the difference; Why points into it, and is
-	// empty where the two say it all.
+	// Expected and Arrived describe the difference; Why points into it, and is empty if the two are
+	// enough.
 	Expected, Arrived, Why string
 	// Connection is the connection that the statement is about, and Last its
 	// last frames, oldest first. Both are empty for a statement about none.
 	Connection string
 	Last       []string
-	// Err is the error that kept the statement from being carried out, if that
-	// is what happened; Expected and Arrived are empty then.
+	// Err is the error that kept the statement from being executed, if that is what happened;
+	// Expected and Arrived are empty then.
 	Err error
 }
 
-// Error returns the whole report, of several lines.
+// Error returns the whole report, on several lines.
 func (f *Failure) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s:%d: %s", f.File, f.Line, shorten(f.Statement))
@@ -61,7 +61,7 @@ func (f *Failure) Error() string {
 // Unwrap returns Err.
 func (f *Failure) Unwrap() error { return f.Err }
 
-// shown is the number of bytes of a frame or a text that a report shows.
+// shown is how many bytes of a frame or a text a report shows.
 const shown = 300
 
 // shorten cuts the middle out of a long text.

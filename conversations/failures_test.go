@@ -14,9 +14,9 @@ var (
 	scriptLink = regexp.MustCompile(`conversations/(failures/\w+\.\w+)`)
 )
 
-// TestFailureTable wants a proof of every cell of docs/failures.md: in the script that
-// its row names, a connection named like the format, at its endpoint, expects what the
-// cell shows. And no script is left out of the table.
+// TestFailureTable checks that every cell of docs/failures.md is proved: in the script that its row
+// names, a connection named after the format, at its endpoint, expects what the cell shows. It also
+// checks that the table contains every script.
 func TestFailureTable(t *testing.T) {
 	text, err := os.ReadFile("../docs/failures.md")
 	if err != nil {
@@ -64,7 +64,7 @@ func TestFailureTable(t *testing.T) {
 	}
 }
 
-// proveCell wants a line of the script that expects each of the cell's examples.
+// proveCell checks that a line of the script expects each of the cell's examples.
 func proveCell(t *testing.T, script, format, cell string) {
 	t.Helper()
 	lines := strings.Split(script, "\n")

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// nodeKind is the kind of a JSON value, or of what stands for one in a pattern.
+// nodeKind is the kind of a JSON value, or of its placeholder in a pattern.
 type nodeKind uint8
 
 const (
@@ -19,16 +19,16 @@ const (
 	captureNode // $name
 )
 
-// node is a JSON value as it was written, so that a number keeps its digits.
+// node is a JSON value as written, so that a number keeps its digits.
 type node struct {
 	kind nodeKind
-	// text is the raw JSON; of a string its characters; of a capture its name.
+	// text is the raw JSON; the characters of a string; the name of a capture.
 	text string
-	// raw is the JSON of the value as it was written.
+	// raw is the JSON of the value as written.
 	raw      string
 	elements []node
 	members  []member
-	// open, of an object pattern: other members may be there too ("...").
+	// open is set for an object pattern that allows other members ("...").
 	open bool
 }
 
@@ -39,7 +39,7 @@ type member struct {
 
 var errNoJSON = errors.New("this is no JSON")
 
-// parseValue reads one JSON value that really is JSON.
+// parseValue parses one JSON value without placeholders.
 func parseValue(s string) (node, error) {
 	if !json.Valid([]byte(s)) {
 		return node{}, errNoJSON
@@ -47,7 +47,7 @@ func parseValue(s string) (node, error) {
 	return parseJSON(s)
 }
 
-// parseJSON reads one JSON value in which *, $name and ... may stand.
+// parseJSON parses one JSON value that may contain *, $name and "...".
 func parseJSON(s string) (node, error) {
 	p := jsonParser{s: s}
 	n, err := p.value()
@@ -73,7 +73,7 @@ func (p *jsonParser) space() {
 	}
 }
 
-// take reads the byte c if it is next.
+// take consumes the byte c if it is next.
 func (p *jsonParser) take(c byte) bool {
 	p.space()
 	if p.i < len(p.s) && p.s[p.i] == c {
@@ -186,7 +186,7 @@ func (p *jsonParser) object() (node, error) {
 	}
 }
 
-// member reads one member of the object n, or its "...".
+// member parses one member of the object n, or its "...".
 func (p *jsonParser) member(n *node) error {
 	p.space()
 	if strings.HasPrefix(p.s[p.i:], "...") {
@@ -209,8 +209,8 @@ func (p *jsonParser) member(n *node) error {
 	return err
 }
 
-// matchJSON compares got with the pattern want and captures into v. It returns
-// where and how they differ, or "".
+// matchJSON compares got with the pattern want and captures into v. It returns where and how they
+// differ, or "".
 func matchJSON(want, got node, at string, v variables) string {
 	switch {
 	case want.kind == anyNode:
@@ -261,8 +261,8 @@ func matchObject(want, got node, at string, v variables) string {
 	return ""
 }
 
-// unusedMember returns the index of the first member called name that is not
-// used, so that the members of one name are compared in their order; -1 if none.
+// unusedMember returns the index of the first unused member called name, so that members with the
+// same name are compared in order; -1 if there is none.
 func unusedMember(members []member, used []bool, name string) int {
 	for i, m := range members {
 		if m.name == name && !used[i] {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// sumMetric adds up the series called name that have all the labels, on a page
-// in the Prometheus text format. related are the other series of that name.
+// sumMetric adds up the series called name that have all the labels, on a page in the Prometheus
+// text format. related lists the other series of that name.
 func sumMetric(page, name string, labels map[string]string) (sum float64, related string) {
 	var others []string
 	for line := range strings.SplitSeq(page, "\n") {
@@ -46,7 +46,7 @@ func hasLabels(has, want map[string]string) bool {
 	return true
 }
 
-// parseLabels reads {name="value",…} at the beginning of s, if it is there.
+// parseLabels parses an optional {name="value",…} at the beginning of s.
 func parseLabels(s string) (labels map[string]string, rest string, err error) {
 	labels = map[string]string{}
 	s, ok := strings.CutPrefix(s, "{")

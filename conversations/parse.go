@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Parse reads a script. file is the name for reports. The error joins a [*Fault]
-// for every line that cannot be read; there is no script then.
+// Parse parses a script. file is its name in reports. The error joins a [*Fault] for every invalid
+// line; there is no script then.
 func Parse(file string, text []byte) (*Script, error) {
 	p := &parser{
 		script:      &Script{File: file, Timeout: DefaultTimeout},
@@ -31,8 +31,8 @@ func Parse(file string, text []byte) (*Script, error) {
 type parser struct {
 	script *Script
 	faults []error
-	// connections and webhooks are the names made so far; begun is set by the
-	// first statement that acts.
+	// connections and webhooks are the names defined so far; begun is set by the first statement
+	// that acts.
 	connections, webhooks map[string]bool
 	begun                 bool
 }
@@ -44,7 +44,7 @@ type line struct {
 	block  []line
 }
 
-// syntaxError is a fault before its place is known.
+// syntaxError is a fault without its position.
 type syntaxError struct{ what, do string }
 
 func (e *syntaxError) Error() string { return e.what + "; " + e.do }
@@ -53,7 +53,7 @@ func wrong(do, what string, args ...any) error {
 	return &syntaxError{fmt.Sprintf(what, args...), do}
 }
 
-// fault notes that a line cannot be read.
+// fault records an invalid line.
 func (p *parser) fault(number int, err error) {
 	f := &Fault{File: p.script.File, Line: number, What: err.Error(), Do: "correct this line"}
 	if s, ok := errors.AsType[*syntaxError](err); ok {
@@ -62,8 +62,8 @@ func (p *parser) fault(number int, err error) {
 	p.faults = append(p.faults, f)
 }
 
-// config takes the YAML between two lines of --- off the beginning, leaving
-// blank lines in its place so that lines keep their numbers.
+// config cuts the YAML between two lines of --- off the beginning, and leaves blank lines in its
+// place so that line numbers stay the same.
 func (p *parser) config(lines []string) []string {
 	open := slices.IndexFunc(lines, func(l string) bool {
 		return strings.TrimSpace(l) != "" && !strings.HasPrefix(l, "#")
@@ -84,8 +84,7 @@ func (p *parser) config(lines []string) []string {
 	return lines
 }
 
-// group drops comments and blank lines and puts indented lines under the
-// statement that they belong to.
+// group drops comments and blank lines and attaches indented lines to their statement.
 func (p *parser) group(lines []string) []line {
 	var grouped []line
 	for i, text := range lines {
@@ -105,7 +104,7 @@ func (p *parser) group(lines []string) []line {
 	return grouped
 }
 
-// statement reads one statement into the script.
+// statement parses one statement into the script.
 func (p *parser) statement(l line) {
 	known, err := p.setting(l)
 	if known || err != nil {
@@ -120,8 +119,8 @@ func (p *parser) statement(l line) {
 	}
 }
 
-// complete reads a statement that acts, with all that is indented under it. It
-// notes its faults and returns false if there is no statement.
+// complete parses a statement that acts, with everything indented under it. It records its faults
+// and returns false if there is no statement.
 func (p *parser) complete(l line) (s statement, ok bool) {
 	what, err := p.step(&l)
 	if err != nil {
@@ -134,7 +133,7 @@ func (p *parser) complete(l line) (s statement, ok bool) {
 	return statement{line: l.number, text: l.text, step: what}, true
 }
 
-// setting reads the lines that say something about the whole script.
+// setting parses the lines that apply to the whole script.
 func (p *parser) setting(l line) (known bool, err error) {
 	verb, rest := cutWord(l.text)
 	switch {
@@ -157,7 +156,7 @@ func (p *parser) setting(l line) (known bool, err error) {
 	return true, err
 }
 
-// step reads one statement that acts. It takes off l.block what it reads of it.
+// step parses one statement that acts. It removes from l.block the lines that it uses.
 func (p *parser) step(l *line) (step, error) {
 	verb, rest := cutWord(l.text)
 	switch verb {
@@ -199,12 +198,12 @@ func (p *parser) unknown(name string) error {
 		"%q is neither a statement nor the name of a connection", name)
 }
 
-// statements are the words that cannot be names.
+// statements are the reserved words, which cannot be names.
 var statements = []string{
 	"connect", "dial", "http", "metric", "sync", "repeat", "broker", "timeout", "nosync", "webhook",
 }
 
-// newName makes name known.
+// newName defines name.
 func (p *parser) newName(name string, among map[string]bool) error {
 	for i := range len(name) {
 		if !isNameByte(name[i]) && name[i] != '-' {
@@ -231,7 +230,7 @@ func parseDuration(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// parseField reads "Name: value".
+// parseField parses "Name: value".
 func parseField(s string) (field, error) {
 	name, value, ok := strings.Cut(s, ":")
 	if !ok || name == "" {

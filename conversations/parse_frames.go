@@ -7,7 +7,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// connectionStep reads what follows the name of a connection.
+// connectionStep parses what follows the name of a connection.
 func (p *parser) connectionStep(name, rest string, l *line) (step, error) {
 	verb, argument := cutWord(rest)
 	switch verb {
@@ -48,7 +48,7 @@ func (p *parser) connectionStep(name, rest string, l *line) (step, error) {
 		`<status, silence, stall, resume, nosync, cut or abort`, "a connection does not %q", verb)
 }
 
-// send reads a line that writes: what stands behind > and the rest.
+// send parses a line that writes: kind follows the >, argument is the rest.
 func send(name, kind, argument string) (step, error) {
 	s := &sendStep{name: name, op: ws.OpText, text: argument}
 	var err error
@@ -84,7 +84,7 @@ func send(name, kind, argument string) (step, error) {
 	return s, err
 }
 
-// close reads "", "CODE" or "CODE REASON".
+// close parses "", "CODE" or "CODE REASON".
 func (s *sendStep) close(argument string) error {
 	s.op = ws.OpClose
 	code, reason := cutWord(argument)
@@ -100,7 +100,7 @@ func (s *sendStep) close(argument string) error {
 	return nil
 }
 
-// expect reads a line that awaits: what stands behind < and the rest.
+// expect parses a line that expects: kind follows the <, argument is the rest.
 func expect(name, kind, argument string) (step, error) {
 	s := &expectStep{name: name, pattern: argument}
 	var err error
@@ -141,8 +141,7 @@ func expect(name, kind, argument string) (step, error) {
 	return s, err
 }
 
-// checkedBytes says whether bytes can be read, as far as that is known before
-// the script runs.
+// checkedBytes checks whether bytes can be parsed, as far as that is known before the script runs.
 func checkedBytes(s string, pattern bool) error {
 	filled, err := expand(s, func(string) (string, error) { return "00", nil })
 	if err == nil && pattern {

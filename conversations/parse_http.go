@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// connect reads what follows "connect" or "dial".
+// connect parses the rest of "connect" or "dial".
 func (p *parser) connect(verb, rest string, l *line) (step, error) {
 	s := &connectStep{dial: verb == "dial"}
 	s.name, rest = cutWord(rest)
@@ -35,7 +35,7 @@ func (p *parser) connect(verb, rest string, l *line) (step, error) {
 	return s, nil
 }
 
-// option reads one option of connect and returns what follows it.
+// option parses one option of connect and returns the rest.
 func (s *connectStep) option(text string) (rest string, err error) {
 	word, rest := cutWord(text)
 	switch {
@@ -60,7 +60,7 @@ func (s *connectStep) option(text string) (rest string, err error) {
 	return rest, err
 }
 
-// header reads the header line of connect, in quotes, and returns what follows it.
+// header parses the quoted header line of connect, and returns the rest.
 func (s *connectStep) header(text string) (rest string, err error) {
 	h, rest, err := cutQuoted(text)
 	if err != nil {
@@ -71,7 +71,7 @@ func (s *connectStep) header(text string) (rest string, err error) {
 	return rest, err
 }
 
-// http reads what follows "http".
+// http parses the rest of "http".
 func (p *parser) http(rest string, l *line) (step, error) {
 	s := &httpStep{}
 	s.method, rest = cutWord(rest)
@@ -101,7 +101,7 @@ func (p *parser) http(rest string, l *line) (step, error) {
 	return s, nil
 }
 
-// requestLine reads a line of the request.
+// requestLine parses a line of the request.
 func (s *httpStep) requestLine(text string) error {
 	word, rest := cutWord(text)
 	switch word {
@@ -116,7 +116,7 @@ func (s *httpStep) requestLine(text string) error {
 	return wrong("write \"header Name: value\" or \"body TEXT\"", "a request has no %q", word)
 }
 
-// reply reads the indented lines of an expected answer and takes them off l.
+// reply parses the indented lines of an expected answer and removes them from l.
 func (p *parser) reply(r *reply, l *line) {
 	for _, b := range l.block {
 		if err := r.line(b.text); err != nil {
@@ -126,7 +126,7 @@ func (p *parser) reply(r *reply, l *line) {
 	l.block = nil
 }
 
-// line reads one line of an expected answer.
+// line parses one line of an expected answer.
 func (r *reply) line(text string) (err error) {
 	word, rest := cutWord(text)
 	switch {
@@ -158,7 +158,7 @@ func parseStatus(s string) (int, error) {
 	return n, nil
 }
 
-// checkedPattern is checkPattern with advice.
+// checkedPattern is checkPattern with advice in its error.
 func checkedPattern(pattern string) error {
 	if err := checkPattern(pattern); err != nil {
 		return wrong("correct the JSON, or compare exact text with <=", "the pattern %q begins like JSON and is none", shorten(pattern))
@@ -166,7 +166,7 @@ func checkedPattern(pattern string) error {
 	return nil
 }
 
-// webhookStep reads what follows the name of a webhook.
+// webhookStep parses what follows the name of a webhook.
 func (p *parser) webhookStep(name, rest string, l *line) (step, error) {
 	verb, rest := cutWord(rest)
 	switch verb {
@@ -187,7 +187,7 @@ func (p *parser) webhookStep(name, rest string, l *line) (step, error) {
 	return nil, wrong("use answers, got, silence or release", "a webhook does not %q", verb)
 }
 
-// answers reads "COMMAND STATUS [after DURATION]", "COMMAND drop" or "COMMAND hold".
+// answers parses "COMMAND STATUS [after DURATION]", "COMMAND drop" or "COMMAND hold".
 func (p *parser) answers(name, rest string, l *line) (step, error) {
 	s := &answersStep{name: name}
 	s.command, rest = cutWord(rest)
@@ -219,7 +219,7 @@ func (p *parser) answers(name, rest string, l *line) (step, error) {
 	return s, err
 }
 
-// metric reads what follows "metric".
+// metric parses the rest of "metric".
 func (p *parser) metric(rest string) (step, error) {
 	usage := `write "metric NAME{label=\"value\"} >= N" or "== N"`
 	s := &metricStep{text: rest}

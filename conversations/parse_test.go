@@ -52,7 +52,7 @@ func TestParseSettings(t *testing.T) {
 	}
 }
 
-// FuzzParse wants a script or faults, and no panic.
+// FuzzParse expects a script or faults, and no panic.
 func FuzzParse(f *testing.F) {
 	files, _ := filepath.Glob("*/*.txt")
 	for _, file := range files {

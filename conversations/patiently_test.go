@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// TestPatiently: a script that gives times is played with longer ones until it goes as it
-// says; another is played once.
+// TestPatiently: a script that gives times is played with longer ones until it succeeds; another is
+// played once.
 func TestPatiently(t *testing.T) {
 	const timed = "---\nendpoints: [{name: e, protocol: echo, listen: \"127.0.0.1:0\", idle_timeout: ${time 300ms}}]\n---\nconnect a e\n"
 	otherwise := &Failure{Err: errors.New("too late")}
 	for _, c := range []struct {
 		name, script string
 		err          error
-		from         time.Duration // with this it goes as it says
+		from         time.Duration // the slowness at which it succeeds
 		played       int
 		fails        bool
 	}{

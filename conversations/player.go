@@ -14,8 +14,8 @@ import (
 
 // Player plays one script once. Its methods are called on one goroutine.
 type Player struct {
-	// Stop begins to end the server, for the statement "broker stop", and returns when
-	// it refuses calls and new clients. Nil, if a script cannot end it. Set it before
+	// Stop starts to shut down the server, for the statement "broker stop", and returns when it
+	// refuses calls and new clients. It is nil if scripts cannot stop the server. Set it before
 	// Play.
 	Stop func() error
 
@@ -26,12 +26,12 @@ type Player struct {
 	trusted     *x509.CertPool
 	connections []*connection
 	syncs       int
-	ctx         context.Context // of Play
+	ctx         context.Context // from Play
 }
 
-// NewPlayer starts the webhooks of a script, so that [Player.Config] knows their
-// addresses. listen gives the listen address of a webhook by its name; those
-// that it lacks get a free port of this machine. Close ends the player.
+// NewPlayer starts the webhooks of a script, so that [Player.Config] knows their addresses. listen
+// maps names of webhooks to listen addresses; those that it lacks get a free port on this machine.
+// Close ends the player.
 func NewPlayer(s *Script, listen map[string]string) (*Player, error) {
 	p := &Player{script: s, vars: variables{slowness: strconv.Itoa(max(1, s.Slowness))}, webhooks: map[string]*webhook{}}
 	for _, name := range s.webhooks {
@@ -49,8 +49,8 @@ func NewPlayer(s *Script, listen map[string]string) (*Player, error) {
 	return p, nil
 }
 
-// Config returns the broker configuration that the script wants, in YAML:
-// that of [DefaultConfig] if it says none.
+// Config returns the broker configuration of the script, in YAML, or [DefaultConfig] if it has
+// none.
 func (p *Player) Config(protocols []string) (string, error) {
 	if p.script.Config == "" {
 		return DefaultConfig(protocols), nil
@@ -58,13 +58,13 @@ func (p *Player) Config(protocols []string) (string, error) {
 	return p.vars.expand(p.script.Config)
 }
 
-// Trust sets the authorities of the servers that speak TLS; without it they are those of
-// the system. It is called before Play.
+// Trust sets the trusted authorities of TLS servers; the default is those of the system. Call it
+// before Play.
 func (p *Player) Trust(authorities *x509.CertPool) { p.trusted = authorities }
 
-// Play plays the script against the servers at the given addresses: one ws:// or wss://
-// URL for each endpoint of the script and, for metrics, "admin". The error of a
-// conversation that went wrong is a [*Failure].
+// Play plays the script against the servers at the given addresses: one ws:// or wss:// URL for
+// each endpoint of the script and, for metrics, "admin". If the conversation fails the error is a
+// [*Failure].
 func (p *Player) Play(ctx context.Context, endpoints map[string]*url.URL) error {
 	p.ctx, p.endpoints = ctx, endpoints
 	for _, s := range p.script.statements {
@@ -87,7 +87,7 @@ func (p *Player) Close() error {
 	return errors.Join(errs...)
 }
 
-// perform carries out one statement, after what other connections have sent.
+// perform executes one statement, after syncing the other connections.
 func (p *Player) perform(s statement) error {
 	if err := p.ctx.Err(); err != nil {
 		return p.failure(s, "", err)
@@ -107,7 +107,7 @@ func (p *Player) perform(s statement) error {
 	return nil
 }
 
-// sync waits until the server has carried out what a connection sent.
+// sync waits until the server has carried out everything that a connection sent.
 func (p *Player) sync(c *connection) error {
 	p.syncs++
 	if !c.sync("sync " + strconv.Itoa(p.syncs)) {
@@ -119,8 +119,8 @@ func (p *Player) sync(c *connection) error {
 	return nil
 }
 
-// finish proves that the script has told everything: a connection that is still
-// open answers one more sync and has no message that nobody expected.
+// finish proves that the script is complete: each connection that is still open answers one more
+// sync and has no unexpected message.
 func (p *Player) finish() error {
 	last := statement{line: p.script.end(), text: "(end of the script)"}
 	for _, c := range p.connections {
@@ -149,7 +149,7 @@ func (s *Script) end() int {
 	return s.statements[len(s.statements)-1].line
 }
 
-// failure makes the report of an error.
+// failure turns an error into a report.
 func (p *Player) failure(s statement, connection string, err error) error {
 	if _, ok := errors.AsType[*Failure](err); ok {
 		return err
@@ -166,7 +166,7 @@ func (p *Player) failure(s statement, connection string, err error) error {
 	return f
 }
 
-// connection returns the connection of a name; nil if it was not made yet.
+// connection returns the connection with a name; nil if it does not exist yet.
 func (p *Player) connection(name string) *connection {
 	for _, c := range p.connections {
 		if c.name == name {

@@ -18,11 +18,11 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// parrot is a WebSocket server that answers a text by doing what it says, and
-// returns to the sender whatever says nothing.
+// parrot is a WebSocket server that obeys commands in text messages, and echoes every other
+// message.
 type parrot struct{ conn net.Conn }
 
-// startParrot returns the address of a server whose every connection has a parrot.
+// startParrot returns the address of a server with a parrot on every connection.
 func startParrot(t *testing.T) *url.URL {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -191,7 +191,7 @@ func TestFailures(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			// Most fail at once. Those that wait in vain must have the time for what comes before.
+			// Most fail at once. Those that time out must leave enough time for the steps before.
 			timeout := coretest.Patience
 			if c.name == "nothing" || c.name == "metric" {
 				timeout = 100 * time.Millisecond
@@ -218,7 +218,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestImplicitSync wants a ping before another connection acts, and none with nosync.
+// TestImplicitSync expects a ping before another connection acts, and none with nosync.
 func TestImplicitSync(t *testing.T) {
 	for _, c := range []struct {
 		name, script string
@@ -248,7 +248,7 @@ func TestImplicitSync(t *testing.T) {
 	}
 }
 
-// TestWebhook asks a webhook as a broker would.
+// TestWebhook sends requests to a webhook as a broker would.
 func TestWebhook(t *testing.T) {
 	s, err := Parse("test.txt", []byte("---\nurl: ${webhook.auth}/x\n---\nwebhook auth\n"+
 		"auth answers join 403 after 1ms\n  header X-A: ${webhook.auth}\nauth answers leave drop\n"+
@@ -283,7 +283,7 @@ func TestWebhook(t *testing.T) {
 	}
 }
 
-// TestWebhookHold wants a held request answered after its release and not before.
+// TestWebhookHold expects a held request to be answered after its release and not before.
 func TestWebhookHold(t *testing.T) {
 	h, err := newWebhook("127.0.0.1:0")
 	if err != nil {

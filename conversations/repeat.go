@@ -24,7 +24,7 @@ func (s *repeatStep) play(p *Player) error {
 	return nil
 }
 
-// repeat reads what follows "repeat".
+// repeat parses the rest of "repeat".
 func (p *parser) repeat(rest string, l *line) (step, error) {
 	count, text := cutWord(rest)
 	n, err := strconv.Atoi(count)

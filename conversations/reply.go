@@ -6,19 +6,18 @@ import (
 	"slices"
 )
 
-// reply is what a script expects of an HTTP answer. The zero value expects
-// nothing but that there is one.
+// reply is the HTTP answer that a script expects. The zero value accepts any answer.
 type reply struct {
 	// status is the expected status; 0 is any.
 	status int
-	// headers must be there, absent must not.
+	// headers must be present, absent must not.
 	headers []field
 	absent  []string
 	// body is a text pattern; nil is any body.
 	body *string
 }
 
-// String describes the reply as reports show it.
+// String describes the reply for reports.
 func (r *reply) String() string {
 	if r.status == 0 {
 		return "an HTTP answer"

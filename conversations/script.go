@@ -7,41 +7,40 @@ import (
 	"time"
 )
 
-// DefaultTimeout is how long an expectation waits where a script does not say.
+// DefaultTimeout is how long an expectation waits if the script does not set it.
 const DefaultTimeout = 5 * time.Second
 
-// Script is one parsed conversation. It does not change after [Parse] and may be
-// played many times.
+// Script is one parsed conversation. It is immutable after [Parse] and may be played many times.
 type Script struct {
-	// File is the name under which faults of the script are reported.
+	// File is the script's name in reports.
 	File string
-	// Config is the broker configuration of the script in YAML, with its ${…}
-	// not yet filled in (see [Player.Config]). Empty if the script has none.
+	// Config is the broker configuration of the script in YAML, with its ${…} not yet replaced (see
+	// [Player.Config]). Empty if the script has none.
 	Config string
 	// Timeout is how long an expectation waits.
 	Timeout time.Duration
-	// Slowness is by how much all times of the script are multiplied: those that a ${time}
-	// gives the server, and those for which something does not come. 0 is 1.
+	// Slowness multiplies all times of the script: those that a ${time} gives the server, and those
+	// during which nothing may arrive. 0 is 1.
 	Slowness int
-	// NoSync turns off the pings by which the player waits for quiet commands.
+	// NoSync turns off the pings with which the player waits for commands without an answer.
 	NoSync bool
 
 	webhooks   []string
 	statements []statement
 }
 
-// Timed reports whether the server is given times, within which a busy machine may not
-// get as far as the script says.
+// Timed reports whether the script gives the server times, which may be too short on a busy
+// machine.
 func (s *Script) Timed() bool { return strings.Contains(s.Config, "${time ") }
 
-// slowed is a time of the script.
+// slowed multiplies a time of the script by its slowness.
 func (s *Script) slowed(d time.Duration) time.Duration { return d * time.Duration(max(1, s.Slowness)) }
 
 // maxSlowness is where [Patiently] gives up.
 const maxSlowness = 64
 
-// Patiently plays a script and, while it is [Script.Timed] and goes otherwise, plays it
-// again with all times twice as long: what goes otherwise then is no matter of time.
+// Patiently plays a script. While it is [Script.Timed] and fails, Patiently plays it again with all
+// times doubled: a failure that remains is not caused by slowness.
 func Patiently(s *Script, play func(*Script) error) error {
 	err := play(s)
 	for slow := *s; err != nil && s.Timed() && slow.Slowness < maxSlowness; err = play(&slow) {
@@ -63,14 +62,14 @@ type statement struct {
 	step step
 }
 
-// step is what a statement does. Its methods are called by the one goroutine
-// that plays the script.
+// step is the action of a statement. Its methods are called by the one goroutine that plays the
+// script.
 type step interface {
-	// actor is the connection that the step is about; every other connection is
-	// synced before it. Empty for a step that is about none.
+	// actor is the connection that the step is about; every other connection is synced before it.
+	// Empty if the step is about none.
 	actor() string
-	// play carries the step out. A *mismatch becomes a [Failure] with the place
-	// of the step and the last frames of its actor.
+	// play executes the step. A *mismatch becomes a [Failure] with the position of the step and the
+	// last frames of its actor.
 	play(p *Player) error
 }
 
@@ -81,8 +80,8 @@ type mismatch struct {
 
 func (m *mismatch) Error() string { return "expected " + m.expected + ", arrived " + m.arrived }
 
-// DefaultConfig is the broker configuration of a script that brings none: an
-// endpoint for each of the protocols, named after it, and the service "echo".
+// DefaultConfig is the broker configuration of a script without one: an endpoint for each of the
+// protocols, named after it, and the service "echo".
 func DefaultConfig(protocols []string) string {
 	var b strings.Builder
 	b.WriteString("endpoints:\n")

@@ -10,7 +10,7 @@ import (
 // connectStep is "connect NAME ENDPOINT …" and "dial NAME ENDPOINT".
 type connectStep struct {
 	name, endpoint string
-	// dial leaves it at the TCP connection.
+	// dial stops after the TCP connection.
 	dial      bool
 	path      string
 	headers   []string
@@ -49,7 +49,7 @@ func (s *connectStep) play(p *Player) error {
 	return awaitAnswer(p, c, &s.reply)
 }
 
-// fields are the header lines of the request besides those of any upgrade.
+// fields are the header lines of the request besides those that every upgrade has.
 func (s *connectStep) fields(p *Player) ([]field, error) {
 	var fields []field
 	if s.protocols != "" {
@@ -93,7 +93,7 @@ func (s *answerStep) play(p *Player) error {
 	return awaitAnswer(p, p.connection(s.name), &s.reply)
 }
 
-// habit is a change in what the player does with a connection by itself.
+// habit is something that the player does, or stops doing, with a connection on its own.
 type habit uint8
 
 const (
@@ -151,7 +151,7 @@ func (s *habitStep) end(c *connection) error {
 // silenceStep is "NAME silence [DURATION]".
 type silenceStep struct {
 	name string
-	// wait is how long nothing may come; 0 is until the answer to a sync.
+	// wait is how long nothing may arrive; 0 is until a sync is answered.
 	wait time.Duration
 }
 

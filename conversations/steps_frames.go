@@ -14,12 +14,12 @@ import (
 type sendStep struct {
 	name string
 	op   ws.OpCode
-	// text is the payload with ${…}; if asBytes it is written as parseBytes reads it.
+	// text is the payload with ${…}; with asBytes it is parsed by parseBytes.
 	text    string
 	asBytes bool
-	// raw: the bytes are written as they are, without a frame around them.
+	// raw writes the bytes without a frame around them.
 	raw bool
-	// code, of a close frame, goes before the text; 0 for an empty close frame.
+	// code, of a close frame, precedes the text; 0 for an empty close frame.
 	code uint16
 	// fragments is the number of frames; 0 is one.
 	fragments int
@@ -59,7 +59,7 @@ func (s *sendStep) play(p *Player) error {
 	return nil
 }
 
-// sent describes a frame of the client as reports show it.
+// sent describes a client's frame for reports.
 func sent(op ws.OpCode, payload []byte) string {
 	kinds := map[ws.OpCode]arrivalKind{
 		ws.OpText: textMessage, ws.OpBinary: binaryMessage, ws.OpPing: pingFrame, ws.OpPong: pongFrame,
@@ -77,17 +77,17 @@ func (s *sendStep) write(c *connection, payload []byte) {
 	}
 }
 
-// expectStep is "NAME < TEXT" and every other line that awaits a frame or an end.
+// expectStep is "NAME < TEXT" and every other line that expects a frame or an end.
 type expectStep struct {
 	name string
 	kind arrivalKind
-	// pattern is the text with ${…}; how it is compared depends on kind and exact.
+	// pattern is the text with ${…}; kind and exact decide how it is compared.
 	pattern string
-	// exact compares the very bytes of a text.
+	// exact compares the bytes of a text.
 	exact bool
-	// asBytes reads the pattern as parseBytes does.
+	// asBytes parses the pattern with parseBytes.
 	asBytes bool
-	// anyEnd takes a reset for an end of stream too.
+	// anyEnd accepts a reset as an end of stream too.
 	anyEnd bool
 }
 
@@ -132,7 +132,7 @@ func (s *expectStep) describe(pattern string) string {
 	return strings.TrimSpace(arrivalNames[s.kind] + " " + pattern)
 }
 
-// differs compares an arrival with the step; "" if it is what was expected.
+// differs compares an arrival with the step and returns how it differs; "" if it does not.
 func (s *expectStep) differs(a arrival, pattern string, v variables) string {
 	if a.kind != s.kind && !(s.anyEnd && a.kind == reset) {
 		return "it is of another kind"
@@ -162,8 +162,8 @@ func (s *expectStep) differs(a arrival, pattern string, v variables) string {
 	return ""
 }
 
-// differsClose compares a close frame with "", "*" for anything, "CODE" or "CODE
-// REASON"; the code may be * too.
+// differsClose compares a close frame with "", "*" for anything, "CODE" or "CODE REASON"; the code
+// may be * too.
 func differsClose(a arrival, pattern string, v variables) string {
 	code, reason := a.closeCode()
 	wantCode, wantReason := cutWord(pattern)

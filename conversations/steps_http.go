@@ -63,7 +63,7 @@ func (s *httpStep) ask(p *Player, u *url.URL) (*answered, error) {
 	return exchange(request, p.trusted)
 }
 
-// exchange sends a request on a connection of its own and follows no redirect.
+// exchange sends a request on its own connection and follows no redirect.
 func exchange(request *http.Request, trusted *x509.CertPool) (*answered, error) {
 	transport := &http.Transport{
 		DisableKeepAlives: true, DisableCompression: true, TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12},
@@ -91,11 +91,11 @@ type metricStep struct {
 
 func (s *metricStep) actor() string { return "" }
 
-// metricInterval is the time between two looks at the metrics page.
+// metricInterval is the time between two polls of the metrics page.
 const metricInterval = 10 * time.Millisecond
 
-// play looks again until the metric is as expected: what is counted is often
-// counted a moment after it was seen on a connection.
+// play polls until the metric is as expected: counters often change a moment after their effect was
+// seen on a connection.
 func (s *metricStep) play(p *Player) error {
 	u, err := p.url("admin")
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// capture gives name the value, or compares the value that it has already.
+// capture sets name to the value, or compares it with the value that name already has.
 func (v variables) capture(name, value, at string) string {
 	known, ok := v[name]
 	if !ok {
@@ -20,8 +20,8 @@ func (v variables) capture(name, value, at string) string {
 	return ""
 }
 
-// checkPattern says whether a pattern can be read at all: what begins like a
-// JSON value must be one, lest a forgotten brace turn it into plain text.
+// checkPattern checks whether a pattern is valid: one that begins like a JSON value must be one, so
+// that a forgotten brace does not turn it into plain text.
 func checkPattern(pattern string) error {
 	filled, err := expand(pattern, func(expression string) (string, error) {
 		if argument, ok := strings.CutPrefix(expression, "repeat "); ok {
@@ -39,8 +39,8 @@ func checkPattern(pattern string) error {
 	return err
 }
 
-// matchText compares got with a pattern that is filled in already: as JSON if
-// both can be read so, else as text. It returns how they differ, or "".
+// matchText compares got with a pattern whose ${…} are replaced: as JSON if both are JSON, else as
+// text. It returns how they differ, or "".
 func matchText(pattern, got string, v variables) string {
 	want, err := parseJSON(pattern)
 	if err != nil || want.kind == anyNode || want.kind == captureNode {
@@ -55,8 +55,8 @@ func matchText(pattern, got string, v variables) string {
 
 var wildcard = regexp.MustCompile(`\\[*$\\]|\*|\$[0-9A-Za-z_]+`)
 
-// matchPlain compares characters. * is any text and $name captures a text that
-// is not empty; a backslash takes the meaning from *, $ and itself.
+// matchPlain compares characters. * is any text and $name captures a non-empty text; a backslash
+// makes *, $ and itself literal.
 func matchPlain(pattern, got string, v variables) string {
 	var expression strings.Builder
 	var names []string
@@ -92,8 +92,7 @@ func matchPlain(pattern, got string, v variables) string {
 	return ""
 }
 
-// matchBytes reports whether got is what the runs describe, and captures what they
-// name.
+// matchBytes reports whether got matches the runs, and captures what they name.
 func matchBytes(runs []byteRun, got []byte, v variables) bool {
 	if len(runs) == 0 {
 		return len(got) == 0

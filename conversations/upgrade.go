@@ -48,8 +48,7 @@ func dial(ctx context.Context, name string, u *url.URL, timeout time.Duration, t
 	return &connection{name: name, conn: conn, timeout: timeout}, nil
 }
 
-// requestHead writes an upgrade request (RFC 6455, section 4.1). A field Host takes the place
-// of host.
+// requestHead writes an upgrade request (RFC 6455, section 4.1). A field Host replaces host.
 func requestHead(target, host string, fields []field) []byte {
 	if i := slices.IndexFunc(fields, func(f field) bool { return strings.EqualFold(f.name, "Host") }); i >= 0 {
 		host, fields = fields[i].value, slices.Delete(slices.Clone(fields), i, i+1)
@@ -66,8 +65,8 @@ func requestHead(target, host string, fields []field) []byte {
 	return b.Bytes()
 }
 
-// target is the request target for a path that a script gives: a path that
-// begins with ? is a query for the endpoint's own path.
+// target returns the request target for a path of a script: a path that begins with ? is a query
+// for the endpoint's own path.
 func target(u *url.URL, path string) string {
 	switch {
 	case path == "":
@@ -80,7 +79,7 @@ func target(u *url.URL, path string) string {
 	return path
 }
 
-// answered is an HTTP answer as the expectations of a script see it.
+// answered is an HTTP answer in the form that expectations compare.
 type answered struct {
 	status int
 	header http.Header
@@ -91,13 +90,12 @@ func (a *answered) String() string {
 	return fmt.Sprintf("%d %s, body %s", a.status, http.StatusText(a.status), showText(a.body))
 }
 
-// errNoAnswer says that no HTTP answer came; its text says what came instead.
+// errNoAnswer means that no HTTP answer came; its text says what came instead.
 type errNoAnswer struct{ instead string }
 
 func (e *errNoAnswer) Error() string { return "no HTTP answer: " + e.instead }
 
-// readAnswer reads one HTTP answer. If it is a 101 the connection speaks
-// WebSocket from then on.
+// readAnswer reads one HTTP answer. After a 101 the connection speaks WebSocket.
 func (c *connection) readAnswer() (*answered, error) {
 	deadline := time.Now().Add(c.timeout)
 	var end int
@@ -136,8 +134,8 @@ func (c *connection) readAnswer() (*answered, error) {
 	return a, nil
 }
 
-// readFields returns the fields of a head. A response of net/http lacks those that it has
-// understood, as Connection: close.
+// readFields returns the fields of a head. An http.Response lacks those that net/http consumed,
+// such as Connection: close.
 func readFields(head []byte) (http.Header, error) {
 	r := textproto.NewReader(bufio.NewReader(bytes.NewReader(head)))
 	_, err := r.ReadLine()

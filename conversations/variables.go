@@ -8,23 +8,22 @@ import (
 	"time"
 )
 
-// maxRepeat bounds the bytes that one ${repeat} may make.
+// maxRepeat limits the bytes that one ${repeat} may make.
 const maxRepeat = 128 << 20
 
-// variables are the values that a running script knows by name: captured ones,
-// webhook.NAME, i in a repeated statement, and slowness. Used on one goroutine.
+// variables are the named values of a running script: captured ones, webhook.NAME, i in a repeated
+// statement, and slowness. Used on one goroutine.
 type variables map[string]string
 
-// slowness is the name under which variables have [Script.Slowness]. No script can say it.
+// slowness is the name under which variables hold [Script.Slowness]. Scripts cannot write it.
 const slowness = " slowness"
 
-// expand fills in every ${…} of s; $${ is a plain ${.
+// expand replaces every ${…} in s; $${ is a plain ${.
 func (v variables) expand(s string) (string, error) {
 	return expand(s, v.value)
 }
 
-// expand replaces each ${expression} in s by what value returns for it. \} does
-// not end an expression.
+// expand replaces each ${expression} in s by the result of value. \} does not end an expression.
 func expand(s string, value func(expression string) (string, error)) (string, error) {
 	if !strings.Contains(s, "${") {
 		return s, nil
@@ -55,7 +54,7 @@ func expand(s string, value func(expression string) (string, error)) (string, er
 	}
 }
 
-// cutExpression splits s behind the } that ends the expression at its beginning.
+// cutExpression splits s after the } that ends the expression at its beginning.
 func cutExpression(s string) (expression, rest string, err error) {
 	for i := 0; i < len(s); i++ {
 		switch {
@@ -68,7 +67,7 @@ func cutExpression(s string) (expression, rest string, err error) {
 	return "", "", fmt.Errorf("${%s has no }", shorten(s))
 }
 
-// value computes one expression.
+// value evaluates one expression.
 func (v variables) value(expression string) (string, error) {
 	function, argument, isCall := strings.Cut(expression, " ")
 	if !isCall {
@@ -109,7 +108,7 @@ func (v variables) named(name string) (string, error) {
 	return value, nil
 }
 
-// time computes ${time D}.
+// time evaluates ${time D}.
 func (v variables) time(argument string) (string, error) {
 	d, err := parseDuration(argument)
 	if err != nil {
@@ -121,7 +120,7 @@ func (v variables) time(argument string) (string, error) {
 	return d.String(), nil
 }
 
-// repeat computes ${repeat N TEXT} from "N TEXT".
+// repeat evaluates ${repeat N TEXT} from "N TEXT".
 func repeat(argument string) (string, error) {
 	count, text, ok := strings.Cut(argument, " ")
 	n, err := strconv.Atoi(count)

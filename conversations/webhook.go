@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// maxHooked bounds the requests that a webhook keeps for expectations, and
-// maxHookBody the bytes of one.
+// maxHooked limits the requests that a webhook keeps for expectations, and maxHookBody the bytes of
+// one.
 const (
 	maxHooked   = 4096
 	maxHookBody = 64 << 20
@@ -22,8 +22,8 @@ type answer struct {
 	status  int
 	headers []field
 	after   time.Duration
-	// drop ends the connection without an answer. Who asks may ask once more, as the server
-	// may have closed an idle connection; that is the same request.
+	// drop ends the connection without an answer. The client may retry once, as the server may have
+	// closed an idle connection; the retry counts as the same request.
 	drop bool
 	// hold waits for the script's "release".
 	hold bool
@@ -36,7 +36,7 @@ type hooked struct {
 	body   string
 }
 
-// webhook is a real HTTP server whose answers a script decides.
+// webhook is a real HTTP server whose answers a script controls.
 type webhook struct {
 	// Static after construction.
 	server *http.Server
@@ -46,14 +46,14 @@ type webhook struct {
 	// Guarded by mu.
 	mu      sync.Mutex
 	answers map[string]answer
-	// held is closed by release; a new one is made for the next hold.
+	// held is closed by release, which makes a new one for the next hold.
 	held chan struct{}
-	// dropped is the last request, by its key and body, if it was dropped; nil else.
+	// dropped is the last request, as its key and body, if it was dropped; nil otherwise.
 	dropped *[2]string
 }
 
-// newWebhook serves on address until close. Every command is answered with 200
-// until the script says otherwise.
+// newWebhook serves on address until close. It answers every command with 200 until the script says
+// otherwise.
 func newWebhook(address string) (*webhook, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -66,7 +66,7 @@ func newWebhook(address string) (*webhook, error) {
 		held:    make(chan struct{}),
 	}
 	h.server = &http.Server{Handler: h, ReadHeaderTimeout: DefaultTimeout}
-	go func() { _ = h.server.Serve(listener) }() // ends with close
+	go func() { _ = h.server.Serve(listener) }() // close ends it
 	return h, nil
 }
 
@@ -75,7 +75,7 @@ func (h *webhook) close() error {
 	return h.server.Close()
 }
 
-// otherCommand is the name under which a request without a command is answered.
+// otherCommand stands for requests without a command.
 const otherCommand = "other"
 
 // answer sets the answer to a command from now on.
@@ -85,7 +85,7 @@ func (h *webhook) answer(command string, a answer) {
 	h.answers[command] = a
 }
 
-// release lets go of the requests that are held.
+// release releases the held requests.
 func (h *webhook) release() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -103,8 +103,8 @@ func (h *webhook) answerTo(command string) (answer, chan struct{}) {
 	return a, h.held
 }
 
-// again reports whether a request that is answered with a is the one that was dropped just
-// before.
+// again reports whether a request that is answered with a is a retry of the one that was just
+// dropped.
 func (h *webhook) again(a answer, key, body string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -119,7 +119,7 @@ func (h *webhook) again(a answer, key, body string) bool {
 	return false
 }
 
-// ServeHTTP keeps the request for expectations and answers it.
+// ServeHTTP records the request for expectations and answers it.
 func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxHookBody))
 	if err != nil {
@@ -128,7 +128,7 @@ func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var message struct {
 		Command any `json:"command"`
 	}
-	_ = json.Unmarshal(body, &message) // any body is kept; it is for the script to judge
+	_ = json.Unmarshal(body, &message) // any body is kept; the script judges it
 	command, ok := message.Command.(string)
 	if !ok {
 		command = otherCommand

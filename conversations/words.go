@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// cutWord splits s into its first word and the rest. A word ends at white space;
-// the rest is without the white space around it.
+// cutWord splits s into its first word and the rest. A word ends at white space; the rest is
+// trimmed.
 func cutWord(s string) (word, rest string) {
 	s = strings.TrimSpace(s)
 	i := strings.IndexAny(s, " \t")
@@ -29,17 +29,16 @@ func cutQuoted(s string) (value, rest string, err error) {
 	return value, strings.TrimSpace(s[len(q):]), err
 }
 
-// byteRun is a part of a byte pattern: exact bytes, or any number of any bytes, which
-// may be captured.
+// byteRun is a part of a byte pattern: exact bytes, or any run of bytes, which may be captured.
 type byteRun struct {
 	any  bool
 	name string // of the capture
 	data []byte
 }
 
-// parseBytes reads bytes as a script writes them: pairs of hexadecimal digits
-// and Go strings, quoted or in backquotes, in any number, the word * for any bytes,
-// and $name for bytes to be captured.
+// parseBytes parses bytes as a script writes them: pairs of hexadecimal digits and Go strings,
+// quoted or in backquotes, in any number, the word * for any bytes, and $name for bytes to be
+// captured.
 func parseBytes(s string) ([]byteRun, error) {
 	var runs []byteRun
 	s = strings.TrimSpace(s)
@@ -76,7 +75,7 @@ func parseBytes(s string) ([]byteRun, error) {
 	return runs, nil
 }
 
-// literalBytes reads bytes in which * has no place.
+// literalBytes parses bytes without * and captures.
 func literalBytes(s string) ([]byte, error) {
 	runs, err := parseBytes(s)
 	if err != nil || len(runs) == 0 {

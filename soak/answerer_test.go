@@ -13,8 +13,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// answerer serves until ctx ends: well, badly, or not at all, and it leaves and comes
-// back in between.
+// answerer serves until ctx ends: well, badly, or not at all. It leaves and comes back in between.
 type answerer struct {
 	url     string
 	dialect dialect
@@ -47,7 +46,7 @@ func (a *answerer) visit(ctx context.Context) error {
 		}
 		id := a.dialect.request(message)
 		if id == "" {
-			// An offer of what the predecessor still owns is refused: come again.
+			// While the predecessor still owns the channel the offer is refused: try again.
 			if a.refused(message) {
 				return nil
 			}
@@ -66,12 +65,12 @@ func (a *answerer) refused(message []byte) bool {
 	return a.dialect == wubsub{} && between(message, `"type":"`, `"`) == "error"
 }
 
-// say returns what is said to a request: most often one answer.
+// say returns the replies to a request: most often one answer.
 func (a *answerer) say(id string) []string {
 	answer := a.dialect.answer(id, a.service, false)
 	switch luck := rand.IntN(1000); {
 	case luck < 5:
-		return nil // it ends by its time-out
+		return nil // it ends by its timeout
 	case luck < 15:
 		return []string{answer, answer}
 	case luck < 25:

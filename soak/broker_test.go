@@ -63,7 +63,7 @@ func start(t *testing.T, text string, level slog.Level) *broker {
 // reasonIs is the label of a metric for a reason.
 func reasonIs(reason string) string { return `reason="` + reason + `"` }
 
-// alone keeps no connection, which would be counted as left behind.
+// alone keeps no connections, which would count as left behind.
 var alone = http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 // metric returns the sum of a metric over all series that have the labels.

@@ -14,21 +14,21 @@ import (
 )
 
 const (
-	// window is how many calls of one connection wait at once.
+	// window is how many calls of one connection are in flight at once.
 	window = 64
 	// patience is how long a caller waits for the end of its last calls, which the
 	// broker ends after callTimeout.
 	patience = coretest.Patience
 )
 
-// tally is how the calls of all callers ended. Atomic.
+// tally counts how the calls of all callers ended. Atomic.
 type tally struct {
 	left      atomic.Int64 // to be made
 	ended     atomic.Int64 // with an outcome
 	abandoned atomic.Int64 // by a caller that left
 }
 
-// caller asks until no call is left, and leaves and comes back in between.
+// caller calls until no call is left, and leaves and comes back in between.
 type caller struct {
 	url      string
 	dialect  dialect
@@ -36,7 +36,7 @@ type caller struct {
 	tally    *tally
 
 	number  int             // of the next ref
-	waiting map[string]bool // calls that have a name
+	waiting map[string]bool // calls in flight that have a name
 	unnamed int             // calls that have none yet
 }
 
@@ -49,8 +49,8 @@ func (c *caller) run(ctx context.Context) error {
 	return nil
 }
 
-// visit is one connection: it ends in the middle of its calls, or, when no call is left,
-// after all of its own have ended.
+// visit is one connection: it ends in the middle of its calls, or, when no calls are left, after
+// all of its own have ended.
 func (c *caller) visit(ctx context.Context) error {
 	conn, err := dial(ctx, ws.DefaultDialer, c.url, c.dialect)
 	if err != nil {
@@ -75,8 +75,7 @@ func (c *caller) visit(ctx context.Context) error {
 
 func (c *caller) size() int { return len(c.waiting) + c.unnamed }
 
-// fill makes as many calls as fit beside those that wait, in one write, once half of
-// them are missing.
+// fill tops up the calls in flight to window, in one write, once at most half of them are left.
 func (c *caller) fill(conn *client) error {
 	var calls []string
 	for c.size() < window && (len(calls) > 0 || c.size() <= window/2) && c.tally.left.Add(-1) >= 0 {
@@ -95,7 +94,7 @@ func (c *caller) fill(conn *client) error {
 	return conn.say(calls...)
 }
 
-// errTwice is the end of a call that was not waited for.
+// errTwice is the error for the end of a call that was not in flight.
 var errTwice = errors.New("a call ended that had ended, or was never made")
 
 // listen reads one message.

@@ -15,11 +15,11 @@ import (
 
 var calls = flag.Int("calls", 20_000, "how many calls are made")
 
-// callers is how many connections of each format call, answerers how many serve.
+// callers and answerers are how many connections of each format call and serve.
 const callers, answerers = 4, 2
 
-// callGrowth is by how many bytes the heap may differ after a round: that much it does
-// between two garbage collections, whatever the number of calls.
+// callGrowth is by how many bytes the heap may differ after a round: it varies that much between
+// two garbage collections, whatever the number of calls.
 const callGrowth = 1 << 20
 
 const configuration = `
@@ -33,12 +33,12 @@ services: [{ match: echo, builtin: echo }]
 admin: { listen: "127.0.0.1:0" }
 `
 
-// TestCalls makes calls, and wants all of them ended and nothing left.
+// TestCalls makes calls, and checks that all of them end and nothing is left.
 func TestCalls(t *testing.T) {
 	b := start(t, configuration, slog.LevelInfo)
 	b.handle()
-	// The first round makes what stays: connections to the metrics page, pools, the
-	// buffers of the loops.
+	// The first round creates what stays: connections to the metrics page, pools, the buffers of
+	// the loops.
 	b.round(t, 10_000)
 	before, none := b.settled(t), leftovers(t)
 	began := time.Now()
@@ -64,7 +64,7 @@ func TestCalls(t *testing.T) {
 	compare(t, before, after, callGrowth)
 }
 
-// handle has a Go handler answer, which now and then waits for longer than its caller.
+// handle registers a Go handler, which sometimes waits longer than its caller does.
 func (b *broker) handle() {
 	b.Handle("go/m", func(ctx context.Context, c core.Invocation) (core.Payload, error) {
 		if rand.IntN(500) == 0 {
@@ -74,7 +74,7 @@ func (b *broker) handle() {
 	})
 }
 
-// round has clients make n calls. When it returns they have left.
+// round makes clients make n calls. When it returns they have left.
 func (b *broker) round(t *testing.T, n int) *tally {
 	t.Helper()
 	counts := new(tally)

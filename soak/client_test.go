@@ -17,7 +17,7 @@ type client struct {
 	dialect
 	conn   net.Conn
 	reader *wsutil.Reader
-	end    error // what ended drain
+	end    error // why drain ended
 }
 
 // dial opens a connection of a format.
@@ -70,7 +70,7 @@ func (c *client) hear() ([]byte, error) {
 	}
 }
 
-// settle returns when what was said before has been carried out.
+// settle returns when everything sent before has been carried out.
 func (c *client) settle() error {
 	if err := ws.WriteFrame(c.conn, ws.MaskFrame(ws.NewPingFrame(nil))); err != nil {
 		return err
@@ -89,7 +89,7 @@ func (c *client) settle() error {
 	}
 }
 
-// drain hears, and answers pings, until the connection ends, and then closes the channel.
+// drain reads, and answers pings, until the connection ends, and then closes the channel.
 func (c *client) drain() <-chan struct{} {
 	ended := make(chan struct{})
 	go func() {

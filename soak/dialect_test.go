@@ -6,14 +6,15 @@ import (
 	"strings"
 )
 
-// The broker's topics to offer a service and to be asked, and how long the id in the latter is.
+// The broker's topics for offering a service and for requests, and the length of the id in the
+// latter.
 const (
 	serveTopic   = "$serve/"
 	requestTopic = "$request/"
 	idLength     = 36
 )
 
-// news is what a message tells a caller about its calls.
+// news is what a message says about a caller's calls.
 type news int
 
 const (
@@ -23,23 +24,24 @@ const (
 	ended        // the call of that name has ended
 )
 
-// dialect is what a client of one format says and hears.
+// dialect is the language of a client of one format.
 type dialect interface {
 	// binary reports whether messages are binary.
 	binary() bool
-	// own is said once before anything is published under a channel, "" for nothing.
-	// Channels and topics are in the broker's words: channel/topic.
+	// own is sent once before anything is published under a channel, "" for nothing. Channels and
+	// topics have the broker's form: channel/topic.
 	own(channel string) string
 	publish(topic, text string) string
 	subscribe(topic string) string
-	// call asks service and names the call ref, or, if named is false, is told its name.
+	// call calls service. The client names the call ref, or, if named is false, the broker names
+	// it.
 	call(ref, service string) string
 	named() bool
-	// hears reads what a caller is told. key is the name of the call.
+	// hears parses a message to a caller. key is the name of the call.
 	hears(message []byte) (key string, what news)
 	// offer offers a service under a name of the client's own.
 	offer(service string) string
-	// request returns the id of the request that a message is, "" if it is none.
+	// request returns the id if a message is a request, "" if it is not.
 	request(message []byte) (id string)
 	// answer answers a request, or fails it.
 	answer(id, service string, fail bool) string
@@ -49,7 +51,7 @@ var dialects = map[string]dialect{
 	"wubsub": wubsub{}, "wsify": wsify{}, "stocking": stocking{}, "vws": vws{}, "webwire": webwire{},
 }
 
-// between returns what follows before in a message, up to after; "" if it is not there.
+// between returns the text between before and after in a message; "" if it is not there.
 func between(message []byte, before, after string) string {
 	_, rest, found := bytes.Cut(message, []byte(before))
 	if !found {
@@ -59,7 +61,7 @@ func between(message []byte, before, after string) string {
 	return string(text)
 }
 
-// byTopic is what is the same in all formats that call and serve by the broker's topics.
+// byTopic has what is common to all formats that call and serve by the broker's topics.
 type byTopic struct{}
 
 func (byTopic) own(string) string { return "" }
@@ -84,7 +86,7 @@ func (byTopic) request(message []byte) string {
 	return string(message[i+len(requestTopic):][:idLength])
 }
 
-// outcomeTopic is where a request is answered.
+// outcomeTopic returns the topic on which a request is answered.
 func outcomeTopic(id string, fail bool) string {
 	if fail {
 		return "$error/" + id

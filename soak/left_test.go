@@ -10,7 +10,7 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// state is what there is when nobody is connected.
+// state is what remains when nobody is connected.
 type state struct {
 	files int
 	heap  int64
@@ -18,8 +18,8 @@ type state struct {
 
 func (s state) String() string { return fmt.Sprintf("%d files, %d KiB of heap", s.files, s.heap>>10) }
 
-// settled waits until the broker has no call and no connection, and measures what is
-// left. Files that are about to be closed are given the time.
+// settled waits until the broker has no call and no connection, and measures what is left. It gives
+// files some time that are about to be closed.
 func (b *broker) settled(t *testing.T) state {
 	t.Helper()
 	for _, metric := range []string{"polywire_calls_outstanding", "polywire_connections_open", "polywire_topics"} {
@@ -47,16 +47,16 @@ func measure(t *testing.T) state {
 	return state{files: len(files), heap: int64(m.HeapAlloc)}
 }
 
-// kept are goroutines that the broker makes when it first needs them and keeps.
+// kept are goroutines that the broker starts when it first needs them and keeps.
 var kept = []string{
 	"github.com/polywire/polywire/core/network.(*loop).pace", // one for each loop
 }
 
-// leftovers returns what wants no goroutines left that are there now.
+// leftovers returns a check that no goroutines are left but those that exist now.
 func leftovers(t *testing.T) (none func()) { return coretest.Leftovers(t, kept...) }
 
-// compare wants nothing left of a round, but that the heap may have grown by so many
-// bytes. Files that take longer to be closed are given the time.
+// compare checks that nothing is left of a round, except that the heap may have grown by growth
+// bytes. It gives files some time that take longer to be closed.
 func compare(t *testing.T, before, after state, growth int64) {
 	t.Helper()
 	t.Logf("before: %v; after: %v", before, after)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// listener hears all speakers: each message once and in order, on one connection.
+// listener receives from all speakers: each message once and in order, on one connection.
 type listener struct {
 	name     string // of its endpoint
 	conn     *client
@@ -29,10 +29,10 @@ func (l *listener) subscribe() error {
 	return nil
 }
 
-// alive is how often listeners say something: some formats end who does not.
+// alive is how often listeners send something: some formats end silent clients.
 const alive = 20 * time.Second
 
-// run listens until all speakers have said their last.
+// run listens until all speakers have sent their last message.
 func (l *listener) run() (heard int, err error) {
 	numbers := make(map[string]int)
 	said := time.Now()

@@ -15,10 +15,10 @@ import (
 	"github.com/polywire/polywire/certs/certstest"
 )
 
-// configuration is the one that reload number n puts in force, 0 the first. It has two
-// endpoints of each format for the peaceful, which never change, one of each for sleepers
-// and two for storms, whose limits, rules and certificates do, and one for guests that the
-// next one does not have. Half of them speak TLS.
+// configuration is what reload number n puts in force, 0 the first. It has two endpoints of each
+// format for steady clients, which never change, one of each for sleepers and two for storms, whose
+// limits, rules and certificates do, and one for guests that the next one does not have. Half of
+// them use TLS.
 func (w *world) configuration(n int) string {
 	var b strings.Builder
 	endpoint := func(name, protocol, listen, more string) {
@@ -31,7 +31,7 @@ func (w *world) configuration(n int) string {
 		fmt.Fprintf(&b, "  - {name: %s, protocol: %s, listen: %q, path: /%s%s}\n", name, protocol, listen, name, more)
 	}
 	b.WriteString("endpoints:\n")
-	// However long the machine takes to let the peaceful answer.
+	// Give steady clients time to answer, however slow the machine is.
 	peaceful := fmt.Sprintf(", ping_interval: 30s, pong_timeout: %s", patience)
 	for _, name := range slices.Sorted(maps.Keys(dialects)) {
 		endpoint(name, name, w.plain, peaceful)
@@ -39,7 +39,7 @@ func (w *world) configuration(n int) string {
 		listen := w.plain
 		switch name {
 		case "wsify":
-			listen = w.lone // one listener has the plain HTTP of one such endpoint
+			listen = w.lone // one listener serves the plain HTTP of one such endpoint
 		case "vws", "webwire":
 			listen = w.tls
 		}
@@ -57,8 +57,8 @@ func (w *world) configuration(n int) string {
 // guestsOf is the name of the endpoint that only configuration n has.
 func guestsOf(n int) string { return fmt.Sprintf("guests-%d", n) }
 
-// reload puts the next configuration in force, with another certificate. The peaceful
-// ones' endpoints must not be touched by that; guests have to go, and others come.
+// reload puts the next configuration in force, with another certificate. It must not affect the
+// steady clients' endpoints; guests have to go, and others come.
 func (w *world) reload(t *testing.T) {
 	t.Helper()
 	w.reloads++
@@ -87,7 +87,7 @@ func (w *world) reload(t *testing.T) {
 	w.invite(t)
 }
 
-// invite has guests come to the endpoint of the last reload, as far as the rate allows.
+// invite connects guests to the endpoint of the last reload, as far as the rate allows.
 func (w *world) invite(t *testing.T) {
 	t.Helper()
 	url := strings.Replace(w.urls["storm"], "/storm", "/"+guestsOf(w.reloads), 1)
@@ -103,7 +103,7 @@ func (w *world) invite(t *testing.T) {
 	}
 }
 
-// farewell wants the guests disconnected.
+// farewell checks that the guests are disconnected.
 func (w *world) farewell(t *testing.T) {
 	t.Helper()
 	for _, guest := range w.guests {

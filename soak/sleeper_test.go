@@ -11,11 +11,10 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// loudTopic is what sleepers hear: too much.
+// loudTopic is the topic of sleepers: it has too many messages.
 const loudTopic = "loud/t"
 
-// loud publishes without a pause worth mentioning until ctx ends, and counts in said what it
-// has published.
+// loud publishes almost without pause until ctx ends, and counts in said what it has published.
 func loud(ctx context.Context, conn *client, said *atomic.Int64) error {
 	gone := conn.drain()
 	defer func() {
@@ -40,13 +39,12 @@ func loud(ctx context.Context, conn *client, said *atomic.Int64) error {
 	}
 }
 
-// sleeper reads a little and sleeps, again and again, and comes back when it was
-// disconnected.
+// sleeper reads a little and sleeps, again and again, and reconnects when it was disconnected.
 type sleeper struct {
 	by      ws.Dialer
 	url     string
 	dialect dialect
-	loud    *atomic.Int64 // what has been said at loudTopic so far
+	loud    *atomic.Int64 // published at loudTopic so far
 }
 
 func (s *sleeper) run(ctx context.Context) error {
@@ -66,7 +64,7 @@ func (s *sleeper) run(ctx context.Context) error {
 	return nil
 }
 
-// stay hears and sleeps until the connection ends, by whomever.
+// stay reads and sleeps until either side ends the connection.
 func (s *sleeper) stay(ctx context.Context, conn *client) {
 	defer context.AfterFunc(ctx, func() { _ = conn.conn.SetReadDeadline(time.Unix(1, 0)) })()
 	if conn.say(conn.subscribe(loudTopic)) != nil {
@@ -82,16 +80,16 @@ func (s *sleeper) stay(ctx context.Context, conn *client) {
 	}
 }
 
-// sleep lasts, not for a time but until the loud have said more than fits into the buffers
-// on the way, now and then: so somebody is too slow on a machine of any speed.
+// sleep lasts not for a time but until more was published than fits into the buffers on the way,
+// now and then: so somebody is too slow on a machine of any speed.
 func (s *sleeper) sleep(ctx context.Context) {
 	for until := s.loud.Load() + rand.Int64N(400); s.loud.Load() < until && ctx.Err() == nil; {
 		nap(ctx, 20*time.Millisecond)
 	}
 }
 
-// smallWindow dials with a small receive buffer, so that the broker soon notices who
-// does not read.
+// smallWindow dials with a small receive buffer, so that the broker soon notices a client that does
+// not read.
 func smallWindow(ctx context.Context, network, address string) (net.Conn, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, network, address)
@@ -101,7 +99,7 @@ func smallWindow(ctx context.Context, network, address string) (net.Conn, error)
 	return conn, err
 }
 
-// nap sleeps for up to so long, or until ctx ends.
+// nap sleeps for at most longest, or until ctx ends.
 func nap(ctx context.Context, longest time.Duration) {
 	select {
 	case <-ctx.Done():

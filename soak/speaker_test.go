@@ -31,7 +31,7 @@ func newSpeaker(name string, conn *client) (*speaker, error) {
 	return s, nil
 }
 
-// run speaks until ctx ends, a few messages at a time, and then says its last one.
+// run publishes until ctx ends, a few messages at a time, and then sends its last one.
 func (s *speaker) run(ctx context.Context) error {
 	pace := time.NewTicker(100 * time.Millisecond)
 	defer pace.Stop()
@@ -66,7 +66,7 @@ func (s *speaker) say(n int, what string) error {
 
 func topicOf(name string) string { return name + "/t" }
 
-// spoken reads what a speaker has said.
+// spoken parses a message of a speaker.
 func spoken(message []byte) (name string, number int, last bool) {
 	what := ""
 	text := strings.NewReader(between(message, "#", ";"))

@@ -19,8 +19,8 @@ import (
 // stormSize is how many clients come at once.
 const stormSize = 2000
 
-// storms come one after the other. Each client comes once, is let in or told to come
-// back later, and leaves.
+// storms come one after the other. Each client connects once, is admitted or told to come back
+// later, and leaves.
 type storms struct {
 	by   ws.Dialer
 	urls []string // of endpoints that speak vws
@@ -28,7 +28,7 @@ type storms struct {
 	in, refused atomic.Int64
 }
 
-// run lets storms come until ctx ends.
+// run makes storms until ctx ends.
 func (s *storms) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := s.storm(ctx); err != nil && ctx.Err() == nil {
@@ -39,8 +39,8 @@ func (s *storms) run(ctx context.Context) error {
 	return nil
 }
 
-// storm is one. It returns what must not happen to clients: to how many it did, and the
-// first.
+// storm is one storm. Its error says to how many clients something happened that must not, and what
+// happened first.
 func (s *storms) storm(ctx context.Context) error {
 	var clients sync.WaitGroup
 	faults := make(chan error, stormSize)
@@ -79,8 +79,8 @@ func (s *storms) visit(ctx context.Context, url string) error {
 	return nil
 }
 
-// refusedAtDoor reports whether the broker lets nobody more in at the moment. Before the
-// TLS handshake it can only hang up.
+// refusedAtDoor reports whether err means that the broker admits nobody at the moment. Before the
+// TLS handshake it can only close the connection.
 func refusedAtDoor(url string, err error) bool {
 	if status, ok := errors.AsType[ws.StatusError](err); ok {
 		return status == http.StatusServiceUnavailable

@@ -14,24 +14,24 @@ import (
 var unrest = flag.Duration("unrest", 5*time.Second, "how long speakers and listeners are kept from being at peace")
 
 const (
-	// listeners is how many of them each endpoint of the peaceful has.
+	// listeners is how many each endpoint of the steady clients has.
 	listeners = 2
-	// sleepers is how many of them each endpoint of the sleepers has.
+	// sleepers is how many each endpoint of the sleepers has.
 	sleepers = 2
 	// reloadEvery is the time between two reloads.
 	reloadEvery = 2 * time.Second
-	// unrestGrowth is by how many bytes the heap may differ after it: the runtime keeps the
-	// descriptors of as many goroutines as there were at once, some hundred bytes for each
-	// side of each client of a storm, and storms are not alike.
+	// unrestGrowth is by how many bytes the heap may differ after a test: the runtime keeps the
+	// descriptors of as many goroutines as there were at once, some hundred bytes for each side of
+	// each client of a storm, and storms differ.
 	unrestGrowth = 4 << 20
 )
 
-// TestUnrest: nobody on an unchanged endpoint loses a message or a connection, whatever
-// happens beside it, on the same listeners: slow readers under every policy, storms of
-// clients, changes of the configuration. When all have left nothing is left of them.
+// TestUnrest: nobody on an unchanged endpoint loses a message or a connection, whatever happens
+// beside it, on the same listeners: slow readers under every policy, storms of clients, changes of
+// the configuration. When all have left nothing is left of them.
 func TestUnrest(t *testing.T) {
 	w := newWorld(t)
-	// The first time makes what stays: what the runtime, pools and loops keep.
+	// The first time creates what stays: what the runtime, pools and loops keep.
 	w.live(t, min(max(2*time.Second, *unrest/4), 30*time.Second), func() bool { return true })
 	before, none := w.settled(t), leftovers(t)
 	count := w.live(t, *unrest, w.wild(t))
@@ -46,9 +46,8 @@ func TestUnrest(t *testing.T) {
 	compare(t, before, after, unrestGrowth)
 }
 
-// wild returns what reports whether the unrest of this round is wild enough: there were
-// clients of storms that were let in and such that were refused, and sleepers that were
-// too slow for each policy.
+// wild returns a function that reports whether the unrest of this round is sufficient: storm
+// clients were admitted and others refused, and sleepers were too slow under each policy.
 func (w *world) wild(t *testing.T) func() bool {
 	signs := map[string]func() int64{
 		"nobody of a storm was let in":  w.storms.in.Load,
@@ -77,13 +76,13 @@ func (w *world) wild(t *testing.T) func() bool {
 	}
 }
 
-// count is what the peaceful have said and heard.
+// count is what the steady clients have sent and received.
 type count struct {
 	speakers, listeners, said int
 	heard                     atomic.Int64
 }
 
-// live has speakers and listeners live through d of unrest, and until it is enough. When it
+// live runs speakers and listeners through d of unrest, and until enough reports true. When it
 // returns all have left.
 func (w *world) live(t *testing.T, d time.Duration, enough func() bool) *count {
 	t.Helper()
@@ -114,7 +113,7 @@ func (w *world) live(t *testing.T, d time.Duration, enough func() bool) *count {
 	reloads := time.NewTicker(reloadEvery)
 	defer reloads.Stop()
 	for end := time.Now().Add(d); time.Now().Before(end) || !enough(); {
-		// Reloads are also made by machines that take long for one.
+		// Slow machines make reloads too, even if one takes long.
 		select {
 		case <-reloads.C:
 			w.reload(t)
@@ -175,7 +174,7 @@ func (w *world) peaceful(t *testing.T) (speakers []*speaker, hearers []*listener
 	return speakers, hearers
 }
 
-// disturb starts what goes on beside the peaceful until ctx ends.
+// disturb starts the unrest beside the steady clients, until ctx ends.
 func (w *world) disturb(ctx context.Context, t *testing.T, all *sync.WaitGroup) {
 	t.Helper()
 	start := func(what string, run func(context.Context) error) {

@@ -1,11 +1,10 @@
-// Command ratio passes the output of `go test -bench` on from its standard input
-// to its standard output, and in the end holds the time of one benchmark in it
-// against that of another:
+// Command ratio copies the output of `go test -bench` from its standard input to its standard
+// output, and at the end compares the time of one benchmark in it with that of another:
 //
 //	go test -bench . ./... | ratio -of Match/100000 -to Match/100 -target 2
 //
-// Names are without "Benchmark" and without the number of processors. What ran
-// several times (-count) counts with its fastest run, the least disturbed one.
+// Names are without "Benchmark" and without the number of processors. A benchmark that ran several
+// times (-count) counts with its fastest run, the least disturbed one.
 package main
 
 import (
@@ -41,8 +40,8 @@ func main() {
 // number of processors is missing if it is one.
 var result = regexp.MustCompile(`^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+(\S+) ns/op`)
 
-// pass copies from in to out, and returns the fastest time of each benchmark, in
-// nanoseconds per operation.
+// pass copies from in to out, and returns the fastest time of each benchmark, in nanoseconds per
+// operation.
 func pass(in io.Reader, out io.Writer) (map[string]float64, error) {
 	times := make(map[string]float64)
 	lines := bufio.NewScanner(in)
@@ -68,7 +67,7 @@ func pass(in io.Reader, out io.Writer) (map[string]float64, error) {
 	return times, nil
 }
 
-// compare says whether one benchmark keeps its target against another.
+// compare says whether one benchmark meets its target relative to another.
 func compare(times map[string]float64, of, to string, target float64) (string, error) {
 	if times[of] == 0 || times[to] == 0 {
 		return "", errors.New("comparing: the output lacks " + of + " or " + to)

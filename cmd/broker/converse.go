@@ -52,7 +52,7 @@ metrics page), and its configuration is not used.`,
 	return cmd
 }
 
-// converse is what the flags say.
+// converse are the values of the flags.
 type converse struct {
 	urls, webhooks map[string]string
 	ca             string
@@ -60,7 +60,7 @@ type converse struct {
 	log            io.Writer
 }
 
-// playAll plays the files one after the other and reports all that go wrong.
+// playAll plays the files one by one and reports all that fail.
 func (c *converse) playAll(ctx context.Context, files []string, out io.Writer) error {
 	servers, err := c.servers()
 	if err != nil {
@@ -80,7 +80,7 @@ func (c *converse) playAll(ctx context.Context, files []string, out io.Writer) e
 	return nil
 }
 
-// servers are the addresses of --url; nil if there are none.
+// servers returns the addresses of --url; nil if there are none.
 func (c *converse) servers() (map[string]*url.URL, error) {
 	if len(c.urls) == 0 {
 		return nil, nil
@@ -99,7 +99,7 @@ func (c *converse) servers() (map[string]*url.URL, error) {
 	return servers, nil
 }
 
-// play plays one script, against a broker of its own if servers is nil.
+// play plays one script, against its own broker if servers is nil.
 func (c *converse) play(ctx context.Context, file string, servers map[string]*url.URL) error {
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -103,7 +103,7 @@ func TestConverseOverTLS(t *testing.T) {
 	}
 }
 
-// TestConverseElsewhere plays a script against a broker that runs already.
+// TestConverseElsewhere plays a script against a broker that already runs.
 func TestConverseElsewhere(t *testing.T) {
 	host := converse{log: t.Output(), logLevel: "error"}
 	s, err := conversations.Parse("host.txt", nil)

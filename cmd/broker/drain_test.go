@@ -10,8 +10,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// TestDrainDelay: on SIGTERM balancers are told at once, while clients are let in and
-// served; a second signal ends it.
+// TestDrainDelay: on SIGTERM balancers are told at once, while clients are still admitted and
+// served; a second signal ends that.
 func TestDrainDelay(t *testing.T) {
 	const text = `
 endpoints:

@@ -23,10 +23,10 @@ import (
 	"github.com/gobwas/ws/wsutil"
 )
 
-// long bounds the waiting for states that come in their own time.
+// long is the timeout for states that come in their own time.
 const long = 3 * time.Minute
 
-// built is where the program is built.
+// built is the folder of the built program.
 var built string
 
 func TestMain(m *testing.M) {
@@ -50,15 +50,15 @@ var build = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// process is the program, run. Processes that it starts write the same log.
+// process is a running program. Processes that it starts write to the same log.
 type process struct {
 	cmd   *exec.Cmd
 	log   *logs
 	table chan []string // the lines that it, and those it starts, print
 }
 
-// begin runs a program, "" is ours, with arguments and more environment, and files from
-// descriptor 3 on.
+// begin runs a program, "" is ours, with arguments and further environment, and passes files as
+// descriptors from 3 on.
 func begin(t *testing.T, env []string, files []*os.File, path string, args ...string) *process {
 	t.Helper()
 	if path == "" {
@@ -122,7 +122,7 @@ func (p *process) urls(t *testing.T, n int) map[string]string {
 	return found
 }
 
-// running reports whether a process is there and has not ended.
+// running reports whether a process exists and has not ended.
 func running(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, _ := strings.Cut(string(stat), ") ")
@@ -153,8 +153,8 @@ func (c *crowd) add(name string, connect func(ctx context.Context) error) {
 	})
 }
 
-// converseOnce connects to an endpoint that echoes. To be told goodbye behind the upgrade is not to
-// be refused.
+// converseOnce connects to an endpoint that echoes. A goodbye after the upgrade does not count as a
+// refusal.
 func converseOnce(d ws.Dialer, url string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		conn, _, _, err := d.Dial(ctx, url)
@@ -170,8 +170,8 @@ func converseOnce(d ws.Dialer, url string) func(context.Context) error {
 	}
 }
 
-// stay connects to an endpoint that echoes and stays until it is told goodbye, which it
-// answers as clients do.
+// stay connects to an endpoint that echoes and stays until the goodbye, which it answers as clients
+// do.
 func (c *crowd) stay(url string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		conn, _, _, err := ws.Dial(ctx, url)
@@ -191,7 +191,7 @@ func (c *crowd) stay(url string) func(context.Context) error {
 	}
 }
 
-// post asks by plain HTTP, with a connection for each request.
+// post sends plain HTTP requests, with a new connection for each.
 func post(method, url string, status int) func(context.Context) error {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	return func(ctx context.Context) error {
@@ -214,8 +214,8 @@ func post(method, url string, status int) func(context.Context) error {
 
 var nextPid = regexp.MustCompile(`the next process serves; this one ends" pid=(\d+)`)
 
-// TestNobodyIsRefused replaces the program three times while clients connect without a
-// pause: none of them is refused, by any of its sockets.
+// TestNobodyIsRefused replaces the program three times while clients connect without a pause: none
+// of its sockets refuses any of them.
 func TestNobodyIsRefused(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	file := write(t, fmt.Sprintf(`
@@ -320,8 +320,8 @@ func TestNextThatDoesNotServe(t *testing.T) {
 	}
 }
 
-// TestHandingOverStandardInput: what was read there is not lost on the next process; a
-// reload says that it cannot be read again.
+// TestHandingOverStandardInput: text read from standard input reaches the next process; a reload
+// says that it cannot be read again.
 func TestHandingOverStandardInput(t *testing.T) {
 	file := write(t, "endpoints: [{name: echo, protocol: echo, listen: '127.0.0.1:0'}]\nadmin: {listen: ''}\n")
 	path, err := build()
@@ -340,7 +340,7 @@ func TestHandingOverStandardInput(t *testing.T) {
 	if err := p.cmd.Wait(); err != nil {
 		t.Error(err)
 	}
-	// The end of the log may come behind the end of the process.
+	// The end of the log may come after the end of the process.
 	await(t, "the next process is named", func() bool { return nextPid.MatchString(p.log.String()) })
 	pid, _ := strconv.Atoi(nextPid.FindStringSubmatch(p.log.String())[1])
 	defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }()

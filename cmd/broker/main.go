@@ -1,5 +1,4 @@
-// Command broker is polywire on the command line. It is thin: what it does, the
-// root package can do.
+// Command broker is polywire on the command line. It is a thin layer over the root package.
 //
 // Exit codes: 0 success, 1 the work failed, 2 the command line is wrong.
 package main
@@ -17,14 +16,13 @@ import (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// run carries out one command line and returns its exit code. An error is
-// written to stderr once.
+// run executes one command line and returns its exit code. An error is written to stderr once.
 func run(args []string, stdout, stderr io.Writer) int {
 	started := false
 	return carryOut(newRoot(&started), &started, args, stdout, stderr)
 }
 
-// carryOut is run with a root command, which sets started.
+// carryOut is run with a given root command, which sets started.
 func carryOut(root *cobra.Command, started *bool, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -38,7 +36,7 @@ func carryOut(root *cobra.Command, started *bool, args []string, stdout, stderr 
 		fmt.Fprintf(stderr, "broker: %v\nSee '%s --help'.\n", err, command.CommandPath())
 		return 2
 	case errors.As(err, &faults):
-		// Each line names its file; nothing need stand before it.
+		// Each line names its file, so nothing is put before it.
 		fmt.Fprintln(stderr, faults)
 	default:
 		fmt.Fprintf(stderr, "broker: %v\n", err)
@@ -46,8 +44,8 @@ func carryOut(root *cobra.Command, started *bool, args []string, stdout, stderr 
 	return 1
 }
 
-// newRoot returns the whole command line. It sets started when a command begins:
-// an error before that is one of usage.
+// newRoot returns the whole command line. It sets started when a command begins: an error before
+// that is a usage error.
 func newRoot(started *bool) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "broker",
@@ -60,7 +58,7 @@ One YAML file lists its endpoints; each endpoint speaks one format.`,
 		SilenceErrors:    true,
 		SilenceUsage:     true,
 		PersistentPreRun: func(*cobra.Command, []string) { *started = true },
-		// Without a command there is nothing to do but to help.
+		// Without a command it prints the help.
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("{{.Version}}\n")

@@ -46,7 +46,7 @@ func TestRun(t *testing.T) {
 		name           string
 		args           []string
 		code           int
-		stdout, stderr string // what each holds; "" for nothing at all
+		stdout, stderr string // what each contains; "" for no output
 	}{
 		{"no command", nil, 0, "broker check --config config.yaml", ""},
 		{"help", []string{"serve", "--help"}, 0, "POLYWIRE_LOG__FORMAT=json broker serve", ""},
@@ -88,7 +88,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestStandardInput: "-" is what a program writes.
+// TestStandardInput: "-" is the standard input.
 func TestStandardInput(t *testing.T) {
 	for _, tt := range []struct {
 		input, stdout, stderr string
@@ -110,7 +110,7 @@ func TestStandardInput(t *testing.T) {
 	}
 }
 
-// TestConfigVariable: POLYWIRE_CONFIG names the file where no flag does.
+// TestConfigVariable: POLYWIRE_CONFIG names the file if no flag does.
 func TestConfigVariable(t *testing.T) {
 	bad := write(t, "endpoint: []\n")
 	t.Setenv("POLYWIRE_CONFIG", bad)
@@ -130,7 +130,7 @@ func TestConfigVariable(t *testing.T) {
 	check(t, "stderr", stderr.String(), "POLYWIRE_LOG_LEVEL: is not read; log.level is set with POLYWIRE_LOG__LEVEL")
 }
 
-// TestDurations: in JSON as in text people can read how long something takes.
+// TestDurations: durations are readable for people in JSON as in text.
 func TestDurations(t *testing.T) {
 	for _, format := range []string{"json", "text"} {
 		var b bytes.Buffer
@@ -168,7 +168,7 @@ func TestServe(t *testing.T) {
 	if len(urls) < 5 {
 		t.Fatalf("the table is %v; exit code %d, log %s", urls, <-ended, &log)
 	}
-	// A pipe stops whoever writes to it while nobody reads.
+	// A full pipe blocks its writer, so keep reading.
 	go func() { _, _ = io.Copy(io.Discard, out) }()
 	res, err := http.Post(urls["web ht"], "application/json", strings.NewReader(`{"channel":"a","content":1}`))
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/polywire/polywire/config"
 )
 
-// manager is systemd, if it has started this process and waits for word (sd_notify(3)). Its
+// manager notifies systemd, if systemd has started this process and expects it (sd_notify(3)). Its
 // methods may be called from any goroutine.
 type manager struct {
 	// Static after construction.
@@ -20,27 +20,27 @@ type manager struct {
 
 	// Guarded by mu.
 	mu    sync.Mutex
-	tasks int  // that began and have not ended
-	ended bool // stopping was told
+	tasks int  // that have begun and not ended
+	ended bool // stopping was sent
 }
 
-// ready tells that the broker serves, and that this process is the main one now: of two of
-// which one hands over to the other, the last that is ready is.
+// ready says that the broker serves, and that this process is now the main one: when one process
+// hands over to another, the last that is ready is the main one.
 func (m *manager) ready() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.tellReady()
 }
 
-// begin tells that the configuration is read again, or the process replaced. When that is
-// over, and this process goes on, end is called, or else never. Several may go on at once:
-// who hands over must not be told to be the main process again because a reload has ended.
+// begin says that a reload or a handover begins. end is called when that is over and this process
+// goes on, otherwise never. Several may overlap: a process that hands over must not become the main
+// process again because a reload has ended.
 func (m *manager) begin() (end func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.tasks++
 	if !m.ended {
-		// Each time: who asks for a reload waits for what is told after that.
+		// Each time, because whoever asked for a reload waits for a message after that.
 		m.tell(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
 	}
 	return func() {
@@ -52,7 +52,7 @@ func (m *manager) begin() (end func()) {
 	}
 }
 
-// stopping tells that the broker ends, and how long that may take.
+// stopping says that the broker ends, and how long that may take.
 func (m *manager) stopping(d config.Drain) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -61,7 +61,7 @@ func (m *manager) stopping(d config.Drain) {
 	m.tell(fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", daemon.SdNotifyStopping, longest.Microseconds()))
 }
 
-// tellReady is ready. The caller holds mu.
+// tellReady sends what ready does. The caller holds mu.
 func (m *manager) tellReady() {
 	if !m.ended {
 		m.tell(fmt.Sprintf("%s\nMAINPID=%d", daemon.SdNotifyReady, os.Getpid()))

@@ -8,8 +8,8 @@ import (
 	"github.com/polywire/polywire/config"
 )
 
-// TestManager: of tasks that overlap the last that ends tells that the process is ready, as
-// long as it goes on; each is told when it begins.
+// TestManager: of overlapping tasks the last one to end says that the process is ready, if the
+// process goes on; each begin is notified.
 func TestManager(t *testing.T) {
 	socket, next := notified(t)
 	t.Setenv("NOTIFY_SOCKET", socket)
@@ -20,7 +20,7 @@ func TestManager(t *testing.T) {
 	next("\nRELOADING=1\n")
 	replace := m.begin()
 	next("\nRELOADING=1\n")
-	reload() // not a word: another process may be the main one by now
+	reload() // nothing is sent: another process may be the main one by now
 	again := m.begin()
 	next("\nRELOADING=1\n")
 	again()

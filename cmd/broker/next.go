@@ -10,11 +10,10 @@ import (
 	"github.com/polywire/polywire/sockets"
 )
 
-// nextTimeout is how long the next process may take until it serves.
+// nextTimeout is the deadline for the next process to serve.
 const nextTimeout = time.Minute
 
-// next starts the process that goes on with the broker's sockets, and returns when it
-// serves.
+// next starts the process that takes over the broker's sockets, and returns when it serves.
 func (s *settings) next(ctx context.Context, b *polywire.Broker, given *sockets.Given, m *manager) error {
 	end := m.begin()
 	ctx, cancel := context.WithTimeout(ctx, nextTimeout)

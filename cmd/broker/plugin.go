@@ -17,7 +17,7 @@ import (
 	"github.com/polywire/polywire/plugin/verify"
 )
 
-// newPlugin returns the commands for those who write plugins.
+// newPlugin returns the commands for authors of plugins.
 func newPlugin() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plugin",
@@ -76,7 +76,7 @@ Flags stand before the program; what follows it is the program's own.`,
 	return cmd
 }
 
-// verifyFlags are what the flags say.
+// verifyFlags are the values of the flags.
 type verifyFlags struct {
 	options                     []string
 	env                         map[string]string
@@ -87,7 +87,7 @@ type verifyFlags struct {
 	verbose                     bool
 }
 
-// read returns what is to be verified.
+// read returns the options of the verification.
 func (f *verifyFlags) read(program []string, log io.Writer) (verify.Options, error) {
 	options := make(map[string]any)
 	for _, o := range f.options {
@@ -116,7 +116,7 @@ func (f *verifyFlags) read(program []string, log io.Writer) (verify.Options, err
 	}, nil
 }
 
-// set sets the value at a path in a tree, as dots in keys of the configuration do.
+// set sets the value at a path in a tree, like the dots in keys of the configuration.
 func set(tree map[string]any, path []string, value any) {
 	for ; len(path) > 1; path = path[1:] {
 		below, ok := tree[path[0]].(map[string]any)

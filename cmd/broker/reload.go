@@ -53,10 +53,10 @@ file changes nothing, and every problem is printed.`,
 	return cmd
 }
 
-// reloadTimeout is how long a broker may take: as long as its admin server lets it.
+// reloadTimeout bounds a reload: it is the time that the admin server allows.
 const reloadTimeout = 30 * time.Second
 
-// askReload asks the broker of a configuration. A proxy of the environment is not used: the
+// askReload asks the broker of a configuration. It ignores a proxy of the environment, because the
 // broker is near.
 func askReload(ctx context.Context, cfg *config.Config, dryRun bool) (polywire.Plan, error) {
 	var plan polywire.Plan
@@ -107,7 +107,7 @@ func askReload(ctx context.Context, cfg *config.Config, dryRun bool) (polywire.P
 	return plan, fmt.Errorf("asking the broker: %s: %s", response.Status, strings.TrimSpace(string(body)))
 }
 
-// printPlan writes a table of what becomes of the endpoints, and what else changes.
+// printPlan writes a table of what happens to the endpoints, and the other changes.
 func printPlan(w io.Writer, p polywire.Plan) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "ENDPOINT\tOUTCOME")

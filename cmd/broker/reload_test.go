@@ -18,7 +18,7 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// logs is a log that can be read while it is written.
+// logs is a log buffer that can be read while it is written.
 type logs struct {
 	// Guarded by mu.
 	mu   sync.Mutex
@@ -43,8 +43,8 @@ func (l *logs) count(part string) int {
 	return strings.Count(l.text.String(), part)
 }
 
-// TestReloadCommand runs a broker and has it reloaded by command, by signal and by a
-// change of its file; a broken file is logged once and changes nothing.
+// TestReloadCommand runs a broker and reloads it by command, by signal and by a change of its file;
+// a broken file is logged once and changes nothing.
 func TestReloadCommand(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	admin := fmt.Sprintf("127.0.0.1:%d", coretest.FreePort(t))
@@ -114,7 +114,7 @@ func TestReloadCommand(t *testing.T) {
 	reload(1, "", "connection refused; if it runs with another admin address than the file has now, --admin names that")
 }
 
-// taken returns an address at which somebody listens.
+// taken returns an address that somebody listens on.
 func taken(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

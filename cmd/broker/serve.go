@@ -57,7 +57,7 @@ broker is ready.`,
 			}
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			// Once the first signal is taken the second has its usual effect.
+			// After the first signal a second one has its default effect.
 			context.AfterFunc(ctx, stop)
 			makeRoom(cfg)
 			return s.serve(ctx, cfg, given, file, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -96,7 +96,7 @@ func (s *settings) serve(ctx context.Context, cfg *config.Config, given *sockets
 	defer context.AfterFunc(ctx, func() {
 		manager.stopping(broker.Config().Drain)
 		if given.FromSystemd() {
-			// Who comes from now on waits at the sockets for the next process.
+			// New clients now wait at the sockets for the next process.
 			end(polywire.ErrHandedOver)
 		}
 		end(nil)
@@ -112,7 +112,7 @@ func (s *settings) serve(ctx context.Context, cfg *config.Config, given *sockets
 		return <-ended
 	}
 	if err := printEndpoints(stdout, broker.Endpoints(), broker.AdminURL()); err != nil {
-		// Nobody reads the table; the broker serves all the same.
+		// Nobody reads the table, but the broker serves all the same.
 		fmt.Fprintf(stderr, "broker: %v\n", err)
 	}
 	unused, err := given.Ready()
@@ -124,7 +124,7 @@ func (s *settings) serve(ctx context.Context, cfg *config.Config, given *sockets
 	}
 	manager.ready()
 	reloading(running, hangup, replace, file, watchInterval, func() {
-		// What becomes of it is logged there.
+		// Reread logs the result.
 		_, _ = broker.Reread(false)
 	}, func() {
 		if err := s.next(running, broker, given, manager); err != nil {
@@ -136,9 +136,9 @@ func (s *settings) serve(ctx context.Context, cfg *config.Config, given *sockets
 	return <-ended
 }
 
-// makeRoom gives every event loop a processor besides those for other
-// goroutines, unless the environment says how many there are: a loop blocks in
-// epoll_wait and must win its processor back each time (docs/network.md, "Processors").
+// makeRoom gives every event loop a processor in addition to those of other goroutines, unless the
+// environment sets the number: a loop blocks in epoll_wait and must win its processor back each
+// time (docs/network.md, "Processors").
 func makeRoom(cfg *config.Config) {
 	cpus := runtime.GOMAXPROCS(0)
 	if cfg.Network.Loops == 0 {
@@ -158,7 +158,7 @@ func newLogger(format string, level slog.Leveler, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// readable writes durations as people do: JSON has them in nanoseconds.
+// readable formats durations for people; JSON would have nanoseconds.
 func readable(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		a.Value = slog.StringValue(a.Value.Duration().String())

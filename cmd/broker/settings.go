@@ -17,31 +17,31 @@ import (
 	"github.com/polywire/polywire/config"
 )
 
-// settings are the flags by which a command finds its configuration.
+// settings are the flags with which a command finds its configuration.
 type settings struct {
 	file      file
 	overrides []config.Override
 }
 
-// standardInput is the file name of what a program reads.
+// standardInput is the file name that stands for standard input.
 const standardInput = "-"
 
-// usualFile is read when nothing names another.
+// usualFile is read if no other file is given.
 const usualFile = "config.yaml"
 
-// errInput: standard input can be read once.
+// errInput: standard input can be read only once.
 var errInput = errors.New("the configuration came from standard input, which cannot be read again; start the broker with --config FILE to change it while it runs")
 
 // file is the flag that names the configuration file.
 type file struct {
 	path  string
 	given bool   // by the flag
-	text  []byte // of standard input
+	text  []byte // from standard input
 }
 
 var _ pflag.Value = (*file)(nil)
 
-// Set takes the path. Of two files one would not be read, without a word.
+// Set sets the path. It refuses a second one, which would otherwise be ignored silently.
 func (f *file) Set(path string) error {
 	switch {
 	case f.given:
@@ -56,11 +56,11 @@ func (f *file) Set(path string) error {
 // String returns the path.
 func (f *file) String() string { return f.path }
 
-// Type is what the help calls the value.
+// Type is the placeholder of the value in the help.
 func (f *file) Type() string { return "FILE" }
 
-// source returns where the configuration is to be read from. Standard input is read at
-// the first time, and again says that it is not the first.
+// source returns where the configuration is read from. Standard input is read only the first time;
+// again reports that it had been read before.
 func (f *file) source(stdin io.Reader) (src config.Source, again bool, err error) {
 	if f.path != standardInput {
 		return config.Source{File: f.path}, false, nil
@@ -70,14 +70,14 @@ func (f *file) source(stdin io.Reader) (src config.Source, again bool, err error
 		if f.text, err = io.ReadAll(io.LimitReader(stdin, maxLook)); err != nil {
 			return src, false, fmt.Errorf("reading the configuration: %w", err)
 		}
-		// An empty one is a text as well.
+		// An empty input counts as a text too.
 		f.text = append(f.text, '\n')
 	}
 	src.Text = string(f.text)
 	return src, again, nil
 }
 
-// add defines the flags.
+// add adds the flags.
 func (s *settings) add(flags *pflag.FlagSet) {
 	s.file.path = cmp.Or(os.Getenv("POLYWIRE_CONFIG"), usualFile)
 	flags.VarP(&s.file, "config", "c", "the configuration file, - for standard input; without the flag that of the variable POLYWIRE_CONFIG")
@@ -96,7 +96,7 @@ func (s *settings) load(stdin io.Reader) (*config.Config, error) {
 	return s.read(src)
 }
 
-// reload reads it again.
+// reload reads the configuration again.
 func (s *settings) reload() (*config.Config, error) {
 	src, again, _ := s.file.source(nil)
 	if again {
@@ -114,7 +114,7 @@ func (s *settings) read(src config.Source) (*config.Config, error) {
 	return cfg, err
 }
 
-// override is a flag that sets one key of the configuration, or any if key is "".
+// override is a flag that sets one key of the configuration, or any key if key is "".
 type override struct {
 	settings *settings
 	flag     string
@@ -137,10 +137,10 @@ func (o *override) Set(value string) error {
 	return nil
 }
 
-// String returns nothing: these flags have no default of their own.
+// String returns nothing: these flags have no default.
 func (o *override) String() string { return "" }
 
-// Type is what the help calls the value.
+// Type is the placeholder of the value in the help.
 func (o *override) Type() string {
 	if o.key == "" {
 		return "KEY=VALUE"
@@ -148,7 +148,7 @@ func (o *override) Type() string {
 	return "string"
 }
 
-// noArgs refuses arguments, and says where the configuration is given instead.
+// noArgs refuses arguments, and says how to give the configuration instead.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

@@ -16,7 +16,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// notified listens as systemd does, and returns what the next word must hold.
+// notified listens as systemd does. next checks that the next notification contains parts.
 func notified(t *testing.T) (socket string, next func(parts ...string) string) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "notify")
@@ -44,7 +44,7 @@ func notified(t *testing.T) (socket string, next func(parts ...string) string) {
 	}
 }
 
-// listening returns a listener and its descriptor for another process.
+// listening returns a listener, and its descriptor for another process.
 func listening(t *testing.T, network, address string) (net.Listener, *os.File) {
 	t.Helper()
 	ln, err := net.Listen(network, address)
@@ -60,8 +60,8 @@ func listening(t *testing.T, network, address string) (net.Listener, *os.File) {
 	return ln, f
 }
 
-// TestSystemd: the program takes the sockets that it was passed, tells systemd what it
-// does, hands over to another, and on SIGTERM leaves those who come to the next process.
+// TestSystemd: the program takes the sockets that it was passed, notifies systemd, hands over to
+// another process, and on SIGTERM leaves new clients to the next process.
 func TestSystemd(t *testing.T) {
 	notify, next := notified(t)
 	dir := t.TempDir()
@@ -80,7 +80,7 @@ drain: {timeout: 7s}
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Only the process itself knows its number: a shell becomes it, as systemd's child does.
+	// Only the process itself knows its pid: so a shell becomes it, as systemd's child does.
 	shell := []string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, path, "serve", "--watch=false", "-c", file}
 	p := begin(t, []string{"NOTIFY_SOCKET=" + notify, "LISTEN_FDS=3", "LISTEN_FDNAMES=::"}, []*os.File{first, second, third}, "/bin/sh", shell...)
 	p.urls(t, 2)
@@ -108,7 +108,7 @@ drain: {timeout: 7s}
 	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
 	must(p.cmd.Wait())
 	must(converseOnce(ws.Dialer{}, url)(t.Context()))
-	// A reload by any way is told, and what it changes holds.
+	// Every kind of reload is notified, and its changes apply.
 	text, err := os.ReadFile(file)
 	must(err)
 	must(os.WriteFile(file, bytes.Replace(text, []byte("timeout: 7s"), []byte("timeout: 9s"), 1), 0o600))
@@ -123,7 +123,7 @@ drain: {timeout: 7s}
 	must(syscall.Kill(pid, syscall.SIGTERM))
 	next("\nSTOPPING=1\n", "\nEXTEND_TIMEOUT_USEC=19000000\n")
 	await(t, "the process ends", func() bool { return !running(pid) })
-	// Somebody who comes now waits for the process that comes.
+	// A client that connects now waits for the next process.
 	came := make(chan error, 1)
 	go func() { came <- converseOnce(ws.Dialer{}, url)(t.Context()) }()
 	again := begin(t, []string{"LISTEN_FDS=2"}, []*os.File{first, second}, "/bin/sh", shell...)
@@ -136,7 +136,7 @@ drain: {timeout: 7s}
 	}
 }
 
-// TestWrongSocket: who was given a socket for another address is told so.
+// TestWrongSocket: a socket for another address is reported.
 func TestWrongSocket(t *testing.T) {
 	ln, f := listening(t, "tcp", ":0")
 	_, port, _ := net.SplitHostPort(ln.Addr().String())

@@ -22,7 +22,7 @@ func newVersion() *cobra.Command {
 	}
 }
 
-// version says which program this is, and on what.
+// version names this program, and its platform.
 func version() string {
 	return fmt.Sprintf("broker %s %s %s/%s", polywire.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

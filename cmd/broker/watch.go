@@ -11,33 +11,33 @@ import (
 // watchInterval is the time between two looks at the configuration file.
 const watchInterval = time.Second
 
-// maxLook bounds how much of the file a look reads.
+// maxLook limits how much of the file a look reads.
 const maxLook = 16 << 20
 
-// watch tells when a file has other contents. It looks, and two looks that agree are a
-// change: no notification has to be understood, whether the file is written, renamed or
-// behind a symbolic link that is swapped, and one that is being written is left alone.
+// watch detects when the contents of a file change. It polls: two equal looks in a row are a
+// change. So it depends on no notifications, works whether the file is written, renamed or behind a
+// symbolic link that is swapped, and leaves a half-written file alone.
 type watch struct {
 	file string
-	used [sha256.Size]byte // what was taken, whatever became of it
+	used [sha256.Size]byte // the contents taken, whether they could be used or not
 	last [sha256.Size]byte // the last look
 }
 
-// newWatch returns a watch of a file whose contents of now are taken.
+// newWatch returns a watch of a file and takes its current contents.
 func newWatch(file string) *watch {
 	w := &watch{file: file}
 	w.take()
 	return w
 }
 
-// take takes the contents of now.
+// take takes the current contents.
 func (w *watch) take() {
 	w.used = w.look()
 	w.last = w.used
 }
 
-// changed looks once. It reports whether the file has other contents than those that were
-// taken, and takes them.
+// changed looks once. It reports whether the contents differ from those that were taken, and takes
+// them.
 func (w *watch) changed() bool {
 	found := w.look()
 	settled := found == w.last
@@ -49,7 +49,7 @@ func (w *watch) changed() bool {
 	return true
 }
 
-// look returns what tells the contents apart: the zero value if there is no file.
+// look returns a digest of the contents: the zero value if there is no file.
 func (w *watch) look() (digest [sha256.Size]byte) {
 	f, err := os.Open(w.file)
 	if err != nil {
@@ -64,8 +64,8 @@ func (w *watch) look() (digest [sha256.Size]byte) {
 	return digest
 }
 
-// reloading calls reload for each hangup, and when the watched file changes, and next for
-// each signal to replace the process, until ctx ends; a nil watch looks at nothing.
+// reloading calls reload for each hangup and for each change of the watched file, and next for each
+// signal to replace the process, until ctx ends. A nil watch watches nothing.
 func reloading(ctx context.Context, hangup, replace <-chan os.Signal, w *watch, every time.Duration, reload, next func()) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()

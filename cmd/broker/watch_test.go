@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestWatch looks at a file that changes in the ways that files change.
+// TestWatch watches a file that changes in the usual ways.
 func TestWatch(t *testing.T) {
 	dir := t.TempDir()
 	must := func(err error) {

@@ -1,5 +1,5 @@
-// Package stage plays conversations against brokers that run in this process for no
-// longer than the conversation takes.
+// Package stage plays conversations against brokers that run in this process only as long as the
+// conversation.
 package stage
 
 import (
@@ -15,20 +15,19 @@ import (
 	"github.com/polywire/polywire/conversations"
 )
 
-// Play plays a script against a broker with the configuration cfg, whose log goes to
-// log. It closes the player. The error of a conversation that went wrong is a
-// [*conversations.Failure].
+// Play plays a script against a broker with the configuration cfg, whose log goes to log. It closes
+// the player. If the conversation fails the error is a [*conversations.Failure].
 func Play(ctx context.Context, player *conversations.Player, cfg *config.Config, log *slog.Logger) error {
 	return Serve(ctx, cfg, log, func(servers map[string]*url.URL, stop func() error) error {
 		player.Stop = stop
-		// The clients go first, lest the broker wait for them to take their leave.
+		// Close the clients first, so that the broker does not wait for their goodbye.
 		return errors.Join(player.Play(ctx, servers), player.Close())
 	})
 }
 
-// Serve runs a broker for as long as f takes, or until f calls stop, which returns when
-// the broker refuses calls and new clients. servers are the addresses of its endpoints,
-// and "admin" that of its metrics.
+// Serve runs a broker while f runs, or until f calls stop, which returns when the broker refuses
+// calls and new clients. servers are the addresses of its endpoints, with that of its metrics under
+// "admin".
 func Serve(ctx context.Context, cfg *config.Config, log *slog.Logger, f func(servers map[string]*url.URL, stop func() error) error) error {
 	broker, err := polywire.New(cfg, log)
 	if err != nil {
@@ -58,7 +57,7 @@ func Serve(ctx context.Context, cfg *config.Config, log *slog.Logger, f func(ser
 	return errors.Join(err, <-ended)
 }
 
-// addresses are the endpoints of a broker that is ready, and its metrics page.
+// addresses returns the endpoints of a ready broker, and its metrics page.
 func addresses(broker *polywire.Broker) (map[string]*url.URL, error) {
 	texts := map[string]string{"admin": strings.TrimSuffix(broker.AdminURL(), "/metrics")}
 	for _, ep := range broker.Endpoints() {

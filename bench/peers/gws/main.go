@@ -34,8 +34,8 @@ func main() {
 	log.Fatal(http.Serve(ln, nil))
 }
 
-// serve upgrades and leaves reading to a goroutine of its own, so that what
-// net/http keeps for the request can be freed (as the library's README does).
+// serve upgrades and leaves reading to a new goroutine, so that the memory that net/http keeps for
+// the request can be freed (as the library's README does).
 func serve(u *gws.Upgrader) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		conn, err := u.Upgrade(w, r)
