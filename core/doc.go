@@ -15,5 +15,5 @@
 // it decodes, and the frame into the network's read buffer: a publish crosses
 // the broker without a copy until it is encoded for its receivers.
 //
-// The package imports the standard library and core/rawjson alone.
+// The package imports only the standard library, core/rawjson and google/uuid.
 package core

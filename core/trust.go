@@ -33,7 +33,7 @@ type Verdict uint8
 const (
 	// Deny: the client may not do this.
 	Deny Verdict = iota
-	// Allow: go on.
+	// Allow: the client may do this.
 	Allow
 	// Unavailable: the authorizer could not be asked; the connection is ended.
 	Unavailable
