@@ -75,7 +75,7 @@ func (w *Wheel[E, P]) Remove(e *E) {
 // it; expire may set, move and remove any timers.
 func (w *Wheel[E, P]) Advance(now uint32, expire func(*E)) {
 	if now-w.now > slots {
-		// Far behind: every slot is looked at once.
+		// Far behind: visit every slot once.
 		w.now = now - slots
 	}
 	due := w.due[:0]
