@@ -92,7 +92,7 @@ func (a *admission) admit(v *visitor, now time.Duration) (r core.Reason, ok bool
 func (a *admission) beginHandshake(v *visitor) bool {
 	evicted, _, ok := a.handshakes.take(&v.handshake, v, 0, a.limits.Load())
 	if evicted != nil {
-		_ = evicted.visitor.tcp.Close() // who reads from it rejects it
+		_ = evicted.visitor.tcp.Close() // its reader then rejects it
 	}
 	return ok
 }

@@ -79,7 +79,8 @@ func TestJudges(t *testing.T) {
 	}
 }
 
-// If an authenticator does not return, the client is refused and its place is free again.
+// If the authenticator panics or ends its goroutine, the client is refused and its place is free
+// again.
 func TestJudgePanics(t *testing.T) {
 	for _, way := range []string{"panic", "exit"} {
 		t.Run(way, func(t *testing.T) {

@@ -203,7 +203,7 @@ func (b *mailbox) congested() bool {
 	return b.told >= congestedMails || b.bytes >= b.congestedBytes || b.work >= congestedWork
 }
 
-// relaxed reports whether held publishers may go on. The caller holds mu.
+// relaxed reports whether held publishers may continue. The caller holds mu.
 func (b *mailbox) relaxed() bool {
 	return b.told < congestedMails/2 && b.bytes < max(1, b.congestedBytes/2) && b.work < congestedWork/2
 }

@@ -14,7 +14,7 @@ const (
 	unlisted listed = iota
 	// inTurn: it is written when the turn ends.
 	inTurn
-	// postponed: there was too much to write in one turn; a later one goes on.
+	// postponed: there was too much to write in one turn; a later turn continues.
 	postponed
 	// stuck: the socket is full; the write is retried after a while.
 	stuck

@@ -54,7 +54,7 @@ func TestSlowloris(t *testing.T) {
 	}
 }
 
-// TestHalfOpen: connections that send nothing are told so when their time is up.
+// TestHalfOpen: connections that send nothing get an answer when their time is up.
 func TestHalfOpen(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) { o.HandshakeTimeout = 300 * time.Millisecond })
 	var all []*client

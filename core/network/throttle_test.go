@@ -122,7 +122,7 @@ func TestThrottledAtAnEnd(t *testing.T) {
 	eventually(t, "it is gone", func() bool { return r.stats.Open.Load() == 0 })
 }
 
-// TestIdleAfterThrottle: the timers go on when the wait is over.
+// TestIdleAfterThrottle: the timers continue when the wait is over.
 func TestIdleAfterThrottle(t *testing.T) {
 	r := start(t, func(_ *Options, ep *Endpoint) {
 		ep.Limits = core.NewLiveLimits(core.Limits{Messages: core.Rate{Amount: 4, Per: time.Second, Burst: 1}})
