@@ -1,11 +1,11 @@
 package core
 
-// arena is the memory of one clone: what is copied into it lies side by side, so
-// that a clone costs one allocation.
+// arena is the memory of one clone. All copies share it, so that a clone costs one
+// allocation.
 type arena []byte
 
-// clone copies b, with no room behind the copy that is not its own, and keeps the
-// difference between nil and empty.
+// clone copies b. The copy has no spare capacity, so that appending to it cannot overwrite
+// the next one. nil stays nil, and empty stays empty.
 func (a *arena) clone(b []byte) []byte {
 	if b == nil {
 		return nil

@@ -6,9 +6,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// CallID names one call. It is a random (version 4) UUID, so that an id cannot
-// be guessed by a connection that was not asked. The zero value (the nil UUID)
-// names no call.
+// CallID names one call. It is a random (version 4) UUID, so that a connection that was not
+// asked cannot guess it. The zero value (the nil UUID) names no call.
 type CallID [16]byte
 
 // callIDLen is the length of the canonical text of an id.

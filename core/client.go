@@ -7,10 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// Client is a connection as the application knows it. It is comparable, may be kept
-// for as long as one likes, and its methods may be called from any goroutine; once the
-// connection is gone they do nothing, or fail with Gone. The zero Client is nobody, and is
-// gone.
+// Client is a connection as the application sees it. It is comparable and may be kept
+// for any time. Its methods may be called from any goroutine; once the connection is gone
+// they do nothing, or fail with Gone. The zero Client stands for nobody and is gone.
 type Client struct {
 	// Connection is the connection's number, unique in the process; 0 for nobody.
 	Connection uint64
@@ -18,7 +17,7 @@ type Client struct {
 	Endpoint, Protocol string
 	// Remote is the address of the client, "ip:port".
 	Remote string
-	// Identity is who the client is; nil if nobody asked.
+	// Identity is who the client is; nil if the client was not authenticated.
 	Identity *Identity
 
 	link Link
@@ -45,15 +44,15 @@ func NewClient(l Link, p ClientPeer) Client {
 	}
 }
 
-// errLeft is the error of who is gone.
+// errLeft is the error for a connection that is gone.
 var errLeft = Failure{Code: Gone, Text: "the client has left"}
 
-// Send sends the client a message on topic, as the client knows topics, whether it
-// hears the topic or not: a webwire client gets a signal of that name. p is copied. The
-// error says what is wrong with topic, which must be UTF-8, or p, or that the client's format cannot write the message
-// (a webwire client takes none that is empty or larger than its buffer), or is Gone; then
-// nothing is sent. What can be sent may still be lost: the client may leave, or be too slow.
-// Send does not block.
+// Send sends the client a message on topic, whether or not the client subscribes to it; a
+// webwire client gets a signal of that name. topic is written as the client writes topics.
+// p is copied. The error says what is wrong with topic, which must be UTF-8, or with p, or
+// that the client's format cannot write the message (a webwire client takes none that is
+// empty or larger than its buffer), or it is Gone; then nothing is sent. A message without an
+// error may still be lost: the client may leave, or be too slow. Send does not block.
 func (c Client) Send(topic string, p Payload) error {
 	if c.left() {
 		return errLeft
@@ -73,12 +72,13 @@ func (c Client) Send(topic string, p Payload) error {
 	return nil
 }
 
-// errTopic is told before a client is, which would end the connection over it.
+// errTopic is returned before anything is sent: the client would end the connection over
+// such a topic.
 var errTopic = errors.New("the topic is not UTF-8")
 
 // Close ends the connection, after what was sent before, with the goodbye that the
-// client's format has for r; ReasonNormal where nothing is wrong. What is no reason is
-// ReasonInternal. It does not block.
+// client's format has for r; use ReasonNormal if nothing is wrong. An unknown reason counts
+// as ReasonInternal. Close does not block.
 func (c Client) Close(r Reason) {
 	if r >= NumReasons {
 		r = ReasonInternal
@@ -113,8 +113,7 @@ func (c Client) left() bool {
 	}
 }
 
-// Info returns what BeforeUpgrade has left for the application (Handshake.Info); nil if
-// nothing.
+// Info returns what BeforeUpgrade stored in Handshake.Info; nil if nothing.
 func (c Client) Info() any {
 	if c.link == nil {
 		return nil
@@ -122,7 +121,7 @@ func (c Client) Info() any {
 	return c.link.Info()
 }
 
-// OpenedAt is when the connection was opened, to a tenth of a second; zero for nobody.
+// OpenedAt returns when the connection was opened, to a tenth of a second; zero for nobody.
 func (c Client) OpenedAt() time.Time {
 	if c.link == nil {
 		return time.Time{}
@@ -130,8 +129,8 @@ func (c Client) OpenedAt() time.Time {
 	return c.link.OpenedAt()
 }
 
-// Session returns the session of the connection, if it has one; of a connection that has
-// left, that which it had. Its Info must not be changed.
+// Session returns the session of the connection, if it has one. If the connection has left,
+// it is the last one it had. Its Info must not be changed.
 func (c Client) Session() (Session, bool) {
 	if c.peer == nil {
 		return Session{}, false
@@ -140,9 +139,9 @@ func (c Client) Session() (Session, bool) {
 }
 
 // OpenSession makes a session for the connection; info is its information, JSON or nil, and
-// is copied. When it returns the client has been told. It fails with SessionsOff, with
+// is copied. When it returns, the client has been told. It fails with SessionsOff, with
 // SessionExists if the connection has a session already, with Gone if it has left or is
-// being closed, or with the error of the session store; then there is no such session. It
+// being closed, or with the error of the session store; then no session is made. It
 // may block.
 func (c Client) OpenSession(info []byte) (Session, error) {
 	if c.peer == nil {

@@ -2,32 +2,32 @@ package core
 
 import "time"
 
-// Verb says what a client asks. What a new one touches: its name below, the fields of Command
+// Verb says what a client requests. A new verb touches: its name below, the fields of Command
 // (and Clone), core/engine (permitted, carryOut), plugin/codec.proto and plugin/contract, and the
-// codecs that have words for it.
+// codecs whose formats have it.
 type Verb uint8
 
 // The verbs of the language. The comment of each names the Command fields that
 // it uses besides Ref and Source.
 const (
-	// None asks the engine for nothing. It is for messages that a format knows
-	// nothing to do with but whose Source an [Authorizer] is to judge all the same.
+	// None does nothing. It is for messages that a format ignores but whose Source an
+	// [Authorizer] must still check.
 	None Verb = iota
-	// Subscribe hears a topic, or a pattern if Pattern is set. Topic, As, Pattern.
+	// Subscribe subscribes to a topic, or to a pattern if Pattern is set. Topic, As, Pattern.
 	Subscribe
 	// Unsubscribe ends one subscription, named as it was made. Topic, As, Pattern.
 	Unsubscribe
 	// UnsubscribeAll ends all subscriptions of the connection.
 	UnsubscribeAll
-	// Publish tells everyone who hears a topic. Topic, Payload, NotToSelf,
+	// Publish sends a message to all subscribers of a topic. Topic, Payload, NotToSelf,
 	// AsOwner with Channel.
 	Publish
-	// Offer answers services, and if Exclusive owns a channel. Services, As,
-	// Exclusive with Channel.
+	// Offer makes the client the answerer of services and, if Exclusive, the owner of a
+	// channel. Services, As, Exclusive with Channel.
 	Offer
 	// Withdraw ends an offer, named as it was made. Services, Exclusive with Channel.
 	Withdraw
-	// Call asks a service. Topic is the service; As, Payload, OneWay, Timeout.
+	// Call calls a service. Topic is the service; As, Payload, OneWay, Timeout.
 	Call
 	// Reply answers a [Request]. Call, Topic (the service, nil to leave it
 	// unchecked), Payload or Failure.
@@ -38,7 +38,7 @@ const (
 	RestoreSession
 	// CloseSession leaves the session of the connection.
 	CloseSession
-	// Ping asks for a [Pong], which brings Ref and As back.
+	// Ping asks for a [Pong], which returns Ref and As.
 	Ping
 	// Leave says goodbye; the connection is closed in the format's own way.
 	Leave
@@ -57,21 +57,21 @@ func (v Verb) String() string {
 	return "unknown"
 }
 
-// Command is what a client asks, decoded from its own format. It is passed by
+// Command is a client's request, decoded from its own format. It is passed by
 // value; its byte slices are borrowed (see the package comment).
 type Command struct {
 	Verb Verb
 
-	// Ref is the codec's own correlation: an id, a callback number, nothing.
+	// Ref is the codec's own correlation: an id, a callback number, or nothing.
 	// The outcome (Done, Failed, Answer, Pong) carries it back unchanged.
 	Ref []byte
 
 	// Topic is the topic, the pattern, or for Call and Reply the service. It is
 	// the whole internal address, before the endpoint's topic prefix.
 	Topic []byte
-	// As tells apart the ways in which a format can write one Topic (for wubsub:
-	// where the channel ends). It is the codec's own number; every event about
-	// this subscription, offer or call brings it back.
+	// As distinguishes the ways in which a format can write one Topic (for wubsub:
+	// where the channel ends). The codec chooses the number; every event about
+	// this subscription, offer or call returns it.
 	As uint32
 	// Pattern makes Topic a pattern (see [MatchPattern]) instead of a name.
 	Pattern bool
@@ -84,11 +84,11 @@ type Command struct {
 	// AsOwner, on Publish: refuse unless the sender owns exactly Channel.
 	AsOwner bool
 	// Services are the services offered or withdrawn: whole addresses, or with Exclusive
-	// names below Channel, of which AppendService makes addresses. They are not written
-	// out: a long channel with many services would fill the memory.
+	// names below Channel, which AppendService turns into addresses. They are not written
+	// out, because a long channel with many services would fill the memory.
 	Services [][]byte
 
-	// NotToSelf, on Publish: the sender does not hear its own message.
+	// NotToSelf, on Publish: the sender does not receive its own message.
 	NotToSelf bool
 	// OneWay, on Call: no answer is wanted, and none is sent.
 	OneWay bool
@@ -100,7 +100,7 @@ type Command struct {
 	// Payload is the content of Publish, Call, Reply and OpenSession.
 	Payload Payload
 	// Headers accompany the Payload of a Publish or a Call: a JSON object of strings
-	// as its author wrote it, nil for none.
+	// as its author wrote it; nil for none.
 	Headers []byte
 	// Failure, on Reply: the answerer's own failure; zero if it answers with Payload.
 	Failure Failure
@@ -108,13 +108,13 @@ type Command struct {
 	Key []byte
 
 	// Source is the client's message as it was written, for an [Authorizer]
-	// that judges the client's own words. Nil where the format has no such use.
+	// that checks the original message. Nil where the format does not need it.
 	Source []byte
 }
 
-// AppendService appends the whole address of service, which is one of c.Services, and
-// returns the extended buffer. With Exclusive that is Channel/service, or Channel for an
-// empty name.
+// AppendService appends the whole address of service, one of c.Services, and returns the
+// extended buffer. With Exclusive the address is Channel/service, or Channel if the name is
+// empty.
 func (c *Command) AppendService(dst, service []byte) []byte {
 	if c.Exclusive {
 		dst = append(dst, c.Channel...)
@@ -126,8 +126,8 @@ func (c *Command) AppendService(dst, service []byte) []byte {
 	return append(dst, service...)
 }
 
-// Clone returns a copy of c that owns all its bytes, which lie in one piece of
-// memory, whatever their number.
+// Clone returns a copy of c that owns all its bytes. They are one allocation, however many
+// there are.
 func (c Command) Clone() Command {
 	n := len(c.Ref) + len(c.Topic) + len(c.Channel) + c.Payload.Size() + len(c.Headers) + len(c.Key) + len(c.Source)
 	for _, s := range c.Services {

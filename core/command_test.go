@@ -96,7 +96,7 @@ func requireOwned(t *testing.T, path string, v, copied reflect.Value) {
 	}
 }
 
-// A clone costs one piece of memory, however much there is to copy, and no slice of
+// A clone costs one allocation, however much there is to copy, and no slice of
 // it can grow into the next.
 func TestCloneIsOnePiece(t *testing.T) {
 	ev := Event{Ref: []byte("ref"), Topic: []byte("topic"), Payload: Payload{Kind: Text, Data: []byte("1"), UTF16: []byte("1\x00")}}

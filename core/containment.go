@@ -2,12 +2,12 @@ package core
 
 import "strings"
 
-// maxFillings bounds in how many ways a template whose claims are lists is filled in.
-// Beyond it, nothing is allowed and everything denied.
+// maxFillings bounds the number of ways to fill in a template whose claims are lists.
+// Beyond it, nothing is allowed and everything is denied.
 const maxFillings = 4096
 
 // Contains reports whether the template, filled in for by, matches every topic that
-// pattern matches. It is asked about a pattern that somebody wants to hear.
+// pattern matches. It checks the pattern of a subscription.
 func (t *Template) Contains(by *Identity, pattern string) bool {
 	if !HasWildcard(pattern) {
 		return t.Match(by, []byte(pattern))
@@ -21,8 +21,8 @@ func (t *Template) Contains(by *Identity, pattern string) bool {
 	return found
 }
 
-// Overlaps reports whether there can be a topic that both the template, filled in for
-// by, and pattern match.
+// Overlaps reports whether a topic is possible that both pattern and the template, filled in
+// for by, match.
 func (t *Template) Overlaps(by *Identity, pattern string) bool {
 	if !HasWildcard(pattern) {
 		return t.Match(by, []byte(pattern))
@@ -42,16 +42,16 @@ type level struct {
 	text string // of a literal
 }
 
-// wild reports whether a pattern whose first level this is matches no topic that
+// wild reports whether a pattern with l as its first level matches no topic that
 // begins with $.
 func (l level) wild() bool { return l.kind == oneLevel || l.kind == allRest }
 
-// dollar reports whether a pattern whose first level this is matches only topics that
+// dollar reports whether a pattern with l as its first level matches only topics that
 // begin with $.
 func (l level) dollar() bool { return l.kind == literal && strings.HasPrefix(l.text, "$") }
 
-// levelsOf returns the levels of a client's pattern, which has a wildcard. One with #
-// before the end matches nothing; it is taken for what ends there.
+// levelsOf returns the levels of a client's pattern, which has a wildcard. A pattern with #
+// before the end matches nothing; it is treated as if it ended there.
 func levelsOf(pattern string) []level {
 	var levels []level
 	for text := range strings.SplitSeq(pattern, "/") {
@@ -69,8 +69,8 @@ func levelsOf(pattern string) []level {
 	return levels
 }
 
-// fill calls f with the levels of the template for each way in which it is filled in
-// for by, until f returns false. It reports whether there were no more than it can call.
+// fill calls f with the levels of the template for each way to fill it in for by, until f
+// returns false. complete reports whether there were at most maxFillings ways.
 func (t *Template) fill(by *Identity, f func([]level) bool) (complete bool) {
 	n := 0
 	var from func(parts []part, before []level) (more bool)
@@ -101,7 +101,7 @@ func (t *Template) fill(by *Identity, f func([]level) bool) (complete bool) {
 	return n <= maxFillings
 }
 
-// extend adds a part that is no claim to the levels, of which the last is still open.
+// extend adds a part that is not a claim to the levels. The last level is still open.
 func extend(levels []level, p part) []level {
 	last := len(levels) - 1
 	if p.kind != literal {
@@ -138,7 +138,7 @@ func contains(own, asked []level) bool {
 	return len(own) == len(asked)
 }
 
-// overlap reports whether own and asked match a topic together.
+// overlap reports whether a topic is possible that both own and asked match.
 func overlap(own, asked []level) bool {
 	if own[0].wild() && asked[0].dollar() || own[0].dollar() && asked[0].wild() {
 		return false

@@ -1,21 +1,21 @@
 package core
 
-// EventKind says what a client is told.
+// EventKind is the kind of an [Event].
 type EventKind uint8
 
 // The events of the language. The comment of each names the Event fields that
 // it uses.
 const (
-	// Welcome: the connection is open; a format that greets greets now.
+	// Welcome: the connection is open; a format with a greeting sends it now.
 	Welcome EventKind = iota
-	// Done: the command succeeded. Verb, Ref, Topic, As; for a Call that was
-	// taken also Call; for a Publish also Unheard.
+	// Done: the command succeeded. Verb, Ref, Topic, As; for an accepted Call also Call;
+	// for a Publish also Unheard.
 	Done
-	// Failed: the command did not succeed. Verb, Ref, Topic, As, Failure; for a
-	// Call that was taken and ended badly also Call.
+	// Failed: the command did not succeed. Verb, Ref, Topic, As, Failure; for a Call that
+	// was accepted and then failed also Call.
 	Failed
-	// Message: a message on a topic that the client hears. Topic, As, Payload,
-	// Headers; for one that stands for a request also Call, which is not written.
+	// Message: a message on a topic that the client subscribes to. Topic, As, Payload,
+	// Headers; if it stands for a request also Call, which is not written.
 	Message
 	// Request: a call for this client to answer. Call, Topic (the service), As
 	// as in its Offer, Payload, OneWay.
@@ -29,9 +29,8 @@ const (
 	SessionClosed
 	// Pong answers a Ping. Ref, As.
 	Pong
-	// Goodbye: the connection is about to be closed. Reason. A format that says
-	// something besides the close frame says it now; the close frame itself is
-	// [Format.Goodbye].
+	// Goodbye: the connection is about to be closed. Reason. A format that has a message
+	// besides the close frame sends it now; the close frame itself is [Format.Goodbye].
 	Goodbye
 )
 
@@ -48,7 +47,7 @@ func (k EventKind) String() string {
 	return "unknown"
 }
 
-// Event is what a client is told, to be encoded in its own format. It is passed
+// Event is something to tell a client, encoded in the client's format. It is passed
 // by value; its byte slices are borrowed (see the package comment).
 type Event struct {
 	Kind EventKind
@@ -68,13 +67,13 @@ type Event struct {
 	Payload Payload
 	// Headers are those of the Publish.
 	Headers []byte
-	// Unheard, on Done of a Publish: nobody hears the topic at this moment.
+	// Unheard, on Done of a Publish: the topic has no subscriber at this moment.
 	Unheard bool
 	// Failure says why a command Failed.
 	Failure Failure
 	// Session is the session that was opened.
 	Session Session
-	// Reason says why a Goodbye is said.
+	// Reason is the cause of a Goodbye.
 	Reason Reason
 }
 
@@ -83,8 +82,8 @@ func (e Event) IsRequest() bool {
 	return e.Kind == Request || e.Kind == Message && (e.OneWay || e.Call != CallID{})
 }
 
-// PendingCall returns the call that the client is to answer because of e; zero if there is
-// none, or if no answer is wanted.
+// PendingCall returns the call that e asks the client to answer; zero if there is none, or
+// if no answer is wanted.
 func (e Event) PendingCall() CallID {
 	if e.Kind == Request || e.Kind == Message {
 		return e.Call
@@ -92,15 +91,14 @@ func (e Event) PendingCall() CallID {
 	return CallID{}
 }
 
-// Clone returns a copy of e that owns all its bytes, which lie in one piece of
-// memory.
+// Clone returns a copy of e that owns all its bytes. They are one allocation.
 func (e Event) Clone() Event {
 	e, _ = e.CloneInto(nil)
 	return e
 }
 
-// CloneInto is Clone with its bytes in memory, which is overwritten, or in a new piece
-// if that is too small. It returns the piece, which belongs to the copy.
+// CloneInto is Clone with the bytes in memory, which is overwritten, or in a new buffer
+// if memory is too small. It returns the buffer, which belongs to the copy.
 func (e Event) CloneInto(memory []byte) (Event, []byte) {
 	n := len(e.Ref) + len(e.Topic) + e.Payload.Size() + len(e.Headers) + len(e.Session.Info)
 	a := arena(memory[:0])

@@ -1,7 +1,7 @@
 package core
 
-// Code is the machine-readable name of a failure. An answerer may use codes of
-// its own; the broker uses those below.
+// Code is the machine-readable name of a failure. An answerer may use its own codes; the
+// broker uses those below.
 type Code string
 
 // The broker's own failures.
@@ -18,7 +18,7 @@ const (
 	NotOwner Code = "not_owner"
 	// Taken: the channel or service has an owner already.
 	Taken Code = "taken"
-	// Overloaded: a bound was reached; try again later.
+	// Overloaded: a bound was reached; retry later.
 	Overloaded Code = "overloaded"
 	// Shutdown: the broker is draining.
 	Shutdown Code = "shutdown"
@@ -38,7 +38,7 @@ const (
 	SessionExists Code = "session_exists"
 )
 
-// Failure is why a command or a call did not succeed, in a form that a client
+// Failure is the reason why a command or a call failed, in a form that a client
 // may see. The zero value is no failure. Text is for people and may be empty.
 type Failure struct {
 	Code Code

@@ -2,18 +2,18 @@ package core
 
 import "github.com/polywire/polywire/core/rawjson"
 
-// AppendFailure appends f as the JSON object {"code":"…","text":"…"}, which is how a
-// failure reads where a format has no word for it, and returns the extended buffer.
+// AppendFailure appends f as the JSON object {"code":"…","text":"…"} and returns the extended
+// buffer. Formats without a form for failures use it.
 func AppendFailure(dst []byte, f Failure) []byte {
 	dst = rawjson.AppendQuote(append(dst, `{"code":`...), []byte(f.Code))
 	dst = rawjson.AppendQuote(append(dst, `,"text":`...), []byte(f.Text))
 	return append(dst, '}')
 }
 
-// FailureFrom returns the failure that p stands for: what [AppendFailure] writes, as
-// JSON or as text, where one of the two may be missing and the code may be a number;
-// of anything else the text of the failure is p as text. A failure without a code is
-// an AnswererError. p is as [AppendJSON] demands; the result owns its text.
+// FailureFrom returns the failure that p stands for. It reads what [AppendFailure] writes,
+// as JSON or as text; one of the two members may be missing and the code may be a number.
+// Any other payload becomes the text of the failure. A failure without a code is an
+// AnswererError. p must be as [AppendJSON] demands; the result owns its text.
 func FailureFrom(p Payload) Failure {
 	f, ok := failureObject(p)
 	if !ok {
@@ -25,8 +25,8 @@ func FailureFrom(p Payload) Failure {
 	return f
 }
 
-// failureObject reads a JSON object; ok is false if p is none that has a code or a
-// text. Of a member that comes twice the last counts.
+// failureObject reads a JSON object; ok is false if p is not an object with a code or a
+// text. If a member comes twice, the last one counts.
 func failureObject(p Payload) (f Failure, ok bool) {
 	if p.Kind == Absent || !rawjson.IsObject(p.Data) {
 		return f, false
@@ -45,7 +45,7 @@ func failureObject(p Payload) (f Failure, ok bool) {
 	return f, ok
 }
 
-// plainText returns p as text for people: of a JSON string always its characters.
+// plainText returns p as text for people; a JSON string always becomes its characters.
 func plainText(p Payload) string {
 	if p.Kind == JSON {
 		if text, ok := rawjson.Unquote(p.Data, nil); ok {

@@ -13,9 +13,8 @@ const (
 	BinaryFrame
 )
 
-// Frame is one whole client message. Data is borrowed and may be overwritten by
-// the decoder. The data of a TextFrame is valid UTF-8; that of a BinaryFrame is
-// anything.
+// Frame is one whole client message. Data is borrowed; the decoder may overwrite it.
+// The data of a TextFrame is valid UTF-8; that of a BinaryFrame is any bytes.
 type Frame struct {
 	Kind FrameKind
 	Data []byte
@@ -27,13 +26,13 @@ type Sink interface {
 	// Do hands one command to the engine.
 	Do(Command)
 	// Refuse counts a message that the codec cannot or will not turn into a
-	// command. If f is a failure the client is told: the codec's Encode gets a
+	// command. If f is a failure, the client is told: the codec's Encode gets a
 	// Failed event with ref and f.
 	Refuse(r Reason, ref []byte, f Failure)
 }
 
-// Violation is the error by which a codec ends its connection: the client broke
-// the format in a way after which the format does not go on.
+// Violation is the error with which a codec ends its connection: the client broke
+// the format in a way from which the format does not recover.
 type Violation struct {
 	Reason Reason
 	Err    error
@@ -51,25 +50,24 @@ type Codec interface {
 	// error ends the connection, with the reason of a [Violation] or else
 	// ReasonMalformed.
 	Decode(f Frame, to Sink) error
-	// Encode appends what the client reads for ev to dst, as one message, and
-	// returns the extended buffer and the kind of frame; NoFrame (and dst as it
-	// was) if the format says nothing. A [Violation] ends the connection behind that
-	// message: for formats that tell of some failures as their last word. Any other
-	// error means that the event cannot be written in this format; it is dropped and
-	// counted.
+	// Encode appends ev to dst as one message of the format, and returns the extended
+	// buffer and the kind of frame; NoFrame (and dst unchanged) if the format has no
+	// message for it. A [Violation] ends the connection after that message, for formats
+	// that report some failures and then close. Any other error means that the event
+	// cannot be written in this format; it is dropped and counted.
 	Encode(dst []byte, ev Event) ([]byte, FrameKind, error)
 }
 
-// Stateless is a codec without state: its Decode may be called on any goroutine, also while
-// events are encoded, and its sink is not the connection's then, so that nothing has come of a
-// command when Do returns. Big messages are decoded off the loop with it.
+// Stateless is a codec without state. Its Decode may be called on any goroutine, even while
+// events are encoded. The sink is then not the connection's, so a command has had no effect
+// yet when Do returns. Big messages are decoded off the loop with it.
 type Stateless interface {
 	Codec
 	// Stateless does nothing.
 	Stateless()
 }
 
-// Opener is a codec that has commands of its own for a new connection, such as
+// Opener is a codec that issues commands for a new connection, such as
 // subscriptions that every client of the endpoint has.
 type Opener interface {
 	// Open is called once, before the Welcome, with the connection's number.
@@ -81,30 +79,29 @@ type Opener interface {
 type Format interface {
 	// NewCodec returns the codec of a new connection.
 	NewCodec() Codec
-	// EncodeMessage is Encode for a Message event, which must come out the same
-	// for every connection of the endpoint: it is called once for all
-	// subscribers with the same As.
+	// EncodeMessage is Encode for a Message event. The result must be the same for every
+	// connection of the endpoint: it is called once for all subscribers with the same As.
 	EncodeMessage(dst []byte, ev Event) ([]byte, FrameKind, error)
 	// Goodbye returns the close code and reason text (at most 123 bytes) with
 	// which the format ends a connection; code 0 ends it without a close frame.
 	Goodbye(r Reason) (code uint16, text string)
-	// Profile returns the habits of the format on the wire.
+	// Profile returns how the format behaves below its messages.
 	Profile() Profile
 }
 
-// Profile is how a format's original server behaves below its messages. The
+// Profile describes how a format's original server behaves below its messages. The
 // values are defaults where an endpoint has a setting for them.
 type Profile struct {
 	// MaxMessage is the biggest client message in bytes.
 	MaxMessage int
 	// PingInterval is the time between pings to the client; 0 for none.
 	PingInterval time.Duration
-	// PongTimeout is how long the client may go without a pong; 0 for ever.
+	// PongTimeout is how long the client may go without a pong; 0 is no limit.
 	PongTimeout time.Duration
-	// IdleTimeout is how long the client may go without a message; 0 for ever.
+	// IdleTimeout is how long the client may go without a message; 0 is no limit.
 	IdleTimeout time.Duration
-	// IdleCheck makes the server look for IdleTimeout only at multiples of it,
-	// counted from the opening; 0 looks all the time.
+	// IdleCheck makes the server check IdleTimeout only at multiples of it,
+	// counted from the opening; 0 checks all the time.
 	IdleCheck time.Duration
 	// PingsCount makes a WebSocket ping or pong count as a message for IdleTimeout.
 	PingsCount bool
@@ -131,8 +128,8 @@ type Profile struct {
 	OptionsStatus int
 }
 
-// Protocol is how a built-in format introduces itself: its name in the
-// configuration, the original's defaults, and its options.
+// Protocol describes a built-in format: its name in the configuration, the original's
+// defaults, and its options.
 type Protocol struct {
 	// Name is the value of `protocol:` in the configuration.
 	Name string

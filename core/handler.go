@@ -2,30 +2,29 @@ package core
 
 import "context"
 
-// Handler answers calls from inside the process. It runs off the event loops,
-// may block, and owns what is in c. ctx ends when nobody waits for the answer any
-// more. A returned [Failure] reaches the caller as it is; any other error is told as
-// Internal, without details.
+// Handler answers calls inside the process. It runs off the event loops, may block, and
+// owns what is in c. ctx ends when nobody waits for the answer any more. A returned
+// [Failure] reaches the caller as it is; any other error reaches it as Internal, without
+// details.
 type Handler func(ctx context.Context, c Invocation) (Payload, error)
 
-// Interceptor surrounds a handler with another: what it does before it calls next
-// happens on the way down, what it does afterwards on the way up. It need not call
-// next, and may call it with another Invocation.
+// Interceptor wraps a handler in another: it runs code before and after it calls next. It
+// need not call next, and may call it with another Invocation.
 type Interceptor func(next Handler) Handler
 
-// Invocation is one call as a handler sees it: what is asked, and who asks.
+// Invocation is one call as a handler sees it: the question and its caller.
 type Invocation struct {
 	// Service is the service as the client knows it: without the topic prefix of
 	// its endpoint.
 	Service string
 	// Payload is the question.
 	Payload Payload
-	// OneWay: no answer is wanted; an error is only counted.
+	// OneWay: the caller wants no answer; an error is only counted.
 	OneWay bool
 
 	// Endpoint and Protocol are the labels of the caller's endpoint.
 	Endpoint, Protocol string
-	// Identity is who the caller is; nil if nobody asked.
+	// Identity is who the caller is; nil if it was not authenticated.
 	Identity *Identity
 	// Connection is the number of the caller's connection.
 	Connection uint64
@@ -39,18 +38,18 @@ type Invocation struct {
 	Caller Caller
 }
 
-// Caller is what a handler may do to the connection that calls. What it does is
-// done, and the client is told, when the method returns: so before the answer. The
+// Caller lets a handler act on the connection that calls. When a method returns, its
+// effect is complete and the client has been told, and so before the answer. The
 // methods are called from within the handler, or from goroutines that it waits for;
-// when the call has ended they fail with Gone. They may block.
+// after the call has ended they fail with Gone. They may block.
 type Caller interface {
-	// Client is the connection as hooks know it. It never fails, and what it returns
+	// Client returns the connection as hooks see it. It never fails, and the result
 	// may be kept.
 	Client() Client
 	// OpenSession makes a session for the connection; info is its information, JSON
 	// or nil, and is copied. It fails with SessionsOff, with SessionExists if the
 	// connection has a session already, with Gone if it has left, or with the error
-	// of the session store; then there is no such session.
+	// of the session store; then no session is made.
 	OpenSession(info []byte) (Session, error)
 	// CloseSession ends the session of the connection: all connections of the
 	// session are told, and nobody can restore it. Without a session it does

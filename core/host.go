@@ -2,12 +2,12 @@ package core
 
 import "net/netip"
 
-// Host is whose a client address is, as bounds count it: an IPv4 address, or the /64 of an
-// IPv6 address, which is what one subscriber has. The zero Host is who has no address, as at
-// a Unix socket, and this machine by IPv6.
+// Host is the owner of a client address, as limits count it: an IPv4 address, or the /64 of
+// an IPv6 address, which is what an ISP gives one customer. The zero Host stands for clients
+// without an address, as at a Unix socket, and for this machine by IPv6.
 type Host [16]byte
 
-// HostOf returns whose a is.
+// HostOf returns the host of a.
 func HostOf(a netip.Addr) Host {
 	h := Host(a.Unmap().As16())
 	if !a.Unmap().Is4() {

@@ -10,7 +10,7 @@ import (
 	"github.com/polywire/polywire/core/rawjson"
 )
 
-// What a payload stands for in another format costs memory in proportion to it.
+// Mapping a payload to another format costs memory in proportion to the payload.
 func TestHostilePayloads(t *testing.T) {
 	for name, content := range coretest.HostileJSON("code", "text", "$binary", "traceparent") {
 		t.Run(name, func(t *testing.T) { payloadIsFrugal(t, []byte(content)) })
@@ -41,7 +41,8 @@ func payloadIsFrugal(t *testing.T, content []byte) {
 	}
 }
 
-// A copy of a command costs what the command has, however many services it names.
+// A copy of a command costs memory in proportion to the command, however many services it
+// names.
 func TestCostOfAClone(t *testing.T) {
 	c := core.Command{Verb: core.Offer, Exclusive: true, Channel: []byte(strings.Repeat("c", 60_000))}
 	size := len(c.Channel)
@@ -52,8 +53,8 @@ func TestCostOfAClone(t *testing.T) {
 	coretest.Frugal(t, size, func() { _ = c.Clone() })
 }
 
-// Patterns and templates are matched in one walk: were a wildcard tried at each place
-// that it may stand for, or each claim with each other, this test would take minutes.
+// Patterns and templates are matched in one pass: if every wildcard were tried at each
+// possible position, or each claim with each other, this test would take minutes.
 func TestHostilePatterns(t *testing.T) {
 	const levels = 5_000
 	topic := strings.Repeat("a/", levels) + "a"

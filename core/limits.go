@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Limits are what the clients of one endpoint may have, send and ask. A zero is no bound
-// but the broker's own. Limits are not changed after they were made.
+// Limits bound what the clients of one endpoint may have, send and request. A zero means only
+// the broker's own bound. Limits are immutable.
 type Limits struct {
 	// Connections bounds the open connections of the endpoint.
 	Connections int
@@ -16,23 +16,23 @@ type Limits struct {
 	// ConnectionsPerUser bounds those of one Identity.Subject. Clients without one
 	// are not counted.
 	ConnectionsPerUser int
-	// Messages and Bytes bound what one connection sends. Who sends faster is read
-	// slower; nothing is lost.
+	// Messages and Bytes bound what one connection sends. A client that sends faster is read
+	// more slowly; nothing is lost.
 	Messages, Bytes Rate
 	// Subscriptions bounds the subscriptions of one connection.
 	Subscriptions int
-	// Patterns bounds those of them that are patterns. Each may be an audience of its
-	// own of one publish: it is what one connection can make others work for. One of more
-	// than 16 levels counts once for each 16. 0 is the broker's own bound, 512.
+	// Patterns bounds the subscriptions that are patterns. Each pattern may add an audience
+	// to a publish: the bound limits how much work one connection causes others. A pattern of
+	// more than 16 levels counts once for each 16. 0 is the broker's own bound, 512.
 	Patterns int
 	// TopicLength bounds topics, patterns, channels and services in bytes, as the
 	// client writes them; TopicDepth the levels between their slashes.
 	TopicLength, TopicDepth int
 	// JSONDepth bounds how deeply arrays and objects are nested in a payload.
 	JSONDepth int
-	// Calls bounds the unanswered calls of one connection; further ones fail.
+	// Calls bounds the pending calls of one connection; further ones fail.
 	Calls int
-	// CallTimeout is how long a call waits that does not say so itself.
+	// CallTimeout is the timeout of calls that do not set their own.
 	CallTimeout time.Duration
 }
 
@@ -44,8 +44,8 @@ type Rate struct {
 	Burst int
 }
 
-// LiveLimits are limits that may be changed while they are in force. A nil one has
-// none. Any goroutine.
+// LiveLimits are limits that may be replaced while they are in force. A nil LiveLimits has
+// no limits. Any goroutine.
 type LiveLimits struct{ current atomic.Pointer[Limits] }
 
 // NewLiveLimits returns limits that begin as l.
@@ -67,5 +67,5 @@ func (l *LiveLimits) Get() *Limits {
 	return l.current.Load()
 }
 
-// Set puts other limits in force. What a client has already it keeps.
+// Set replaces the limits in force. A client keeps what it has already.
 func (l *LiveLimits) Set(n Limits) { l.current.Store(&n) }

@@ -8,7 +8,7 @@ import (
 	"github.com/polywire/polywire/core/rawjson"
 )
 
-// This file is the table of how a payload of one format reads in another
+// This file defines how a payload of one format becomes a payload of another
 // (docs/formats/README.md, "One payload"). Formats that carry JSON write with AppendJSON and
 // read with FromJSON; formats that carry text write with AppendText.
 //
@@ -24,7 +24,7 @@ import (
 // So a JSON value that passes through a text format and back is the same value.
 // White space around a JSON value is not part of it and is left out.
 
-// binaryOpen and binaryEnd enclose the base64 text of bytes that are no text.
+// binaryOpen and binaryEnd enclose the base64 text of bytes that are not UTF-8.
 const (
 	binaryOpen = `{"$binary":"`
 	binaryEnd  = `"}`
@@ -34,8 +34,8 @@ const (
 var strictBase64 = base64.StdEncoding.Strict()
 
 // AppendJSON appends p as one JSON value, null for an absent payload, and
-// returns the extended buffer. Payloads of kind JSON hold one valid JSON value,
-// of kind Text valid UTF-8; their maker sees to that. Any goroutine.
+// returns the extended buffer. The caller must ensure that a payload of kind JSON holds
+// one valid JSON value, and one of kind Text valid UTF-8. Any goroutine.
 func AppendJSON(dst []byte, p Payload) []byte {
 	switch p.Kind {
 	case JSON:
@@ -53,9 +53,9 @@ func AppendJSON(dst []byte, p Payload) []byte {
 
 // AppendText appends p as UTF-8 text, nothing for an absent payload, and
 // returns the extended buffer. A JSON string becomes its characters, but keeps
-// its quotes where these are what tells it from something else: if the
-// characters themselves read as JSON, or if it escapes half a surrogate pair,
-// which no text can hold. It demands of p what AppendJSON does. Any goroutine.
+// its quotes where it would be ambiguous without them: if the characters
+// themselves are JSON, or if it escapes half a surrogate pair, which UTF-8 text
+// cannot hold. p must be as AppendJSON demands. Any goroutine.
 func AppendText(dst []byte, p Payload) []byte {
 	switch p.Kind {
 	case JSON:
@@ -76,7 +76,7 @@ func AppendText(dst []byte, p Payload) []byte {
 }
 
 // FromJSON returns the payload that raw, one valid JSON value, stands for: the
-// bytes if raw is what AppendJSON writes for bytes that are no text, and else
+// bytes if raw is what AppendJSON writes for bytes that are not UTF-8, else
 // raw itself, borrowed. An object with $binary that AppendJSON would not have
 // written (of UTF-8 bytes, or in another base64) stays JSON, because it could
 // not be written again as it was. It allocates for Binary only. Any goroutine.

@@ -2,11 +2,11 @@ package core
 
 import "time"
 
-// Needs are things that the broker does for a format beside its codec. The options of
-// a format that has some have a method Needs() core.Needs. The zero value needs nothing.
+// Needs are things that the broker does for a format besides its codec. If a format has
+// needs, its options have a method Needs() core.Needs. The zero value needs nothing.
 type Needs struct {
-	// AuthorizerURL is the webhook that is asked about every connection and command;
-	// "" for none. AuthorizerTimeout is how long its answer is waited for.
+	// AuthorizerURL is the webhook that authorizes every connection and command;
+	// "" for none. AuthorizerTimeout is the timeout of its answers.
 	AuthorizerURL     string
 	AuthorizerTimeout time.Duration
 	// Sessions is where sessions are kept; "" is SessionsNone.
@@ -17,24 +17,23 @@ type Needs struct {
 	SessionLimits SessionLimits
 	// MaxSessionConnections bounds the connections of one session; 0 is no bound.
 	MaxSessionConnections int
-	// CallsAtOnce bounds the calls of one connection that run at once; 0 is no bound.
+	// CallsAtOnce bounds the pending calls of one connection; 0 is no bound.
 	CallsAtOnce int
-	// HTTPPath is the path at which the plain HTTP of the format takes messages; "" if
-	// there is none.
+	// HTTPPath is the path at which the format accepts messages by plain HTTP; "" for none.
 	HTTPPath string
 }
 
-// SessionLimits bound a session store. The zero value does not.
+// SessionLimits bound a session store. The zero value is no limits.
 type SessionLimits struct {
-	// Max bounds the sessions: one more puts out that which was not used for the longest
-	// time, which is to be created or looked up. 0 is no bound.
+	// Max bounds the number of sessions: one more evicts the least recently used one. A
+	// session is used when it is created or looked up. 0 is no bound.
 	Max int
-	// MaxAge is how long a session is kept that is not used; 0 is for ever.
+	// MaxAge is how long an unused session is kept; 0 is for ever.
 	MaxAge time.Duration
 }
 
-// Since returns the time before which a session must have been used last to be kept no
-// longer; zero if it is kept for ever.
+// Since returns the expiry limit at now: a session whose last use is before it is not kept
+// any longer. It is zero if sessions are kept for ever.
 func (l SessionLimits) Since(now time.Time) time.Time {
 	if l.MaxAge <= 0 {
 		return time.Time{}

@@ -13,8 +13,8 @@ type PayloadKind uint8
 
 // The kinds of payload.
 const (
-	// Absent: there is no payload. It stays absent where a format allows it and
-	// is null where one must be written.
+	// Absent: there is no payload. It stays absent where a format allows that and
+	// becomes null where a payload must be written.
 	Absent PayloadKind = iota
 	// JSON: one JSON value, as its author wrote it. It is never marshalled
 	// again: numbers, key order and escapes survive.
@@ -30,9 +30,9 @@ type Payload struct {
 	Kind PayloadKind
 	Data []byte
 	// UTF16 is the text as it was written, if it was written in UTF-16
-	// (little-endian, without byte order mark): a format that speaks UTF-16
-	// gives it on unchanged. Data is then the same text in UTF-8, with U+FFFD
-	// for what has no place there. Nil for everything else.
+	// (little-endian, without byte order mark): a format that uses UTF-16
+	// passes it on unchanged. Data is then the same text in UTF-8, with U+FFFD
+	// for what UTF-8 cannot express. Nil for everything else.
 	UTF16 []byte
 }
 
@@ -43,8 +43,8 @@ var (
 	errOddUTF16 = errors.New("the payload's UTF-16 has an odd number of bytes")
 )
 
-// Check returns what is wrong with a payload that a program made: data that is not of its
-// Kind, which clients must not be given.
+// Check returns what is wrong with a payload that a program made: Data that is not of its
+// Kind. Clients must not get such a payload.
 func (p Payload) Check() error {
 	switch p.Kind {
 	case Absent:

@@ -14,9 +14,9 @@ func reasonsOf(list ...Reason) Reasons {
 // Has reports whether r is in the set.
 func (s Reasons) Has(r Reason) bool { return s&(1<<r) != 0 }
 
-// Possible are the reasons that the counters of an endpoint can have, now or after a
-// reload. A metrics page shows them from the start, at 0: who watches a counter that
-// appears with its first event does not see that event.
+// Possible holds the reasons that the counters of an endpoint can have, now or after a
+// reload. A metrics page shows them from the start, at 0: if a counter appears with its
+// first event, a monitor does not see that event.
 type Possible struct{ Rejected, Refused, Dropped, Closed, CallsFailed Reasons }
 
 // RejectedUnknown are the reasons why clients are turned away before their endpoint is
@@ -24,12 +24,13 @@ type Possible struct{ Rejected, Refused, Dropped, Closed, CallsFailed Reasons }
 const RejectedUnknown = Reasons(1<<ReasonLost | 1<<ReasonTimeout | 1<<ReasonTLS | 1<<ReasonHandshake | 1<<ReasonTooLarge |
 	1<<ReasonOverload | 1<<ReasonMemory | 1<<ReasonRate | 1<<ReasonLimit | 1<<ReasonDenied | 1<<ReasonDrain)
 
-// What happens to commands, whatever format they came in.
+// refusedCommands are the reasons for refusing a command of any format.
 var refusedCommands = reasonsOf(ReasonMalformed, ReasonUnknownType, ReasonTooLarge, ReasonTooDeep, ReasonDenied, ReasonUnavailable,
 	ReasonNotOwner, ReasonTaken, ReasonReserved, ReasonNoService, ReasonNotAsked, ReasonTimeout, ReasonGone, ReasonOverload,
 	ReasonDrain, ReasonInternal)
 
-// What ends a connection, or a message, that is not as it should be.
+// violations are the reasons for ending a connection, or refusing a message, that breaks
+// the format.
 var violations = reasonsOf(ReasonMalformed, ReasonWrongFrame, ReasonUnknownType, ReasonInvalidUTF8, ReasonTooLarge, ReasonTooDeep)
 
 // PossibleWith returns the reasons that the counters of an endpoint with a format can have.
@@ -43,7 +44,7 @@ func PossibleWith(f Format) Possible {
 		CallsFailed: refusedCommands&^reasonsOf(ReasonUnknownType, ReasonNotAsked) | reasonsOf(ReasonAnswerer, ReasonUnwritable),
 	}
 	if _, ok := f.(RemoteFormat); ok {
-		// A plugin says what it likes, and can end.
+		// A plugin may report any reason, and its process can end.
 		const all = 1<<NumReasons - 1
 		p.Refused, p.Closed = all, all
 		p.Dropped |= reasonsOf(ReasonRestart, ReasonInternal)

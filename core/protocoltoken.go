@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// A page of a browser can set no header of its handshake but the subprotocols that it
-// offers, so some clients show their token there. They announce it by a name that both
+// A page in a browser can set only one header of its handshake, the subprotocols that it
+// offers, so some clients send their token there. They announce it with a name that both
 // sides know, such as bearer:
 //
 //	Sec-WebSocket-Protocol: bearer, TOKEN
 //	Sec-WebSocket-Protocol: base64url.bearer.TOKEN, chat
 //
-// In the second form, which takes tokens of any characters, TOKEN is in base64url and more
-// names may stand before it (base64url.bearer.authorization.k8s.io.TOKEN). A token is never
-// answered: see [OpenProtocols].
+// The second form allows tokens of any characters: TOKEN is in base64url, and more
+// names may precede it (base64url.bearer.authorization.k8s.io.TOKEN). A token is never
+// sent back: see [OpenProtocols].
 
-// ProtocolToken returns the token that a client shows by name in the subprotocols that it
-// offers.
+// ProtocolToken returns the token that a client announces with name in its offered
+// subprotocols.
 func ProtocolToken(offered []string, name string) (token string, ok bool) {
 	for i, p := range offered {
 		if strings.EqualFold(p, name) && i+1 < len(offered) {
@@ -33,8 +33,8 @@ func ProtocolToken(offered []string, name string) (token string, ok bool) {
 	return "", false
 }
 
-// OpenProtocols returns the offered subprotocols without those that are, or could be meant
-// as, tokens that are shown by one of names.
+// OpenProtocols returns the offered subprotocols without those that are, or could be, tokens
+// announced with one of names.
 func OpenProtocols(offered, names []string) []string {
 	var open []string
 	announced := false
@@ -52,7 +52,7 @@ func OpenProtocols(offered, names []string) []string {
 	return open
 }
 
-// isCoded reports whether p is a token in base64url, by its beginning.
+// isCoded reports whether p is a token in base64url, judged by its prefix.
 func isCoded(p, name string) bool {
 	prefix := "base64url." + name + "."
 	return len(p) >= len(prefix) && strings.EqualFold(p[:len(prefix)], prefix)

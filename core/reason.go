@@ -27,15 +27,15 @@ const (
 	ReasonUnknownType
 	// ReasonInvalidUTF8: text that is not UTF-8.
 	ReasonInvalidUTF8
-	// ReasonTooLarge: a message, a header or a document over its limit.
+	// ReasonTooLarge: a message, a header or a document exceeds its limit.
 	ReasonTooLarge
 	// ReasonTooDeep: a JSON document nested too deeply.
 	ReasonTooDeep
-	// ReasonDenied: an authorizer said no.
+	// ReasonDenied: an authorizer denied it.
 	ReasonDenied
 	// ReasonUnavailable: an authorizer could not be asked.
 	ReasonUnavailable
-	// ReasonNotOwner: a publish into a channel that is not the sender's.
+	// ReasonNotOwner: a publish to a channel that the sender does not own.
 	ReasonNotOwner
 	// ReasonTaken: an offer of what another connection owns.
 	ReasonTaken
@@ -55,18 +55,18 @@ const (
 	ReasonOverload
 	// ReasonMemory: the process holds more memory than its watermark.
 	ReasonMemory
-	// ReasonRate: more came in a while than may come.
+	// ReasonRate: a rate limit was exceeded.
 	ReasonRate
 	// ReasonLimit: one address or user has as many connections as it may have.
 	ReasonLimit
-	// ReasonSlow: a receiver that does not read as fast as it is written to.
+	// ReasonSlow: a receiver reads more slowly than the broker writes to it.
 	ReasonSlow
 	// ReasonConflated: a message that a newer one of its topic replaced before it
 	// was written.
 	ReasonConflated
 	// ReasonOrigin: a foreign Origin.
 	ReasonOrigin
-	// ReasonHandshake: an HTTP request head that is no valid upgrade.
+	// ReasonHandshake: an HTTP request head that is not a valid upgrade.
 	ReasonHandshake
 	// ReasonTLS: a TLS handshake that failed, or a broken TLS stream.
 	ReasonTLS
@@ -76,7 +76,7 @@ const (
 	ReasonInternal
 	// ReasonExpired: the client's credential ended ([Identity].Expires).
 	ReasonExpired
-	// ReasonRestart: a plugin ended, and what it was about could not be done again.
+	// ReasonRestart: a plugin ended, and its unfinished work could not be repeated.
 	ReasonRestart
 
 	// NumReasons is the number of reasons.
@@ -99,8 +99,8 @@ func (r Reason) String() string {
 	return "unknown"
 }
 
-// CloseCode returns the WebSocket close code (RFC 6455, section 7.4) that fits
-// r where the format has no wish of its own.
+// CloseCode returns the default WebSocket close code (RFC 6455, section 7.4) for r, used
+// where the format does not define one.
 func (r Reason) CloseCode() uint16 {
 	switch r {
 	case ReasonNormal:

@@ -18,14 +18,14 @@ type Session struct {
 // SessionStore keeps sessions. Its methods may block, are never called on an
 // event loop, and may be called from many goroutines at once.
 type SessionStore interface {
-	// Create keeps a new session under key, which is as [SessionKeys.New] makes keys,
-	// and returns it. The error is [ErrSessionTaken] if there is one under this key.
+	// Create stores a new session under key, made by [SessionKeys.New], and returns it.
+	// The error is [ErrSessionTaken] if there is a session with this key already.
 	// info is JSON or nil, and borrowed.
 	Create(ctx context.Context, key string, info []byte) (Session, error)
 	// Lookup finds a session by the key that a client sent, which may be any
 	// bytes, and sets its last look-up to now; the returned LastLookup is the
-	// one before. The error is a [Failure] with SessionUnknown if there is none.
+	// previous one. The error is a [Failure] with SessionUnknown if there is none.
 	Lookup(ctx context.Context, key []byte) (Session, error)
-	// Delete forgets a session; there may be none.
+	// Delete removes a session, if there is one.
 	Delete(ctx context.Context, key string) error
 }

@@ -7,21 +7,21 @@ import (
 	"fmt"
 )
 
-// maxSessionKey is how long the key of a session may be, in bytes.
+// maxSessionKey is the longest session key, in bytes.
 const maxSessionKey = 255
 
-// ErrSessionTaken is what a [SessionStore] says of a key that it has a session for.
+// ErrSessionTaken is the error of [SessionStore].Create for a key that has a session already.
 var ErrSessionTaken = errors.New("there is a session with this key already; session keys must never repeat")
 
 // SessionKeys makes the keys of new sessions. It may be called from many goroutines at
 // once, and may block. Whoever knows a key can restore its session: a key must be as
-// hard to guess as a password of 32 random characters, and must never come twice. A
-// session for whose key it returns an error is not made.
+// hard to guess as a password of 32 random characters, and must never repeat. If it
+// returns an error, no session is made.
 type SessionKeys func() (string, error)
 
-// New returns a key that is fit for use: 1 to 255 bytes of printable ASCII without
-// spaces. That of a nil SessionKeys is 64 characters of URL-safe base64, 48 random bytes
-// (docs/formats/webwire.md, "Sessions"). No error shows the key.
+// New returns a valid key: 1 to 255 bytes of printable ASCII without spaces. A nil
+// SessionKeys makes keys of 64 characters: 48 random bytes in URL-safe base64
+// (docs/formats/webwire.md, "Sessions"). Errors never show the key.
 func (k SessionKeys) New() (string, error) {
 	if k == nil {
 		var random [48]byte

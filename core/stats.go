@@ -3,7 +3,7 @@ package core
 import "sync/atomic"
 
 // Stats are the counters of one endpoint. All fields are atomic: any goroutine
-// may add, the metrics page reads. Everything that is refused, dropped or ended
+// adds, the metrics page reads. Everything that is refused, dropped or closed
 // is counted with its reason; nothing is lost silently.
 type Stats struct {
 	// Opened counts connections that finished their upgrade.
@@ -15,16 +15,16 @@ type Stats struct {
 	// MessagesOut and BytesOut count messages handed to connections and their
 	// payload bytes.
 	MessagesOut, BytesOut atomic.Uint64
-	// Published counts publishes that were taken, whether or not anybody heard them.
+	// Published counts accepted publishes, with or without subscribers.
 	Published atomic.Uint64
-	// Calls counts calls that were taken.
+	// Calls counts accepted calls.
 	Calls atomic.Uint64
-	// Throttled counts how often a client was not read for a while because it sent
+	// Throttled counts how often reading from a client was paused because it sent
 	// faster than its limits.
 	Throttled atomic.Uint64
-	// Restarts counts how often a process of the plugin that translates was started again.
+	// Restarts counts how often a process of the endpoint's plugin was restarted.
 	Restarts atomic.Uint64
-	// Unanswered is how many messages and events are on their way through the plugin now.
+	// Unanswered is the number of messages and events in flight in the plugin now.
 	Unanswered atomic.Int64
 
 	// Rejected counts connections turned away before their upgrade.
@@ -32,15 +32,15 @@ type Stats struct {
 	// Refused counts client messages that were ignored or answered with an error.
 	Refused Counters
 	// Dropped counts messages that did not reach a receiver, DroppedBytes their
-	// payload bytes as far as they were encoded.
+	// payload bytes if they were encoded.
 	Dropped, DroppedBytes Counters
 	// Closed counts ended connections.
 	Closed Counters
 	// CallsFailed counts calls that ended with a failure.
 	CallsFailed Counters
 
-	// IdentityHook and AuthorizerHook count what webhooks are asked: who a client is,
-	// and what it may do.
+	// IdentityHook and AuthorizerHook count the requests to webhooks that authenticate and
+	// authorize clients.
 	IdentityHook, AuthorizerHook HookStats
 }
 
@@ -53,35 +53,35 @@ func (c *Counters) Inc(r Reason) { c[r].Add(1) }
 // Add adds n for r.
 func (c *Counters) Add(r Reason, n uint64) { c[r].Add(n) }
 
-// HookStats count the questions to a webhook. All fields are atomic.
+// HookStats count the requests to a webhook. All fields are atomic.
 type HookStats struct {
 	// InUse is set once there is such a webhook.
 	InUse atomic.Bool
-	// Hits counts questions that were not sent: the answer was known, or on its way to
-	// somebody else.
+	// Hits counts requests that were not needed: the answer was cached, or another request
+	// for it was in flight.
 	Hits atomic.Uint64
-	// Misses counts questions that were to be sent, and Errors those without an answer,
-	// because the server failed or is left alone.
+	// Misses counts requests that were needed. Errors counts those of them without an
+	// answer, because the server failed or the circuit breaker is open.
 	Misses, Errors atomic.Uint64
-	// Breaker is set while the server is left alone because it fails.
+	// Breaker is set while the circuit breaker is open because the server fails.
 	Breaker atomic.Bool
 }
 
 // ServiceStats count the calls of a service that an HTTP server answers. All fields are
 // atomic.
 type ServiceStats struct {
-	// Calls counts those that the server was, or was to be, asked.
+	// Calls counts all calls, including those that an open circuit breaker kept from the server.
 	Calls atomic.Uint64
-	// Failed counts those that it has not answered, by [ServiceFailures].
+	// Failed counts the calls without an answer, by [ServiceFailures].
 	Failed Counters
-	// Breaker is set while the server is left alone because it fails.
+	// Breaker is set while the circuit breaker is open because the server fails.
 	Breaker atomic.Bool
 }
 
-// ServiceFailures are why a server has not answered a call: it cannot be reached
+// ServiceFailures returns the reasons why a server did not answer a call: it cannot be reached
 // (ReasonUnavailable), it did not answer in time (ReasonTimeout), its answer is an error or
-// makes no sense (ReasonInternal), or it is left alone for such things (ReasonOverload). A
-// failure of the server's own is an answer.
+// makes no sense (ReasonInternal), or the circuit breaker is open (ReasonOverload). A failure
+// that the server itself returns is an answer.
 func ServiceFailures() []Reason {
 	return []Reason{ReasonInternal, ReasonOverload, ReasonTimeout, ReasonUnavailable}
 }

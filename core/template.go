@@ -10,17 +10,17 @@ import (
 )
 
 // Template is a pattern (see [MatchPattern]) of an access rule, in which {name} stands
-// for a claim of whoever asks and {subject} for the subject. A value is taken literally,
-// whatever its characters: a slash in it is a slash, and + and # in it are no wildcards,
-// so a value never makes the pattern wider than it looks. Of a claim that is a list, each
-// value counts. Texts, numbers and booleans are values; without a value (no such claim,
-// an object, an empty text) the template matches nothing.
+// for a claim of the client and {subject} for its subject. A value is literal: a slash in it
+// is a slash, and + and # in it are not wildcards, so a value never makes the pattern wider
+// than it looks. If a claim is a list, each value counts. Texts, numbers and booleans are
+// values; without a value (no such claim, an object, an empty text) the template matches
+// nothing.
 //
-// A topic that begins with $ is matched only by a template that says so itself: not by
-// one that begins with a wildcard or a claim.
+// A topic that begins with $ is matched only by a template that begins with a literal $,
+// not by one that begins with a wildcard or a claim.
 //
-// A Template is not changed after it was parsed; any goroutine may use it. The zero
-// value matches only the empty topic.
+// A Template is immutable once parsed; any goroutine may use it. The zero value matches only
+// the empty topic.
 type Template struct {
 	text  string
 	parts []part
@@ -131,7 +131,7 @@ func (t *Template) Match(by *Identity, topic []byte) bool {
 	return match(t.parts, by, topic)
 }
 
-// literalStart reports whether the template begins with text of its own.
+// literalStart reports whether the template begins with literal text.
 func (t *Template) literalStart() bool { return len(t.parts) > 0 && t.parts[0].kind == literal }
 
 func match(parts []part, by *Identity, topic []byte) bool {
@@ -165,7 +165,7 @@ func match(parts []part, by *Identity, topic []byte) bool {
 	return len(topic) == 0
 }
 
-// levelLength returns how long the first level of topic is.
+// levelLength returns the length of the first level of topic.
 func levelLength(topic []byte) int {
 	if n := bytes.IndexByte(topic, '/'); n >= 0 {
 		return n
@@ -186,9 +186,9 @@ func matchList(values []any, rest []part, by *Identity, topic []byte) bool {
 	return false
 }
 
-// matchLists is matchList where other claims follow. It goes on from all places in topic
-// at once that the parts so far can reach: to try each value of one claim with each of
-// the others would take longer with every claim.
+// matchLists is matchList for a rest with further claims. It follows all positions in topic
+// that the parts so far can reach at once: trying each value of one claim with each of the
+// others would take exponential time.
 func matchLists(values []any, rest []part, by *Identity, topic []byte) bool {
 	at := ends(values, topic, []int{0})
 	for _, p := range rest {
@@ -221,7 +221,7 @@ func matchLists(values []any, rest []part, by *Identity, topic []byte) bool {
 	return slices.Contains(at, len(topic))
 }
 
-// ends returns, in order, where in topic a value can end that begins at one of the places.
+// ends returns, in order, the positions in topic where a value that begins at one of at ends.
 func ends(values []any, topic []byte, at []int) []int {
 	var all []int
 	for _, v := range values {
@@ -251,7 +251,7 @@ func (i *Identity) value(name string) any {
 	return i.Claims[name]
 }
 
-// valueText returns a single value as text; "" if it is none.
+// valueText returns a single value as text; "" if v is not a text, number or boolean.
 func valueText(v any) string {
 	switch v := v.(type) {
 	case string:

@@ -159,7 +159,7 @@ func TestTemplateContains(t *testing.T) {
 	}
 }
 
-// Too many ways to fill in a template are nothing to allow and all to deny.
+// With too many ways to fill in a template, nothing is allowed and everything is denied.
 func TestTemplateWithLongLists(t *testing.T) {
 	var many []any
 	for range 100 {
@@ -187,7 +187,7 @@ func addresses(levels []string, n int) []string {
 	return all
 }
 
-// What is said of patterns is true of every topic that they match.
+// What holds for a pattern holds for every topic that it matches.
 func TestTemplateAgainstTopics(t *testing.T) {
 	topics := addresses([]string{"", "a", "+", "$s"}, 4)
 	patterns := addresses([]string{"", "a", "+", "#", "$s"}, 3)

@@ -6,7 +6,7 @@ import (
 )
 
 // reserved are the first levels that belong to the broker. Other topics that begin with $
-// are ordinary ones: clients of the originals have them.
+// are ordinary: clients of the originals use them.
 var reserved = []string{"$call/", "$reply/", "$error/", "$serve/", "$request/"}
 
 // Reserved reports whether topic belongs to the broker: clients may neither
@@ -23,7 +23,7 @@ func Reserved(topic []byte) bool {
 	return false
 }
 
-// HasWildcard reports whether pattern can match anything but itself: whether
+// HasWildcard reports whether pattern can match anything other than itself: whether
 // one of its levels begins with + or #.
 func HasWildcard(pattern string) bool {
 	for level := range strings.SplitSeq(pattern, "/") {
@@ -34,7 +34,8 @@ func HasWildcard(pattern string) bool {
 	return false
 }
 
-// MatchesNothing reports whether a pattern matches no topic at all: a # is for the last level.
+// MatchesNothing reports whether a pattern matches no topic at all: it has a # before the
+// last level.
 func MatchesNothing(pattern string) bool {
 	for {
 		level, rest, more := strings.Cut(pattern, "/")
@@ -48,15 +49,15 @@ func MatchesNothing(pattern string) bool {
 	}
 }
 
-// MatchPattern reports whether topic is matched by pattern. It is the meaning
-// of a pattern, level by level; the engine's trie is the same meaning made fast.
+// MatchPattern reports whether pattern matches topic. It defines the meaning of a pattern,
+// level by level; the engine's trie is a fast implementation of it.
 //
 //   - A pattern without wildcards matches only the identical topic.
-//   - A level that begins with + matches exactly one level that is not empty.
+//   - A level that begins with + matches exactly one non-empty level.
 //   - A last level that begins with # matches one or more remaining levels,
 //     empty ones included. A # before the end makes the pattern match nothing.
 //   - An empty level in a pattern that has a wildcard matches any level.
-//   - A topic that begins with $ is not matched by a pattern that begins with + or #.
+//   - A pattern that begins with + or # does not match a topic that begins with $.
 //
 // The rules are those of vws (docs/formats/vws.md, "Patterns").
 func MatchPattern(pattern string, topic []byte) bool {

@@ -15,15 +15,15 @@ const (
 	traceState  = "tracestate"
 )
 
-// The bounds of tracestate: what must at least be passed on, and how many members it
-// may have (W3C Trace Context, section 3.3).
+// The bounds of tracestate: the length that must at least be passed on, and the number of
+// members that it may have (W3C Trace Context, section 3.3).
 const (
 	maxTraceState   = 512
 	maxTraceMembers = 32
 )
 
-// flagSampled says that the trace is recorded. It is the only flag that is passed on:
-// there are parsers which refuse others.
+// flagSampled says that the trace is recorded. It is the only flag that is passed on,
+// because some parsers refuse others.
 const flagSampled = 1
 
 // Trace is a W3C trace context: the place in a trace at which a call was made. The
@@ -111,9 +111,9 @@ func TraceFromHeaders(headers []byte) Trace {
 	return ParseTrace(parent, state)
 }
 
-// Child returns the context of an operation within t: the same trace, and a new span.
-// Of the zero Trace it is the beginning of a new one, which says that it is recorded:
-// else those who sample as their callers do would record nothing.
+// Child returns the context of an operation within t: the same trace and a new span. The
+// child of the zero Trace begins a new trace that is marked as recorded; otherwise services
+// that sample like their callers would record nothing.
 func (t Trace) Child() Trace {
 	if t.ID == [16]byte{} {
 		t.Flags = flagSampled
@@ -123,7 +123,7 @@ func (t Trace) Child() Trace {
 	return t
 }
 
-// fillRandom makes an id, which is not zero.
+// fillRandom fills id with a random value that is not zero.
 func fillRandom(id []byte) {
 	// crypto/rand.Read never returns an error.
 	_, _ = rand.Read(id)

@@ -16,24 +16,24 @@ type Handshake struct {
 	Header http.Header
 	// Remote is the address of the client, "ip:port".
 	Remote string
-	// TLS is what the TLS handshake has settled, with the client's certificates, which
+	// TLS is the state after the TLS handshake, with the client's certificates, which
 	// are verified if there are any; nil without TLS.
 	TLS *tls.ConnectionState
-	// Identity is who the client is; nil before that was asked, or if it is not.
+	// Identity is who the client is; nil before authentication, or without it.
 	Identity *Identity
-	// Info is where the hook BeforeUpgrade may leave what it found out, for the hooks and
-	// handlers of the connection ([Client.Info]); nil for all others.
+	// Info is where the hook BeforeUpgrade may store a value for the hooks and handlers of
+	// the connection ([Client.Info]). It is for that hook only.
 	Info *any
 }
 
-// Verdict is what an authorizer says.
+// Verdict is the decision of an authorizer or authenticator.
 type Verdict uint8
 
 // The verdicts.
 const (
 	// Deny: the client may not do this.
 	Deny Verdict = iota
-	// Allow: go on.
+	// Allow: the client may do this.
 	Allow
 	// Unavailable: the authorizer could not be asked; the connection is ended.
 	Unavailable
@@ -41,11 +41,11 @@ const (
 
 // Authorizer decides what a client may do. Its methods may block, are never
 // called on an event loop, and may be called from many goroutines at once. When
-// ctx ends the answer is not waited for any more.
+// ctx ends, nobody waits for the answer any more.
 type Authorizer interface {
 	// AuthorizeConnect is asked before the upgrade.
 	AuthorizeConnect(ctx context.Context, h Handshake) Verdict
-	// AuthorizeCommand is asked before a command of a client is carried out. It may
-	// keep nothing of c.
+	// AuthorizeCommand is asked before a command of a client is carried out. It must not
+	// retain any part of c.
 	AuthorizeCommand(ctx context.Context, by *Identity, c Command) Verdict
 }

@@ -6,9 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// TextUTF16 returns the payload of a text that is written in UTF-16, in little-endian order,
-// without byte order mark and of even length: a format that speaks UTF-16 writes it so. It
-// keeps wide.
+// TextUTF16 returns the payload of a UTF-16 text: little-endian, without byte order mark and
+// of even length, as a format that uses UTF-16 writes it. The payload retains wide.
 func TextUTF16(wide []byte) Payload {
 	if wide == nil {
 		wide = []byte{}
@@ -33,7 +32,7 @@ func AppendUTF8(dst, wide []byte) []byte {
 }
 
 // AppendUTF16 appends text as UTF-16 in little-endian order, without byte order
-// mark. What is not UTF-8 becomes U+FFFD.
+// mark. Invalid UTF-8 becomes U+FFFD.
 func AppendUTF16(dst, text []byte) []byte {
 	for _, r := range string(text) {
 		if r > 0xFFFF {

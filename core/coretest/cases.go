@@ -10,18 +10,18 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// Case is one case of a file of wire cases: a line, and the line after its arrow.
+// Case is one case of a file of wire cases: a line, and the text after its arrow.
 type Case struct {
 	// Line is the number of the case's line.
 	Line int
-	// Setting is what the last line with settings before the case says.
+	// Setting is the text of the last settings line before the case.
 	Setting string
 	// Given and Out are the case's line and what follows the arrow.
 	Given, Out string
 }
 
 // Cases reads a file of wire cases. Lines that begin with # are comments; a line that
-// begins with the word setting, unless that is empty, holds for the cases after it.
+// begins with the word setting, unless that is empty, applies to the cases after it.
 func Cases(t testing.TB, file, setting string) []Case {
 	t.Helper()
 	data, err := os.ReadFile(file)

@@ -8,16 +8,16 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// What a message may cost: a little, whatever it is, and for each of its bytes a few.
+// The bytes that a message may allocate: a fixed amount, and an amount per byte.
 const (
 	frugalBase    = 64 << 10
 	frugalPerByte = 32
 )
 
-// Frugal fails the test if handle, which handles a message of size bytes, allocates more
-// memory than in proportion to that: what a client can make of its own bytes must not
-// stand in the way of others. Since other goroutines allocate too, it counts again before
-// it complains: handle is called up to three times.
+// Frugal fails the test if handle, which handles a message of size bytes, allocates
+// disproportionately much memory: a client must not be able to harm others with a few
+// bytes. Because other goroutines allocate too, it repeats the measurement before it fails:
+// handle is called up to three times.
 func Frugal(t testing.TB, size int, handle func()) {
 	t.Helper()
 	most := uint64(frugalBase + frugalPerByte*size)
@@ -39,8 +39,8 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// FrugalCodec is [Frugal] for a codec and what a client writes: that it is decoded, and
-// what comes of it is written for clients, must be cheap.
+// FrugalCodec is [Frugal] for a codec and a client's message: decoding it, and encoding the
+// resulting events for clients, must be cheap.
 func FrugalCodec(t testing.TB, codec core.Codec, f core.Frame) {
 	t.Helper()
 	Frugal(t, len(f.Data), func() {
@@ -48,8 +48,8 @@ func FrugalCodec(t testing.TB, codec core.Codec, f core.Frame) {
 	})
 }
 
-// mirror is a sink that has the codec write for each command what most often comes of it,
-// and the message or request that others get.
+// mirror is a sink that encodes for each command its most common outcomes, and the message
+// that other clients get.
 type mirror struct {
 	codec core.Codec
 	dst   []byte

@@ -2,9 +2,9 @@ package coretest
 
 import "strings"
 
-// HostileJSON returns texts that are made to be costly to read: with and without faults,
-// each of them long. They hold members of these names, over and over, and are seeds for
-// tests of whatever reads JSON.
+// HostileJSON returns long texts that are costly to read, valid and invalid ones. They
+// repeat members with the given names. They are seeds for the tests of everything that reads
+// JSON.
 func HostileJSON(names ...string) map[string]string {
 	const many = 6_000
 	all := map[string]string{

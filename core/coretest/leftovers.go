@@ -7,13 +7,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Leftovers takes down which goroutines there are. What it returns waits until those that
-// have begun since then have ended, and fails the test if they do not. Both are called by
-// the goroutine of a test beside which no other runs.
+// Leftovers records which goroutines run. The function that it returns waits until all
+// goroutines started since then have ended, and fails the test if they do not. Both are
+// called by the test's goroutine, and no other test may run at the same time.
 //
-// Those of connections that HTTP clients keep for later are the test's own affair and do not
-// count, and neither do those that ignored names by a function of theirs: what the
-// broker keeps for later, such as the loops that it makes for their first connection.
+// Goroutines of idle connections of HTTP clients belong to the test and do not count.
+// Goroutines with a function that ignored names do not count either: the broker keeps some
+// for later, such as the loops that it starts with their first connection.
 func Leftovers(t testing.TB, ignored ...string) (none func()) {
 	t.Helper()
 	options := []goleak.Option{

@@ -7,9 +7,8 @@ import (
 	"testing"
 )
 
-// FreePort returns a port of 127.0.0.1 that nobody listens on, for a configuration that
-// has to name one. It is below those that systems give out, lest a connection of another
-// test get it meanwhile.
+// FreePort returns a free port of 127.0.0.1, for a configuration that has to name one. It is
+// below the ephemeral ports, so that no connection of another test can get it meanwhile.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	for {

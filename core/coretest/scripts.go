@@ -1,4 +1,4 @@
-// Package coretest is what tests share: the wire cases of codecs, and waiting.
+// Package coretest is shared by tests: the wire cases of codecs, and helpers that wait.
 package coretest
 
 import (
@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// Said returns what clients say in the conversations of a format, which stand in
-// conversations/FORMAT: seeds for the fuzzing of its decoder. pattern is the path to
-// them from the test's own folder, such as "../../conversations/wubsub/*.txt".
+// Said returns the messages of the clients in the conversations of a format, which are in
+// conversations/FORMAT: seeds for fuzzing its decoder. pattern is the path to
+// them from the test's folder, such as "../../conversations/wubsub/*.txt".
 func Said(t testing.TB, pattern string) [][]byte {
 	t.Helper()
 	files, err := filepath.Glob(pattern)

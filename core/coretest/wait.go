@@ -5,15 +5,14 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits for what must happen before it says that it does
-// not. It is no measure of anything: nothing that works takes as long, on however busy
-// a machine.
+// Patience is how long a test waits for an event before it fails. It is not a measure of
+// performance: nothing that works takes that long, however busy the machine is.
 const Patience = 3 * time.Minute
 
-// Deadline is the end of a test's patience, for what it begins now.
+// Deadline returns the deadline of something that a test begins now.
 func Deadline() time.Time { return time.Now().Add(Patience) }
 
-// Eventually waits until happened; what says what is awaited. It is called by the
+// Eventually waits until happened returns true; what describes it. It is called by the
 // goroutine of the test.
 func Eventually(t testing.TB, what string, happened func() bool) {
 	t.Helper()
@@ -22,13 +21,13 @@ func Eventually(t testing.TB, what string, happened func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)
 		}
-		// Who waits long takes no time from those that it waits for.
+		// A long wait polls less often, to leave processor time to what it waits for.
 		pause = min(pause+pause/4, 50*time.Millisecond)
 	}
 }
 
-// Receive waits for what comes out of a channel; what says what that is. It is called
-// by the goroutine of the test.
+// Receive waits for a value from a channel; what describes it. It is called by the
+// goroutine of the test.
 func Receive[T any](t testing.TB, what string, from <-chan T) T {
 	t.Helper()
 	timer := time.NewTimer(Patience)

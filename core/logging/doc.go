@@ -1,14 +1,14 @@
-// Package logging stands between the broker and the handler of its log, so that no log
-// line can hurt what it is about.
+// Package logging sits between the broker and the handler of its log, so that logging
+// never slows down or floods the broker.
 //
-// [Handler] does two things. It never makes who logs wait: records wait in a bounded
-// queue, in order, and one goroutine at a time hands them to the program's handler; what
-// the queue has no room for is counted and told. And it bounds lines that clients, or
-// servers that fail, can cause as often as they like: such a line says what it is about
-// with [Bounded]; the first is logged at once, and after that one a minute, with the count
+// [Handler] does two things. It never blocks the caller: records wait in a bounded
+// queue, in order, and one goroutine at a time hands them to the program's handler. If the
+// queue is full, records are dropped, counted and reported. And it limits the rate of lines
+// that clients, or failing servers, can cause without a limit: such a line names its subject
+// with [Bounded]; the first is logged at once, and after that one per minute, with the count
 // of those that were left out.
 //
 //	log.Warn("client reads too slowly", logging.Bounded(endpoint, "slow"), slog.Uint64("conn", id))
 //
-// To any other handler Bounded is the attributes endpoint and reason.
+// For any other handler, Bounded is just the attributes endpoint and reason.
 package logging

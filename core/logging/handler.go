@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// Handler is a [slog.Handler] that hands records on to another one later. Handle never
-// waits for it.
+// Handler is a [slog.Handler] that queues records for another one. Handle never waits
+// for it.
 type Handler struct {
 	// Static after construction.
 	to     slog.Handler
-	scope  string // the attributes of With and WithGroup, to tell loggers apart
+	scope  string // the attributes of With and WithGroup, to distinguish loggers
 	shared *shared
 }
 
-// shared is what a Handler has in common with those that With makes of it.
+// shared is the state that a Handler shares with those that With derives from it.
 type shared struct {
 	queue   queue
 	repeats repeats
@@ -23,7 +23,7 @@ type shared struct {
 
 var _ slog.Handler = (*Handler)(nil)
 
-// New returns a Handler that hands records to another one, one at a time: that one may
+// New returns a Handler that hands records to another one, one at a time. The other one may
 // block.
 func New(to slog.Handler) *Handler {
 	s := new(shared)
@@ -35,7 +35,7 @@ func New(to slog.Handler) *Handler {
 // Enabled asks the other handler, on the goroutine of the caller.
 func (h *Handler) Enabled(ctx context.Context, l slog.Level) bool { return h.to.Enabled(ctx, l) }
 
-// Handle takes a record; the error is always nil.
+// Handle queues a record; the error is always nil.
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	e := entry{ctx: context.WithoutCancel(ctx), to: h.to, record: r.Clone()}
 	if what, ok := subjectOf(r); ok {
@@ -56,12 +56,12 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 	return &Handler{to: h.to.WithGroup(name), scope: h.scope + name + ".", shared: h.shared}
 }
 
-// Dropped returns how many records the other handler has not got: there was no room in
-// the queue, or it failed. Any goroutine.
+// Dropped returns how many records were lost because the queue was full or the other handler
+// failed. Any goroutine.
 func (h *Handler) Dropped() uint64 { return h.shared.queue.dropped.Load() }
 
-// Flush logs the counts that are not told yet and waits until the other handler has got
-// everything, or until limit is over. The Handler may be used on.
+// Flush logs the pending counts and waits until the other handler has got all records, or
+// until limit is over. The Handler can still be used afterwards.
 func (h *Handler) Flush(limit time.Duration) {
 	h.shared.repeats.tellAll()
 	h.shared.queue.flush(limit)

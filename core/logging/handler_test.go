@@ -36,7 +36,7 @@ func (b *buffer) Write(p []byte) (int, error) {
 	return b.b.Write(p)
 }
 
-// take returns what is written, and forgets it.
+// take returns what is written, and clears it.
 func (b *buffer) take() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -55,8 +55,8 @@ func newRecord(level slog.Level) record {
 	return record{slog.New(h), h, buf}
 }
 
-// expect compares the log with want once nothing waits, and forgets it. It is called in a
-// bubble of synctest.
+// expect compares the log with want once the queue is empty, and clears it. It is called in
+// a synctest bubble.
 func (r record) expect(t *testing.T, want ...string) {
 	t.Helper()
 	synctest.Wait()
@@ -121,7 +121,7 @@ func TestBoundedTellsApart(t *testing.T) {
 	})
 }
 
-// What clients choose makes 16 lines of its own, and one for all others.
+// Values that clients choose have 16 lines of their own, and all others share one.
 func TestBoundedEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newRecord(slog.LevelInfo)
@@ -172,7 +172,7 @@ func (s stuck) Write(b []byte) (int, error) {
 	return s.Writer.Write(b)
 }
 
-// Who logs does not wait for the writer. The order is kept, and where lines are missing
+// Logging does not wait for the writer. The order is kept, and where lines are missing
 // there is one that says so.
 func TestNobodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -241,7 +241,7 @@ func TestFaultyHandler(t *testing.T) {
 	}
 }
 
-// To another handler a line that is bounded is like any other.
+// For another handler, a bounded line is like any other.
 func TestBoundedAlone(t *testing.T) {
 	var buf bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&buf, nil))

@@ -11,11 +11,11 @@ import (
 // maxWaiting is how many records may wait for the handler.
 const maxWaiting = 4096
 
-// queue hands records to their handlers in order, on a goroutine that lives as long as
-// some wait: nothing has to be ended. Any goroutine.
+// queue hands records to their handlers in order, on a goroutine that ends when the queue is
+// empty, so that nothing has to be stopped. Any goroutine.
 type queue struct {
 	// Static after construction.
-	complain slog.Handler // told of records that were dropped
+	complain slog.Handler // gets the reports of dropped records
 
 	// Atomic.
 	dropped atomic.Uint64
@@ -23,11 +23,11 @@ type queue struct {
 	// Guarded by mu.
 	mu      sync.Mutex
 	waiting []entry
-	lost    uint64        // records dropped behind the last of waiting
+	lost    uint64        // records dropped after the last of waiting
 	empty   chan struct{} // closed when the goroutine ends; nil if there is none
 }
 
-// entry is a record and whom it is for.
+// entry is a record and its handler.
 type entry struct {
 	ctx    context.Context
 	to     slog.Handler
@@ -63,7 +63,7 @@ func (q *queue) tellLost() {
 	q.lost = 0
 }
 
-// handOn hands on what waits until nothing does.
+// handOn hands on entries until the queue is empty.
 func (q *queue) handOn(empty chan struct{}) {
 	defer close(empty)
 	for {
@@ -75,7 +75,7 @@ func (q *queue) handOn(empty chan struct{}) {
 	}
 }
 
-// next takes the first entry. If there is none the goroutine that asks has to end.
+// next takes the first entry. If there is none, the calling goroutine must end.
 func (q *queue) next() (e entry, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -91,7 +91,7 @@ func (q *queue) next() (e entry, ok bool) {
 	return e, true
 }
 
-// handle hands a record on. A handler that fails, or panics, loses it.
+// handle hands a record on. If the handler fails or panics, the record is lost and counted.
 func (q *queue) handle(e entry) {
 	defer func() {
 		if recover() != nil {
@@ -103,7 +103,7 @@ func (q *queue) handle(e entry) {
 	}
 }
 
-// flush waits until nothing waits, or until limit is over.
+// flush waits until the queue is empty, or until limit is over.
 func (q *queue) flush(limit time.Duration) {
 	q.mu.Lock()
 	empty := q.empty

@@ -5,11 +5,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxQuoted is how much of what a client sent is shown, in bytes.
+// maxQuoted is how much of a client's text is shown, in bytes.
 const maxQuoted = 128
 
-// Quoted returns an attribute that shows what a client sent: the beginning of it, if it is
-// long. To quote it is the handler's.
+// Quoted returns an attribute that shows a client's text, cut off if it is long. The log
+// handler does the quoting.
 func Quoted(key, value string) slog.Attr {
 	if len(value) > maxQuoted {
 		cut := maxQuoted

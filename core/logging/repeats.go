@@ -10,25 +10,25 @@ import (
 )
 
 const (
-	// window is how long like lines are only counted.
+	// window is how long similar lines are only counted.
 	window = time.Minute
-	// maxEach is how many lines that differ by what else they name are told apart.
+	// maxEach is how many lines that differ only in each are counted separately.
 	maxEach = 16
 )
 
-// Bounded returns the attributes endpoint and reason of a line that can come often. Of
-// the lines with the same message, logger, endpoint and reason the first is logged at
-// once. While others follow, the last of a minute is logged when it is over, with
-// left_out, the number of those before it; at level debug all are logged. An endpoint or a
-// reason that is empty is no attribute.
+// Bounded returns the attributes endpoint and reason of a line that can come often. The
+// first line with the same message, logger, endpoint and reason is logged at once. While
+// others follow, the last one of each minute is logged at its end, with left_out, the number
+// of lines before it; at level debug all are logged. An empty endpoint or reason adds no
+// attribute.
 //
-// Lines that differ in each are bounded each by itself, up to 16 of them: it may come from
-// clients.
+// Lines that differ in each are bounded separately. Because each may come from clients, this
+// holds for 16 values only.
 func Bounded(endpoint, reason string, each ...slog.Attr) slog.Attr {
 	return slog.Any("", subject{endpoint, reason, each})
 }
 
-// subject is what a line that is bounded is about.
+// subject is what a bounded line is about.
 type subject struct {
 	endpoint, reason string
 	named            []slog.Attr
@@ -51,7 +51,7 @@ func (s subject) LogValue() slog.Value {
 func (s subject) about() string { return s.endpoint + " " + s.reason }
 func (s subject) each() string  { return text(s.named) }
 
-// text is attributes as a part of a key.
+// text returns attributes as a part of a key.
 func text(attrs []slog.Attr) string {
 	var b strings.Builder
 	for _, a := range attrs {
@@ -60,7 +60,7 @@ func text(attrs []slog.Attr) string {
 	return b.String()
 }
 
-// subjectOf returns what a record that is bounded is about.
+// subjectOf returns the subject of a bounded record.
 func subjectOf(r slog.Record) (s subject, ok bool) {
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Value.Kind() == slog.KindLogValuer {
@@ -71,27 +71,27 @@ func subjectOf(r slog.Record) (s subject, ok bool) {
 	return s, ok
 }
 
-// key is what like lines have in common.
+// key is what similar lines have in common.
 type key struct{ message, scope, about string }
 
-// repeats bounds like lines. Any goroutine.
+// repeats bounds similar lines. Any goroutine.
 type repeats struct {
 	// Static after construction.
 	queue *queue
 
 	// Guarded by mu.
 	mu    sync.Mutex
-	lines map[key]map[string]*repeat // by key, and what else is named
+	lines map[key]map[string]*repeat // by key, then by the other named attributes
 }
 
-// repeat is what became of like lines since one was logged.
+// repeat counts similar lines since one was logged.
 type repeat struct {
 	count int   // those not logged
 	last  entry // of them
 	timer *time.Timer
 }
 
-// put logs e if it is the first of its like, and counts it if not.
+// put logs e if it is the first of its kind, and counts it if not.
 func (b *repeats) put(k key, each string, e entry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -151,7 +151,7 @@ func (b *repeats) tell(r *repeat) {
 	r.count, r.last = 0, entry{ctx: context.Background()}
 }
 
-// tellAll logs what is counted, and forgets it.
+// tellAll logs all counts and clears them.
 func (b *repeats) tellAll() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -14,11 +14,11 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// listeners is how many clients listen beside the one that does not.
+// listeners is how many clients read besides the one that does not.
 const listeners = 1000
 
-// BenchmarkStalled publishes to 1000 listeners, by turns to those of a server on
-// which nobody is slow and of one with a client that never reads. The 99th percentile
+// BenchmarkStalled publishes to 1000 listeners, alternating between a server on
+// which nobody is slow and one with a client that never reads. The 99th percentile
 // of the time from publish to arrival must not differ by more than a factor of 2.
 func BenchmarkStalled(b *testing.B) {
 	policy := func(_ *Options, ep *Endpoint) { ep.Settings.SlowConsumer = DropOldest }
@@ -49,9 +49,9 @@ func BenchmarkStalled(b *testing.B) {
 	}
 }
 
-// TestStalledAmongListeners: one client never reads while 1000 others listen. What
-// waits for it stays under the budget, although its endpoint would let it have more,
-// and the others get every message. Broken version: without loop.relieve.
+// TestStalledAmongListeners: one client never reads while 1000 others do. Its backlog
+// stays under the budget, although its endpoint would allow more, and the others get
+// every message. Broken version: without loop.relieve.
 func TestStalledAmongListeners(t *testing.T) {
 	const messages, size, budget = 40, 32 << 10, 1 << 20
 	r := start(t, func(o *Options, ep *Endpoint) {
@@ -79,7 +79,7 @@ func TestStalledAmongListeners(t *testing.T) {
 	}
 }
 
-// fill makes so many bytes wait for a client that does not read.
+// fill builds a backlog of that many bytes for a client that does not read.
 func fill(t testing.TB, l core.Link, bytes int) {
 	t.Helper()
 	text := make([]byte, 16<<10)

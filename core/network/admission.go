@@ -10,20 +10,20 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// Limits are what all doors of a server together let in. They are not changed after
-// they were made; Server.SetLimits puts others in force.
+// Limits bound what all doors of a server together let in. They are immutable;
+// Server.SetLimits replaces them.
 type Limits struct {
 	// MaxConnections bounds the open WebSocket connections; more are answered 503.
 	// 0 is no bound.
 	MaxConnections int
-	// MaxHandshakes bounds the connections that are not upgraded yet, and apart from
-	// these the plain HTTP connections; more are answered 503. 0 is 4096.
+	// MaxHandshakes bounds the connections that are not upgraded yet, and, as a separate
+	// count, the plain HTTP connections; more are answered 503. 0 is 4096.
 	MaxHandshakes int
 	// MaxHTTPPerAddress bounds the plain HTTP connections that one address has at one
 	// listener; more are answered 429. Trusted proxies have no such bound. 0 is a quarter
 	// of MaxHandshakes.
 	MaxHTTPPerAddress int
-	// MaxHandshakesPerAddress bounds the handshakes under way of one address; more
+	// MaxHandshakesPerAddress bounds the pending handshakes of one address; more
 	// are answered 429. Trusted proxies have no such bound. 0 is no bound.
 	MaxHandshakesPerAddress int
 	// HandshakeRate bounds how fast connections are accepted; more are answered 503.
@@ -31,15 +31,15 @@ type Limits struct {
 	// MemoryWatermark is how many bytes the process may use before new connections
 	// are answered 503; 0 is no bound.
 	MemoryWatermark uint64
-	// TrustedProxies are believed when they say on whose behalf they connect, by
-	// X-Forwarded-For, Forwarded, X-Real-IP or the PROXY protocol, and which host was
-	// asked, by X-Forwarded-Host or Forwarded. The default is nobody.
+	// TrustedProxies are the proxies whose word counts for the client's address
+	// (X-Forwarded-For, Forwarded, X-Real-IP or the PROXY protocol) and for the requested
+	// host (X-Forwarded-Host or Forwarded). The default is nobody.
 	TrustedProxies []netip.Prefix
-	// TrustUnix trusts whoever connects by a Unix socket in the same way.
+	// TrustUnix trusts every client of a Unix socket in the same way.
 	TrustUnix bool
 }
 
-// admission decides who may come in, for all doors of a server.
+// admission decides which connections are let in, for all doors of a server.
 type admission struct {
 	memory memoryGauge
 
@@ -47,7 +47,7 @@ type admission struct {
 	limits atomic.Pointer[Limits]
 
 	handshakes places               // connections that are not upgraded yet
-	callers    headcount[core.Host] // of these, those of an address
+	callers    headcount[core.Host] // the handshakes of each address
 
 	// Guarded by mu.
 	mu   sync.Mutex
@@ -70,8 +70,8 @@ func (a *admission) set(l Limits) {
 	a.limits.Store(&l)
 }
 
-// admit is asked for every accepted connection, before anything is read from it. If
-// it is let in, the end of its handshake is told with endHandshake; if not, r says why.
+// admit is called for every accepted connection, before anything is read from it. If
+// the connection is let in, endHandshake ends its handshake; if not, r says why.
 func (a *admission) admit(v *visitor, now time.Duration) (r core.Reason, ok bool) {
 	l := a.limits.Load()
 	switch {
@@ -87,23 +87,23 @@ func (a *admission) admit(v *visitor, now time.Duration) (r core.Reason, ok bool
 	return 0, true
 }
 
-// beginHandshake counts one more handshake, if there may be one; endHandshake is its end. It may
-// take the place of one whose client has not said yet what it wants, who is hung up on.
+// beginHandshake counts one more handshake, if one more is allowed; endHandshake ends it. It may
+// evict a handshake whose request is not complete; that client's connection is closed.
 func (a *admission) beginHandshake(v *visitor) bool {
 	evicted, _, ok := a.handshakes.take(&v.handshake, v, 0, a.limits.Load())
 	if evicted != nil {
-		_ = evicted.visitor.tcp.Close() // who reads from it rejects it
+		_ = evicted.visitor.tcp.Close() // its reader then rejects it
 	}
 	return ok
 }
 
 func (a *admission) endHandshake(v *visitor) { a.handshakes.leave(&v.handshake) }
 
-// heard says that the request of v is all there. It reports false if v has lost its place.
+// heard notes that the request of v is complete. It reports false if v was evicted.
 func (a *admission) heard(v *visitor) bool { return a.handshakes.set(&v.handshake, working) }
 
-// enterAddress counts one more handshake of an address, if there may be one; leaveAddress is its
-// end. A trusted proxy has as many as it likes.
+// enterAddress counts one more handshake of an address, if one more is allowed; leaveAddress ends
+// it. Trusted proxies have no limit.
 func (a *admission) enterAddress(from netip.Addr) bool {
 	l := a.limits.Load()
 	most := l.MaxHandshakesPerAddress
@@ -129,7 +129,7 @@ func (a *admission) inTime(r core.Rate, now time.Duration) bool {
 	return true
 }
 
-// notInTime gives back what inTime has taken.
+// notInTime returns what inTime has taken.
 func (a *admission) notInTime(r core.Rate, now time.Duration) {
 	if r.Amount == 0 {
 		return
@@ -139,16 +139,15 @@ func (a *admission) notInTime(r core.Rate, now time.Duration) {
 	a.pace.take(r, now, -1)
 }
 
-// enter counts a connection that is about to be upgraded, if there may be one more:
-// of its address, in the process, and at the endpoint. It is told of again with
-// leave.
+// enter counts a connection that is about to be upgraded, if one more is allowed for its
+// address, in the process, and at the endpoint. leave ends it.
 func (ep *endpoint) enter(from netip.Addr) (r core.Reason, ok bool) {
 	s, l := ep.server, ep.Limits.Get()
 	if s.draining.Load() {
 		return core.ReasonDrain, false
 	}
-	// The address comes first: whom it turns away takes, not even for a moment, a place
-	// that others could have.
+	// The address comes first: a client over its limit must not, even for a moment, take a
+	// place from others.
 	perAddress := l.ConnectionsPerAddress
 	if !from.IsValid() {
 		perAddress = 0 // by a Unix socket: nobody told an address
@@ -165,7 +164,7 @@ func (ep *endpoint) enter(from netip.Addr) (r core.Reason, ok bool) {
 		ep.hosts.remove(core.HostOf(from))
 		return core.ReasonOverload, false
 	}
-	// Only now: who waits for the last connection of a closed endpoint sees this one.
+	// Checked last: a waiter for the last connection of a closed endpoint sees this one.
 	if ep.closed.Load() {
 		ep.leave(from, nil)
 		return core.ReasonDrain, false
@@ -173,13 +172,13 @@ func (ep *endpoint) enter(from netip.Addr) (r core.Reason, ok bool) {
 	return 0, true
 }
 
-// enterAs counts a connection that entered for its user, if there may be one more.
+// enterAs counts an entered connection for its user, if one more is allowed.
 func (ep *endpoint) enterAs(user *core.Identity) bool {
 	name := user.User()
 	return name == "" || ep.users.add(name, ep.Limits.Get().ConnectionsPerUser)
 }
 
-// leave is the end of a connection that has entered, as user if that was counted.
+// leave undoes enter, and enterAs if user was counted.
 func (ep *endpoint) leave(from netip.Addr, user *core.Identity) {
 	if name := user.User(); name != "" {
 		ep.users.remove(name)
@@ -189,14 +188,14 @@ func (ep *endpoint) leave(from netip.Addr, user *core.Identity) {
 	ep.hosts.remove(core.HostOf(from))
 }
 
-// address returns the address of the client, as it was when it entered.
+// address returns the address with which the client entered.
 func (c *conn) address() netip.Addr {
-	// It was written by netip, which reads it again.
+	// netip wrote the text, so it can parse it.
 	a, _ := netip.ParseAddrPort(c.remote)
 	return a.Addr()
 }
 
-// statusOf is the HTTP status by which a client learns that it is not let in.
+// statusOf returns the HTTP status for a client that is not let in.
 func statusOf(r core.Reason) int {
 	if r == core.ReasonLimit {
 		return http.StatusTooManyRequests
@@ -204,7 +203,7 @@ func statusOf(r core.Reason) int {
 	return http.StatusServiceUnavailable
 }
 
-// whyNot says why a client is turned away, to people.
+// whyNot says, in text for people, why a client is turned away.
 func whyNot(r core.Reason) string {
 	switch r {
 	case core.ReasonDrain:
@@ -228,14 +227,14 @@ func upTo(n *atomic.Int64, limit int) bool {
 	return true
 }
 
-// headcount counts connections by what they have in common. Any goroutine.
+// headcount counts connections by a common key. Any goroutine.
 type headcount[K comparable] struct {
 	// Guarded by mu.
 	mu sync.Mutex
 	n  map[K]int
 }
 
-// add counts one more of k unless there are limit of it; limit 0 is none.
+// add counts one more of k unless there are limit already; limit 0 is none.
 func (h *headcount[K]) add(k K, limit int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

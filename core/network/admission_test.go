@@ -15,8 +15,8 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// limited starts a rig whose chat endpoint has limits, and whose clients are who
-// X-User says.
+// limited starts a rig whose chat endpoint has limits, and whose clients are the users
+// that X-User names.
 func limited(t *testing.T, l core.Limits) *rig {
 	return start(t, func(_ *Options, ep *Endpoint) {
 		ep.Limits = core.NewLiveLimits(l)
@@ -24,7 +24,7 @@ func limited(t *testing.T, l core.Limits) *rig {
 	})
 }
 
-// as connects as a user, and expects to be answered with status.
+// as connects as a user, and expects status as the answer.
 func (r *rig) as(user, status string) *client {
 	r.t.Helper()
 	c := r.dialTCP("chat")
@@ -58,7 +58,7 @@ func TestConnectionLimits(t *testing.T) {
 			if tt.limits.ConnectionsPerUser > 0 {
 				r.as("bob", "101")
 			}
-			// Who leaves makes room, who was refused takes none.
+			// A client that leaves makes room; a refused one takes none.
 			_ = first.Close()
 			eventually(t, "the first has left", func() bool { return r.stats.Closed[core.ReasonLost].Load() == 1 })
 			r.as("ann", "101")
@@ -77,7 +77,7 @@ func TestClientsWithoutName(t *testing.T) {
 	}
 }
 
-// TestNobodySlipsIn: however many come at once, the limit holds, and each place that
+// TestNobodySlipsIn: the limit holds however many come at once, and each place that
 // a refused upgrade took is free again.
 func TestNobodySlipsIn(t *testing.T) {
 	const limit, visitors = 10, 100
@@ -120,7 +120,7 @@ func TestNobodySlipsIn(t *testing.T) {
 	r.as("ann", "429")
 }
 
-// TestNothingIsCountedForEver: who has left is nowhere counted.
+// TestNothingIsCountedForEver: clients that have left are counted nowhere.
 func TestNothingIsCountedForEver(t *testing.T) {
 	r := limited(t, core.Limits{})
 	var all []*client
@@ -149,7 +149,7 @@ func (h *headcount[K]) size() int {
 	return len(h.n)
 }
 
-// TestHandshakesOfAllListeners: the bound is one for the process.
+// TestHandshakesOfAllListeners: the bound holds for the whole process.
 func TestHandshakesOfAllListeners(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) { o.MaxHandshakes = 1 })
 	r.dialTCP("echo").write([]byte("GET"))
@@ -159,8 +159,8 @@ func TestHandshakesOfAllListeners(t *testing.T) {
 	}
 }
 
-// answer connects, upgrades and returns all that is answered; "" if the connection is
-// cut, and the first byte of a frame is not awaited.
+// answer connects, upgrades and returns the whole answer; "" if the connection is
+// cut. It does not wait for the first byte of a frame.
 func answer(t *testing.T, r *rig, endpoint string) string {
 	t.Helper()
 	nc, err := net.Dial("tcp", r.Addr(endpoint).String())
@@ -228,7 +228,7 @@ func TestMemoryWatermark(t *testing.T) {
 // TestMemoryGauge: what is alive counts, garbage does not.
 func TestMemoryGauge(t *testing.T) {
 	const size = 64 << 20
-	// No collection but those that are asked for.
+	// Only collections that are requested.
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	var g memoryGauge
 	runtime.GC()
@@ -254,7 +254,7 @@ func TestMemoryGauge(t *testing.T) {
 	}
 }
 
-// TestCrowdLeavesNothingBehind: what many handshakes took is given back once, when they
+// TestCrowdLeavesNothingBehind: the memory of many handshakes is returned once, when they
 // are over. Broken versions: without quiet (it is collected while they come), without
 // settled (it is collected again and again).
 func TestCrowdLeavesNothingBehind(t *testing.T) {

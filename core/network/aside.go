@@ -7,11 +7,11 @@ import (
 )
 
 // decodeAside is the size from which a message is decoded off the loop, if its codec allows
-// that: a message of 32 MiB takes a good part of a second, in which nobody else of the loop
-// would be heard. The connection is held meanwhile.
+// that: a message of 32 MiB takes a good part of a second and would block all other
+// connections of the loop. The connection is held meanwhile.
 const decodeAside = 256 << 10
 
-// decoded is what a codec has made of a message, for the loop to carry out.
+// decoded is the result of decoding a message, for the loop to carry out.
 type decoded struct {
 	steps []func(core.Sink)
 	err   error
@@ -20,8 +20,8 @@ type decoded struct {
 
 var _ core.Sink = (*decoded)(nil)
 
-// Do keeps a command. What is big of it lies in the message; all else is copied, as the
-// codec may use its memory again.
+// Do keeps a command. Its big parts point into the message; the rest is copied, because the
+// codec may reuse its memory.
 func (d *decoded) Do(cmd core.Command) {
 	payload, source := cmd.Payload, cmd.Source
 	cmd.Payload, cmd.Source = core.Payload{}, nil
@@ -51,8 +51,9 @@ func (l *local) decodesAside(n int) bool {
 	return ok
 }
 
-// decodeAside decodes f off the loop, and then goes on. As few messages are decoded at a time
-// as leave the loops most of the processors; the others wait, and count as input that does.
+// decodeAside decodes f off the loop, and then resumes the connection. Few messages are decoded
+// at a time, so that the loops keep most of the processors; the others wait and count as
+// waiting input.
 func (l *local) decodeAside(f core.Frame) {
 	c := l.conn
 	if c.window != 0 {
@@ -77,7 +78,7 @@ func (l *local) decodeAside(f core.Frame) {
 	}()
 }
 
-// decoded carries out what came of a message.
+// decoded carries out the decoded commands of a message.
 func (l *local) decoded(d *decoded) {
 	c := l.conn
 	if l.dropped == nil {
@@ -96,7 +97,7 @@ func (l *local) decoded(d *decoded) {
 	c.release(decoding)
 }
 
-// dropMessage drops a message that is decoded off the loop.
+// dropMessage drops a message that is being decoded off the loop.
 func (l *local) dropMessage() {
 	if l.dropped != nil {
 		close(l.dropped)

@@ -9,7 +9,7 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// dawdler is chat, which takes as long over a big message as the test wants.
+// dawdler is the chat format, which takes as long over a big message as the test wants.
 type dawdler struct {
 	chat
 	begun, go_ chan struct{}
@@ -40,8 +40,8 @@ func dawdling(t *testing.T) (*rig, dawdler) {
 	return r, d
 }
 
-// TestBigMessageHoldsNobodyUp: as long as a big message is decoded, only its client waits,
-// and what that says next comes behind it. Broken version: a loop that decodes it itself.
+// TestBigMessageHoldsNobodyUp: while a big message is decoded, only its client waits, and
+// that client's next messages come after it. Broken version: a loop that decodes it itself.
 func TestBigMessageHoldsNobodyUp(t *testing.T) {
 	r, d := dawdling(t)
 	big, other := r.dial("chat"), r.dial("chat")
@@ -57,8 +57,8 @@ func TestBigMessageHoldsNobodyUp(t *testing.T) {
 	big.expect("next")
 }
 
-// TestBigMessageOfOneWhoLeaves: it is carried out although its client has left meanwhile, as
-// others are.
+// TestBigMessageOfOneWhoLeaves: like any other message, it is carried out although its client
+// has left meanwhile.
 func TestBigMessageOfOneWhoLeaves(t *testing.T) {
 	r, d := dawdling(t)
 	big, other := r.dial("chat"), r.subscriber()
@@ -71,7 +71,7 @@ func TestBigMessageOfOneWhoLeaves(t *testing.T) {
 	eventually(t, "it is gone", func() bool { return r.stats.Open.Load() == 1 })
 }
 
-// TestBigMessagesAreForgotten: of those that wait to be decoded nothing is left when their
+// TestBigMessagesAreForgotten: messages that wait to be decoded are dropped when their
 // clients are ended, and a codec that panics over one ends its connection.
 func TestBigMessagesAreForgotten(t *testing.T) {
 	r, d := dawdling(t)

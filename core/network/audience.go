@@ -11,8 +11,8 @@ type outlet struct {
 	// Static after construction.
 	ep *endpoint
 
-	// Atomic. stamps numbers the deliveries, so that a connection in several of
-	// their audiences takes each once.
+	// Atomic. stamps numbers the deliveries, so that a connection in several audiences of
+	// one delivery gets it once.
 	stamps atomic.Uint64
 }
 
@@ -40,7 +40,8 @@ type audience struct {
 	// Owned by the loop.
 	members []member
 
-	// Atomic. size is len(members), for counting what is dropped before the loop.
+	// Atomic. size is len(members), for counting messages that are dropped before they reach
+	// the loop.
 	size atomic.Int32
 }
 
@@ -48,8 +49,8 @@ type audience struct {
 type member struct {
 	conn *conn
 	at   *core.Member // the engine's handle, which holds the index of this entry
-	// since is the mailbox position at which the connection joined: mail from
-	// before it is not for it.
+	// since is the mailbox position at which the connection joined: it does not get
+	// earlier mail.
 	since uint64
 }
 
@@ -61,7 +62,7 @@ func (a *audience) count(n int, f *frame) {
 	a.ep.Stats.BytesOut.Add(uint64(n * f.payload))
 }
 
-// dropAll counts a message that does not even reach the loop; f is nil for one that
+// dropAll counts a message that is dropped before it reaches the loop; f is nil if it
 // could not be encoded.
 func (a *audience) dropAll(f *frame, r core.Reason) {
 	n := uint64(a.size.Load())

@@ -7,8 +7,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// A publish is one mail for each loop, and one message for each connection, in however many
-// of its audiences the connection is: a client makes others work once.
+// A publish is one mail for each loop, and one message for each connection, however many of
+// its audiences the connection is in: a publish causes the work only once.
 func TestManyAudiencesAreOneMail(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 2 })
 	var clients []*client

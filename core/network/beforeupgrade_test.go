@@ -8,7 +8,7 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// The application refuses clients before their upgrade, by an error or a panic.
+// The application refuses clients before their upgrade, with an error or a panic.
 func TestBeforeUpgrade(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) {
 		o.BeforeUpgrade = func(_ context.Context, endpoint string, h core.Handshake) error {

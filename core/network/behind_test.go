@@ -9,7 +9,7 @@ import (
 )
 
 // TestSealedBehindInput: ciphertext that comes while a connection is behind because of input
-// that was kept as plaintext is decrypted before what comes later. Broken version: decrypt
+// that was kept as plaintext is decrypted before later input. Broken version: decrypt
 // that does not note what it keeps (the next record overtakes it: bad record MAC).
 func TestSealedBehindInput(t *testing.T) {
 	r := startSecure(t, nil)

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// BenchmarkFanOut delivers 128 bytes to 1000 subscribers, so many messages in
-// flight. One op is one delivery; allocations are those of the whole process, which
-// reads the messages too.
+// BenchmarkFanOut delivers 128 bytes to 1000 subscribers, with a given number of messages
+// in flight. One op is one delivery; allocations are those of the whole process, which
+// also reads the messages.
 func BenchmarkFanOut(b *testing.B) {
 	const receivers = 1000
 	for _, inFlight := range []int{1, 16} {

@@ -13,27 +13,27 @@ const (
 	minBudget  = 64 << 20
 )
 
-// What counts besides the encoded bytes.
+// The memory that counts besides the encoded bytes.
 const (
 	// frameBytes is the memory of a frame without its buffer.
 	frameBytes = 192
-	// slotBytes is the memory of a place in a queue, with the room that append
-	// leaves behind it.
+	// slotBytes is the memory of a slot in a queue, with the spare capacity that append
+	// leaves.
 	slotBytes = 16
 )
 
-// budget is memory that may be taken. That for output is taken by encoded frames: those
-// in mailboxes and those that wait for clients. A frame counts once, as long as it lives,
-// however many wait for it. That for input is described at inbound.
+// budget bounds memory. The output budget is used by encoded frames: those in mailboxes and
+// those queued for clients. A frame counts once for its whole life, however many clients
+// share it. The input budget is described at inbound.
 type budget struct {
 	// Static after construction.
 	limit int64
 
-	// Atomic. least raises the limit, if it is more: so much may be used in any case.
+	// Atomic. least raises the limit if it is higher: that much may be used in any case.
 	used, least atomic.Int64
 }
 
-// defaultBudget returns what a budget is that is not set.
+// defaultBudget returns the budget to use if none is set.
 func defaultBudget() int64 {
 	limit := debug.SetMemoryLimit(-1)
 	if limit == math.MaxInt64 {
@@ -42,21 +42,21 @@ func defaultBudget() int64 {
 	return max(limit/4, minBudget)
 }
 
-// add counts n more bytes, or fewer. Nothing without a budget. Any goroutine.
+// add adds n bytes, which may be negative. It does nothing if b is nil. Any goroutine.
 func (b *budget) add(n int) {
 	if b != nil && n != 0 {
 		b.used.Add(int64(n))
 	}
 }
 
-// over reports whether more is used than may be. Any goroutine.
+// over reports whether more than the allowed memory is used. Any goroutine.
 func (b *budget) over() bool { return b.used.Load() > b.allowed() }
 
 // allowed returns how much may be used. Any goroutine.
 func (b *budget) allowed() int64 { return max(b.limit, b.least.Load()) }
 
-// charge counts f against b until it is released, unless it is counted already. It
-// is called by the one goroutine that has f, before others get it.
+// charge counts f against b until f is released, unless it is counted already. It
+// is called by the only goroutine that has f, before others get it.
 func (f *frame) charge(b *budget) {
 	if f.budget != nil {
 		return

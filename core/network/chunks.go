@@ -6,7 +6,7 @@ import "errors"
 // without keeping any.
 type chunks struct {
 	state chunkState
-	size  uint64 // of the chunk, what is to come of it
+	size  uint64 // of the chunk, without what has come
 	line  int    // bytes of the line so far
 }
 
@@ -14,24 +14,24 @@ type chunkState uint8
 
 const (
 	chunkSize      chunkState = iota // hexadecimal digits
-	chunkBlank                       // which some clients put behind them
-	chunkExtension                   // what may follow
-	chunkSizeEnd                     // LF behind the size
+	chunkBlank                       // which some clients put after them
+	chunkExtension                   // which may follow
+	chunkSizeEnd                     // LF after the size
 	chunkData
 	chunkDataCR
 	chunkDataLF
 	trailerBegin // of a line
 	trailerLine
-	trailerLineEnd // LF behind a line
-	trailerEnd     // LF behind the empty line
+	trailerLineEnd // LF after a line
+	trailerEnd     // LF after the empty line
 )
 
-// maxChunkLine bounds a line of sizes or trailers, in bytes. net/http has less.
+// maxChunkLine bounds a line of sizes or trailers, in bytes. net/http's bound is lower.
 const maxChunkLine = 4 << 10
 
 var errChunks = errors.New("malformed chunked body")
 
-// follow reads on in b and returns how much of it is of the body, and whether that ends
+// follow reads b and returns how much of it belongs to the body, and whether the body ends
 // there.
 func (c *chunks) follow(b []byte) (n int, done bool, err error) {
 	for n < len(b) {
@@ -54,7 +54,7 @@ func (c *chunks) follow(b []byte) (n int, done bool, err error) {
 	return n, false, nil
 }
 
-// step takes one byte that is no data.
+// step takes one byte that is not data.
 func (c *chunks) step(ch byte) (done, ok bool) {
 	c.line++
 	switch c.state {
@@ -121,7 +121,7 @@ func (c *chunks) sizeStep(ch byte) bool {
 	return c.line <= 16
 }
 
-// blankStep takes a byte behind a chunk's size that is no extension.
+// blankStep takes a byte after a chunk's size that is not an extension.
 func (c *chunks) blankStep(ch byte) bool {
 	switch ch {
 	case ' ', '\t':

@@ -14,11 +14,11 @@ var (
 	// closeTicks is the time for the client to answer our close frame.
 	closeTicks = timers.Ticks(5 * time.Second)
 	// lingerTicks is the time for the client to close its side after the close
-	// handshake, or to read what a slow receiver still has to read.
+	// handshake, or for a slow receiver to read what is left.
 	lingerTicks = timers.Ticks(2 * time.Second)
 )
 
-// sayGoodbye begins the close handshake from our side, with the format's words for r.
+// sayGoodbye begins the close handshake from our side, with the format's farewell for r.
 func (c *conn) sayGoodbye(r core.Reason) {
 	if !c.isOpen() {
 		return
@@ -28,7 +28,7 @@ func (c *conn) sayGoodbye(r core.Reason) {
 	}
 }
 
-// part is sayGoodbye behind the format's words. Nothing happens if the connection is ending.
+// part is sayGoodbye after the format's farewell. It does nothing if the connection is ending.
 func (c *conn) part(r core.Reason) {
 	if !c.isOpen() {
 		return
@@ -38,7 +38,7 @@ func (c *conn) part(r core.Reason) {
 	c.depart(r)
 	linger := closeTicks
 	if r == core.ReasonSlow {
-		// Behind what is queued the close frame would never arrive.
+		// After the queued output the close frame would never arrive.
 		c.dropUnwritten()
 		linger = lingerTicks
 	}
@@ -52,8 +52,8 @@ func (c *conn) part(r core.Reason) {
 	c.wake()
 }
 
-// goodbye returns the close code and text of the endpoint's format for r; those of r
-// itself if the format panics.
+// goodbye returns the close code and text of the endpoint's format for r; if the format
+// panics, the default code of r.
 func (ep *endpoint) goodbye(c *conn, r core.Reason) (code uint16, text string) {
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -77,7 +77,7 @@ func (c *conn) fail(r core.Reason, err error) {
 	c.sayGoodbye(r)
 }
 
-// depart takes the connection out of the engine: from here on it is told nothing.
+// depart takes the connection out of the engine: from here on it gets no events.
 func (c *conn) depart(r core.Reason) {
 	if !c.isOpen() {
 		return
@@ -91,16 +91,16 @@ func (c *conn) depart(r core.Reason) {
 	}
 }
 
-// giveUp frees what the connection held alone. It comes before anything is queued from
-// which the client can see that the connection ends: that may be written at any time,
-// not only at the end of the turn, when the engine is told the rest.
+// giveUp frees what the connection held alone. It comes before anything is queued that
+// shows the client that the connection ends: that may be written at any time, not only at
+// the end of the turn, when the engine gets Peer.Gone.
 func (c *conn) giveUp() {
 	if c.peer != nil {
 		c.ep.server.guard(nil, c.peer.Leaving)
 	}
 }
 
-// finish ends the close handshake: what is queued is still written.
+// finish ends the close handshake; queued output is still written.
 func (c *conn) finish() {
 	if c.state >= finishing {
 		return
@@ -140,7 +140,7 @@ func (c *conn) cutAfter(ticks uint32) {
 	c.rearm(now)
 }
 
-// cut resets the connection, so that the kernel keeps nothing of it.
+// cut resets the connection, so that the kernel drops its unsent output.
 func (c *conn) cut() {
 	if c.waiting() > 0 && c.socket.writable() {
 		// The only error is a socket that is gone already.
@@ -155,7 +155,7 @@ func (c *conn) end(r core.Reason) {
 		return
 	}
 	if r != core.ReasonLost {
-		// Of a lost connection that is gone's to decide.
+		// For a lost connection, gone decides.
 		c.depart(r)
 	}
 	if c.socket.where != attached {
@@ -179,8 +179,8 @@ func (c *conn) gone() {
 	c.dropSecure()
 }
 
-// linger reports whether a connection whose socket is gone stays until what its client has said
-// is carried out; gone is called again then. What waits for a release by others it loses.
+// linger reports whether a connection whose socket is gone stays until the input of its client
+// is carried out; gone is called again then. Input that waits for a release by others is lost.
 func (c *conn) linger() bool {
 	if !c.isOpen() || c.in.holds.carryingOut() {
 		return false
@@ -192,7 +192,7 @@ func (c *conn) linger() bool {
 	return true
 }
 
-// leave ends the connection: it is in no table and no list any more.
+// leave ends the connection and removes it from all tables and lists.
 func (c *conn) leave() {
 	c.socket.leave()
 	c.state = ended

@@ -7,15 +7,15 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// setKey makes f replaceable by newer messages of the address of ev. The key lies
-// behind the frame in its buffer.
+// setKey makes f replaceable by newer messages of the address of ev. The key is stored
+// after the frame in its buffer.
 func (f *frame) setKey(seed maphash.Seed, ev core.Event) {
 	b := binary.BigEndian.AppendUint32(f.buf, ev.As)
 	f.setBuffer(append(b, ev.Topic...))
 	f.hash = maphash.Bytes(seed, f.key)
 }
 
-// inherit makes f, the compressed form of from, the same message.
+// inherit copies the message properties of from to f, its compressed form.
 func (f *frame) inherit(from *frame) {
 	f.purpose, f.hash = from.purpose, from.hash
 	if from.key != nil {
@@ -26,7 +26,7 @@ func (f *frame) inherit(from *frame) {
 	}
 }
 
-// setBuffer takes the buffer of a sealed frame with a key behind it.
+// setBuffer sets the buffer of a sealed frame with a key after it.
 func (f *frame) setBuffer(b []byte) {
 	end := len(f.buf)
 	start := end - len(f.bytes)

@@ -28,26 +28,26 @@ type conn struct {
 
 	// Owned by the loop.
 	life
-	settings *settings // those that the connection goes by
+	settings *settings // those that the connection uses
 	upgrade  *upgrade  // nil once it is done
 	socket   attachment
-	meter    *meter  // nil unless the endpoint has had rates
+	meter    *meter  // nil until the endpoint has had rates
 	secure   *secure // nil without TLS
 	in       input
 	out      output
-	losses   *losses // nil as long as it loses nothing
-	stamp    uint64  // the last delivery taken
+	losses   *losses // nil until it loses a message
+	stamp    uint64  // the last delivery that it got
 
-	// Owned by the loop. What the connection may still say without waiting for room again.
+	// Owned by the loop. How much the connection may still send before it waits for room again.
 	allowance int32
 
-	// Owned by the loop. These are small, and stand together for their size.
+	// Owned by the loop. These are small, and grouped to save memory.
 	window  wsflate.WindowBits // of permessage-deflate; 0 without
 	awake   bool               // it is in loop.awake
-	missed  bool               // a message that could not be written was logged
+	missed  bool               // an unwritable message was logged
 	backoff uint8              // retries since the socket was found full
 
-	// Atomic. What is owed to the client behind what is on its way, while its socket is
+	// Atomic. The bytes owed to the client after the frame in flight, while its socket is
 	// full; else 0.
 	owes atomic.Int64
 
@@ -61,10 +61,10 @@ type conn struct {
 
 var _ core.Link = (*conn)(nil)
 
-// upgrade is what a connection has to do first.
+// upgrade is what a connection must handle first.
 type upgrade struct {
 	response []byte // to the upgrade request; nil once queued
-	early    []byte // what the client sent behind the request; nil once heard
+	early    []byte // what the client sent after the request; nil once received
 }
 
 func (c *conn) ID() uint64                 { return c.id }
@@ -78,7 +78,7 @@ func (c *conn) OpenedAt() time.Time {
 	return c.ep.server.started.Add(time.Duration(c.opened) * timers.Tick)
 }
 
-// Info returns what the application has kept with the connection.
+// Info returns what the application has stored with the connection.
 func (c *conn) Info() any {
 	if c.info == nil {
 		return nil
@@ -102,7 +102,7 @@ func (c *conn) Tell(ev core.Event) {
 	c.format.tell(ev)
 }
 
-// queueMessage queues a message that only this connection gets, with the caller's reference.
+// queueMessage queues a message for this connection alone, and takes the caller's reference.
 func (c *conn) queueMessage(f *frame) {
 	if c.queue(c.loop.lend(f)) {
 		c.ep.Stats.MessagesOut.Add(1)
@@ -110,14 +110,14 @@ func (c *conn) queueMessage(f *frame) {
 	}
 }
 
-// dropUnwritableEvent is dropUnwritable for an event of the connection's own; who waits for an answer of the
-// client learns that it was not asked.
+// dropUnwritableEvent is dropUnwritable for an event of this connection alone; if a call is
+// pending, its caller learns that the client was not asked.
 func (c *conn) dropUnwritableEvent(asked core.CallID, err error) {
 	c.dropUnwritable(err)
 	c.requestUndeliverable(asked, core.ReasonUnwritable)
 }
 
-// requestUndeliverable tells that the client was not asked, if an answer was wanted.
+// requestUndeliverable reports that the client was not asked, if an answer was wanted.
 func (c *conn) requestUndeliverable(asked core.CallID, r core.Reason) {
 	if asked != (core.CallID{}) && c.peer != nil {
 		c.peer.RequestUndeliverable(asked, r)
@@ -147,8 +147,8 @@ func (c *conn) Later(f func()) { c.loop.post(mail{fn: f}) }
 // Close posts the end of the connection to the loop.
 func (c *conn) Close(r core.Reason) { c.Post(func() { c.sayGoodbye(r) }) }
 
-// guard runs f and turns a panic into the end of c (if there is one), logged and
-// counted: a fault in one connection's handling never ends the process.
+// guard runs f. If f panics, the panic is logged and counted, and c is ended (if there is
+// one): a fault in one connection's handling never ends the process.
 func (s *Server) guard(c *conn, f func()) {
 	defer s.recovered(c)
 	f()
@@ -172,7 +172,7 @@ func (s *Server) recovered(c *conn) {
 	}
 }
 
-// endAfterPanic ends c with a goodbye, or at once if that panics too.
+// endAfterPanic ends c with a goodbye, or cuts it at once if that panics too.
 func (s *Server) endAfterPanic(c *conn) {
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -182,7 +182,7 @@ func (s *Server) endAfterPanic(c *conn) {
 	c.sayGoodbye(core.ReasonInternal)
 }
 
-// cutAfterPanic ends c at once, as nobody knows what state its output is in.
+// cutAfterPanic ends c at once, because the state of its output is unknown.
 func (s *Server) cutAfterPanic(c *conn, fault any) {
 	s.panicked(c, fault)
 	s.guard(nil, func() { c.end(core.ReasonInternal) })

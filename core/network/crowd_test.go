@@ -10,10 +10,10 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// TestCrowdSpeaks: 3,000 subscribers of one loop, who also say something now and then, each
-// hear all messages in order, and an answer to all they said. Broken version: postpone that
-// leaves what is queued behind it to no list (the loop writes nothing for ever, or another
-// client's bytes).
+// TestCrowdSpeaks: 3,000 subscribers of one loop, which also send something now and then, each
+// get all messages in order, and an answer to everything they sent. Broken version: postpone
+// that leaves later frames in no list (the loop never writes them, or writes another client's
+// bytes).
 func TestCrowdSpeaks(t *testing.T) {
 	const receivers, messages, words = 3000, 60, 6
 	r := start(t, func(o *Options, ep *Endpoint) {

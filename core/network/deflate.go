@@ -11,9 +11,9 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// permessage-deflate (RFC 7692). The server keeps no context: so a message is compressed
-// once for all its receivers. Clients are asked for the same only if they have offered
-// it, as some do not heed it otherwise: of the others the window is kept (inflate.go).
+// permessage-deflate (RFC 7692). The server keeps no context, so that a message is compressed
+// once for all its receivers. Clients are asked for the same only if they have offered it,
+// because some ignore it otherwise: for the others the window is kept (inflate.go).
 
 // deflateFrom is the size from which messages are compressed.
 const deflateFrom = 128
@@ -86,7 +86,7 @@ func appendDeflated(dst, p []byte, window wsflate.WindowBits) ([]byte, error) {
 }
 
 // deflated returns f compressed for a window, or f itself if it is small or does not
-// compress. It is compressed once, whichever loop asks first, and lives as long as f.
+// compress. It is compressed once, by the loop that asks first, and lives as long as f.
 func (f *frame) deflated(window wsflate.WindowBits) *frame {
 	if f.payload < deflateFrom || f.purpose == control {
 		return f

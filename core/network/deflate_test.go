@@ -106,8 +106,8 @@ func TestDeflateEcho(t *testing.T) {
 	}
 }
 
-// TestDeflateIsEachClients: a compressed message of one client does not make the next
-// client's message on the same loop a compressed one.
+// TestDeflateIsEachClients: a compressed message of one client does not make the loop treat
+// the next client's message as compressed.
 func TestDeflateIsEachClients(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
 	squeezer, _ := r.dialDeflate("echo", "permessage-deflate")

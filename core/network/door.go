@@ -53,7 +53,7 @@ func (d *door) open() {
 	d.done.Go(d.plain.serve)
 }
 
-// stop stops accepting. Whoever has been accepted goes on. Only the first call does so.
+// stop stops accepting. Accepted connections continue. Only the first call has an effect.
 func (d *door) stop() (err error) {
 	d.stopping.Do(func() {
 		close(d.stopped)
@@ -69,7 +69,7 @@ type socket interface {
 	CloseWrite() error
 }
 
-// drain waits for HTTP requests under way until ctx ends. The door has stopped.
+// drain waits for pending HTTP requests until ctx ends. The door has stopped.
 func (d *door) drain(ctx context.Context) error {
 	err := d.plain.http.Shutdown(ctx)
 	if err != nil {
@@ -80,8 +80,8 @@ func (d *door) drain(ctx context.Context) error {
 	return err
 }
 
-// accept accepts until the listener is closed. A failing accept (no file
-// descriptor left, say) is counted and tried again after a while.
+// accept accepts until the listener is closed. A failed accept (for instance, no file
+// descriptor left) is counted and retried after a while.
 func (d *door) accept() {
 	const first, longest = 5 * time.Millisecond, time.Second
 	delay := first
@@ -134,14 +134,14 @@ func (d *door) accepted(nc socket) {
 	}()
 }
 
-// maxAside bounds the connections that are told at leisure why they are turned away.
+// maxAside bounds the goroutines that tell clients why they are turned away.
 const maxAside = 2048
 
-// turnAwayAside tells a client that is not let in why. So that it can read it although
-// it is still sending, that takes a while, and a goroutine. When there are too many of
-// these it is told all the same, which does not block on a new socket, but a client that
-// has sent something may find its connection reset. Where it expects TLS the connection
-// is just closed.
+// turnAwayAside tells a client why it is not let in. The client must be able to read this
+// while it is still sending, which takes a while and a goroutine. When there are too many of
+// these, the answer is written directly; that does not block on a new socket, but a client
+// that has sent something may find its connection reset. If the client expects TLS, the
+// connection is just closed.
 func (d *door) turnAwayAside(nc socket, r core.Reason) {
 	if d.tls != nil {
 		_ = nc.Close()
@@ -161,20 +161,20 @@ func (d *door) turnAwayAside(nc socket, r core.Reason) {
 	}()
 }
 
-// visitor is a connection before it is upgraded. It is read and written as what it
-// embeds: the socket or, with TLS, the tls.Conn on it. It must not have ReadFrom and
-// WriteTo of the socket, which would go around both.
+// visitor is a connection before it is upgraded. It is read and written through the
+// embedded Conn: the socket or, with TLS, the tls.Conn on it. It must not have ReadFrom and
+// WriteTo of the socket, which would bypass both.
 type visitor struct {
 	net.Conn
 	tcp    socket
-	client netip.AddrPort // whose connection it is, as far as trusted proxies tell; zero at a Unix socket
-	hosts  []string       // which hosts it has asked in its upgrade request, as far as is known
+	client netip.AddrPort // the client's address, by the word of trusted proxies; zero at a Unix socket
+	hosts  []string       // the hosts that its upgrade request asked for, if known
 	secure *secure        // nil without TLS
 	read   []byte         // read before, not used yet
 
-	handshake, plain place // that of its handshake, and that of plain HTTP behind it
+	handshake, plain place // of its handshake, and of plain HTTP after it
 
-	info any // what the application keeps with the connection (core.Handshake)
+	info any // what the application stores with the connection (core.Handshake)
 }
 
 // keepsake returns what the connection keeps of info; nil if there is nothing.
@@ -186,7 +186,7 @@ func (v *visitor) keepsake() *any {
 	return &kept
 }
 
-// RemoteAddr is the address of the client, also if a proxy told it by the PROXY
+// RemoteAddr returns the address of the client, also if a proxy sent it with the PROXY
 // protocol.
 func (v *visitor) RemoteAddr() net.Addr {
 	if !v.client.IsValid() {
@@ -195,7 +195,7 @@ func (v *visitor) RemoteAddr() net.Addr {
 	return net.TCPAddrFromAddrPort(v.client)
 }
 
-// remote is the address of the client as text: "unix" where nobody told one.
+// remote returns the address of the client as text: "unix" if there is none.
 func (v *visitor) remote() string {
 	if !v.client.IsValid() {
 		return "unix"
@@ -212,15 +212,15 @@ func (v *visitor) Read(b []byte) (int, error) {
 	return v.Conn.Read(b)
 }
 
-// welcome makes the TLS handshake, if there is TLS, and goes on to the request.
+// welcome makes the TLS handshake, if there is TLS, and continues with the request.
 func (d *door) welcome(v *visitor) {
 	if d.tls == nil || d.handshakeTLS(v) {
 		d.receive(v)
 	}
 }
 
-// handshakeTLS makes the TLS handshake and reports whether there is TLS now. If not,
-// the visitor was turned away.
+// handshakeTLS makes the TLS handshake and reports whether it succeeded. If not, the
+// visitor was turned away.
 func (d *door) handshakeTLS(v *visitor) bool {
 	_ = v.SetDeadline(time.Now().Add(d.server.options.HandshakeTimeout))
 	s := newSecure(v.Conn, v.read, d.tls)
@@ -239,7 +239,7 @@ func (d *door) handshakeTLS(v *visitor) bool {
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, net.ErrClosed):
 		d.reject(v, core.ReasonLost, 0, "")
 	default:
-		// The alert is written; the client is given time to read it.
+		// The alert is written; the client gets time to read it.
 		d.server.stats.Rejected.Inc(core.ReasonTLS)
 		d.logRefusal(v.remote(), failedTLS(err))
 		d.linger(v)
@@ -247,8 +247,8 @@ func (d *door) handshakeTLS(v *visitor) bool {
 	return false
 }
 
-// failedTLS is why a TLS handshake has failed. Behind the first words crypto/tls says what the
-// client has sent.
+// failedTLS returns why a TLS handshake failed. After the first words of its error, crypto/tls
+// shows what the client sent; that goes into values.
 func failedTLS(err error) refusal {
 	r := refusal{reason: core.ReasonTLS, why: err.Error()}
 	begin := strings.LastIndex(r.why, "tls: ") + len("tls: ")
@@ -261,8 +261,8 @@ func failedTLS(err error) refusal {
 	return r
 }
 
-// looksLikeHTTP reports whether what should be the head of a TLS record is the
-// beginning of a request.
+// looksLikeHTTP reports whether head, which should be that of a TLS record, is the
+// beginning of an HTTP request.
 func looksLikeHTTP(head [5]byte) bool {
 	switch string(head[:]) {
 	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "DELET", "PATCH":
@@ -271,12 +271,12 @@ func looksLikeHTTP(head [5]byte) bool {
 	return false
 }
 
-// looksLikeProxy reports whether it is the beginning of a PROXY header.
+// looksLikeProxy reports whether head is the beginning of a PROXY header.
 func looksLikeProxy(head [5]byte) bool {
 	return string(head[:]) == proxyWord[:5] || string(head[:]) == proxySignature[:5]
 }
 
-// identify is how a visitor begins: it finds out who it is.
+// identify is the first step of a visitor: it finds out the client's address.
 func (d *door) identify(v *visitor) {
 	s := d.server
 	if err := v.tcp.SetWriteBuffer(s.options.SendBuffer); err != nil {
@@ -298,7 +298,7 @@ func (d *door) identify(v *visitor) {
 	d.welcome(v)
 }
 
-// receive reads the request head and sends the visitor on its way.
+// receive reads the request head and hands the visitor to the upgrade or to plain HTTP.
 func (d *door) receive(v *visitor) {
 	s := d.server
 	_ = v.SetDeadline(time.Now().Add(s.options.HandshakeTimeout))
@@ -351,8 +351,8 @@ func (d *door) rejectFor(v *visitor, err error) {
 	d.reject(v, core.ReasonLost, 0, "")
 }
 
-// reject turns a visitor away before its endpoint is known. One that expects TLS and has
-// none yet cannot be told why, unless it speaks HTTP (ReasonTLS). values are for the log.
+// reject turns a visitor away before its endpoint is known. A visitor that expects TLS and
+// has none yet cannot be told why, unless it speaks HTTP (ReasonTLS). values are for the log.
 func (d *door) reject(v *visitor, r core.Reason, status int, text string, values ...slog.Attr) {
 	if d.server.admission.handshakes.lost(&v.handshake) {
 		r, status, text, values = core.ReasonOverload, 0, whyEvicted, nil
@@ -367,19 +367,19 @@ func (d *door) reject(v *visitor, r core.Reason, status int, text string, values
 	_ = v.tcp.Close()
 }
 
-// whyEvicted is why a client is hung up on that has got in already.
+// whyEvicted is why a client that was let in already is evicted.
 const whyEvicted = "too many connections of its address whose requests are not all there: a client of another one needed the place"
 
-// linger closes v, which was told that it is turned away, so that it can read that. Its
-// place is free for whoever needs it.
+// linger closes v after it was turned away, so that it can still read why. Its place may be
+// given to another client meanwhile.
 func (d *door) linger(v *visitor) {
 	d.server.admission.handshakes.set(&v.handshake, unheard)
 	lingeringClose(v)
 }
 
-// turnAwayTimeout is how long a client may take to be told that it is turned away. The
-// socket has room for it; but in a storm seconds can pass before a goroutine goes on, and
-// what begins to write after its deadline writes nothing.
+// turnAwayTimeout is the write timeout of an answer that turns a client away. The socket has
+// room for the answer, but in a storm seconds can pass before a goroutine runs, and a write
+// that begins after its deadline writes nothing.
 const turnAwayTimeout = 10 * time.Second
 
 // turnAway writes a whole HTTP response. An error does not matter: the client is
@@ -394,14 +394,13 @@ func turnAway(nc net.Conn, status int, text string) {
 		status, http.StatusText(status), extra, len(text), text)
 }
 
-// lingeringClose closes the visitor so that what was written arrives although the
-// client may still be sending: unread input would make the kernel reset the
-// connection.
+// lingeringClose closes the visitor so that what was written arrives even if the
+// client is still sending: unread input would make the kernel reset the connection.
 func lingeringClose(v *visitor) {
 	nc := v.tcp
 	defer func() { _ = nc.Close() }()
 	if v.secure != nil {
-		// The client may be gone, and then so is the socket.
+		// An error does not matter: the client, and so the socket, may be gone.
 		_ = v.secure.conn.CloseWrite()
 	}
 	if nc.CloseWrite() != nil {

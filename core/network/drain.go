@@ -9,13 +9,13 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// Leave tells that nobody is to be sent here any more: Ready is false from here on. Clients
-// that come all the same are let in and served.
+// Leave makes Ready false, so that no new clients are sent here. Clients that still come are
+// let in and served.
 func (s *Server) Leave() { s.leaving.Store(true) }
 
-// StopListening closes the listeners, at which another process accepts clients as well, and
-// returns when whoever has been accepted here is in, or was answered by plain HTTP, or when
-// ctx ends: nobody is refused.
+// StopListening closes the listeners, on which another process accepts clients too. It
+// returns when all accepted connections are upgraded or answered by plain HTTP, or when ctx
+// ends: no client is refused.
 func (s *Server) StopListening(ctx context.Context) error {
 	s.Leave()
 	s.mu.Lock()
@@ -46,9 +46,9 @@ func (s *Server) StopListening(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// StopAdmitting makes the server answer further clients, and further requests of plain
-// HTTP, with 503. It still listens, so that they hear why; connections that are open
-// go on. Ready is false from here on.
+// StopAdmitting makes the server answer further clients, and further plain HTTP requests,
+// with 503. It still listens, so that they are told why; open connections continue. Ready is
+// false from here on.
 func (s *Server) StopAdmitting() { s.draining.Store(true) }
 
 // Connections returns how many connections are open.
@@ -65,10 +65,9 @@ func (s *Server) ConnectionsOf(endpoint string) int {
 	return 0
 }
 
-// Shutdown says goodbye to every connection, to rate of them in a second (0: to all at
-// once), faster where that would take longer than ctx allows. When ctx ends it cuts
-// those that are left. Then it stops listening and ends the loops. Only the first call
-// does so.
+// Shutdown says goodbye to every connection, to rate of them per second (0: to all at
+// once), and faster if that would take longer than ctx allows. When ctx ends, it cuts the
+// rest. Then it stops listening and ends the loops. Only the first call has an effect.
 func (s *Server) Shutdown(ctx context.Context, rate float64) error {
 	s.StopAdmitting()
 	if s.down.Swap(true) {
@@ -88,12 +87,12 @@ func (s *Server) Shutdown(ctx context.Context, rate float64) error {
 // goodbyeTick is how often a paced drain closes connections.
 const goodbyeTick = 20 * time.Millisecond
 
-// sayGoodbyes begins the close handshake of every connection that leaves, at the pace of
-// rate.
+// sayGoodbyes begins the close handshake of every connection for which leaves is true, rate
+// of them per second.
 func (s *Server) sayGoodbyes(ctx context.Context, rate float64, leaves func(*conn) bool) error {
 	conns, err := s.connections(ctx, leaves)
 	if err != nil {
-		// A loop was too busy to say in time who is there: it tells them when it gets to it.
+		// A loop was too busy to list its connections in time: it closes them when it can.
 		s.sayGoodbyesAtOnce(leaves)
 		return err
 	}
@@ -118,7 +117,7 @@ func (s *Server) sayGoodbyes(ctx context.Context, rate float64, leaves func(*con
 	return nil
 }
 
-// sayGoodbyesAtOnce has each loop begin the close handshake of its connections that leave.
+// sayGoodbyesAtOnce makes each loop begin the close handshake of its connections that leave.
 func (s *Server) sayGoodbyesAtOnce(leaves func(*conn) bool) {
 	for _, l := range s.loopList() {
 		l.post(mail{fn: func() {
@@ -143,8 +142,8 @@ func pace(ctx context.Context, rate float64, n int, now time.Time) float64 {
 	return max(rate, float64(n)/max(left.Seconds(), 0.001))
 }
 
-// connections returns the open connections that are wanted. A client that was in the
-// middle of its upgrade may come later; it is told when it opens.
+// connections returns the open connections that are wanted. A client in the middle of its
+// upgrade may come later; it gets its goodbye when it opens.
 func (s *Server) connections(ctx context.Context, wanted func(*conn) bool) ([]*conn, error) {
 	loops := s.loopList()
 	lists := make(chan []*conn, len(loops))

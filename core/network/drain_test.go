@@ -24,7 +24,7 @@ func TestShutdownSaysGoodbye(t *testing.T) {
 	}
 }
 
-// While the server drains it still answers: 503, when to try again, and why.
+// While the server drains it still answers: 503, when to retry, and why.
 func TestDrainingServerTurnsClientsAway(t *testing.T) {
 	r := start(t, nil)
 	old := r.dial("echo")
@@ -51,8 +51,8 @@ func TestDrainingServerTurnsClientsAway(t *testing.T) {
 	old.expect("still here")
 }
 
-// Connections are closed one after the other, in the order of the pace: while the
-// first are closed the last still talk.
+// Connections are closed one after the other, at the given pace: while the first are
+// closed, the last still talk.
 func TestPacedGoodbyes(t *testing.T) {
 	const n, perSecond = 20, 50
 	r := start(t, nil)
@@ -105,8 +105,8 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// TestShutdownEndsHandshakes: whoever has not said yet what it wants is told that there is
-// no more time, and nothing of it goes on when Shutdown has returned.
+// TestShutdownEndsHandshakes: a client whose request is incomplete is told that its time is
+// up, and nothing of it still runs when Shutdown has returned.
 func TestShutdownEndsHandshakes(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) { o.HandshakeTimeout = coretest.Patience })
 	nc := r.dialTCP("chat")

@@ -2,17 +2,17 @@ package network
 
 import "time"
 
-// What the input of one connection may cost in a turn: then it goes behind the others.
-// The time is for messages that are dear, and generous: it also passes while other
-// programs have the processor.
+// The bounds on the work for one connection's input in a turn; over them it goes behind
+// the other connections. The time is for expensive messages. It is generous, because it also
+// passes while other programs have the processor.
 const (
 	effortCount = 1000      // messages, control frames, TLS records
 	effortBytes = 512 << 10 // of messages, inflated
 	effortTime  = 4 * time.Millisecond
 )
 
-// effort is what the input of connections has cost their loop in this turn. What comes
-// from a socket is a turn of its own.
+// effort is the work that input has cost a loop in this turn. Each read from a socket is a
+// turn of its own.
 type effort struct {
 	began        time.Time
 	count, bytes int
@@ -21,7 +21,7 @@ type effort struct {
 
 func (e *effort) begin() { *e = effort{began: time.Now()} }
 
-// add counts a message of so many bytes, or what costs about as much.
+// add counts a message of that many bytes, or something that costs about as much.
 func (e *effort) add(bytes int) {
 	e.count++
 	e.bytes += bytes
@@ -30,8 +30,8 @@ func (e *effort) add(bytes int) {
 	}
 }
 
-// over reports whether the turn has cost enough. It looks at the clock each time: even one
-// message can be dear.
+// over reports whether the turn has used up its effort. It reads the clock each time: even
+// one message can be expensive.
 func (e *effort) over() bool {
 	e.spent = e.spent || time.Since(e.began) > effortTime
 	return e.spent
@@ -47,7 +47,7 @@ func (c *conn) stepBack() {
 	c.loop.askLater(0)
 }
 
-// isBehind reports whether nothing more is looked at until the connection's next turn.
+// isBehind reports whether no more input is handled until the connection's next turn.
 func (c *conn) isBehind() bool { return c.in.holds.has(steppedBack) && c.isOpen() }
 
 // stepForward is the next turn of a connection that had stepped back.
@@ -59,8 +59,8 @@ func (c *conn) stepForward() {
 	}
 }
 
-// serveBehind gives those their turn who have stepped back, all together no more of it
-// than one has.
+// serveBehind gives the connections that have stepped back their turn. Together they get no
+// more effort than one connection.
 func (l *loop) serveBehind() {
 	if len(l.behind) == 0 {
 		return

@@ -16,15 +16,15 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// register is a format that notes the first byte of each message, in the order in which
-// all connections are heard; "d" is dear.
+// register is a format that notes the first byte of each message, in the order of arrival
+// over all connections; "d" is expensive.
 type register struct {
 	chat
 	heard *heard
 }
 
-// heard is what a register has noted. Guarded by mu; each is called on the loop with how
-// many are noted, unless it is nil.
+// heard is what a register has noted. Guarded by mu; each is called on the loop with the
+// number of noted messages, unless it is nil.
 type heard struct {
 	mu   sync.Mutex
 	list []byte
@@ -71,7 +71,8 @@ func packed(op ws.OpCode, payload []byte) []byte {
 	return ws.MustCompileFrame(ws.MaskFrameInPlaceWith(f, [4]byte{1, 2, 3, 4}))
 }
 
-// floods are what costs a loop much and comes in one read. The last message is "z".
+// floods are inputs that are expensive for a loop and come in one read. The last message is
+// "z".
 func floods() map[string][]byte {
 	tail := masked(ws.OpText, true, "z")
 	return map[string][]byte{
@@ -82,9 +83,9 @@ func floods() map[string][]byte {
 	}
 }
 
-// TestEffort: who sends at once what costs much goes behind those who send little, and
-// is heard to its end. Broken versions: with effort.spent never set; one that looks at the
-// clock behind every eighth message.
+// TestEffort: a client that sends expensive input at once goes behind those that send little,
+// and all its input is handled. Broken versions: with effort.spent never set; one that reads
+// the clock after every eighth message.
 func TestEffort(t *testing.T) {
 	for name, flood := range floods() {
 		for _, secured := range []bool{false, true} {
@@ -111,7 +112,7 @@ func TestEffort(t *testing.T) {
 					r = start(t, change)
 				}
 				greedy, modest := dial(), dial()
-				// Both have sent before the loop looks.
+				// Both have sent before the loop reads.
 				link, blocked, goOn := r.hub.newest(), make(chan struct{}), make(chan struct{})
 				link.Later(func() { close(blocked); <-goOn })
 				<-blocked
@@ -126,7 +127,7 @@ func TestEffort(t *testing.T) {
 				if m < 0 || m > z {
 					t.Fatalf("the modest one was number %d, the end of the flood number %d", m, z)
 				}
-				// Each is a turn's work. The greedy one has had one turn, or two.
+				// Each is a turn's work. The greedy client has had one turn, or two.
 				if n := bytes.Count(list[:m], []byte("d")); n > 3 {
 					t.Errorf("%d dear messages came before the modest one", n)
 				}
@@ -166,8 +167,8 @@ func TestTinyRecords(t *testing.T) {
 	}
 }
 
-// TestLeavingBehind: what came before its sender left is heard, also if the sender was
-// put behind others meanwhile.
+// TestLeavingBehind: input that came before its sender left is handled, even if the sender
+// was put behind others meanwhile.
 func TestLeavingBehind(t *testing.T) {
 	for name, flood := range floods() {
 		for _, secured := range []bool{false, true} {
@@ -177,7 +178,7 @@ func TestLeavingBehind(t *testing.T) {
 					ep.Format = register{heard: h}
 					ep.Settings.OutboundLimit = 8 << 20
 				}
-				// Only its half of the stream is closed: what is answered must not reset it.
+				// It closes only its half of the stream: an answer must not reset it.
 				var r *rig
 				if secured {
 					s := startSecure(t, change)
@@ -203,7 +204,7 @@ func TestLeavingBehind(t *testing.T) {
 	}
 }
 
-// TestBytesAfterInflation: the limit of bytes is one of what they become.
+// TestBytesAfterInflation: the byte limit counts inflated bytes.
 func TestBytesAfterInflation(t *testing.T) {
 	h := new(heard)
 	r := start(t, func(_ *Options, ep *Endpoint) {
@@ -219,8 +220,8 @@ func TestBytesAfterInflation(t *testing.T) {
 	}
 }
 
-// TestThrottledRecords: what waits as ciphertext comes out in order, also if its sender
-// is held for another reason when its turn comes.
+// TestThrottledRecords: waiting ciphertext comes out in order, even if its sender is held
+// for another reason when its turn comes.
 func TestThrottledRecords(t *testing.T) {
 	const messages = 2500
 	h := new(heard)
@@ -291,7 +292,7 @@ func TestGoodbyeBehind(t *testing.T) {
 }
 
 // TestTurnsLetSocketsIn: a loop whose turns always leave something for the next one reads
-// its sockets in between. Broken version: a turn that is asked for while one runs (gnet
+// its sockets in between. Broken version: a turn that is requested while one runs (gnet
 // carries out some hundred in a row).
 func TestTurnsLetSocketsIn(t *testing.T) {
 	const some, all = 20, 400

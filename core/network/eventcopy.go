@@ -6,10 +6,10 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// keepCopy is the biggest piece of memory that goes back to the pool with a copy.
+// keepCopy is the biggest buffer that goes back to the pool with a copy.
 const keepCopy = 4 << 10
 
-// eventCopy is a copy of an event on its way to a connection. Whoever takes it out of the
+// eventCopy is a copy of an event in flight to a connection. Whoever takes it out of the
 // mailbox releases it.
 type eventCopy struct {
 	ev     core.Event

@@ -11,15 +11,14 @@ import (
 	"github.com/polywire/polywire/sockets"
 )
 
-// errDown says that a server takes no endpoints any more.
+// errDown says that a server opens no more endpoints.
 var errDown = errors.New("the server is shutting down")
 
-// Exchange closes the endpoints that are named and opens others, some of which may have
-// the names and the addresses of those: then the listener stays, and no client is refused
-// in between. All other endpoints go on. It listens first: after an error nothing has
-// changed.
+// Exchange closes the named endpoints and opens others. A new endpoint may have the name and
+// address of a closed one: then the listener stays, and no client is refused in between. All
+// other endpoints continue. Exchange listens first: after an error nothing has changed.
 //
-// Nobody enters a closed endpoint; its connections are left to [Departure.Run].
+// A closed endpoint admits nobody; [Departure.Run] ends its connections.
 func (s *Server) Exchange(closing []string, opening []Endpoint) (*Departure, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -50,13 +49,13 @@ func (s *Server) Exchange(closing []string, opening []Endpoint) (*Departure, err
 type exchange struct {
 	server  *Server
 	closing []*endpoint
-	next    map[*door][]*endpoint // who is behind each door then
+	next    map[*door][]*endpoint // the endpoints of each door afterwards
 	fresh   []*door               // doors that are not open yet
 }
 
 func (x *exchange) closes(ep *endpoint) bool { return slices.Contains(x.closing, ep) }
 
-// open puts an endpoint behind a door, which is made if need be.
+// open adds an endpoint to its door, which is made if needed.
 func (x *exchange) open(e Endpoint) error {
 	d, err := x.doorOf(e)
 	if err != nil {
@@ -68,7 +67,7 @@ func (x *exchange) open(e Endpoint) error {
 	ep.translation = newTranslation(ep)
 	ep.settings.Store(newSettings(e.Settings, p))
 	x.next[d] = append(x.next[d], ep)
-	// A message that an endpoint admits can be sent.
+	// The budget has room for every message that an endpoint admits.
 	if least := &x.server.inbound.least; least.Load() < 2*int64(e.MaxMessage) {
 		least.Store(2 * int64(e.MaxMessage))
 	}
@@ -88,7 +87,7 @@ func (x *exchange) doorOf(e Endpoint) (*door, error) {
 	case len(x.next[old]) > 0:
 		return nil, fmt.Errorf("another endpoint listens on %s with other TLS or PROXY protocol", e.Listen)
 	default:
-		// Clients who wait to be accepted are the next door's when the old one stops.
+		// When the old door stops, the next one accepts the clients in its backlog.
 		ln, err = sockets.Duplicate(old.listener)
 	}
 	if err != nil {
@@ -109,7 +108,7 @@ func (x *exchange) doorAt(e Endpoint) *door {
 		return nil
 	}
 	at := func(d *door) bool { return d.listen == e.Listen }
-	// One that is not open yet may stand for one that ends.
+	// A door that is not open yet may replace one that ends.
 	if i := slices.IndexFunc(x.fresh, at); i >= 0 {
 		return x.fresh[i]
 	}
@@ -119,13 +118,13 @@ func (x *exchange) doorAt(e Endpoint) *door {
 	return nil
 }
 
-// anyPort reports whether an address is another one each time that it is listened on.
+// anyPort reports whether listening on an address gives a new port each time.
 func anyPort(listen string) bool {
 	_, port, err := net.SplitHostPort(listen)
 	return err == nil && port == "0"
 }
 
-// carryOut makes what was prepared hold.
+// carryOut puts the prepared exchange into effect.
 func (x *exchange) carryOut() *Departure {
 	s := x.server
 	leaving := &Departure{server: s, endpoints: x.closing}
@@ -163,17 +162,17 @@ func (x *exchange) carryOut() *Departure {
 	return leaving
 }
 
-// Departure is the leave of the endpoints that an Exchange has closed.
+// Departure ends the endpoints that an Exchange has closed.
 type Departure struct {
 	server    *Server
 	endpoints []*endpoint
 	doors     []*door // those without endpoints
 }
 
-// Run says goodbye to the connections of the closed endpoints, to rate of them in a second
-// (0: to all at once), faster where that would take longer than ctx allows. It returns when
-// they are gone and plain HTTP requests are answered, or when ctx ends; who was told goodbye
-// by then has 5 seconds to go. It is called once.
+// Run says goodbye to the connections of the closed endpoints, to rate of them per second
+// (0: to all at once), and faster if that would take longer than ctx allows. It returns when
+// they are gone and plain HTTP requests are answered, or when ctx ends; clients that got their
+// goodbye by then have 5 seconds to leave. It is called once.
 func (d *Departure) Run(ctx context.Context, rate float64) error {
 	errs := []error{
 		d.server.sayGoodbyes(ctx, rate, func(c *conn) bool { return slices.Contains(d.endpoints, c.ep) }),
@@ -192,7 +191,7 @@ func (d *Departure) Run(ctx context.Context, rate float64) error {
 	return errors.Join(errs...)
 }
 
-// gone waits until nobody is connected any more.
+// gone waits until no connection is left.
 func (d *Departure) gone(ctx context.Context) error {
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()

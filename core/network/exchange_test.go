@@ -22,7 +22,7 @@ func another(name, listen, path string) Endpoint {
 	}
 }
 
-// Endpoints that share a listener come and go each for itself.
+// Endpoints that share a listener come and go independently.
 func TestExchangeAtOneListener(t *testing.T) {
 	r := start(t, nil)
 	first, err := r.Exchange(nil, []Endpoint{another("port", "127.0.0.1:0", "")})
@@ -65,7 +65,7 @@ func TestExchangeAtOneListener(t *testing.T) {
 	}
 	says("two", "/one", "404")
 	says("two", "/three", "101")
-	// Who has not been told goodbye is served until then.
+	// A client is served until it gets its goodbye.
 	one.send("x")
 	one.expect("x")
 	left := make(chan error, 1)
@@ -86,8 +86,8 @@ func TestExchangeAtOneListener(t *testing.T) {
 	two.expect("x")
 }
 
-// The connections of a closed endpoint are told goodbye one after the other, and those of
-// others are not.
+// The connections of a closed endpoint get their goodbyes one after the other; those of
+// other endpoints do not.
 func TestDepartureIsPaced(t *testing.T) {
 	const n, perSecond = 10, 50
 	r := start(t, nil)
@@ -121,8 +121,8 @@ func TestDepartureIsPaced(t *testing.T) {
 	}
 }
 
-// A loop that is too busy to say in time who is to go tells them when it can. Broken
-// version: sayGoodbyes without sayGoodbyesAtOnce.
+// A loop that is too busy to list its leaving connections in time closes them when it can.
+// Broken version: sayGoodbyes without sayGoodbyesAtOnce.
 func TestDepartureFromABusyLoop(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
 	leaves, stays := r.dial("echo"), r.dial("chat")

@@ -18,7 +18,7 @@ func (c *conn) startTimers() {
 }
 
 // expire is called by the wheel when the connection's timer is due. Activity does
-// not move the timer; it is looked at here.
+// not move the timer; it is checked here.
 func (c *conn) expire() {
 	if c.state == ended {
 		return
@@ -45,7 +45,7 @@ func (c *conn) fallDue(now uint32) {
 	case c.user != nil && c.user.Expired(time.Now()):
 		c.sayGoodbye(core.ReasonExpired)
 	case c.unheard():
-		// Nothing can be said of its silence.
+		// Its silence means nothing.
 	case set.idleTicks > 0 && int32(now-c.idleAt()) >= 0:
 		c.sayGoodbye(core.ReasonIdle)
 	case set.pongTicks > 0 && now-c.lastPong >= set.pongTicks:
@@ -56,11 +56,11 @@ func (c *conn) fallDue(now uint32) {
 	}
 }
 
-// unheard reports whether we do not read what the client says, for reasons of ours.
+// unheard reports whether the broker, for its own reasons, does not read from the client.
 func (c *conn) unheard() bool { return c.in.holds.ours() }
 
-// idleAt returns the tick at which the connection is idle for too long if nothing
-// comes until then.
+// idleAt returns the tick at which the connection will have been idle for too long, if no
+// message comes until then.
 func (c *conn) idleAt() uint32 {
 	at := c.lastMessage + c.settings.idleTicks
 	if check := c.settings.idleCheck; check > 0 {
@@ -75,8 +75,7 @@ func (c *conn) idleAt() uint32 {
 // never is a time that no timer is set to.
 const never = 1 << 30
 
-// rearm sets the timer to the earliest thing that may have to be done, whatever the state
-// of the connection.
+// rearm sets the timer to the earliest deadline, in any state of the connection.
 func (c *conn) rearm(now uint32) {
 	switch {
 	case c.state == ended:
@@ -99,7 +98,7 @@ func (c *conn) rearm(now uint32) {
 		wait = min(wait, c.nextPing-now)
 	}
 	if u := c.user; u != nil && !u.Expires.IsZero() {
-		// The wall clock is asked each time: it may be set.
+		// The wall clock is read each time, because it may be changed.
 		left := min(max(time.Until(u.Expires), timers.Tick), never*timers.Tick)
 		wait = min(wait, timers.Ticks(left))
 	}

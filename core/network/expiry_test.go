@@ -15,8 +15,8 @@ func (p pass) Authenticate(context.Context, core.Handshake) (*core.Identity, cor
 	return &core.Identity{Subject: "ann", Expires: p.ends}, core.Allow, nil
 }
 
-// A connection ends with its credential, whether it is idle, busy or held; one whose
-// credential does not end, or later, stays.
+// A connection ends with its credential, whether it is idle, busy or held. If the credential
+// expires later or never, the connection stays.
 func TestConnectionEndsWithItsCredential(t *testing.T) {
 	for _, c := range []struct {
 		name, does string

@@ -10,7 +10,7 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// faulty is the chat format with faults at its end.
+// faulty is the chat format with faults at the end of a connection.
 type faulty struct {
 	chat
 	goodbye, encode, codec func()
@@ -35,9 +35,9 @@ func (f faulty) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error
 	return f.chat.Encode(dst, ev)
 }
 
-// TestFaultyGoodbye: a format that panics over its last word, or wants to end the connection
-// by it, ends that connection, once. Broken version: a goodbye under a guard that says
-// goodbye (the stack grows until the process ends).
+// TestFaultyGoodbye: a format that panics in its farewell, or ends the connection with it,
+// ends that connection, once. Broken version: a goodbye under a guard that says goodbye (the
+// stack grows until the process ends).
 func TestFaultyGoodbye(t *testing.T) {
 	ok, fault := func() {}, func() { panic("asked for") }
 	for name, tc := range map[string]struct {
@@ -69,7 +69,7 @@ func TestFaultyGoodbye(t *testing.T) {
 }
 
 // TestFaultyCodec: a connection whose codec cannot be made takes no place. Broken version:
-// an upgrade that leaves only where it returns.
+// an upgrade that calls leave only where it returns.
 func TestFaultyCodec(t *testing.T) {
 	broken := true
 	r := start(t, func(o *Options, ep *Endpoint) {
@@ -93,9 +93,9 @@ func TestFaultyCodec(t *testing.T) {
 	r.dial("chat")
 }
 
-// TestFaultyConnection: a connection over which its loop panics ends, alone, wherever that
-// is. Broken versions: flush without the look at the bytes (it never ends); writeFrom, or
-// expire, without recover (the process ends).
+// TestFaultyConnection: if a loop panics over a connection, only that connection ends, wherever
+// the panic is. Broken versions: flush without the check of the bytes (it never ends);
+// writeFrom, or expire, without recover (the process ends).
 func TestFaultyConnection(t *testing.T) {
 	for name, spoil := range map[string]func(c *conn){
 		"a frame without bytes": func(c *conn) {
@@ -141,7 +141,8 @@ func TestFaultyConnection(t *testing.T) {
 	}
 }
 
-// TestFaultyMember: a panic over one member of an audience keeps the message from no other.
+// TestFaultyMember: after a panic over one member of an audience, all others still get the
+// message.
 func TestFaultyMember(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
 	before, faulty := r.subscriber(), r.subscriber()
@@ -157,9 +158,9 @@ func TestFaultyMember(t *testing.T) {
 	_ = faulty
 }
 
-// TestLeavesBeforeItIsSeen: what a connection held alone is free before anything from which its
-// client sees that it ends is written, which may be before the turn ends. Broken version: depart
-// or sayGoodbye without giveUp.
+// TestLeavesBeforeItIsSeen: what a connection held alone is free before anything is written
+// that shows its client the end, which may be before the turn ends. Broken version: depart or
+// sayGoodbye without giveUp.
 func TestLeavesBeforeItIsSeen(t *testing.T) {
 	for name, end := range map[string]func(*conn){
 		"goodbye":   func(c *conn) { c.sayGoodbye(core.ReasonIdle) },
@@ -183,8 +184,8 @@ func TestLeavesBeforeItIsSeen(t *testing.T) {
 	}
 }
 
-// TestCutStays: whatever looks at the timers of a connection that has said goodbye, the time
-// at which it is cut stays. Broken version: rearm that does not look at the state.
+// TestCutStays: once a connection has said goodbye, nothing moves the time at which it is cut.
+// Broken version: rearm that does not check the state.
 func TestCutStays(t *testing.T) {
 	r := start(t, func(_ *Options, ep *Endpoint) { ep.Settings.PingInterval = 1 << 40 })
 	c := r.dial("chat")
@@ -202,8 +203,8 @@ func TestCutStays(t *testing.T) {
 	c.expectClose(ws.StatusCode(core.ReasonIdle.CloseCode()))
 }
 
-// TestRelievedIsHeardAgain: a client that was not read from because much waited for it is
-// read from again when the budget has taken that. Broken version: takeOut without unchoke.
+// TestRelievedIsHeardAgain: a client that was choked because of its backlog is read from
+// again when the budget has dropped that. Broken version: takeOut without unchoke.
 func TestRelievedIsHeardAgain(t *testing.T) {
 	for name, policy := range map[string]SlowConsumer{"drop_oldest": DropOldest, "drop_newest": DropNewest} {
 		t.Run(name, func(t *testing.T) {
@@ -235,8 +236,8 @@ func TestRelievedIsHeardAgain(t *testing.T) {
 	}
 }
 
-// startTight starts a server where little fits into the sockets of clients, and limit bytes
-// wait for each of them at most.
+// startTight starts a server whose clients have small sockets, with at most limit bytes
+// waiting for each of them.
 func startTight(t *testing.T, limit int) *rig {
 	t.Helper()
 	return start(t, func(o *Options, ep *Endpoint) {
@@ -245,7 +246,7 @@ func startTight(t *testing.T, limit int) *rig {
 	})
 }
 
-// TestForeignLink: a message may except a link that is none of the network's.
+// TestForeignLink: a message may except a link that is not the network's.
 func TestForeignLink(t *testing.T) {
 	r := start(t, nil)
 	c := r.subscriber()
@@ -253,9 +254,9 @@ func TestForeignLink(t *testing.T) {
 	c.expect("hello")
 }
 
-// TestBigThenSmall: a client that reads a message of more than its bound is not slow because
-// something else comes behind it, be it its own pong. Broken version: fits that counts the
-// message on its way.
+// TestBigThenSmall: a client that reads a message larger than its bound is not slow because
+// something else follows, even its own pong. Broken version: fits that counts the message in
+// flight.
 func TestBigThenSmall(t *testing.T) {
 	const limit, big = 64 << 10, 4 << 20
 	r := startTight(t, limit)
@@ -278,9 +279,9 @@ func TestBigThenSmall(t *testing.T) {
 	}
 }
 
-// TestControlAlwaysFits: who reads slowly, but reads, is not ended by a ping of the server, nor
-// by what it is owed, when the messages that wait take all of its bound. Broken versions: fits
-// without the exception of control frames; makeRoom without owedFits.
+// TestControlAlwaysFits: a slow client that still reads is not ended by a ping of the server, or
+// by what it is owed, when waiting messages take all of its bound. Broken versions: fits
+// without the exception for control frames; makeRoom without owedFits.
 func TestControlAlwaysFits(t *testing.T) {
 	const limit, big = 32 << 10, 4 << 20
 	r := startTight(t, limit)
@@ -301,8 +302,8 @@ func TestControlAlwaysFits(t *testing.T) {
 	c.expect("answer")
 }
 
-// TestPingsOfTheDeaf: a client that pings and does not read is not read from at last, and
-// what waits for it stays within its bound.
+// TestPingsOfTheDeaf: a client that pings and does not read is choked in the end, and its
+// backlog stays within its bound.
 func TestPingsOfTheDeaf(t *testing.T) {
 	const limit = 64 << 10
 	r := startTight(t, limit)

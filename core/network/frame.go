@@ -24,15 +24,15 @@ type frame struct {
 	// Static after encoding.
 	bytes   []byte // header and payload
 	payload int    // length of the payload
-	buf     []byte // what bytes and key lie in
+	buf     []byte // the memory of bytes and key
 	purpose purpose
 	key     []byte // the address, if newer messages of it may replace this one
 	hash    uint64 // of key
 	budget  *budget
 	charged int // bytes that count against budget; 0 without one
 
-	// Guarded by mu: the frame compressed for each window size, as far as it was
-	// asked for.
+	// Guarded by mu: the compressed frame for each window size, once it was
+	// requested.
 	mu     sync.Mutex
 	packed [maxWindow - minWindow + 1]*frame
 
@@ -40,8 +40,8 @@ type frame struct {
 	refs atomic.Int32
 }
 
-// purpose says what a frame is to its receiver, and so what becomes of it when the receiver
-// does not read fast enough.
+// purpose says what a frame is for, and so what happens to it when the receiver does not
+// read fast enough.
 type purpose uint8
 
 const (
@@ -49,14 +49,14 @@ const (
 	owed purpose = iota
 	// published: a message of a subscription. A policy may drop it.
 	published
-	// control: a control frame, or the response to the upgrade. It says nothing to the
-	// application, and always fits.
+	// control: a control frame, or the response to the upgrade. It is not for the
+	// application, and it always fits.
 	control
 )
 
-// lent is a frame within one turn of a loop, which lets it go at its end (loop.lend). What lasts
-// longer takes keep. Only an output stores one without, as long as it is listed for the end of
-// the turn.
+// lent is a frame on loan from one turn of a loop, which releases it at its end (loop.lend). To
+// hold it longer, call keep. Only an output may store it without keep, while it is listed for
+// the end of the turn.
 type lent struct{ *frame }
 
 // keep returns the frame with a reference of the caller's own.
@@ -106,8 +106,8 @@ func (f *frame) room() []byte {
 	return f.buf[:headerRoom]
 }
 
-// seal takes the slice that came from room with the payload behind it, and writes
-// the header before it.
+// seal takes the slice from room with the payload appended, and writes the header before
+// the payload.
 func (f *frame) seal(b []byte, op ws.OpCode) {
 	f.buf = b
 	n := len(b) - headerRoom
@@ -154,7 +154,7 @@ func controlFrame(op ws.OpCode, payload []byte) *frame {
 }
 
 // responseFrame returns the response to an upgrade request, as if it were a frame, with one
-// reference. The bytes are the frame's from here on.
+// reference. The frame owns b from here on.
 func responseFrame(b []byte) *frame {
 	f := newFrame()
 	f.purpose, f.bytes = control, b

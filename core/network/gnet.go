@@ -39,8 +39,8 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 	return nil, gnet.None
 }
 
-// connect tells client and engine that the connection is there, once. The client learns that
-// it is connected when it is: what it hears from the start it does not miss.
+// connect queues the response to the upgrade and introduces the connection to the engine, once.
+// Both happen together, so that the client misses no message of its first subscriptions.
 func (c *conn) connect() {
 	if c.peer != nil {
 		return
@@ -50,7 +50,7 @@ func (c *conn) connect() {
 	c.peer = c.ep.server.hub.Connect(c)
 }
 
-// listen begins to hear what the client says, after its greeting.
+// listen begins to read the client's input, after its greeting.
 func (c *conn) listen() {
 	if c.ep.server.down.Load() || c.ep.closed.Load() {
 		c.sayGoodbye(core.ReasonDrain)
@@ -59,7 +59,7 @@ func (c *conn) listen() {
 	c.upgrade = nil
 }
 
-// hearEarly takes what came behind the upgrade request.
+// hearEarly takes the input that came after the upgrade request.
 func (c *conn) hearEarly() {
 	early := c.upgrade.early
 	c.upgrade.early = nil
@@ -78,7 +78,7 @@ func (e *events) OnTraffic(gc gnet.Conn) gnet.Action {
 	if !ok || c.state == ended {
 		return gnet.None
 	}
-	// The whole input is taken: what gnet keeps it copies into a ring.
+	// Take the whole input: gnet copies the rest into a ring buffer.
 	b, err := gc.Next(-1)
 	if err != nil || len(b) == 0 {
 		return gnet.None
@@ -108,7 +108,7 @@ func (e *events) OnClose(gc gnet.Conn, _ error) gnet.Action {
 }
 
 // gnetLog writes gnet's log lines with slog. gnet logs every connection reset as a
-// warning or error; to a server that faces the internet these are no news.
+// warning or error; for a server on the internet these are routine.
 type gnetLog struct{ log *slog.Logger }
 
 func (g gnetLog) Debugf(format string, args ...any) { g.log.Debug(fmt.Sprintf(format, args...)) }
@@ -117,7 +117,7 @@ func (g gnetLog) Warnf(format string, args ...any)  { g.log.Debug(fmt.Sprintf(fo
 func (g gnetLog) Errorf(format string, args ...any) { g.report(slog.LevelWarn, format, args) }
 func (g gnetLog) Fatalf(format string, args ...any) { g.report(slog.LevelError, format, args) }
 
-// report bounds lines of one format, as they come from the loops.
+// report bounds lines of the same format, because they come from the loops.
 func (g gnetLog) report(level slog.Level, format string, args []any) {
 	g.log.Log(context.Background(), level, "event loop reports a fault",
 		logging.Bounded("", "", slog.String("kind", format)), slog.String("error", fmt.Sprintf(format, args...)))

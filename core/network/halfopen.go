@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// halfOpen are the connections that were accepted and have not found their place yet, at a
-// loop or among those of plain HTTP, or are being told why there is none. Any goroutine.
+// halfOpen is the set of accepted connections that are not yet on a loop or with plain HTTP,
+// or that are being told why they are turned away. Any goroutine.
 type halfOpen struct {
 	mu   sync.Mutex
 	open map[socket]struct{} // guarded by mu
@@ -28,7 +28,7 @@ func (g *halfOpen) remove(nc socket) {
 	delete(g.open, nc)
 }
 
-// interrupt ends the waiting for what any of them sends, and returns how many there are.
+// interrupt ends all reads from these connections, and returns how many there are.
 func (g *halfOpen) interrupt() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -39,12 +39,12 @@ func (g *halfOpen) interrupt() int {
 	return len(g.open)
 }
 
-// endAll has all of them end, and returns when they have, or ctx has. The doors have
+// endAll ends all of them, and returns when they have ended or ctx has. The doors have
 // stopped.
 func (g *halfOpen) endAll(ctx context.Context) {
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
-	// Again and again, as they set deadlines of their own on their way.
+	// Repeatedly, because they set deadlines of their own.
 	for g.interrupt() > 0 {
 		select {
 		case <-ctx.Done():

@@ -16,18 +16,18 @@ import (
 	"testing"
 )
 
-// The tests of this file hold handshakes against what most of the originals are made
-// with: gorilla's upgrader behind net/http. What it takes we take, but for what
-// deliberate lists. The tests of clients/ do the same with the upgrader itself.
+// The tests of this file compare handshakes with gorilla's upgrader behind net/http, which
+// most of the originals use. We accept what it accepts, except what deliberate lists. The
+// tests of clients/ do the same with the upgrader itself.
 
-// original is net/http, without sockets, with a handler that takes what gorilla's upgrader
-// takes.
+// original is net/http, without sockets, with a handler that accepts what gorilla's upgrader
+// accepts.
 type original struct {
 	conns chan net.Conn
 	http  http.Server
 }
 
-// takes reports whether gorilla's upgrader takes a request.
+// takes reports whether gorilla's upgrader accepts a request.
 func takes(r *http.Request) bool {
 	has := func(name, token string) bool {
 		return slices.ContainsFunc(strings.Split(strings.Join(r.Header[name], ","), ","), func(t string) bool {
@@ -70,7 +70,7 @@ func (g *original) Accept() (net.Conn, error) {
 func (g *original) Close() error   { close(g.conns); return nil }
 func (g *original) Addr() net.Addr { return &net.TCPAddr{} }
 
-// status returns the status with which it answers a request, 0 if it says nothing.
+// status returns the status of its answer to a request, 0 if there is none.
 func (g *original) status(raw []byte) int {
 	here, there := net.Pipe()
 	defer func() { _ = here.Close() }()
@@ -85,7 +85,7 @@ func (g *original) status(raw []byte) int {
 	return response.StatusCode
 }
 
-// said is a connection on which a client has said all that it has to say.
+// said is a connection on which a client has sent everything that it will send.
 type said struct {
 	net.Conn
 	from io.Reader
@@ -93,8 +93,8 @@ type said struct {
 
 func (s said) Read(b []byte) (int, error) { return s.from.Read(b) }
 
-// status returns the status with which the endpoint answers a request head that was read
-// as a whole, 0 if it is no such head.
+// status returns the endpoint's status for a request head that was read as a whole, 0 if it
+// is not a valid head.
 func (ep *endpoint) status(raw []byte) int {
 	o := ep.server.options
 	buf, end, err := readHead(bytes.NewReader(raw), o.MaxHeader)
@@ -121,8 +121,8 @@ func (ep *endpoint) status(raw []byte) int {
 	return response.StatusCode
 }
 
-// deliberate says why we may answer a head otherwise than gorilla; "" if there is no
-// reason. taken is whether gorilla takes it.
+// deliberate says why our answer to a head may differ from gorilla's; "" if there is no
+// reason. taken is whether gorilla accepts it.
 func deliberate(raw []byte, taken bool) string {
 	lines := bytes.Split(bytes.TrimSuffix(raw, []byte("\r\n\r\n")), []byte("\n"))
 	count := map[string]int{}
@@ -172,7 +172,7 @@ const (
 	socketLine = keyLine + "Sec-WebSocket-Version: 13\r\n"
 )
 
-// handshakes are heads as they have been seen, with what we answer.
+// handshakes are heads seen in practice, with our answers.
 var handshakes = []struct {
 	name, head string
 	want       int
@@ -256,8 +256,8 @@ var handshakes = []struct {
 	{"a bare carriage return", start11 + "Host: a\rX: y\r\n" + asksLines + socketLine, 400},
 }
 
-// TestHandshakesOfTheWorld: every head gets the answer that it should, over a socket, and
-// one that gorilla takes is taken.
+// TestHandshakesOfTheWorld: every head gets the right answer over a socket, and heads that
+// gorilla accepts are accepted.
 func TestHandshakesOfTheWorld(t *testing.T) {
 	r, g := start(t, nil), newOriginal(t)
 	for _, tt := range handshakes {
@@ -281,7 +281,7 @@ func TestHandshakesOfTheWorld(t *testing.T) {
 	}
 }
 
-// compare holds our answer to a head against gorilla's.
+// compare compares our answer to a head with gorilla's.
 func compare(t *testing.T, ep *endpoint, g *original, raw []byte) {
 	t.Helper()
 	theirs, ours := g.status(raw), ep.status(raw)
@@ -290,7 +290,7 @@ func compare(t *testing.T, ep *endpoint, g *original, raw []byte) {
 	}
 }
 
-// TestHandshakesAtRandom puts heads together from parts, good ones mostly.
+// TestHandshakesAtRandom builds heads from random parts, mostly good ones.
 func TestHandshakesAtRandom(t *testing.T) {
 	ep, g := start(t, nil).eps["echo"], newOriginal(t)
 	seed := rand.Uint64()
@@ -329,7 +329,7 @@ func TestHandshakesAtRandom(t *testing.T) {
 	}
 }
 
-// FuzzHandshake looks for heads that we and gorilla do not answer alike.
+// FuzzHandshake looks for heads to which our answer differs from gorilla's.
 func FuzzHandshake(f *testing.F) {
 	for _, tt := range handshakes {
 		f.Add([]byte(tt.head + "\r\n"))
@@ -344,8 +344,8 @@ func FuzzHandshake(f *testing.F) {
 	})
 }
 
-// TestHandshakeAllocates: an ordinary handshake costs a few small pieces of memory,
-// whatever it has to be written anew.
+// TestHandshakeAllocates: an ordinary handshake costs a few small allocations, although it
+// is rewritten for the upgrader.
 func TestHandshakeAllocates(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector allocates")
@@ -368,7 +368,7 @@ func TestHandshakeAllocates(t *testing.T) {
 	}
 }
 
-// TestRefusalsEndTheConnection: who is refused an upgrade is told that nothing comes behind it.
+// TestRefusalsEndTheConnection: the answer to a refused upgrade says that the connection ends.
 func TestRefusalsEndTheConnection(t *testing.T) {
 	ep := start(t, nil).eps["chat"]
 	for _, head := range []string{

@@ -14,8 +14,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// firstRead is the room for the first bytes of a head. It grows with what arrives: who
-// sends slowly takes no more memory than about twice what it has sent.
+// firstRead is the size of the first buffer for a head. The buffer grows with what arrives: a
+// slow sender takes at most about twice the memory of what it has sent.
 const firstRead = 1 << 10
 
 var (
@@ -28,8 +28,8 @@ var (
 	errWantsProxy   = errors.New("client sends a PROXY header where none is taken: proxy_protocol is off here, or it is no trusted proxy")
 )
 
-// readHead reads from r until a request head is complete, or can be none by its first byte,
-// its first line or the end of a line.
+// readHead reads from r until a request head is complete, or until its first byte, its first
+// line or a line end shows that it is not one.
 // It returns what was read and where the head ends, after its empty line.
 func readHead(r io.Reader, limit int) (buf []byte, end int, err error) {
 	buf = make([]byte, 0, min(limit, firstRead))
@@ -58,8 +58,8 @@ func readHead(r io.Reader, limit int) (buf []byte, end int, err error) {
 	}
 }
 
-// badLineEnd reports whether a line of b that ends at from or behind it ends without a
-// carriage return: who ends lines so ends the head so too, and waits for its answer.
+// badLineEnd reports whether a line of b that ends at from or later ends without a
+// carriage return: such a client ends the head in the same way, and waits for its answer.
 func badLineEnd(b []byte, from int) bool {
 	for {
 		i := bytes.IndexByte(b[from:], '\n')
@@ -73,9 +73,9 @@ func badLineEnd(b []byte, from int) bool {
 	}
 }
 
-// badStart says why b, to which the bytes from from on were added, begins no request: by its
-// first byte, or by its first line once that is whole. Who speaks another protocol often
-// waits for an answer to it.
+// badStart says why b does not begin a request, judged by its first byte, or by its first
+// line once that is complete. The bytes at from and after it are new. A client of another
+// protocol often waits for an answer to its first line.
 func badStart(b []byte, from int) error {
 	if len(b) == 0 {
 		return nil
@@ -101,7 +101,7 @@ const (
 	proxyWord      = "PROXY "
 )
 
-// noRequest says what begins like b, and is no request.
+// noRequest says what begins like b but is not a request.
 func noRequest(b []byte) error {
 	switch {
 	case b[0] == tlsHandshake:
@@ -115,8 +115,7 @@ func noRequest(b []byte) error {
 // tlsHandshake is the first byte of a TLS record that holds a handshake, such as a ClientHello.
 const tlsHandshake = 0x16
 
-// head is a request head that passed parseHead. Its slices are parts of the bytes that
-// were parsed.
+// head is a request head that passed parseHead. Its slices point into the parsed bytes.
 type head struct {
 	method  []byte
 	target  string // the request target
@@ -130,15 +129,15 @@ type head struct {
 // field is one header field; name as it was sent.
 type field struct{ name, value []byte }
 
-// body is how long the body of a request is.
+// body is the length of a request's body.
 type body struct {
 	length  int64 // in bytes, if it is not chunked
 	chunked bool
 }
 
 // parseHead checks a complete request head of at most maxFields fields more strictly than
-// the upgrader and net/http do (RFC 9112): what two parsers could read differently, so
-// that a second request hides in it, is refused.
+// the upgrader and net/http do (RFC 9112): it refuses everything that two parsers could read
+// differently, so that a second request could hide in it.
 func parseHead(raw []byte, maxFields int) (*head, error) {
 	line, rest, err := cutLine(raw[:len(raw)-2])
 	if err != nil {
@@ -197,10 +196,10 @@ func cutRequestLine(line []byte) (method, target, version []byte, ok bool) {
 	return method, target, version, ok
 }
 
-// http10 reports whether the request is of HTTP/1.0.
+// http10 reports whether the request is HTTP/1.0.
 func (h *head) http10() bool { return h.major == '1' && h.minor == '0' }
 
-// parseLength finds out how long the body is (RFC 9112, section 6).
+// parseLength determines the length of the body (RFC 9112, section 6).
 func (h *head) parseLength() error {
 	length, encoding := h.count("Content-Length") > 0, h.count("Transfer-Encoding") > 0
 	switch {
@@ -298,7 +297,7 @@ func (h *head) get(name string) string {
 	return ""
 }
 
-// tokens returns the members of the list that all fields called name make.
+// tokens returns the members of the list that all fields called name form together.
 func (h *head) tokens(name string) (tokens []string) {
 	for _, f := range h.fields {
 		if h.is(f, name) {
@@ -319,7 +318,7 @@ func members(list string) (tokens []string) {
 }
 
 // hasToken reports whether token is a member of the list that all fields called name
-// make.
+// form together.
 func (h *head) hasToken(name, token string) bool {
 	for _, f := range h.fields {
 		if !h.is(f, name) {
@@ -334,7 +333,7 @@ func (h *head) hasToken(name, token string) bool {
 	return false
 }
 
-// host returns the host that the request is for, which target names if it is a whole URL
+// host returns the host that the request is for. If target is a whole URL, it names the host
 // (RFC 9112, section 3.2.2).
 func (h *head) host(target *url.URL) string {
 	if target.Host != "" {

@@ -23,7 +23,7 @@ func TestReadHead(t *testing.T) {
 			t.Fatalf("a head cut at %d is taken", i)
 		}
 	}
-	// A byte or a line is enough to know what is no request.
+	// A byte or a line is enough to see that input is not a request.
 	for begin, want := range map[string]error{
 		"\x16": errWantsTLS, "\r": errRequestLine, "\x00": errRequestLine, " ": errRequestLine, "GET / HTTP/1.1\n": errLineEnd, "GET / HTTP/1.1\r\nHost: a\n\n": errLineEnd,
 		"GET /\r\n": errRequestLine, "SSH-2.0-x\r\n": errRequestLine, "PROXY UNKNOWN\r\n": errWantsProxy, "\r\n\r\n\x00\r\nQUIT\n": errWantsProxy,
@@ -46,7 +46,7 @@ func TestReadHead(t *testing.T) {
 	}
 }
 
-// slowHead is a client that sends a byte at a time, and sees how much room is kept for it.
+// slowHead is a client that sends a byte at a time, and records how large its buffer is.
 type slowHead struct {
 	sent, most int
 	room       int // kept at most, in bytes
@@ -63,7 +63,7 @@ func (c *slowHead) Read(b []byte) (int, error) {
 	return copy(b, "x"), nil
 }
 
-// TestHeadGrowsWithWhatArrives: however long a head may be, who sends slowly takes about as
+// TestHeadGrowsWithWhatArrives: however long a head may be, a slow sender takes about as
 // much memory as it has sent.
 func TestHeadGrowsWithWhatArrives(t *testing.T) {
 	for _, most := range []int{0, 1, firstRead, 5000, 64<<10 - 1} {

@@ -2,7 +2,7 @@ package network
 
 import "testing"
 
-// While a broker is about to leave it says so at the port that serves, and serves.
+// A broker that is about to leave says so at its serving port, and still serves.
 func TestHealthWhileLeaving(t *testing.T) {
 	r := start(t, func(_ *Options, ep *Endpoint) { ep.Settings.Health = "/healthz" })
 	probe := func(status string) {

@@ -55,7 +55,7 @@ func (h *chatHub) newest() core.Link {
 	return h.links[len(h.links)-1]
 }
 
-// publish tells all subscribers text, on the topic that stands before its colon.
+// publish sends text to all subscribers, on the topic before its colon.
 func (h *chatHub) publish(text []byte, except core.Link) {
 	h.mu.Lock()
 	var to []core.Audience
@@ -171,8 +171,8 @@ type rig struct {
 	stats *core.Stats
 }
 
-// unhurried lets the clients of a test read in their own time what is left for them
-// when their connection ends, instead of cutting them. It is called before start.
+// unhurried lets the clients of a test read their backlog in their own time when their
+// connection ends, instead of cutting them. It is called before start.
 func unhurried(t *testing.T) {
 	before := lingerTicks
 	lingerTicks = timers.Ticks(coretest.Patience)
@@ -183,7 +183,7 @@ func unhurried(t *testing.T) {
 func start(t testing.TB, change func(o *Options, chat *Endpoint)) *rig {
 	t.Helper()
 	hub := newChatHub()
-	// Who is refused after the test must not be logged by it.
+	// Clients that are refused after the test must not be logged by it.
 	log := slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})
 	o := Options{Hub: hub, Loops: 2, Logger: slog.New(log), HandshakeTimeout: coretest.Patience}
 	ep := Endpoint{
@@ -246,8 +246,8 @@ func (r *rig) dial(endpoint string) *client {
 	return c
 }
 
-// readResponse reads an HTTP response head, byte by byte so that nothing of what
-// follows is lost.
+// readResponse reads an HTTP response head, byte by byte so that nothing after it is
+// lost.
 func (c *client) readResponse(prefix string) string {
 	c.t.Helper()
 	var head []byte
@@ -309,7 +309,7 @@ func (c *client) expectClose(code ws.StatusCode) {
 	}
 }
 
-// eventually waits for cond; what says what is awaited.
+// eventually waits for cond; what describes it.
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	coretest.Eventually(t, what, cond)

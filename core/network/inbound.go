@@ -8,19 +8,19 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// windowShare is the part of the inbound budget that the histories of compressing
-// clients may become.
+// windowShare divides the inbound budget: the histories of compressing clients may take
+// that part of it.
 const windowShare = 2
 
-// inbound is the input of a loop's connections that waits: for the rest of a message or
-// of a TLS record, for its turn, or for what an authorizer says. What is done with when
-// its callback ends is not counted.
+// inbound is the waiting input of a loop's connections: it waits for the rest of a message or
+// of a TLS record, for its turn, or for an authorizer. Input that is used up when its
+// callback ends is not counted.
 type inbound struct {
 	// Owned by the loop.
 	waiting map[*conn]struct{} // those that have charged something
 
 	// Atomic.
-	largest atomic.Int64 // the most that one has charged
+	largest atomic.Int64 // the most that one connection has charged
 }
 
 // errInbound ends a connection.
@@ -32,8 +32,8 @@ func (s *Server) Inbound() int64 { return s.inbound.used.Load() }
 // InboundBudget returns the inbound budget, in bytes. Any goroutine.
 func (s *Server) InboundBudget() int64 { return s.inbound.allowed() }
 
-// account charges what waits now of c's input. It is called at the end of whatever may
-// have changed that.
+// account charges the input of c that waits now. It is called after everything that may have
+// changed it.
 func (c *conn) account() {
 	if c.deaf() {
 		c.dropInput()
@@ -64,7 +64,7 @@ func (c *conn) account() {
 	}
 }
 
-// inputMemory returns how much memory waits.
+// inputMemory returns the memory of the waiting input.
 func (c *conn) inputMemory() int {
 	n := c.in.kept.memory() + c.in.deciding
 	if c.in.parser != nil {
@@ -76,7 +76,7 @@ func (c *conn) inputMemory() int {
 	return n
 }
 
-// dropInput drops what waits.
+// dropInput drops the waiting input.
 func (c *conn) dropInput() {
 	c.in.kept, c.in.parser, c.in.deciding = pieces{}, nil, 0
 	if c.secure != nil {
@@ -84,7 +84,7 @@ func (c *conn) dropInput() {
 	}
 }
 
-// dropHistory gives up the history of a connection that has ended.
+// dropHistory releases the history of a connection that has ended.
 func (c *conn) dropHistory() {
 	if h := c.in.history; h != nil {
 		s := c.loop.server
@@ -94,7 +94,7 @@ func (c *conn) dropHistory() {
 	}
 }
 
-// askRelief asks all loops, of which this is one, for relieveInput.
+// askRelief asks all loops for relieveInput. l is the caller's loop.
 func (s *Server) askRelief(l *loop) {
 	for _, other := range s.loopList() {
 		if other != l {
@@ -104,9 +104,9 @@ func (s *Server) askRelief(l *loop) {
 	l.askLater(0)
 }
 
-// relieveInput is called in every turn. While more input waits than the budget lets, the
-// connections of the loop for which most waits are ended: of those that have at least
-// half of what the biggest of all loops has, the biggest first.
+// relieveInput is called in every turn. While more input waits than the budget allows, it ends
+// the loop's connections with the most waiting input, the biggest first: those that have at
+// least half as much as the biggest of all loops.
 func (l *loop) relieveInput() {
 	s := l.server
 	if !s.inbound.over() {
@@ -134,7 +134,7 @@ func (l *loop) relieveInput() {
 	l.measureInput()
 }
 
-// measureInput looks for the most that waits for one connection of the loop.
+// measureInput finds the largest waiting input of one connection of the loop.
 func (l *loop) measureInput() {
 	largest := 0
 	for c := range l.inbound.waiting {

@@ -23,9 +23,9 @@ func frameHead(op ws.OpCode, fin bool, length int) []byte {
 	return b.Bytes()
 }
 
-// TestInboundBudget: clients that begin what they never finish do not take more memory
-// than the budget; the biggest are ended, with words and a reason. Who has little
-// under way goes on. Broken version: without loop.relieveInput.
+// TestInboundBudget: clients with messages that never end do not take more memory than the
+// budget; the biggest are ended, with text and a reason. Clients with little waiting input
+// continue. Broken version: without loop.relieveInput.
 func TestInboundBudget(t *testing.T) {
 	const budget, clients, each = 4 << 20, 12, 900 << 10
 	zeros := func(n int) []byte { return make([]byte, n) }
@@ -69,7 +69,7 @@ func TestInboundBudget(t *testing.T) {
 				var all []*client
 				for range clients {
 					c := dial()
-					// Who is ended need not be able to write all of it.
+					// A client that is ended may fail to write all of it.
 					go func() {
 						defer func() { _ = recover() }()
 						tt.send(&client{silent{t}, c.Conn})
@@ -106,7 +106,7 @@ func TestInboundBudget(t *testing.T) {
 					t.Error("all were told that they are ended")
 				}
 				eventually(t, "nothing is left", func() bool {
-					// A client that is not read is not seen to leave.
+					// If a client is not read from, its leaving is not noticed.
 					for len(r.hub.held) > 0 {
 						l := <-r.hub.held
 						l.Post(l.Release)
@@ -125,8 +125,8 @@ func (silent) Helper()               {}
 func (silent) Fatal(...any)          { panic("ended") }
 func (silent) Fatalf(string, ...any) { panic("ended") }
 
-// countedInput returns what says how much input is counted, after what the loop of a
-// connection was doing. Between messages, as now, that is nothing.
+// countedInput returns a function that returns how much input is counted, once the loop of a
+// connection has finished its work. Between messages, as now, that is nothing.
 func countedInput(t *testing.T, link core.Link) func() int64 {
 	t.Helper()
 	counted := func() int64 { return of(t, link, func(c *conn) int64 { return c.ep.server.Inbound() }) }
@@ -136,8 +136,8 @@ func countedInput(t *testing.T, link core.Link) func() int64 {
 	return counted
 }
 
-// TestInboundIsCountedWhileItWaits: nothing is counted of messages that are done with,
-// and everything that waits, until it does not.
+// TestInboundIsCountedWhileItWaits: input is counted as long as it waits; finished messages
+// are not.
 func TestInboundIsCountedWhileItWaits(t *testing.T) {
 	r := start(t, nil)
 	c := r.dial("chat")
@@ -147,7 +147,7 @@ func TestInboundIsCountedWhileItWaits(t *testing.T) {
 	}
 	link := r.hub.newest()
 	counted := countedInput(t, link)
-	// A frame whose head says that it is long, and of which little has come.
+	// A frame whose head announces a long payload, of which little has come.
 	c.write(frameHead(ws.OpText, true, 1<<20)[:3])
 	eventually(t, "a head is counted", func() bool { return counted() > 0 })
 	if n := counted(); n > 1<<10 {
@@ -162,7 +162,7 @@ func TestInboundIsCountedWhileItWaits(t *testing.T) {
 	eventually(t, "it is forgotten", func() bool { return counted() == 0 })
 	c.read()
 
-	// The message for which the engine holds the connection, and what comes behind.
+	// The message for which the engine holds the connection, and what follows.
 	c.send("hold " + strings.Repeat("x", 50<<10))
 	held := <-r.hub.held
 	eventually(t, "what is held is counted", func() bool { return counted() >= 50<<10 })
@@ -175,7 +175,7 @@ func TestInboundIsCountedWhileItWaits(t *testing.T) {
 	}
 }
 
-// truncating sends no more than the first bytes of what is written, once it was told how many.
+// truncating sends only the first bytes of what is written, once it was told how many.
 type truncating struct {
 	net.Conn
 	first int // 0 for all
@@ -189,9 +189,8 @@ func (m *truncating) Write(b []byte) (int, error) {
 	return len(b), err
 }
 
-// TestInboundOfRecords: a part of a TLS record is counted as the room that is made for all of
-// it, and ciphertext that waits is counted too. Broken versions: inputMemory without one of the
-// two.
+// TestInboundOfRecords: a partial TLS record counts as the buffer for all of it, and waiting
+// ciphertext counts too. Broken versions: inputMemory without one of the two.
 func TestInboundOfRecords(t *testing.T) {
 	r := startSecure(t, nil)
 	var nc *truncating
@@ -202,7 +201,7 @@ func TestInboundOfRecords(t *testing.T) {
 	c.expect("here")
 	link := r.hub.newest()
 	counted := countedInput(t, link)
-	// What comes behind others, before it is their turn.
+	// What comes after others, before it is their turn.
 	on(t, link, func(conn *conn) {
 		conn.stepBack()
 		conn.decrypt(make([]byte, 1<<10))
@@ -223,7 +222,7 @@ func TestInboundOfRecords(t *testing.T) {
 	eventually(t, "nothing is left", func() bool { return r.stats.Open.Load() == 0 && r.Inbound() == 0 })
 }
 
-// TestInboundOfTheEnded: an ending client may send on, but keeps nothing here.
+// TestInboundOfTheEnded: an ending client may send more, but nothing of it is kept.
 func TestInboundOfTheEnded(t *testing.T) {
 	r := start(t, nil)
 	c := r.dial("chat")
@@ -243,7 +242,7 @@ func TestInboundOfTheEnded(t *testing.T) {
 	}
 }
 
-// TestInboundParksEarly: while half of the budget is used, what waits for other reasons
+// TestInboundParksEarly: while half of the budget is used, input that waits for other reasons
 // waits in the kernel.
 func TestInboundParksEarly(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) {

@@ -14,16 +14,16 @@ import (
 
 var errInflate = errors.New("compressed message cannot be read")
 
-// history is the end of what a client has sent compressed: what its next message may
-// refer to (RFC 7692, section 7.2.2). It takes as much memory as the client has sent, up
-// to the window. Owned by the connection's loop.
+// history is the end of a client's compressed stream, to which its next message may refer
+// (RFC 7692, section 7.2.2). It takes as much memory as the client has sent, up to the
+// window. Owned by the connection's loop.
 type history struct {
 	window  int // bytes
 	past    []byte
 	charged int // how much of it is counted in the inbound budget
 }
 
-// add puts a message behind the past.
+// add appends a message to the past.
 func (h *history) add(plain []byte) {
 	plain = plain[max(0, len(plain)-h.window):]
 	old := h.past[max(0, len(h.past)+len(plain)-h.window):]
@@ -37,8 +37,8 @@ func (h *history) add(plain []byte) {
 	h.past = append(h.past, plain...)
 }
 
-// windows bounds the histories of all connections, by what they may become: a client
-// that has one can use it at any time, and nothing can be taken back.
+// windows bounds the histories of all connections, by their maximum size: a client that has
+// a history can fill it at any time, and nothing can be taken back.
 type windows struct {
 	// Static after construction.
 	limit int64
@@ -56,7 +56,7 @@ func (w *windows) open(size int) *history {
 	return &history{window: size}
 }
 
-// close gives up what open returned. h may be nil. Any goroutine, once.
+// close releases what open returned. h may be nil. Any goroutine, once.
 func (w *windows) close(h *history) {
 	if h != nil {
 		w.reserved.Add(int64(-h.window))
@@ -64,8 +64,8 @@ func (w *windows) close(h *history) {
 }
 
 // inflater inflates messages, one at a time. It is the wsflate.Decompressor of its
-// reader, on top of the standard library's: the other one takes the tail that wsflate
-// puts behind a message for corrupt.
+// reader and uses the standard library's inflater: the other one treats the tail that wsflate
+// puts after a message as corrupt.
 type inflater struct {
 	in     bytes.Reader
 	past   []byte
@@ -74,7 +74,8 @@ type inflater struct {
 	out    []byte
 }
 
-// inflaters are idle. An inflater has 40 KiB of its own and a piece for what comes out.
+// inflaters is the pool of idle inflaters. An inflater has 40 KiB of its own and a buffer for
+// the output.
 var inflaters = sync.Pool{New: func() any {
 	z := &inflater{out: make([]byte, pieceSize)}
 	z.reader = wsflate.NewReader(&z.in, func(r io.Reader) wsflate.Decompressor {
@@ -86,7 +87,7 @@ var inflaters = sync.Pool{New: func() any {
 
 func takeInflater() *inflater { return inflaters.Get().(*inflater) }
 
-// giveInflater ends the use of an inflater, and of what it has returned.
+// giveInflater returns an inflater to the pool; what it returned is not valid any more.
 func giveInflater(z *inflater) {
 	z.past = nil
 	z.in.Reset(nil)
@@ -101,8 +102,8 @@ func (z *inflater) Reset(r io.Reader) {
 	_ = z.flate.(stdflate.Resetter).Reset(r, z.past)
 }
 
-// inflate returns the message whose compressed form is p, up to max bytes, and puts it
-// into h, which may be nil. The message is the inflater's, until that is given back.
+// inflate returns the message whose compressed form is p, up to max bytes, and adds it
+// to h, which may be nil. The message is borrowed until giveInflater.
 func (z *inflater) inflate(p []byte, max int, h *history) ([]byte, error) {
 	if h != nil {
 		z.past = h.past

@@ -12,7 +12,7 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// compressor is a client's, which keeps its context.
+// compressor is a client's compressor that keeps its context.
 type compressor struct {
 	out bytes.Buffer
 	w   interface {
@@ -50,8 +50,8 @@ func (c *compressor) frame(op ws.OpCode, p []byte) []byte {
 	return ws.MustCompileFrame(ws.MaskFrameInPlaceWith(f, [4]byte{1, 2, 3, 4}))
 }
 
-// TestContextTakeover: a client that has not offered to forget its window is understood
-// from message to message, whatever their sizes, also with plain ones between.
+// TestContextTakeover: a client that has not offered to drop its window is understood from
+// message to message, whatever their sizes, even with uncompressed ones between.
 func TestContextTakeover(t *testing.T) {
 	for _, tt := range []struct {
 		offer  string
@@ -102,7 +102,7 @@ func TestContextTakeover(t *testing.T) {
 }
 
 // TestWindowsAreBounded: the windows leave half of the budget to messages. Further
-// clients get no compression, but for those that keep none.
+// clients get no compression, except those that keep no window.
 func TestWindowsAreBounded(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) { o.InboundBudget = 128 << 10 })
 	one, _ := r.dialDeflate("echo", "permessage-deflate")
@@ -124,7 +124,7 @@ func TestWindowsAreBounded(t *testing.T) {
 	}
 }
 
-// TestHistory compares a history with the end of all that was put into it.
+// TestHistory compares a history with the end of everything added to it.
 func TestHistory(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 5))
 	for range 100 {

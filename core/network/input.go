@@ -11,18 +11,18 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// input is what came from one client and has not been carried out, and why it waits. Owned by
-// the loop.
+// input is the received input of one client that is not carried out yet, and why it waits. Owned
+// by the loop.
 type input struct {
-	kept     pieces   // what came while the connection was held
+	kept     pieces   // input that came while the connection was held
 	parser   *parser  // nil between messages
 	history  *history // of what the client compresses; nil if it keeps no context
 	holds    holds
 	deciding int // bytes of the message for which engine or format hold the connection
-	charged  int // how much of all is counted in the inbound budget
+	charged  int // how much of all this is counted in the inbound budget
 }
 
-// receive takes what came from the socket. b is borrowed and is overwritten.
+// receive takes input from the socket. b is borrowed and is overwritten.
 func (c *conn) receive(b []byte) {
 	defer c.ep.server.recovered(c)
 	if c.deaf() {
@@ -42,7 +42,7 @@ func (c *conn) receive(b []byte) {
 func (c *conn) parse(b []byte) (rest []byte) {
 	for len(b) > 0 && !c.deaf() {
 		if !c.in.holds.any() {
-			// Before the message, not behind it: what is admitted finds room.
+			// Before the message, not after it: an admitted message finds room.
 			c.awaitRoom()
 		}
 		if c.loop.effort.spent {
@@ -66,8 +66,7 @@ func (c *conn) parse(b []byte) (rest []byte) {
 	return nil
 }
 
-// feed parses b with a parser that the connection has only as long as a message is on
-// its way.
+// feed parses b. The connection has a parser only while a message is incomplete.
 func (c *conn) feed(b []byte) (used int, err error) {
 	if c.in.parser == nil {
 		c.in.parser = c.loop.takeParser(c.ep.MaxMessage, c.window != 0, c.in.history)
@@ -83,13 +82,13 @@ func (c *conn) feed(b []byte) (used int, err error) {
 	return used, err
 }
 
-// keep puts b aside until the connection is released.
+// keep stores b until the connection is released.
 func (c *conn) keep(b []byte) {
 	c.in.kept.add(b)
 	c.parkIfMuch()
 }
 
-// resume takes up the input that was kept, and the reading if it was stopped,
+// resume continues with the kept input, and with reading if that was stopped,
 // unless the connection is held. Only the loop calls it, between other work.
 func (c *conn) resume() {
 	defer c.ep.server.recovered(c)
@@ -114,7 +113,7 @@ func (c *conn) resume() {
 
 // parseKept parses what was kept until the connection is held.
 func (c *conn) parseKept() {
-	// The connection may end meanwhile, which drops what is kept.
+	// The connection may end meanwhile, which drops the kept input.
 	in := c.in.kept
 	c.in.kept = pieces{}
 	for len(in.list) > 0 && !c.heldBack() && !c.deaf() {
@@ -126,8 +125,8 @@ func (c *conn) parseKept() {
 	}
 }
 
-// choke stops the reading of a client that asks faster than it reads the answers:
-// they would only pile up to its bound, and the memory of tiny ones to far more.
+// choke stops reading from a client that sends requests faster than it reads the answers:
+// they would only pile up to its bound, and tiny ones would take far more memory.
 func (c *conn) choke() {
 	if c.in.holds.has(choked) || c.out.weightBehind().all <= c.settings.OutboundLimit/2 {
 		return
@@ -147,17 +146,17 @@ func (c *conn) unchoke() {
 	}
 }
 
-// backlog returns how many bytes wait behind the frame that is on its way.
+// backlog returns how many bytes are queued after the frame in flight.
 func (c *conn) backlog() int {
 	all, _ := c.out.behind()
 	return all
 }
 
-// heldBack reports whether no message may be read now. A connection that is ending
-// is read to its end.
+// heldBack reports whether no message may be read now. An ending connection is read to
+// its end.
 func (c *conn) heldBack() bool { return c.in.holds.any() && c.isOpen() }
 
-// onInflated charges for what a compressed message is longer than it came.
+// onInflated charges for the growth of a compressed message.
 func (c *conn) onInflated(more int) {
 	if more > 0 {
 		c.charge(0, more)
@@ -190,7 +189,7 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	return !c.in.holds.any() && c.isOpen() && !c.deaf() && !c.loop.effort.over()
 }
 
-// carriedOut goes on behind a data message. err is what its decoding returned.
+// carriedOut is called after a data message was carried out. err is the error of its decoding.
 func (c *conn) carriedOut(err error) {
 	if err != nil {
 		reason := core.ReasonMalformed
@@ -208,7 +207,7 @@ func (c *conn) carriedOut(err error) {
 // Do hands a decoded command to the engine: conn is the codec's core.Sink.
 func (c *conn) Do(cmd core.Command) { c.peer.Do(cmd) }
 
-// Refuse counts a message that the codec refused, and tells the client if f says so.
+// Refuse counts a message that the codec refused, and tells the client if f is a failure.
 func (c *conn) Refuse(r core.Reason, ref []byte, f core.Failure) {
 	c.ep.Stats.Refused.Inc(r)
 	if f.Failed() {
@@ -218,7 +217,7 @@ func (c *conn) Refuse(r core.Reason, ref []byte, f core.Failure) {
 
 var _ core.Sink = (*conn)(nil)
 
-// onControl handles a control frame (RFC 6455, section 5.5) in its turn.
+// onControl handles a control frame (RFC 6455, section 5.5) in its order.
 func (c *conn) onControl(op ws.OpCode, payload []byte) bool {
 	if op != ws.OpPong && c.isOpen() && c.format.busy() {
 		payload = bytes.Clone(payload)

@@ -9,8 +9,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// badge is an authenticator: the user is what the header X-User names, but nobody and
-// unknown. It panics over panic, and ends its goroutine over exit.
+// badge is an authenticator: the user is the one that the header X-User names, except nobody
+// and unknown. It panics for panic, and ends its goroutine for exit.
 type badge struct{}
 
 func (badge) Authenticate(_ context.Context, h core.Handshake) (*core.Identity, core.Verdict, error) {
@@ -46,7 +46,7 @@ func (annOnly) AuthorizeCommand(context.Context, *core.Identity, core.Command) c
 	return core.Allow
 }
 
-// Who the client is is found out first; then the authorizer is asked about it.
+// The client is authenticated first; then the authorizer is asked about it.
 func TestJudges(t *testing.T) {
 	for _, c := range []struct {
 		user, status, header string
@@ -79,7 +79,8 @@ func TestJudges(t *testing.T) {
 	}
 }
 
-// A judge that does not return lets nobody in, and leaves no place taken.
+// If the authenticator panics or ends its goroutine, the client is refused and its place is free
+// again.
 func TestJudgePanics(t *testing.T) {
 	for _, way := range []string{"panic", "exit"} {
 		t.Run(way, func(t *testing.T) {

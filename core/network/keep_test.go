@@ -17,13 +17,13 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// The tests of this file guard against what event loops on raw descriptors get
-// wrong. Each was seen to fail against a version that is broken as its comment says.
+// The tests of this file guard against typical faults of event loops on raw descriptors.
+// Each was seen to fail against a version that is broken as its comment says.
 
-// TestRecycledDescriptor: whoever still holds the link of a closed connection must
-// not write to the connection that got its descriptor next. Broken version: without
-// the look at conn.state in carryOut, Tell and queue, and without attachment.leave in gone,
-// the second client reads the first one's secret.
+// TestRecycledDescriptor: a holder of the link of a closed connection must not write to
+// the connection that got its descriptor next. Broken version: without the check of
+// conn.state in carryOut, Tell and queue, and without attachment.leave in gone, the second
+// client reads the first one's secret.
 func TestRecycledDescriptor(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
 	first := r.dial("chat")
@@ -56,9 +56,9 @@ func TestRecycledDescriptor(t *testing.T) {
 	t.Skip("the descriptor did not come back in 50 connections")
 }
 
-// TestDescriptorExhaustion: without a free descriptor the connections there are
-// live on, and new ones are accepted when there are descriptors again. Broken
-// version: an accept loop that returns on any error.
+// TestDescriptorExhaustion: without a free descriptor the open connections continue, and
+// new ones are accepted when there are descriptors again. Broken version: an accept loop
+// that returns on any error.
 func TestDescriptorExhaustion(t *testing.T) {
 	r := start(t, nil)
 	old := r.dial("echo")
@@ -130,7 +130,7 @@ func TestFloodChild(t *testing.T) {
 }
 
 // TestPartialWrite: sockets that take only a part of a write get the rest, whole
-// and in order, also when the same frames go to others. Broken version: without
+// and in order, even when the same frames go to others. Broken version: without
 // output.off, or without retaining what wait keeps, the stream is garbled.
 func TestPartialWrite(t *testing.T) {
 	const receivers, messages = 4, 400
@@ -176,8 +176,8 @@ func TestPartialWrite(t *testing.T) {
 }
 
 // TestStalledReader: a client that does not read gets the endpoint's policy and
-// delays nobody; what is kept for it stays under the bound. Broken version: a queue
-// without the look at OutboundLimit.
+// delays nobody; its backlog stays under the bound. Broken version: a queue
+// without the check of OutboundLimit.
 func TestStalledReader(t *testing.T) {
 	const messages, size, limit = 3000, 4 << 10, 256 << 10
 	policies := map[string]SlowConsumer{"disconnect": Disconnect, "drop_oldest": DropOldest, "drop_newest": DropNewest, "conflate": Conflate}

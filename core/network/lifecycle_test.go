@@ -75,8 +75,8 @@ func TestGoodbyeIsAnsweredAndCounted(t *testing.T) {
 	<-r.hub.gone
 }
 
-// What is for later is done though the connection has closed; what is posted to the
-// connection is not.
+// A function passed to Later runs even if the connection has closed; one passed to Post does
+// not.
 func TestLaterOutlivesConnection(t *testing.T) {
 	r := start(t, nil)
 	c := r.dial("chat")
@@ -108,8 +108,8 @@ func TestHoldKeepsOrder(t *testing.T) {
 	}
 }
 
-// TestHeldConnectionPushesBack: what a held client sends stays in its own socket
-// once the broker has kept enough of it, and comes through afterwards.
+// TestHeldConnectionPushesBack: the input of a held client stays in its own socket once the
+// broker has kept enough of it, and comes through afterwards.
 func TestHeldConnectionPushesBack(t *testing.T) {
 	const messages, size = 2000, 32 << 10
 	r := start(t, nil)
@@ -379,9 +379,9 @@ func TestUpgradeAfterPlainRequest(t *testing.T) {
 	c.expect("early")
 }
 
-// TestUpgradeWithBody: what a proxy takes for the body of an upgrade request must not
-// become the frames of its client, also on a connection that was used before. Broken
-// version: without the look at TransferEncoding in comeBack.
+// TestUpgradeWithBody: what a proxy reads as the body of an upgrade request must not
+// become the frames of its client, even on a connection that was used before. Broken
+// version: without the check of TransferEncoding in comeBack.
 func TestUpgradeWithBody(t *testing.T) {
 	const first = "GET /other HTTP/1.1\r\nHost: x\r\n\r\n"
 	for _, before := range []string{"", first} {
@@ -404,8 +404,8 @@ func TestUpgradeWithBody(t *testing.T) {
 	}
 }
 
-// TestChokedClient: a client that asks for more than it reads is not read any more,
-// and gets all its answers when it does read.
+// TestChokedClient: the server stops reading from a client that requests more than it reads,
+// and the client gets all its answers when it does read.
 func TestChokedClient(t *testing.T) {
 	const messages, size = 1000, 32 << 10
 	r := start(t, nil)
@@ -450,8 +450,8 @@ func (e eager) NewCodec() core.Codec { return e }
 
 func (eager) Open(_ uint64, to core.Sink) { to.Do(core.Command{Verb: core.Subscribe}) }
 
-// TestConnectedMeansSubscribed: who has read the answer to its upgrade misses nothing
-// of what it hears from the start.
+// TestConnectedMeansSubscribed: a client that has read the answer to its upgrade misses no
+// message of its first subscriptions.
 func TestConnectedMeansSubscribed(t *testing.T) {
 	r := start(t, func(_ *Options, ep *Endpoint) { ep.Format = eager{} })
 	for range 100 {

@@ -12,8 +12,8 @@ import (
 	"github.com/polywire/polywire/core/timers"
 )
 
-// The bounds of one turn: after so many mails, so long, or so many connections
-// written to, the loop lets I/O in. A mail is handed out to all its members at once,
+// The bounds of one turn: after this many mails, this time, or writes to this many
+// connections, the loop returns to I/O. A mail is handed out to all its members at once,
 // which is quick; writing to them is not.
 const (
 	turnMails  = 256
@@ -27,8 +27,8 @@ type loop struct {
 	server *Server
 	index  int
 	el     gnet.EventLoop
-	later  chan time.Duration // asks pace for a turn after a while; capacity 1
-	soon   chan struct{}      // asks it for one at once; capacity 1
+	later  chan time.Duration // asks pace for a turn after a delay; capacity 1
+	soon   chan struct{}      // asks pace for a turn at once; capacity 1
 
 	mailbox mailbox
 
@@ -40,17 +40,17 @@ type loop struct {
 	unwritten []*conn    // connections whose output was too much for a turn, in order
 	stuck     []*conn    // connections whose sockets are full, waiting for retry
 	turn      []*frame   // frames to release when the turn ends
-	cork      []byte     // where small frames are put together for one write
-	corked    []*frame   // the frames that lie in cork now
+	cork      []byte     // where small frames are joined for one write
+	corked    []*frame   // the frames that are in cork now
 	parser    *parser    // of connections that are between messages; nil if none is
 	plain     []byte     // where records are decrypted; nil before the first
 	cipher    []byte     // where records are encrypted
-	spare     [][]*frame // empty output queues, to be used again
-	leaving   []*conn    // connections whose peer is to be told
+	spare     [][]*frame // empty output queues, for reuse
+	leaving   []*conn    // connections whose peers must get Gone
 	behind    []*conn    // connections that have stepped back, in order
-	awake     []*conn    // connections that go on reading before the turn ends
+	awake     []*conn    // connections that resume reading before the turn ends
 	effort    effort     // of this turn
-	inbound   inbound    // what waits to be completed
+	inbound   inbound    // waiting input
 	depth     int        // how many callbacks of gnet are nested
 	counted   bool       // this turn is in server.turns
 
@@ -59,7 +59,7 @@ type loop struct {
 	retrying  []*conn // scratch of retryStuck
 
 	// Atomic.
-	ticks     atomic.Uint32 // what clock said last
+	ticks     atomic.Uint32 // the last result of clock
 	congested atomic.Bool   // counted in server.congested
 	largest   atomic.Int64  // the most memory that waits for one full socket
 }
@@ -82,8 +82,8 @@ func newLoop(s *Server, index int, el gnet.EventLoop) *loop {
 	return l
 }
 
-// pace gives the loop a turn on every tick and whenever the loop asked for one
-// later: a task that schedules itself from within a loop would starve its sockets.
+// pace gives the loop a turn on every tick and whenever the loop has asked for one. A task
+// that schedules itself from within a loop would starve its sockets.
 func (l *loop) pace() {
 	ticker := time.NewTicker(timers.Tick)
 	defer ticker.Stop()
@@ -106,7 +106,7 @@ func (l *loop) pace() {
 	}
 }
 
-// kick schedules a turn unless one is scheduled. Any goroutine.
+// kick schedules a turn unless one is scheduled already. Any goroutine.
 func (l *loop) kick() {
 	l.mailbox.mu.Lock()
 	schedule := l.mailbox.schedule()
@@ -128,8 +128,8 @@ func (l *loop) post(m mail) {
 	l.unlock()
 }
 
-// unlock is what all who put something into the mailbox end with: it makes publishers wait
-// if that was much, and sees to it that the loop has a turn. The caller holds mailbox.mu.
+// unlock ends every change of the mailbox: it unlocks, makes publishers wait if the mailbox
+// is congested, and schedules a turn of the loop. The caller holds mailbox.mu.
 func (l *loop) unlock() {
 	schedule := l.mailbox.schedule()
 	if l.mailbox.congested() && l.congested.CompareAndSwap(false, true) {
@@ -141,9 +141,9 @@ func (l *loop) unlock() {
 	}
 }
 
-// deliver puts m into the mailbox for the audiences that to begins with and that are this
-// loop's: it is one mail, however many they are, as one client can be in many. It returns
-// how many these are. Any goroutine.
+// deliver puts m into the mailbox for the audiences at the beginning of to that are on this
+// loop, and returns their number. It is one mail for all of them, because one client can be
+// in many. Any goroutine.
 func (l *loop) deliver(m mail, to []core.Audience) (n int) {
 	n = 1
 	for n < len(to) && to[n].(*audience).loop == l {
@@ -173,9 +173,9 @@ func (l *loop) address(m mail) {
 	l.server.spent.Add(l.mailbox.append(m))
 }
 
-// Run is a turn that drains the mailbox. gnet calls it on the loop. Only when it is over
-// the next one is asked for, through pace: gnet runs what is there then without looking at
-// sockets, some hundred turns.
+// Run is a turn that drains the mailbox. gnet calls it on the loop. The next turn is
+// requested only after this one, through pace: gnet would run some hundred scheduled turns
+// in a row without looking at sockets.
 func (l *loop) Run(context.Context) error {
 	l.mailbox.begin()
 	defer l.goOn()
@@ -183,7 +183,7 @@ func (l *loop) Run(context.Context) error {
 	return nil
 }
 
-// goOn ends a turn of Run, and asks for another one if there must be one.
+// goOn ends a turn of Run, and asks for another one if needed.
 func (l *loop) goOn() {
 	if !l.mailbox.end() {
 		return
@@ -239,7 +239,7 @@ func (l *loop) askLater(d time.Duration) {
 	select {
 	case l.later <- d:
 	default:
-		// One is asked for already, and a tick is never far.
+		// One is requested already, and the next tick is soon.
 	}
 }
 
@@ -286,9 +286,9 @@ func (l *loop) handOut(m *mail) {
 	}
 }
 
-// handOutFrom gives a message to the members of an audience from first on, and returns
-// which is the next: behind the last one, or behind one over which it has panicked. n is
-// how many got it.
+// handOutFrom gives a message to the members of an audience from first on, and returns the
+// next index: after the last member, or after the one on which it panicked. n counts the
+// members that got the message.
 func (l *loop) handOutFrom(aud *audience, first int, m *mail, n *int) (next int) {
 	i := first
 	defer func() {
@@ -313,22 +313,22 @@ func (l *loop) handOutFrom(aud *audience, first int, m *mail, n *int) (next int)
 	return i
 }
 
-// endTurn writes what the turn has queued, tells the engine who left, and lets the
-// turn's frames go.
+// endTurn writes the output that the turn has queued, tells the engine which connections
+// left, and releases the turn's frames.
 func (l *loop) endTurn() {
 	if l.depth > 1 {
 		l.depth--
 		return
 	}
 	l.readOn()
-	// Before the writes, which take long and ask little.
+	// Before the writes, which take long and send few requests.
 	if l.counted {
 		l.server.guard(nil, l.server.leaveTurn)
 	}
 	for len(l.dirty) > 0 || len(l.leaving) > 0 || len(l.awake) > 0 {
 		l.readOn()
-		// Only now: while mail goes out to an audience its members must stay. What they
-		// owned alone they have given up already.
+		// Only now, because the members of an audience must stay while mail is handed out to
+		// it. What they owned alone is free already.
 		for i := 0; i < len(l.leaving); i++ {
 			c := l.leaving[i]
 			l.server.guard(nil, func() { c.peer.Gone(c.reason) })
@@ -342,7 +342,7 @@ func (l *loop) endTurn() {
 	}
 	clear(l.turn)
 	l.turn = l.turn[:0]
-	// From here on the frames may be others with other bytes.
+	// From here on the pool may reuse the frames for other bytes.
 	l.corked = l.corked[:0]
 	l.depth--
 }
@@ -364,7 +364,7 @@ func (l *loop) giveParser(p *parser) {
 	l.parser = p
 }
 
-// lend takes the caller's reference to f, for the turn to hold until it ends.
+// lend takes over the caller's reference to f; the turn holds it until it ends.
 func (l *loop) lend(f *frame) lent {
 	l.turn = append(l.turn, f)
 	return lent{f}

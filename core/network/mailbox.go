@@ -9,8 +9,8 @@ import (
 // mail is one piece of work for a loop: a frame for an audience, an event for a
 // connection, or a function.
 type mail struct {
-	// A frame for audiences, one or more. The mail holds a reference to the frame. Or,
-	// instead of a frame, why the audiences miss a message.
+	// A frame for one or more audiences. The mail holds a reference to the frame. If there is
+	// no frame, lost is why the audiences miss a message.
 	frame  *frame
 	lost   error
 	aud    *audience
@@ -40,7 +40,7 @@ func (m *mail) audiences(yield func(*audience) bool) {
 // audienceBytes is the memory of a further audience in a mail.
 const audienceBytes = 16
 
-// size is what m counts against the bound of a mailbox.
+// size returns the bytes of m that count against the bound of a mailbox.
 func (m *mail) size() int {
 	if m.frame != nil {
 		return len(m.frame.bytes) + audienceBytes*len(m.more)
@@ -51,7 +51,7 @@ func (m *mail) size() int {
 	return 0
 }
 
-// work is how many connections m is handed to.
+// work returns how many connections m is handed to.
 func (m *mail) work() int {
 	if m.aud == nil {
 		return 0
@@ -63,16 +63,16 @@ func (m *mail) work() int {
 	return n
 }
 
-// The bounds of a mailbox. Above congested nobody on this node publishes, or asks anything,
-// before it is below half of that (room.go): what comes in meanwhile has been under way
-// already, one message of each loop and of each goroutine, and what those say who have just
-// been let in. Mails for many cost a loop more than mails for few, and whoever else has
-// something to say waits for them: congestedWork is what a loop hands out in some hundredths
-// of a second. Above full, which that never is, frames for
-// audiences are dropped and counted; a mailbox of few mails is not full, whatever their
-// size. The bytes of all mailboxes are within a quarter of the outbound budget, so that they
-// leave most of it to slow clients. Functions do not count: there are no more than a few for
-// each connection, and those that let publishers go on are among them.
+// The bounds of a mailbox. Above congested, nobody on this node publishes or sends requests
+// until it is below half of that (room.go). The only messages that still come were in flight
+// already (one of each loop and each goroutine), or come from clients that were just let in.
+// Mails for many connections cost a loop more than mails for few, and all other senders wait
+// for them: congestedWork is what a loop hands out in some hundredths of a second. Above full,
+// which a mailbox thus never reaches, frames for audiences are dropped and counted; a mailbox
+// of few mails is not full, whatever their size. The bytes of all mailboxes are within a
+// quarter of the outbound budget, so that they leave most of it to slow clients. Functions do
+// not count: there are only a few for each connection, and those that let publishers continue
+// are among them.
 const (
 	congestedMails = 4 << 10
 	congestedBytes = 16 << 20
@@ -81,7 +81,7 @@ const (
 	fullBytes      = 256 << 20
 )
 
-// mailbox is the way into a loop from outside: ordered, bounded, and drained by
+// mailbox is the queue into a loop from outside: ordered, bounded, and drained by
 // the loop in batches.
 type mailbox struct {
 	// Static after construction.
@@ -92,14 +92,14 @@ type mailbox struct {
 	queue     []mail
 	bytes     int
 	told      int // how many of queue are frames and events, not functions
-	work      int // to how many connections the frames in queue go, all together
+	work      int // the total number of connections that the frames in queue go to
 	posted    uint64
-	scheduled bool // a drain is on its way or running
-	again     bool // another one was asked for since it began
-	holds     int  // how many put off what they put
-	owed      bool // a drain was wanted meanwhile
+	scheduled bool // a drain is scheduled or running
+	again     bool // another one was requested since it began
+	holds     int  // how many calls of hold are not released
+	owed      bool // a drain was requested meanwhile
 
-	// Owned by the loop: the batch being drained, and where in it the loop is.
+	// Owned by the loop: the batch being drained, and the loop's position in it.
 	batch []mail
 	next  int
 }
@@ -117,7 +117,7 @@ func (b *mailbox) position() uint64 {
 	return b.posted
 }
 
-// reserve takes a position for a mail that is put later.
+// reserve takes a position for a mail that is appended later.
 func (b *mailbox) reserve() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -125,8 +125,8 @@ func (b *mailbox) reserve() uint64 {
 	return b.posted
 }
 
-// append appends m, which may have a position already, and returns what m costs who publishes
-// it: one for each connection that it goes to, and one for each KiB. The caller holds mu.
+// append appends m, which may have a position already, and returns the cost of m for its
+// publisher: one for each connection that it goes to, and one for each KiB. The caller holds mu.
 func (b *mailbox) append(m mail) (cost int64) {
 	b.posted++
 	if m.pos == 0 {
@@ -142,8 +142,8 @@ func (b *mailbox) append(m mail) (cost int64) {
 	return int64(work + size>>10)
 }
 
-// schedule reports whether a drain must be scheduled, and remembers that it is. One that
-// runs is followed by another. The caller holds mu.
+// schedule reports whether the caller must schedule a drain, and notes that it is scheduled. A
+// running drain is followed by another. The caller holds mu.
 func (b *mailbox) schedule() bool {
 	switch {
 	case b.scheduled:
@@ -164,8 +164,8 @@ func (b *mailbox) begin() {
 	b.mu.Unlock()
 }
 
-// end ends a drain, and reports whether there must be another: one was asked for
-// meanwhile, or not all is done.
+// end ends a drain, and reports whether another is needed: one was requested meanwhile, or
+// mails are left.
 func (b *mailbox) end() (again bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -173,8 +173,8 @@ func (b *mailbox) end() (again bool) {
 	return b.again || b.next < len(b.batch)
 }
 
-// hold puts off drains until release, so that one finds all that is put in between. One
-// that runs already is not stopped.
+// hold delays drains until release, so that one drain finds all mails appended in between. A
+// running drain is not stopped.
 func (b *mailbox) hold() {
 	b.mu.Lock()
 	b.holds++
@@ -203,7 +203,7 @@ func (b *mailbox) congested() bool {
 	return b.told >= congestedMails || b.bytes >= b.congestedBytes || b.work >= congestedWork
 }
 
-// relaxed reports whether held publishers may go on. The caller holds mu.
+// relaxed reports whether held publishers may continue. The caller holds mu.
 func (b *mailbox) relaxed() bool {
 	return b.told < congestedMails/2 && b.bytes < max(1, b.congestedBytes/2) && b.work < congestedWork/2
 }

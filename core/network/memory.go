@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// memoryEvery is the time between two looks at the memory.
+	// memoryEvery is the time between two measurements of the memory.
 	memoryEvery = time.Second
-	// collectEvery is the least time between garbage collections that the gauge asks
-	// for.
+	// collectEvery is the least time between garbage collections that the gauge
+	// requests.
 	collectEvery = 10 * time.Second
-	// A crowd is so many connections; it has come when fewer than trickle came since
-	// the last look.
+	// A crowd is crowdSize connections; it is complete when fewer than trickle came since
+	// the last measurement.
 	crowdSize, trickle = 1000, 100
 )
 
-// AvailableMemory returns how many bytes the process may have: GOMEMLIMIT, the limit
+// AvailableMemory returns how many bytes the process may use: GOMEMLIMIT, the limit
 // of its cgroup or the machine's memory, whichever is least; 0 if none is known. Any
 // goroutine.
 func AvailableMemory() uint64 {
@@ -41,25 +41,25 @@ func AvailableMemory() uint64 {
 	return least
 }
 
-// memoryGauge knows how much memory the process uses: what was alive at the last
-// garbage collection, stacks, and the runtime's own. Garbage is not counted, as it is
-// given up when memory is needed; nor is what the kernel keeps for sockets.
+// memoryGauge measures how much memory the process uses: what was alive at the last
+// garbage collection, stacks, and the runtime's own. Garbage is not counted, because it is
+// freed when memory is needed; nor is the kernel's memory for sockets.
 //
-// It also gives back what a crowd has left behind. Handshakes, with TLS above all, take
-// far more memory than the connections that come of them, and idle connections give the
+// It also returns the memory that a crowd has left behind. Handshakes, especially with TLS,
+// take far more memory than the resulting connections, and idle connections give the
 // runtime no reason to collect it.
 type memoryGauge struct {
 	// Owned by watch.
 	collected time.Time
-	came      uint64 // connections until the last look
-	settled   uint64 // connections until memory was last given back
+	came      uint64 // connections until the last measurement
+	settled   uint64 // connections until memory was last returned
 
 	// Atomic.
 	used atomic.Uint64
 }
 
-// watch looks once in a while until done is closed. watermark, and came, how many
-// connections there were so far, are asked each time.
+// watch measures regularly until done is closed. It calls watermark and came each time; came
+// returns the number of connections so far.
 func (g *memoryGauge) watch(watermark, came func() uint64, done <-chan struct{}) {
 	ticker := time.NewTicker(memoryEvery)
 	defer ticker.Stop()
@@ -73,8 +73,8 @@ func (g *memoryGauge) watch(watermark, came func() uint64, done <-chan struct{})
 	}
 }
 
-// look measures. Over the watermark only a garbage collection tells what is true:
-// what was allocated since the last one, or during it, may be either.
+// look measures. Over the watermark only a garbage collection gives the true value: what
+// was allocated since the last one, or during it, may be alive or garbage.
 func (g *memoryGauge) look(watermark, came uint64) {
 	alive, allocated, free := memoryInUse()
 	quiet := came-g.came < trickle
@@ -94,8 +94,8 @@ func (g *memoryGauge) look(watermark, came uint64) {
 	g.used.Store(alive)
 }
 
-// memoryInUse returns the bytes that are in use without and with garbage, and those that
-// are free but not given back.
+// memoryInUse returns the bytes in use without and with garbage, and those that are free
+// but not returned to the system.
 func memoryInUse() (alive, allocated, free uint64) {
 	samples := []metrics.Sample{
 		{Name: "/memory/classes/total:bytes"},

@@ -8,8 +8,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// originAllowed reports whether the page of an origin may connect. hosts are those that the
-// client has asked, as far as is known.
+// originAllowed reports whether a page of an origin may connect. hosts are the hosts that the
+// client asked for, if known.
 func (ep *endpoint) originAllowed(origin string, hosts []string) bool {
 	if origin == "" {
 		return true
@@ -24,9 +24,9 @@ func (ep *endpoint) originAllowed(origin string, hosts []string) bool {
 	})
 }
 
-// sameOrigin reports whether a page of origin, which is normal, is of one of the hosts that a
-// client asked. With a port or without it means the same where the port is that of the page's
-// scheme (RFC 6454, section 4).
+// sameOrigin reports whether a page of origin, which is normalized, belongs to one of the hosts
+// that the client asked for. The default port of the page's scheme may be written or left out
+// (RFC 6454, section 4).
 func sameOrigin(origin string, hosts []string) bool {
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" {
@@ -34,7 +34,7 @@ func sameOrigin(origin string, hosts []string) bool {
 	}
 	return slices.ContainsFunc(hosts, func(host string) bool {
 		host = core.WithoutDefaultPort(u.Scheme, host)
-		// Clients can write thousands of hosts that a proxy passes on.
+		// Clients can send thousands of hosts that a proxy passes on.
 		return len(host) == len(u.Host) && strings.ToLower(host) == u.Host
 	})
 }
@@ -47,9 +47,9 @@ func (ep *endpoint) allowedOrigins() string {
 	return "the same host"
 }
 
-// originMatches reports whether an origin is the one that is allowed. In it, one *
-// stands for the labels before a domain (https://*.example.com) or for a port
-// (http://localhost:*); alone it stands for all.
+// originMatches reports whether origin matches allowed. In allowed, one * stands for the
+// labels before a domain (https://*.example.com) or for a port (http://localhost:*); alone
+// it stands for all origins.
 func originMatches(allowed, origin string) bool {
 	before, after, wild := strings.Cut(strings.ToLower(allowed), "*")
 	if !wild || allowed == "*" {

@@ -42,8 +42,8 @@ func TestOriginMatches(t *testing.T) {
 	}
 }
 
-// TestSameOrigin: a default port is there or not, and the host is the one that the client
-// asked, also if a trusted proxy asks by another one.
+// TestSameOrigin: a default port may be written or not, and the host is the one that the client
+// asked for, even if a trusted proxy asks for another one.
 func TestSameOrigin(t *testing.T) {
 	tests := []struct {
 		origin, request string // request: what comes behind Host
@@ -107,8 +107,8 @@ func TestSameOrigin(t *testing.T) {
 	}
 }
 
-// TestManyHosts: to look at many hosts costs no more than to read them, however long the
-// origin is.
+// TestManyHosts: checking many hosts costs no more than reading them, however long the origin
+// is.
 func TestManyHosts(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector allocates")

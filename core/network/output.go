@@ -6,41 +6,41 @@ import (
 )
 
 // listed says in which of its loop's lists a connection is because of its output. It is
-// in one at most; an entry of a list whose connection says otherwise is out of date.
+// in at most one; a list entry is stale if its connection says otherwise.
 type listed uint8
 
 const (
-	// unlisted: in none. Nothing waits, or it is being written.
+	// unlisted: in none. No output waits, or it is being written.
 	unlisted listed = iota
 	// inTurn: it is written when the turn ends.
 	inTurn
-	// postponed: there was too much to write in one turn; a later one goes on.
+	// postponed: there was too much to write in one turn; a later turn continues.
 	postponed
-	// stuck: the socket is full, and is tried again after a while.
+	// stuck: the socket is full; the write is retried after a while.
 	stuck
 )
 
-// output is what waits to be written to one client: frames, of which the first may be
-// written in part. Owned by the loop.
+// output is the queue of frames for one client; the first may be written in part. Owned by the
+// loop.
 //
-// Frames are lent by a turn of the loop, which lets them go when it ends. An output that lasts
-// longer keeps them, with references of its own. Kept frames stand before lent ones. Only an
-// output that is listed for the end of the turn, or is being written then, has lent ones: in
-// all other lists what is pushed is kept at once.
+// Frames are lent by a turn of the loop, which releases them when it ends. To hold frames
+// longer, an output keeps them, with references of its own. Kept frames come before lent ones.
+// Only an output that is listed for the end of the turn, or is being written then, has lent
+// frames: in all other lists, pushed frames are kept at once.
 type output struct {
 	frames []*frame
 	off    int     // bytes of the first frame that are written
 	size   int     // bytes that are not written
-	owed   int     // those of them that no policy may drop
+	owed   int     // the part of size that no policy may drop
 	kept   int     // how many frames, from the front, are kept
 	weight weight  // of all frames
 	newest *index  // with Conflate, while the socket is full
-	budget *budget // what is kept counts against it; static
+	budget *budget // kept frames count against it; static
 	list   listed
 }
 
-// push puts l behind what waits. It reports whether the connection must be listed for the end
-// of the turn, which the caller does.
+// push appends l. It reports whether the caller must list the connection for the end of the
+// turn.
 func (o *output) push(l lent) (list bool) {
 	f := l.frame
 	o.frames = append(o.frames, f)
@@ -69,8 +69,8 @@ func (o *output) listForTurn() (list bool) {
 	return false
 }
 
-// keepFor keeps all frames beyond the turn. It reports whether the connection must be put
-// into the list to, which the caller does.
+// keepFor keeps all frames beyond the turn. It reports whether the caller must put the
+// connection into the list to.
 func (o *output) keepFor(to listed) (list bool) {
 	o.keep()
 	list = o.list != to
@@ -86,14 +86,13 @@ func (o *output) keep() {
 	o.setKept(len(o.frames))
 }
 
-// setKept sets how many frames are kept. The places in queues that last are counted
-// against the budget.
+// setKept sets how many frames are kept. Their queue slots count against the budget.
 func (o *output) setKept(n int) {
 	o.budget.add((n - o.kept) * slotBytes)
 	o.kept = n
 }
 
-// count adds n bytes of f to what waits; n may be negative.
+// count adds n bytes of f to the waiting output; n may be negative.
 func (o *output) count(f *frame, n int) {
 	o.size += n
 	if f.purpose == owed {
@@ -104,7 +103,7 @@ func (o *output) count(f *frame, n int) {
 // weight is the memory of frames, which is far more than their bytes if they are small.
 type weight struct{ all, owed int }
 
-// add adds that of f n times.
+// add adds the memory of f n times.
 func (w *weight) add(f *frame, n int) {
 	n *= frameBytes + slotBytes + max(cap(f.buf), len(f.bytes))
 	w.all += n
@@ -113,7 +112,7 @@ func (w *weight) add(f *frame, n int) {
 	}
 }
 
-// weightBehind returns the weight of what waits behind the first frame.
+// weightBehind returns the weight of the frames after the first.
 func (o *output) weightBehind() weight {
 	w := o.weight
 	if len(o.frames) > 0 {
@@ -122,7 +121,7 @@ func (o *output) weightBehind() weight {
 	return w
 }
 
-// behind returns how many bytes wait behind the first frame, which is on its way, and how
+// behind returns how many bytes wait after the first frame, which is in flight, and how
 // many of them are owed.
 func (o *output) behind() (all, ofOwed int) {
 	if len(o.frames) == 0 {
@@ -137,7 +136,7 @@ func (o *output) behind() (all, ofOwed int) {
 	return all - left, ofOwed
 }
 
-// unwritten returns the index of the first frame of which nothing is written.
+// unwritten returns the index of the first frame that is not partly written.
 func (o *output) unwritten() int {
 	if o.off > 0 {
 		return 1
@@ -177,7 +176,7 @@ func (o *output) wrote(n int) {
 	}
 }
 
-// remove takes out the frame at i, of which nothing is written. It is quick near the
+// remove takes out the frame at i, which must not be partly written. It is quick near the
 // front, and near the end if nothing is conflated.
 func (o *output) remove(i int) {
 	f := o.frames[i]
@@ -201,9 +200,9 @@ func (o *output) remove(i int) {
 	o.frames = o.frames[1:]
 }
 
-// replace puts l in the place of an older message of its address, of which nothing is
-// written, if one waits for the full socket and what waits stays within limit. It reports
-// whether it did, and the length of the payload that nobody hears any more.
+// replace puts l in the place of an older message of the same address that is not partly
+// written, if one waits for the full socket and the output stays within limit. It reports
+// whether it did, and the length of the replaced payload.
 func (o *output) replace(l lent, limit int) (lost int, done bool) {
 	f := l.frame
 	at, ok := o.newest.find(o.frames, f)
@@ -227,9 +226,9 @@ func (o *output) replace(l lent, limit int) (lost int, done bool) {
 	return lost, true
 }
 
-// conflate begins to remember where the newest message of each address is. Messages that
-// were queued under another policy have no key: before them nothing is replaced, as what
-// takes its place there would overtake them.
+// conflate begins to index the newest message of each address. Messages that were queued
+// under another policy have no key. Nothing before them is replaced, because the new message
+// would overtake them.
 func (o *output) conflate() {
 	if o.newest != nil {
 		return
@@ -244,8 +243,7 @@ func (o *output) conflate() {
 	}
 }
 
-// ending counts the messages that end within the next n bytes, and the bytes of their
-// payloads.
+// ending counts the messages that end within the next n bytes, and their payload bytes.
 func (o *output) ending(n int) (messages, payload int) {
 	n += o.off
 	for _, f := range o.frames {
@@ -260,7 +258,7 @@ func (o *output) ending(n int) (messages, payload int) {
 	return messages, payload
 }
 
-// drop lets all go, also what is written in part. It stays in its list.
+// drop drops all frames, even a partly written one. The output stays in its list.
 func (o *output) drop() {
 	for _, f := range o.frames[:o.kept] {
 		f.release()
@@ -269,7 +267,7 @@ func (o *output) drop() {
 	o.frames, o.off, o.size, o.owed, o.weight, o.newest = nil, 0, 0, 0, weight{}, nil
 }
 
-// index remembers where in an output the newest message of each address is. Places are
+// index stores the place of the newest message of each address in an output. Places are
 // counted from the first frame that left the output since the index was made.
 type index struct {
 	places map[uint64]int // by the hash of the key
@@ -289,7 +287,7 @@ func (x *index) find(frames []*frame, f *frame) (at int, ok bool) {
 	return at, bytes.Equal(frames[at].key, f.key)
 }
 
-// set remembers that f is at at, as the newest of its address.
+// set stores at as the place of f, the newest of its address.
 func (x *index) set(f *frame, at int) {
 	if f.key == nil {
 		return
@@ -300,14 +298,14 @@ func (x *index) set(f *frame, at int) {
 	x.places[f.hash] = at + x.gone
 }
 
-// leave forgets f, which was at at.
+// leave removes f, which was at at.
 func (x *index) leave(f *frame, at int) {
 	if f.key != nil && x.places[f.hash] == at+x.gone {
 		delete(x.places, f.hash)
 	}
 }
 
-// left tells that frames have left the front. x may be nil.
+// left removes frames that have left the front. x may be nil.
 func (x *index) left(frames []*frame) {
 	if x == nil {
 		return
@@ -318,8 +316,8 @@ func (x *index) left(frames []*frame) {
 	x.gone += len(frames)
 }
 
-// moveUp tells that each of the first frames moves one place to the back, whereupon the
-// first place leaves the output: the places as they are counted stay.
+// moveUp moves each of the first frames one place to the back. Then the first place leaves the
+// output, so the places of all other frames stay.
 func (x *index) moveUp(frames []*frame) {
 	for i, f := range slices.Backward(frames) {
 		if place, ok := x.places[f.hash]; ok && f.key != nil && place == i+x.gone {

@@ -14,17 +14,17 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// modelled is an output and what is to come out of it.
+// modelled is an output and its expected result.
 type modelled struct {
 	out  output
 	want []*frame // what waits, in order
-	// newest is the newest message of each address, while it is remembered and waits.
+	// newest is the newest message of each address, while it is indexed and waits.
 	newest map[string]*frame
 	off    int    // bytes of want[0] that were read
 	text   []byte // what was read and is not looked at yet
 }
 
-// remember notes that f is the newest of its address; one without an address is of all.
+// remember notes f as the newest of its address; without an address it counts for all.
 func (o *modelled) remember(f *frame) {
 	if f.key == nil {
 		clear(o.newest)
@@ -33,13 +33,13 @@ func (o *modelled) remember(f *frame) {
 	o.newest[string(f.key)] = f
 }
 
-// gone is told that f waits no more.
+// gone notes that f does not wait any more.
 func (o *modelled) gone(f *frame) {
 	maps.DeleteFunc(o.newest, func(_ string, newest *frame) bool { return newest == f })
 }
 
-// outputModel drives outputs as a loop does: turns in which frames are queued for several
-// outputs, and at whose end each output is written in part, postponed or stuck.
+// outputModel drives outputs like a loop: in each turn frames are queued for several outputs,
+// and at its end each output is written in part, postponed or stuck.
 type outputModel struct {
 	t       *testing.T
 	rnd     *rand.Rand
@@ -110,7 +110,7 @@ func (m *outputModel) replace(o *modelled, f *frame) bool {
 	return done
 }
 
-// remove takes out a frame of which nothing is written.
+// remove takes out a frame that is not partly written.
 func (m *outputModel) remove(o *modelled) {
 	first := o.out.unwritten()
 	if first >= len(o.want) {
@@ -122,7 +122,7 @@ func (m *outputModel) remove(o *modelled) {
 	o.want = slices.Delete(o.want, at, at+1)
 }
 
-// read writes some of what waits.
+// read writes some of the waiting output.
 func (m *outputModel) read(o *modelled) {
 	for o.out.size > 0 && m.rnd.IntN(4) > 0 {
 		b := m.loop.gather(&o.out, 256)
@@ -206,7 +206,7 @@ func (m *outputModel) retry() {
 	}
 }
 
-// check holds everything against the model.
+// check compares everything with the model.
 func (m *outputModel) check() {
 	refs, charged := map[*frame]int32{}, int64(0)
 	for _, f := range m.turn {
@@ -256,9 +256,9 @@ func (m *outputModel) check() {
 }
 
 // TestOutputModel: whatever happens to outputs that share frames, each client reads what was
-// queued for it, every frame has exactly the references that somebody holds, and none is
+// queued for it, every frame has exactly the references that are held, and none is
 // borrowed beyond its turn. Broken versions: listForTurn that keeps nothing (a frame that is
-// queued behind a postponed output is borrowed, then released, and written as another's
+// queued after a postponed output is borrowed, then released, and written as another's
 // bytes), remove without setKept, replace without retain, moveUp that does nothing.
 func TestOutputModel(t *testing.T) {
 	seed := rand.Uint64()
@@ -282,7 +282,7 @@ func TestOutputModel(t *testing.T) {
 			case n < 14:
 				m.remove(o)
 			case n == 14 && o.out.list == inTurn:
-				// The bound is met in the midst of a turn.
+				// The bound is reached in the middle of a turn.
 				if m.read(o); o.out.size > 0 {
 					o.out.keepFor(stuck)
 				}

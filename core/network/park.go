@@ -14,12 +14,12 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// parkAt is how much input a held connection may have kept before its socket is
-// taken out of the event loop, so that TCP holds the client back.
+// parkAt is how much kept input a held connection may have before its socket is
+// taken out of the event loop, so that TCP backpressure slows the client down.
 const parkAt = 256 << 10
 
-// parkIfMuch parks a held connection of which much input is kept: any, while the inbound
-// budget is half used.
+// parkIfMuch parks a held connection with much kept input. While more than half of the
+// inbound budget is used, any kept input is much.
 func (c *conn) parkIfMuch() {
 	n, limit := c.in.kept.size, parkAt
 	if c.secure != nil {
@@ -33,9 +33,9 @@ func (c *conn) parkIfMuch() {
 	}
 }
 
-// park stops the reading of the socket. gnet cannot pause a connection; so the
-// connection leaves gnet with a duplicate of its descriptor, and comes back with
-// unpark. Output is written to the duplicate meanwhile.
+// park stops reading from the socket. gnet cannot pause a connection, so the
+// connection leaves gnet with a duplicate of its descriptor, and returns with
+// unpark. Meanwhile output is written to the duplicate.
 func (c *conn) park() {
 	fd, err := unix.FcntlInt(uintptr(c.socket.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -75,7 +75,7 @@ func (c *conn) unpark() {
 	c.gone()
 }
 
-// errNotEnrolled is of a connection of which gnet says nothing.
+// errNotEnrolled is the error if gnet reports none but did not enrol the connection.
 var errNotEnrolled = errors.New("the event loop did not take the connection")
 
 // comeback is a parked connection on its way back to the event loop.
@@ -98,7 +98,7 @@ func (b *comeback) await(opened <-chan gnet.RegisteredResult) {
 		case b.arrived:
 			return
 		case res.Err == nil:
-			// Of a poller that refuses gnet says nothing.
+			// gnet does not report a poller that refuses.
 			res.Err = errNotEnrolled
 		}
 		c := b.conn
@@ -107,7 +107,7 @@ func (b *comeback) await(opened <-chan gnet.RegisteredResult) {
 	})
 }
 
-// arrive is OnOpen of a connection that was parked.
+// arrive is OnOpen for a connection that was parked.
 func (b *comeback) arrive(gc gnet.Conn) gnet.Action {
 	c := b.conn
 	b.arrived = true

@@ -16,35 +16,35 @@ const maxControl = 125
 // keepBuffer is the biggest message buffer that a parser keeps after the message.
 const keepBuffer = 4 << 10
 
-// errLength is a frame length that is not written in its shortest form
+// errLength: a frame length is not written in its shortest form
 // (RFC 6455, section 5.2) or does not fit 63 bits.
 var errLength = errors.New("frame length is not minimal")
 
-// errTooLarge is a message over the size limit.
+// errTooLarge: a message exceeds the size limit.
 var errTooLarge = errors.New("message exceeds the size limit")
 
-// errUTF8 is text that is not UTF-8.
+// errUTF8: text is not UTF-8.
 var errUTF8 = errors.New("text is not valid UTF-8")
 
 // frameHandler receives what a parser finds. The payload is borrowed until the
-// call returns and may be overwritten by the handler. Returning false stops the
-// parser behind this frame.
+// call returns; the handler may overwrite it. Returning false stops the
+// parser after this frame.
 type frameHandler interface {
-	// onInflated comes before the onMessage of a message that was compressed; more is
-	// by how much it is longer than what came, less than 0 if it is shorter.
+	// onInflated is called before the onMessage of a compressed message; more is the growth
+	// by inflation in bytes, negative if the message shrinks.
 	onInflated(more int)
 	onMessage(op ws.OpCode, payload []byte) bool
 	onControl(op ws.OpCode, payload []byte) bool
 }
 
 // parser turns a client's byte stream into messages (RFC 6455, server side). It
-// is pushed chunks of any size. A message that lies whole inside a chunk is
+// is fed chunks of any size. A message that is whole within one chunk is
 // unmasked in place and handed on without a copy. Not safe for concurrent use.
 type parser struct {
 	maxMessage int
 	deflate    bool     // permessage-deflate was negotiated
-	history    *history // with it; nil if the client's compressor keeps none
-	deaf       bool     // data is not looked at any more
+	history    *history // for deflate; nil if the client's compressor keeps none
+	deaf       bool     // data is ignored from now on
 
 	head  [ws.MaxHeaderSize]byte // a header cut by the end of a chunk
 	nhead uint8
@@ -53,17 +53,17 @@ type parser struct {
 	frame   ws.Header // that header
 	off     int64     // payload bytes of that frame read so far
 
-	op     ws.OpCode // opcode of the message under way; 0 (continuation) if none
+	op     ws.OpCode // opcode of the incomplete message; 0 (continuation) if none
 	packed bool      // that message is compressed
-	buf    pieces    // the message under way, as far as it was cut
-	ctl    []byte    // the control payload under way, as far as it was cut
+	buf    pieces    // the incomplete message, if it was cut
+	ctl    []byte    // the incomplete control payload, if it was cut
 	spare  []byte    // memory for the next message that is cut; empty
 	text   utf8Stream
 }
 
 // feed parses b, which it overwrites (payloads are unmasked in place), and calls h
 // for each complete frame. It returns the number of bytes used: all of them unless
-// h stopped it or the stream is at fault.
+// h stopped it or the stream is invalid.
 func (p *parser) feed(b []byte, h frameHandler) (used int, err error) {
 	for {
 		if !p.inFrame {
@@ -97,20 +97,20 @@ func (p *parser) feed(b []byte, h frameHandler) (used int, err error) {
 	}
 }
 
-// between reports whether no message is on its way: the parser may be another
-// client's now.
+// between reports whether no message is incomplete: the parser may be given to another
+// client now.
 func (p *parser) between() bool {
 	return p.nhead == 0 && !p.inFrame && p.op == 0 && p.buf.size == 0 && p.ctl == nil
 }
 
-// parserBytes is the memory of a parser without what it keeps.
+// parserBytes is the memory of a parser without its buffers.
 const parserBytes = 256
 
-// memory returns how many bytes a parser takes that is not between messages.
+// memory returns the memory of a parser that is not between messages.
 func (p *parser) memory() int { return parserBytes + p.buf.memory() + cap(p.ctl) }
 
-// deafen drops the message under way, and the data of all frames to come: control
-// frames are still looked at.
+// deafen drops the incomplete message, and the data of all later frames; control
+// frames are still handled.
 func (p *parser) deafen() {
 	p.deaf, p.buf, p.text = true, pieces{}, utf8Stream{}
 }
@@ -166,7 +166,7 @@ func (p *parser) header(b []byte) (n int, complete bool, err error) {
 	}
 	if h.OpCode.IsData() && h.OpCode != ws.OpContinuation {
 		// The first reserved bit marks a compressed message (RFC 7692, section 6).
-		// Written for every message: the last one may have been another client's.
+		// Set for every message: the last one may have been another client's.
 		if p.packed = p.deflate && h.Rsv&4 != 0; p.packed {
 			h.Rsv &^= 4
 		}
@@ -181,8 +181,8 @@ func (p *parser) header(b []byte) (n int, complete bool, err error) {
 	return n, true, nil
 }
 
-// headerSize returns the size of the header that begins with b, as far as b
-// tells; it is more than len(b) as long as b is not the whole header.
+// headerSize returns the size of the header that begins with b, if b shows it; it is more
+// than len(b) as long as b is not the whole header.
 func headerSize(b []byte) int {
 	if len(b) < 2 {
 		return 2
@@ -272,7 +272,7 @@ func (p *parser) message(op ws.OpCode, payload []byte, h frameHandler) (more boo
 	return h.onMessage(op, plain), nil
 }
 
-// reasonOf says under which reason a parse error is counted and closed.
+// reasonOf returns the reason for a parse error.
 func reasonOf(err error) core.Reason {
 	switch {
 	case errors.Is(err, errTooLarge):

@@ -247,7 +247,7 @@ func TestUTF8Stream(t *testing.T) {
 			}
 		}
 	}
-	// A byte that nothing can mend is found before the text ends.
+	// An invalid byte is found before the text ends.
 	var u utf8Stream
 	if u.feed([]byte("a\xf4\x90"), false) {
 		t.Error(`"\xf4\x90" is not refused at once`)

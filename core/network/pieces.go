@@ -2,18 +2,17 @@ package network
 
 import "bytes"
 
-// pieceSize is how big a piece of kept input becomes before another one is begun.
+// pieceSize is how large a piece of kept input grows before another one is begun.
 const pieceSize = 32 << 10
 
-// pieces are bytes in the order in which they came, in memory of their own. They grow
-// with what comes: what is there is not copied to make room, except within the last
-// piece, which is small. The zero value is empty.
+// pieces is a byte buffer with its own memory, in the order of arrival. Growing it does not
+// copy what it holds, except within the last piece, which is small. The zero value is empty.
 type pieces struct {
 	list [][]byte // none of them empty
 	size int      // bytes in all of them
 }
 
-// add puts a copy of b behind the others.
+// add appends a copy of b.
 func (p *pieces) add(b []byte) {
 	p.size += len(b)
 	if n := len(p.list); n > 0 {
@@ -37,7 +36,7 @@ func (p *pieces) skip(n int) {
 	}
 }
 
-// join returns everything with b behind it, in one slice, which may be one of the
+// join returns everything followed by b in one slice, which may be one of the
 // pieces, and leaves p empty.
 func (p *pieces) join(b []byte) []byte {
 	var all []byte
@@ -55,7 +54,7 @@ func (p *pieces) join(b []byte) []byte {
 	return all
 }
 
-// memory returns how many bytes of memory are taken.
+// memory returns the memory in use, in bytes.
 func (p *pieces) memory() int {
 	n := len(p.list)
 	if n == 0 {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestPieces compares what is kept in pieces with one slice of it all, and wants it to
-// take little more memory than what has come.
+// TestPieces compares pieces with one slice of all the data, and expects them to take little
+// more memory than the data.
 func TestPieces(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(7, 7))
 	for range 200 {
@@ -49,7 +49,7 @@ func TestPieces(t *testing.T) {
 }
 
 // TestPiecesGrowWithWhatCame: a big message takes the memory of what has come of it,
-// also while it comes in the smallest pieces.
+// even if it comes in the smallest pieces.
 func TestPiecesGrowWithWhatCame(t *testing.T) {
 	for _, chunk := range []int{1, 100, 16 << 10, 64 << 10} {
 		var p pieces

@@ -8,36 +8,36 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// places are those of connections that are no WebSockets: of the handshakes under way, or of
-// the plain HTTP connections of one door. An address may have a part of them. A connection
-// that only waits for its next request keeps its place as long as nobody else needs it, one
-// whose request is not all there as long as nobody needs it who has fewer of these. Any
-// goroutine.
+// places is a pool of places for connections that are not WebSockets: for the pending
+// handshakes, or for the plain HTTP connections of one door. An address may have a part of
+// them. A connection that only waits for its next request is evicted when another one needs
+// its place. One whose request is incomplete is evicted when a client needs the place whose
+// address has fewer of these. Any goroutine.
 type places struct {
 	// Guarded by mu.
 	mu    sync.Mutex
 	taken int
 	of    map[core.Host]*tenant
-	turns uint64 // counts what is put into the lists of the tenants
+	turns uint64 // counts the insertions into the lists of the tenants
 }
 
-// tenant is what one address has of the places. Who waits longest comes first in a list.
+// tenant holds the places of one address. The longest waiting comes first in a list.
 type tenant struct {
 	address netip.Addr
 	taken   int
 	waiting [working]list.List // of *place
 }
 
-// stage is what the connection of a place is about.
+// stage is what the connection of a place is doing.
 type stage byte
 
 const (
 	idle    stage = iota // it is between two requests
-	unheard              // its request is not all there
+	unheard              // its request is incomplete
 	working              // its request is being answered
 )
 
-// place is the place of one visitor. The zero value is none. It is not copied.
+// place is the place of one visitor. The zero value is no place. It must not be copied.
 type place struct {
 	// Static once it is taken.
 	visitor *visitor
@@ -46,13 +46,13 @@ type place struct {
 	tenant  *tenant
 	element *list.Element // in tenant.waiting[stage]; nil while it is working
 	stage   stage
-	since   uint64 // the turn in which it came there
-	evicted bool   // somebody else has got it
+	since   uint64 // the value of turns when it entered the stage
+	evicted bool   // another visitor has got it
 }
 
-// take gives v the place at; it is working until set says otherwise. If there is none left, of
-// all or of its address, which may have most (0: no bound), it gets that of another, evicted,
-// which is to be closed; nil if there was one left.
+// take gives v the place at, in the stage working. If no place is left, in total or for its
+// address, which may have most (0: no bound), v gets the place of another connection: the
+// caller must close evicted. evicted is nil if a place was left.
 func (p *places) take(at *place, v *visitor, most int, l *Limits) (evicted *place, r core.Reason, ok bool) {
 	a := v.client.Addr()
 	p.mu.Lock()
@@ -76,8 +76,8 @@ func (p *places) take(at *place, v *visitor, most int, l *Limits) (evicted *plac
 	return evicted, 0, true
 }
 
-// spare returns the place that somebody of t, or of an address without places (nil), gets
-// where there is none left; nil if there is none for it. The caller holds mu.
+// spare returns the place to evict for a visitor of t (nil: an address without places) when
+// none is left; nil if there is none for it. The caller holds mu.
 func (p *places) spare(t *tenant, l *Limits) *place {
 	if most := p.most(idle, l); most != nil {
 		return most.first(idle)
@@ -85,7 +85,7 @@ func (p *places) spare(t *tenant, l *Limits) *place {
 	own := 0
 	if t != nil {
 		if own = t.waiting[unheard].Len(); !l.bounds(t.address) {
-			own = min(own, 1) // it stands for many
+			own = min(own, 1) // it stands for many clients
 		}
 	}
 	if most := p.most(unheard, l); most != nil && most.waiting[unheard].Len() > own {
@@ -94,9 +94,9 @@ func (p *places) spare(t *tenant, l *Limits) *place {
 	return nil
 }
 
-// most returns who has the most connections in a stage, if possible among those that are no
-// proxies with clients of their own, and of equals who has the one that waits longest; nil if
-// nobody has any. The caller holds mu.
+// most returns the tenant with the most connections in a stage; nil if there are none.
+// Addresses that are not proxies come first, and among equals the one whose connection
+// waits longest. The caller holds mu.
 func (p *places) most(s stage, l *Limits) *tenant {
 	var most *tenant
 	for _, t := range p.of {
@@ -107,7 +107,7 @@ func (p *places) most(s stage, l *Limits) *tenant {
 	return most
 }
 
-// before reports whether t is to lose a place in a stage sooner than o. Both have one.
+// before reports whether t loses a place in a stage before o does. Both have one.
 func (t *tenant) before(o *tenant, s stage, l *Limits) bool {
 	if b := l.bounds(t.address); b != l.bounds(o.address) {
 		return b
@@ -118,7 +118,7 @@ func (t *tenant) before(o *tenant, s stage, l *Limits) bool {
 	return t.first(s).since < o.first(s).since
 }
 
-// first returns the place that is longest in a stage; nil if none is.
+// first returns the place that has been in a stage the longest; nil if none is.
 func (t *tenant) first(s stage) *place {
 	if e := t.waiting[s].Front(); e != nil {
 		return e.Value.(*place)
@@ -126,8 +126,8 @@ func (t *tenant) first(s stage) *place {
 	return nil
 }
 
-// bounds reports whether the connections of an address are bounded: not those of trusted
-// proxies, and not those that have none.
+// bounds reports whether the connections of an address are bounded: not for trusted
+// proxies, and not without an address.
 func (l *Limits) bounds(a netip.Addr) bool { return a.IsValid() && !l.trusts(a) }
 
 // settle counts a place for the address a. The caller holds mu.
@@ -163,8 +163,7 @@ func (at *place) unlist() {
 	}
 }
 
-// set tells in which stage the connection of a place is now. It reports false if somebody
-// else has got the place.
+// set sets the stage of a place. It reports false if the place was evicted.
 func (p *places) set(at *place, s stage) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -174,8 +173,8 @@ func (p *places) set(at *place, s stage) bool {
 	return !at.evicted
 }
 
-// move counts a place for the address at which its client turned out to be. At the one where
-// it is counted it stays where it is, so that who came first is the first to make room.
+// move counts a place for the client's real address. If that is the address where it is
+// counted already, it keeps its position in the list, so that the oldest is evicted first.
 func (p *places) move(at *place, a netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -188,21 +187,21 @@ func (p *places) move(at *place, a netip.Addr) {
 	p.enter(at, s)
 }
 
-// lost reports whether somebody else has got the place.
+// lost reports whether the place was evicted.
 func (p *places) lost(at *place) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return at.evicted
 }
 
-// leave is the end of a place.
+// leave gives a place back.
 func (p *places) leave(at *place) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.remove(at)
 }
 
-// remove takes a place away, if it is taken still. The caller holds mu.
+// remove frees a place, if it is still taken. The caller holds mu.
 func (p *places) remove(at *place) {
 	t := at.tenant
 	if t == nil {

@@ -27,7 +27,7 @@ func (r *rig) dialFrom(address string) *client {
 	return &client{r.t, nc}
 }
 
-// dialAfter is dialFrom when nobody who came before is on its way in any more.
+// dialAfter is dialFrom once no earlier client is still in its handshake.
 func (r *rig) dialAfter(address string) *client {
 	r.t.Helper()
 	r.awaitHandshakes(0)
@@ -74,7 +74,7 @@ func startPlain(t *testing.T, limits Limits) (r *rig, waiting <-chan struct{}, g
 	return r, begun, goOn
 }
 
-// Kept-alive connections of one address hold nobody up: who comes gets the place of the
+// Kept-alive connections of one address block nobody: a new client gets the place of the
 // one that waits longest.
 func TestIdlePlacesAreGivenUp(t *testing.T) {
 	r, _, _ := startPlain(t, Limits{MaxHandshakes: 8, MaxHTTPPerAddress: 8})
@@ -102,7 +102,7 @@ func TestIdlePlacesAreGivenUp(t *testing.T) {
 	}
 }
 
-// What one address has under way at once is bounded, apart from what all have.
+// The pending requests of one address have their own bound, besides the one for all.
 func TestPlacesOfOneAddress(t *testing.T) {
 	r, begun, goOn := startPlain(t, Limits{MaxHandshakes: 6, MaxHTTPPerAddress: 3})
 	wait := func(from string) *client {
@@ -131,8 +131,8 @@ func TestPlacesOfOneAddress(t *testing.T) {
 	}
 }
 
-// A proxy that is trusted has as many as it likes, and its idle connections are the last
-// to be given up.
+// A trusted proxy has no bound of its own, and its idle connections are the last to be
+// evicted.
 func TestPlacesOfTrustedProxies(t *testing.T) {
 	r, _, _ := startPlain(t, Limits{MaxHandshakes: 4, MaxHTTPPerAddress: 1, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.9/32")}})
 	var proxy []*client
@@ -236,7 +236,7 @@ func TestPlacesAddUp(t *testing.T) {
 	}
 }
 
-// Who finds out that a client is who it seemed to be does not change who makes room first.
+// Finding out that a client's address is the one assumed does not change who is evicted first.
 func TestPlacesKeepTheirOrder(t *testing.T) {
 	l := &Limits{MaxHandshakes: 2}
 	var p places
@@ -255,7 +255,7 @@ func TestPlacesKeepTheirOrder(t *testing.T) {
 	}
 }
 
-// A connection may rest for longer than a load balancer keeps its own.
+// A connection may be idle for longer than a load balancer keeps its own.
 func TestPlainIdleTimeout(t *testing.T) {
 	if got := (Options{}).withDefaults().HTTPIdleTimeout; got < 75*time.Second {
 		t.Errorf("plain connections are kept for %s by default, want 75s at least", got)

@@ -25,7 +25,7 @@ type plainServer struct {
 	conns chan net.Conn // unbuffered, never closed
 	done  chan struct{} // closed by Close
 
-	open places // of connections taken and not closed or given back
+	open places // of connections that were taken and not closed or returned
 }
 
 func newPlainServer(d *door) *plainServer {
@@ -50,7 +50,7 @@ func (p *plainServer) serve() {
 	}
 }
 
-// take hands a connection over, if there may be one more.
+// take hands a connection to net/http, if one more is allowed.
 func (p *plainServer) take(c *plainConn) {
 	l := p.door.server.admission.limits.Load()
 	evicted, r, ok := p.open.take(&c.visitor.plain, c.visitor, l.MaxHTTPPerAddress, l)
@@ -69,7 +69,7 @@ func (p *plainServer) take(c *plainConn) {
 	}
 }
 
-// evict closes a connection that has lost its place.
+// evict closes a connection whose place was evicted.
 func (p *plainServer) evict(lost *place) {
 	v := lost.visitor
 	if lost.stage == unheard {
@@ -80,7 +80,7 @@ func (p *plainServer) evict(lost *place) {
 	go func() { _ = v.Close() }()
 }
 
-// follow learns what http.Server does with its connections.
+// follow tracks the state of http.Server's connections.
 func (p *plainServer) follow(nc net.Conn, s http.ConnState) {
 	c := nc.(*plainConn)
 	c.busy.Store(s == http.StateActive)
@@ -150,7 +150,7 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if ep == nil || ep.Path == "" || r.Method == http.MethodOptions && ep.profile.OptionsStatus == 0 {
 		for _, other := range *p.door.endpoints.Load() {
 			if other.HTTP != nil {
-				// Like a client of a WebSocket it waits rather than have its message dropped.
+				// Like a WebSocket client, it waits so that its message is not dropped.
 				if err := s.WaitForRoom(r.Context()); err == nil {
 					other.HTTP.ServeHTTP(w, r.WithContext(core.WithRefused(r.Context(), func(reason core.Reason) {
 						p.logRefusal(other.Name, r, reason, "the format refuses the request")
@@ -177,7 +177,7 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ep.Stats.Rejected.Inc(core.ReasonHandshake)
 	why, advice := "it does not ask for an upgrade", "connect with a WebSocket client"
 	if r.Header.Get("Sec-Websocket-Key") != "" {
-		// So it comes from many proxies until they are told to pass an upgrade on.
+		// Many proxies send this until they are configured to pass an upgrade on.
 		why = "it has a Sec-WebSocket-Key, but no Upgrade: websocket: a proxy has taken it out"
 		advice = "the request has a Sec-WebSocket-Key, but no Upgrade: websocket; a proxy before the broker must pass Upgrade and Connection on"
 	}
@@ -192,8 +192,8 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, fmt.Sprintf("this is a WebSocket endpoint (%s): %s", ep.Protocol, advice), status)
 }
 
-// asksHealth reports whether a load balancer asks how we are. A path that is another's as
-// well is so only for these requests.
+// asksHealth reports whether r is a load balancer's health check. The path may also belong to
+// an endpoint; only GET and HEAD requests are health checks.
 func (p *plainServer) asksHealth(r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false
@@ -206,8 +206,8 @@ func (p *plainServer) asksHealth(r *http.Request) bool {
 	return false
 }
 
-// answerHealth says whether new clients are welcome. Also while the last ones leave it is
-// an answer, and nobody refused.
+// answerHealth says whether new clients are welcome. Even during a drain it is an answer, and
+// is not counted as a refusal.
 func (p *plainServer) answerHealth(w http.ResponseWriter) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -237,9 +237,9 @@ func isUpgrade(r *http.Request) bool {
 	return h.hasToken("Upgrade", "websocket")
 }
 
-// clientOf returns the address of the client, as far as trusted proxies tell.
+// clientOf returns the address of the client, by the word of trusted proxies.
 func (p *plainServer) clientOf(r *http.Request) string {
-	// What is no address is that of a Unix socket.
+	// At a Unix socket RemoteAddr is not an address.
 	from, _ := netip.ParseAddrPort(r.RemoteAddr)
 	h := headOf(r, "X-Forwarded-For", "Forwarded", "X-Real-Ip")
 	if client := p.door.server.admission.limits.Load().client(from, &h); client.IsValid() {
@@ -248,7 +248,7 @@ func (p *plainServer) clientOf(r *http.Request) string {
 	return r.RemoteAddr
 }
 
-// headOf returns a head with the fields of those names alone, which are canonical.
+// headOf returns a head with only the named fields. The names are canonical.
 func headOf(r *http.Request, names ...string) head {
 	h := head{}
 	for _, name := range names {
@@ -259,8 +259,8 @@ func headOf(r *http.Request, names ...string) head {
 	return h
 }
 
-// comeBack returns a connection to the front door: a client (a proxy, mostly) that
-// kept its connection after a plain request and asks for an upgrade now.
+// comeBack returns a connection to the front door: a client (mostly a proxy) that
+// kept its connection after a plain request now asks for an upgrade.
 func (p *plainServer) comeBack(w http.ResponseWriter, r *http.Request) {
 	a := &p.door.server.admission
 	v := r.Context().Value(connKey{}).(*plainConn).visitor
@@ -279,7 +279,7 @@ func (p *plainServer) comeBack(w http.ResponseWriter, r *http.Request) {
 	}
 	c := nc.(*plainConn)
 	_ = c.SetDeadline(time.Now().Add(p.door.server.options.HandshakeTimeout))
-	// What came behind the request, in order. What is buffered can be peeked at.
+	// The input after the request, in order. Peek returns all that is buffered.
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	c.visitor.read = slices.Concat(early, c.buf, c.visitor.read)
 	p.door.upgrade(c.visitor, c.upgrade)

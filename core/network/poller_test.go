@@ -17,14 +17,14 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// refusing is the environment variable by which TestRefusingPoller knows that it is the child.
+// refusing is the environment variable that tells TestRefusingPoller that it is the child.
 const refusing = "POLYWIRE_TEST_REFUSING_POLLER"
 
 // TestRefusingPoller: a connection that the kernel does not let into a loop's epoll takes no
 // place, whether it comes in or comes back. The kernel is made to refuse with ENOSPC, which it
 // does when a user watches too many descriptors. That cannot be taken back, so it is done in a
 // process of its own. Broken versions: upgrade that takes an enrolled connection for an
-// opened one; awaitReturn that looks at the result alone.
+// opened one; awaitReturn that checks only the result.
 func TestRefusingPoller(t *testing.T) {
 	if os.Getenv(refusing) == "" {
 		child := exec.Command(os.Args[0], "-test.run=^TestRefusingPoller$", "-test.v")

@@ -18,7 +18,7 @@ import (
 )
 
 // ProxyProtocol says whether connections begin with a header of the PROXY protocol
-// (version 1 or 2), by which a proxy that passes bytes on tells whose they are.
+// (version 1 or 2), with which a proxy that passes bytes on names the client.
 type ProxyProtocol uint8
 
 // The choices. Only trusted proxies may send a header.
@@ -31,7 +31,7 @@ const (
 	ProxyRequired
 )
 
-// ParseProxyProtocol reads a choice as the configuration writes it.
+// ParseProxyProtocol parses a choice of the configuration.
 func ParseProxyProtocol(s string) (ProxyProtocol, error) {
 	switch s {
 	case "off", "":
@@ -44,7 +44,7 @@ func ParseProxyProtocol(s string) (ProxyProtocol, error) {
 	return 0, fmt.Errorf("unknown choice of the PROXY protocol %q: want off, optional or required", s)
 }
 
-// refusedVisitor is why a visitor is turned away before its endpoint is known.
+// refusedVisitor is the error of a visitor that is turned away before its endpoint is known.
 type refusedVisitor struct {
 	reason core.Reason
 	status int
@@ -54,15 +54,15 @@ type refusedVisitor struct {
 
 func (r *refusedVisitor) Error() string { return r.text }
 
-// readProxyHeader finds out on whose behalf v is here. It reads the header alone;
-// what came with it stays to be read from v.
+// readProxyHeader reads the client's address from a PROXY header. It reads only the header;
+// what came after it can still be read from v.
 func (d *door) readProxyHeader(v *visitor) error {
 	if d.proxyProtocol == ProxyOff {
 		return nil
 	}
 	if !d.server.admission.limits.Load().trusts(v.client.Addr()) {
 		if d.proxyProtocol == ProxyOptional {
-			// A header that it sends is no request, and is refused as such.
+			// If it sends a header, that is refused as an invalid request.
 			return nil
 		}
 		return &refusedVisitor{core.ReasonDenied, http.StatusForbidden, "only trusted proxies may connect here", nil}
@@ -74,25 +74,25 @@ func (d *door) readProxyHeader(v *visitor) error {
 	case isTimeout(err):
 		return &refusedVisitor{core.ReasonTimeout, http.StatusRequestTimeout, "PROXY header not received in time", nil}
 	case errors.Is(err, proxyproto.ErrNoProxyProtocol) && r.Buffered() == 0:
-		return io.EOF // it has only looked whether the port is open
+		return io.EOF // it only checked whether the port is open
 	case errors.Is(err, proxyproto.ErrNoProxyProtocol):
 		return &refusedVisitor{core.ReasonHandshake, http.StatusBadRequest, "connection without a PROXY header, which proxy_protocol requires", nil}
 	case err != nil:
 		return &refusedVisitor{core.ReasonHandshake, http.StatusBadRequest, "malformed PROXY header", err}
 	case header.Command.IsLocal():
-		// The proxy speaks for itself: it looks whether we are alive.
+		// The proxy speaks for itself, as in a health check.
 	default:
 		if source, ok := header.SourceAddr.(*net.TCPAddr); ok {
 			v.client = unmapped(source.AddrPort())
 		}
 	}
-	// What is buffered can be peeked at.
+	// Peek returns all that is buffered.
 	v.read, _ = r.Peek(r.Buffered())
 	return nil
 }
 
-// trusts reports whether a is the address of a trusted proxy; the zero Addr is that of
-// whoever connects by a Unix socket.
+// trusts reports whether a is the address of a trusted proxy; the zero Addr stands for a
+// client of a Unix socket.
 func (l *Limits) trusts(a netip.Addr) bool {
 	if !a.IsValid() {
 		return l.TrustUnix
@@ -102,9 +102,9 @@ func (l *Limits) trusts(a netip.Addr) bool {
 }
 
 // client returns the address of the client whose request h came from the address from.
-// Each hop is vouched for by the one behind it: the client is the first, from the right,
-// that is no trusted proxy itself. The port of a client that a hop names is 0 if the hop
-// does not tell it.
+// Each hop is vouched for by the one after it: the client is the first, from the right,
+// that is not a trusted proxy itself. The port of a client that a hop names is 0 if the hop
+// does not give it.
 func (l *Limits) client(from netip.AddrPort, h *head) netip.AddrPort {
 	if !l.trusts(from.Addr()) {
 		return from
@@ -122,8 +122,8 @@ func (l *Limits) client(from netip.AddrPort, h *head) netip.AddrPort {
 	return from
 }
 
-// hops returns whose requests proxies have passed on, the nearest last, as the first of the
-// fields tells it that proxies use.
+// hops returns the addresses for which proxies passed the request on, the nearest last. They
+// come from the first field present of those that proxies use.
 func hops(h *head) []string {
 	if hops := h.tokens("X-Forwarded-For"); len(hops) > 0 {
 		return hops
@@ -134,9 +134,9 @@ func hops(h *head) []string {
 	return h.tokens("X-Real-IP")
 }
 
-// hosts returns which hosts the client asked, as far as is known: the one of the request,
-// which came from the address from, and if that is a trusted proxy's, those by which the
-// proxies were asked. Many proxies tell the port apart from the host.
+// hosts returns the hosts that the client may have asked for: the host of the request, which
+// came from the address from, and if that is a trusted proxy, the hosts that the proxies were
+// asked for. Many proxies send the port separately from the host.
 func (l *Limits) hosts(from netip.AddrPort, h *head, target *url.URL) []string {
 	hosts := []string{h.host(target)}
 	if l.trusts(from.Addr()) {
@@ -152,9 +152,9 @@ func (l *Limits) hosts(from netip.AddrPort, h *head, target *url.URL) []string {
 	return hosts
 }
 
-// forwarded returns the values of a parameter in all elements of Forwarded (RFC 7239); one
-// that lacks it has "". A field that cannot be read is one element with nothing in it: who
-// wrote which part of it is not known.
+// forwarded returns the values of a parameter in all elements of Forwarded (RFC 7239); an
+// element without it gives "". A malformed field counts as one empty element, because it is
+// unknown who wrote which part of it.
 func (h *head) forwarded(name string) []string {
 	var values []string
 	for _, f := range h.fields {
@@ -180,8 +180,8 @@ func (h *head) forwarded(name string) []string {
 	return values
 }
 
-// cutQuoted cuts s at the separators that are not in quotes. ok is false if a quotation does
-// not end.
+// cutQuoted cuts s at the separators that are not in quotes. ok is false if a quote is not
+// closed.
 func cutQuoted(s string, separator byte) (parts []string, ok bool) {
 	begin, quoted := 0, false
 	for i := 0; i < len(s); i++ {
@@ -213,8 +213,7 @@ func unquoted(s string) string {
 	return b.String()
 }
 
-// parseHop reads what names a hop: an address, and what some proxies put
-// behind and around it.
+// parseHop parses a hop: an address, with the port or brackets that some proxies add.
 func parseHop(hop string) (netip.AddrPort, bool) {
 	if both, err := netip.ParseAddrPort(hop); err == nil {
 		return unmapped(both), true

@@ -14,7 +14,7 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// TestClientOf: X-Forwarded-For is believed as far as trusted proxies wrote it.
+// TestClientOf: X-Forwarded-For is believed only where trusted proxies wrote it.
 func TestClientOf(t *testing.T) {
 	l := Limits{TrustedProxies: []netip.Prefix{
 		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32"),
@@ -90,7 +90,7 @@ func TestForwarded(t *testing.T) {
 	}
 }
 
-// witness is an authorizer that remembers from where clients come.
+// witness is an authorizer that records the addresses of clients.
 type witness struct{ seen chan string }
 
 func (w witness) AuthorizeConnect(_ context.Context, h core.Handshake) core.Verdict {
@@ -212,8 +212,8 @@ func TestProxyHeaderInPieces(t *testing.T) {
 	}
 }
 
-// TestPlainClientAddress: plain HTTP knows the client too, also on a connection that a
-// proxy uses for several, and when it is upgraded in the end.
+// TestPlainClientAddress: plain HTTP knows the client's address too, even on a connection that
+// a proxy uses for several clients, and when it is upgraded in the end.
 func TestPlainClientAddress(t *testing.T) {
 	r, w := behind(t, ProxyOptional, trusting, coretest.Patience)
 	c := r.dialTCP("chat")
@@ -240,8 +240,8 @@ func TestPlainClientAddress(t *testing.T) {
 	}
 }
 
-// TestLimitsLookThroughProxies: who comes through a proxy is counted by the own
-// address, and the proxy is no client that opens too many handshakes.
+// TestLimitsLookThroughProxies: a client behind a proxy is counted by its own address, and
+// the proxy does not count as a client that opens too many handshakes.
 func TestLimitsLookThroughProxies(t *testing.T) {
 	r := start(t, func(o *Options, ep *Endpoint) {
 		o.TrustedProxies = trusting

@@ -199,8 +199,8 @@ func TestSecureKeyUpdates(t *testing.T) {
 	}
 }
 
-// TestSecureKeyUpdateFlood: who asks for key updates and does not read the answers is
-// cut. Broken version: without maxAnswers the answers pile up. (With much smaller buffers
+// TestSecureKeyUpdateFlood: a client that requests key updates and does not read the answers
+// is cut. Broken version: without maxAnswers the answers pile up. (With much smaller buffers
 // the kernel may drop the packets of both sides for many seconds.)
 func TestSecureKeyUpdateFlood(t *testing.T) {
 	r := startSecure(t, func(o *Options, ep *Endpoint) {
@@ -211,7 +211,7 @@ func TestSecureKeyUpdateFlood(t *testing.T) {
 	socket := c.Conn.(*recordConn).Conn
 	_ = socket.SetDeadline(time.Now().Add(2 * time.Minute))
 	for range 60_000 {
-		// Data in between, or the tls.Conn finds the updates useless itself.
+		// Data in between, otherwise the tls.Conn itself rejects the updates as useless.
 		b := append(c.updateKeys(true, 5), c.out.record(dataRecord, masked(ws.OpPong, true, ""))...)
 		if _, err := socket.Write(b); err != nil {
 			break

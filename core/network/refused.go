@@ -12,8 +12,8 @@ import (
 type refusal struct {
 	reason core.Reason
 	status int // of the HTTP response; 0 for none
-	// why says it to people. It holds nothing that the client sent: lines that differ in it
-	// are bounded each by itself.
+	// why is text for people. It contains nothing that the client sent, because log lines that
+	// differ in it are bounded separately.
 	why string
 	// values are what the client sent, and what would have been right.
 	values []slog.Attr
@@ -24,13 +24,13 @@ func (s *Server) logRefusal(endpoint, client string, r refusal) {
 	s.logTurnedAway(endpoint, "", client, r)
 }
 
-// logRefusal logs that a client is turned away before its endpoint is known: where it came to
-// then says who it may have been.
+// logRefusal logs that a client is turned away before its endpoint is known. The listen address
+// then hints at which client it was.
 func (d *door) logRefusal(client string, r refusal) { d.server.logTurnedAway("", d.listen, client, r) }
 
 func (s *Server) logTurnedAway(endpoint, listen, client string, r refusal) {
 	if r.reason == core.ReasonLost {
-		// It left by itself, as who only looks whether a port is open does.
+		// It left by itself, as a port check does.
 		s.log.Debug("client left before it was let in", "endpoint", endpoint, "listen", listen, "remote", client)
 		return
 	}
@@ -47,7 +47,8 @@ func (s *Server) logTurnedAway(endpoint, listen, client string, r refusal) {
 	s.log.LogAttrs(context.Background(), slog.LevelInfo, "client refused", attrs...)
 }
 
-// cause is why somebody who was asked refuses a client; nil if that is not known.
+// cause returns the error with which an authenticator or hook refuses a client; nil if there
+// is none.
 func cause(err error) []slog.Attr {
 	if err == nil {
 		return nil
@@ -55,7 +56,7 @@ func cause(err error) []slog.Attr {
 	return []slog.Attr{logging.Quoted("error", err.Error())}
 }
 
-// userOf is who a client is.
+// userOf returns the client's user.
 func userOf(h core.Handshake) []slog.Attr {
 	return []slog.Attr{logging.Quoted("user", h.Identity.User())}
 }

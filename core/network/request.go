@@ -2,38 +2,38 @@ package network
 
 import "github.com/polywire/polywire/core"
 
-// Requests come from other clients, who can send as many and as big ones as they like: so
-// they are not what an answerer is ended for as slow. They have a part of what may be owed
-// to it, and a part of the budget; one that does not fit fails, and its caller is told. What
-// is owed besides, and messages of subscriptions, have room beside them.
+// Requests come from other clients, without a limit on their number and size. So an answerer
+// is never disconnected as slow because of them. They may use a part of what may be owed to
+// it, and a part of the budget; a request that does not fit fails, and its caller is told. The
+// rest of what is owed, and messages of subscriptions, have their own room.
 
 // requestLimit returns how many bytes of requests may wait under an outbound limit.
 func requestLimit(outbound int) int { return outbound - outbound/4 }
 
-// tinyShare is how much more memory than bytes requests may take that wait: a burst of tiny
-// ones is usual, and each of them takes some hundred bytes.
+// tinyShare is how many times more memory than bytes waiting requests may take: bursts of tiny
+// requests are common, and each takes some hundred bytes.
 const tinyShare = 3
 
-// owedBehind returns what counts as owed of what waits for the client: its bytes, or a part of
-// its memory where that is more.
+// owedBehind returns the owed part of the client's backlog: its bytes, or a share of its
+// memory if that is more.
 func (c *conn) owedBehind() int {
 	_, n := c.out.behind()
 	return max(n, c.out.weightBehind().owed/tinyShare)
 }
 
-// admits reports whether a request of n bytes may be queued behind what waits, of which
-// waits are owed. One is always taken.
+// admits reports whether a request of n bytes may be queued when waits bytes are owed already.
+// One request is always accepted.
 func (ep *endpoint) admits(n, waits, limit int) bool {
 	b := &ep.server.budget
 	return waits == 0 || waits+n <= requestLimit(limit) && b.used.Load()+int64(frameBytes+slotBytes+n) <= b.limit-b.limit/4
 }
 
-// Admits reports whether a request of n bytes would be queued, as far as is known.
+// Admits reports whether a request of n bytes would be queued, by what is known now.
 func (c *conn) Admits(n int) bool {
 	return c.format.admits(n) && c.ep.admits(n, int(c.owes.Load()), c.ep.settings.Load().OutboundLimit)
 }
 
-// noteOwed makes known how much is owed to a client that does not read fast enough.
+// noteOwed publishes how much is owed to a client that does not read fast enough.
 func (c *conn) noteOwed() {
 	waits := int64(0)
 	if c.out.list == stuck {
@@ -44,8 +44,8 @@ func (c *conn) noteOwed() {
 	}
 }
 
-// queueRequest queues a request, which asks the client under an id, or under none if no
-// answer is wanted. If it does not fit, the call fails.
+// queueRequest queues a request. id is that of the call, zero if no answer is wanted. If the
+// request does not fit, the call fails.
 func (c *conn) queueRequest(f *frame, id core.CallID) {
 	if !c.requestFits(len(f.bytes)) && c.out.list != stuck {
 		c.flush()

@@ -10,34 +10,34 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// plainConn is a visitor as net/http reads it: request by request. net/http forgives what
-// hides a second request from a proxy before us, so it gets no head that parseHead has not
-// passed. Bodies pass as they come, and are followed to their ends.
+// plainConn is a visitor as net/http reads it: request by request. net/http accepts input
+// that can hide a second request from a proxy before us, so it only gets heads that parseHead
+// has passed. Bodies pass unchanged, and are tracked to their ends.
 //
 // It is read by one goroutine at a time; Close may be called from any.
 type plainConn struct {
 	*visitor
 	door *door
 
-	// Owned by who reads.
+	// Owned by the reader.
 	buf     []byte // what was read and is not passed on
 	ready   int    // how much of it may be passed on
-	scanned int    // how much of a head has been looked at for its end
-	body    body   // what is to come of the body
-	chunks  chunks // where in a chunked body it is
-	timed   bool   // the head must be there by a deadline of its own
-	upgrade *head  // the last request, if it asks for an upgrade: what follows is no request
+	scanned int    // how much of a head has been searched for its end
+	body    body   // the rest of the body
+	chunks  chunks // the position in a chunked body
+	timed   bool   // the head has a deadline of its own
+	upgrade *head  // the last request, if it asks for an upgrade: what follows is not HTTP
 	trouble error  // the body is malformed
 
 	// Atomic.
 	busy    atomic.Bool             // a request is being answered
-	refused atomic.Pointer[refusal] // what is left to be told: the next request is refused
+	refused atomic.Pointer[refusal] // why the next request is refused; the client is not told yet
 }
 
 // errRefused makes net/http give up the connection.
 var errRefused = errors.New("the request is refused")
 
-// newPlainConn returns v, from which buf was read, of which the first end bytes are the head h.
+// newPlainConn returns a plainConn for v. buf was read from v; its first end bytes are the head h.
 func newPlainConn(d *door, v *visitor, h *head, buf []byte, end int) *plainConn {
 	return &plainConn{visitor: v, door: d, buf: buf, ready: end, body: h.body}
 }
@@ -72,7 +72,7 @@ func (c *plainConn) Read(b []byte) (int, error) {
 	}
 }
 
-// advance looks at what has been read, and reports whether that led further.
+// advance examines what has been read, and reports whether it made progress.
 func (c *plainConn) advance() bool {
 	switch {
 	case c.upgrade != nil:
@@ -94,12 +94,12 @@ func (c *plainConn) advance() bool {
 	return true
 }
 
-// wantsMore reports whether the rest of the body has not come yet, as far as is known.
+// wantsMore reports whether a part of the body is missing, by what is known now.
 func (c *plainConn) wantsMore() bool {
 	return c.body.chunked || c.body.length > int64(len(c.buf)-c.ready)
 }
 
-// follow says that the request is all there, if its body is.
+// follow notes that the request is complete, if its body is.
 func (c *plainConn) follow() {
 	if c.body == (body{}) {
 		c.door.plain.open.set(&c.visitor.plain, working)
@@ -114,7 +114,7 @@ func (c *plainConn) advanceHead() bool {
 		c.buf, c.scanned = rest, 0
 		return true
 	}
-	if len(c.buf) > 1 || c.buf[0] != '\r' { // of an empty line, maybe
+	if len(c.buf) > 1 || c.buf[0] != '\r' { // maybe of an empty line
 		if err := badStart(c.buf, c.scanned); err != nil {
 			c.refused.Store(refusalOf(err))
 			return true
@@ -139,7 +139,7 @@ func (c *plainConn) advanceHead() bool {
 		c.refused.Store(refusalOf(errHeadTooLarge))
 		return true
 	}
-	// A copy, as an upgrade outlives the buffer.
+	// A copy, because an upgrade outlives the buffer.
 	h, err := parseHead(bytes.Clone(c.buf[:end]), o.MaxHeaderFields)
 	if err != nil {
 		c.refused.Store(refusalOf(err))
@@ -155,7 +155,7 @@ func (c *plainConn) advanceHead() bool {
 // more reads more of a head or of a chunked body.
 func (c *plainConn) more() error {
 	if len(c.buf) > 0 && !c.timed && !c.busy.Load() {
-		// net/http would wait as long as for the beginning of the request.
+		// net/http's deadline would be as long as that for the beginning of the request.
 		c.timed = true
 		_ = c.SetReadDeadline(time.Now().Add(c.door.server.options.HandshakeTimeout))
 	}
@@ -173,8 +173,8 @@ func (c *plainConn) more() error {
 	return err
 }
 
-// giveUp is the end of reading: the next request is refused. While the one before is still
-// being answered, an error would cut that short.
+// giveUp ends reading, because the next request is refused. It waits until the request before
+// is answered: an error would cut that answer short.
 func (c *plainConn) giveUp() error {
 	var sink [4 << 10]byte
 	for c.busy.Load() {
@@ -185,7 +185,7 @@ func (c *plainConn) giveUp() error {
 	return errRefused
 }
 
-// Close tells the client why its next request is refused, if it is.
+// Close tells the client why its next request is refused, if it is refused, and closes.
 func (c *plainConn) Close() error {
 	if r := c.refused.Swap(nil); r != nil {
 		c.door.reject(c.visitor, r.reason, r.status, r.why)
@@ -193,7 +193,7 @@ func (c *plainConn) Close() error {
 	return c.visitor.Close()
 }
 
-// refusalOf is what to tell a client whose request head is refused for err.
+// refusalOf returns the refusal for a request head with the error err.
 func refusalOf(err error) *refusal {
 	if errors.Is(err, errHeadTooLarge) || errors.Is(err, errManyFields) {
 		return &refusal{reason: core.ReasonTooLarge, status: http.StatusRequestHeaderFieldsTooLarge, why: err.Error()}

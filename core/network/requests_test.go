@@ -17,7 +17,7 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// posting starts a rig whose plain HTTP keeps the bodies that it is sent.
+// posting starts a rig whose plain HTTP stores the bodies that it gets.
 func posting(t testing.TB, change func(o *Options)) (*rig, *postbox) {
 	p := new(postbox)
 	return start(t, func(o *Options, ep *Endpoint) {
@@ -28,7 +28,7 @@ func posting(t testing.TB, change func(o *Options)) (*rig, *postbox) {
 	}), p
 }
 
-// postbox is an http.Handler that keeps what it is sent.
+// postbox is an http.Handler that stores what it gets.
 type postbox struct {
 	// Guarded by mu.
 	mu  sync.Mutex
@@ -54,8 +54,8 @@ func (p *postbox) all() []string {
 
 const post = "POST /broadcast HTTP/1.1\r\nHost: a\r\n"
 
-// TestSecondRequestIsAsStrict: what hides a request from others is refused wherever on a
-// connection it comes, and what is behind it is not carried out.
+// TestSecondRequestIsAsStrict: input that hides a request from others is refused wherever on a
+// connection it comes, and what follows it is not carried out.
 func TestSecondRequestIsAsStrict(t *testing.T) {
 	hidden := post + "Content-Length: 6\r\n\r\nhidden"
 	firsts := map[string]string{
@@ -123,7 +123,7 @@ func expectStatus(t *testing.T, in *bufio.Reader, status string) {
 	}
 }
 
-// TestMalformedChunks: a body that others could read differently is no body.
+// TestMalformedChunks: a body that others could read differently is refused.
 func TestMalformedChunks(t *testing.T) {
 	for _, body := range []string{
 		"6\nhidden\r\n0\r\n\r\n", "6\r\nhidden\n0\r\n\r\n", "6\r\nhiddenX\r\n0\r\n\r\n", "0x6\r\nhidden\r\n0\r\n\r\n",
@@ -144,7 +144,7 @@ func TestMalformedChunks(t *testing.T) {
 }
 
 // TestRequestsInPieces: bodies arrive as they were sent, wherever the stream is cut and
-// whatever stands beside them.
+// whatever surrounds them.
 func TestRequestsInPieces(t *testing.T) {
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 0))
@@ -191,8 +191,8 @@ func TestRequestsInPieces(t *testing.T) {
 	}
 }
 
-// TestKeptConnectionSlowly: the head of a further request has the time of a first one, and
-// a refusal waits for the answer before it.
+// TestKeptConnectionSlowly: the head of a later request has the same timeout as a first one,
+// and a refusal waits for the answer before it.
 func TestKeptConnectionSlowly(t *testing.T) {
 	r, _ := posting(t, func(o *Options) { o.HandshakeTimeout = 200 * time.Millisecond })
 	c := r.dialTCP("chat")
@@ -205,7 +205,7 @@ func TestKeptConnectionSlowly(t *testing.T) {
 	}
 }
 
-// TestRefusedBehindSlowHandler: a bad request that is there early cuts nothing short.
+// TestRefusedBehindSlowHandler: a bad request that comes early does not cut an answer short.
 func TestRefusedBehindSlowHandler(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	r := start(t, func(_ *Options, ep *Endpoint) {
@@ -236,8 +236,8 @@ func TestRefusedBehindSlowHandler(t *testing.T) {
 	expectStatus(t, in, "400")
 }
 
-// FuzzChunks holds our reading of a chunked body against that of net/http: where it ends,
-// if we take it.
+// FuzzChunks compares our reading of a chunked body with net/http's: where it ends, if we
+// accept it.
 func FuzzChunks(f *testing.F) {
 	for _, s := range []string{"0\r\n\r\n", "3\r\nabc\r\n0\r\n\r\n", "3;x=\"y\"\r\nabc\r\n00\r\nX: y\r\n\r\n", "a\r\n0123456789\r\n0\r\n\r\nGET"} {
 		f.Add([]byte(s))

@@ -6,23 +6,23 @@ import (
 	"fmt"
 )
 
-// Who has something to say while a mailbox is congested waits for room, and so does, behind
-// them, who comes as long as some wait. They go on in the order in which they came, a few at
-// a time, as soon as no mailbox is congested. Whoever has waited has an allowance: it may say
-// one message in any case, and more until it is spent, whatever the others do meanwhile;
-// then it waits behind them. So a client that publishes to many without a pause does not keep
-// out one that now and then has something to say, and nobody waits for ever.
+// While a mailbox is congested, senders wait for room; later ones queue after them as long as
+// any wait. When no mailbox is congested, they continue in order, a few at a time. A sender
+// that has waited gets an allowance: it may send one message in any case, and more until the
+// allowance is spent, whatever the others do meanwhile; then it waits behind them. So a client
+// that publishes to many without a pause does not block a client that sends only now and then,
+// and nobody waits for ever.
 const (
-	// letInAtOnce is how many have room and have not begun to use it, at most.
+	// letInAtOnce is how many senders may have room without having begun to use it.
 	letInAtOnce = 16
-	// allowance is for connections that messages go to, KiB of them, and one for each message.
+	// allowance is spent by receiving connections, KiB of messages, and one for each message.
 	allowance = 512
-	// remoteCost is what a message costs of which it is not known when it is read.
+	// remoteCost is the cost of a message whose real cost is unknown when it is read.
 	remoteCost = allowance / 16
 )
 
-// wait reports whether one must wait for room, and has then called, once, when it is one's
-// turn. Any goroutine; then must not block.
+// wait reports whether the caller must wait for room. If so, then is called once, when it is
+// the caller's turn. Any goroutine; then must not block.
 func (s *Server) wait(then func()) bool {
 	if !s.crowded() {
 		return false
@@ -37,11 +37,11 @@ func (s *Server) wait(then func()) bool {
 	return true
 }
 
-// crowded reports whether a mailbox is congested, or somebody still waits because one was.
+// crowded reports whether a mailbox is congested, or a sender still waits because one was.
 func (s *Server) crowded() bool { return s.congested.Load() > 0 || s.queued.Load() > 0 }
 
-// WaitForRoom waits until what the caller publishes then finds room in all mailboxes, or
-// until ctx or the loops end. Any goroutine but those of the loops.
+// WaitForRoom waits until all mailboxes have room for what the caller publishes next, or
+// until ctx or the loops end. Any goroutine except those of the loops.
 func (s *Server) WaitForRoom(ctx context.Context) error {
 	room := make(chan struct{})
 	if !s.wait(func() { close(room) }) {
@@ -57,7 +57,7 @@ func (s *Server) WaitForRoom(ctx context.Context) error {
 	}
 }
 
-// letIn lets some go on who wait, if there is room. It is called in every turn.
+// letIn lets some of the waiting senders continue, if there is room. It is called in every turn.
 func (l *loop) letIn() {
 	s := l.server
 	if s.queued.Load() == 0 || s.congested.Load() > 0 {
@@ -95,7 +95,7 @@ func (c *conn) awaitRoom() {
 func (c *conn) comeIn() {
 	s := c.ep.server
 	s.coming.Add(1)
-	// Not Post, which does nothing for a connection that has ended.
+	// Not Post, which does nothing if the connection has ended.
 	c.loop.post(mail{fn: func() {
 		s.coming.Add(-1)
 		if c.state != ended {
@@ -105,11 +105,11 @@ func (c *conn) comeIn() {
 	}})
 }
 
-// spendSince takes what a message has cost from the allowance: one, and what was spent since
-// the count of before. What others have published meanwhile is counted too: it is little.
+// spendSince subtracts the cost of a message from the allowance: one, and what was spent since
+// the count was before. This includes what others have published meanwhile, which is little.
 func (c *conn) spendSince(before int64) { c.spend(1 + c.ep.server.spent.Load() - before) }
 
-// spend takes what a message has cost from the allowance.
+// spend subtracts the cost of a message from the allowance.
 func (c *conn) spend(cost int64) {
 	c.allowance = max(0, c.allowance-int32(min(cost, allowance)))
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// TestRoomForAll: while some clients publish messages of which one alone is more than a
-// mailbox may hold, the small messages of the others all reach receivers that read. Broken
-// version: awaitRoom only behind a message, or full that looks at the bytes alone.
+// TestRoomForAll: while some clients publish messages that are each larger than a mailbox's
+// bound, the small messages of the others all reach receivers that read. Broken version:
+// awaitRoom only after a message, or full that checks only the bytes.
 func TestRoomForAll(t *testing.T) {
 	const (
 		full            = 2 << 20
@@ -74,9 +74,9 @@ func TestRoomForAll(t *testing.T) {
 	heard.Wait()
 }
 
-// TestRoomAtLast: clients that are held while a mailbox is congested go on when it is not,
-// however many they are, and who is no client waits as they do. Broken version: a mailbox
-// that is congested by the functions that let them go on.
+// TestRoomAtLast: clients that are held while a mailbox is congested continue when it is not,
+// however many they are, and other publishers wait in the same way. Broken version: a mailbox
+// that is congested by the functions that let them continue.
 func TestRoomAtLast(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
 	c := r.subscriber()
@@ -84,14 +84,14 @@ func TestRoomAtLast(t *testing.T) {
 	l := r.loopAt(0)
 	filled, looked := make(chan struct{}), make(chan struct{})
 	l.post(mail{fn: func() {
-		// The turn goes on for so long that the mailbox fills.
+		// The turn lasts so long that the mailbox fills.
 		for i := range congestedMails {
 			link.Send(core.Event{Kind: core.Pong, Ref: fmt.Append(nil, i)})
 		}
 		if !l.congested.Load() {
 			t.Error("events do not congest a mailbox")
 		}
-		// So many are held as a mailbox may have messages.
+		// As many are held as a mailbox may have messages.
 		for range 2 * congestedMails {
 			r.wait(func() { l.post(mail{fn: func() {}}) })
 		}
@@ -118,9 +118,9 @@ func TestRoomAtLast(t *testing.T) {
 	}
 }
 
-// TestRoomForMany: a mailbox is congested by the connections that its messages go to, not by
-// their number alone: thousands of messages for thousands of clients are seconds of work,
-// which everybody else would wait for. Broken version: congested that looks at mails and
+// TestRoomForMany: a mailbox is congested by the connections that its messages go to, not only
+// by their number: thousands of messages for thousands of clients are seconds of work, and
+// everybody else would wait for it. Broken version: congested that checks only mails and
 // bytes.
 func TestRoomForMany(t *testing.T) {
 	const receivers = 300
@@ -152,8 +152,8 @@ func TestRoomForMany(t *testing.T) {
 	eventually(t, "there is room again", func() bool { return r.congested.Load() == 0 })
 }
 
-// TestRoomInTurn: who waits for room goes on in order, and who comes later waits behind them.
-// Broken version: all go on at once, so that whoever comes first fills the mailbox again.
+// TestRoomInTurn: senders that wait for room continue in order, and later ones wait behind them.
+// Broken version: all continue at once, so that the first one fills the mailbox again.
 func TestRoomInTurn(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
 	r.dial("chat")
@@ -195,9 +195,9 @@ func TestRoomInTurn(t *testing.T) {
 	<-done
 }
 
-// TestRoomAllowance: who has waited says something, however congested the mailboxes are again
-// by then, and waits when its allowance is spent. Broken version: awaitRoom that asks anew who
-// has just waited.
+// TestRoomAllowance: a sender that has waited may send something, even if the mailboxes are
+// congested again by then, and waits when its allowance is spent. Broken version: awaitRoom that
+// stops a sender that has just waited.
 func TestRoomAllowance(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
 	c := r.dial("chat")

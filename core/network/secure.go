@@ -13,11 +13,11 @@ import (
 
 const (
 	// recordSize is how much plaintext is encrypted at once: one full record (RFC
-	// 8446, section 5.1). So no more than that of a slow client's output exists in its
-	// own ciphertext; the rest stays in frames that it shares with others.
+	// 8446, section 5.1). So a slow client has at most that much output as its own
+	// ciphertext; the rest stays in frames that it shares with others.
 	recordSize = 16 << 10
-	// maxAnswers bounds what a client that does not read may make the TLS layer
-	// answer by itself, which is key updates.
+	// maxAnswers bounds the answers of the TLS layer itself (to key updates) that may wait
+	// for a client that does not read.
 	maxAnswers = 64 << 10
 )
 
@@ -29,19 +29,19 @@ type wire struct {
 	in       []byte // to be read before the socket; borrowed
 	out      []byte // on a loop: what was written
 
-	// On a loop: where in a record what was read has come to, and how much of it has not
+	// On a loop: the read position in a record. buried is how much input was read and has not
 	// come out as plaintext.
 	head   [recordHead]byte
 	nhead  int // bytes of head, while it is read
-	left   int // bytes of the record behind it
+	left   int // bytes of the record after it
 	buried int
 }
 
 // recordHead is the size of a record's head (RFC 8446, section 5.1).
 const recordHead = 5
 
-// errEmpty says that there is no input now. It is temporary, so that a tls.Conn goes
-// on in the middle of a record when there is more.
+// errEmpty says that there is no input now. It is temporary, so that a tls.Conn can
+// continue in the middle of a record when more comes.
 var errEmpty net.Error = emptyError{}
 
 type emptyError struct{}
@@ -81,7 +81,7 @@ func (w *wire) follow(b []byte) {
 	}
 }
 
-// memory returns how many bytes the tls.Conn keeps of what came. It makes room for a
+// memory returns how many bytes of input the tls.Conn holds. It allocates a buffer for a
 // record when it has read the head.
 func (w *wire) memory() int {
 	switch {
@@ -93,7 +93,7 @@ func (w *wire) memory() int {
 	return 0
 }
 
-// Write takes all of b on a loop: for a tls.Conn a failed write is the end.
+// Write takes all of b on a loop, because a failed write would end the tls.Conn.
 func (w *wire) Write(b []byte) (int, error) {
 	if w.Conn == nil {
 		w.out = append(w.out, b...)
@@ -125,7 +125,7 @@ type secure struct {
 	silent   bool   // the last record is written: close_notify, or an alert
 }
 
-// newSecure returns the server's side of TLS on a socket from which read was read
+// newSecure returns the server's side of TLS on a socket. read was read from it
 // already. The handshake is not made yet.
 func newSecure(socket net.Conn, read []byte, config *tls.Config) *secure {
 	s := &secure{wire: wire{Conn: socket, in: read}}
@@ -133,14 +133,14 @@ func newSecure(socket net.Conn, read []byte, config *tls.Config) *secure {
 	return s
 }
 
-// waits reports whether there is input that is not decrypted, behind which what comes must
-// wait. s may be nil.
+// waits reports whether there is input that is not decrypted yet; later input must wait behind
+// it. s may be nil.
 func (s *secure) waits() bool { return s != nil && (s.unread || s.sealed.size > 0) }
 
 // leaveSocket turns the wire into memory. From here on s belongs to a loop.
 func (s *secure) leaveSocket() { s.wire.Conn = nil }
 
-// state returns what the handshake has settled; nil without TLS.
+// state returns the state after the handshake; nil without TLS.
 func (s *secure) state() *tls.ConnectionState {
 	if s == nil {
 		return nil
@@ -149,10 +149,10 @@ func (s *secure) state() *tls.ConnectionState {
 	return &state
 }
 
-// decrypt takes ciphertext that came from the socket, behind what the tls.Conn has
-// still. b is borrowed. All of it is decrypted: what may not be parsed yet is kept as
-// plaintext, as without TLS. Only what comes while the connection is behind, or is too
-// much for its turn, is kept as it is.
+// decrypt takes ciphertext from the socket, after what the tls.Conn still holds. b is
+// borrowed. All of it is decrypted: what may not be parsed yet is kept as plaintext, as
+// without TLS. Only what comes while the connection is behind, or is too much for its turn,
+// is kept as ciphertext.
 func (c *conn) decrypt(b []byte) {
 	defer c.ep.server.recovered(c)
 	if rest := c.unseal(b); len(rest) > 0 && !c.deaf() {
@@ -161,7 +161,7 @@ func (c *conn) decrypt(b []byte) {
 	}
 }
 
-// decryptRest goes on where the connection stepped back, until it is held.
+// decryptRest continues where the connection stepped back, until it is held.
 func (c *conn) decryptRest() {
 	s := c.secure
 	in := s.sealed
@@ -248,7 +248,7 @@ func (c *conn) collect() {
 	c.touch()
 }
 
-// seal returns the ciphertext to write next: what the socket did not take, or else
+// seal returns the ciphertext to write next: what the socket did not take, else
 // the next record, in the loop's buffer. It is valid until the next call on the loop.
 func (c *conn) seal() ([]byte, error) {
 	s, l := c.secure, c.loop
@@ -280,13 +280,13 @@ func (c *conn) sent(b []byte, n int) {
 	c.setRest(append(s.rest[:0], b[n:]...))
 }
 
-// setRest sets the ciphertext that waits, which counts against the budget.
+// setRest sets the waiting ciphertext, which counts against the budget.
 func (c *conn) setRest(b []byte) {
 	c.ep.server.budget.add(len(b) - len(c.secure.rest))
 	c.secure.rest = b
 }
 
-// dropCiphertext drops the ciphertext that waits.
+// dropCiphertext drops the waiting ciphertext.
 func (c *conn) dropCiphertext() {
 	s := c.secure
 	if s == nil || len(s.rest) == 0 {
@@ -297,21 +297,21 @@ func (c *conn) dropCiphertext() {
 	c.setRest(nil)
 }
 
-// dropSecure drops the ciphertext that waits, and TLS.
+// dropSecure drops the waiting ciphertext, and TLS.
 func (c *conn) dropSecure() {
 	c.dropCiphertext()
 	c.secure = nil
 }
 
 // sayLast queues close_notify (RFC 8446, section 6.1), once, and reports whether there
-// is something to write. Without it the client cannot tell the end from a cut.
+// is something to write. Without it the client cannot tell a clean end from a cut.
 func (c *conn) sayLast() bool {
 	s := c.secure
 	if s == nil || s.silent {
 		return false
 	}
 	s.silent = true
-	// What it writes goes to memory, which takes everything.
+	// It writes to memory, which does not fail.
 	_ = s.conn.CloseWrite()
 	c.collect()
 	return c.waiting() > 0

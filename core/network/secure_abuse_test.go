@@ -12,10 +12,10 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// The tests of this file are what hostile clients do where TLS is spoken.
+// The tests of this file are attacks of hostile clients on TLS endpoints.
 
 // TestSecureProxyProtocol: the header comes before TLS, and only trusted proxies are
-// believed. Who is not is told nothing: there is no TLS yet.
+// believed. Others get no answer, because there is no TLS yet.
 func TestSecureProxyProtocol(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -66,8 +66,7 @@ func TestSecureProxyProtocol(t *testing.T) {
 	}
 }
 
-// TestSecureProxyHeaderInside: who has made the TLS handshake is believed nothing that
-// belongs before it.
+// TestSecureProxyHeaderInside: a PROXY header after the TLS handshake is not believed.
 func TestSecureProxyHeaderInside(t *testing.T) {
 	r := startSecure(t, func(o *Options, ep *Endpoint) {
 		o.TrustedProxies, ep.ProxyProtocol = trusting, ProxyOptional
@@ -80,8 +79,8 @@ func TestSecureProxyHeaderInside(t *testing.T) {
 	c.readResponse("HTTP/1.1 400")
 }
 
-// TestSecureFullDoor: a client of TLS that finds no place is hung up on at once, and
-// let in when there is one again.
+// TestSecureFullDoor: the connection of a TLS client that finds no place is closed at once,
+// and the client is let in when there is a place again.
 func TestSecureFullDoor(t *testing.T) {
 	r := startSecure(t, func(o *Options, _ *Endpoint) { o.MaxHandshakes = 1 })
 	slow := r.dialTCP("chat")

@@ -18,8 +18,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// TestSecureHeldConnectionPushesBack is TestHeldConnectionPushesBack with TLS: the
-// records that lie in the tls.Conn while the socket is parked are not lost.
+// TestSecureHeldConnectionPushesBack is TestHeldConnectionPushesBack with TLS: records
+// in the tls.Conn while the socket is parked are not lost.
 func TestSecureHeldConnectionPushesBack(t *testing.T) {
 	const messages, size = 500, 32 << 10
 	r := startSecure(t, nil)
@@ -99,7 +99,7 @@ func TestSecurePartialWrite(t *testing.T) {
 }
 
 // TestSecureStalledReader: the policies and the bound hold with TLS, and a stalled
-// client's own ciphertext is no more than a record.
+// client's own ciphertext is at most one record.
 func TestSecureStalledReader(t *testing.T) {
 	const messages, size, limit = 200, 40 << 10, 512 << 10
 	for name, policy := range map[string]SlowConsumer{"disconnect": Disconnect, "drop_oldest": DropOldest, "drop_newest": DropNewest} {
@@ -184,8 +184,8 @@ func (r *recordLog) last(t *testing.T) byte {
 	}
 }
 
-// TestSecureEnds: every end that the server makes is told by close_notify, which TLS
-// 1.2 sends as a record of its own type.
+// TestSecureEnds: whenever the server ends a connection, it sends close_notify, which in TLS
+// 1.2 is a record of its own type.
 func TestSecureEnds(t *testing.T) {
 	const alert = 21
 	tests := []struct {
@@ -224,7 +224,7 @@ func TestSecureEnds(t *testing.T) {
 	}
 }
 
-// TestSecureCut: a client that goes without close_notify ends as one without TLS.
+// TestSecureCut: a client that leaves without close_notify ends like one without TLS.
 func TestSecureCut(t *testing.T) {
 	r := startSecure(t, nil)
 	c := r.dial(r.config(), nil)
@@ -234,7 +234,7 @@ func TestSecureCut(t *testing.T) {
 	})
 }
 
-// TestSecureBrokenStream: bytes that are no record end the connection, with an alert.
+// TestSecureBrokenStream: bytes that are not a record end the connection, with an alert.
 func TestSecureBrokenStream(t *testing.T) {
 	for _, bytes := range []string{"no record at all, for sure", "\x17\x03\x03\x00\x20" + strings.Repeat("?", 32), "\x17\x03\x03\xff\xff"} {
 		r := startSecure(t, nil)
@@ -262,8 +262,7 @@ func asked(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%s %s %d", r.Method, tls.VersionName(r.TLS.Version), len(body))
 }
 
-// TestSecureHTTP: plain HTTP is answered over TLS, kept alive, and may come back for
-// an upgrade.
+// TestSecureHTTP: plain HTTP is answered over TLS, kept alive, and may later be upgraded.
 func TestSecureHTTP(t *testing.T) {
 	r := startSecure(t, func(_ *Options, ep *Endpoint) { ep.HTTP, ep.Path = http.HandlerFunc(asked), "/ws" })
 	c, err := r.shakeHands(r.config(), nil)

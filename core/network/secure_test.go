@@ -42,7 +42,7 @@ func startSecure(t testing.TB, change func(o *Options, chat *Endpoint)) *secureR
 	}
 }
 
-// config is what clients use.
+// config returns the TLS configuration of clients.
 func (r *secureRig) config() *tls.Config {
 	return &tls.Config{RootCAs: r.ca.Pool(), ServerName: "localhost", MinVersion: tls.VersionTLS12}
 }
@@ -115,7 +115,7 @@ func TestSecureClientOfOneBytePerPacket(t *testing.T) {
 	}
 }
 
-// TestSecurePipelinedFrames: what comes with the end of the TLS handshake and with
+// TestSecurePipelinedFrames: input that comes with the end of the TLS handshake and with
 // the upgrade request is not lost, wherever the records are cut.
 func TestSecurePipelinedFrames(t *testing.T) {
 	r := startSecure(t, nil)
@@ -132,7 +132,7 @@ func TestSecurePipelinedFrames(t *testing.T) {
 		c.write(first[cut:])
 		c.write(second)
 		if cut%2 == 1 {
-			// The head in a packet of its own, what follows behind it.
+			// The head in a packet of its own, the rest after it.
 			held.releaseAt(len(held.kept) / 2)
 		}
 		held.release()
@@ -171,7 +171,7 @@ func (w *withheld) release() {
 // stalledHello is the beginning of a ClientHello of 512 bytes.
 var stalledHello = []byte{22, 3, 1, 2, 0, 1, 0, 1}
 
-// TestSecureStalledHandshake: who stalls in the handshake stands in nobody's way.
+// TestSecureStalledHandshake: a client that stalls in the handshake blocks nobody.
 func TestSecureStalledHandshake(t *testing.T) {
 	r := startSecure(t, func(o *Options, _ *Endpoint) { o.MaxHandshakes = 3 })
 	taken := func(n int64) {
@@ -192,7 +192,7 @@ func TestSecureStalledHandshake(t *testing.T) {
 	old.expect("alive")
 }
 
-// TestSecureStalledHandshakeEnds: who stalls in the handshake is turned away in time.
+// TestSecureStalledHandshakeEnds: a client that stalls in the handshake is turned away in time.
 func TestSecureStalledHandshakeEnds(t *testing.T) {
 	r := startSecure(t, func(o *Options, _ *Endpoint) { o.HandshakeTimeout = 500 * time.Millisecond })
 	silent, half := r.dialTCP("chat"), r.dialTCP("chat")

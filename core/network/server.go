@@ -36,7 +36,7 @@ type Options struct {
 	Logger *slog.Logger
 	// Loops is the number of event loops; the default is one for each CPU.
 	Loops int
-	// Limits are what is let in at first.
+	// Limits are the initial limits.
 	Limits
 	// HandshakeTimeout is the time for a client to make its TLS handshake, if there
 	// is TLS, and then to send its request head. The default is 10 s for each.
@@ -53,14 +53,14 @@ type Options struct {
 	SendBuffer int
 	// OutboundBudget bounds the memory of encoded messages, in bytes: those in
 	// mailboxes and those that wait for clients that do not read fast enough. Over
-	// it the slowest clients are treated by the SlowConsumer of their endpoints. The
+	// it, the SlowConsumer policy of the endpoint applies to the slowest clients. The
 	// default is a quarter of the soft memory limit (GOMEMLIMIT), but at least 64
 	// MiB; without a limit 256 MiB.
 	OutboundBudget int64
-	// InboundBudget bounds the memory of input that waits, in bytes: for the rest of its
-	// message or TLS record, for its turn, or for an authorizer; and what is kept of
-	// clients that compress with context takeover. Over it the clients for which most
-	// waits are disconnected. The default is that of OutboundBudget. It is never less than
+	// InboundBudget bounds the memory of waiting input, in bytes: input that waits for the
+	// rest of its message or TLS record, for its turn, or for an authorizer, and the history of
+	// clients that compress with context takeover. Over it, the clients with the most waiting
+	// input are disconnected. The default is that of OutboundBudget. It is never less than
 	// two of the biggest messages that an endpoint admits.
 	InboundBudget int64
 }
@@ -99,8 +99,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Endpoint is one endpoint to serve. It must not be changed once it is served; Server.Apply
-// and Server.Exchange do that.
+// Endpoint is one endpoint to serve. It must not be changed once it is served; use
+// Server.Apply and Server.Exchange instead.
 type Endpoint struct {
 	*core.Endpoint
 	// Format is its wire format.
@@ -109,23 +109,23 @@ type Endpoint struct {
 	// endpoints with the same Listen share a listener, except that port 0 is a new port
 	// for each.
 	Listen string
-	// TLS is how TLS is spoken; nil is plain TCP. Endpoints that share a listener have
-	// the same. Its GetConfigForClient may swap certificates at any time.
+	// TLS is the TLS configuration; nil is plain TCP. Endpoints that share a listener have
+	// the same one. Its GetConfigForClient may swap certificates at any time.
 	TLS *tls.Config
 	// Path is the path of the upgrade request; "" is any path that no other
 	// endpoint of the listener has.
 	Path string
-	// HTTP answers what is no upgrade request; nil if the format has no HTTP.
+	// HTTP answers requests that are not upgrades; nil if the format has no HTTP.
 	HTTP http.Handler
 	// MaxMessage bounds a client message, in bytes (close 1009).
 	MaxMessage int
-	// Settings are those that it begins with.
+	// Settings are the initial settings.
 	Settings Settings
 	// ProxyProtocol is the same for all endpoints of a listener.
 	ProxyProtocol ProxyProtocol
 }
 
-// endpoint is an Endpoint with what the loops look at most.
+// endpoint is an Endpoint with the fields that the loops read most.
 type endpoint struct {
 	Endpoint
 	server      *Server
@@ -138,9 +138,9 @@ type endpoint struct {
 	profile    core.Profile
 
 	// Atomic.
-	settings atomic.Pointer[settings] // those of now; a connection takes them when it is told to
+	settings atomic.Pointer[settings] // the current ones; a connection adopts them when told to
 	open     atomic.Int64             // connections that have entered
-	closed   atomic.Bool              // nobody enters any more
+	closed   atomic.Bool              // no connection may enter any more
 
 	hosts headcount[core.Host]
 	users headcount[string]
@@ -155,10 +155,10 @@ type Server struct {
 	client  *gnet.Client
 	started time.Time
 	seed    maphash.Seed  // of the keys of frames
-	done    chan struct{} // closed when the loops are to be left alone
+	done    chan struct{} // closed when the loops end
 	stats   Stats
 
-	decoding chan struct{} // a place for each message that is decoded off the loops
+	decoding chan struct{} // a slot for each message that is decoded off the loops
 
 	admission admission
 	halfOpen  halfOpen
@@ -167,21 +167,21 @@ type Server struct {
 	mu      sync.Mutex
 	doors   []*door
 	eps     map[string]*endpoint
-	waiting []func() // what to call when there is room in the mailboxes, in order
+	waiting []func() // called when there is room in the mailboxes, in order
 
 	// Atomic.
 	loops     atomic.Pointer[[]*loop]
 	remotes   atomic.Pointer[[]core.RemoteFormat] // that have connections; written under mu
 	open      atomic.Int64                        // connections that have entered
-	aside     atomic.Int64                        // connections that turnAwayAside speaks to
+	aside     atomic.Int64                        // connections that turnAwayAside answers
 	ids       atomic.Uint64
-	turns     atomic.Int32 // loops in the midst of a turn
+	turns     atomic.Int32 // loops in the middle of a turn
 	congested atomic.Int32 // loops whose mailboxes are congested
 	queued    atomic.Int32 // how many are in waiting; written under mu
-	coming    atomic.Int32 // connections that are let in and do not know it yet
-	spent     atomic.Int64 // what all messages have cost that were put into mailboxes (mailbox.append)
-	leaving   atomic.Bool  // nobody is to be sent here any more
-	draining  atomic.Bool  // nobody is admitted any more
+	coming    atomic.Int32 // connections that are let in and not released yet
+	spent     atomic.Int64 // the total cost of the messages put into mailboxes (mailbox.append)
+	leaving   atomic.Bool  // no new clients should be sent here
+	draining  atomic.Bool  // no new clients are admitted
 	down      atomic.Bool  // Shutdown was called
 	ready     atomic.Bool
 	budget    budget
@@ -210,8 +210,8 @@ func New(o Options) *Server {
 	return s
 }
 
-// Start starts the loops and listens for all endpoints, or for none if one of them
-// cannot be listened for. It is called once.
+// Start starts the loops and listens for all endpoints, or for none if listening fails for
+// one of them. It is called once.
 func (s *Server) Start(eps []Endpoint) error {
 	client, err := gnet.NewClient(&events{server: s},
 		gnet.WithNumEventLoop(s.options.Loops),
@@ -244,8 +244,8 @@ func (s *Server) Addr(endpoint string) net.Addr {
 	return nil
 }
 
-// Sockets returns the listeners, each under the name of one of its endpoints. They stay the
-// server's.
+// Sockets returns the listeners, each under the name of one of its endpoints. The server
+// still owns them.
 func (s *Server) Sockets() []sockets.Socket {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -256,10 +256,10 @@ func (s *Server) Sockets() []sockets.Socket {
 	return list
 }
 
-// Ready reports whether the server listens and is to be sent clients.
+// Ready reports whether the server listens and new clients should be sent to it.
 func (s *Server) Ready() bool { return s.ready.Load() && !s.leaving.Load() && !s.draining.Load() }
 
-// SetLimits puts other limits in force. Whoever is in stays.
+// SetLimits replaces the limits in force. Open connections stay.
 func (s *Server) SetLimits(l Limits) { s.admission.set(l) }
 
 // Memory returns how many bytes the process uses, as MemoryWatermark counts them, and
@@ -280,8 +280,8 @@ func (s *Server) stop() error {
 	return nil
 }
 
-// loopOf returns the loop of a gnet event loop, and makes it at the first
-// connection there: gnet has no list of its loops. Called on that event loop.
+// loopOf returns the loop of a gnet event loop, and creates it at its first
+// connection: gnet has no list of its loops. Called on that event loop.
 func (s *Server) loopOf(el gnet.EventLoop) *loop {
 	for _, l := range s.loopList() {
 		if l.el == el {

@@ -58,7 +58,7 @@ func TestCloseHandshake(t *testing.T) {
 	})
 }
 
-// strict is the chat format that ends a connection over what it does not know.
+// strict is the chat format that ends a connection over an unknown message.
 type strict struct{ chat }
 
 func (strict) NewCodec() core.Codec { return strict{} }

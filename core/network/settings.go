@@ -9,27 +9,28 @@ import (
 	"github.com/polywire/polywire/core/timers"
 )
 
-// Settings are what may change about an endpoint while it serves. They are not changed
-// after they were made; Server.Apply puts others in force.
+// Settings are what may change about an endpoint while it serves. They are immutable;
+// Server.Apply replaces them.
 type Settings struct {
 	// OutboundLimit bounds the bytes queued for one client; SlowConsumer says what
-	// happens to who does not read fast enough. One message is always taken.
+	// happens to a client that does not read fast enough. One message is always accepted.
 	OutboundLimit int
 	SlowConsumer  SlowConsumer
 	// PingInterval, PongTimeout and IdleTimeout are as in core.Profile.
 	PingInterval, PongTimeout, IdleTimeout time.Duration
 	// Origins lists the origins whose pages may connect, as originMatches reads them;
-	// nil is the format's default. A request without Origin is no page and may always connect.
+	// nil is the format's default. A request without Origin is not from a page and may always
+	// connect.
 	Origins []string
 	// Health is the path at which plain GET and HEAD requests are answered with 200 when
 	// new clients are welcome, or with 503; "" is none.
 	Health string
-	// TokenProtocols are the names by which clients show tokens among the subprotocols
-	// that they offer (core.ProtocolToken). A token is never answered; the name may be.
+	// TokenProtocols are the names with which clients announce tokens in their offered
+	// subprotocols (core.ProtocolToken). A token is never sent back; the name may be.
 	TokenProtocols []string
 }
 
-// settings are Settings with what the loops look at most. Static after construction.
+// settings are Settings with the fields that the loops read most. Static after construction.
 type settings struct {
 	Settings
 	idleTicks, pongTicks, pingTicks, idleCheck uint32
@@ -47,9 +48,8 @@ func newSettings(s Settings, p core.Profile) *settings {
 	}
 }
 
-// Apply puts other settings of an endpoint in force: at once for the clients that come,
-// and for those that are connected at the next turns of their loops. The error is that
-// there is no such endpoint.
+// Apply replaces the settings of an endpoint: at once for new clients, and for connected
+// ones at the next turns of their loops. It fails if there is no such endpoint.
 func (s *Server) Apply(endpoint string, next Settings) error {
 	s.mu.Lock()
 	ep := s.eps[endpoint]
@@ -57,7 +57,7 @@ func (s *Server) Apply(endpoint string, next Settings) error {
 	if ep == nil {
 		return fmt.Errorf("applying settings: there is no endpoint %q", endpoint)
 	}
-	// Whoever opens from here on has them; the others are told.
+	// New connections take them from here on; the open ones are told.
 	ep.settings.Store(newSettings(next, ep.profile))
 	for _, l := range s.loopList() {
 		l.post(mail{fn: func() {
@@ -71,8 +71,8 @@ func (s *Server) Apply(endpoint string, next Settings) error {
 	return nil
 }
 
-// adopt makes the connection go by the endpoint's settings of now. A time that changes
-// is counted from now on: nobody is late by a rule that was not there.
+// adopt makes the connection use the endpoint's current settings. A timeout that changes
+// counts from now: no client is late by a rule that did not exist.
 func (c *conn) adopt() {
 	old, next := c.settings, c.ep.settings.Load()
 	c.settings = next
@@ -96,7 +96,7 @@ func (c *conn) adopt() {
 			c.nextPing = now + 1 + uint32(c.id%uint64(next.pingTicks))
 		}
 	}
-	// What is due then, and when to look again, is found out there.
+	// The timer then finds out what is due and when to check again.
 	c.loop.wheel.Set(c, now+1)
 	c.unchoke()
 }

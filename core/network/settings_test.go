@@ -13,8 +13,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// A client that does not read is treated by the policy of the moment, whichever came
-// before: what it hears in the end is in order, and it goes on.
+// A client that does not read gets the current policy, whichever was in force before: what
+// it receives in the end is in order, and it continues.
 func TestPolicyChangesWhileClientIsStuck(t *testing.T) {
 	r := start(t, func(o *Options, ep *Endpoint) {
 		o.SendBuffer = 4 << 10
@@ -69,7 +69,7 @@ func TestPolicyChangesWhileClientIsStuck(t *testing.T) {
 	}
 }
 
-// settled reports whether all connections of an endpoint go by its settings of now.
+// settled reports whether all connections of an endpoint use its current settings.
 func (r *rig) settled(endpoint string) bool {
 	r.t.Helper()
 	late, err := r.connections(r.t.Context(), func(c *conn) bool {
@@ -81,7 +81,7 @@ func (r *rig) settled(endpoint string) bool {
 	return len(late) == 0
 }
 
-// A time that is set anew counts from then: nobody is cut for silence that was allowed.
+// A changed timeout counts from the change: nobody is cut for silence that was allowed.
 func TestTimesCountFromTheirChange(t *testing.T) {
 	r := start(t, nil)
 	c := r.dial("chat")

@@ -8,13 +8,13 @@ import (
 	"github.com/polywire/polywire/core/logging"
 )
 
-// SlowConsumer is what happens to a client that does not read as fast as it is
-// written to: when what waits for it reaches the endpoint's outbound limit, or when
-// all that waits for clients goes over the outbound budget.
+// SlowConsumer is the policy for a client that reads more slowly than the broker writes to
+// it. It applies when the client's backlog reaches the endpoint's outbound limit, or when the
+// backlog of all clients exceeds the outbound budget.
 //
 // Only messages of subscriptions are dropped. Answers, outcomes and requests are
-// owed to the client: where they do not fit, messages make room, and if that is not
-// enough the connection ends, whatever the policy.
+// owed to the client: if they do not fit, messages are dropped to make room, and if that is
+// not enough the connection ends, whatever the policy.
 type SlowConsumer uint8
 
 // The policies.
@@ -26,12 +26,12 @@ const (
 	// DropNewest drops the message that does not fit.
 	DropNewest
 	// Conflate keeps the newest message of each topic while the client's socket is
-	// full: it takes the place of the one before. At the bound, with too many
+	// full: a new message replaces the previous one. At the bound, with too many
 	// topics, it drops like DropOldest.
 	Conflate
 )
 
-// ParseSlowConsumer reads a policy as the configuration writes it.
+// ParseSlowConsumer parses a policy of the configuration.
 func ParseSlowConsumer(s string) (SlowConsumer, error) {
 	switch s {
 	case "disconnect":
@@ -46,14 +46,14 @@ func ParseSlowConsumer(s string) (SlowConsumer, error) {
 	return 0, fmt.Errorf("unknown slow consumer policy %q: want disconnect, drop_oldest, drop_newest or conflate", s)
 }
 
-// losses is what is kept of a connection that lost messages because it reads too slowly.
+// losses counts the messages that a connection lost because it reads too slowly.
 type losses struct {
 	named           bool   // in the log
-	lost, lostBytes uint64 // messages that the policy took from it
+	lost, lostBytes uint64 // messages dropped by the policy, and their payload bytes
 }
 
-// makeRoom is called when f does not fit under the bound although what the socket
-// takes is written. It applies the policy and reports whether f may be queued.
+// makeRoom is called when f does not fit under the bound even after a flush. It applies the
+// policy and reports whether f may be queued.
 func (c *conn) makeRoom(f *frame) bool {
 	policy := c.settings.SlowConsumer
 	if policy == DropOldest || policy == Conflate || policy == DropNewest && f.purpose != published {
@@ -74,32 +74,31 @@ func (c *conn) makeRoom(f *frame) bool {
 	return false
 }
 
-// fits reports whether f may be queued under the endpoint's bound. The first frame that
-// waits is on its way and does not count: a client that reads a big message is not slow
-// because another one comes behind. A control frame always fits: those that answer the
-// client are bounded by choke.
+// fits reports whether f may be queued under the endpoint's bound. The first queued frame
+// is in flight and does not count: a client that reads a big message is not slow because
+// another one follows. A control frame always fits: those that answer the client are bounded
+// by choke.
 func (c *conn) fits(f *frame) bool {
 	all, _ := c.out.behind()
 	return len(c.out.frames) == 0 || f.purpose == control || all+len(f.bytes) <= c.settings.OutboundLimit
 }
 
-// owedFits reports whether f, which is owed to the client, may be queued beside whatever
-// messages wait: what is owed has the bound for itself. One such frame is always taken.
+// owedFits reports whether f, which is owed to the client, may be queued, whatever messages
+// wait: owed frames have the bound for themselves. One owed frame is always accepted.
 func (c *conn) owedFits(f *frame) bool {
 	_, n := c.out.behind()
 	return n == 0 || n+len(f.bytes) <= c.settings.OutboundLimit
 }
 
-// messageFits reports whether f, a message, may be queued beside whatever is owed. What is
-// owed may be what others ask of the client, for which it is not to be ended.
+// messageFits reports whether f, a message, may be queued, whatever is owed. What is owed may
+// be requests of others, because of which the client must not be disconnected.
 func (c *conn) messageFits(f *frame) bool {
 	all, ofOwed := c.out.behind()
 	return all-ofOwed+len(f.bytes) <= c.settings.OutboundLimit
 }
 
-// dropMessage drops the queued message of which nothing is written that is the
-// policy's to drop: the newest with DropNewest, else the oldest. It reports whether
-// there was one.
+// dropMessage drops one queued message that is not partly written: the newest with
+// DropNewest, else the oldest. It reports whether there was one.
 func (c *conn) dropMessage() bool {
 	frames := c.out.frames
 	first := c.out.unwritten()
@@ -128,8 +127,8 @@ func (c *conn) takeOut(i int) {
 	c.unchoke()
 }
 
-// relieve is called while all that waits for clients is over the budget and this
-// client is among those for whom most waits: it loses half of that by its policy.
+// relieve is called while the backlog of all clients is over the budget and this client is
+// among those with the largest backlog: its policy drops half of that.
 func (c *conn) relieve() {
 	goal, dropped := c.burden()/2, false
 	if c.settings.SlowConsumer != Disconnect {
@@ -150,15 +149,15 @@ func (c *conn) count(n int, r core.Reason) {
 	c.ep.Stats.DroppedBytes.Add(r, uint64(n))
 }
 
-// dropUnwritten drops all output of which nothing is written.
+// dropUnwritten drops all queued frames that are not partly written.
 func (c *conn) dropUnwritten() {
 	for i := len(c.out.frames) - 1; i >= c.out.unwritten(); i-- {
 		c.takeOut(i)
 	}
 }
 
-// dropOutput drops all output, also what is written in part, counted under r. Ciphertext
-// that waits stays.
+// dropOutput drops all output, even a partly written frame, counted under r. Waiting
+// ciphertext stays.
 func (c *conn) dropOutput(r core.Reason) {
 	for _, f := range c.out.frames {
 		if f.purpose != control {
@@ -190,8 +189,8 @@ func (c *conn) lossesSoFar() *losses {
 	return c.losses
 }
 
-// conflated counts a message of n bytes of payload in whose place a newer one waits now, and
-// logs the first.
+// conflated counts a message with a payload of n bytes that a newer one has replaced, and logs
+// the first.
 func (c *conn) conflated(n int) {
 	c.count(n, core.ReasonConflated)
 	if l := c.lossesSoFar(); !l.named {
@@ -201,7 +200,7 @@ func (c *conn) conflated(n int) {
 	}
 }
 
-// logLost tells, when c is gone, what it has lost.
+// logLost logs, when c is gone, what it has lost.
 func (c *conn) logLost() {
 	if c.losses == nil || c.losses.lost == 0 {
 		return
@@ -210,14 +209,14 @@ func (c *conn) logLost() {
 		slog.Uint64("lost_messages", c.losses.lost), slog.Uint64("lost_bytes", c.losses.lostBytes))...)
 }
 
-// attrs says in a log line that can come often which connection it is about, and why.
+// attrs returns the attributes of a frequent log line: the connection and the reason.
 func (c *conn) attrs(r core.Reason) []any {
 	return []any{logging.Bounded(c.ep.Name, r.String()), slog.Uint64("conn", c.id), slog.String("remote", c.remote), logging.Quoted("user", c.user.User())}
 }
 
-// relieve is called in every turn. While more waits for clients than the budget
-// lets, those of the loop for whom most waits are treated by their policies: all
-// that have at least half of what the slowest of all loops has.
+// relieve is called in every turn. While the backlog of all clients exceeds the budget, it
+// applies the policies to the loop's slowest clients: all whose backlog is at least half of
+// that of the slowest client of all loops.
 func (l *loop) relieve() {
 	s := l.server
 	if !s.budget.over() {
@@ -235,8 +234,8 @@ func (l *loop) relieve() {
 	l.measure()
 }
 
-// burden is the memory of what waits for the client: that is what the budget is for, and
-// of many tiny messages it is far more than their bytes.
+// burden returns the memory of the client's backlog. The budget bounds memory, and for many
+// tiny messages that is far more than their bytes.
 func (c *conn) burden() int {
 	n := c.out.weight.all
 	if c.secure != nil {
@@ -245,7 +244,7 @@ func (c *conn) burden() int {
 	return n
 }
 
-// measure looks for the largest backlog of the loop.
+// measure finds the largest backlog of the loop.
 func (l *loop) measure() {
 	largest := 0
 	for _, c := range l.stuck {

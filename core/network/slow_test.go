@@ -20,7 +20,7 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// sleeper is a subscriber with small buffers, whose socket is soon full if it does
+// sleeper is a subscriber with small buffers: its socket is soon full if it does
 // not read.
 func (r *rig) sleeper() (*client, core.Link) {
 	r.t.Helper()
@@ -48,7 +48,7 @@ func on(t testing.TB, l core.Link, f func(c *conn)) {
 	of(t, l, func(c *conn) struct{} { f(c); return struct{}{} })
 }
 
-// of returns what f finds on the loop of a connection, which must not have ended.
+// of returns the result of f on the loop of a connection, which must not have ended.
 func of[T any](t testing.TB, l core.Link, f func(c *conn) T) T {
 	t.Helper()
 	c := l.(*conn)
@@ -72,8 +72,8 @@ func of[T any](t testing.TB, l core.Link, f func(c *conn) T) T {
 	panic("unreachable")
 }
 
-// TestConflate: a client that is late hears the newest message of each topic, those
-// of a topic in order, and all that it is owed; who reads hears everything. Broken
+// TestConflate: a slow client gets the newest message of each topic, those of a topic
+// in order, and everything that it is owed; a client that reads gets everything. Broken
 // versions: conflating frames without a key (the answers are missing), without
 // index.left (the stream is garbled or the loop panics), conflating while the socket
 // is not full (the healthy one misses messages).
@@ -143,8 +143,8 @@ func TestConflate(t *testing.T) {
 	})
 }
 
-// TestIndex: two topics whose keys have one hash stay apart. Broken version: find
-// without the look at the key.
+// TestIndex: two topics whose keys have the same hash stay separate. Broken version: find
+// without the check of the key.
 func TestIndex(t *testing.T) {
 	make := func(key string) *frame { return &frame{key: []byte(key), hash: 1} }
 	queue := []*frame{make("a"), {}, make("b")}
@@ -167,8 +167,8 @@ func TestIndex(t *testing.T) {
 	}
 }
 
-// TestCompressedFrameIsTheSameMessage: the policies and the budget see a compressed
-// frame as they see its original. Broken version: deflated without inherit.
+// TestCompressedFrameIsTheSameMessage: the policies and the budget treat a compressed
+// frame like its original. Broken version: deflated without inherit.
 func TestCompressedFrameIsTheSameMessage(t *testing.T) {
 	b := budget{limit: 1 << 20}
 	f := newFrame()
@@ -197,9 +197,9 @@ func TestCompressedFrameIsTheSameMessage(t *testing.T) {
 	}
 }
 
-// TestOwedIsNotDropped: no policy takes an answer from a client, and messages keep none
-// out; where answers alone are too much the connection ends. Broken version: dropMessage
-// without the look at frame.purpose.
+// TestOwedIsNotDropped: no policy drops an answer, and messages do not keep answers out; if
+// answers alone are too much, the connection ends. Broken version: dropMessage without the
+// check of frame.purpose.
 func TestOwedIsNotDropped(t *testing.T) {
 	for name, policy := range map[string]SlowConsumer{"drop_oldest": DropOldest, "drop_newest": DropNewest, "conflate": Conflate} {
 		t.Run(name, func(t *testing.T) {
@@ -216,7 +216,7 @@ func TestOwedIsNotDropped(t *testing.T) {
 				for i := range n {
 					r.hub.publish(fmt.Appendf(nil, "%d:%s", i, text), nil)
 				}
-				// What was posted to the loop before this is queued after it.
+				// When this returns, everything posted to the loop before it is queued.
 				on(t, link, func(*conn) {})
 			}
 			flood(1000)
@@ -260,9 +260,9 @@ func TestOwedIsNotDropped(t *testing.T) {
 	}
 }
 
-// TestOutboundBudget: whatever the bounds of single connections are, what waits for
-// all of them stays under the budget, the slowest pay for it, and who reads misses
-// nothing. Broken versions: without relieve; with release that does not uncharge.
+// TestOutboundBudget: whatever the bounds of single connections are, their total backlog
+// stays under the budget, the slowest pay for it, and clients that read miss nothing.
+// Broken versions: without relieve; with release that does not uncharge.
 func TestOutboundBudget(t *testing.T) {
 	const sleepers, messages, size, budget = 5, 800, 16 << 10, 4 << 20
 	for name, policy := range map[string]SlowConsumer{
@@ -314,9 +314,9 @@ func TestOutboundBudget(t *testing.T) {
 	}
 }
 
-// TestBudgetTakesTheSlowest: over the budget those pay for whom most waits, on
-// whatever loop they are. Broken versions: relieve that looks at its own loop alone,
-// or at nobody's backlog.
+// TestBudgetTakesTheSlowest: over the budget, the clients with the largest backlog pay, on
+// whatever loop they are. Broken versions: relieve that considers only its own loop, or no
+// backlog at all.
 func TestBudgetTakesTheSlowest(t *testing.T) {
 	const size, budget = 16 << 10, 8 << 20
 	r := start(t, func(o *Options, ep *Endpoint) {
@@ -343,7 +343,7 @@ func TestBudgetTakesTheSlowest(t *testing.T) {
 	// Its socket may take a little more of it yet.
 	eventually(t, "the largest backlog is known", func() bool { return loop.largest.Load() >= budget/8 })
 
-	// While the slowest one's loop is busy the others see that the budget is spent.
+	// While the slowest client's loop is busy, the others see that the budget is spent.
 	release := make(chan struct{})
 	slowest.Post(func() { <-release })
 	r.budget.add(budget)
@@ -369,8 +369,8 @@ func ask[T any](l *loop, f func() T) T {
 	return <-answer
 }
 
-// TestSlowClientIsLogged: one line when a client begins to lose messages and one,
-// with how much it lost, when it is gone.
+// TestSlowClientIsLogged: one line when a client begins to lose messages, and one with its
+// losses when it is gone.
 func TestSlowClientIsLogged(t *testing.T) {
 	var log logBuffer
 	r := start(t, func(o *Options, ep *Endpoint) {
@@ -421,8 +421,8 @@ func (l *logBuffer) String() string {
 }
 
 // TestLargeAudience: a message to more members than a turn may write to goes out in
-// several turns, and all get all in order. Broken version: an endTurn that writes
-// all of dirty.
+// several turns, and all members get all messages in order. Broken version: an endTurn that
+// writes all of dirty.
 func TestLargeAudience(t *testing.T) {
 	const receivers, messages = turnWrites + 100, 20
 	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
@@ -434,7 +434,7 @@ func TestLargeAudience(t *testing.T) {
 	left := make(chan int, 1)
 	l.post(mail{fn: func() {
 		r.hub.publish([]byte("first"), nil)
-		// gnet runs this behind the turn.
+		// gnet runs this after the turn.
 		_ = l.el.Execute(t.Context(), gnet.RunnableFunc(func(context.Context) error {
 			left <- len(l.unwritten)
 			return nil
@@ -455,7 +455,7 @@ func TestLargeAudience(t *testing.T) {
 }
 
 // TestCorkOfAnEarlierTurn: frames that come out of the pool again with other bytes
-// are not taken for those that an earlier turn has put together. Broken version:
+// are not mistaken for those that an earlier turn has joined. Broken version:
 // loop.corked that outlives its turn.
 func TestCorkOfAnEarlierTurn(t *testing.T) {
 	r := start(t, func(o *Options, ep *Endpoint) {
@@ -474,8 +474,8 @@ func TestCorkOfAnEarlierTurn(t *testing.T) {
 	}
 }
 
-// TestSlowClientIsNamed: a client that does not get all that it is sent is named in the log
-// then, and not only at its end.
+// TestSlowClientIsNamed: a client that loses messages is named in the log at once, and not only
+// at its end.
 func TestSlowClientIsNamed(t *testing.T) {
 	for _, c := range []struct {
 		policy SlowConsumer
@@ -507,9 +507,9 @@ func TestSlowClientIsNamed(t *testing.T) {
 	}
 }
 
-// TestBudgetWeighsTinyFrames: a client that has the memory full of the answers to its pings,
-// which it does not read, is not asked for more, and is found rather than one that reads
-// something big. Broken version: choke and relieve that count the bytes that wait.
+// TestBudgetWeighsTinyFrames: a client that fills the memory with unread answers to its pings
+// is choked, and it is relieved before a client that reads something big. Broken version: choke
+// and relieve that count the waiting bytes.
 func TestBudgetWeighsTinyFrames(t *testing.T) {
 	const limit, budget, big = 8 << 20, 32 << 20, 1 << 20
 	r := start(t, func(o *Options, ep *Endpoint) {

@@ -9,9 +9,9 @@ import (
 	"github.com/polywire/polywire/core/timers"
 )
 
-// TestStandstill: when a process or its machine stood still for longer than any client may
-// be silent, nobody is taken for gone: what they said meanwhile waits in their sockets.
-// Broken version: a clock that goes by the server's.
+// TestStandstill: when a process was stopped or its machine suspended for longer than any client
+// may be silent, no client counts as gone: its input of that time waits in its socket.
+// Broken version: a clock that follows the server's.
 func TestStandstill(t *testing.T) {
 	tests := []struct {
 		name string

@@ -16,11 +16,10 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// The tests of this file are what hostile clients do, and a storm of friendly ones.
+// The tests of this file are attacks of hostile clients, and a storm of friendly ones.
 
 // TestSlowloris: clients that send their request byte by byte hold a place for the
-// time that a handshake may take, and no longer, however busy they are. Others get in
-// beside them.
+// time that a handshake may take, and no longer, however busy they are. Others still get in.
 func TestSlowloris(t *testing.T) {
 	const slow = 20
 	r := start(t, func(o *Options, _ *Endpoint) {
@@ -55,7 +54,7 @@ func TestSlowloris(t *testing.T) {
 	}
 }
 
-// TestHalfOpen: connections that send nothing are told so when their time is up.
+// TestHalfOpen: connections that send nothing get an answer when their time is up.
 func TestHalfOpen(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) { o.HandshakeTimeout = 300 * time.Millisecond })
 	var all []*client
@@ -68,8 +67,8 @@ func TestHalfOpen(t *testing.T) {
 	eventually(t, "all places are free", func() bool { return r.admission.handshakes.Load() == 0 })
 }
 
-// TestHalfOpenFlood: of connections that send nothing those over the bound are turned away
-// at once. Who is connected does not notice.
+// TestHalfOpenFlood: connections over the bound that send nothing are turned away at once.
+// Connected clients do not notice.
 func TestHalfOpenFlood(t *testing.T) {
 	const places, flood = 50, 200
 	r := start(t, func(o *Options, _ *Endpoint) { o.MaxHandshakes = places })
@@ -186,8 +185,8 @@ func TestReconnectStorm(t *testing.T) {
 	ended()
 }
 
-// TestTurnedAwayAtOnce: when very many are being turned away the next are told why all
-// the same.
+// TestTurnedAwayAtOnce: even when very many clients are being turned away, the next are told
+// why.
 func TestTurnedAwayAtOnce(t *testing.T) {
 	r := start(t, func(o *Options, _ *Endpoint) { o.HandshakeRate = core.Rate{Amount: 1, Per: time.Hour} })
 	r.dial("echo")

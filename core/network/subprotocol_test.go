@@ -15,8 +15,8 @@ type speaking struct {
 
 func (f speaking) Profile() core.Profile { return f.profile }
 
-// TestTokenAsSubprotocol: who shows a token among the subprotocols is answered a name, and
-// never the token.
+// TestTokenAsSubprotocol: the answer to a client that sends a token in the subprotocols is a
+// name, and never the token.
 func TestTokenAsSubprotocol(t *testing.T) {
 	none, one := core.Profile{}, core.Profile{Subprotocol: true}
 	versions := core.Profile{Subprotocols: []string{"v2", "v1"}}

@@ -7,17 +7,17 @@ import (
 	"github.com/polywire/polywire/core/timers"
 )
 
-// readAtOnce is how much is parsed at once of a connection whose bytes are limited.
+// readAtOnce is how many bytes are parsed at once for a connection with a byte rate limit.
 const readAtOnce = 16 << 10
 
-// meter is what a connection has sent of late. Only connections of endpoints with
+// meter measures what a connection has sent recently. Only connections of endpoints with
 // rates have one. Owned by the loop.
 type meter struct {
 	messages, bytes bucket
 	due             uint32 // ticks until which the connection is held, if it is throttled
 }
 
-// charge counts what the client has sent, and holds the connection if it was faster
+// charge counts what the client has sent, and holds the connection if the client was faster
 // than its limits.
 func (c *conn) charge(messages, bytes int) {
 	l := c.ep.Limits.Get()
@@ -46,7 +46,7 @@ func use(b *bucket, r core.Rate, now time.Duration, n int) time.Duration {
 // waitFor holds the connection for d.
 func (c *conn) waitFor(d time.Duration) {
 	m := c.meter
-	// A client that owes more than it can pay in a day is not heard again for a day.
+	// The wait is at most a day, even if the client has exceeded its rate by more.
 	m.due = c.loop.ticks.Load() + timers.Ticks(min(d, 24*time.Hour))
 	if !c.in.holds.has(throttled) {
 		c.ep.Stats.Throttled.Add(1)
@@ -57,7 +57,7 @@ func (c *conn) waitFor(d time.Duration) {
 	}
 }
 
-// waited ends the wait if it is over, and reports whether it did.
+// waited ends the throttling wait if it is over, and reports whether it did.
 func (c *conn) waited(now uint32) bool {
 	if !c.in.holds.has(throttled) || int32(now-c.meter.due) < 0 {
 		return false

@@ -14,7 +14,7 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// The rates of what a client sends: who is faster waits, and loses nothing.
+// The rate limits of a client's input: a faster client waits, and loses nothing.
 func TestThrottle(t *testing.T) {
 	const texts = 9
 	text := func(i int) string { return string(rune('a'+i)) + strings.Repeat("x", 1000) }
@@ -68,8 +68,8 @@ func TestThrottle(t *testing.T) {
 	}
 }
 
-// TestThrottledInput: all that a client sends at once comes out in order, in time, and
-// when its rate is lifted meanwhile; others do not wait.
+// TestThrottledInput: everything that a client sends at once comes out in order, in time, and
+// also when its rate is lifted meanwhile; others do not wait.
 func TestThrottledInput(t *testing.T) {
 	const texts = 12
 	r := start(t, func(o *Options, ep *Endpoint) {
@@ -103,7 +103,7 @@ func TestThrottledInput(t *testing.T) {
 	eventually(t, "who waited has left", func() bool { return r.stats.Closed[core.ReasonLost].Load() == 1 })
 }
 
-// TestThrottledAtAnEnd: a goodbye reaches who waits, and its time does not run out
+// TestThrottledAtAnEnd: a goodbye reaches a throttled client, and its time does not run out
 // later than that of others.
 func TestThrottledAtAnEnd(t *testing.T) {
 	r := start(t, func(_ *Options, ep *Endpoint) {
@@ -122,7 +122,7 @@ func TestThrottledAtAnEnd(t *testing.T) {
 	eventually(t, "it is gone", func() bool { return r.stats.Open.Load() == 0 })
 }
 
-// TestIdleAfterThrottle: the timers go on when the wait is over.
+// TestIdleAfterThrottle: the timers continue when the wait is over.
 func TestIdleAfterThrottle(t *testing.T) {
 	r := start(t, func(_ *Options, ep *Endpoint) {
 		ep.Limits = core.NewLiveLimits(core.Limits{Messages: core.Rate{Amount: 4, Per: time.Second, Burst: 1}})
@@ -139,8 +139,8 @@ func TestIdleAfterThrottle(t *testing.T) {
 	}
 }
 
-// TestThrottledStream: a client that sends at once what takes a second is served in
-// not much more than that, instead of one message a second.
+// TestThrottledStream: a client that sends a second's worth of input at once is served in
+// not much more than a second, instead of one message per second.
 func TestThrottledStream(t *testing.T) {
 	const texts = 200
 	r := start(t, func(_ *Options, ep *Endpoint) {
@@ -158,8 +158,8 @@ func TestThrottledStream(t *testing.T) {
 	}
 }
 
-// TestThrottledAtOnce: what comes at once is not more than may come at once. Bytes are
-// counted when they are read, so that the last read may take more than is left.
+// TestThrottledAtOnce: at most one burst comes at once. Bytes are counted when they are read,
+// so that the last read may take more than is left.
 func TestThrottledAtOnce(t *testing.T) {
 	text := strings.Repeat("x", 1000)
 	tests := []struct {

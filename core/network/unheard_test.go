@@ -8,7 +8,7 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// wantEnd expects that the client was hung up on.
+// wantEnd expects that the client's connection was closed.
 func (c *client) wantEnd(who string) {
 	c.t.Helper()
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
@@ -16,7 +16,7 @@ func (c *client) wantEnd(who string) {
 	}
 }
 
-// awaitHandshakes waits until n connections have places of handshakes: whoever has got in
+// awaitHandshakes waits until n connections have places of handshakes: a connected client
 // keeps its place for a moment.
 func (r *rig) awaitHandshakes(n int64) {
 	r.t.Helper()
@@ -34,8 +34,8 @@ func (r *rig) fillHandshakes(n, taken int64, begin func() *client) (begun []*cli
 	return begun
 }
 
-// One address that opens connections and says nothing, again and again, takes no place from
-// others: its oldest go, and for itself there is no more room.
+// One address that opens silent connections again and again takes no place from others: its
+// oldest are evicted, and there is no more room for itself.
 func TestUnheardMakeRoom(t *testing.T) {
 	const places, rounds = 4, 3
 	r := start(t, func(o *Options, _ *Endpoint) { o.MaxHandshakes = places })
@@ -56,7 +56,7 @@ func TestUnheardMakeRoom(t *testing.T) {
 	r.awaitHandshakes(0)
 }
 
-// The same where TLS is spoken.
+// The same with TLS.
 func TestSecureUnheardMakeRoom(t *testing.T) {
 	const places = 4
 	r := startSecure(t, func(o *Options, _ *Endpoint) { o.MaxHandshakes = places })
@@ -72,7 +72,7 @@ func TestSecureUnheardMakeRoom(t *testing.T) {
 	eventually(t, "it is counted", func() bool { return r.Stats().Rejected[core.ReasonOverload].Load() == 1 })
 }
 
-// Behind a proxy that tells who its clients are these are told apart.
+// Clients behind a proxy that sends their addresses are counted separately.
 func TestUnheardBehindProxy(t *testing.T) {
 	const places = 4
 	r := start(t, func(o *Options, ep *Endpoint) {
@@ -91,8 +91,8 @@ func TestUnheardBehindProxy(t *testing.T) {
 	eventually(t, "it is counted", func() bool { return r.Stats().Rejected[core.ReasonOverload].Load() == 2 })
 }
 
-// Who sends the body of a request slowly makes room like an idle connection, for an address
-// that has fewer of these under way.
+// A connection that sends the body of a request slowly is evicted like an idle one, for an
+// address that has fewer of these pending.
 func TestSlowBodiesMakeRoom(t *testing.T) {
 	r, begun, goOn := startPlain(t, Limits{MaxHandshakes: 4, MaxHTTPPerAddress: 2})
 	begin := func(from, head string) *client {

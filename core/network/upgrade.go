@@ -43,7 +43,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 		d.linger(v)
 		return
 	}
-	// Whatever happens from here on, a panic too: a connection that does not open gives its
+	// Whatever happens from here on, even a panic: a connection that does not open gives its
 	// places back.
 	var terms terms
 	opened := false
@@ -77,8 +77,8 @@ func (d *door) upgrade(v *visitor, h *head) {
 	if c.secure != nil {
 		c.secure.leaveSocket()
 	}
-	// EnrollContext works on a duplicate of the descriptor and closes this one. It says
-	// nothing of a poller that refuses the duplicate; but then OnOpen was not called.
+	// EnrollContext works on a duplicate of the descriptor and closes this one. It does not
+	// report a poller that refuses the duplicate; but then OnOpen was not called.
 	_, err = s.client.EnrollContext(v.tcp, c)
 	if opened = c.loop != nil; err == nil && !opened {
 		err = errNotEnrolled
@@ -103,18 +103,18 @@ func (d *door) match(path string) *endpoint {
 	return anyPath
 }
 
-// terms are what an upgrade has settled.
+// terms are the results of an upgrade.
 type terms struct {
 	window  wsflate.WindowBits // of permessage-deflate; 0 without
 	history *history           // of what the client compresses; nil if it keeps no context
 	user    *core.Identity     // counted by enterAs
 }
 
-// handshake is what the upgrader reads, the request as the head's parser has understood
-// it, and the response that it writes. The upgrader judges each field alone, so it is not
-// given those that were sent.
+// handshake is the upgrader's connection: it reads the request as parseHead has understood
+// it, and writes the response. The upgrader checks each field alone, so it does not get the
+// fields as they were sent.
 type handshake struct {
-	request []byte // what is not read yet
+	request []byte // the unread part
 	room    [192]byte
 	bytes.Buffer
 }
@@ -125,7 +125,7 @@ func newHandshake(h *head) *handshake {
 	if string(h.method) == http.MethodGet {
 		b = append(b[:0], http.MethodGet...)
 	}
-	// Whether HTTP/1.0 will do is the format's affair.
+	// The format decides whether HTTP/1.0 is allowed.
 	b = append(b, " / HTTP/"...)
 	b = append(b, h.major, '.', max(h.minor, '1'))
 	if h.http10() || h.count("Host") > 0 {
@@ -164,8 +164,7 @@ func (s *handshake) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// hangUp has a response that refuses say that the connection ends with it, which the
-// upgrader leaves out.
+// hangUp adds "Connection: close" to a response that refuses; the upgrader leaves it out.
 func (s *handshake) hangUp() {
 	status, rest, _ := bytes.Cut(bytes.Clone(s.Bytes()), []byte("\r\n"))
 	s.Reset()
@@ -174,9 +173,8 @@ func (s *handshake) hangUp() {
 	_, _ = s.Write(rest)
 }
 
-// handshake makes the response to an upgrade request and reports whether the
-// connection is a WebSocket with it, and on which terms. It may block, on
-// authenticator, application and authorizer.
+// handshake makes the response to an upgrade request, and reports whether it accepts the
+// upgrade and on which terms. It may block on authenticator, application and authorizer.
 func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, s *handshake) (t terms, ok bool) {
 	var refused *refusal
 	u := ws.Upgrader{
@@ -203,8 +201,8 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, s *handshake
 	return t, true
 }
 
-// check is asked when the request is a proper upgrade: origin, subprotocol, who the
-// client is, and what application and authorizer say.
+// check is called if the request is a valid upgrade. It checks origin, subprotocol, the
+// client's identity, and asks application and authorizer.
 func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHeader, terms, *refusal) {
 	var t terms
 	if h.http10() && ep.profile.HTTP11 {
@@ -231,8 +229,8 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 		return nil, t, &refusal{core.ReasonLimit, statusOf(core.ReasonLimit), "too many connections of one user", []slog.Attr{logging.Quoted("user", user.User())}}
 	}
 	t.user = user
-	// Some clients compare names by case: they are spelled as the standard does, not as
-	// http.Header would.
+	// Some clients compare field names with case: they are spelled as in the standard, not as
+	// in http.Header.
 	response := http.Header{}
 	if selected != "" {
 		response["Sec-WebSocket-Protocol"] = []string{selected}
@@ -247,9 +245,8 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 }
 
 // negotiate answers the offers of permessage-deflate; the answer is empty if none
-// is accepted. kept is nil if the client keeps no context; it must be closed. A field that
-// is no list of extensions offers nothing: whoever sends it can
-// do without.
+// is accepted. kept is nil if the client keeps no context; it must be closed. A malformed
+// field offers nothing: its client can do without the extension.
 func (w *windows) negotiate(h *head) (answer string, window wsflate.WindowBits, kept *history) {
 	offer := deflateOffer{windows: w}
 	var accepted []httphead.Option
@@ -271,22 +268,23 @@ func (w *windows) negotiate(h *head) (answer string, window wsflate.WindowBits, 
 		return "", 0, nil
 	}
 	var b bytes.Buffer
-	// A bytes.Buffer takes everything.
+	// A bytes.Buffer does not fail.
 	_, _ = httphead.WriteOptions(&b, accepted)
 	return b.String(), offer.window, offer.history
 }
 
-// judge asks who the client is and whether it may connect. refused is nil if it may.
-// A judge that panics, or does not return, lets nobody in.
+// judge finds out who the client is and whether it may connect. refused is nil if it may.
+// If the authenticator, application or authorizer panics or ends its goroutine, the client
+// is refused.
 func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Identity, refused *refusal) {
 	if ep.Authenticator == nil && ep.Authorizer == nil && ep.server.options.BeforeUpgrade == nil {
 		return nil, nil
 	}
-	// The judges' time is not the client's.
+	// The time that they take does not count for the client.
 	defer func() { _ = v.SetDeadline(time.Now().Add(ep.server.options.HandshakeTimeout)) }()
 	refused = &refusal{core.ReasonInternal, http.StatusInternalServerError, "an authenticator or authorizer panicked", nil}
 	judged := make(chan struct{})
-	// On a goroutine of its own, because a judge may end it (runtime.Goexit).
+	// On a goroutine of its own, because foreign code may end it (runtime.Goexit).
 	go func() {
 		defer close(judged)
 		returned := false
@@ -304,7 +302,7 @@ func (ep *endpoint) judge(v *visitor, h *head, target *url.URL) (user *core.Iden
 	return user, refused
 }
 
-// sentence is what authenticator, application and authorizer say.
+// sentence asks authenticator, application and authorizer.
 func (ep *endpoint) sentence(v *visitor, h *head, target *url.URL) (user *core.Identity, refused *refusal) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -338,10 +336,10 @@ func (ep *endpoint) sentence(v *visitor, h *head, target *url.URL) (user *core.I
 	return shake.Identity, nil
 }
 
-// subprotocol returns which of the offered subprotocols, of which first are in the first
-// field, is selected, "" for none; ok is false if the offer is to be refused. A token that is shown there is not selected: who
-// shows one, and would hear of no other name, hears the one that announces it, as browsers
-// give up a connection that answers none of their names.
+// subprotocol returns the selected subprotocol of those offered, "" for none; first are those
+// in the first field. ok is false if the offer must be refused. A token is never selected. If a
+// client sends a token and no other name would be selected, the name that announces the token
+// is: browsers give up a connection whose answer has none of their names.
 func (ep *endpoint) subprotocol(offered, first []string) (selected string, ok bool) {
 	names := ep.settings.Load().TokenProtocols
 	open := core.OpenProtocols(offered, names)
@@ -351,7 +349,7 @@ func (ep *endpoint) subprotocol(offered, first []string) (selected string, ok bo
 		}
 	}
 	if len(open) == len(offered) {
-		// There is no token. The original that selects one looks at the first field alone.
+		// There is no token. The original that selects one looks only at the first field.
 		if !ep.profile.Subprotocol || len(first) == 0 {
 			return "", true
 		}

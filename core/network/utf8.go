@@ -11,7 +11,7 @@ type utf8Stream struct {
 }
 
 // feed takes the next piece; last says that the text ends with it. It reports
-// whether the text is valid so far, and is at its start again after the last.
+// whether the text is valid so far. After the last piece u is ready for a new text.
 func (u *utf8Stream) feed(b []byte, last bool) bool {
 	for u.n > 0 && len(b) > 0 {
 		u.tail[u.n] = b[0]

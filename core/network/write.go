@@ -12,20 +12,20 @@ import (
 )
 
 const (
-	// corkSize is how much is put together for one write.
+	// corkSize is how many bytes are joined for one write.
 	corkSize = 64 << 10
-	// corkFrame is the size from which a frame is written by itself, uncopied.
+	// corkFrame is the size from which a frame is written by itself, without a copy.
 	corkFrame = 16 << 10
-	// maxSpare bounds the output queues that a loop keeps for use again, and
+	// maxSpare bounds the output queues that a loop keeps for reuse, and
 	// minSpareCap and maxSpareCap their capacity.
 	maxSpare, minSpareCap, maxSpareCap = 4096, 4, 256
 )
 
-// errNothing is of output that says it waits and has no bytes.
+// errNothing: output has a size but no bytes.
 var errNothing = errors.New("output without bytes")
 
-// queue puts f behind the connection's output, to be written at the end of the turn,
-// under the endpoint's bounds and policy. It reports whether f was taken.
+// queue appends f to the connection's output, to be written at the end of the turn,
+// under the endpoint's bounds and policy. It reports whether f was accepted.
 func (c *conn) queue(f lent) bool {
 	if !c.isOpen() {
 		return false
@@ -52,7 +52,7 @@ func (c *conn) queue(f lent) bool {
 	return true
 }
 
-// queueOwn queues a frame that only this connection gets, with the caller's reference.
+// queueOwn queues a frame for this connection alone, and takes the caller's reference.
 func (c *conn) queueOwn(f *frame) { c.queue(c.loop.lend(f)) }
 
 // queueLast queues the connection's own close frame, whatever the bound says.
@@ -70,7 +70,7 @@ func (c *conn) push(f lent) {
 	}
 }
 
-// touch has what waits outside the frames written at the end of the turn.
+// touch lists the connection for the end of the turn, to write output that is not in frames.
 func (c *conn) touch() {
 	if c.out.listForTurn() {
 		c.loop.dirty = append(c.loop.dirty, c)
@@ -85,8 +85,8 @@ func (c *conn) waiting() int {
 	return c.out.size
 }
 
-// writeFrom writes the output of a connection that stands in a list, which it leaves. A
-// panic cuts the connection: nobody knows what of its output is written.
+// writeFrom writes the output of a connection that is in list, and takes it out of the list. A
+// panic cuts the connection, because it is unknown how much of its output is written.
 func (c *conn) writeFrom(list listed) {
 	if c.out.list != list {
 		return
@@ -136,9 +136,9 @@ func (c *conn) flush() {
 	}
 }
 
-// keepOutput keeps the output of a connection without a socket until that is back. If it
-// lingers there will be none, and nobody to read the output: it is dropped, as what is left
-// to carry out must not wait for room.
+// keepOutput keeps the output of a connection without a socket until the socket is back. If
+// the connection lingers, no socket will come back and nobody will read the output: it is
+// dropped, because the input that is left to carry out must not wait for room.
 func (c *conn) keepOutput() {
 	switch {
 	case c.state == ended:
@@ -151,8 +151,8 @@ func (c *conn) keepOutput() {
 	}
 }
 
-// writeNext writes what is next to the socket. b is what that was, n what the socket
-// took of it.
+// writeNext writes the next bytes to the socket. b is what it offered, n how much of it the
+// socket took.
 func (c *conn) writeNext() (b []byte, n int, err error) {
 	if c.secure == nil {
 		b = c.loop.gather(&c.out, corkSize)
@@ -186,13 +186,12 @@ func (c *conn) offer(b []byte) (int, error) {
 }
 
 // gather returns what to write next: the first frame as it is, or several small
-// ones put together, up to limit bytes.
+// ones joined, up to limit bytes.
 func (l *loop) gather(o *output, limit int) []byte {
 	if len(o.frames) == 1 || len(o.frames[0].bytes) >= corkFrame {
 		return o.frames[0].bytes[o.off:]
 	}
-	// In a fan-out many connections have the same frames to write: they are put
-	// together once.
+	// In a fan-out many connections write the same frames: they are joined once.
 	if o.off == 0 && slices.Equal(l.corked, o.frames) {
 		return l.cork
 	}
@@ -206,15 +205,15 @@ func (l *loop) gather(o *output, limit int) []byte {
 		l.cork = append(l.cork, f.bytes...)
 		n++
 	}
-	// Kept frames may go back to the pool within this turn and come out again
-	// with other bytes, so only frames that the turn holds are remembered.
+	// Kept frames may go back to the pool within this turn and be reused for
+	// other bytes, so only frames that the turn holds are remembered.
 	if o.off == 0 && o.kept == 0 && n == len(o.frames) {
 		l.corked = append(l.corked, o.frames...)
 	}
 	return l.cork
 }
 
-// wait keeps what the socket did not take until a later turn.
+// wait keeps the output that the socket did not take for a later turn.
 func (c *conn) wait() {
 	if c.settings.SlowConsumer == Conflate {
 		c.out.conflate()
@@ -242,10 +241,10 @@ func (l *loop) postpone(c *conn) {
 	l.askLater(0)
 }
 
-// writeTurn writes the output that was queued in this turn, or leaves it to a later one
-// where it is too much.
+// writeTurn writes the output that was queued in this turn, and leaves what is too much to a
+// later one.
 func (l *loop) writeTurn() {
-	// What is written may end connections, and so list others.
+	// Writing may end connections, and so list others.
 	for i := 0; i < len(l.dirty); i++ {
 		if i < turnWrites {
 			l.dirty[i].writeFrom(inTurn)
@@ -257,7 +256,7 @@ func (l *loop) writeTurn() {
 	l.dirty = l.dirty[:0]
 }
 
-// writeRest writes what earlier turns have postponed, as much as one turn may.
+// writeRest writes the output that earlier turns have postponed, as much as one turn may.
 func (l *loop) writeRest() {
 	if len(l.unwritten) == 0 {
 		return
@@ -274,15 +273,15 @@ func (l *loop) writeRest() {
 	l.askLater(0)
 }
 
-// Retries of full sockets: the first comes soon; those of a socket that stays full
-// become rarer, every time by half, up to some 130 ms.
+// Retries of full sockets: the first comes soon. For a socket that stays full the delay
+// doubles each time, up to some 130 ms.
 const (
 	retryDelay = 2 * time.Millisecond
 	maxBackoff = 6
 )
 
-// retryStuck tries the full sockets again whose time has come. gnet does not tell
-// when a socket takes output again, as it does not know of ours.
+// retryStuck retries the full sockets whose retry is due. gnet does not report when a
+// socket takes output again, because it does not know of our output.
 func (l *loop) retryStuck(now time.Time) {
 	if len(l.stuck) == 0 || now.Before(l.nextRetry) {
 		return

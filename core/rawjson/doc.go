@@ -13,16 +13,16 @@
 //		}
 //	}
 //	if m.Err() != nil {
-//		// The frame was no JSON object; nothing that was read counts.
+//		// The frame was not a JSON object; discard what was read.
 //	}
 //
-// The language is that of encoding/json.Valid, with the same bound on nesting.
-// Bytes from 0x80 on are taken as they are inside strings: the frames that come
-// here are checked to be UTF-8 already, and whoever reads other bytes checks
-// them first.
+// It accepts the same texts as encoding/json.Valid, with the same bound on nesting.
+// Inside strings it accepts bytes from 0x80 on without a check: frames are checked
+// to be UTF-8 before they come here. Callers with other bytes must check them
+// first.
 //
 // All functions may be called from any goroutine. Results are sub-slices of the
-// arguments unless their comment says otherwise, and live as long as these. What
-// is accepted is read without an allocation, except for nesting of more than 64
+// arguments unless their comment says otherwise, and live as long as these. Valid
+// texts are read without an allocation, except for nesting of more than 64
 // levels and for keys written with escapes; an error allocates itself.
 package rawjson

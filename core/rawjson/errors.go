@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// The two ways in which a text fails; to be compared with errors.Is.
+// The two ways in which a text fails; compare with errors.Is.
 var (
-	// ErrSyntax: the text is not what RFC 8259 calls JSON, or not of the kind asked for.
+	// ErrSyntax: the text is not JSON (RFC 8259), or not of the requested kind.
 	ErrSyntax = errors.New("invalid JSON")
 	// ErrDepth: the text is nested more than MaxDepth levels deep.
 	ErrDepth = errors.New("JSON nested too deeply")
 )
 
-// errUnread is what the iterators' Err says before their end.
+// errUnread is what the iterators' Err returns before their end.
 var errUnread = errors.New("JSON not read to its end")
 
 // SyntaxError is the error of this package: where the text fails, and how.

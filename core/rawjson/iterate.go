@@ -11,7 +11,7 @@ type cursor struct {
 	err   error
 }
 
-// more moves to where the next item begins and reports whether there is one.
+// more moves to the beginning of the next item and reports whether there is one.
 func (c *cursor) more(open, end byte) bool {
 	if c.ended {
 		return false
@@ -66,8 +66,8 @@ func (c *cursor) outcome() error {
 }
 
 // Members iterates over the members of one JSON object, in the order in which
-// they are written, duplicates included. It is a value that lives on the stack
-// of its user, who calls Next until it returns false and then looks at Err.
+// they are written, duplicates included. It is a value that can live on the stack.
+// Call Next until it returns false, and then check Err.
 type Members struct {
 	cursor  cursor
 	key     []byte
@@ -112,8 +112,8 @@ func (m *Members) Key() []byte {
 	return m.key
 }
 
-// KeyIs reports whether Key is name, exactly or but for the case of letters, as
-// encoding/json matches the fields of a struct.
+// KeyIs reports whether Key is name, exactly or ignoring case, as encoding/json
+// matches the fields of a struct.
 func (m *Members) KeyIs(name string) bool {
 	key := m.Key()
 	return string(key) == name || bytes.EqualFold(key, []byte(name))
@@ -123,13 +123,13 @@ func (m *Members) KeyIs(name string) bool {
 // without white space around it.
 func (m *Members) Value() []byte { return m.cursor.value }
 
-// Err returns nil if the whole data was one well-formed object, which is known
-// only after Next returned false: until then nothing that was read counts, and
-// Err is not nil. A failure is a *SyntaxError.
+// Err returns nil if the whole data was one well-formed object. That is known
+// only after Next returned false: until then Err is not nil and the members are
+// provisional. A failure is a *SyntaxError.
 func (m *Members) Err() error { return m.cursor.outcome() }
 
-// Elements iterates over the elements of one JSON array. It is used as
-// [Members] is.
+// Elements iterates over the elements of one JSON array. It is used like
+// [Members].
 type Elements struct{ cursor cursor }
 
 // Array returns an iterator over data, which must be exactly one array, with

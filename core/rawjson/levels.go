@@ -1,6 +1,6 @@
 package rawjson
 
-// levels remembers for each open container whether it is an object, a bit a
+// levels stores for each open container whether it is an object, one bit per
 // level. The innermost 64 or fewer levels are in word; deeper texts, which no
 // real client sends, move full words to the heap.
 type levels struct {

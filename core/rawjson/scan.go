@@ -6,7 +6,7 @@ import (
 	"math/bits"
 )
 
-// MaxDepth is how many arrays and objects may be nested: encoding/json's bound.
+// MaxDepth is the maximum nesting of arrays and objects: encoding/json's bound.
 const MaxDepth = 10000
 
 // Check returns nil if data is exactly one JSON value, with white space around
@@ -22,15 +22,15 @@ func Check(data []byte) error {
 	return nil
 }
 
-// Valid reports whether Check finds nothing wrong. It never allocates for texts
-// of up to 64 levels, right or wrong.
+// Valid reports whether Check returns nil. It never allocates for texts of up to
+// 64 levels, valid or not.
 func Valid(data []byte) bool {
 	s := scanner{data: data, pos: skipSpace(data, 0)}
 	return s.value(0) == nil && skipSpace(data, s.pos) == len(data)
 }
 
 // Deeper reports whether data, a JSON value, is nested more than depth levels deep.
-// Of a text that is not JSON it may report either.
+// If data is not JSON, the result may be either.
 func Deeper(data []byte, depth int) bool {
 	s := scanner{data: data, pos: skipSpace(data, 0)}
 	return errors.Is(s.value(MaxDepth-depth), ErrDepth)
@@ -47,7 +47,7 @@ func Trim(data []byte) []byte {
 }
 
 // scanner walks over one value. It does not recurse, so that a hostile text
-// costs a bit for each level and not a stack frame.
+// costs one bit per level and not a stack frame.
 type scanner struct {
 	data []byte
 	pos  int
@@ -55,7 +55,7 @@ type scanner struct {
 }
 
 // value moves pos from the first byte of a value past its last one. outer is
-// the number of levels that enclose the value. On an error pos is where it is.
+// the number of levels that enclose the value. On an error pos is its offset.
 func (s *scanner) value(outer int) error {
 	for {
 		done, err := s.begin(outer)
@@ -71,8 +71,8 @@ func (s *scanner) value(outer int) error {
 	}
 }
 
-// begin reads what begins a value: all of a scalar or of an empty container
-// (done), or a container up to where its first inner value begins.
+// begin reads the beginning of a value: all of a scalar or of an empty container
+// (done), or a container up to the beginning of its first inner value.
 func (s *scanner) begin(outer int) (done bool, err error) {
 	if s.pos >= len(s.data) {
 		return false, ErrSyntax
@@ -111,8 +111,8 @@ func (s *scanner) begin(outer int) (done bool, err error) {
 	return true, s.number()
 }
 
-// end reads what follows a value: the ends of the containers that it is the
-// last of, then up to where the next value begins. more is false if there is no
+// end reads what follows a value: the ends of the containers whose last value it
+// is, then up to the beginning of the next value. more is false if there is no
 // next value, because the outermost one ended or err is set.
 func (s *scanner) end() (more bool, err error) {
 	for s.open.depth > 0 {
@@ -136,7 +136,7 @@ func (s *scanner) end() (more bool, err error) {
 	return false, nil
 }
 
-// key reads a member's name and colon, up to where its value begins.
+// key reads a member's name and colon, up to the beginning of its value.
 func (s *scanner) key() error {
 	if !s.at('"') {
 		return ErrSyntax
@@ -147,7 +147,7 @@ func (s *scanner) key() error {
 	return s.colon()
 }
 
-// colon reads the colon after a name, up to where the value begins.
+// colon reads the colon after a name, up to the beginning of the value.
 func (s *scanner) colon() error {
 	s.pos = skipSpace(s.data, s.pos)
 	if !s.at(':') {
@@ -247,7 +247,7 @@ func plain(data []byte, i int) int {
 		w := binary.LittleEndian.Uint64(data[i:])
 		quote, slash := w^(ones*'"'), w^(ones*'\\')
 		// Each term sets the high bit of the bytes that it looks for. A borrow can
-		// set one too many, but only above the first, which alone counts.
+		// set one too many, but only above the first, and only the first is used.
 		found := ((w-ones*0x20)&^w | (quote-ones)&^quote | (slash-ones)&^slash) & highs
 		if found != 0 {
 			return i + bits.TrailingZeros64(found)/8
@@ -261,7 +261,7 @@ func plain(data []byte, i int) int {
 	return i
 }
 
-// escapeLen returns the length of the escape that b begins with; 0 if it is none.
+// escapeLen returns the length of the escape that b begins with; 0 if it is not valid.
 func escapeLen(b []byte) int {
 	if len(b) < 2 {
 		return 0
@@ -277,7 +277,7 @@ func escapeLen(b []byte) int {
 	return 0
 }
 
-// skipSpace returns the index of the first byte from i on that is no white
+// skipSpace returns the index of the first byte from i on that is not white
 // space, or len(data).
 func skipSpace(data []byte, i int) int {
 	for i < len(data) && isSpace(data[i]) {

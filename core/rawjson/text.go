@@ -18,15 +18,15 @@ func IsObject(value []byte) bool { return begins(value, '{') }
 // IsArray reports whether value, a JSON value as Value returns it, is an array.
 func IsArray(value []byte) bool { return begins(value, '[') }
 
-// begins tells a value's kind: in well-formed JSON the first byte decides it.
+// begins checks a value's kind: in well-formed JSON the first byte decides it.
 func begins(value []byte, c byte) bool {
 	i := skipSpace(value, 0)
 	return i < len(value) && value[i] == c
 }
 
-// Unquote returns what the string value says; ok is false if value is no
-// string. value is a JSON value as Value returns it, with its quotes. The text
-// is a sub-slice of value if that has no escapes and is otherwise appended to
+// Unquote returns the decoded text of the string value; ok is false if value is
+// not a string. value is a JSON value as Value returns it, with its quotes. The
+// text is a sub-slice of value if that has no escapes, else it is appended to
 // scratch[:0]. Half a surrogate pair becomes U+FFFD, as in encoding/json.
 func Unquote(value, scratch []byte) (text []byte, ok bool) {
 	inner, ok := inside(value)
@@ -37,9 +37,10 @@ func Unquote(value, scratch []byte) (text []byte, ok bool) {
 	return text, true
 }
 
-// AppendUnquoted appends what the string value says to dst. It returns dst as
-// it was, and false, if value is no string or escapes half a surrogate pair,
-// which is a JSON string but no text. value is a JSON value as Value returns it.
+// AppendUnquoted appends the decoded text of the string value to dst. It returns
+// dst unchanged and false if value is not a string, or if it escapes half a
+// surrogate pair, which JSON allows but UTF-8 text cannot hold. value is a JSON
+// value as Value returns it.
 func AppendUnquoted(dst, value []byte) (text []byte, exact bool) {
 	inner, ok := inside(value)
 	if !ok {
@@ -52,7 +53,7 @@ func AppendUnquoted(dst, value []byte) (text []byte, exact bool) {
 	return text, true
 }
 
-// inside returns what is between the quotes of a string.
+// inside returns the bytes between the quotes of a string.
 func inside(value []byte) ([]byte, bool) {
 	if value = Trim(value); len(value) < 2 || value[0] != '"' || value[len(value)-1] != '"' {
 		return nil, false
@@ -108,8 +109,8 @@ func shortEscape(c byte) rune {
 	return rune(c)
 }
 
-// unicodeEscape returns the code unit of the \uXXXX that b begins with; -1 if
-// it does not.
+// unicodeEscape returns the code unit of the \uXXXX at the beginning of b; -1 if
+// there is none.
 func unicodeEscape(b []byte) rune {
 	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
 		return -1

@@ -2,16 +2,16 @@ package timers
 
 import "time"
 
-// longestGap is the most that a Clock moves on between two looks at it, in ticks.
+// longestGap is the most that a Clock advances between two calls of Look, in ticks.
 const longestGap = uint32(time.Second / Tick)
 
-// Clock tells the time in ticks since it was started, but for the time in which nobody could
-// look at it, as the process was stopped or its machine stood still: nothing can be said then
-// of the silence of a client whose words wait in its socket. Not safe for concurrent use.
+// Clock counts ticks since its start, without the time in which the process was stopped or
+// its machine suspended. During that time a client's messages waited in its socket, so its
+// silence says nothing. Not safe for concurrent use.
 type Clock struct {
 	start time.Time
-	seen  uint32 // ticks since start at the last look
-	lost  uint32 // by so much the clock is behind
+	seen  uint32 // ticks since start at the last Look
+	lost  uint32 // how much the clock is behind
 }
 
 // Start starts the clock: it is 0 at the time at.
@@ -22,7 +22,7 @@ func (c *Clock) Start(at, now time.Time) {
 
 func (c *Clock) since(t time.Time) uint32 { return uint32(max(0, t.Sub(c.start)) / Tick) }
 
-// Look returns the time of the clock when that of the machine is now.
+// Look returns the clock's time when the machine's time is now.
 func (c *Clock) Look(now time.Time) uint32 {
 	at := c.since(now)
 	if gap := at - c.seen; gap > longestGap {
@@ -32,7 +32,7 @@ func (c *Clock) Look(now time.Time) uint32 {
 	return at - c.lost
 }
 
-// Lost returns by how many ticks the clock is behind that of the machine.
+// Lost returns how many ticks the clock is behind the machine's.
 func (c *Clock) Lost() uint32 { return c.lost }
 
 // Due returns the first tick of the clock that is not before the time t, if the clock loses

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// TestClock: the clock goes by the machine's, and loses what is more than a second between
-// two looks. Broken versions: Look without lost; Due that does not take it off, or rounds down.
+// TestClock: the clock follows the machine's, and skips what exceeds a second between two
+// calls of Look. Broken versions: Look without lost; Due that does not subtract it, or rounds
+// down.
 func TestClock(t *testing.T) {
 	start := time.Now()
 	at := func(d time.Duration) time.Time { return start.Add(d) }

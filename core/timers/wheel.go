@@ -1,12 +1,12 @@
 package timers
 
-// slots is the number of slots of a wheel; a later deadline waits in its slot for more than
-// one round.
+// slots is the number of slots of a wheel; a deadline further away waits in its slot for more
+// than one round.
 const slots = 1024
 
-// Wheel is a hashed wheel of the timers of elements E: setting, moving and removing one is
-// O(1), and a tick looks at one slot, however many wait. The timers are in the elements
-// themselves, so that none costs memory of its own. The zero value is ready at tick 0. Not
+// Wheel is a hashed timer wheel for elements E: setting, moving and removing a timer is
+// O(1), and a tick looks at one slot, however many timers wait. The timers are fields of the
+// elements, so that none needs an allocation. The zero value is ready at tick 0. Not
 // safe for concurrent use.
 type Wheel[E any, P Element[E]] struct {
 	heads [slots]*E // of doubly linked lists
@@ -15,10 +15,10 @@ type Wheel[E any, P Element[E]] struct {
 	due   []*E // scratch of Advance
 }
 
-// Element is what has a timer.
+// Element is a type with a timer.
 type Element[E any] interface {
 	*E
-	// Timer returns the element's timer, which is the wheel's to use.
+	// Timer returns the element's timer. Only the wheel uses it.
 	Timer() *Timer[E]
 }
 
@@ -32,14 +32,13 @@ type Timer[E any] struct {
 // Armed reports whether the timer is in a wheel, and for which tick.
 func (t *Timer[E]) Armed() (due uint32, armed bool) { return t.due, t.armed }
 
-// Start says which tick was the last before the first that Advance handles. The wheel must be
-// empty.
+// Start sets the current tick: Advance handles the ticks after now. The wheel must be empty.
 func (w *Wheel[E, P]) Start(now uint32) { w.now = now }
 
 // Len returns how many timers are in the wheel.
 func (w *Wheel[E, P]) Len() int { return w.armed }
 
-// Set puts e into the slot of tick due, or of the next tick if that is over.
+// Set puts e into the slot of tick due, or of the next tick if due is over.
 func (w *Wheel[E, P]) Set(e *E, due uint32) {
 	w.Remove(e)
 	if int32(due-w.now) <= 0 {
@@ -72,11 +71,11 @@ func (w *Wheel[E, P]) Remove(e *E) {
 	w.armed--
 }
 
-// Advance moves the wheel to now and calls expire for every element that is due, after it
-// was taken out; expire may set, move and remove any timers.
+// Advance moves the wheel to now, removes every element that is due and calls expire for
+// it; expire may set, move and remove any timers.
 func (w *Wheel[E, P]) Advance(now uint32, expire func(*E)) {
 	if now-w.now > slots {
-		// Far behind: every slot is looked at once.
+		// Far behind: visit every slot once.
 		w.now = now - slots
 	}
 	due := w.due[:0]

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// thing is what has a timer.
+// thing is an element with a timer.
 type thing struct{ timer Timer[thing] }
 
 func (e *thing) Timer() *Timer[thing] { return &e.timer }
