@@ -24,7 +24,7 @@ const refusing = "POLYWIRE_TEST_REFUSING_POLLER"
 // place, whether it comes in or comes back. The kernel is made to refuse with ENOSPC, which it
 // does when a user watches too many descriptors. That cannot be taken back, so it is done in a
 // process of its own. Broken versions: upgrade that takes an enrolled connection for an
-// opened one; awaitReturn that checks only the result.
+// opened one; comeback.await that checks only the result.
 func TestRefusingPoller(t *testing.T) {
 	if os.Getenv(refusing) == "" {
 		child := exec.Command(os.Args[0], "-test.run=^TestRefusingPoller$", "-test.v")
