@@ -247,7 +247,10 @@ func (r *remote) goOn() bool {
 	if c.isOpen() && r.passes < maxPasses && r.busy() {
 		r.passes++
 		c.hold(ordering)
-		r.settle(func() { c.release(ordering) })
+		r.settle(func() {
+			c.release(ordering)
+			r.resume() // now: what else waits for these answers comes behind it
+		})
 		return false
 	}
 	next := r.next
