@@ -9,7 +9,7 @@ const (
 	throttled                    // it sends faster than its endpoint allows
 	crowded                      // it waits for room in mailboxes
 	decoding                     // a message of it is decoded off the loop
-	unopened                     // its format has not said yet how it is halfOpen
+	unopened                     // its format has not said yet how it is greeted
 	ordering                     // something must come behind all that was read
 	paused                       // too much of it waits for its format
 )

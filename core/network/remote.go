@@ -56,14 +56,14 @@ func (r *remote) ID() uint64               { return r.conn.id }
 func (r *remote) Post(f func())            { r.conn.Post(f) }
 func (r *remote) Close(reason core.Reason) { r.conn.Close(reason) }
 
-// open asks how the client is halfOpen. The connection is held until then.
+// open asks how the client is greeted. The connection is held until then.
 func (r *remote) open() {
 	c := r.conn
 	r.codec = r.format.Attach(c.loop.index%r.format.Shards(), r)
 	c.hold(unopened)
-	c.hearEarly()
 	r.asked.Add(1)
 	r.codec.Open()
+	c.hearEarly() // which may end the connection
 }
 
 // Opened begins the connection.

@@ -2,6 +2,8 @@ package network
 
 import (
 	"bytes"
+	"crypto/tls"
+	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -9,6 +11,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // slowChat is chat in another process, as far as the network can tell: openings are answered
@@ -26,19 +29,29 @@ func (slowChat) Shards() int                                                  { 
 func (slowChat) AskMessage(_ int, _ core.Event, done func(core.Frame, error)) {}
 
 func (s slowChat) Attach(_ int, c core.RemoteConn) core.RemoteCodec {
-	codec := &slowCodec{conn: c}
+	codec := &slowCodec{conn: c, closed: make(chan struct{}), late: make(chan string, 1)}
 	s.codecs <- codec
 	return codec
 }
 
 // slowCodec is the codec of a connection.
 type slowCodec struct {
-	conn core.RemoteConn
+	// Static after construction.
+	conn   core.RemoteConn
+	closed chan struct{}
+	late   chan string // what was asked for after Close
 
 	// Guarded by mu: how to answer what was asked and is not answered, in order. On the loop.
 	mu      sync.Mutex
 	answers []func()
+
+	// Owned by the loop: unanswered messages, and those of their answers that wait for Resume.
+	messages int
+	later    []func()
 }
+
+// pauseAt is how many messages may be unanswered.
+const pauseAt = 8
 
 func (s *slowCodec) ask(answer func()) {
 	s.mu.Lock()
@@ -53,27 +66,76 @@ func (s *slowCodec) pending() int {
 	return len(s.answers)
 }
 
-// answer answers the questions of now in one turn, and returns when it has.
-func (s *slowCodec) answer() {
+// answer answers the questions of now, up to n, in one turn, and returns when it has, or the
+// connection is closed.
+func (s *slowCodec) answer(n int) {
 	s.mu.Lock()
-	now := slices.Clone(s.answers)
-	s.answers = nil
+	n = min(n, len(s.answers))
+	now := slices.Clone(s.answers[:n])
+	s.answers = s.answers[n:]
 	s.mu.Unlock()
 	done := make(chan struct{})
 	s.conn.Post(func() {
+		defer close(done)
 		for _, answer := range now {
+			if s.isClosed() {
+				return
+			}
 			answer()
 		}
-		close(done)
 	})
-	<-done
+	select {
+	case <-done:
+	case <-s.closed:
+	}
 }
 
-func (s *slowCodec) Open() { s.conn.Post(func() { s.conn.Opened(core.Frame{}, nil) }) }
+func (s *slowCodec) isClosed() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// answerAll answers until nothing is asked any more.
+func (s *slowCodec) answerAll() {
+	for s.pending() > 0 {
+		s.answer(s.pending())
+	}
+}
+
+func (s *slowCodec) Open() {
+	if s.isClosed() {
+		s.late <- "open"
+		return
+	}
+	s.conn.Post(func() {
+		if !s.isClosed() {
+			s.conn.Opened(core.Frame{}, nil)
+		}
+	})
+}
 
 func (s *slowCodec) Decode(f core.Frame) {
 	f.Data = bytes.Clone(f.Data)
-	s.ask(func() { s.conn.Decoded(chat{}.Decode(f, s.conn)) })
+	if s.messages++; s.messages == pauseAt {
+		s.conn.Pause()
+	}
+	decoded := func() {
+		if s.messages--; s.messages == pauseAt-1 {
+			s.conn.Unpause()
+		}
+		s.conn.Decoded(brittleChat{}.Decode(f, s.conn))
+	}
+	s.ask(func() {
+		if len(s.later) > 0 || s.conn.Held() {
+			s.later = append(s.later, decoded)
+			return
+		}
+		decoded()
+	})
 }
 
 func (s *slowCodec) Encode(ev core.Event) {
@@ -86,8 +148,15 @@ func (s *slowCodec) Encode(ev core.Event) {
 
 func (s *slowCodec) Expected(core.Event) (f core.Frame, known bool) { return core.Frame{}, false }
 func (s *slowCodec) Admits(int) bool                                { return true }
-func (s *slowCodec) Resume()                                        {}
-func (s *slowCodec) Close()                                         {}
+func (s *slowCodec) Close()                                         { close(s.closed) }
+
+func (s *slowCodec) Resume() {
+	for len(s.later) > 0 && !s.isClosed() && !s.conn.Held() {
+		next := s.later[0]
+		s.later = s.later[1:]
+		next()
+	}
+}
 
 // dialSlowly returns a client of a slowChat, its codec and its link.
 func dialSlowly(t *testing.T) (*client, *slowCodec, core.Link) {
@@ -111,9 +180,7 @@ func TestControlBeforeGoodbye(t *testing.T) {
 			return of(t, link, func(c *conn) bool { return c.in.holds.has(ordering) })
 		})
 		on(t, link, func(c *conn) { c.sayGoodbye(core.ReasonDrain) })
-		for codec.pending() > 0 {
-			codec.answer()
-		}
+		codec.answerAll()
 		c.expect("a")
 		if f := c.read(); f.Header.OpCode != ws.OpPong || string(f.Payload) != "p" {
 			t.Fatalf("got %v %q, want the pong", f.Header.OpCode, f.Payload)
@@ -127,10 +194,55 @@ func TestControlBeforeGoodbye(t *testing.T) {
 			return of(t, link, func(c *conn) bool { return c.in.holds.has(ordering) })
 		})
 		on(t, link, func(c *conn) { c.sayGoodbye(core.ReasonDrain) })
-		for codec.pending() > 0 {
-			codec.answer()
-		}
+		codec.answerAll()
 		c.expect("ok")
 		c.expectClose(4000)
 	})
+}
+
+// gathering keeps what is written, once it is told to, until it is told to send.
+type gathering struct {
+	net.Conn
+	gathers bool
+	kept    []byte
+}
+
+func (g *gathering) Write(b []byte) (int, error) {
+	if g.gathers {
+		g.kept = append(g.kept, b...)
+		return len(b), nil
+	}
+	return g.Conn.Write(b)
+}
+
+// TestHungUpBeforeOpening: Open comes before Close also where the client's close_notify came
+// with its request. Broken version: what came with the request is looked at before Open: a
+// plugin that keeps something of its connections keeps it for ever.
+func TestHungUpBeforeOpening(t *testing.T) {
+	format := slowChat{codecs: make(chan *slowCodec, 1)}
+	r := startSecure(t, func(_ *Options, ep *Endpoint) { ep.Format = format })
+	g := new(gathering)
+	c, err := r.shakeHands(r.config(), func(nc net.Conn) net.Conn {
+		g.Conn = nc
+		return g
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.gathers = true
+	c.write([]byte(upgradeRequest()))
+	if err := c.Conn.(*tls.Conn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	_ = g.SetWriteDeadline(coretest.Deadline()) // CloseWrite has set one
+	if _, err := g.Conn.Write(g.kept); err != nil {
+		t.Fatal(err)
+	}
+	codec := <-format.codecs
+	<-codec.closed
+	_ = g.Close()
+	eventually(t, "it has ended", func() bool { return r.stats.Open.Load() == 0 })
+	if len(codec.late) > 0 {
+		t.Errorf("%s was asked after Close", <-codec.late)
+	}
 }

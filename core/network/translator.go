@@ -21,7 +21,7 @@ type translation interface {
 // the loop of the connection.
 type translator interface {
 	// open begins a connection that has come into its loop. It calls conn.connect, then
-	// conn.listen when the client has been halfOpen; both at once if it can.
+	// conn.listen when the client has been greeted; both at once if it can.
 	open()
 	// read takes a message of the client, which it borrows. done says that it has been carried
 	// out, and err that it broke the format; else carriedOut is called when it has been.
