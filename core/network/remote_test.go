@@ -3,6 +3,7 @@ package network
 import (
 	"bytes"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"slices"
 	"sync"
@@ -23,10 +24,14 @@ type slowChat struct {
 
 var _ core.RemoteFormat = slowChat{}
 
-func (slowChat) Bind(core.RemoteHost)                                         {}
-func (slowChat) Flush()                                                       {}
-func (slowChat) Shards() int                                                  { return 1 }
-func (slowChat) AskMessage(_ int, _ core.Event, done func(core.Frame, error)) {}
+func (slowChat) Bind(core.RemoteHost) {}
+func (slowChat) Flush()               {}
+func (slowChat) Shards() int          { return 1 }
+
+func (slowChat) AskMessage(_ int, ev core.Event, done func(core.Frame, error)) {
+	data, kind, err := chat{}.Encode(nil, ev)
+	done(core.Frame{Kind: kind, Data: data}, err)
+}
 
 func (s slowChat) Attach(_ int, c core.RemoteConn) core.RemoteCodec {
 	codec := &slowCodec{conn: c, closed: make(chan struct{}), late: make(chan string, 1)}
@@ -244,5 +249,50 @@ func TestHungUpBeforeOpening(t *testing.T) {
 	eventually(t, "it has ended", func() bool { return r.stats.Open.Load() == 0 })
 	if len(codec.late) > 0 {
 		t.Errorf("%s was asked after Close", <-codec.late)
+	}
+}
+
+// TestLastWords: what a client has said before it hangs up is carried out, though it was not
+// answered then. Broken version: a TLS connection ends with the client's close_notify.
+func TestLastWords(t *testing.T) {
+	for _, secured := range []bool{false, true} {
+		t.Run(fmt.Sprintf("tls=%v", secured), func(t *testing.T) {
+			format := slowChat{codecs: make(chan *slowCodec, 1)}
+			change := func(_ *Options, ep *Endpoint) { ep.Format = format }
+			var r *rig
+			dial := func() *client { return r.dial("chat") }
+			if secured {
+				s := startSecure(t, change)
+				r = s.rig
+				dial = func() *client { return s.dial(s.config(), nil) }
+			} else {
+				r = start(t, change)
+			}
+			reader := dial()
+			reader.send("sub")
+			codec := <-format.codecs
+			eventually(t, "it subscribes", func() bool { return codec.pending() > 0 })
+			codec.answerAll()
+			reader.expect("ok")
+			writer := dial()
+			codec, link := <-format.codecs, r.hub.newest()
+			for i := range pauseAt {
+				writer.send(fmt.Sprint("pub ", i))
+			}
+			writer.send("pub last")
+			eventually(t, "all is asked that may be", func() bool { return codec.pending() == pauseAt })
+			_ = writer.Close()
+			eventually(t, "its socket is gone", func() bool {
+				return of(t, link, func(c *conn) bool { return c.socket.where == nowhere })
+			})
+			codec.answer(pauseAt)
+			for i := range pauseAt {
+				reader.expect(fmt.Sprint(i))
+			}
+			eventually(t, "the last is asked", func() bool { return codec.pending() == 1 })
+			codec.answerAll()
+			reader.expect("last")
+			eventually(t, "it has ended", func() bool { return r.stats.Open.Load() == 1 })
+		})
 	}
 }
