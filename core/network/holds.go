@@ -51,7 +51,7 @@ func (c *conn) release(why hold) {
 // Hold stops the reading of messages.
 func (c *conn) Hold() { c.in.holds.others++ }
 
-// Release ends Hold. It must not be called from within Do.
+// Release ends Hold.
 func (c *conn) Release() {
 	c.in.holds.others--
 	c.released()
@@ -76,7 +76,7 @@ func (c *conn) wake() {
 	}
 }
 
-// readOn lets those go on who were woken in this turn.
+// readOn lets those go on who were woken in this turn. It is called between other work.
 func (l *loop) readOn() {
 	for i := 0; i < len(l.awake); i++ {
 		c := l.awake[i]
