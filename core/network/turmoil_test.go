@@ -36,20 +36,36 @@ func (asideChat) Stateless()           {}
 
 // TestHeldForEveryReason: clients are held for every reason there is, several at a time. Each
 // that stays reads the answers to all that it has said, in order; of those that leave at any
-// time nothing is left.
+// time nothing is left. Where it is harsh there is little memory, we end connections at any
+// time, and nobody stays.
 func TestHeldForEveryReason(t *testing.T) {
 	for _, remote := range []bool{false, true} {
 		for _, secured := range []bool{false, true} {
-			t.Run(fmt.Sprintf("remote=%v,tls=%v", remote, secured), func(t *testing.T) { holdAll(t, remote, secured) })
+			for _, harsh := range []bool{false, true} {
+				t.Run(fmt.Sprintf("remote=%v,tls=%v,harsh=%v", remote, secured, harsh), func(t *testing.T) { holdAll(t, remote, secured, harsh) })
+			}
 		}
 	}
 }
 
-func holdAll(t *testing.T, remote, secured bool) {
-	const polite, rude, lives = 8, 8, 6
+func holdAll(t *testing.T, remote, secured, harsh bool) {
+	const clients, lives = 16, 6
+	polite := clients / 2
+	if harsh {
+		polite = 0
+	}
+	unhurried(t)
+	before := closeTicks
+	closeTicks = lingerTicks
+	t.Cleanup(func() { closeTicks = before })
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	change := func(_ *Options, ep *Endpoint) {
+	change := func(o *Options, ep *Endpoint) {
+		if harsh {
+			o.InboundBudget, o.OutboundBudget = 256<<10, 512<<10
+			ep.Settings.OutboundLimit = 64 << 10
+			ep.Settings.SlowConsumer = SlowConsumer(seed % 4)
+		}
 		ep.Limits = core.NewLiveLimits(core.Limits{Messages: core.Rate{Amount: 150, Per: 100 * time.Millisecond}})
 		ep.Format = asideChat{}
 		if remote {
@@ -100,8 +116,18 @@ func holdAll(t *testing.T, remote, secured bool) {
 			}
 		}
 	})
+	helpers.Go(func() {
+		for harsh {
+			select {
+			case <-time.After(micros(2000)):
+				r.hub.endAny()
+			case <-over:
+				return
+			}
+		}
+	})
 	var all sync.WaitGroup
-	for i := range polite + rude {
+	for i := range clients {
 		dice := rand.New(rand.NewPCG(seed, uint64(i)))
 		all.Go(func() {
 			for range lives {
@@ -131,6 +157,28 @@ func holdAll(t *testing.T, remote, secured bool) {
 	}
 	if n := r.stats.Opened.Load(); closed != uint64(n) {
 		t.Errorf("%d connections were opened, and %d closed", n, closed)
+	}
+}
+
+// endAny ends a connection that was made lately, for a reason of ours.
+func (h *chatHub) endAny() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.links) == 0 {
+		return
+	}
+	c := h.links[len(h.links)-1-rand.N(min(16, len(h.links)))].(*conn)
+	switch rand.N(6) {
+	case 0:
+		c.Post(c.cut)
+	case 1:
+		c.Post(func() { c.fail(core.ReasonProtocol, errors.New("for a test")) })
+	case 2:
+		c.Close(core.ReasonSlow)
+	case 3:
+		c.Close(core.ReasonOverload)
+	default:
+		c.Close(core.ReasonDrain)
 	}
 }
 
@@ -207,7 +255,17 @@ func stay(t *testing.T, c *client, dice *rand.Rand, remote bool) {
 
 // leaveAnyhow says something, reads little or nothing, and leaves at any time.
 func leaveAnyhow(c *client, dice *rand.Rand) {
-	says, _ := speech(dice, true)
+	var says []byte
+	if dice.IntN(2) == 0 {
+		says = masked(ws.OpText, true, "sub")
+	}
+	for range dice.IntN(4) {
+		more, _ := speech(dice, dice.IntN(2) == 0)
+		says = append(says, more...)
+		for range dice.IntN(20) {
+			says = append(says, masked(ws.OpText, true, "pub "+strings.Repeat("x", dice.IntN(4<<10)))...)
+		}
+	}
 	switch dice.IntN(4) {
 	case 0:
 		says = append(says, masked(ws.OpText, true, "goodbye")...)
