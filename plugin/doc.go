@@ -33,9 +33,9 @@
 // asked to encode what came of the last.
 //
 // What the client reads for the usual outcome of a command (an acknowledgement, a pong,
-// mostly nothing) the plugin may say with the command itself, and the network uses that
-// if no other event of the connection is away, which it could overtake. So most
-// messages need one way there and back, and not two.
+// mostly nothing) the plugin may say with the command itself, and that is what the client
+// is told (outcome.go) if no other event of the connection is away, which it could
+// overtake. So most messages need one way there and back, and not two.
 //
 // # Batches
 //

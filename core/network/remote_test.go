@@ -258,16 +258,7 @@ func TestLastWords(t *testing.T) {
 	for _, secured := range []bool{false, true} {
 		t.Run(fmt.Sprintf("tls=%v", secured), func(t *testing.T) {
 			format := slowChat{codecs: make(chan *slowCodec, 1)}
-			change := func(_ *Options, ep *Endpoint) { ep.Format = format }
-			var r *rig
-			dial := func() *client { return r.dial("chat") }
-			if secured {
-				s := startSecure(t, change)
-				r = s.rig
-				dial = func() *client { return s.dial(s.config(), nil) }
-			} else {
-				r = start(t, change)
-			}
+			r, dial := startWith(t, secured, func(_ *Options, ep *Endpoint) { ep.Format = format })
 			reader := dial()
 			reader.send("sub")
 			codec := <-format.codecs

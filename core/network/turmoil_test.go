@@ -79,15 +79,7 @@ func holdAll(t *testing.T, remote, secured, harsh bool) {
 			t.Cleanup(func() { close(format.codecs) })
 		}
 	}
-	var r *rig
-	dial := func() *client { return r.dial("chat") }
-	if secured {
-		s := startSecure(t, change)
-		r = s.rig
-		dial = func() *client { return s.dial(s.config(), nil) }
-	} else {
-		r = start(t, change)
-	}
+	r, dial := startWith(t, secured, change)
 	over := make(chan struct{})
 	var helpers sync.WaitGroup
 	helpers.Go(func() {
