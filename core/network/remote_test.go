@@ -287,3 +287,29 @@ func TestLastWords(t *testing.T) {
 		})
 	}
 }
+
+// TestNobodyLingersForEver: a connection whose client has gone stays for what that has said,
+// and not for what others go on telling it: callers would go on asking it. Broken version: it
+// stays until nothing is asked of its format.
+func TestNobodyLingersForEver(t *testing.T) {
+	format := slowChat{codecs: make(chan *slowCodec, 1)}
+	r := start(t, func(_ *Options, ep *Endpoint) { ep.Format = format })
+	c := r.dial("chat")
+	codec, link := <-format.codecs, r.hub.newest()
+	told := core.Event{Kind: core.Pong, Ref: []byte("x")}
+	link.Send(told)
+	c.send("echo last")
+	eventually(t, "its message is asked", func() bool { return codec.pending() == 2 })
+	_ = c.Close()
+	eventually(t, "its socket is gone", func() bool {
+		return of(t, link, func(c *conn) bool { return c.socket.where == nowhere })
+	})
+	for range 4 {
+		link.Send(told) // before the last one is answered
+		codec.answer(1)
+	}
+	eventually(t, "it has ended", func() bool { return r.stats.Open.Load() == 0 })
+	if n := r.stats.Dropped[core.ReasonGone].Load(); n != 1 {
+		t.Errorf("%d messages are counted as lost, want the one that was told before the client left", n)
+	}
+}
