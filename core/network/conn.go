@@ -110,8 +110,8 @@ func (c *conn) queueMessage(f *frame) {
 	}
 }
 
-// dropUnwritableEvent is dropUnwritable for an event of the connection's own; who waits for an answer of the
-// client learns that it was not asked.
+// dropUnwritableEvent is dropUnwritable for an event of the connection's own; who waits for an
+// answer of the client learns that it was not asked.
 func (c *conn) dropUnwritableEvent(asked core.CallID, err error) {
 	c.dropUnwritable(err)
 	c.unasked(asked, core.ReasonUnwritable)
