@@ -32,9 +32,9 @@
 // may decode the next message before it is asked to encode the outcome of the last.
 //
 // With a command, the plugin may also say what the client reads for the usual outcome (an
-// acknowledgement, a pong, mostly nothing). The network uses that if no other event of the
-// connection is in flight, which it could overtake. So most messages need one round trip,
-// not two.
+// acknowledgement, a pong, mostly nothing). That is what the client is told (outcome.go) if
+// no other event of the connection is in flight, which it could overtake. So most messages
+// need one round trip, not two.
 //
 // # Batches
 //

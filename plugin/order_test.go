@@ -7,7 +7,7 @@ import (
 )
 
 // A predicted outcome does not overtake what had to be asked, though it is known earlier.
-func TestForeseenKeepsOrder(t *testing.T) {
+func TestExpectedKeepsOrder(t *testing.T) {
 	b := run(t, yamlOf("test", "", ""))
 	c := b.dial("p")
 	c.expect("hello")

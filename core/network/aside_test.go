@@ -1,6 +1,7 @@
 package network
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -58,17 +59,29 @@ func TestBigMessageHoldsNobodyUp(t *testing.T) {
 }
 
 // TestBigMessageOfOneWhoLeaves: like any other message, it is carried out although its client
-// has left meanwhile.
+// has left meanwhile. Broken version: a client's close_notify ends it.
 func TestBigMessageOfOneWhoLeaves(t *testing.T) {
-	r, d := dawdling(t)
-	big, other := r.dial("chat"), r.subscriber()
-	text := strings.Repeat("x", decodeAside)
-	big.write(masked(ws.OpText, true, "pub "+text))
-	<-d.begun
-	_ = big.Close()
-	close(d.go_)
-	other.expect(text)
-	eventually(t, "it is gone", func() bool { return r.stats.Open.Load() == 1 })
+	for _, secured := range []bool{false, true} {
+		t.Run(fmt.Sprintf("tls=%v", secured), func(t *testing.T) {
+			d := dawdler{begun: make(chan struct{}, 100), go_: make(chan struct{})}
+			r, dial := startWith(t, secured, func(_ *Options, ep *Endpoint) { ep.Format = d })
+			other := dial()
+			other.send("sub")
+			other.expect("ok")
+			big := dial()
+			link := r.hub.newest()
+			text := strings.Repeat("x", decodeAside)
+			big.write(masked(ws.OpText, true, "pub "+text))
+			<-d.begun
+			_ = big.Close()
+			eventually(t, "its socket is gone", func() bool {
+				return of(t, link, func(c *conn) bool { return c.socket.where == nowhere })
+			})
+			close(d.go_)
+			other.expect(text)
+			eventually(t, "it is gone", func() bool { return r.stats.Open.Load() == 1 })
+		})
+	}
 }
 
 // TestBigMessagesAreForgotten: messages that wait to be decoded are dropped when their

@@ -185,7 +185,7 @@ func (c *conn) linger() bool {
 	if !c.isOpen() || c.in.holds.carryingOut() {
 		return false
 	}
-	if !c.format.busy() && c.in.kept.size == 0 && !c.secure.waits() {
+	if !c.format.lingers() && c.in.kept.size == 0 && !c.secure.waits() {
 		return false
 	}
 	c.socket.leave()

@@ -113,7 +113,7 @@ func TestShutdownEndsHandshakes(t *testing.T) {
 	if _, err := io.WriteString(nc, "GET / HTTP/1.1\r\nHost: h\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is halfOpen", func() bool { return r.admission.handshakes.Load() == 1 })
+	eventually(t, "its handshake is counted", func() bool { return r.admission.handshakes.Load() == 1 })
 	if err := r.Shutdown(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}

@@ -317,3 +317,28 @@ func TestTurnsLetSocketsIn(t *testing.T) {
 		t.Errorf("%d dear messages came before the modest one", n-some)
 	}
 }
+
+// TestReleasedBeforeThoseBehind: who was held for a reason of ours, and has cost the loop
+// nothing, reads on before those who have stepped back. Broken version: it reads on when they
+// have spent the effort of the turn, and goes behind them.
+func TestReleasedBeforeThoseBehind(t *testing.T) {
+	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
+	greedy := r.dial("chat")
+	greedy.send("echo here")
+	greedy.expect("here")
+	flood := r.hub.newest()
+	modest := r.dial("chat")
+	modest.send("hold")
+	held := (<-r.hub.held).(*conn)
+	modest.send("echo x")
+	eventually(t, "its message is kept", func() bool { return of(t, held, func(c *conn) bool { return c.in.kept.size > 0 }) })
+	on(t, flood, func(c *conn) {
+		c.stepBack()
+		c.keep(bytes.Repeat(masked(ws.OpText, true, "echo y"), 2*effortCount))
+		held.Release()
+	})
+	if of(t, held, func(c *conn) bool { return c.in.holds.has(steppedBack) }) {
+		t.Error("it went behind the flood")
+	}
+	modest.expect("x")
+}

@@ -20,16 +20,16 @@ var copyPool = sync.Pool{New: func() any { return new(eventCopy) }}
 
 // copyEvent copies ev.
 func copyEvent(ev core.Event) *eventCopy {
-	l := copyPool.Get().(*eventCopy)
-	l.ev, l.memory = ev.CloneInto(l.memory)
-	return l
+	e := copyPool.Get().(*eventCopy)
+	e.ev, e.memory = ev.CloneInto(e.memory)
+	return e
 }
 
 // release gives the copy back; ev is not valid any more.
-func (l *eventCopy) release() {
-	l.ev = core.Event{}
-	if cap(l.memory) > keepCopy {
-		l.memory = nil
+func (e *eventCopy) release() {
+	e.ev = core.Event{}
+	if cap(e.memory) > keepCopy {
+		e.memory = nil
 	}
-	copyPool.Put(l)
+	copyPool.Put(e)
 }

@@ -37,9 +37,7 @@ func (c *conn) fallDue(now uint32) {
 		}
 		return
 	}
-	if c.waited(now) && !c.isOpen() {
-		return
-	}
+	c.endWait(now)
 	set := c.settings
 	switch {
 	case c.user != nil && c.user.Expired(time.Now()):

@@ -13,39 +13,39 @@ type halfOpen struct {
 	open map[socket]struct{} // guarded by mu
 }
 
-func (g *halfOpen) add(nc socket) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.open == nil {
-		g.open = make(map[socket]struct{})
+func (h *halfOpen) add(nc socket) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.open == nil {
+		h.open = make(map[socket]struct{})
 	}
-	g.open[nc] = struct{}{}
+	h.open[nc] = struct{}{}
 }
 
-func (g *halfOpen) remove(nc socket) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.open, nc)
+func (h *halfOpen) remove(nc socket) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.open, nc)
 }
 
 // interrupt ends all reads from these connections, and returns how many there are.
-func (g *halfOpen) interrupt() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for nc := range g.open {
+func (h *halfOpen) interrupt() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for nc := range h.open {
 		// The only error is a socket that is closed.
 		_ = nc.SetReadDeadline(time.Unix(1, 0))
 	}
-	return len(g.open)
+	return len(h.open)
 }
 
 // endAll ends all of them, and returns when they have ended or ctx has. The doors have
 // stopped.
-func (g *halfOpen) endAll(ctx context.Context) {
+func (h *halfOpen) endAll(ctx context.Context) {
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	// Repeatedly, because they set deadlines of their own.
-	for g.interrupt() > 0 {
+	for h.interrupt() > 0 {
 		select {
 		case <-ctx.Done():
 			return

@@ -9,7 +9,7 @@ const (
 	throttled                    // it sends faster than its endpoint allows
 	crowded                      // it waits for room in mailboxes
 	decoding                     // a message of it is decoded off the loop
-	unopened                     // its format has not said yet how it is halfOpen
+	unopened                     // its format has not said yet how it is greeted
 	ordering                     // something must come behind all that was read
 	paused                       // too much of it waits for its format
 )
@@ -51,7 +51,7 @@ func (c *conn) release(why hold) {
 // Hold stops the reading of messages.
 func (c *conn) Hold() { c.in.holds.others++ }
 
-// Release ends Hold. It must not be called from within Do.
+// Release ends Hold.
 func (c *conn) Release() {
 	c.in.holds.others--
 	c.released()
@@ -76,7 +76,7 @@ func (c *conn) wake() {
 	}
 }
 
-// readOn lets those go on who were woken in this turn.
+// readOn lets those go on who were woken in this turn. It is called between other work.
 func (l *loop) readOn() {
 	for i := 0; i < len(l.awake); i++ {
 		c := l.awake[i]

@@ -251,7 +251,7 @@ func TestStalledReader(t *testing.T) {
 }
 
 // TestPipelinedFrame: a frame sent together with the upgrade request is not lost,
-// wherever the packets are cut. Broken version: without conn.early.
+// wherever the packets are cut. Broken version: without upgrade.early.
 func TestPipelinedFrame(t *testing.T) {
 	r := start(t, nil)
 	all := append([]byte(upgradeRequest()), masked(ws.OpText, true, "echo early")...)

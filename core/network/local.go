@@ -80,7 +80,8 @@ func (l *local) read(f core.Frame) (done bool, err error) {
 	return true, err
 }
 
-func (l *local) busy() bool { return l.dropped != nil }
+func (l *local) busy() bool    { return l.dropped != nil }
+func (l *local) lingers() bool { return l.busy() }
 
 // behind is not called: a connection whose message is decoded off the loop is held.
 func (l *local) behind(f func()) { f() }

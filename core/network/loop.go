@@ -214,6 +214,8 @@ func (l *loop) drain() {
 			break
 		}
 	}
+	// Those who were woken have not cost this turn anything: they come before those behind.
+	l.readOn()
 	l.serveBehind()
 	l.relieve()
 	l.relieveInput()

@@ -34,6 +34,8 @@ type remote struct {
 
 	// Owned by the loop.
 	answered uint64
+	messages int    // of the client that are unanswered, and the opening
+	last     uint64 // how many questions were asked when the socket was gone; 0 before
 	waiting  []waiting
 	next     func() // what comes behind all that was read
 	passes   int    // how many times next has waited for all answers
@@ -57,14 +59,15 @@ func (r *remote) ID() uint64               { return r.conn.id }
 func (r *remote) Post(f func())            { r.conn.Post(f) }
 func (r *remote) Close(reason core.Reason) { r.conn.Close(reason) }
 
-// open asks how the client is halfOpen. The connection is held until then.
+// open asks how the client is greeted. The connection is held until then.
 func (r *remote) open() {
 	c := r.conn
 	r.codec = r.format.Attach(c.loop.index%r.format.Shards(), r)
 	c.hold(unopened)
-	c.hearEarly()
+	r.messages++
 	r.asked.Add(1)
 	r.codec.Open()
+	c.hearEarly() // which may end the connection
 }
 
 // Opened begins the connection.
@@ -72,6 +75,7 @@ func (r *remote) Opened(greeting core.Frame, err error) {
 	c := r.conn
 	c.connect()
 	r.answered++
+	r.messages--
 	if err != nil {
 		c.sayGoodbye(reasonOfLoss(err))
 		return
@@ -102,6 +106,7 @@ func (r *remote) Held() bool { return r.conn.in.holds.carryingOut() && r.conn.is
 
 // read asks what a message means.
 func (r *remote) read(f core.Frame) (done bool, err error) {
+	r.messages++
 	r.asked.Add(1)
 	r.codec.Decode(f)
 	return false, nil
@@ -128,6 +133,7 @@ func (r *remote) Refuse(reason core.Reason, ref []byte, f core.Failure) {
 // Decoded goes on behind a message whose commands were carried out.
 func (r *remote) Decoded(err error) {
 	r.answered++
+	r.messages--
 	switch {
 	case r.broken:
 	case err == nil:
@@ -216,12 +222,20 @@ func (r *remote) settled() {
 		r.waiting = r.waiting[1:]
 		then()
 	}
-	if !r.busy() && r.conn.socket.where == nowhere {
+	if r.conn.socket.where == nowhere && !r.lingers() {
 		r.conn.wake()
 	}
 }
 
 func (r *remote) busy() bool { return r.answered < r.asked.Load() }
+
+// lingers does not look at what is asked later for others: they may go on for ever.
+func (r *remote) lingers() bool {
+	if r.last == 0 {
+		r.last = r.asked.Load()
+	}
+	return r.parting || r.messages > 0 || r.answered < r.last
+}
 
 // behind runs f behind all that was read before. What waits already does not come any more:
 // f stands before it.
@@ -248,7 +262,10 @@ func (r *remote) goOn() bool {
 	if c.isOpen() && r.passes < maxPasses && r.busy() {
 		r.passes++
 		c.hold(ordering)
-		r.settle(func() { c.release(ordering) })
+		r.settle(func() {
+			c.release(ordering)
+			r.resume() // now: what else waits for these answers comes behind it
+		})
 		return false
 	}
 	next := r.next

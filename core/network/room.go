@@ -97,10 +97,12 @@ func (c *conn) comeIn() {
 	s.coming.Add(1)
 	// Not Post, which does nothing if the connection has ended.
 	c.loop.post(mail{fn: func() {
-		s.coming.Add(-1)
+		defer s.coming.Add(-1)
 		if c.state != ended {
 			c.allowance = allowance
-			s.guard(c, func() { c.release(crowded) })
+			c.release(crowded)
+			// Now, not when the turn ends: others are let in as soon as this one does not count.
+			c.loop.readOn()
 		}
 	}})
 }

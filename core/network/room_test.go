@@ -220,3 +220,29 @@ func TestRoomAllowance(t *testing.T) {
 	r.congested.Add(-1)
 	c.expect("x")
 }
+
+// TestRoomIsUsed: those who are let in count until they have said what they had to say: only
+// then others are let in. Broken version: they read on when the turn ends, and in the turn
+// others are let in meanwhile.
+func TestRoomIsUsed(t *testing.T) {
+	r := start(t, func(o *Options, _ *Endpoint) { o.Loops = 1 })
+	r.congested.Add(1)
+	for range letInAtOnce {
+		r.dial("chat").send("pub x")
+	}
+	eventually(t, "all wait", func() bool { return r.queued.Load() == letInAtOnce })
+	l := r.loopAt(0)
+	done := make(chan struct{})
+	l.post(mail{fn: func() {
+		r.congested.Add(-1)
+		l.letIn()
+		// Behind those who have been let in.
+		l.post(mail{fn: func() {
+			defer close(done)
+			if used, left := r.stats.MessagesIn.Load(), r.coming.Load(); used+uint64(left) != letInAtOnce {
+				t.Errorf("%d have used the room that %d have, and %d count as if they had it", used, letInAtOnce, left)
+			}
+		}})
+	}})
+	<-done
+}

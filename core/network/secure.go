@@ -218,20 +218,35 @@ func (c *conn) unseal(b []byte) (rest []byte) {
 	return rest
 }
 
-// hungUp ends a connection whose TLS stream has ended: with the client's close_notify,
-// or with a fault, which the tls.Conn has answered with an alert.
+// hungUp is called when the TLS stream has ended: with the client's close_notify, or with a
+// fault, which the tls.Conn has answered with an alert. What the client has said before its
+// close_notify is carried out.
 func (c *conn) hungUp(err error) {
-	if c.state == ended {
-		return
-	}
-	if errors.Is(err, io.EOF) {
-		c.depart(core.ReasonLost)
-	} else {
+	notified := errors.Is(err, io.EOF)
+	switch {
+	case c.state == ended:
+	case notified && c.heldBack() && (c.in.kept.size > 0 || c.format.busy()):
+		c.secure.unread = true // the tls.Conn will say it again
+	case notified && c.isOpen() && c.format.busy():
+		c.format.behind(c.endStream)
+	case notified:
+		c.endStream()
+	default:
 		c.ep.server.log.Debug("ending TLS", "endpoint", c.ep.Name, "conn", c.id, "remote", c.remote, "error", err)
 		c.depart(core.ReasonTLS)
 		c.dropOutput(c.reason)
 		c.secure.silent = true
+		c.collect()
+		c.finish()
 	}
+}
+
+// endStream ends a connection behind the client's close_notify.
+func (c *conn) endStream() {
+	if c.state == ended {
+		return
+	}
+	c.depart(core.ReasonLost)
 	c.collect()
 	c.finish()
 }

@@ -42,6 +42,17 @@ func startSecure(t testing.TB, change func(o *Options, chat *Endpoint)) *secureR
 	}
 }
 
+// startWith starts a rig with TLS or without, and returns how to dial its chat endpoint.
+func startWith(t testing.TB, secured bool, change func(o *Options, chat *Endpoint)) (*rig, func() *client) {
+	t.Helper()
+	if !secured {
+		r := start(t, change)
+		return r, func() *client { return r.dial("chat") }
+	}
+	s := startSecure(t, change)
+	return s.rig, func() *client { return s.dial(s.config(), nil) }
+}
+
 // config returns the TLS configuration of clients.
 func (r *secureRig) config() *tls.Config {
 	return &tls.Config{RootCAs: r.ca.Pool(), ServerName: "localhost", MinVersion: tls.VersionTLS12}

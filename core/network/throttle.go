@@ -57,13 +57,11 @@ func (c *conn) waitFor(d time.Duration) {
 	}
 }
 
-// waited ends the throttling wait if it is over, and reports whether it did.
-func (c *conn) waited(now uint32) bool {
-	if !c.in.holds.has(throttled) || int32(now-c.meter.due) < 0 {
-		return false
+// endWait ends the throttling wait if it is over.
+func (c *conn) endWait(now uint32) {
+	if c.in.holds.has(throttled) && int32(now-c.meter.due) >= 0 {
+		c.release(throttled)
 	}
-	c.release(throttled)
-	return true
 }
 
 // sleep sets the timer to wait ticks from now, or to the end of the connection's wait

@@ -24,13 +24,17 @@ type translation interface {
 // the loop of the connection.
 type translator interface {
 	// open begins a connection that has come into its loop. It calls conn.connect, then
-	// conn.listen when the client has been halfOpen; both at once if it can.
+	// conn.listen when the client has been greeted; both at once if it can.
 	open()
 	// read takes a message of the client, which it borrows. done says that it has been carried
 	// out, and err that it broke the format; else carriedOut is called when it has been.
 	read(f core.Frame) (done bool, err error)
-	// busy reports whether something that the client said is still being carried out.
+	// busy reports whether something that the client said is still being carried out, or
+	// something else is on its way to it.
 	busy() bool
+	// lingers reports whether a connection whose socket is gone must stay: for what the client
+	// has said, and for what was on its way to it by then.
+	lingers() bool
 	// behind runs f behind all that was read before; until then nothing more is read. It is
 	// called while the translator is busy.
 	behind(f func())
