@@ -102,6 +102,6 @@ func (l *local) dropMessage() {
 	if l.dropped != nil {
 		close(l.dropped)
 		l.dropped = nil
-		l.conn.ep.Stats.Refused.Inc(l.conn.reason)
+		l.conn.ep.Stats.Refused.Inc(core.ReasonLost)
 	}
 }

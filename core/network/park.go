@@ -71,8 +71,7 @@ func (c *conn) unpark() {
 		_ = nc.Close()
 	}
 	c.ep.server.log.Error("resuming to read", append(c.attrs(core.ReasonOverload), slog.Any("error", err))...)
-	c.reason = core.ReasonOverload
-	c.gone()
+	c.end(core.ReasonOverload)
 }
 
 // errNotEnrolled is the error if gnet reports none but did not enrol the connection.

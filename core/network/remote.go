@@ -307,7 +307,9 @@ func (r *remote) farewell(reason core.Reason) bool {
 
 // close ends the asking. What waits for answers goes on without.
 func (r *remote) close() {
-	r.codec.Close()
+	if r.codec != nil { // nil if Attach has panicked
+		r.codec.Close()
+	}
 	rest := r.waiting
 	r.waiting = nil
 	if len(rest) == 0 {
