@@ -147,7 +147,7 @@ func holdAll(t *testing.T, remote, secured, harsh bool) {
 	for i := range r.stats.Closed {
 		closed += r.stats.Closed[i].Load()
 	}
-	if n := r.stats.Opened.Load(); closed != uint64(n) {
+	if n := r.stats.Opened.Load(); closed != n {
 		t.Errorf("%d connections were opened, and %d closed", n, closed)
 	}
 }
