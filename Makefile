@@ -140,7 +140,7 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 			echo "fuzzing $$package $$target for $(FUZZTIME)"; \
 			out=$$($(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package 2>&1) || { \
 				echo "$$out"; \
-				grep -q '^    context deadline exceeded$$' <<<"$$out" && ! grep -q 'Failing input' <<<"$$out"; }; \
+				{ grep -q '^    context deadline exceeded$$' <<<"$$out" && ! grep -q 'Failing input' <<<"$$out"; } || exit 1; }; \
 		done; \
 	done
 

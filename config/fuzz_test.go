@@ -61,7 +61,7 @@ func FuzzLoad(f *testing.F) {
 func FuzzOrigin(f *testing.F) {
 	for _, seed := range []string{
 		"https://example.com/", "https://*.bücher.example:443", "http://[::1]:*", "http://[::ffff:1.2.3.4]", "file:///", "Null", "*",
-		"chrome-extension://AbC", "https://example.com.", "https://xn--bcher-kva.example", "https://1.2.3.4.", "https://a:00443", "//x", "x y",
+		"chrome-extension://AbC", "https://example.com.", "https://xn--bcher-kva.example", "http://Xn--", "https://xn--.a", "https://1.2.3.4.", "https://a:00443", "//x", "x y",
 	} {
 		f.Add(seed)
 	}

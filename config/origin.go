@@ -140,7 +140,8 @@ func originHost(host, scheme string) (string, error) {
 		return strings.ToLower(host), nil
 	}
 	name, err := hostNames.ToASCII(host)
-	if err != nil || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-._~") != "" || strings.Contains(name, "..") {
+	// An "xn--" with nothing behind it becomes an empty label.
+	if err != nil || name == "" || name[0] == '.' || strings.Contains(name, "..") || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-._~") != "" {
 		return "", fmt.Errorf("has %q, which is no name of a host", host)
 	}
 	last := name[strings.LastIndexByte(name, '.')+1:]
