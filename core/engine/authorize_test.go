@@ -67,10 +67,7 @@ func TestAuthorize(t *testing.T) {
 	wants(t, "not asked", x.do(core.Command{Verb: core.Ping, As: 4}), "pong@4")
 	x.message(openSession)
 	g.says(x, "", core.Allow)
-	for x.held > 0 {
-		x.loop.await()
-		w.pump()
-	}
+	x.settle()
 	wants(t, "allowed, then the store", x.said(), "session_opened open_session #o")
 
 	x.message(core.Command{Verb: core.None, Topic: b("n"), Source: b("s")})

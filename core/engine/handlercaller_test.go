@@ -234,10 +234,7 @@ func TestSessionOfTwoMinds(t *testing.T) {
 			t.Fatal(r)
 		}
 		g.let <- nil
-		for x.held > 0 {
-			x.loop.await()
-			w.pump()
-		}
+		x.settle()
 		wants(t, "the second", x.said(), "failed open_session #o session_exists")
 		wants(t, "the second is discarded", <-g.entered, "delete")
 		g.let <- nil

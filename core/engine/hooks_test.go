@@ -77,14 +77,6 @@ func hooked(t *testing.T, loops int, h core.Hooks) *world {
 	return w
 }
 
-// settled lets the loops run until l is held by nothing.
-func (l *link) settled() string {
-	for l.site.w.pump(); l.held > 0; l.site.w.pump() {
-		l.loop.await()
-	}
-	return l.said()
-}
-
 func TestHooks(t *testing.T) {
 	n := newNotes()
 	w := hooked(t, 1, allHooks(n))

@@ -30,11 +30,7 @@ func (d oracle) decide(p *peer, o *pendingOffer, decided func(refusal)) {
 func (d oracle) says(l *link, r refusal) string {
 	<-d.asked
 	d.say <- r
-	for l.held > 0 {
-		l.loop.await()
-		l.site.w.pump()
-	}
-	return l.said()
+	return l.settled()
 }
 
 // An offer may be decided later: the connection is held meanwhile, what it sent behind the

@@ -13,12 +13,7 @@ import (
 // elsewhere sends one message and waits until what it began off the loop is back.
 func (l *link) elsewhere(c core.Command) string {
 	l.message(c)
-	l.site.w.pump()
-	for l.held > 0 {
-		l.loop.await()
-		l.site.w.pump()
-	}
-	return l.said()
+	return l.settled()
 }
 
 var (
@@ -33,10 +28,7 @@ func restore(key string) core.Command {
 // open opens a session and returns its key.
 func (l *link) open() string {
 	l.message(openSession)
-	for l.held > 0 {
-		l.loop.await()
-		l.site.w.pump()
-	}
+	l.settle()
 	s := l.heard[0].Session
 	if string(s.Info) != `{"u":1}` {
 		l.site.w.t.Errorf("info is %q", s.Info)
@@ -127,11 +119,7 @@ func (g *gate) Delete(ctx context.Context, key string) error {
 func (g *gate) through(l *link, err error) string {
 	<-g.entered
 	g.let <- err
-	for l.held > 0 {
-		l.loop.await()
-		l.site.w.pump()
-	}
-	return l.said()
+	return l.settled()
 }
 
 // Two connections that restore at once do not pass the bound together, and a session

@@ -305,10 +305,7 @@ func TestAuthorizeTopicBorne(t *testing.T) {
 		x.message(c)
 		seen := <-g.asked
 		g.say <- v
-		for x.held > 0 {
-			x.loop.await()
-			w.pump()
-		}
+		x.settle()
 		if string(seen.Source) != "as it was written" {
 			t.Errorf("%v: the source is %q", seen.Verb, seen.Source)
 		}

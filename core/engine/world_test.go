@@ -360,6 +360,19 @@ func (l *link) do(commands ...core.Command) string {
 	return l.said()
 }
 
+// settle lets the loops run until nothing holds l.
+func (l *link) settle() {
+	for l.site.w.pump(); l.held > 0; l.site.w.pump() {
+		l.loop.await()
+	}
+}
+
+// settled is settle, and returns what was heard since the last time.
+func (l *link) settled() string {
+	l.settle()
+	return l.said()
+}
+
 // said returns what was heard since the last time.
 func (l *link) said() string {
 	var all []string
