@@ -31,6 +31,19 @@ func (o *outlet) Deliver(ev core.Event, to []core.Audience, except core.Link) {
 	o.ep.translation.deliver(m, ev, to)
 }
 
+// conflates reports whether newer messages of an address replace older ones.
+func (ep *endpoint) conflates() bool { return ep.settings.Load().SlowConsumer == Conflate }
+
+// markPublished makes f, which nobody else has yet, the frame of the Message ev. If keyed is
+// set, a newer message of the address of ev may replace it.
+func (ep *endpoint) markPublished(f *frame, ev core.Event, keyed bool) {
+	f.purpose = published
+	if keyed {
+		f.setKey(ep.server.seed, ev)
+	}
+	f.charge(&ep.server.budget)
+}
+
 // audience is core.Audience.
 type audience struct {
 	// Static after construction.

@@ -182,7 +182,7 @@ func (c *conn) gone() {
 // linger reports whether a connection whose socket is gone stays until the input of its client
 // is carried out; gone is called again then. Input that waits for a release by others is lost.
 func (c *conn) linger() bool {
-	if !c.isOpen() || c.in.holds.carryingOut() {
+	if !c.isOpen() || c.in.holds.stopCarryingOut() {
 		return false
 	}
 	if !c.format.lingers() && c.in.kept.size == 0 && !c.secure.waits() {

@@ -19,7 +19,7 @@
 //
 // A turn is one batch of work on a loop: one read of one connection, or one drain
 // of the mailbox. When its work is done a turn ends in three steps, again until nothing is
-// left: connections that were woken go on with what they have kept (conn.wake), the engine
+// left: woken connections resume with their kept input (conn.wake), the engine
 // is told who has left (Peer.Gone), and what was queued is written, in one system call for
 // each connection that has output. So nothing that happens to a connection makes it read on
 // from within.
@@ -45,7 +45,7 @@
 //
 //  5. It ends, by one of three calls (closing.go): sayGoodbye is for us, fail for what the
 //     client did wrong, and onClose answers its close frame. The states below (life.go) only
-//     grow. parting and failing wait for the last word of the format; with a codec here that
+//     grow. parting and failing wait for the Goodbye of the format; with a codec here that
 //     is no time at all. closing has left the engine (depart) and waits for the client's close
 //     frame. finishing writes what is queued. shut waits for the client's end of the stream: to
 //     close a socket before would reset what is under way. Each of the last three is cut when

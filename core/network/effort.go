@@ -53,9 +53,7 @@ func (c *conn) isBehind() bool { return c.in.holds.has(steppedBack) && c.isOpen(
 // stepForward is the next turn of a connection that had stepped back.
 func (c *conn) stepForward() {
 	if c.state != ended {
-		c.in.holds.own &^= steppedBack
-		c.released()
-		c.resume()
+		c.releaseNow(steppedBack)
 	}
 }
 

@@ -55,7 +55,7 @@ func (c *conn) fallDue(now uint32) {
 }
 
 // unheard reports whether the broker, for its own reasons, does not read from the client.
-func (c *conn) unheard() bool { return c.in.holds.ours() }
+func (c *conn) unheard() bool { return c.in.holds.any() && !c.in.holds.has(choked) }
 
 // idleAt returns the tick at which the connection will have been idle for too long, if no
 // message comes until then.

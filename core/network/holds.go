@@ -1,26 +1,27 @@
 package network
 
-// hold is a reason of the network's own to read no further message of a client.
+// hold is a reason of the network to read no further message from a client.
 type hold uint8
 
 const (
-	choked      hold = 1 << iota // it does not read what it is answered
-	steppedBack                  // what it sent has cost its turn enough: it is in loop.behind
+	choked      hold = 1 << iota // it does not read its answers
+	steppedBack                  // its input has used up the effort of the turn: it is in loop.behind
 	throttled                    // it sends faster than its endpoint allows
 	crowded                      // it waits for room in mailboxes
-	decoding                     // a message of it is decoded off the loop
-	unopened                     // its format has not said yet how it is greeted
-	ordering                     // something must come behind all that was read
-	paused                       // too much of it waits for its format
+	decoding                     // its message is being decoded off the loop
+	unopened                     // its format has not returned the greeting yet
+	ordering                     // a control frame or an error waits until all earlier input is carried out
+	paused                       // its codec, in another process, has too many of its messages pending
 )
 
-// harmless are the holds while which messages that have been read already are carried out.
-const harmless = steppedBack | decoding | unopened | ordering | paused
+// readOnly are the holds that stop only the reading: messages that have been read already are
+// carried out.
+const readOnly = steppedBack | decoding | unopened | ordering | paused
 
-// holds are all reasons to read no further message of a client. The zero value is none.
+// holds is the set of reasons to read no further message from a client. The zero value is empty.
 type holds struct {
 	own    hold
-	others uint8 // core.Link.Hold, as often as it was not released
+	others uint8 // calls of core.Link.Hold that are not released
 }
 
 func (h holds) has(why hold) bool { return h.own&why != 0 }
@@ -28,18 +29,13 @@ func (h holds) has(why hold) bool { return h.own&why != 0 }
 // any reports whether there is a reason.
 func (h holds) any() bool { return h.own != 0 || h.others > 0 }
 
-// carryingOut reports whether there is a reason for which messages that have been read must
-// wait too.
-func (h holds) carryingOut() bool { return h.own&^harmless != 0 || h.others > 0 }
+// stopCarryingOut reports whether messages that have been read already must wait too.
+func (h holds) stopCarryingOut() bool { return h.own&^readOnly != 0 || h.others > 0 }
 
-// ours reports whether it is for a reason of ours that the client is not heard, and not
-// because it does not read.
-func (h holds) ours() bool { return h.any() && !h.has(choked) }
-
-// hold stops the reading of messages for a reason until release.
+// hold stops the reading of messages until release is called with the same reason.
 func (c *conn) hold(why hold) { c.in.holds.own |= why }
 
-// release ends a hold; nothing happens if there is none. Reading goes on before the turn ends.
+// release ends a hold; it does nothing if there is none. Reading resumes before the turn ends.
 func (c *conn) release(why hold) {
 	if c.in.holds.has(why) {
 		c.in.holds.own &^= why
@@ -58,17 +54,24 @@ func (c *conn) Release() {
 	c.wake()
 }
 
-// released notes that a hold has ended.
+// releaseNow is release, but reading resumes before it returns. Only the loop calls it, between
+// other work.
+func (c *conn) releaseNow(why hold) {
+	c.release(why)
+	c.loop.readOn()
+}
+
+// released updates what depends on the holds after one has ended.
 func (c *conn) released() {
 	if !c.in.holds.any() {
 		c.in.deciding = 0
 	}
-	// The client is not to blame for time that passed while it was not heard.
+	// Time in which the client was not read from does not count against it.
 	c.lastMessage = c.loop.ticks.Load()
 	c.lastPong = c.lastMessage
 }
 
-// wake has the connection go on with what it has kept before the turn ends.
+// wake makes the connection resume with its kept input before the turn ends.
 func (c *conn) wake() {
 	if !c.awake {
 		c.awake = true
@@ -76,7 +79,7 @@ func (c *conn) wake() {
 	}
 }
 
-// readOn lets those go on who were woken in this turn. It is called between other work.
+// readOn resumes the connections that were woken in this turn. It is called between other work.
 func (l *loop) readOn() {
 	for i := 0; i < len(l.awake); i++ {
 		c := l.awake[i]

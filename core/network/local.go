@@ -37,11 +37,7 @@ func (f *localFormat) deliver(m mail, ev core.Event, to []core.Audience) {
 		return
 	default:
 		m.frame = out
-		out.purpose = published
-		if f.ep.settings.Load().SlowConsumer == Conflate {
-			out.setKey(f.ep.server.seed, ev)
-		}
-		out.charge(&f.ep.server.budget)
+		f.ep.markPublished(out, ev, f.ep.conflates())
 	}
 	for len(to) > 0 {
 		to = to[to[0].(*audience).loop.deliver(m, to):]
@@ -54,8 +50,8 @@ type local struct {
 	conn  *conn
 	codec core.Codec
 
-	// Owned by the loop. Not nil while a message is decoded off the loop; closed when it is
-	// dropped.
+	// Owned by the loop. Not nil while a message is decoded off the loop; closed to drop that
+	// message.
 	dropped chan struct{}
 }
 
@@ -83,7 +79,7 @@ func (l *local) read(f core.Frame) (done bool, err error) {
 func (l *local) busy() bool    { return l.dropped != nil }
 func (l *local) lingers() bool { return l.busy() }
 
-// behind is not called: a connection whose message is decoded off the loop is held.
+// behind is never called: while a message is decoded off the loop the connection is held.
 func (l *local) behind(f func()) { f() }
 
 func (l *local) resume() bool { return true }
@@ -113,18 +109,19 @@ func (l *local) send(ev core.Event) { l.conn.loop.post(mail{conn: l.conn, event:
 
 func (l *local) admits(int) bool { return true }
 
-// farewell says it after what is queued. A slow client would never read it there.
+// farewell queues the Goodbye after all other output. A slow client gets none: it would never
+// read that far.
 func (l *local) farewell(r core.Reason) bool {
 	if r != core.ReasonSlow {
 		l.conn.giveUp()
-		l.sayLastWord(r)
+		l.queueGoodbye(r)
 	}
 	return true
 }
 
-// sayLastWord queues the format's last word. A codec that panics over it, or that wants to
-// end the connection by it, has none: the connection is ending.
-func (l *local) sayLastWord(r core.Reason) {
+// queueGoodbye queues the format's Goodbye. If the codec panics over it, or answers with a
+// violation, there is none: the connection is ending anyway.
+func (l *local) queueGoodbye(r core.Reason) {
 	c := l.conn
 	defer func() {
 		if fault := recover(); fault != nil {

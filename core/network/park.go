@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,6 +71,11 @@ func (c *conn) unpark() {
 		}
 		_ = nc.Close()
 	}
+	c.cannotReturn(err)
+}
+
+// cannotReturn ends a connection that the event loop does not take back.
+func (c *conn) cannotReturn(err error) {
 	c.ep.server.log.Error("resuming to read", append(c.attrs(core.ReasonOverload), slog.Any("error", err))...)
 	c.end(core.ReasonOverload)
 }
@@ -87,22 +93,12 @@ type comeback struct {
 
 // await ends the connection if it does not come back.
 func (b *comeback) await(opened <-chan gnet.RegisteredResult) {
-	res, ok := <-opened
-	if !ok {
-		// gnet recovers from its own panics.
-		res.Err = errNotEnrolled
-	}
+	// gnet reports neither a poller that refuses nor a panic of its own.
+	err := cmp.Or((<-opened).Err, errNotEnrolled)
 	b.conn.Post(func() {
-		switch {
-		case b.arrived:
-			return
-		case res.Err == nil:
-			// gnet does not report a poller that refuses.
-			res.Err = errNotEnrolled
+		if !b.arrived {
+			b.conn.cannotReturn(err)
 		}
-		c := b.conn
-		c.ep.server.log.Error("resuming to read", append(c.attrs(core.ReasonOverload), slog.Any("error", res.Err))...)
-		c.end(core.ReasonOverload)
 	})
 }
 

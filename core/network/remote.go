@@ -20,9 +20,9 @@ func (f *remoteFormat) writable(core.Event) error     { return nil }
 func (f *remoteFormat) begin()                        { f.ep.server.bind(f.format) }
 func (f *remoteFormat) end()                          { f.ep.server.unbind(f.format) }
 
-// remote is the translator of a codec in another process, and the connection as that sees it.
-// Messages are on their way there and back while the next ones come in, so what must come
-// behind them (a pong, a close frame) waits for the answers.
+// remote is the translator of a codec in another process, and the core.RemoteConn of that codec.
+// Messages are pipelined: the next ones are read while earlier ones are in flight. So whatever
+// must come after them (a pong, a close frame) waits for their answers.
 type remote struct {
 	// Static after open.
 	conn   *conn
@@ -30,17 +30,17 @@ type remote struct {
 	codec  core.RemoteCodec
 
 	// Atomic.
-	asked atomic.Uint64 // questions
+	asked atomic.Uint64 // questions so far
 
 	// Owned by the loop.
-	answered uint64
-	messages int    // of the client that are unanswered, and the opening
-	last     uint64 // how many questions were asked when the socket was gone; 0 before
+	answered uint64 // questions so far
+	messages int    // unanswered messages of the client, and the opening
+	last     uint64 // asked, when the socket was closed; 0 before
 	waiting  []waiting
-	next     func() // what comes behind all that was read
-	passes   int    // how many times next has waited for all answers
-	broken   bool   // the client broke the format: answers to its further messages are not looked at
-	parting  bool   // the last word is being asked for
+	next     func() // runs after all that was read before it; nil if nothing waits
+	passes   int    // how often next has waited for all answers
+	broken   bool   // the client broke the format: answers to its later messages are ignored
+	parting  bool   // the Goodbye is being encoded
 }
 
 // waiting is work that waits for answers.
@@ -59,7 +59,7 @@ func (r *remote) ID() uint64               { return r.conn.id }
 func (r *remote) Post(f func())            { r.conn.Post(f) }
 func (r *remote) Close(reason core.Reason) { r.conn.Close(reason) }
 
-// open asks how the client is greeted. The connection is held until then.
+// open asks for the greeting. The connection is held until it comes.
 func (r *remote) open() {
 	c := r.conn
 	r.codec = r.format.Attach(c.loop.index%r.format.Shards(), r)
@@ -86,7 +86,7 @@ func (r *remote) Opened(greeting core.Frame, err error) {
 	c.release(unopened)
 }
 
-// reasonOfLoss returns why a question got no answer.
+// reasonOfLoss returns the reason for which a question got no answer.
 func reasonOfLoss(err error) core.Reason {
 	if v, ok := errors.AsType[*core.Violation](err); ok {
 		return v.Reason
@@ -94,17 +94,16 @@ func reasonOfLoss(err error) core.Reason {
 	return core.ReasonInternal
 }
 
-// Pause and Unpause are by the codec itself, which wants to read no further message, but
-// does not mind what becomes of those that are away.
+// Pause stops the reading of messages, but not the carrying out of those in flight.
 func (r *remote) Pause() { r.conn.hold(paused) }
 
 // Unpause ends Pause.
 func (r *remote) Unpause() { r.conn.release(paused) }
 
-// Held reports whether no message that was away may be carried out.
-func (r *remote) Held() bool { return r.conn.in.holds.carryingOut() && r.conn.isOpen() }
+// Held reports whether messages in flight must wait.
+func (r *remote) Held() bool { return r.conn.in.holds.stopCarryingOut() && r.conn.isOpen() }
 
-// read asks what a message means.
+// read asks the codec to decode a message.
 func (r *remote) read(f core.Frame) (done bool, err error) {
 	r.messages++
 	r.asked.Add(1)
@@ -130,7 +129,7 @@ func (r *remote) Refuse(reason core.Reason, ref []byte, f core.Failure) {
 	r.conn.Refuse(reason, ref, f)
 }
 
-// Decoded goes on behind a message whose commands were carried out.
+// Decoded continues after a message whose commands have been carried out.
 func (r *remote) Decoded(err error) {
 	r.answered++
 	r.messages--
@@ -146,7 +145,7 @@ func (r *remote) Decoded(err error) {
 	r.settled()
 }
 
-// tell queues ev at once if it is known how it reads.
+// tell queues ev at once if its encoding is known.
 func (r *remote) tell(ev core.Event) {
 	if f, known := r.codec.Expected(ev); known {
 		r.say(f)
@@ -155,7 +154,7 @@ func (r *remote) tell(ev core.Event) {
 	r.send(ev)
 }
 
-// send asks how ev reads.
+// send asks the codec to encode ev.
 func (r *remote) send(ev core.Event) {
 	r.asked.Add(1)
 	r.codec.Encode(ev)
@@ -163,7 +162,7 @@ func (r *remote) send(ev core.Event) {
 
 func (r *remote) admits(n int) bool { return r.codec.Admits(n) }
 
-// Encoded sends an event.
+// Encoded queues an encoded event.
 func (r *remote) Encoded(asked core.CallID, f core.Frame, err error) {
 	c := r.conn
 	r.answered++
@@ -187,7 +186,7 @@ func (r *remote) Encoded(asked core.CallID, f core.Frame, err error) {
 	r.settled()
 }
 
-// say queues what the client reads.
+// say queues f for the client.
 func (r *remote) say(f core.Frame) {
 	if f.Kind != core.NoFrame && r.conn.isOpen() {
 		r.conn.queueMessage(frameOf(f))
@@ -205,8 +204,8 @@ func frameOf(f core.Frame) *frame {
 	return out
 }
 
-// settle runs then when all that has been asked is answered: now, if it is, or if the
-// connection is ending, which ends the asking.
+// settle runs then when all questions so far are answered. It runs then at once if they are, or
+// if the connection has left the engine: there are no answers after that.
 func (r *remote) settle(then func()) {
 	if r.conn.isOpen() && r.busy() {
 		r.waiting = append(r.waiting, waiting{r.asked.Load(), then})
@@ -215,7 +214,7 @@ func (r *remote) settle(then func()) {
 	then()
 }
 
-// settled runs what has waited long enough.
+// settled runs the waiting work whose answers have come.
 func (r *remote) settled() {
 	for len(r.waiting) > 0 && r.answered >= r.waiting[0].until {
 		then := r.waiting[0].then
@@ -229,7 +228,7 @@ func (r *remote) settled() {
 
 func (r *remote) busy() bool { return r.answered < r.asked.Load() }
 
-// lingers does not look at what is asked later for others: they may go on for ever.
+// lingers ignores events that are sent after the socket was closed: they may never stop.
 func (r *remote) lingers() bool {
 	if r.last == 0 {
 		r.last = r.asked.Load()
@@ -237,20 +236,17 @@ func (r *remote) lingers() bool {
 	return r.parting || r.messages > 0 || r.answered < r.last
 }
 
-// behind runs f behind all that was read before. What waits already does not come any more:
-// f stands before it.
+// behind replaces the work that waits already, if any: f comes before it.
 func (r *remote) behind(f func()) {
 	r.next, r.passes = f, 0
 	r.goOn()
 }
 
-// maxPasses is how many times what comes behind all that was read waits for all answers: for
-// those to messages, and for those to the events behind them. Others may go on sending events
-// for ever.
+// maxPasses is how often the work of behind waits for all answers: once for those to the messages,
+// and once for those to the events that resulted. Others may keep sending events for ever.
 const maxPasses = 2
 
-// goOn runs what waits behind all that was read, if it may now. It reports whether nothing
-// waits any more.
+// goOn runs the work of behind if its time has come. It reports whether no such work waits.
 func (r *remote) goOn() bool {
 	c := r.conn
 	if r.next == nil {
@@ -264,7 +260,7 @@ func (r *remote) goOn() bool {
 		c.hold(ordering)
 		r.settle(func() {
 			c.release(ordering)
-			r.resume() // now: what else waits for these answers comes behind it
+			r.resume() // at once, before other work that waits for these answers
 		})
 		return false
 	}
@@ -274,16 +270,16 @@ func (r *remote) goOn() bool {
 	return true
 }
 
-// resume hands on the answers that had to wait.
+// resume lets the codec hand on the answers that had to wait.
 func (r *remote) resume() bool {
-	if !r.Held() {
+	if r.conn.isOpen() && !r.Held() {
 		r.codec.Resume()
 	}
 	return r.goOn()
 }
 
-// farewell asks for the last word when all messages of the client and the events behind them
-// are done. It does not where the client would not read it, or nobody would answer.
+// farewell asks for the Goodbye after all messages of the client and their events are done. It
+// does not ask if the client would not read it, or if the codec might not answer.
 func (r *remote) farewell(reason core.Reason) bool {
 	c := r.conn
 	switch {
@@ -305,7 +301,7 @@ func (r *remote) farewell(reason core.Reason) bool {
 	return false
 }
 
-// close ends the asking. What waits for answers goes on without.
+// close closes the codec. Work that waits for answers runs without them.
 func (r *remote) close() {
 	if r.codec != nil { // nil if Attach has panicked
 		r.codec.Close()

@@ -18,13 +18,13 @@ type dispatch struct {
 	topic []byte
 }
 
-// deliver asks for the message once for each shard. Who joins an audience in the meantime does
-// not get it, just as if it had been in the mailbox.
+// deliver asks each shard once to encode the message. A client that joins an audience in the
+// meantime does not get it, as if the message had been in the mailbox.
 func (f *remoteFormat) deliver(m mail, ev core.Event, to []core.Audience) {
 	shards := f.format.Shards()
 	for shard := range shards {
 		d := dispatch{mail: m}
-		if f.ep.settings.Load().SlowConsumer == Conflate {
+		if f.ep.conflates() {
 			d.keyed, d.as, d.topic = true, ev.As, bytes.Clone(ev.Topic)
 		}
 		var last *loop
@@ -73,10 +73,6 @@ func (d *dispatch) deliver(f core.Frame, err error) {
 func (d *dispatch) frameOf(f core.Frame) *frame {
 	ep := d.to[0].(*audience).ep
 	out := frameOf(f)
-	out.purpose = published
-	if d.keyed {
-		out.setKey(ep.server.seed, core.Event{As: d.as, Topic: d.topic})
-	}
-	out.charge(&ep.server.budget)
+	ep.markPublished(out, core.Event{As: d.as, Topic: d.topic}, d.keyed)
 	return out
 }

@@ -100,9 +100,8 @@ func (c *conn) comeIn() {
 		defer s.coming.Add(-1)
 		if c.state != ended {
 			c.allowance = allowance
-			c.release(crowded)
-			// Now, not when the turn ends: others are let in as soon as this one does not count.
-			c.loop.readOn()
+			// Others are let in as soon as this one does not count.
+			c.releaseNow(crowded)
 		}
 	}})
 }
