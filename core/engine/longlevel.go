@@ -6,32 +6,32 @@ import (
 	"strings"
 )
 
-// longLevel is the length, in bytes, from which levels are kept under a name of their own. A
-// match comes by many nodes of one depth if patterns differ before it, and would look at the
-// whole level at each: a topic of one long level would cost its length for each of somebody's
-// patterns.
+// longLevel is the longest level, in bytes, that nodes keep as it is; longer ones get a short
+// name. A match visits many nodes of one depth if the patterns differ before it, and hashes the
+// level at each of them. Without names, a topic with a long level would cost its length times the
+// number of those nodes.
 const longLevel = 64
 
-// longLevels are the levels of a trie's patterns that are longer. Guarded by Engine.mu.
+// longLevels are the names of the long levels in a trie's patterns. Guarded by Engine.mu.
 type longLevels struct {
 	byText, byName map[string]*longName
 	last           uint64
 }
 
-// longName is one of them.
+// longName is the name of one long level.
 type longName struct {
 	text, name string
-	nodes      int // that have it
+	nodes      int // how many nodes have it
 }
 
-// nameOf returns a name that is no level by itself: longer than those that are kept as they
-// are, and all others have names. 0 is what no pattern has.
+// nameOf returns a name by its number. It cannot be mistaken for a level: it is longer than any
+// level that is kept as it is. Number 0 is for levels that no pattern has.
 func nameOf(number uint64) string { return fmt.Sprintf("%0*d", longLevel+1, number) }
 
-// unknownLevel is the name of long levels that no pattern has.
+// unknownLevel is the name of all long levels that no pattern has.
 var unknownLevel = nameOf(0)
 
-// find returns under which name level is kept.
+// find returns the name of level; a short level is its own name.
 func (l *longLevels) find(level string) string {
 	if len(level) <= longLevel {
 		return level
