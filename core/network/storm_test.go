@@ -109,7 +109,7 @@ func TestOversizedCloseReason(t *testing.T) {
 func TestEndlessFragments(t *testing.T) {
 	r := start(t, func(_ *Options, ep *Endpoint) {
 		ep.MaxMessage = 1 << 10
-		ep.Limits = core.NewLiveLimits(core.Limits{Bytes: core.Rate{Amount: 64 << 10, Per: time.Second}})
+		ep.Limits = core.NewLiveLimits(core.Limits{Bytes: core.Rate{Amount: 8 << 10, Per: time.Second}})
 	})
 	c := r.dial("chat")
 	c.write(masked(ws.OpText, false, "echo "))
