@@ -13,10 +13,15 @@ import (
 // another process dies is lost, with its connection. A stateful codec cannot go on with
 // its connections; they are closed.
 
-// recover puts the unanswered batches back.
-func (s *shard) recover() {
+// end is called when the process that was asked has ended. It puts the unanswered batches back.
+// Nobody takes part in the loss who has connected after it.
+func (s *shard) end() {
+	// Not in the middle of sendDirect, which would send to the old stream what is put back.
+	s.sending.Lock()
+	defer s.sending.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.process, s.stream = nil, nil
 	var again []*batch
 	for _, b := range s.asked {
 		b.deaths++

@@ -324,8 +324,7 @@ func (s *shard) complain(err error) {
 	}
 }
 
-// begin makes p, with its stream, the process that is asked from now on; if both are nil,
-// nobody is.
+// begin makes p, with its stream, the process that is asked from now on.
 func (s *shard) begin(p *process, to stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -74,7 +74,6 @@ func (s *shard) supervise(ctx context.Context, started chan<- error) {
 		if lived {
 			lose.Reset(s.format.options.Grace)
 		}
-		s.recover()
 		if time.Since(born) > young {
 			pause = 0
 		}
@@ -114,7 +113,7 @@ func (s *shard) run(ctx context.Context, live func(pid int)) error {
 	}
 	s.forgive()
 	s.begin(p, stream)
-	defer s.begin(nil, nil)
+	defer s.end()
 	live(p.pid)
 	ended := make(chan error, 2)
 	var work sync.WaitGroup
