@@ -53,7 +53,8 @@ func bound(limit, own int) int {
 
 // address is a topic, or all patterns that match the same, which somebody hears.
 type address struct {
-	// Static after construction. name is the whole topic; empty for patterns.
+	// Static after construction. name is the whole topic, or the pattern without the names of
+	// its wildcards and without the prefix of its trie.
 	name string
 
 	// Guarded by Engine.mu.

@@ -212,12 +212,12 @@ func TestMatchIgnoresUnrelated(t *testing.T) {
 }
 
 // visits counts the nodes that a match of the levels can reach.
-func visits(n *node, levels ...string) int {
+func visits(n *trieNode, levels ...string) int {
 	count := 1
 	if len(levels) == 0 {
 		return count
 	}
-	for _, c := range []*node{n.literal[levels[0]], n.plus, n.any} {
+	for _, c := range []*trieNode{n.literal[levels[0]], n.plus, n.any} {
 		if c != nil {
 			count += visits(c, levels[1:]...)
 		}

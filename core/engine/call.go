@@ -53,6 +53,7 @@ type call struct {
 	// Owned by who ends the call. A Go handler has the record until it returns, also if the
 	// call has ended before.
 	inHandler bool
+	answered  bool // by another node, or it is gone: it is not told that the call is over
 
 	// Guarded by callTable.mu.
 	timer timers.Timer[call]
@@ -67,7 +68,8 @@ type question struct {
 	call    core.CallID // zero if no answer is wanted
 	service []byte      // the whole address
 	payload core.Payload
-	as      uint32 // as and byTopic are those of the offer
+	timeout time.Duration // of a call that wants an answer
+	as      uint32        // as and byTopic are those of the offer
 	byTopic bool
 }
 
@@ -133,9 +135,10 @@ func (p *peer) askOwner(c *core.Command, whole []byte, t target, byTopic bool) r
 		k := p.newCall(c, byTopic)
 		k.answerer, k.service = t.owner, t.service
 		k.title, k.hidden = t.title, len(p.endpoint.TopicPrefix)
+		q.timeout = p.timeout(c)
 		var r refusal
 		// From here on the call may end, and k be used for another, at any time.
-		if q.call, r = e.calls.add(k, p.maxCalls(), e.now(), p.timeout(c)); r.Failed() {
+		if q.call, r = e.calls.add(k, p.maxCalls(), e.now(), q.timeout); r.Failed() {
 			e.recycle(k)
 			return r
 		}
@@ -225,6 +228,9 @@ func (p *peer) taken(c *core.Command, id core.CallID, byTopic bool) {
 		}
 	}
 }
+
+// here: it is a connection of this process.
+func (p *peer) here() bool { return true }
 
 // admits reports whether the client may be sent a request of n bytes. Any goroutine.
 func (p *peer) admits(n int) bool { return p.link.Admits(n) }

@@ -22,9 +22,8 @@ const (
 
 // A call has two sides: a caller that waits for its outcome, and an answerer that is to give
 // it. The two interfaces below are all that the table, and what ends calls, know of them. A
-// connection is both, and a Go handler is an answerer. Another node would be both, as
-// caller of what its clients ask here, and as answerer of what they are asked: it needs a
-// type with these methods, and no change of the table.
+// connection is both, and a Go handler is an answerer. Another node is both, as caller of what
+// its clients ask here, and as answerer of what they are asked.
 
 // caller is who waits for the outcome of calls. Callers are comparable.
 type caller interface {
@@ -93,9 +92,9 @@ func (t *callTable) init(now time.Time, o Options) {
 	t.clock.Start(now, now)
 }
 
-// add gives c an id, which it returns, and keeps c until it is taken out, or for timeout
-// from now. The caller may have limit calls. The refusal is refusedGone if the answerer left
-// before it could be asked.
+// add gives c an id, unless another node has given it one, and returns the id. It keeps c until
+// it is taken out, or for timeout from now. The caller may have limit calls. The refusal is
+// refusedGone if one of the two left before the answerer could be asked.
 func (t *callTable) add(c *call, limit int, now time.Time, timeout time.Duration) (core.CallID, refusal) {
 	to := c.answerer.callParty()
 	t.mu.Lock()
@@ -103,8 +102,13 @@ func (t *callTable) add(c *call, limit int, now time.Time, timeout time.Duration
 	if t.closed {
 		return core.CallID{}, refusedShutdown
 	}
+	if c.caller.callParty().left {
+		return core.CallID{}, refusedLeft
+	}
 	from := c.caller.callParty().ensureCalls()
 	switch {
+	case t.byID[c.id] != nil:
+		return core.CallID{}, refusedKnown
 	case from.asking.size >= limit:
 		return core.CallID{}, refusedTooMany
 	case to == nil:
@@ -116,7 +120,9 @@ func (t *callTable) add(c *call, limit int, now time.Time, timeout time.Duration
 	case c.service.unanswered >= t.perService || to.ensureCalls().asked.size >= maxAsked:
 		return core.CallID{}, refusedBusy
 	}
-	c.id = t.ids.next()
+	if c.id == (core.CallID{}) {
+		c.id = t.ids.next()
+	}
 	t.byID[c.id] = c
 	t.clock.Look(now)
 	t.wheel.Set(c, t.clock.Due(now.Add(timeout)))
@@ -162,6 +168,18 @@ func (t *callTable) take(id core.CallID, by answerer, fits func(*call) bool) *ca
 	defer t.mu.Unlock()
 	c := t.byID[id]
 	if c == nil || c.answerer != by || fits != nil && !fits(c) {
+		return nil
+	}
+	t.remove(c)
+	return c
+}
+
+// cancel takes out the call of an id, if it was made by from; else it returns nil.
+func (t *callTable) cancel(id core.CallID, from caller) *call {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.byID[id]
+	if c == nil || c.caller != from {
 		return nil
 	}
 	t.remove(c)

@@ -14,8 +14,8 @@ type channel struct {
 	owner    owner
 	name     string
 	as       uint32
-	names    names // of the services, below the channel
-	services []service
+	names    names     // of the services, below the channel
+	services []service // made by addChannel
 }
 
 // find returns which of the services has an address of which this is what follows the
@@ -102,7 +102,11 @@ type names struct {
 func newNames(list [][]byte) names {
 	list = slices.Clone(list)
 	slices.SortFunc(list, bytes.Compare)
-	list = slices.CompactFunc(list, bytes.Equal)
+	return sortedNames(slices.CompactFunc(list, bytes.Equal))
+}
+
+// sortedNames returns the names of a list that is sorted, and in which none comes twice.
+func sortedNames[S []byte | string](list []S) names {
 	size := 0
 	for _, name := range list {
 		size += len(name)
@@ -111,7 +115,7 @@ func newNames(list [][]byte) names {
 	text.Grow(size)
 	n := names{ends: make([]uint32, 0, len(list))}
 	for _, name := range list {
-		text.Write(name)
+		text.WriteString(string(name))
 		n.ends = append(n.ends, uint32(text.Len()))
 	}
 	n.text = text.String()

@@ -32,14 +32,17 @@ func (s *channelSet) add(c *channel) {
 	s.byHash[k] = append(s.byHash[k], c)
 }
 
-func (s *channelSet) remove(c *channel) {
+// remove reports whether c was there.
+func (s *channelSet) remove(c *channel) bool {
 	k := s.hash(c.name)
+	before := len(s.byHash[k])
 	rest := slices.DeleteFunc(s.byHash[k], func(other *channel) bool { return other == c })
 	if len(rest) == 0 {
 		delete(s.byHash, k)
 	} else {
 		s.byHash[k] = rest
 	}
+	return len(rest) < before
 }
 
 // get returns the channel of a name; nil if there is none.

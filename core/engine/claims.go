@@ -46,6 +46,28 @@ func (t *claims) below(channel string) owner {
 	return t.root.between(channel+"/", channel+"0")
 }
 
+// eachBelow calls f with the names below a channel, in order, that somebody has. f must not
+// change the claims.
+func (t *claims) eachBelow(channel string, f func(name string)) {
+	t.root.each(channel+"/", channel+"0", f)
+}
+
+// each calls f with the names from first up to end, end not included.
+func (c *claim) each(first, end string, f func(name string)) {
+	if c == nil {
+		return
+	}
+	if c.name >= first {
+		c.left.each(first, end, f)
+		if c.name < end {
+			f(c.name)
+		}
+	}
+	if c.name < end {
+		c.right.each(first, end, f)
+	}
+}
+
 func (c *claim) whole() owner {
 	if c == nil {
 		return nil

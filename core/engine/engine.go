@@ -25,28 +25,33 @@ type Options struct {
 	// they return; 0 is 256 MiB. One connection has an eighth of it, or one call. There is
 	// room for one call in any case.
 	CallBudget int
+	// Backplane joins the engine to the other nodes of a cluster; nil if it is alone. It is
+	// started before the engine, which it calls, and closed after it.
+	Backplane core.Backplane
 	// Hooks are called about connections and sessions. BeforeUpgrade is the network's.
 	Hooks core.Hooks
 }
 
-// Engine is core.Hub. Its methods may be called from any goroutine; Connect only
-// as core.Hub says.
+// Engine is core.Hub and core.Cluster. Its methods may be called from any goroutine; Connect
+// only as core.Hub says.
 type Engine struct {
 	// Static after construction.
-	log      *slog.Logger
-	now      func() time.Time
-	ctx      context.Context // ends with Close
-	cancel   context.CancelFunc
-	hooks    core.Hooks
-	hooking  chan struct{} // a place for each running Connected and Disconnected
-	decide   decider       // of offers
-	workers  workers
-	calls    callTable
-	handlers registry
-	sessions attachments
-	scratch  sync.Pool // of *scratch
-	records  sync.Pool // of *call
-	tasks    sync.Pool // of *task
+	log       *slog.Logger
+	now       func() time.Time
+	ctx       context.Context // ends with Close
+	cancel    context.CancelFunc
+	hooks     core.Hooks
+	hooking   chan struct{}  // a place for each running Connected and Disconnected
+	decide    decider        // of offers
+	backplane core.Backplane // nil if it is alone
+	changed   chan struct{}  // wakes announce
+	workers   workers
+	calls     callTable
+	handlers  registry
+	sessions  attachments
+	scratch   sync.Pool // of *scratch
+	records   sync.Pool // of *call
+	tasks     sync.Pool // of *task
 
 	ticking sync.WaitGroup
 
@@ -65,6 +70,11 @@ type Engine struct {
 	channels  channelSet // owned ones
 	services  map[string]*shared
 	claims    claims // the names in channels and services
+
+	// Guarded by mu. Of a cluster.
+	nodes    map[core.NodeID]*node
+	interest changes[core.Interest]
+	sharing  changes[string] // services
 }
 
 var _ core.Hub = (*Engine)(nil)
@@ -85,9 +95,14 @@ type endpoint struct {
 // New returns an engine without connections. Close ends it.
 func New(o Options) *Engine { return newEngine(o, time.Now) }
 
-// Start begins to end calls whose time is up, until Close. It is called once, before the
-// first connection.
-func (e *Engine) Start() { e.ticking.Go(e.keepTime) }
+// Start begins to end calls whose time is up, and to announce to other nodes what is heard and
+// offered here, until Close. It is called once, before the first connection.
+func (e *Engine) Start() {
+	e.ticking.Go(e.keepTime)
+	if e.backplane != nil {
+		e.ticking.Go(e.announce)
+	}
+}
 
 // newEngine returns an engine whose deadlines pass when expire is called.
 func newEngine(o Options, now func() time.Time) *Engine {
@@ -104,6 +119,14 @@ func newEngine(o Options, now func() time.Time) *Engine {
 		topics:    make(map[string]*address),
 		channels:  newChannelSet(),
 		services:  make(map[string]*shared),
+		backplane: o.Backplane,
+		changed:   make(chan struct{}, 1),
+		nodes:     make(map[core.NodeID]*node),
+		interest:  make(changes[core.Interest]),
+		sharing:   make(changes[string]),
+	}
+	if e.backplane != nil {
+		e.decide = decideInCluster
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.workers.init(e.handle, e.ctx.Done())

@@ -135,9 +135,17 @@ func (p *peer) take(o *pendingOffer) refusal {
 
 // own makes the peer the owner of a channel (see addChannel).
 func (p *peer) own(c *channel) refusal {
-	c.services = make([]service, c.names.size())
 	if r := p.engine.addChannel(c); r.Failed() {
 		return r
+	}
+	return p.keep(c)
+}
+
+// keep takes down a channel that the engine has given to the peer.
+func (p *peer) keep(c *channel) refusal {
+	if p.leaving {
+		p.engine.freeChannel(c)
+		return refusedLeaving
 	}
 	x := p.ensureRare()
 	if x.channels == nil {
@@ -164,10 +172,12 @@ func (p *peer) share(o *pendingOffer) refusal {
 	}
 	for _, name := range o.services {
 		made := x.offers[name]
-		if made == nil {
+		if made == nil || made.index < 0 {
+			if made == nil {
+				x.weight += len(name)
+			}
 			made = e.addOffer(p, name)
 			x.offers[made.shared.name] = made
-			x.weight += len(name)
 		}
 		made.as, made.byTopic = o.as, o.byTopic
 	}
@@ -191,14 +201,16 @@ func (p *peer) withdraw(c *core.Command) {
 
 // disown frees a channel of the peer and its services.
 func (p *peer) disown(name string) {
-	c := p.rare.channels[name]
-	if c == nil {
-		return
+	if c := p.rare.channels[name]; c != nil {
+		p.forgetChannel(c)
+		p.engine.freeChannel(c)
 	}
-	delete(p.rare.channels, name)
+}
+
+func (p *peer) forgetChannel(c *channel) {
+	delete(p.rare.channels, c.name)
 	p.rare.exclusive -= len(c.services)
 	p.rare.weight -= c.weight()
-	p.engine.removeChannel(c)
 }
 
 // unshare ends a shared offer of the peer.
@@ -207,11 +219,15 @@ func (p *peer) unshare(service string) {
 	if o == nil {
 		return
 	}
-	delete(p.rare.offers, service)
-	p.rare.weight -= len(service)
+	p.forgetOffer(o)
 	p.engine.mu.Lock()
 	defer p.engine.mu.Unlock()
 	p.engine.removeOffer(o)
+}
+
+func (p *peer) forgetOffer(o *offer) {
+	delete(p.rare.offers, o.shared.name)
+	p.rare.weight -= len(o.shared.name)
 }
 
 // withdrawAll ends all offers of a connection that leaves.
@@ -222,4 +238,32 @@ func (p *peer) withdrawAll() {
 	for service := range p.rare.offers {
 		p.unshare(service)
 	}
+}
+
+// lostChannel tells the client that it has a channel no longer. Any goroutine.
+func (p *peer) lostChannel(c *channel, why core.Failure) {
+	p.link.Post(func() {
+		// It may have given the channel back meanwhile, and have got it again.
+		if p.leaving || p.rare == nil || p.rare.channels[c.name] != c {
+			return
+		}
+		p.forgetChannel(c)
+		p.link.Tell(core.Event{Kind: core.OfferLost, Topic: []byte(c.name[len(p.endpoint.TopicPrefix):]), As: c.as, Failure: why})
+	})
+}
+
+// lostOffer tells the client that it offers a service no longer. Any goroutine.
+func (p *peer) lostOffer(o *offer, why core.Failure) {
+	p.link.Post(func() {
+		if p.leaving || p.rare == nil || p.rare.offers[o.shared.name] != o {
+			return
+		}
+		p.forgetOffer(o)
+		service := []byte(o.shared.name[len(p.endpoint.TopicPrefix):])
+		if o.byTopic {
+			p.link.Tell(offerLostByTopic(service, why))
+			return
+		}
+		p.link.Tell(core.Event{Kind: core.OfferLost, Topic: service, As: o.as, Failure: why})
+	})
 }

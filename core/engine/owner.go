@@ -1,17 +1,24 @@
 package engine
 
+import "github.com/polywire/polywire/core"
+
 // owner is who has channels and offers services, and answers the calls to them. Owners are
-// comparable; nil is nobody. The connections of this process are owners, as peers. Who looks
-// up whose a channel or service is, compares owners or asks one needs to know no more of it:
-// so another node becomes an owner by a type with these methods, whose channels are added
-// with addChannel and whose offers with addOffer.
+// comparable; nil is nobody. The connections of this process are owners, as peers, and the
+// other nodes of a cluster are. Who looks up whose a channel or service is, compares owners or
+// asks one needs to know no more of it.
 type owner interface {
 	answerer
+	// here reports whether it is a connection of this process. Any goroutine.
+	here() bool
 	// admits reports whether it may be sent a request of n bytes; false if it does not take
 	// them as fast as they come. Any goroutine, under no lock.
 	admits(n int) bool
 	// ask asks it a call. Any goroutine, under no lock.
 	ask(q question)
+	// lostChannel and lostOffer tell it that it has no longer what it has not given back, and
+	// why. The engine has forgotten it already. Any goroutine, under no lock.
+	lostChannel(c *channel, why core.Failure)
+	lostOffer(o *offer, why core.Failure)
 }
 
 var _ owner = (*peer)(nil)
@@ -55,6 +62,17 @@ func (e *Engine) ownerOf(name string) owner {
 func (e *Engine) addChannel(c *channel) refusal {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if r := e.ownable(c); r.Failed() {
+		return r
+	}
+	c.services = make([]service, c.names.size())
+	e.channels.add(c)
+	e.claim(c.name)
+	return refusal{}
+}
+
+// ownable returns why addChannel refuses c. The caller holds mu.
+func (e *Engine) ownable(c *channel) refusal {
 	if e.channels.get(c.name) != nil {
 		return refusedTaken
 	}
@@ -67,17 +85,23 @@ func (e *Engine) addChannel(c *channel) refusal {
 			return refusedTaken
 		}
 	}
-	e.channels.add(c)
-	e.claim(c.name)
 	return refusal{}
 }
 
-// removeChannel frees a channel and its services.
-func (e *Engine) removeChannel(c *channel) {
+// removeChannel frees a channel and its services. It reports false if that was done before.
+func (e *Engine) removeChannel(c *channel) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.channels.remove(c)
+	return e.forgetChannel(c)
+}
+
+// forgetChannel is removeChannel. The caller holds mu.
+func (e *Engine) forgetChannel(c *channel) bool {
+	if !e.channels.remove(c) {
+		return false
+	}
 	e.claim(c.name)
+	return true
 }
 
 // takes reports whether one of the channel's services is there already. The caller holds mu.

@@ -33,7 +33,8 @@ func (p *peer) publish(c *core.Command) {
 		return
 	}
 	listener := p.engine.handlers.table.Load().listeners.find(c.Topic)
-	p.link.Tell(core.Event{Kind: core.Done, Verb: c.Verb, Ref: c.Ref, Topic: c.Topic, As: c.As, Unheard: !heard && listener == nil})
+	unheard := !heard && listener == nil && p.engine.backplane == nil // who hears on other nodes is not known
+	p.link.Tell(core.Event{Kind: core.Done, Verb: c.Verb, Ref: c.Ref, Topic: c.Topic, As: c.As, Unheard: unheard})
 	if listener != nil {
 		p.notify(c, listener)
 	}
@@ -70,8 +71,8 @@ func (p publisher) Publish(topic []byte, payload core.Payload) core.Failure {
 	return core.Failure{}
 }
 
-// publish checks m, delivers it to all who hear its topic, counts it, and reports whether
-// somebody does. The messages of one goroutine arrive in the order of its calls.
+// publish checks m, delivers it to all who hear its topic, passes it on to the other nodes,
+// counts it, and reports whether somebody here hears it. The messages of one goroutine arrive in the order of its calls.
 func (e *Engine) publish(m publication) (heard bool, r refusal) {
 	if r := checkMessage(m.endpoint.Limits.Get(), m.topic, m.payload); r.Failed() {
 		return false, m.refused(r)
@@ -86,6 +87,9 @@ func (e *Engine) publish(m publication) (heard bool, r refusal) {
 		return false, m.refused(refusedNotOwner)
 	}
 	s.fanOut(topic, m.payload, m.headers, m.except)
+	if e.backplane != nil {
+		e.backplane.Publish(topic, m.payload, m.headers)
+	}
 	m.endpoint.Stats.Published.Add(1)
 	return len(s.hits) > 0, refusal{}
 }

@@ -29,6 +29,7 @@ var (
 	refusedNoService  = refusal{core.Failure{Code: core.NoService, Text: "nobody answers the service"}, core.ReasonNoService}
 	refusedTimeout    = refusal{core.Failure{Code: core.Timeout, Text: "the answer did not come in time"}, core.ReasonTimeout}
 	refusedRef        = refusal{core.Failure{Code: core.Invalid, Text: "the id of the call is too long"}, core.ReasonTooLarge}
+	refusedKnown      = refusal{core.Failure{Code: core.Invalid, Text: "there is a call with this id"}, core.ReasonMalformed}
 	refusedNoRef      = refusal{core.Failure{Code: core.Invalid, Text: "a call is published to $call/<ref>/<service>"}, core.ReasonMalformed}
 	refusedNoName     = refusal{core.Failure{Code: core.Invalid, Text: "a service is offered as $serve/<service>, without wildcards"}, core.ReasonMalformed}
 	refusedEnded      = refusal{core.Failure{Code: core.Gone, Text: "the call has ended"}, core.ReasonGone}

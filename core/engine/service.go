@@ -15,8 +15,9 @@ type shared struct {
 	// Static after construction.
 	name string
 
-	// Guarded by Engine.mu.
-	offers []*offer
+	// Guarded by Engine.mu. The offers of connections of this process come first; these many.
+	offers  []*offer
+	offered int
 
 	// Atomic. next counts calls, so that offers take turns.
 	next atomic.Uint32
@@ -31,7 +32,7 @@ type offer struct {
 	// Guarded by Engine.mu. Only who made the offer changes as and byTopic.
 	as      uint32
 	byTopic bool // made by topic: so are its requests
-	index   int  // in shared.offers
+	index   int  // in shared.offers; -1 once it has ended
 }
 
 // holder returns whose the service is. The caller holds Engine.mu.
@@ -52,23 +53,44 @@ func (e *Engine) addOffer(by owner, name string) *offer {
 	}
 	o := &offer{owner: by, shared: s, index: len(s.offers)}
 	s.offers = append(s.offers, o)
+	if by.here() {
+		s.swap(o.index, s.offered)
+		if s.offered++; s.offered == 1 {
+			e.noteService(name, true)
+		}
+	}
 	e.claim(name)
 	return o
 }
 
-// removeOffer ends an offer. The caller holds mu.
+// removeOffer ends an offer, if it has not ended. The caller holds mu.
 func (e *Engine) removeOffer(o *offer) {
+	if o.index < 0 {
+		return
+	}
 	s := o.shared
+	if o.owner.here() {
+		s.offered--
+		s.swap(o.index, s.offered)
+		if s.offered == 0 {
+			e.noteService(s.name, false)
+		}
+	}
 	last := len(s.offers) - 1
-	moved := s.offers[last]
-	s.offers[o.index] = moved
-	moved.index = o.index
+	s.swap(o.index, last)
+	o.index = -1
 	s.offers[last] = nil
 	s.offers = s.offers[:last]
 	if last == 0 {
 		delete(e.services, s.name)
 	}
 	e.claim(s.name)
+}
+
+// swap exchanges two offers. The caller holds Engine.mu.
+func (s *shared) swap(i, k int) {
+	s.offers[i], s.offers[k] = s.offers[k], s.offers[i]
+	s.offers[i].index, s.offers[k].index = i, k
 }
 
 // target is who is asked next for a service: a Go handler, or the owner that offers it.
@@ -90,7 +112,7 @@ func (e *Engine) targetOf(name, whole []byte) target {
 	if h := handlers.first.find(name); h != nil {
 		return target{handler: h}
 	}
-	if t, found := e.offerOf(whole); found {
+	if t, found := e.offerOf(whole, false); found {
 		return t
 	}
 	if h := handlers.last.find(name); h != nil {
@@ -99,17 +121,25 @@ func (e *Engine) targetOf(name, whole []byte) target {
 	return target{handler: handlers.otherwise}
 }
 
-// offerOf returns the owner whose turn it is to answer a service.
-func (e *Engine) offerOf(whole []byte) (t target, found bool) {
+// offerOf returns the owner whose turn it is to answer a service: a connection of this process if
+// one offers it, and no other with here.
+func (e *Engine) offerOf(whole []byte, here bool) (t target, found bool) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	if s := e.services[string(whole)]; s != nil {
-		o := s.offers[(s.next.Add(1)-1)%uint32(len(s.offers))]
+		offers := s.offers
+		if s.offered > 0 || here {
+			offers = offers[:s.offered]
+		}
+		if len(offers) == 0 {
+			return target{}, false
+		}
+		o := offers[(s.next.Add(1)-1)%uint32(len(offers))]
 		return target{
-			owner: o.owner, service: &s.service, title: title{name: s.name}, as: o.as, byTopic: o.byTopic, others: len(s.offers) - 1,
+			owner: o.owner, service: &s.service, title: title{name: s.name}, as: o.as, byTopic: o.byTopic, others: len(offers) - 1,
 		}, true
 	}
-	if c, i := e.owned(whole); c != nil {
+	if c, i := e.owned(whole); c != nil && (c.owner.here() || !here) {
 		return target{owner: c.owner, service: &c.services[i], title: c.title(i), as: c.as}, true
 	}
 	return target{}, false

@@ -193,6 +193,9 @@ func (e *Engine) join(k subscriptionKey, ep *endpoint, loop int) *audience {
 		a = &address{name: k.name}
 		e.topics[k.name] = a
 	}
+	if len(a.audiences) == 0 {
+		e.noteInterest(a, true)
+	}
 	a.add(wanted)
 	return wanted
 }
@@ -232,11 +235,13 @@ func (e *Engine) leave(some []*subscription) {
 		}
 		a := aud.address
 		a.drop(aud)
-		switch {
-		case len(a.audiences) > 0:
-		case a.place != nil:
+		if len(a.audiences) > 0 {
+			continue
+		}
+		e.noteInterest(a, false)
+		if a.place != nil {
 			a.place.trie.remove(a)
-		default:
+		} else {
 			delete(e.topics, a.name)
 		}
 	}

@@ -12,7 +12,8 @@ import (
 //	publish $call/<ref>/<service>    Call; its outcome is a Message on $reply/<ref>, or
 //	                                 on $error/<ref> with the failure as JSON
 //	subscribe $serve/<service>       Offer, shared; unsubscribe is the Withdraw
-//	                                 a Request is a Message on $request/<id>/<service>
+//	                                 a Request is a Message on $request/<id>/<service>,
+//	                                 and OfferLost one on $serve/<service>
 //	publish $reply/<id>              Reply
 //	publish $error/<id>              Reply with the failure that the payload stands for
 //
@@ -159,4 +160,10 @@ func answerByTopic(ref []byte, payload core.Payload) core.Event {
 func failureByTopic(ref []byte, f core.Failure) core.Event {
 	payload := core.Payload{Kind: core.JSON, Data: core.AppendFailure(nil, f)}
 	return core.Event{Kind: core.Message, Topic: append([]byte(errorTopic), ref...), Payload: payload}
+}
+
+// offerLostByTopic tells who serves by topic that it offers a service no longer.
+func offerLostByTopic(service []byte, why core.Failure) core.Event {
+	payload := core.Payload{Kind: core.JSON, Data: core.AppendFailure(nil, why)}
+	return core.Event{Kind: core.Message, Topic: append([]byte(serveTopic), service...), Payload: payload}
 }

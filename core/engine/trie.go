@@ -13,27 +13,27 @@ type trie struct {
 	// prefix is what the topics that are matched here have before them. Static.
 	prefix  string
 	size    int // addresses
-	root    node
-	nothing node // the end of all patterns that match nothing; no match comes here
+	root    trieNode
+	nothing trieNode // the end of all patterns that match nothing; no match comes here
 	long    longLevels
 }
 
-// node is a sequence of levels with which patterns begin.
-type node struct {
-	parent *node
+// trieNode is a sequence of levels with which patterns begin.
+type trieNode struct {
+	parent *trieNode
 	level  string // its key in parent.literal, as longLevels keep it
 
-	literal map[string]*node // a level of this very text
-	plus    *node            // a level that is not empty
-	any     *node            // any level: an empty level of a pattern
-	end     *address         // the pattern that ends here, or nil
-	rest    *address         // the pattern that has # as the next level and ends, or nil
+	literal map[string]*trieNode // a level of this very text
+	plus    *trieNode            // a level that is not empty
+	any     *trieNode            // any level: an empty level of a pattern
+	end     *address             // the pattern that ends here, or nil
+	rest    *address             // the pattern that has # as the next level and ends, or nil
 }
 
 // place is where a pattern is in its trie: the end or the rest of a node.
 type place struct {
 	trie *trie
-	node *node
+	node *trieNode
 	rest bool
 }
 
@@ -44,6 +44,9 @@ func (p place) address() **address {
 	}
 	return &p.node.end
 }
+
+// matchesNothing reports whether it is the place of the patterns that match nothing.
+func (p place) matchesNothing() bool { return p.node == &p.trie.nothing }
 
 func newTrie(prefix string) *trie { return &trie{prefix: prefix} }
 
@@ -56,12 +59,12 @@ func (t *trie) find(pattern string) *address {
 	return *p.address()
 }
 
-// add returns the address of a pattern that has a wildcard, made if need be.
+// add returns the address of a canonical pattern that has a wildcard, made if need be.
 func (t *trie) add(pattern string) *address {
 	p, _ := t.place(pattern, t.child)
 	at := p.address()
 	if *at == nil {
-		*at = &address{place: &p}
+		*at = &address{name: pattern, place: &p}
 		t.size++
 	}
 	return *at
@@ -69,7 +72,7 @@ func (t *trie) add(pattern string) *address {
 
 // place goes the way of a pattern, down to children that child returns. It reports false
 // if that returned none.
-func (t *trie) place(pattern string, child func(*node, string) *node) (place, bool) {
+func (t *trie) place(pattern string, child func(*trieNode, string) *trieNode) (place, bool) {
 	if matchesNothing(pattern) {
 		return place{trie: t, node: &t.nothing}, true
 	}
@@ -100,7 +103,7 @@ func matchesNothing(pattern string) bool {
 }
 
 // childIfAny returns the node of the next level of a pattern, or nil.
-func (t *trie) childIfAny(n *node, level string) *node {
+func (t *trie) childIfAny(n *trieNode, level string) *trieNode {
 	switch {
 	case level == "":
 		return n.any
@@ -111,11 +114,11 @@ func (t *trie) childIfAny(n *node, level string) *node {
 }
 
 // child returns the node of the next level of a pattern, made if need be.
-func (t *trie) child(n *node, level string) *node {
+func (t *trie) child(n *trieNode, level string) *trieNode {
 	if c := t.childIfAny(n, level); c != nil {
 		return c
 	}
-	c := &node{parent: n}
+	c := &trieNode{parent: n}
 	switch {
 	case level == "":
 		n.any = c
@@ -124,7 +127,7 @@ func (t *trie) child(n *node, level string) *node {
 	default:
 		c.level = t.long.keep(level)
 		if n.literal == nil {
-			n.literal = make(map[string]*node)
+			n.literal = make(map[string]*trieNode)
 		}
 		n.literal[c.level] = c
 	}
@@ -140,12 +143,12 @@ func (t *trie) remove(a *address) {
 	}
 }
 
-func (n *node) empty() bool {
+func (n *trieNode) empty() bool {
 	return n.end == nil && n.rest == nil && n.plus == nil && n.any == nil && len(n.literal) == 0
 }
 
 // unlink takes n out of its parent, which it returns.
-func (t *trie) unlink(n *node) *node {
+func (t *trie) unlink(n *trieNode) *trieNode {
 	p := n.parent
 	switch n {
 	case p.any:
@@ -176,7 +179,7 @@ func (t *trie) match(topic []byte, hits []*audience) []*audience {
 }
 
 // match appends what matches below n. wild is false where wildcards do not count.
-func (n *node) match(topic []byte, wild bool, hits []*audience) []*audience {
+func (n *trieNode) match(topic []byte, wild bool, hits []*audience) []*audience {
 	if wild {
 		hits = n.rest.appendTo(hits)
 	}
@@ -194,7 +197,7 @@ func (n *node) match(topic []byte, wild bool, hits []*audience) []*audience {
 }
 
 // enter appends what matches from n on, whose own level matched.
-func (n *node) enter(rest []byte, more bool, hits []*audience) []*audience {
+func (n *trieNode) enter(rest []byte, more bool, hits []*audience) []*audience {
 	if more {
 		return n.match(rest, true, hits)
 	}

@@ -103,15 +103,15 @@ func TestLongLevelsAreLookedAtOnce(t *testing.T) {
 	for _, p := range []string{"+/" + huge, "a/" + huge + "/#", "/" + huge + "/" + huge + "y", "+/" + huge + "/+"} {
 		tr.add(p)
 	}
-	var look func(n *node)
-	look = func(n *node) {
+	var look func(n *trieNode)
+	look = func(n *trieNode) {
 		for level, child := range n.literal {
 			if len(level) > longLevel+1 {
 				t.Errorf("a level of %d bytes is looked at", len(level))
 			}
 			look(child)
 		}
-		for _, child := range []*node{n.plus, n.any} {
+		for _, child := range []*trieNode{n.plus, n.any} {
 			if child != nil {
 				look(child)
 			}

@@ -28,9 +28,12 @@ type world struct {
 	now time.Time
 }
 
-func newWorld(t testing.TB, loops int) *world {
+func newWorld(t testing.TB, loops int) *world { return newWorldOf(t, loops, nil) }
+
+// newWorldOf is newWorld, as a node of a cluster.
+func newWorldOf(t testing.TB, loops int, b core.Backplane) *world {
 	w := &world{t: t, now: time.Unix(1_700_000_000, 0)}
-	w.engine = newEngine(Options{Logger: slog.New(slog.DiscardHandler)}, w.clock)
+	w.engine = newEngine(Options{Logger: slog.New(slog.DiscardHandler), Backplane: b}, w.clock)
 	for i := range loops {
 		l := &loop{index: i}
 		l.posted.L = &l.mu
@@ -444,6 +447,11 @@ func wantEmpty(t testing.TB, e *Engine) {
 	}
 	if e.claims.root != nil {
 		t.Error("left: claims")
+	}
+	for id, n := range e.nodes {
+		if len(n.channels)+len(n.offers) > 0 {
+			t.Errorf("left: %d channels and %d offers of node %s", len(n.channels), len(n.offers), id)
+		}
 	}
 	if len(e.endpoints) == 0 && len(e.tries) > 0 {
 		t.Errorf("left: %d tries without endpoints", len(e.tries))
