@@ -29,6 +29,7 @@ func (b *Broker) adminSource() admin.Source {
 		Certificates: b.parts.Certificates,
 		Services:     b.parts.Services,
 		Ready:        b.parts.Network.Ready,
+		Cluster:      b.parts.Cluster(),
 		Endpoints:    b.parts.Endpoints,
 		Reloads:      &b.reloads,
 		ReloadToken:  b.cfg.Admin.ReloadToken,

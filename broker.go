@@ -71,14 +71,20 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	return b, nil
 }
 
+// checkTimeout bounds how long Check tries to reach the engine of a cluster.
+const checkTimeout = 10 * time.Second
+
 // Check returns the error that New would return, and leaves nothing running. It finds missing
-// resources, such as key files and session stores, because it opens them.
+// resources, such as key files and session stores, because it opens them, and tries whether the
+// engine of the cluster can be used.
 func Check(cfg *config.Config, options ...Option) error {
 	b, err := New(cfg, slog.New(slog.DiscardHandler), options...)
 	if err != nil {
 		return err
 	}
-	return b.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+	defer cancel()
+	return errors.Join(b.parts.CheckCluster(ctx), b.Close())
 }
 
 // Handle makes h answer the calls of a service, or of all services that match a pattern, before any

@@ -49,6 +49,7 @@ type collector struct {
 	reasons []reasons
 	hooks   hookDescs
 	service serviceDescs
+	cluster clusterDescs
 	// rejected is also one of reasons.
 	rejected, accept, panics, calls, topics, outbound, budget, inbound, inboundBudget, memory, watermark, unlogged, expiry, build, reloads, reloaded *prometheus.Desc
 }
@@ -115,7 +116,7 @@ func newCollector(src Source) *collector {
 		{perReason("bytes_dropped_total", "Payload bytes of messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.DroppedBytes }, func(p core.Possible) core.Reasons { return p.Dropped }},
 		{perReason("calls_failed_total", "Calls that ended with a failure."), func(s *core.Stats) *core.Counters { return &s.CallsFailed }, func(p core.Possible) core.Reasons { return p.CallsFailed }},
 	}
-	c.hooks, c.service = newHookDescs(), newServiceDescs()
+	c.hooks, c.service, c.cluster = newHookDescs(), newServiceDescs(), newClusterDescs()
 	return c
 }
 
@@ -129,6 +130,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	}
 	c.hooks.describe(to)
 	c.service.describe(to)
+	c.cluster.describe(to)
 	for _, d := range []*prometheus.Desc{c.open, c.away, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.inbound, c.inboundBudget, c.memory, c.watermark, c.unlogged, c.expiry, c.build, c.reloads, c.reloaded} {
 		to <- d
 	}
@@ -164,6 +166,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(c.unlogged, prometheus.CounterValue, float64(c.source.LogDropped()))
 	for _, one := range c.source.Services() {
 		c.service.collect(to, one)
+	}
+	if c.source.Cluster != nil {
+		c.cluster.collect(to, c.source.Cluster.Stats)
 	}
 	for _, cert := range c.source.Certificates() {
 		to <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(cert.Expires.Unix()), cert.Endpoint, cert.File)

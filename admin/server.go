@@ -41,11 +41,12 @@ func New(src Source, log *slog.Logger) *Server {
 		answer(w, http.StatusOK, "ok")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if src.Ready() {
-			answer(w, http.StatusOK, "ok")
-		} else {
-			answer(w, http.StatusServiceUnavailable, "not ready")
+		status := http.StatusOK
+		text, ready := src.readiness()
+		if !ready {
+			status = http.StatusServiceUnavailable
 		}
+		answer(w, status, text)
 	})
 	mux.Handle("POST /reload", reloader{src.Reload, src.ReloadToken, log})
 	s := &Server{

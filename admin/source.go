@@ -37,6 +37,8 @@ type Source struct {
 	LogDropped func() uint64
 	// Ready reports whether the broker accepts new clients.
 	Ready func() bool
+	// Cluster is the broker as a node of a cluster; nil if it is alone.
+	Cluster *Cluster
 	// Reloads count the reloads of the configuration.
 	Reloads *Reloads
 	// Reload makes the broker read its configuration again, or with dryRun only report what would

@@ -38,6 +38,7 @@ type Parts struct {
 	log        *slog.Logger
 	background *background
 	starts     []func() // run by Start
+	cluster    *cluster // nil if the broker is alone
 
 	// Atomic. Written by Replace.
 	state atomic.Pointer[state]
@@ -47,8 +48,12 @@ type Parts struct {
 // releases it in any case; after an error there is nothing to release.
 func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) {
 	p := &Parts{log: log, background: newBackground()}
+	var err error
+	if p.cluster, err = newCluster(cfg.Cluster, log); err != nil {
+		return nil, err
+	}
 	p.Engine = engine.New(engine.Options{
-		Logger: log, Hooks: program.Hooks,
+		Logger: log, Hooks: program.Hooks, Backplane: p.cluster.port(),
 		MaxServiceCalls: cfg.Calls.MaxPerService, CallBudget: int(cfg.Calls.Budget),
 	})
 	p.Network = network.New(network.Options{
@@ -78,6 +83,7 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 // Start starts the engine, the background work and the plugins, and then listens. It is called
 // once. After an error no client is served, and Close ends what runs.
 func (p *Parts) Start() error {
+	p.cluster.start(p.Engine, p.Network)
 	p.Engine.Start()
 	callAll(p.starts)
 	sites := p.state.Load().sites
@@ -126,6 +132,7 @@ func (p *Parts) Replace(cfg *config.Config, program Program) error {
 // configuration. The network must be shut down before, or never have run.
 func (p *Parts) Close() {
 	p.Engine.Close()
+	p.cluster.close()
 	p.background.end()
 	s := p.state.Load()
 	for _, one := range s.sites {

@@ -43,6 +43,26 @@ func (r *report) checkAddresses(endpoints []Endpoint, admin Admin) {
 	}
 }
 
+// checkClusterAddresses reports addresses of the embedded server of a cluster that something else
+// has.
+func (r *report) checkClusterAddresses(c *Config) {
+	e := c.Cluster.Embedded
+	for _, own := range []struct{ key, address string }{{"listen", e.Listen}, {"client", e.Client}} {
+		path := "cluster.embedded." + own.key
+		for _, ep := range c.Endpoints {
+			if overlap(own.address, ep.Listen) {
+				r.add(path, "%q is the address of endpoint %q; the servers of the cluster need their own", own.address, ep.Name)
+			}
+		}
+		if c.Admin.Listen != "" && overlap(own.address, c.Admin.Listen) {
+			r.add(path, "%q is the address of the admin server; the servers of the cluster need their own", own.address)
+		}
+	}
+	if overlap(e.Listen, e.Client) {
+		r.add("cluster.embedded.client", "%q is the address for the other nodes already", e.Client)
+	}
+}
+
 // checkProxies reports endpoints that expect PROXY headers although no proxy is trusted.
 func (r *report) checkProxies(endpoints []Endpoint, trusted []CIDR) {
 	for i, ep := range endpoints {

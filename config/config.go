@@ -17,6 +17,7 @@ type Config struct {
 	Log       Log        `koanf:"log"`
 	Network   Network    `koanf:"network"`
 	Drain     Drain      `koanf:"drain"`
+	Cluster   Cluster    `koanf:"cluster"`
 }
 
 // Endpoint is one address at which one wire format is spoken.
@@ -232,6 +233,8 @@ func Defaults() Config {
 		Admin: Admin{Listen: "127.0.0.1:9100"},
 		Log:   Log{Level: Level(slog.LevelInfo), Format: "text"},
 		Drain: Drain{Rate: Rate{N: 500, Per: time.Second}, Timeout: 30 * time.Second},
+
+		Cluster: Cluster{QueueLimit: 64 << 20},
 	}
 }
 

@@ -99,8 +99,10 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin plu
 	r.checkLog(cfg.Log)
 	r.checkNetwork(cfg.Network, cfg.Endpoints)
 	r.checkDrain(cfg.Drain)
+	r.checkCluster(&cfg.Cluster)
 	r.checkNames(cfg.Endpoints)
 	r.checkAddresses(cfg.Endpoints, cfg.Admin)
+	r.checkClusterAddresses(&cfg)
 	r.checkProxies(cfg.Endpoints, cfg.Network.TrustedProxies)
 	return &cfg
 }

@@ -24,6 +24,13 @@ type Possible struct{ Rejected, Refused, Dropped, Closed, CallsFailed Reasons }
 const RejectedUnknown = Reasons(1<<ReasonLost | 1<<ReasonTimeout | 1<<ReasonTLS | 1<<ReasonHandshake | 1<<ReasonTooLarge |
 	1<<ReasonOverload | 1<<ReasonMemory | 1<<ReasonRate | 1<<ReasonLimit | 1<<ReasonDenied | 1<<ReasonDrain)
 
+// ClusterDropped and ClusterRefused are the reasons that the counters of [ClusterStats] can have
+// with every engine.
+const (
+	ClusterDropped = Reasons(1<<ReasonOverload | 1<<ReasonUnavailable | 1<<ReasonTooLarge)
+	ClusterRefused = Reasons(1 << ReasonMalformed)
+)
+
 // refusedCommands are the reasons for refusing a command of any format.
 var refusedCommands = reasonsOf(ReasonMalformed, ReasonUnknownType, ReasonTooLarge, ReasonTooDeep, ReasonDenied, ReasonUnavailable,
 	ReasonNotOwner, ReasonTaken, ReasonReserved, ReasonNoService, ReasonNotAsked, ReasonTimeout, ReasonGone, ReasonOverload,

@@ -92,8 +92,8 @@ type ClusterStats struct {
 	Connected atomic.Bool
 	// Nodes is the number of other nodes that can be reached.
 	Nodes atomic.Int64
-	// Reconnects counts how often the engine was reached again.
-	Reconnects atomic.Uint64
+	// Connects counts how often the engine was reached; more than one is after a loss.
+	Connects atomic.Uint64
 	// MessagesOut and BytesOut count messages passed on to other nodes and their payload bytes;
 	// MessagesIn and BytesIn those that came from them.
 	MessagesOut, BytesOut, MessagesIn, BytesIn atomic.Uint64

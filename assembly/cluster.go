@@ -1,0 +1,117 @@
+package assembly
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/polywire/polywire/admin"
+	"github.com/polywire/polywire/cluster/nats"
+	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/engine"
+	"github.com/polywire/polywire/core/network"
+)
+
+// cluster is the broker's side of a cluster. Its methods may be called on nil, which is that of a
+// broker that is alone.
+type cluster struct {
+	backplane backplane
+	stats     *core.ClusterStats
+	started   bool
+	ended     context.CancelFunc
+}
+
+// backplane is what there is for each engine.
+type backplane interface {
+	core.Backplane
+	// Health returns what is wrong, and what to do; nil if nothing is. Any goroutine.
+	Health() error
+	// Check tries whether the engine can be used, without Start.
+	Check(context.Context) error
+}
+
+// newCluster makes what joins the broker to others; nil if it is alone. Nothing runs until start.
+func newCluster(c config.Cluster, log *slog.Logger) (*cluster, error) {
+	if !c.On() {
+		return nil, nil
+	}
+	stats := new(core.ClusterStats)
+	// The only engine that config accepts.
+	b, err := nats.New(nats.Options{
+		Node: c.Node, URL: c.URL, Credentials: c.Credentials,
+		TLS:         nats.TLS{CA: c.TLS.CA, Cert: c.TLS.Cert, Key: c.TLS.Key},
+		Embedded:    nats.Embedded{Listen: c.Embedded.Listen, Routes: c.Embedded.Routes, StoreDir: c.Embedded.StoreDir, Client: c.Embedded.Client},
+		Prefix:      c.Prefix,
+		OutboxBytes: int(c.QueueLimit),
+		Logger:      log.With("node", c.Node), Stats: stats,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	return &cluster{backplane: b, stats: stats}, nil
+}
+
+// port returns what the engine needs of it; nil if the broker is alone.
+func (c *cluster) port() core.Backplane {
+	if c == nil {
+		return nil
+	}
+	return c.backplane
+}
+
+// start joins the cluster, in the background.
+func (c *cluster) start(e *engine.Engine, n *network.Server) {
+	if c == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c.started, c.ended = true, cancel
+	c.backplane.Start(arrivals{Engine: e, network: n, ctx: ctx, stats: c.stats})
+}
+
+// close leaves the cluster.
+func (c *cluster) close() {
+	if c != nil && c.started {
+		c.ended()
+		c.backplane.Close()
+		c.started = false
+	}
+}
+
+// arrivals is the engine as the backplane calls it.
+type arrivals struct {
+	*engine.Engine
+	network *network.Server
+	ctx     context.Context
+	stats   *core.ClusterStats
+}
+
+// Published waits for room as a client that publishes does, so that other nodes cannot fill the
+// mailboxes: what waits then waits in the engine of the cluster, and is dropped and counted there.
+func (a arrivals) Published(topic []byte, p core.Payload, headers []byte) {
+	if err := a.network.WaitForRoom(a.ctx); err != nil {
+		a.stats.Dropped.Inc(core.ReasonDrain)
+		return
+	}
+	a.Engine.Published(topic, p, headers)
+}
+
+// Cluster returns the broker as a node of a cluster; nil if it is alone.
+func (p *Parts) Cluster() *admin.Cluster {
+	if p.cluster == nil {
+		return nil
+	}
+	return &admin.Cluster{Stats: p.cluster.stats, Health: p.cluster.backplane.Health}
+}
+
+// CheckCluster tries whether the engine of the cluster can be used, before Start.
+func (p *Parts) CheckCluster(ctx context.Context) error {
+	if p.cluster == nil {
+		return nil
+	}
+	if err := p.cluster.backplane.Check(ctx); err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	return nil
+}
