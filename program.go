@@ -66,6 +66,20 @@ func checkTopic(topic string) error {
 // by one, in order; it hears those of different clients concurrently.
 func (b *Broker) Hear(match string, h core.Handler) { b.parts.Engine.Hear(match, h) }
 
+// AwaitCluster waits until the other nodes of the cluster know what clients here have subscribed,
+// offered and published before the call: what they publish or ask from then on reaches those
+// clients. The error says that ctx ended before, or that the cluster cannot be reached. It returns
+// at once for a broker that is alone.
+func (b *Broker) AwaitCluster(ctx context.Context) error {
+	if err := b.life.running(); err != nil {
+		return fmt.Errorf("waiting for the cluster: %w", err)
+	}
+	if err := b.parts.AwaitCluster(ctx); err != nil {
+		return fmt.Errorf("waiting for the cluster: %w", err)
+	}
+	return nil
+}
+
 // CloseSession ends a session: its connections are told, and nobody can restore it. The error is a
 // [core.Failure] with SessionUnknown if no endpoint has such a session, or the error of a session
 // store; even then the connections have lost the session.

@@ -27,6 +27,9 @@ type backplane interface {
 	core.Backplane
 	// Health returns what is wrong, and what to do; nil if nothing is. Any goroutine.
 	Health() error
+	// Sync waits until the other nodes have got everything that this one was told before the
+	// call. Any goroutine except those of Cluster.
+	Sync(context.Context) error
 	// Check tries whether the engine can be used, without Start.
 	Check(context.Context) error
 }
@@ -103,6 +106,16 @@ func (p *Parts) Cluster() *admin.Cluster {
 		return nil
 	}
 	return &admin.Cluster{Stats: p.cluster.stats, Health: p.cluster.backplane.Health}
+}
+
+// AwaitCluster waits until the other nodes know what clients here have subscribed, offered and
+// published before the call. It returns at once if there is no cluster.
+func (p *Parts) AwaitCluster(ctx context.Context) error {
+	if p.cluster == nil {
+		return nil
+	}
+	p.Engine.Announce()
+	return p.cluster.backplane.Sync(ctx)
 }
 
 // CheckCluster tries whether the engine of the cluster can be used, before Start.

@@ -221,6 +221,7 @@ network: {loops: 2, max_connections: 10, max_handshakes: 20, handshake_timeout: 
   max_handshakes_per_address: 5, max_http_per_address: 6, http_idle_timeout: 90s, handshake_rate: 500/s, handshake_burst: 1000, memory_watermark: 80%,
   trusted_proxies: [10.0.0.0/8, 192.168.1.1, "2001:db8::/32"]}
 drain: {rate: 90/m, timeout: 1m}
+cluster: {engine: nats, node: n-1, embedded: {listen: "10.0.0.1:6222", routes: ["nats://10.0.0.2:6222"], store_dir: ./data, client: ":4222"}, queue_limit: 2MiB}
 `)
 	want := config.Endpoint{
 		Name: "a", Protocol: "hook", Listen: ":3000", Path: "/a",
@@ -269,6 +270,10 @@ drain: {rate: 90/m, timeout: 1m}
 			},
 		},
 		Drain: config.Drain{Rate: config.Rate{N: 90, Per: time.Minute}, Timeout: time.Minute},
+		Cluster: config.Cluster{
+			Engine: "nats", Node: "n-1", Prefix: "pw", QueueLimit: 2 << 20,
+			Embedded: config.Embedded{Listen: "10.0.0.1:6222", Routes: []string{"nats://10.0.0.2:6222"}, StoreDir: "./data", Client: ":4222"},
+		},
 	}
 	cfg.Endpoints = nil
 	if !reflect.DeepEqual(*cfg, rest) {

@@ -24,13 +24,14 @@
 //
 // # Connections
 //
-//	connect NAME ENDPOINT [path=/x?y=1] [header "Name: value"]... [protocol=a,b] [nopong] [=> 403]
+//	connect NAME ENDPOINT [on NODE] [path=/x?y=1] [header "Name: value"]... [protocol=a,b] [nopong] [=> 403]
 //	dial NAME ENDPOINT
 //
 // connect upgrades a connection to WebSocket and expects 101, or the status that it names;
 // expectations of the answer are indented under it (see "HTTP"). A path that begins with ? is a
 // query for the endpoint's own path; one with spaces is quoted. With nopong the player does not
-// answer the server's pings. dial only opens the TCP connection.
+// answer the server's pings. on names the node of a cluster; without it the nodes take turns, if the
+// script is played with several. dial only opens the TCP connection.
 //
 //	NAME > TEXT                 a text message
 //	NAME >t BYTES               a text message of any bytes

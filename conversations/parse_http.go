@@ -44,6 +44,10 @@ func (s *connectStep) option(text string) (rest string, err error) {
 		s.reply.status, err = parseStatus(word)
 	case word == "nopong":
 		s.nopong = true
+	case word == "on":
+		if s.node, rest = cutWord(rest); s.node == "" {
+			err = wrong(`write "on NODE"`, "the node is missing")
+		}
 	case word == "header":
 		rest, err = s.header(rest)
 	case strings.HasPrefix(word, `path="`):
@@ -55,7 +59,7 @@ func (s *connectStep) option(text string) (rest string, err error) {
 	case strings.HasPrefix(word, "protocol="):
 		s.protocols = strings.ReplaceAll(word[len("protocol="):], ",", ", ")
 	default:
-		err = wrong(`use path=/x, header "Name: value", protocol=a,b, nopong or => STATUS`, "connect has no option %q", word)
+		err = wrong(`use on NODE, path=/x, header "Name: value", protocol=a,b, nopong or => STATUS`, "connect has no option %q", word)
 	}
 	return rest, err
 }

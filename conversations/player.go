@@ -19,6 +19,13 @@ type Player struct {
 	// Play.
 	Stop func() error
 
+	// Nodes are the names of the nodes of a cluster. A connection whose statement does not say on
+	// which it is goes to the next one in turn. The addresses of all nodes but the first have the
+	// name of the node and a slash before the endpoint: "b/wsify". Settle returns when all nodes know
+	// what each has carried out; it is called after each sync. Set both before Play, or neither.
+	Nodes  []string
+	Settle func() error
+
 	script      *Script
 	vars        variables
 	webhooks    map[string]*webhook
@@ -26,6 +33,7 @@ type Player struct {
 	trusted     *x509.CertPool
 	connections []*connection
 	syncs       int
+	connects    int
 	ctx         context.Context // from Play
 }
 
@@ -116,6 +124,9 @@ func (p *Player) sync(c *connection) error {
 			arrived:  fmt.Sprintf("nothing within %v", c.timeout),
 		}
 	}
+	if p.Settle != nil {
+		return p.Settle()
+	}
 	return nil
 }
 
@@ -174,6 +185,42 @@ func (p *Player) connection(name string) *connection {
 		}
 	}
 	return nil
+}
+
+// nodeURL returns the address of the endpoint of a connection on its node.
+func (p *Player) nodeURL(s *connectStep) (*url.URL, error) {
+	node := s.node
+	if node == "" && len(p.Nodes) > 0 {
+		node = p.Nodes[p.connects%len(p.Nodes)]
+		p.connects++
+	}
+	switch i := slices.Index(p.Nodes, node); {
+	case node == "" || i == 0:
+		return p.url(s.endpoint)
+	case i < 0:
+		return nil, fmt.Errorf("there is no node %q: the script is played with %d nodes: %s", node, len(p.Nodes), strings.Join(p.Nodes, ", "))
+	}
+	return p.url(node + "/" + s.endpoint)
+}
+
+// pages returns the addresses of the metrics of all nodes.
+func (p *Player) pages() ([]*url.URL, error) {
+	first, err := p.url("admin")
+	if err != nil {
+		return nil, err
+	}
+	all := []*url.URL{first}
+	for i, node := range p.Nodes {
+		if i == 0 {
+			continue
+		}
+		u, err := p.url(node + "/admin")
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, u)
+	}
+	return all, nil
 }
 
 // url returns the address of an endpoint.

@@ -10,6 +10,8 @@ import (
 // connectStep is "connect NAME ENDPOINT …" and "dial NAME ENDPOINT".
 type connectStep struct {
 	name, endpoint string
+	// node is the node of a cluster; "" is any.
+	node string
 	// dial stops after the TCP connection.
 	dial      bool
 	path      string
@@ -22,7 +24,7 @@ type connectStep struct {
 func (s *connectStep) actor() string { return s.name }
 
 func (s *connectStep) play(p *Player) error {
-	u, err := p.url(s.endpoint)
+	u, err := p.nodeURL(s)
 	if err != nil {
 		return err
 	}

@@ -97,18 +97,24 @@ const metricInterval = 10 * time.Millisecond
 // play polls until the metric is as expected: counters often change a moment after their effect was
 // seen on a connection.
 func (s *metricStep) play(p *Player) error {
-	u, err := p.url("admin")
+	pages, err := p.pages()
 	if err != nil {
 		return err
 	}
 	deadline := time.Now().Add(p.script.Timeout)
 	page := &httpStep{method: http.MethodGet, path: "/metrics"}
 	for {
-		a, err := page.ask(p, u)
-		if err != nil {
-			return err
+		var sum float64
+		var related string
+		for _, u := range pages {
+			a, err := page.ask(p, u)
+			if err != nil {
+				return err
+			}
+			n, others := sumMetric(string(a.body), s.name, s.labels)
+			sum += n
+			related += others
 		}
-		sum, related := sumMetric(string(a.body), s.name, s.labels)
 		if sum == s.value || s.atLeast && sum > s.value {
 			return nil
 		}

@@ -24,8 +24,8 @@ type Backplane interface {
 	Close()
 
 	// Hear says what somebody begins or ceases to hear here. Each interest is either on or
-	// off; those of a list are different ones. It is called on one goroutine, which it may
-	// block.
+	// off; those of a list are different ones. Its calls do not overlap each other or those
+	// of Serve. It may block.
 	Hear(changes []Interest)
 	// Serve says which services somebody begins or ceases to offer here, as Hear.
 	Serve(changes []Service)

@@ -58,13 +58,16 @@ func (e *Engine) announce() {
 		case <-e.ctx.Done():
 			return
 		case <-e.changed:
-			e.announceChanges()
+			e.Announce()
 		}
 	}
 }
 
-// announceChanges tells the other nodes what has changed since the last time.
-func (e *Engine) announceChanges() {
+// Announce tells the backplane what is heard and offered here that it does not know yet. The
+// engine does so itself, a moment after it changes. Any goroutine; not without a backplane.
+func (e *Engine) Announce() {
+	e.announcing.Lock()
+	defer e.announcing.Unlock()
 	e.mu.Lock()
 	interest, sharing := e.interest, e.sharing
 	e.interest, e.sharing = make(changes[core.Interest]), make(changes[string])

@@ -468,6 +468,6 @@ func TestClusterModel(t *testing.T) {
 		e.Gone(n)
 	}
 	here.gone(false)
-	e.announceChanges()
+	e.Announce()
 	wantEmpty(t, e)
 }

@@ -22,9 +22,10 @@
 // the service as the client calls it, offers by its whole address.
 //
 // Who owns a channel, offers a service, calls or answers is known by small interfaces
-// (owner, caller and answerer), and compared, so it need not be a connection of this process.
-// An Offer is decided by a function (decider), which may do so later. Today every owner and
-// caller is a peer, and every Offer is decided at once.
+// (owner, caller and answerer), and compared: it is a connection of this process (peer), or
+// another node of a cluster (node). cluster.go has what the other nodes say, announce.go and
+// claim.go what they are told. An Offer is decided by a function (decider): at once, or, if it
+// is of a channel and there is a cluster, when that has given it.
 //
 // # Goroutines
 //
@@ -39,7 +40,8 @@
 //
 // # Locks
 //
-// There are six, and none is taken while another is held:
+// There are six, and none is taken while another is held (but for Engine.announcing, under
+// which Announce takes Engine.mu):
 //
 //   - Engine.mu, for topics, patterns, owners and services. Publishing and finding an
 //     answerer only read.

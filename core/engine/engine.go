@@ -53,7 +53,8 @@ type Engine struct {
 	records   sync.Pool // of *call
 	tasks     sync.Pool // of *task
 
-	ticking sync.WaitGroup
+	ticking    sync.WaitGroup
+	announcing sync.Mutex // held while changes are announced
 
 	// Atomic.
 	running   atomic.Int64 // Go handlers that run

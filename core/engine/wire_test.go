@@ -54,7 +54,7 @@ func newWire(t testing.TB, nodes int) *wire {
 // announce lets every node announce, and everything happen that follows.
 func (w *wire) announce() {
 	for _, n := range w.nodes {
-		n.engine.announceChanges()
+		n.engine.Announce()
 	}
 	w.pump()
 }
