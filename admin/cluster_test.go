@@ -3,6 +3,7 @@ package admin_test
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/polywire/polywire/admin"
@@ -11,11 +12,11 @@ import (
 
 // A node is ready once it has been part of the cluster, and says what is wrong with that.
 func TestClusterReadiness(t *testing.T) {
-	var ready = true
+	var ready atomic.Bool
+	ready.Store(true)
 	var health error
 	stats := new(core.ClusterStats)
-	src := source()
-	src.Ready = func() bool { return ready }
+	src := source(&ready)
 	src.Cluster = &admin.Cluster{Stats: stats, Health: func() error { return health }}
 	s, base := start(t, src)
 	defer stop(t, s)
@@ -32,7 +33,7 @@ func TestClusterReadiness(t *testing.T) {
 	wants(200, "ok")
 	health = errors.New("NATS is away")
 	wants(200, "ok, but for the cluster: NATS is away")
-	ready = false
+	ready.Store(false)
 	wants(503, "not ready")
 }
 
@@ -48,7 +49,7 @@ func TestClusterMetrics(t *testing.T) {
 	stats.BytesIn.Store(8)
 	stats.Lost.Store(9)
 	stats.Dropped.Add(core.ReasonSlow, 10)
-	src := source()
+	src := source(new(atomic.Bool))
 	src.Cluster = &admin.Cluster{Stats: stats, Health: func() error { return nil }}
 	s, base := start(t, src)
 	defer stop(t, s)
