@@ -153,22 +153,27 @@ func play(t *testing.T, script *conversations.Script, start starter) error {
 
 // series returns the counters with a reason on a metrics page; none if the broker has ended.
 func series(admin *url.URL) map[string]bool {
-	res, err := http.Get(admin.String())
-	if err != nil {
-		return nil
-	}
-	defer res.Body.Close()
-	page, err := io.ReadAll(res.Body)
-	if err != nil {
-		return nil
-	}
 	found := make(map[string]bool)
-	for line := range strings.Lines(string(page)) {
+	for line := range strings.Lines(metricsPage(admin)) {
 		if name, _, ok := strings.Cut(line, " "); ok && strings.Contains(name, "reason=") {
 			found[name] = true
 		}
 	}
 	return found
+}
+
+// metricsPage returns a metrics page; nothing if the broker has ended.
+func metricsPage(admin *url.URL) string {
+	res, err := http.Get(admin.String())
+	if err != nil {
+		return ""
+	}
+	defer res.Body.Close()
+	page, err := io.ReadAll(res.Body)
+	if err != nil {
+		return ""
+	}
+	return string(page)
 }
 
 // load loads a configuration, with free ports for the metrics and with time for the
@@ -194,6 +199,23 @@ func load(t *testing.T, yaml string, set ...config.Override) *config.Config {
 // addresses.
 func serve(t *testing.T, cfg *config.Config) (endpoints map[string]*url.URL, stop func() error) {
 	t.Helper()
+	broker, stop := run(t, cfg)
+	return addresses(t, broker), stop
+}
+
+// addresses returns where a broker serves.
+func addresses(t *testing.T, broker *polywire.Broker) map[string]*url.URL {
+	t.Helper()
+	endpoints := map[string]*url.URL{"admin": parseURL(t, broker.AdminURL())}
+	for _, ep := range broker.Endpoints() {
+		endpoints[ep.Name] = parseURL(t, ep.URL)
+	}
+	return endpoints
+}
+
+// run runs a broker until the test ends, or until stop starts to shut it down.
+func run(t *testing.T, cfg *config.Config) (broker *polywire.Broker, stop func() error) {
+	t.Helper()
 	broker, err := polywire.New(cfg, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -213,11 +235,7 @@ func serve(t *testing.T, cfg *config.Config) (endpoints map[string]*url.URL, sto
 		t.FailNow()
 	case <-broker.Ready():
 	}
-	endpoints = map[string]*url.URL{"admin": parseURL(t, broker.AdminURL())}
-	for _, ep := range broker.Endpoints() {
-		endpoints[ep.Name] = parseURL(t, ep.URL)
-	}
-	return endpoints, func() error {
+	return broker, func() error {
 		cancel()
 		<-broker.Draining()
 		return nil
