@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/url"
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -33,9 +35,11 @@ language of the scripts is described in conversations/README.md.
 Without --url each script gets a broker of its own, in this process, with the
 configuration that the script says. With --url it is played against the servers
 at these addresses, one for each endpoint that the script names ("admin" is the
-metrics page), and its configuration is not used.`,
+metrics page), and its configuration is not used. With several nodes of a cluster the
+names are NODE/ENDPOINT.`,
 		Example: `  broker converse conversations/pairs/ownership.txt
-  broker converse greeting.txt --url wubsub=ws://127.0.0.1:9190 --url wsify=ws://127.0.0.1:3000/ws`,
+  broker converse greeting.txt --url wubsub=ws://127.0.0.1:9190 --url wsify=ws://127.0.0.1:3000/ws
+  broker converse talk.txt --url a/web=ws://10.0.0.1:3000/ws --url b/web=ws://10.0.0.2:3000/ws`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
@@ -127,6 +131,7 @@ func (c *converse) playScript(ctx context.Context, script *conversations.Script,
 		}
 	}
 	if servers != nil {
+		player.Nodes = nodesOf(servers)
 		return player.Play(ctx, servers)
 	}
 	cfg, err := c.config(player)
@@ -134,6 +139,27 @@ func (c *converse) playScript(ctx context.Context, script *conversations.Script,
 		return fmt.Errorf("%s: the script's configuration: %w", script.File, err)
 	}
 	return stage.Play(ctx, player, cfg, newLogger(cfg.Log.Format, cfg.Log.Level, c.log))
+}
+
+// nodesOf returns the nodes that the names of servers say, and takes the first one out of its names,
+// as players have it.
+func nodesOf(servers map[string]*url.URL) (nodes []string) {
+	for name := range servers {
+		if node, _, ok := strings.Cut(name, "/"); ok && !slices.Contains(nodes, node) {
+			nodes = append(nodes, node)
+		}
+	}
+	slices.Sort(nodes)
+	if len(nodes) == 0 {
+		return nil
+	}
+	for name, u := range maps.Clone(servers) {
+		if endpoint, ok := strings.CutPrefix(name, nodes[0]+"/"); ok {
+			delete(servers, name)
+			servers[endpoint] = u
+		}
+	}
+	return nodes
 }
 
 // trust makes the player trust the authorities of a PEM file.
