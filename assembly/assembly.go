@@ -60,6 +60,7 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 		Hub: p.Engine, Logger: log, BeforeUpgrade: program.Hooks.BeforeUpgrade,
 		Listen:           program.Listen,
 		Loops:            cfg.Network.Loops,
+		NumbersAfter:     p.cluster.numbersAfter(),
 		HandshakeTimeout: cfg.Network.HandshakeTimeout,
 		HTTPIdleTimeout:  cfg.Network.HTTPIdleTimeout,
 		MaxHeader:        int(cfg.Network.MaxHeader),

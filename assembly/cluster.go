@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 
 	"github.com/polywire/polywire/admin"
 	"github.com/polywire/polywire/cluster/nats"
@@ -61,6 +62,15 @@ func (c *cluster) port() core.Backplane {
 		return nil
 	}
 	return c.backplane
+}
+
+// numbersAfter returns where the numbers of this node's connections begin. Their upper half is
+// random, so that no two nodes have the same; a broker that is alone begins with 1.
+func (c *cluster) numbersAfter() uint64 {
+	if c == nil {
+		return 0
+	}
+	return uint64(rand.Uint32()>>1) << 32
 }
 
 // start joins the cluster, in the background.

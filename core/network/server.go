@@ -36,6 +36,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Loops is the number of event loops; the default is one for each CPU.
 	Loops int
+	// NumbersAfter is the number after which those of connections begin: so the nodes of a
+	// cluster have different ones.
+	NumbersAfter uint64
 	// Limits are the initial limits.
 	Limits
 	// HandshakeTimeout is the time for a client to make its TLS handshake, if there
@@ -204,6 +207,7 @@ func New(o Options) *Server {
 
 		decoding: make(chan struct{}, max(1, o.Loops/2)),
 	}
+	s.ids.Store(o.NumbersAfter)
 	s.admission.init(o.Limits)
 	s.loops.Store(new([]*loop))
 	s.remotes.Store(new([]core.RemoteFormat))
