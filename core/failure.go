@@ -18,6 +18,8 @@ const (
 	NotOwner Code = "not_owner"
 	// Taken: the channel or service has an owner already.
 	Taken Code = "taken"
+	// Unreachable: another system that is needed cannot be reached; retry later.
+	Unreachable Code = "unreachable"
 	// Overloaded: a bound was reached; retry later.
 	Overloaded Code = "overloaded"
 	// Shutdown: the broker is draining.

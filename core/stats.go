@@ -85,3 +85,24 @@ type ServiceStats struct {
 func ServiceFailures() []Reason {
 	return []Reason{ReasonInternal, ReasonOverload, ReasonTimeout, ReasonUnavailable}
 }
+
+// ClusterStats count what a [Backplane] does. All fields are atomic.
+type ClusterStats struct {
+	// Connected is set while the engine of the cluster can be reached.
+	Connected atomic.Bool
+	// Nodes is the number of other nodes that can be reached.
+	Nodes atomic.Int64
+	// Reconnects counts how often the engine was reached again.
+	Reconnects atomic.Uint64
+	// MessagesOut and BytesOut count messages passed on to other nodes and their payload bytes;
+	// MessagesIn and BytesIn those that came from them.
+	MessagesOut, BytesOut, MessagesIn, BytesIn atomic.Uint64
+	// Queued is how many bytes wait to be passed on.
+	Queued atomic.Int64
+	// Dropped counts messages that could not be passed on, or got lost on their way here.
+	Dropped Counters
+	// Refused counts what came in that makes no sense.
+	Refused Counters
+	// Lost counts channels that were lost.
+	Lost atomic.Uint64
+}

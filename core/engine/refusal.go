@@ -68,6 +68,8 @@ func refusalOf(f core.Failure, own core.Reason) refusal {
 		r.reason = core.ReasonTaken
 	case core.Overloaded, core.SessionFull:
 		r.reason = core.ReasonOverload
+	case core.Unreachable:
+		r.reason = core.ReasonUnavailable
 	case core.Shutdown:
 		r.reason = core.ReasonDrain
 	case core.Invalid:
