@@ -27,6 +27,10 @@ const (
 	SessionOpened
 	// SessionClosed: the session was closed by the server.
 	SessionClosed
+	// OfferLost: what the client offers is not its own any more, although it did not withdraw
+	// it. Topic (the channel, or the service that was shared), As as in its Offer, Failure
+	// (why).
+	OfferLost
 	// Pong answers a Ping. Ref, As.
 	Pong
 	// Goodbye: the connection is about to be closed. Reason. A format that has a message
@@ -36,7 +40,7 @@ const (
 
 var eventNames = [...]string{
 	"welcome", "done", "failed", "message", "request", "answer",
-	"session_opened", "session_closed", "pong", "goodbye",
+	"session_opened", "session_closed", "offer_lost", "pong", "goodbye",
 }
 
 // String returns the kind in lower case, as logs and errors show it.
@@ -69,7 +73,7 @@ type Event struct {
 	Headers []byte
 	// Unheard, on Done of a Publish: the topic has no subscriber at this moment.
 	Unheard bool
-	// Failure says why a command Failed.
+	// Failure says why a command Failed, or an offer was lost.
 	Failure Failure
 	// Session is the session that was opened.
 	Session Session
