@@ -154,6 +154,7 @@ func TestEncode(t *testing.T) {
 		{"unheard", core.Event{Kind: core.Done, Verb: core.Publish, Topic: []byte(`r"x`), Unheard: true}, `1,0,Channel "r"x" not found`},
 		{"refused", core.Event{Kind: core.Failed, Verb: core.Publish, Failure: core.Failure{Code: core.NotOwner, Text: "not yours"}}, "1,0,not yours"},
 		{"goodbye", core.Event{Kind: core.Goodbye}, ""},
+		{"an offer, which clients make by topic", core.Event{Kind: core.OfferLost, Topic: []byte("s"), Failure: core.Failure{Code: core.Taken, Text: "taken"}}, ""},
 	}
 	f := newFormat(t)
 	for _, tt := range tests {

@@ -13,7 +13,8 @@ func (f *Format) EncodeMessage(dst []byte, ev core.Event) ([]byte, core.FrameKin
 	return f.Encode(dst, ev)
 }
 
-// Encode appends what a client reads for ev.
+// Encode appends what a client reads for ev. There is nothing for Request and OfferLost:
+// clients offer services by topic, and hear of both by messages.
 func (f *Format) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
 	switch ev.Kind {
 	case core.Welcome:

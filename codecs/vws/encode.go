@@ -8,8 +8,8 @@ import (
 )
 
 // Encode appends what the client reads for ev: answers to what it sent, unless their Ref is
-// empty, and events. The format has nothing for anything else. It fails where EncodeMessage
-// does.
+// empty, and events. The format has nothing for anything else: clients offer services by topic,
+// and hear of requests and of what they have lost by events. It fails where EncodeMessage does.
 func (c codec) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
 	switch ev.Kind {
 	case core.Message:

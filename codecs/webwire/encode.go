@@ -80,7 +80,8 @@ func appendSignal(dst []byte, enc encoding, topic []byte, p core.Payload) ([]byt
 }
 
 // Encode appends what the client reads for ev. The outcome of a signal is not reported; the
-// outcome of a request is a reply, which carries its id.
+// outcome of a request is a reply, which carries its id. There is nothing for OfferLost: clients
+// offer services by topic, and hear of it by a signal.
 func (c codec) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
 	switch ev.Kind {
 	case core.Welcome:

@@ -44,7 +44,8 @@ func (codec) Decode(f core.Frame, to core.Sink) error {
 	return nil
 }
 
-// Encode writes messages; the format has no other words.
+// Encode writes messages; the format has no other words. Requests, and that an offer was lost,
+// come as messages too: clients offer services by topic.
 func (codec) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
 	if ev.Kind != core.Message {
 		return dst, core.NoFrame, nil

@@ -67,7 +67,7 @@ func setField(ev *core.Event, key, value string) bool {
 	case "binary":
 		ev.Payload = core.Payload{Kind: core.Binary, Data: []byte(value)}
 	case "text":
-		if ev.Kind == core.Failed {
+		if ev.Kind == core.Failed || ev.Kind == core.OfferLost {
 			ev.Failure.Text = value
 			return true
 		}

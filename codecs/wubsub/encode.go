@@ -42,6 +42,11 @@ func (c *codec) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error
 		}
 		dst = append(dst, `{"type":"`+typeError+`"`...)
 		dst = appendField(dst, "data", []byte(failureText(ev.Failure)))
+	case ev.Kind == core.OfferLost:
+		// The original has no message for it, as it never takes a channel away. An error is the
+		// only message of its kind that a client may get unasked.
+		dst = begin(dst, typeError, ev)
+		dst = appendField(dst, "data", lostText(ev))
 	default:
 		return dst, core.NoFrame, nil
 	}
@@ -113,6 +118,23 @@ func appendData(dst []byte, p core.Payload) []byte {
 		return dst[:before]
 	}
 	return dst
+}
+
+// lostText says for people that a channel is not theirs any more, and why.
+func lostText(ev core.Event) []byte {
+	text := append([]byte(`You no longer own the channel "`), ev.Topic...)
+	text = append(text, `": `...)
+	switch {
+	case ev.Failure.Text != "":
+		return append(text, ev.Failure.Text...)
+	case ev.Failure.Code == core.Taken:
+		return append(text, "another client owns it now."...)
+	case ev.Failure.Code == core.NotOwner:
+		return append(text, "another client owns a channel within or around it now."...)
+	case ev.Failure.Code == core.Unreachable:
+		return append(text, "the server has lost its connection to the cluster."...)
+	}
+	return append(text, ev.Failure.Code...)
 }
 
 // failureText says for people why something failed.

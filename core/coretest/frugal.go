@@ -67,6 +67,10 @@ func (m *mirror) Do(c core.Command) {
 	}
 	ev.Kind, ev.Failure = core.Failed, core.Failure{Code: core.Invalid, Text: string(c.Topic)}
 	m.tell(ev)
+	if c.Verb == core.Offer && c.Exclusive {
+		ev.Kind, ev.Verb, ev.Topic = core.OfferLost, core.None, c.Channel
+		m.tell(ev)
+	}
 }
 
 func (m *mirror) Refuse(_ core.Reason, ref []byte, f core.Failure) {

@@ -42,18 +42,21 @@ var (
 // write in turn is read the same.
 func TestQuestions(t *testing.T) {
 	goodbye := core.Event{Kind: core.Goodbye, Reason: core.ReasonDrain}
+	lost := core.Event{Kind: core.OfferLost, Topic: b("news"), As: 4, Failure: core.Failure{Code: core.Taken, Text: "by another"}}
 	frame := core.Frame{Kind: core.BinaryFrame, Data: b(strings.Repeat("x", 300))}
 	var message []byte
 	message = contract.AppendOpen(message, 7)
 	message = contract.AppendDecode(message, 7, frame)
 	message = contract.AppendEncode(message, 7, event)
 	message = contract.AppendMessage(message, goodbye)
+	message = contract.AppendEncode(message, 7, lost)
 	message = contract.AppendClosed(message, 7)
 	want := []contract.Question{
 		{Kind: contract.Open, Conn: 7},
 		{Kind: contract.Decode, Conn: 7, Frame: frame},
 		{Kind: contract.Encode, Conn: 7, Event: event},
 		{Kind: contract.Message, Event: goodbye},
+		{Kind: contract.Encode, Conn: 7, Event: lost},
 		{Kind: contract.Closed, Conn: 7},
 	}
 	for range 2 {
@@ -201,7 +204,8 @@ func TestLengths(t *testing.T) {
 	}
 }
 
-// The numbers of codec.proto are those of package core, and mean the same.
+// The numbers of codec.proto, but for those of events, are those of package core, and mean
+// the same.
 func TestNumbers(t *testing.T) {
 	verbs := codecpb.Verb(0).Descriptor().Values()
 	for i := range verbs.Len() {
@@ -211,15 +215,6 @@ func TestNumbers(t *testing.T) {
 	}
 	if core.Verb(verbs.Len()).String() != "unknown" {
 		t.Errorf("codec.proto lacks the verb %s", core.Verb(verbs.Len()))
-	}
-	events := codecpb.EventKind(0).Descriptor().Values()
-	for i := range events.Len() {
-		if want := "EVENT_" + strings.ToUpper(core.EventKind(i).String()); string(events.ByNumber(protoreflect.EnumNumber(i)).Name()) != want {
-			t.Errorf("event %d is %s, want %s", i, events.ByNumber(protoreflect.EnumNumber(i)).Name(), want)
-		}
-	}
-	if core.EventKind(events.Len()).String() != "unknown" {
-		t.Errorf("codec.proto lacks the event %s", core.EventKind(events.Len()))
 	}
 	for kind, want := range map[codecpb.PayloadKind]core.PayloadKind{
 		codecpb.PayloadKind_PAYLOAD_ABSENT: core.Absent, codecpb.PayloadKind_PAYLOAD_JSON: core.JSON,
@@ -239,6 +234,63 @@ func TestNumbers(t *testing.T) {
 	for r := range core.NumReasons {
 		if got, known := contract.ReasonOf(r.String()); !known || got != r {
 			t.Errorf("the reason %s reads as %s", r, got)
+		}
+	}
+}
+
+// Every event has its number of codec.proto, in both directions. Plugins out there know these
+// numbers: this list only ever grows.
+func TestNumbersOfEvents(t *testing.T) {
+	numbers := []string{
+		"welcome", "done", "failed", "message", "request", "answer", "session_opened", "session_closed", "pong", "goodbye", "offer_lost",
+	}
+	values := codecpb.EventKind(0).Descriptor().Values()
+	if values.Len() != len(numbers) {
+		t.Errorf("codec.proto has %d events, want %d", values.Len(), len(numbers))
+	}
+	var kind core.EventKind
+	for ; kind.String() != "unknown"; kind++ {
+		message := contract.AppendEncode(nil, 7, core.Event{Kind: kind})
+		elements := contract.ElementsOf(message)
+		elements.Next()
+		var q contract.Question
+		if err := contract.ReadQuestion(elements.Bytes(), &q); err != nil || q.Kind != contract.Encode || q.Event.Kind != kind {
+			t.Errorf("%s reads as %s, %v", kind, q.Event.Kind, err)
+		}
+		var generated codecpb.Questions
+		again(t, message, &generated)
+		number := generated.GetQuestions()[0].GetEvent().GetKind()
+		if want := "EVENT_" + strings.ToUpper(kind.String()); number.String() != want || slices.Index(numbers, kind.String()) != int(number) {
+			t.Errorf("%s has the number %d, %s in codec.proto", kind, number, number)
+		}
+	}
+	if int(kind) != len(numbers) {
+		t.Errorf("package core has %d events, want %d", kind, len(numbers))
+	}
+}
+
+// An event of a broker that is newer is nothing that a codec is asked about, and leaves
+// nothing in the question.
+func TestUnknownEvents(t *testing.T) {
+	for _, number := range []codecpb.EventKind{11, 255, 256, 300, -1} {
+		ev := &codecpb.Event{Kind: number, Topic: b("topic"), Failure: &codecpb.Failure{Code: "taken"}}
+		message, err := proto.Marshal(&codecpb.Questions{Questions: []*codecpb.Question{
+			{Conn: 7, Ask: &codecpb.Question_Event{Event: ev}}, {Conn: 8, Ask: &codecpb.Question_Message{Message: ev}}, {Conn: 9, Ask: &codecpb.Question_Open{}},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []contract.Question{{Conn: 7}, {Conn: 8}, {Conn: 9, Kind: contract.Open}}
+		var got []contract.Question
+		var q contract.Question // is reused, as in a plugin
+		for elements := contract.ElementsOf(message); elements.Next(); {
+			if err := contract.ReadQuestion(elements.Bytes(), &q); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, q)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("event %d: read %+v, want %+v", number, got, want)
 		}
 	}
 }
@@ -310,6 +362,7 @@ func FuzzReadAnswer(f *testing.F) {
 	a.Refusal(core.ReasonDenied, nil, core.Failure{Code: core.Denied}, nil)
 	f.Add(a.End())
 	f.Add(contract.AppendEncode(nil, 1, event))
+	f.Add(contract.AppendEncode(nil, 1, core.Event{Kind: core.OfferLost, Topic: b("news"), As: 4, Failure: core.Failure{Code: core.Taken}}))
 	f.Fuzz(func(t *testing.T, message []byte) {
 		elements := contract.ElementsOf(message)
 		for elements.Next() {

@@ -30,7 +30,7 @@ const (
 
 func appendEvent(dst []byte, num field, ev *core.Event) []byte {
 	dst, start := begin(dst, num, len(ev.Payload.Data))
-	dst = appendNumber(dst, eventKind, ev.Kind)
+	dst = appendNumber(dst, eventKind, numberOf(ev.Kind))
 	dst = appendNumber(dst, eventVerb, ev.Verb)
 	dst = appendBytes(dst, eventRef, ev.Ref)
 	dst = appendBytes(dst, eventTopic, ev.Topic)
@@ -59,21 +59,21 @@ func appendSession(dst []byte, s core.Session) []byte {
 	return end(dst, start)
 }
 
-// readEvent reads an event into ev.
-func readEvent(b []byte, ev *core.Event) (err error) {
-	*ev = core.Event{}
+// readEvent reads an event into ev. It is not known if its kind is of a version to come.
+func readEvent(b []byte, ev *core.Event) (known bool, err error) {
+	*ev, known = core.Event{}, true
 	f := fields{rest: b}
 	for {
 		if !f.next() {
-			return f.err
+			return known, f.err
 		}
 		numeric := f.num <= eventVerb || f.num == eventAs || f.num == eventOneWay || f.num == eventUnheard
 		if err := f.typed(!numeric); err != nil {
-			return fmt.Errorf("reading an event: %w", err)
+			return false, fmt.Errorf("reading an event: %w", err)
 		}
 		switch f.num {
 		case eventKind:
-			ev.Kind = core.EventKind(f.value)
+			ev.Kind, known = eventOf(f.value)
 		case eventVerb:
 			ev.Verb = core.Verb(f.value)
 		case eventRef:
@@ -100,7 +100,7 @@ func readEvent(b []byte, ev *core.Event) (err error) {
 			ev.Reason, _ = ReasonOf(string(f.data))
 		}
 		if err != nil {
-			return fmt.Errorf("reading an event: %w", err)
+			return false, fmt.Errorf("reading an event: %w", err)
 		}
 	}
 }

@@ -11,7 +11,7 @@ type QuestionKind uint8
 
 // The questions, as codec.proto describes them.
 const (
-	Unknown QuestionKind = iota // of a version to come: answered with nothing
+	Unknown QuestionKind = iota // of a version to come, or about an event of one: answered with nothing
 	Open
 	Decode
 	Encode
@@ -124,11 +124,9 @@ func ReadQuestion(b []byte, q *Question) (err error) {
 			q.Kind = Decode
 			q.Frame, err = readFrame(f.data)
 		case fieldEvent:
-			q.Kind = Encode
-			err = readEvent(f.data, &q.Event)
+			err = q.readEvent(f.data, Encode)
 		case fieldMessage:
-			q.Kind = Message
-			err = readEvent(f.data, &q.Event)
+			err = q.readEvent(f.data, Message)
 		case fieldClosed:
 			q.Kind = Closed
 		}
@@ -136,4 +134,13 @@ func ReadQuestion(b []byte, q *Question) (err error) {
 			return fmt.Errorf("reading a question: %w", err)
 		}
 	}
+}
+
+// readEvent reads the event that q is about. q is of the kind given if the event is known.
+func (q *Question) readEvent(b []byte, kind QuestionKind) error {
+	known, err := readEvent(b, &q.Event)
+	if q.Kind = kind; !known {
+		q.Kind, q.Event = Unknown, core.Event{}
+	}
+	return err
 }

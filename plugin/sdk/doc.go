@@ -20,6 +20,13 @@
 // been carried out. Here it records the command, and the events that follow are encoded
 // later, maybe after the next messages of the connection were decoded.
 //
+// # Events
+//
+// The events are those of [core.EventKind]. A format has words for some of them; for all
+// others Encode returns [core.NoFrame], which is also right for kinds that are added later.
+// An event of a broker that is newer than this package is answered with nothing, and Encode
+// is not called.
+//
 // # State
 //
 // A format whose NewCodec always returns the same value has no per-connection state. If

@@ -133,6 +133,12 @@ func (c talkCodec) Decode(f core.Frame, to core.Sink) error {
 		os.Exit(1)
 	case word == "join":
 		to.Do(core.Command{Verb: core.Subscribe, Topic: []byte(topic)})
+		switch c.role {
+		case "crashes over a lost offer":
+			to.Do(core.Command{Verb: core.Offer, Services: [][]byte{[]byte(topic)}})
+		case "crashes over a closed session":
+			to.Do(core.Command{Verb: core.OpenSession})
+		}
 	case word == "say":
 		to.Do(core.Command{Verb: core.Publish, Topic: []byte(topic), Payload: core.Payload{Kind: core.Text, Data: []byte(text)}})
 	default:
@@ -142,6 +148,9 @@ func (c talkCodec) Decode(f core.Frame, to core.Sink) error {
 }
 
 func (c talkCodec) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
+	if c.role == "crashes over a lost offer" && ev.Kind == core.OfferLost || c.role == "crashes over a closed session" && ev.Kind == core.SessionClosed {
+		os.Exit(1)
+	}
 	if ev.Kind != core.Message {
 		return dst, core.NoFrame, nil
 	}

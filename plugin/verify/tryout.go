@@ -64,7 +64,7 @@ func (t *trial) flush() error {
 // ask asks about connections as a broker does: their messages, the outcomes of their
 // commands, and their end.
 func (t *trial) ask(all []tryout) error {
-	var questions, events, last []contract.Question
+	var questions, events, lost, last []contract.Question
 	base := t.conn
 	t.conn += uint64(len(all))
 	for n, one := range all {
@@ -85,12 +85,14 @@ func (t *trial) ask(all []tryout) error {
 	for n, r := range replies {
 		for _, c := range r.Commands {
 			events = append(events, t.outcome(questions[n].Conn, c)...)
+			lost = append(lost, losses(questions[n].Conn, c)...)
 		}
 	}
 	if _, err := t.send(events); err != nil {
 		return err
 	}
-	_, err = t.send(last)
+	// A format may end the connection over a loss: it comes behind all else that is tried.
+	_, err = t.send(append(lost, last...))
 	return err
 }
 
@@ -168,6 +170,28 @@ func (t *trial) requests(conn uint64, c core.Command) (all []contract.Question) 
 				Kind: core.Request, Call: t.call(), Topic: c.AppendService(nil, service), As: c.As, Payload: p, OneWay: t.random.IntN(2) == 0,
 			}})
 		}
+	}
+	return all
+}
+
+// losses are the events that say that what a command made is gone.
+func losses(conn uint64, c core.Command) (all []contract.Question) {
+	tell := func(ev core.Event) {
+		all = append(all, contract.Question{Kind: contract.Encode, Conn: conn, Event: ev})
+	}
+	lost := core.Event{Kind: core.OfferLost, As: c.As, Failure: core.Failure{Code: core.Taken, Text: "by \"others\"\n\u00e9"}}
+	switch c.Verb {
+	case core.Offer:
+		names := c.Services
+		if c.Exclusive {
+			names = [][]byte{c.Channel}
+		}
+		for _, name := range names {
+			lost.Topic = name
+			tell(lost)
+		}
+	case core.OpenSession, core.RestoreSession:
+		tell(core.Event{Kind: core.SessionClosed})
 	}
 	return all
 }

@@ -155,6 +155,8 @@ func TestBad(t *testing.T) {
 		{"crashes when cut", "takes input cut at every byte", []string{`a message cut behind 2 of 20 bytes, behind the text "y room hello there": it ended`}},
 		{"hangs", "takes input cut at every byte", []string{"gave no answer within 5s"}},
 		{"crashes at random", "takes random messages", []string{`a random message, behind the text "`}},
+		{"crashes over a lost offer", "takes input cut at every byte", []string{"it ended"}},
+		{"crashes over a closed session", "takes input cut at every byte", []string{"it ended"}},
 		{"drops", "serves beside a client that does not read", []string{"a client that reads heard"}},
 		{"hoards", "serves beside a client that does not read", []string{"it has grown by"}},
 		{"quits", "comes back after kill -9", []string{"a client that connects after the death"}},

@@ -10,8 +10,8 @@ import (
 	"github.com/polywire/polywire/core/rawjson"
 )
 
-// Encode appends the frame that the client reads for ev. A failed command ends the connection
-// after its ERROR.
+// Encode appends the frame that the client reads for ev. A failed command, and a queue that was
+// lost, end the connection after their ERROR.
 func (c *codec) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
 	if c.ended {
 		return dst, core.NoFrame, nil
@@ -28,6 +28,8 @@ func (c *codec) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error
 		return c.format.EncodeMessage(dst, ev)
 	case core.Request:
 		return c.request(dst, ev)
+	case core.OfferLost:
+		return c.lost(dst, ev)
 	case core.Answer:
 		return c.answer(dst, outcomeOf(ev), core.Failure{}, ev.Payload)
 	}
@@ -60,29 +62,59 @@ func (c *codec) failed(dst []byte, ev core.Event) ([]byte, core.FrameKind, error
 	case ev.Verb == core.Reply:
 		return c.done(dst, o)
 	}
+	dst = c.beginError(dst)
+	if len(o.receipt) > 0 {
+		dst = appendHeader(dst, c.version, "receipt-id", o.receipt)
+	}
+	reason := reasonOf(ev.Failure.Code)
+	if ev.Verb == core.None {
+		reason = c.why
+	}
+	return c.endError(dst, textOf(ev.Failure), &core.Violation{Reason: reason, Err: ev.Failure})
+}
+
+// lost encodes that the client does not consume a queue any more. No frame of STOMP ends a
+// subscription from the server's side, and a client that is told nothing would wait for ever:
+// it has to connect and subscribe again. One that has unsubscribed meanwhile misses nothing.
+func (c *codec) lost(dst []byte, ev core.Event) ([]byte, core.FrameKind, error) {
+	for id, s := range c.subscriptions {
+		if s.label.as != ev.As || s.prefix != queuePrefix || s.name != string(ev.Topic) {
+			continue
+		}
+		dst = appendHeader(c.beginError(dst), c.version, "subscription", []byte(id))
+		text := "you no longer consume " + s.destination + ": " + textOf(ev.Failure)
+		return c.endError(dst, text, &core.Violation{Reason: reasonOf(ev.Failure.Code), Err: ev.Failure})
+	}
+	return dst, core.NoFrame, nil
+}
+
+// beginError begins ERROR, which is the last frame.
+func (c *codec) beginError(dst []byte) []byte {
 	c.deaf, c.ended = true, true
 	dst = append(dst, "ERROR\n"...)
 	if c.version == none {
 		dst = append(dst, "version:"+versions+"\n"...)
 	}
-	if len(o.receipt) > 0 {
-		dst = appendHeader(dst, c.version, "receipt-id", o.receipt)
-	}
-	text := ev.Failure.Text
-	if text == "" {
-		text = string(ev.Failure.Code)
-	}
-	dst = appendHeader(dst, c.version, "message", []byte(text))
-	return append(dst, "\n\x00"...), core.TextFrame, &core.Violation{Reason: c.reason(ev), Err: ev.Failure}
+	return dst
 }
 
-// reason returns why the connection ends: for the client's own fault, or for what the
-// engine refused.
-func (c *codec) reason(ev core.Event) core.Reason {
-	if ev.Verb == core.None {
-		return c.why
+// endError ends ERROR. The connection ends over v.
+func (c *codec) endError(dst []byte, text string, v *core.Violation) ([]byte, core.FrameKind, error) {
+	dst = appendHeader(dst, c.version, "message", []byte(text))
+	return append(dst, "\n\x00"...), core.TextFrame, v
+}
+
+// textOf says for people why something failed.
+func textOf(f core.Failure) string {
+	if f.Text == "" {
+		return string(f.Code)
 	}
-	switch ev.Failure.Code {
+	return f.Text
+}
+
+// reasonOf returns why the connection ends over what the engine refused or took away.
+func reasonOf(code core.Code) core.Reason {
+	switch code {
 	case core.NotOwner:
 		return core.ReasonNotOwner
 	case core.Taken:
@@ -91,6 +123,8 @@ func (c *codec) reason(ev core.Event) core.Reason {
 		return core.ReasonMalformed
 	case core.NoService:
 		return core.ReasonNoService
+	case core.Unreachable:
+		return core.ReasonUnavailable
 	case core.Shutdown:
 		return core.ReasonDrain
 	}

@@ -165,6 +165,48 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// A consumer that has lost its queue is told so with its subscription, and that is the end. The
+// loss of what it does not consume, or no longer, is nothing to it.
+func TestLostQueue(t *testing.T) {
+	taken := core.Failure{Code: core.Taken, Text: "by another"}
+	for name, tt := range map[string]struct {
+		subscribe, queue, meanwhile string
+		failure                     core.Failure
+		want                        string
+	}{
+		"a queue": {
+			"id:a\\cb\ndestination:/queue/q/1", "q/1", "", taken,
+			`< "ERROR\nsubscription:a\\cb\nmessage:you no longer consume /queue/q/1\\c by another\n\n\x00"; end taken`,
+		},
+		"without a text": {
+			"id:0\ndestination:/queue/q", "q", "", core.Failure{Code: core.Unreachable},
+			`< "ERROR\nsubscription:0\nmessage:you no longer consume /queue/q\\c unreachable\n\n\x00"; end unavailable`,
+		},
+		"another queue": {"id:0\ndestination:/queue/q", "p", "", taken, ""},
+		"a topic":       {"id:0\ndestination:/topic/q", "q", "", taken, ""},
+		"unsubscribed":  {"id:0\ndestination:/queue/q", "q", "UNSUBSCRIBE\nid:0\n\n\x00", taken, ""},
+		"subscribed again": {
+			"id:0\ndestination:/queue/q", "q",
+			"UNSUBSCRIBE\nid:0\n\n\x00SUBSCRIBE\nid:1\ndestination:/queue/q\n\n\x00", taken, "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, as := subscribed(t, newFormat(options{}, 4096), "1.2", tt.subscribe)
+			if tt.meanwhile != "" {
+				b.hear(core.TextFrame, tt.meanwhile)
+			}
+			got := b.read(core.Event{Kind: core.OfferLost, Topic: []byte(tt.queue), As: as, Failure: tt.failure})
+			if got != tt.want {
+				t.Errorf(" got %s\nwant %s", got, tt.want)
+			}
+			after := b.read(core.Event{Kind: core.Pong, Ref: []byte("R2")})
+			if ended := after == ""; ended != (tt.want != "") {
+				t.Errorf("then %q", after)
+			}
+		})
+	}
+}
+
 // Subscribers with identical frames share them, and no others do.
 func TestSharedFrames(t *testing.T) {
 	f := newFormat(options{}, 4096)
