@@ -1,0 +1,326 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
+)
+
+const (
+	// writeWait bounds one write to the bucket, openWait its opening.
+	writeWait = 3 * time.Second
+	openWait  = 5 * time.Second
+	// markerTTL is how long the log remembers that a key was removed. Who reads on after a
+	// longer time reads all anew.
+	markerTTL = 10 * time.Minute
+	// lookAgain is how often waiting claims are looked at without a change.
+	lookAgain = 250 * time.Millisecond
+	// standstill is after which time without what this node has written the log is read anew.
+	standstill = 3 * time.Second
+	// refusedPause is how long a claim that came late waits to see what came before it.
+	refusedPause = 30 * time.Millisecond
+	// history is how often a key can change while somebody reads all keys, without being missed.
+	history = 8
+	// replicas is how many servers keep a replicated bucket.
+	replicas = 3
+)
+
+var (
+	errStandstill = errors.New("JetStream has taken what it does not show")
+	errWatch      = errors.New("the log of the channels has ended")
+)
+
+// bucketNames are the names of the bucket of a cluster. Static after construction.
+type bucketNames struct{ prefix string }
+
+func (n bucketNames) bucket() string            { return n.prefix + "_channels" }
+func (n bucketNames) subject(key string) string { return "$KV." + n.bucket() + "." + key }
+func (n bucketNames) config(replicas int) jetstream.KeyValueConfig {
+	return jetstream.KeyValueConfig{
+		Bucket: n.bucket(), Description: "channels of polywire and their owners", History: history, Replicas: replicas,
+		MaxValueSize: 1 << 20, LimitMarkerTTL: markerTTL,
+	}
+}
+
+// bucket is the bucket of the channels as one connection has it.
+type bucket struct {
+	// Static after construction.
+	c          *channels
+	js         jetstream.JetStream
+	kv         jetstream.KeyValue
+	replicated bool
+
+	renewing sync.Mutex // held while the lease is renewed
+}
+
+// run opens the bucket and works with it until ctx ends, the life of the connection. servers
+// is how many servers the cluster has, if it is known.
+func (c *channels) run(ctx context.Context, nc *natsgo.Conn, servers int) {
+	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, maxPause) {
+		began := time.Now()
+		b, err := c.open(ctx, nc, servers)
+		if err == nil {
+			err = b.serve(ctx)
+		}
+		if time.Since(began) > maxPause {
+			pause = firstPause
+		}
+		c.mu.Lock()
+		c.live, c.bucket = false, nil
+		c.mu.Unlock()
+		if ctx.Err() == nil {
+			c.trouble(err)
+			sleep(ctx, pause)
+		}
+	}
+}
+
+// trouble notes why channels cannot be claimed; nil if they can.
+func (c *channels) trouble(err error) {
+	if err != nil {
+		err = explainJetStream(err)
+		c.log.Warn("no channel can be owned now", logging.Bounded("", ""), slog.String("error", err.Error()))
+	}
+	c.health.set(aboutChannels, err)
+}
+
+// explainJetStream says what to do about an error.
+func explainJetStream(err error) error {
+	switch {
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, natsgo.ErrNoResponders):
+		return fmt.Errorf("channels cannot be owned: JetStream is off, or has no majority of its servers (%w): "+
+			"set cluster.embedded.store_dir, or turn JetStream on in the NATS server; a majority of the servers must run", err)
+	case errors.Is(err, jetstream.ErrLimitMarkerTTLNotSupported):
+		return fmt.Errorf("channels cannot be owned: the NATS server is too old, version 2.11 is needed: %w", err)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, natsgo.ErrTimeout):
+		return fmt.Errorf("channels cannot be owned: JetStream does not answer; a majority of the servers must run: %w", err)
+	}
+	return fmt.Errorf("channels cannot be owned: JetStream: %w", err)
+}
+
+// open opens the bucket, and makes it if it is missing.
+func (c *channels) open(ctx context.Context, nc *natsgo.Conn, servers int) (*bucket, error) {
+	ctx, cancel := context.WithTimeout(ctx, openWait)
+	defer cancel()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, err
+	}
+	kv, err := js.KeyValue(ctx, c.names.bucket())
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		kv, err = c.create(ctx, js, servers)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the bucket %s: %w", c.names.bucket(), err)
+	}
+	status, err := kv.Status(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("looking at the bucket %s: %w", c.names.bucket(), err)
+	}
+	info, ok := status.(*jetstream.KeyValueBucketStatus)
+	if !ok || !info.StreamInfo().Config.AllowMsgTTL {
+		return nil, fmt.Errorf("the bucket %s cannot limit the time of single keys: delete it, or choose another prefix", c.names.bucket())
+	}
+	config, clustered := info.StreamInfo().Config, info.StreamInfo().Cluster != nil
+	if config.Replicas < replicas && clustered && (servers == 0 || servers >= replicas) {
+		// The cluster may have grown. If it has not, this fails and does no harm.
+		if grown, err := js.UpdateKeyValue(ctx, c.names.config(replicas)); err == nil {
+			kv, config.Replicas = grown, replicas
+		}
+	}
+	return &bucket{c: c, js: js, kv: kv, replicated: config.Replicas > 1}, nil
+}
+
+// create makes the bucket, replicated if the cluster has enough servers for it.
+func (c *channels) create(ctx context.Context, js jetstream.JetStream, servers int) (jetstream.KeyValue, error) {
+	create := func(n int) (jetstream.KeyValue, error) {
+		kv, err := js.CreateKeyValue(ctx, c.names.config(n))
+		if errors.Is(err, jetstream.ErrBucketExists) {
+			return js.KeyValue(ctx, c.names.bucket()) // another node was faster
+		}
+		return kv, err
+	}
+	if servers == 0 || servers >= replicas {
+		kv, err := create(replicas)
+		// Where it is known that there are enough servers, they are waited for.
+		if _, refused := errors.AsType[*jetstream.APIError](err); !refused || servers >= replicas {
+			return kv, err
+		}
+	}
+	return create(1)
+}
+
+// serve reads and writes the log until something fails.
+func (b *bucket) serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watcher, err := b.kv.WatchAll(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the log of the channels: %w", err)
+	}
+	b.c.mu.Lock()
+	b.c.bucket = b
+	b.c.mu.Unlock()
+	var parts sync.WaitGroup
+	for _, part := range []func(context.Context) error{
+		func(ctx context.Context) error { return b.watch(ctx, watcher) }, b.keepLease, b.work,
+	} {
+		parts.Go(func() { cancel(part(ctx)) })
+	}
+	parts.Wait()
+	return context.Cause(ctx)
+}
+
+// watch reads the log.
+func (b *bucket) watch(ctx context.Context, watcher jetstream.KeyWatcher) error {
+	defer func() {
+		_ = watcher.Stop() // it fails if the connection is gone
+		for range watcher.Updates() {
+			continue // it may be about to pass an entry on
+		}
+	}()
+	all, live := newView(), false
+	for {
+		var update jetstream.KeyValueEntry
+		open := true
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case update, open = <-watcher.Updates():
+		}
+		switch {
+		case !open:
+			return errWatch
+		case update == nil:
+			live = true
+			b.c.replay(all)
+			continue
+		}
+		e := event{rev: update.Revision(), key: update.Key()}
+		if update.Operation() == jetstream.KeyValuePut {
+			var err error
+			if e, err = decodeEvent(e.rev, e.key, update.Value()); err != nil {
+				b.c.stats.Refused.Inc(core.ReasonMalformed)
+			}
+		}
+		if live {
+			b.c.read(e)
+		} else {
+			all.apply(e)
+		}
+	}
+}
+
+// work writes what waits in the queue.
+func (b *bucket) work(ctx context.Context) error {
+	for {
+		t, pos, err := b.c.next(ctx)
+		if err != nil {
+			return err
+		}
+		if t.claim != nil {
+			b.claim(ctx, t, pos)
+		} else if err := b.release(ctx, t); err != nil {
+			sleep(ctx, lookAgain)
+		}
+	}
+}
+
+// claim writes a claim, if the log still ends at pos.
+func (b *bucket) claim(ctx context.Context, t *task, pos uint64) {
+	value, ok := b.c.begin(t.claim)
+	if !ok {
+		return
+	}
+	rev, err := b.put(ctx, channelKey(t.channel), value, jetstream.WithExpectLastSequence(pos))
+	b.c.mu.Lock()
+	stale := isStale(err)
+	switch {
+	case err == nil:
+		b.c.written(rev)
+	case stale:
+		b.c.back(t)
+	default:
+		// It may be in the log nevertheless; then it is given back.
+		b.c.decide(t.claim, core.Failure{Code: core.Unreachable, Text: explainJetStream(err).Error()})
+	}
+	b.c.mu.Unlock()
+	if stale {
+		b.catchUp(ctx, pos)
+	}
+}
+
+// catchUp waits until the view has gone on from pos. If nothing comes, the end of the log has
+// been removed; then something is written behind it.
+func (b *bucket) catchUp(ctx context.Context, pos uint64) {
+	timer := time.NewTimer(refusedPause)
+	defer timer.Stop()
+	for {
+		b.c.mu.Lock()
+		changed, gone := b.c.changed, b.c.view.pos > pos
+		b.c.mu.Unlock()
+		if gone {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		case <-timer.C:
+			_ = b.renew(ctx) // if it fails, it is tried again
+			return
+		}
+	}
+}
+
+// release writes that a channel is free.
+func (b *bucket) release(ctx context.Context, t *task) error {
+	rev, err := b.remove(ctx, channelKey(t.channel), jetstream.WithExpectLastSequencePerSubject(t.rev))
+	b.c.mu.Lock()
+	defer b.c.mu.Unlock()
+	switch {
+	case err == nil:
+		b.c.written(rev)
+	case isStale(err): // the channel is not this node's any more
+	default:
+		b.c.back(t)
+		return err
+	}
+	return nil
+}
+
+// put writes a value.
+func (b *bucket) put(ctx context.Context, key string, value []byte, options ...jetstream.PublishOpt) (rev uint64, err error) {
+	return b.publish(ctx, &natsgo.Msg{Subject: b.c.names.subject(key), Header: natsgo.Header{}, Data: value}, options)
+}
+
+// remove writes that a key has no value.
+func (b *bucket) remove(ctx context.Context, key string, options ...jetstream.PublishOpt) (rev uint64, err error) {
+	h := natsgo.Header{"KV-Operation": {"PURGE"}, jetstream.MsgRollup: {jetstream.MsgRollupSubject}}
+	return b.publish(ctx, &natsgo.Msg{Subject: b.c.names.subject(key), Header: h}, append(options, jetstream.WithMsgTTL(markerTTL)))
+}
+
+func (b *bucket) publish(ctx context.Context, m *natsgo.Msg, options []jetstream.PublishOpt) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, writeWait)
+	defer cancel()
+	ack, err := b.js.PublishMsg(ctx, m, options...)
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+// isStale reports whether a write was refused because the log has gone on.
+func isStale(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+}

@@ -1,0 +1,135 @@
+package nats
+
+import (
+	"context"
+	"sync"
+
+	natsgo "github.com/nats-io/nats.go"
+
+	"github.com/polywire/polywire/core"
+)
+
+const (
+	// intakeMessages is how many messages the client may hand over at a time: it drops what
+	// does not fit. They are taken from it at once, so that it holds few.
+	intakeMessages = 8192
+	// intakeBytes bounds what waits to be handled.
+	intakeBytes = 64 << 20
+	// messageOverhead is about what a message weighs besides its bytes.
+	messageOverhead = 256
+)
+
+// intake hands the messages of subscriptions to one goroutine, in the order in which they
+// came. It is made anew for each connection.
+type intake struct {
+	// Static after construction.
+	ch     chan *natsgo.Msg // what subscriptions write to
+	handle func(*natsgo.Msg)
+	stats  *core.ClusterStats
+	wake   chan struct{}
+
+	mu      sync.Mutex
+	waiting []*natsgo.Msg
+	bytes   int
+}
+
+func newIntake(stats *core.ClusterStats, handle func(*natsgo.Msg)) *intake {
+	return &intake{ch: make(chan *natsgo.Msg, intakeMessages), handle: handle, stats: stats, wake: make(chan struct{}, 1)}
+}
+
+// run takes and handles messages until ctx ends.
+func (in *intake) run(ctx context.Context) {
+	var taking sync.WaitGroup
+	defer taking.Wait()
+	taking.Go(func() { in.take(ctx) })
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-in.wake:
+		}
+		in.mu.Lock()
+		batch := in.waiting
+		in.waiting = nil
+		in.mu.Unlock()
+		for i, m := range batch {
+			if ctx.Err() != nil {
+				return
+			}
+			in.handle(m)
+			batch[i] = nil
+			in.mu.Lock()
+			in.bytes -= weight(m)
+			in.mu.Unlock()
+		}
+	}
+}
+
+// take moves what the client has read to where it is bounded by its bytes.
+func (in *intake) take(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m := <-in.ch:
+			in.put(m)
+		}
+	}
+}
+
+func (in *intake) put(m *natsgo.Msg) {
+	in.mu.Lock()
+	full := in.bytes > 0 && in.bytes+weight(m) > intakeBytes
+	if !full {
+		in.waiting = append(in.waiting, m)
+		in.bytes += weight(m)
+	}
+	in.mu.Unlock()
+	if full {
+		in.stats.Dropped.Inc(core.ReasonOverload)
+		return
+	}
+	select {
+	case in.wake <- struct{}{}:
+	default:
+	}
+}
+
+func weight(m *natsgo.Msg) int { return m.Size() + messageOverhead }
+
+// drops counts what the client drops because an intake is full. The client says so once for
+// each subscription, when that begins.
+type drops struct {
+	stats *core.ClusterStats
+
+	mu   sync.Mutex
+	seen map[*natsgo.Subscription]int // how many are counted
+}
+
+func newDrops(stats *core.ClusterStats) *drops {
+	return &drops{stats: stats, seen: make(map[*natsgo.Subscription]int)}
+}
+
+// began notes a subscription that the client reports.
+func (d *drops) began(sub *natsgo.Subscription) {
+	d.mu.Lock()
+	if _, ok := d.seen[sub]; !ok {
+		d.seen[sub] = 0
+	}
+	d.mu.Unlock()
+}
+
+// count counts what was dropped since the last time.
+func (d *drops) count() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for sub, seen := range d.seen {
+		n, err := sub.Dropped()
+		if err != nil {
+			delete(d.seen, sub)
+			continue
+		}
+		d.stats.Dropped.Add(core.ReasonOverload, uint64(max(n-seen, 0)))
+		d.seen[sub] = n
+	}
+}

@@ -1,0 +1,184 @@
+package nats
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/polywire/polywire/core"
+)
+
+const (
+	// A lease lasts leaseParts times as long as the pause between two renewals.
+	leaseParts = 5
+	// safetyParts is the part of its time by which a node holds its lease for lost before it
+	// ends for the others.
+	safetyParts = 6
+	// guardPause is how often a node looks whether it still has its lease.
+	guardPause = 50 * time.Millisecond
+	// maxRetired bounds the leases that are ended when the cluster is back.
+	maxRetired = 16
+	// sweep is how many channels of ended leases are removed at a time.
+	sweep = 200
+)
+
+// guard gives the lease up when it could not be renewed. It runs also while there is no
+// connection.
+func (c *channels) guard(ctx context.Context) {
+	ticker := time.NewTicker(guardPause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		c.mu.Lock()
+		over := c.lease.id != "" && !time.Now().Before(c.lease.until)
+		c.mu.Unlock()
+		if over {
+			c.tell.Lock()
+			c.mu.Lock()
+			over = c.lease.id != "" && !time.Now().Before(c.lease.until)
+			c.mu.Unlock()
+			if over {
+				c.lose()
+			}
+			c.tell.Unlock()
+		}
+	}
+}
+
+// keepLease renews the lease until ctx ends.
+func (b *bucket) keepLease(ctx context.Context) error {
+	b.c.mu.Lock()
+	every := b.c.leaseTime() / leaseParts
+	b.c.mu.Unlock()
+	for failures := 0; ; {
+		pause := every
+		err := b.renew(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil:
+			failures = 0
+			b.c.trouble(nil)
+			b.sweep(ctx)
+		default:
+			// JetStream elects a leader for some seconds after one has died.
+			if failures++; failures > 1 {
+				b.c.trouble(err)
+			}
+			pause = min(every, lookAgain)
+		}
+		sleep(ctx, pause)
+	}
+}
+
+// renew renews the lease, or gets one.
+func (b *bucket) renew(ctx context.Context) error {
+	b.renewing.Lock()
+	defer b.renewing.Unlock()
+	c := b.c
+	c.mu.Lock()
+	l, ttl := c.lease, c.leaseTime()
+	retired := c.retired
+	if l.id == "" {
+		c.counter++
+		l = lease{id: string(c.id) + "-" + strconv.FormatUint(c.counter, 10)}
+	}
+	isNew := l.rev == 0
+	closed := c.closed
+	c.mu.Unlock()
+	if closed {
+		return nil
+	}
+	if isNew {
+		// What was lost for this node is free for the others, before this node claims again.
+		for _, id := range retired {
+			if _, err := b.remove(ctx, leaseKeys+id); err != nil {
+				return fmt.Errorf("ending a lease: %w", err)
+			}
+		}
+	}
+	value, err := json.Marshal(leaseRecord{Node: c.id, Name: c.name})
+	if err != nil {
+		return err
+	}
+	asked := time.Now()
+	rev, err := b.put(ctx, leaseKeys+l.id, value, jetstream.WithExpectLastSequencePerSubject(l.rev), jetstream.WithMsgTTL(ttl))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		if isNew {
+			// It may be there nevertheless.
+			c.retired = append(c.retired, l.id)
+			if len(c.retired) > maxRetired {
+				c.retired = c.retired[1:]
+			}
+		}
+		return fmt.Errorf("renewing the lease: %w", err)
+	}
+	if isNew {
+		c.retired = c.retired[min(len(retired), len(c.retired)):]
+	} else if c.lease.id != l.id {
+		return nil // it was given up meanwhile
+	}
+	c.lease = lease{id: l.id, rev: rev, until: asked.Add(ttl - ttl/safetyParts)}
+	c.written(rev)
+	return nil
+}
+
+// sweep removes channels whose leases have ended. One node does it for all.
+func (b *bucket) sweep(ctx context.Context) {
+	c := b.c
+	c.mu.Lock()
+	if !c.ready() {
+		c.mu.Unlock()
+		return
+	}
+	for _, node := range c.view.leases {
+		if node < c.id {
+			c.mu.Unlock()
+			return
+		}
+	}
+	dead, pos := c.view.dead(sweep), c.view.pos
+	c.mu.Unlock()
+	for _, e := range dead {
+		// Only if nothing has been written since: then it is certain that the lease is not there.
+		rev, err := b.remove(ctx, channelKey(e.channel), jetstream.WithExpectLastSequence(pos))
+		if err != nil {
+			return
+		}
+		pos = rev
+	}
+}
+
+// leave ends the lease, and with it all channels of this node.
+func (c *channels) leave() {
+	c.mu.Lock()
+	c.closed = true
+	b, id := c.bucket, c.lease.id
+	for _, t := range c.queue {
+		if t.claim != nil {
+			c.decide(t.claim, core.Failure{Code: core.Unreachable, Text: "this node is leaving the cluster"})
+		}
+	}
+	for _, cl := range c.pending {
+		c.decide(cl, core.Failure{Code: core.Unreachable, Text: "this node is leaving the cluster"})
+	}
+	c.queue = nil
+	c.notify()
+	c.mu.Unlock()
+	if b == nil || id == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), goodbyeTimeout)
+	defer cancel()
+	_, _ = b.remove(ctx, leaseKeys+id) // if it cannot be reached, the lease ends by itself
+}

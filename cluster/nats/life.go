@@ -1,0 +1,189 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
+)
+
+const (
+	// firstPause and maxPause are how long is waited between two attempts to connect, halved
+	// and more by chance: the nodes of a cluster must not come back all at once.
+	firstPause = 100 * time.Millisecond
+	maxPause   = 5 * time.Second
+	// helloPause is how often a node says hello.
+	helloPause = helloTicks * nodeTick
+	// attachTimeout bounds how long the server may take to learn all subscriptions.
+	attachTimeout = time.Minute
+	// goodbyeTimeout bounds each step of leaving.
+	goodbyeTimeout = 2 * time.Second
+	// nameProof is after which time without a refusal a node has its name.
+	nameProof = 2 * time.Second
+)
+
+var (
+	errLost = errors.New("the connection to NATS was lost")
+	errTwin = errors.New("the node's name is taken")
+)
+
+// life connects, and connects again whenever the connection is lost. All that is bound to a
+// connection is in session: so there is one way to begin, and nothing of an old connection can
+// be left over in a new one.
+func (b *Backplane) life(ctx context.Context) {
+	pause := firstPause
+	for n := uint64(0); ctx.Err() == nil; {
+		began := time.Now()
+		err := b.connected(ctx, &n)
+		if ctx.Err() != nil {
+			return
+		}
+		b.health.set(aboutEngine, err)
+		b.o.Logger.Warn("this node is not in the cluster", logging.Bounded("", ""), slog.String("error", err.Error()))
+		if time.Since(began) > maxPause {
+			pause = firstPause
+		}
+		if errors.Is(err, errTwin) {
+			pause = maxPause // the other one may leave
+		}
+		sleep(ctx, pause/2+rand.N(pause))
+		pause = min(2*pause, maxPause)
+	}
+}
+
+// connected connects and returns when the connection has ended, with the reason. n counts the
+// connections.
+func (b *Backplane) connected(ctx context.Context, n *uint64) error {
+	ended := make(chan struct{})
+	nc, err := b.engine.connect(ctx, connection{closed: sync.OnceFunc(func() { close(ended) }), failed: b.failed})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		nc.Close()
+		<-ended
+	}()
+	*n++
+	return b.session(ctx, nc, ended, *n)
+}
+
+// failed handles what the client tells of a connection or a subscription.
+func (b *Backplane) failed(sub *natsgo.Subscription, err error) {
+	switch {
+	case errors.Is(err, natsgo.ErrSlowConsumer) && sub != nil:
+		b.drops.began(sub)
+	case errors.Is(err, natsgo.ErrBadHeaderMsg):
+		b.o.Stats.Refused.Inc(core.ReasonMalformed)
+	case errors.Is(err, natsgo.ErrPermissionViolation), errors.Is(err, natsgo.ErrMaxSubscriptionsExceeded):
+		b.health.set(aboutPermissions, err)
+		b.o.Logger.Warn("NATS refuses what the cluster needs: check the permissions of the user", logging.Bounded("", ""), slog.String("error", err.Error()))
+	}
+}
+
+// session is the life of one connection.
+func (b *Backplane) session(ctx context.Context, nc *natsgo.Conn, ended <-chan struct{}, n uint64) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var parts sync.WaitGroup
+	refused := make(chan error, 1)
+	b.nodes.setRefuse(func(err error) {
+		select {
+		case refused <- err:
+		default:
+		}
+	})
+	defer func() {
+		b.o.Stats.Connected.Store(false)
+		b.nodes.attach(nil)
+		b.foreign.attach(nil, nil)
+		b.interest.attach(nil)
+		cancel()
+		nc.Close()
+		parts.Wait()
+	}()
+
+	topics, speech := newIntake(b.o.Stats, b.published), newIntake(b.o.Stats, b.spoken)
+	parts.Go(func() { topics.run(ctx) })
+	parts.Go(func() { speech.run(ctx) })
+	for _, subject := range []string{b.subjects.nodes(), b.subjects.node(b.id)} {
+		if _, err := nc.ChanSubscribe(subject, speech.ch); err != nil {
+			return err
+		}
+	}
+	b.health.set(aboutPermissions, nil)
+	b.interest.attach(&line{nc: nc, group: b.group(n), ch: topics.ch})
+	b.foreign.attach(nc, speech.ch)
+	// After this the server has all subscriptions, before anybody learns of this node.
+	if err := nc.FlushTimeout(attachTimeout); err != nil {
+		return err
+	}
+	b.nodes.attach(nc)
+	b.nodes.hello()
+	opened := make(chan struct{})
+	parts.Go(func() { b.out.run(ctx, nc, opened) })
+	<-opened
+	parts.Go(func() { b.channels.run(ctx, nc, b.engine.servers()) })
+	if n > 1 {
+		b.o.Stats.Reconnects.Add(1)
+	}
+	b.o.Stats.Connected.Store(true)
+	b.health.set(aboutEngine, nil)
+	return b.sayHello(ctx, nc, ended, refused)
+}
+
+// sayHello says hello until the connection ends.
+func (b *Backplane) sayHello(ctx context.Context, nc *natsgo.Conn, ended <-chan struct{}, refused <-chan error) error {
+	ticker := time.NewTicker(helloPause)
+	defer ticker.Stop()
+	began := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ended:
+			if err := nc.LastError(); err != nil {
+				return errors.Join(errLost, err)
+			}
+			return errLost
+		case err := <-refused:
+			b.health.set(aboutName, err)
+			b.nodes.bye()
+			_ = nc.FlushTimeout(goodbyeTimeout)
+			return errors.Join(errTwin, err)
+		case <-ticker.C:
+			b.nodes.hello()
+			if err := b.engine.nameTaken(); err != nil || time.Since(began) > nameProof {
+				b.health.set(aboutName, err)
+			}
+		}
+	}
+}
+
+// spoken handles what is said to all nodes, to this one, or to who offers a service.
+func (b *Backplane) spoken(m *natsgo.Msg) {
+	switch m.Subject {
+	case b.subjects.nodes():
+		b.nodes.notice(m.Data, false)
+	case b.subjects.node(b.id):
+		b.spokenTo(m)
+	default:
+		b.count(m)
+		b.foreign.asked(m)
+	}
+}
+
+// sleep waits for a while, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

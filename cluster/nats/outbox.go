@@ -1,0 +1,197 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+
+	"github.com/polywire/polywire/core"
+)
+
+// outbox holds what is to be written to the cluster's engine. Whoever puts something in does
+// not wait: the client itself may block while its socket is full.
+type outbox struct {
+	// Static after construction.
+	limit int
+	stats *core.ClusterStats
+	wake  chan struct{}
+	// unsent is told the calls that could not be asked.
+	unsent func(to core.NodeID, call core.CallID)
+
+	size       atomic.Int64 // of what waits or is being written, in bytes
+	maxPayload atomic.Int64 // of the server
+
+	mu    sync.Mutex
+	open  bool // there is a connection
+	items []outgoing
+	bytes []byte // the subjects and payloads of items, in their order
+}
+
+// outgoing is a message in an outbox. Its subject and payload are in outbox.bytes.
+type outgoing struct {
+	subject, payload int // lengths
+	header           natsgo.Header
+	publish          bool // counted as a message
+	// to and call name the call that the message asks.
+	to   core.NodeID
+	call core.CallID
+}
+
+func newOutbox(limit int, stats *core.ClusterStats, unsent func(core.NodeID, core.CallID)) *outbox {
+	return &outbox{limit: limit, stats: stats, unsent: unsent, wake: make(chan struct{}, 1)}
+}
+
+// flush waits until all is written, or until limit is over.
+func (o *outbox) flush(limit time.Duration) {
+	for end := time.Now().Add(limit); o.size.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// errors of put; each is counted already.
+var (
+	errAway     = errors.New("the cluster's engine cannot be reached")
+	errFull     = errors.New("too much waits to be passed on to the cluster")
+	errTooLarge = errors.New("the message is larger than the cluster's engine takes")
+)
+
+// put appends a copy of a message. subject appends it to a buffer.
+func (o *outbox) put(item outgoing, subject func([]byte) []byte, payload []byte) error {
+	if most := o.maxPayload.Load(); most > 0 && int64(len(payload)+headerSize(item.header)) > most {
+		o.stats.Dropped.Inc(core.ReasonTooLarge)
+		return errTooLarge
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.open {
+		o.stats.Dropped.Inc(core.ReasonUnavailable)
+		return errAway
+	}
+	start := len(o.bytes)
+	o.bytes = subject(o.bytes)
+	item.subject, item.payload = len(o.bytes)-start, len(payload)
+	if item.subject > maxSubject {
+		o.bytes = o.bytes[:start]
+		o.stats.Dropped.Inc(core.ReasonTooLarge)
+		return errTooLarge
+	}
+	size := item.size()
+	if waiting := int(o.size.Load()); waiting > 0 && waiting+size > o.limit {
+		o.bytes = o.bytes[:start]
+		o.stats.Dropped.Inc(core.ReasonOverload)
+		return errFull
+	}
+	o.bytes = append(o.bytes, payload...)
+	o.items = append(o.items, item)
+	o.grow(size)
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// size is what an item weighs.
+func (i *outgoing) size() int {
+	return i.subject + i.payload + headerSize(i.header) + messageOverhead
+}
+
+func headerSize(h natsgo.Header) int {
+	n := 0
+	for name, values := range h {
+		for _, v := range values {
+			n += len(name) + len(v) + len(": \r\n")
+		}
+	}
+	if n > 0 {
+		n += len("NATS/1.0\r\n\r\n")
+	}
+	return n
+}
+
+func (o *outbox) grow(n int) { o.stats.Queued.Store(o.size.Add(int64(n))) }
+
+// take returns what waits and leaves the outbox empty. items and bytes are to be used again.
+func (o *outbox) take(items []outgoing, bytes []byte) ([]outgoing, []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	taken, text := o.items, o.bytes
+	clear(items)
+	o.items, o.bytes = items[:0], bytes[:0]
+	return taken, text
+}
+
+// keptBuffer bounds what an outbox keeps of a buffer for later.
+const keptBuffer = 1 << 20
+
+// run writes to a connection until ctx ends. What is left then is dropped, and so is all that
+// comes until the next run. It is called by one goroutine at a time, and closes opened as soon
+// as messages are taken.
+func (o *outbox) run(ctx context.Context, nc *natsgo.Conn, opened chan<- struct{}) {
+	o.maxPayload.Store(nc.MaxPayload())
+	o.mu.Lock()
+	o.open = true
+	o.mu.Unlock()
+	close(opened)
+	var items []outgoing
+	var bytes []byte
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-o.wake:
+			items, bytes = o.take(items, bytes)
+			o.write(ctx, nc, items, bytes)
+			if cap(bytes) > keptBuffer {
+				items, bytes = nil, nil
+			}
+		}
+	}
+	o.mu.Lock()
+	o.open = false
+	items, bytes = o.items, o.bytes
+	o.items, o.bytes = nil, nil
+	o.mu.Unlock()
+	o.write(ctx, nc, items, bytes)
+}
+
+// write writes items, or drops them if ctx has ended.
+func (o *outbox) write(ctx context.Context, nc *natsgo.Conn, items []outgoing, bytes []byte) {
+	for i := range items {
+		item := &items[i]
+		subject, rest := bytes[:item.subject], bytes[item.subject:]
+		payload := rest[:item.payload]
+		bytes = rest[item.payload:]
+		reason := core.ReasonUnavailable
+		err := error(errAway)
+		if ctx.Err() == nil {
+			err = send(nc, string(subject), item.header, payload)
+		}
+		switch {
+		case err == nil && item.publish:
+			o.stats.MessagesOut.Add(1)
+			o.stats.BytesOut.Add(uint64(item.payload))
+		case err == nil:
+		default:
+			if errors.Is(err, natsgo.ErrMaxPayload) {
+				reason = core.ReasonTooLarge
+			}
+			o.stats.Dropped.Inc(reason)
+			if item.call != (core.CallID{}) {
+				o.unsent(item.to, item.call)
+			}
+		}
+		o.grow(-item.size())
+	}
+}
+
+// send publishes one message. The client copies it.
+func send(nc *natsgo.Conn, subject string, header natsgo.Header, payload []byte) error {
+	if len(header) == 0 {
+		return nc.Publish(subject, payload)
+	}
+	return nc.PublishMsg(&natsgo.Msg{Subject: subject, Header: header, Data: payload})
+}
