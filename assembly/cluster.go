@@ -18,6 +18,7 @@ import (
 // broker that is alone.
 type cluster struct {
 	backplane backplane
+	check     func(context.Context) error // tries whether the engine can be used, without start
 	stats     *core.ClusterStats
 	started   bool
 	ended     context.CancelFunc
@@ -31,8 +32,6 @@ type backplane interface {
 	// Sync waits until the other nodes have got everything that this one was told before the
 	// call. Any goroutine except those of Cluster.
 	Sync(context.Context) error
-	// Check tries whether the engine can be used, without Start.
-	Check(context.Context) error
 }
 
 // newCluster makes what joins the broker to others; nil if it is alone. Nothing runs until start.
@@ -42,18 +41,28 @@ func newCluster(c config.Cluster, log *slog.Logger) (*cluster, error) {
 	}
 	stats := new(core.ClusterStats)
 	// The only engine that config accepts.
-	b, err := nats.New(nats.Options{
+	options := nats.Options{
 		Node: c.Node, URL: c.URL, Credentials: c.Credentials,
 		TLS:         nats.TLS{CA: c.TLS.CA, Cert: c.TLS.Cert, Key: c.TLS.Key},
-		Embedded:    nats.Embedded{Listen: c.Embedded.Listen, Routes: c.Embedded.Routes, StoreDir: c.Embedded.StoreDir, Client: c.Embedded.Client},
+		Embedded:    embedded(c.Embedded),
 		Prefix:      c.Prefix,
 		OutboxBytes: int(c.QueueLimit),
 		Logger:      log.With("node", c.Node), Stats: stats,
-	})
+	}
+	b, err := nats.New(options)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	return &cluster{backplane: b, stats: stats}, nil
+	check := func(ctx context.Context) error { return nats.Check(ctx, options) }
+	return &cluster{backplane: b, check: check, stats: stats}, nil
+}
+
+// embedded returns the server within this process; nil if there is none.
+func embedded(e config.Embedded) *nats.Embedded {
+	if e.Listen == "" {
+		return nil
+	}
+	return &nats.Embedded{Listen: e.Listen, Routes: e.Routes, StoreDir: e.StoreDir, Client: e.Client}
 }
 
 // port returns what the engine needs of it; nil if the broker is alone.
@@ -133,7 +142,7 @@ func (p *Parts) CheckCluster(ctx context.Context) error {
 	if p.cluster == nil {
 		return nil
 	}
-	if err := p.cluster.backplane.Check(ctx); err != nil {
+	if err := p.cluster.check(ctx); err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -29,13 +30,17 @@ type Backplane struct {
 	nodes    *nodes
 	foreign  *foreign
 	channels *channels
+	syncs    *syncs
 	health   *health
 	drops    *drops
 
 	// Static after Start.
 	cluster core.Cluster
+	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+
+	topics atomic.Pointer[intake] // of the connection; nil while there is none
 
 	// Owned by the goroutine of life, and after it by Close.
 	engine engine
@@ -51,7 +56,7 @@ func New(o Options) (*Backplane, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backplane{o: o, id: newNode(o.Node), subjects: subjects{o.Prefix}, health: new(health), drops: newDrops(o.Stats)}
+	b := &Backplane{o: o, id: newNode(o.Node), subjects: subjects{o.Prefix}, health: new(health), syncs: newSyncs(), drops: newDrops(o.Stats)}
 	b.out = newOutbox(o.OutboxBytes, o.Stats, b.unsent)
 	b.interest = newInterest(b.subjects, o.Stats, o.Logger)
 	b.foreign = newForeign(b.subjects, o.Stats, b.out)
@@ -86,7 +91,7 @@ func (b *Backplane) Start(c core.Cluster) {
 	b.cluster, b.nodes.cluster, b.foreign.cluster, b.channels.cluster = c, c, c, c
 	b.nodes.began = time.Now()
 	ctx, cancel := context.WithCancel(context.Background())
-	b.cancel = cancel
+	b.ctx, b.cancel = ctx, cancel
 	b.health.set(aboutEngine, errors.New("cluster: not connected yet"))
 	b.running.Go(func() { b.life(ctx) })
 	b.running.Go(func() { b.watchNodes(ctx) })
@@ -167,6 +172,10 @@ func (b *Backplane) Publish(topic []byte, p core.Payload, headers []byte) {
 
 // published handles a message on a topic, of another node or of anybody else.
 func (b *Backplane) published(m *natsgo.Msg) {
+	if m.Sub == nil {
+		b.marked(m)
+		return
+	}
 	topic, ok := b.subjects.topicOf(b.topic[:0], m.Subject)
 	b.topic = topic
 	p, err := payloadOf(m)

@@ -51,6 +51,8 @@ type speech struct {
 	timeout time.Duration
 	payload core.Payload
 	failure core.Failure
+	sync    uint64 // the number of a sync, and the position in the log of the channels
+	log     uint64
 }
 
 // hear reads a message to this node, which anybody may have sent. It retains the message's
@@ -91,6 +93,8 @@ func hear(m *natsgo.Msg) (s speech, err error) {
 			return s, errSpeech
 		}
 	case typeDescribe:
+	case typeSync, typeSynced:
+		s.sync, s.log, err = syncOf(m)
 	default:
 		return s, errSpeech
 	}
@@ -220,6 +224,10 @@ func (b *Backplane) spokenTo(m *natsgo.Msg) {
 		b.cluster.Answered(s.from, s.call, s.payload, s.failure)
 	case typeCancel:
 		b.cluster.Cancelled(s.from, s.call)
+	case typeSync:
+		b.syncAsked(s)
+	case typeSynced:
+		b.syncs.answered(s.sync, s.from)
 	}
 }
 

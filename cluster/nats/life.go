@@ -101,6 +101,7 @@ func (b *Backplane) session(ctx context.Context, nc *natsgo.Conn, ended <-chan s
 	defer func() {
 		b.o.Stats.Connected.Store(false)
 		b.nodes.attach(nil)
+		b.topics.Store(nil)
 		b.foreign.attach(nil, nil)
 		b.interest.attach(nil)
 		cancel()
@@ -110,6 +111,7 @@ func (b *Backplane) session(ctx context.Context, nc *natsgo.Conn, ended <-chan s
 
 	topics, speech := newIntake(b.o.Stats, b.published), newIntake(b.o.Stats, b.spoken)
 	parts.Go(func() { topics.run(ctx) })
+	b.topics.Store(topics)
 	parts.Go(func() { speech.run(ctx) })
 	for _, subject := range []string{b.subjects.nodes(), b.subjects.node(b.id)} {
 		if _, err := nc.ChanSubscribe(subject, speech.ch); err != nil {
@@ -129,9 +131,7 @@ func (b *Backplane) session(ctx context.Context, nc *natsgo.Conn, ended <-chan s
 	parts.Go(func() { b.out.run(ctx, nc, opened) })
 	<-opened
 	parts.Go(func() { b.channels.run(ctx, nc, b.engine.servers()) })
-	if n > 1 {
-		b.o.Stats.Reconnects.Add(1)
-	}
+	b.o.Stats.Connects.Add(1)
 	b.o.Stats.Connected.Store(true)
 	b.health.set(aboutEngine, nil)
 	return b.sayHello(ctx, nc, ended, refused)
