@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,10 +29,12 @@ const (
 	standstill = 3 * time.Second
 	// refusedPause is how long a claim that came late waits to see what came before it.
 	refusedPause = 30 * time.Millisecond
-	// history is how often a key can change while somebody reads all keys, without being missed.
-	history = 8
-	// replicas is how many servers keep a replicated bucket.
-	replicas = 3
+	// replayTick is how often a view that may lack a lease is looked at.
+	replayTick = 50 * time.Millisecond
+	// replicas is how many servers keep a replicated bucket, and replicasPatience how long a new
+	// cluster waits until it has so many.
+	replicas         = 3
+	replicasPatience = 5 * time.Second
 )
 
 var (
@@ -46,7 +49,7 @@ func (n bucketNames) bucket() string            { return n.prefix + "_channels" 
 func (n bucketNames) subject(key string) string { return "$KV." + n.bucket() + "." + key }
 func (n bucketNames) config(replicas int) jetstream.KeyValueConfig {
 	return jetstream.KeyValueConfig{
-		Bucket: n.bucket(), Description: "channels of polywire and their owners", History: history, Replicas: replicas,
+		Bucket: n.bucket(), Description: "channels of polywire and their owners", History: 1, Replicas: replicas,
 		MaxValueSize: 1 << 20, LimitMarkerTTL: markerTTL,
 	}
 }
@@ -65,7 +68,8 @@ type bucket struct {
 // run opens the bucket and works with it until ctx ends, the life of the connection. servers
 // is how many servers the cluster has, if it is known.
 func (c *channels) run(ctx context.Context, nc *natsgo.Conn, servers int) {
-	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, maxPause) {
+	c.joined = time.Now()
+	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, time.Second) {
 		began := time.Now()
 		b, err := c.open(ctx, nc, servers)
 		if err == nil {
@@ -140,7 +144,9 @@ func (c *channels) open(ctx context.Context, nc *natsgo.Conn, servers int) (*buc
 	return &bucket{c: c, js: js, kv: kv, replicated: config.Replicas > 1}, nil
 }
 
-// create makes the bucket, replicated if the cluster has enough servers for it.
+// create makes the bucket, replicated if the cluster has enough servers for it, or will have
+// them soon. A cluster that begins with fewer servers can own channels nevertheless; who opens
+// the bucket later replicates it.
 func (c *channels) create(ctx context.Context, js jetstream.JetStream, servers int) (jetstream.KeyValue, error) {
 	create := func(n int) (jetstream.KeyValue, error) {
 		kv, err := js.CreateKeyValue(ctx, c.names.config(n))
@@ -151,8 +157,8 @@ func (c *channels) create(ctx context.Context, js jetstream.JetStream, servers i
 	}
 	if servers == 0 || servers >= replicas {
 		kv, err := create(replicas)
-		// Where it is known that there are enough servers, they are waited for.
-		if _, refused := errors.AsType[*jetstream.APIError](err); !refused || servers >= replicas {
+		_, refused := errors.AsType[*jetstream.APIError](err)
+		if !refused || servers >= replicas && time.Since(c.joined) < replicasPatience {
 			return kv, err
 		}
 	}
@@ -180,7 +186,7 @@ func (b *bucket) serve(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// watch reads the log.
+// watch reads the log: first what it has now, and then what comes.
 func (b *bucket) watch(ctx context.Context, watcher jetstream.KeyWatcher) error {
 	defer func() {
 		_ = watcher.Stop() // it fails if the connection is gone
@@ -188,21 +194,27 @@ func (b *bucket) watch(ctx context.Context, watcher jetstream.KeyWatcher) error 
 			continue // it may be about to pass an entry on
 		}
 	}()
-	all, live := newView(), false
+	r := &replay{c: b.c, view: newView(), ended: make(map[string]bool)}
+	ticker := time.NewTicker(replayTick)
+	defer ticker.Stop()
 	for {
 		var update jetstream.KeyValueEntry
 		open := true
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-ticker.C:
+			r.finish()
+			continue
 		case update, open = <-watcher.Updates():
 		}
 		switch {
 		case !open:
 			return errWatch
 		case update == nil:
-			live = true
-			b.c.replay(all)
+			ticker.Reset(replayTick)
+			r.until = time.Now().Add(b.c.replayTime())
+			r.finish()
 			continue
 		}
 		e := event{rev: update.Revision(), key: update.Key()}
@@ -212,12 +224,62 @@ func (b *bucket) watch(ctx context.Context, watcher jetstream.KeyWatcher) error 
 				b.c.stats.Refused.Inc(core.ReasonMalformed)
 			}
 		}
-		if live {
+		if r.done {
 			b.c.read(e)
 		} else {
-			all.apply(e)
+			r.apply(e)
 		}
 	}
+}
+
+// replay is what a new watcher reads until it has read all that there was. While it reads, a
+// lease may be renewed: then its entry is not where it was when the reading began, and comes
+// only later. So leases that are missing are waited for: their nodes renew them soon.
+//
+// The log keeps one entry of each key. With more, a server does not end leases.
+type replay struct {
+	c     *channels
+	view  *view
+	ended map[string]bool // leases of which the end was read
+	until time.Time       // how long missing leases are waited for; zero while there is more to read
+	done  bool
+}
+
+func (r *replay) apply(e event) {
+	r.view.apply(e)
+	if lease, ok := strings.CutPrefix(e.key, leaseKeys); ok {
+		if e.lease == nil {
+			r.ended[lease] = true
+		} else {
+			delete(r.ended, lease)
+		}
+	}
+	r.finish()
+}
+
+// finish passes the view on when it is complete.
+func (r *replay) finish() {
+	if r.done || r.until.IsZero() || time.Now().Before(r.until) && r.lacks() {
+		return
+	}
+	r.done = true
+	r.c.replay(r.view)
+}
+
+// lacks reports whether a lease is missing.
+func (r *replay) lacks() bool {
+	r.c.mu.Lock()
+	own := r.c.lease.id
+	r.c.mu.Unlock()
+	if own != "" && r.view.leases[own] == "" && !r.ended[own] {
+		return true
+	}
+	for lease := range r.view.byLease {
+		if r.view.leases[lease] == "" && !r.ended[lease] {
+			return true
+		}
+	}
+	return false
 }
 
 // work writes what waits in the queue.

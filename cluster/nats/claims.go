@@ -42,6 +42,8 @@ type channels struct {
 	tell    *sync.Mutex            // see nodes.tell
 	cluster core.Cluster           // static after Start
 
+	joined time.Time // owned by the goroutine of run
+
 	// Guarded by tell.
 	told map[string]*entry    // the channels of other nodes that the engine knows
 	away map[core.NodeID]bool // who is gone, and still has channels by the log
@@ -172,6 +174,13 @@ func (c *channels) leaseTime() time.Duration {
 		return replicatedLease
 	}
 	return defaultLease
+}
+
+// replayTime is how long a lease that is missing in the log is waited for.
+func (c *channels) replayTime() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return 2 * c.leaseTime() / leaseParts
 }
 
 // abandon ends a claim that is not decided; given is false if it is. If it is in the log
