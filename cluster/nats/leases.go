@@ -14,10 +14,12 @@ import (
 
 const (
 	// A lease lasts leaseParts times as long as the pause between two renewals.
-	leaseParts = 5
+	leaseParts = 6
 	// safetyParts is the part of its time by which a node holds its lease for lost before it
 	// ends for the others.
-	safetyParts = 6
+	safetyParts = 10
+	// renewWait bounds one renewal.
+	renewWait = 2 * time.Second
 	// guardPause is how often a node looks whether it still has its lease.
 	guardPause = 50 * time.Millisecond
 	// maxRetired bounds the leases that are ended when the cluster is back.
@@ -110,6 +112,8 @@ func (b *bucket) renew(ctx context.Context) error {
 		return err
 	}
 	asked := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, renewWait)
+	defer cancel()
 	rev, err := b.put(ctx, leaseKeys+l.id, value, jetstream.WithExpectLastSequencePerSubject(l.rev), jetstream.WithMsgTTL(ttl))
 	c.mu.Lock()
 	defer c.mu.Unlock()
