@@ -183,7 +183,8 @@ func (b *bucket) serve(ctx context.Context) error {
 		return fmt.Errorf("reading the log of the channels: %w", err)
 	}
 	b.c.mu.Lock()
-	b.c.bucket = b
+	// What was written before may have been in another bucket of this name.
+	b.c.bucket, b.c.acked = b, 0
 	b.c.mu.Unlock()
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context) error{
