@@ -55,6 +55,12 @@ var rules = []rule{
 		why: "who listens where, and after whom, is a matter of the operating system alone",
 	},
 	{packages: "sessions", allow: []string{"core", "core/rawjson"}, why: "a store of sessions is a folder or a map: it knows no engine and no format"},
+	{
+		packages: "cluster/nats",
+		allow:    []string{"core", "core/logging", "core/rawjson", "github.com/nats-io/nats.go/...", "github.com/nats-io/nats-server/v2/..."},
+		why:      "a backplane knows its engine and core's ports, and nothing of what is published",
+	},
+	{packages: "cluster/clustertest", allow: []string{"core", "core/coretest"}, testing: true, why: "the suite of all backplanes knows none of them"},
 	{packages: "codecs/...", allow: []string{"core", "core/rawjson", "github.com/google/uuid"}, why: "a codec is bytes in, commands out: no socket, no engine, no other codec"},
 	{
 		packages: "httpclient", allow: []string{"github.com/sony/gobreaker/v2"},
@@ -141,7 +147,7 @@ var rules = []rule{
 var testRule = rule{
 	testing: true,
 	allow: []string{
-		".", "core/...", "codecs/...", "auth", "admin", "certs/...", "config", "conversations/...", "plugin/...", "sessions", "sockets",
+		".", "core/...", "cluster/clustertest", "codecs/...", "auth", "admin", "certs/...", "config", "conversations/...", "plugin/...", "sessions", "sockets",
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 		"github.com/hashicorp/go-plugin", "google.golang.org/grpc", // plugins without the SDK
 	},

@@ -20,6 +20,8 @@ const (
 	// writeWait bounds one write to the bucket, openWait its opening.
 	writeWait = 3 * time.Second
 	openWait  = 5 * time.Second
+	// firstOpenWait is how long the first attempt to open it may take.
+	firstOpenWait = 500 * time.Millisecond
 	// markerTTL is how long the log remembers that a key was removed. Who reads on after a
 	// longer time reads all anew.
 	markerTTL = 10 * time.Minute
@@ -40,6 +42,7 @@ const (
 var (
 	errStandstill = errors.New("JetStream has taken what it does not show")
 	errWatch      = errors.New("the log of the channels has ended")
+	errUnopened   = errors.New("channels cannot be owned yet: JetStream has not answered so far")
 )
 
 // bucketNames are the names of the bucket of a cluster. Static after construction.
@@ -68,23 +71,26 @@ type bucket struct {
 // run opens the bucket and works with it until ctx ends, the life of the connection. servers
 // is how many servers the cluster has, if it is known.
 func (c *channels) run(ctx context.Context, nc *natsgo.Conn, servers int) {
+	c.health.set(aboutChannels, errUnopened)
 	c.joined = time.Now()
-	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, time.Second) {
-		began := time.Now()
-		b, err := c.open(ctx, nc, servers)
+	for failures := 0; ctx.Err() == nil; {
+		b, err := c.open(ctx, nc, servers, min(firstOpenWait<<failures, openWait))
 		if err == nil {
+			failures = 0
 			err = b.serve(ctx)
-		}
-		if time.Since(began) > maxPause {
-			pause = firstPause
 		}
 		c.mu.Lock()
 		c.live, c.bucket = false, nil
 		c.mu.Unlock()
-		if ctx.Err() == nil {
-			c.trouble(err)
-			sleep(ctx, pause)
+		if ctx.Err() != nil {
+			return
 		}
+		// While a cluster begins, or elects a leader, JetStream does not answer: that is no news.
+		if failures++; failures > 3 || !errors.Is(err, context.DeadlineExceeded) {
+			c.trouble(err)
+		}
+		failures = min(failures, 10)
+		sleep(ctx, min(firstPause<<failures, maxPause)/2)
 	}
 }
 
@@ -111,15 +117,18 @@ func explainJetStream(err error) error {
 	return fmt.Errorf("channels cannot be owned: JetStream: %w", err)
 }
 
-// open opens the bucket, and makes it if it is missing.
-func (c *channels) open(ctx context.Context, nc *natsgo.Conn, servers int) (*bucket, error) {
-	ctx, cancel := context.WithTimeout(ctx, openWait)
-	defer cancel()
+// open opens the bucket, and makes it if it is missing. wait is how long JetStream has to answer:
+// what it is asked while it has no leader it never answers.
+func (c *channels) open(ctx context.Context, nc *natsgo.Conn, servers int, wait time.Duration) (*bucket, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, err
 	}
-	kv, err := js.KeyValue(ctx, c.names.bucket())
+	looking, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	kv, err := js.KeyValue(looking, c.names.bucket())
+	ctx, cancel = context.WithTimeout(ctx, openWait)
+	defer cancel()
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		kv, err = c.create(ctx, js, servers)
 	}
@@ -174,7 +183,8 @@ func (b *bucket) serve(ctx context.Context) error {
 		return fmt.Errorf("reading the log of the channels: %w", err)
 	}
 	b.c.mu.Lock()
-	b.c.bucket = b
+	// What was written before may have been in another bucket of this name.
+	b.c.bucket, b.c.acked = b, 0
 	b.c.mu.Unlock()
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context) error{

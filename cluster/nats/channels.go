@@ -85,6 +85,12 @@ type entry struct {
 	claimRecord
 }
 
+// same reports whether two entries are one. The bucket may have been made anew, so that their
+// positions alone do not tell.
+func (e *entry) same(other *entry) bool {
+	return e.rev == other.rev && e.Node == other.Node && e.Lease == other.Lease && e.Claim == other.Claim
+}
+
 // change says that a channel begins or ceases to belong to somebody.
 type change struct {
 	*entry
@@ -287,12 +293,12 @@ func (v *view) dead(most int) []*entry {
 func difference(from, to *view) []change {
 	var changes []change
 	for _, c := range from.all() {
-		if now := to.entries[c.channel]; now == nil || now.rev != c.rev || !to.owned(now) {
+		if now := to.entries[c.channel]; now == nil || !now.same(c) || !to.owned(now) {
 			changes = append(changes, change{c, false})
 		}
 	}
 	for _, c := range to.all() {
-		if before := from.entries[c.channel]; before == nil || before.rev != c.rev || !from.owned(before) {
+		if before := from.entries[c.channel]; before == nil || !before.same(c) || !from.owned(before) {
 			changes = append(changes, change{c, true})
 		}
 	}

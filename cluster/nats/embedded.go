@@ -173,10 +173,19 @@ func (l *serverLog) duplicate() bool {
 }
 
 // Noticef logs what an operator need not know: routes come and go as nodes do.
-func (l *serverLog) Noticef(format string, v ...any) { l.say(slog.LevelDebug, format, v) }
+func (l *serverLog) Noticef(format string, v ...any) {
+	if text := strings.TrimSpace(fmt.Sprintf(format, v...)); text != "" {
+		l.log.Debug("embedded NATS", slog.String("text", text))
+	}
+}
 
 // Warnf logs a warning.
-func (l *serverLog) Warnf(format string, v ...any) { l.say(slog.LevelWarn, format, v) }
+func (l *serverLog) Warnf(format string, v ...any) {
+	// This server need not be told that our messages may be large.
+	if !strings.HasPrefix(format, "Maximum payloads over") {
+		l.warn(format, v)
+	}
+}
 
 // Errorf logs an error of the server: to this process it is a warning, as it goes on.
 func (l *serverLog) Errorf(format string, v ...any) {
@@ -185,7 +194,7 @@ func (l *serverLog) Errorf(format string, v ...any) {
 		l.twin = time.Now()
 		l.mu.Unlock()
 	}
-	l.say(slog.LevelWarn, format, v)
+	l.warn(format, v)
 }
 
 // Fatalf notes why the server cannot go on.
@@ -203,8 +212,7 @@ func (l *serverLog) Debugf(string, ...any) {}
 // Tracef logs nothing.
 func (l *serverLog) Tracef(string, ...any) {}
 
-func (l *serverLog) say(level slog.Level, format string, v []any) {
+func (l *serverLog) warn(format string, v []any) {
 	// The format tells lines of one kind, of which many can come, from others.
-	l.log.Log(context.Background(), level, "embedded NATS", logging.Bounded("", "", slog.String("kind", format)),
-		slog.String("text", fmt.Sprintf(format, v...)))
+	l.log.Warn("embedded NATS", logging.Bounded("", "", slog.String("kind", format)), slog.String("text", fmt.Sprintf(format, v...)))
 }

@@ -14,10 +14,14 @@ import (
 
 const (
 	// A lease lasts leaseParts times as long as the pause between two renewals.
-	leaseParts = 5
+	leaseParts = 6
 	// safetyParts is the part of its time by which a node holds its lease for lost before it
 	// ends for the others.
-	safetyParts = 6
+	safetyParts = 10
+	// renewWait bounds one renewal.
+	renewWait = 2 * time.Second
+	// reopen is after how long without a renewal the bucket is opened again.
+	reopen = 4 * time.Second
 	// guardPause is how often a node looks whether it still has its lease.
 	guardPause = 50 * time.Millisecond
 	// maxRetired bounds the leases that are ended when the cluster is back.
@@ -58,20 +62,23 @@ func (b *bucket) keepLease(ctx context.Context) error {
 	b.c.mu.Lock()
 	every := b.c.leaseTime() / leaseParts
 	b.c.mu.Unlock()
-	for failures := 0; ; {
+	for failed := (time.Time{}); ; {
 		pause := every
 		err := b.renew(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err == nil:
-			failures = 0
+			failed = time.Time{}
 			b.c.trouble(nil)
 			b.sweep(ctx)
 		default:
-			// JetStream elects a leader for some seconds after one has died.
-			if failures++; failures > 1 {
-				b.c.trouble(err)
+			// JetStream elects a leader for some seconds after one has died. But the bucket may
+			// also be gone.
+			if failed.IsZero() {
+				failed = time.Now()
+			} else if time.Since(failed) > reopen {
+				return err
 			}
 			pause = min(every, lookAgain)
 		}
@@ -110,6 +117,8 @@ func (b *bucket) renew(ctx context.Context) error {
 		return err
 	}
 	asked := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, renewWait)
+	defer cancel()
 	rev, err := b.put(ctx, leaseKeys+l.id, value, jetstream.WithExpectLastSequencePerSubject(l.rev), jetstream.WithMsgTTL(ttl))
 	c.mu.Lock()
 	defer c.mu.Unlock()
