@@ -39,8 +39,8 @@ type Backplane interface {
 	// or at once by the failure that Ask returns; if the call wants no answer (its id is zero)
 	// nothing more is heard of it.
 	Ask(to NodeID, q Question) Failure
-	// Answer answers a call of Cluster.Asked, with p or with the failure f.
-	Answer(to NodeID, call CallID, p Payload, f Failure)
+	// Answer says how a call of Cluster.Asked has ended.
+	Answer(to NodeID, call CallID, o Outcome)
 	// Cancel says that nobody waits for the answer to a call of Ask any more.
 	Cancel(to NodeID, call CallID)
 
@@ -48,8 +48,8 @@ type Backplane interface {
 	// is given to this node, grant is called, in the order in which the cluster gives channels;
 	// if it returns a failure, the channel is given back and Claim returns that failure. Claim
 	// returns no failure once the channel is this node's, until Release or Cluster.Lost. The
-	// failure is Taken if another node has the channel, NotOwner if one has what it lies in or
-	// what lies in it, and Unreachable if it cannot be decided. Not on an event loop.
+	// failure is Taken if a node has the channel, NotOwner if another node has what it lies in
+	// or what lies in it, and Unreachable if it cannot be decided. Not on an event loop.
 	Claim(ctx context.Context, c Claim, grant func() Failure) Failure
 	// Release gives a channel back that Claim has given. A later Claim of this node comes after
 	// it.
@@ -75,9 +75,8 @@ type Cluster interface {
 	Lost(channel string)
 	// Asked puts a call of another node to a client here.
 	Asked(from NodeID, q Question)
-	// Answered says how a call of Ask ended: with p, or with the failure f. It is ignored if that
-	// node was not asked this.
-	Answered(from NodeID, call CallID, p Payload, f Failure)
+	// Answered says how a call of Ask has ended. It is ignored if that node was not asked this.
+	Answered(from NodeID, call CallID, o Outcome)
 	// Cancelled says that nobody waits for the answer to a call of Asked any more.
 	Cancelled(from NodeID, call CallID)
 	// Gone says that a node has ended, or cannot be reached any more: its calls fail, and
@@ -113,6 +112,14 @@ type Question struct {
 	Payload Payload
 	// Timeout is how long the caller waits.
 	Timeout time.Duration
+}
+
+// Outcome is how a call has ended: with a failure, or else with an answer.
+type Outcome struct {
+	Answer  Payload
+	Failure Failure
+	// Reason is the one under which the failure is counted; ReasonNormal if that is not known.
+	Reason Reason
 }
 
 // Claim is a channel that one node has, with the services that its owner answers.

@@ -99,6 +99,16 @@ func (r Reason) String() string {
 	return "unknown"
 }
 
+// ReasonNamed returns the reason that String writes as name; false if there is none.
+func ReasonNamed(name string) (Reason, bool) {
+	for r, other := range reasonNames {
+		if other == name {
+			return Reason(r), true
+		}
+	}
+	return ReasonNormal, false
+}
+
 // CloseCode returns the default WebSocket close code (RFC 6455, section 7.4) for r, used
 // where the format does not define one.
 func (r Reason) CloseCode() uint16 {

@@ -99,22 +99,22 @@ func testCalls(t *testing.T, w *world) {
 	}
 	for name, p := range payloads() {
 		id := ask(p, "here")
-		b.Answer(a.ID, id, p, core.Failure{})
+		b.Answer(a.ID, id, core.Outcome{Answer: p})
 		if got := answered(id, 1); got.From != b.ID || got.Failure.Failed() || !same(got.Payload, p) {
 			t.Errorf("%s is answered by %.300v", name, got)
 		}
 	}
 	for _, service := range []string{"", "a b/c", "x.y", "*", "Ünï\r\n", "%"} {
 		id := ask(text("x"), service)
-		b.Answer(a.ID, id, text("y"), core.Failure{})
+		b.Answer(a.ID, id, core.Outcome{Answer: text("y")})
 		answered(id, 1)
 	}
 	for _, f := range []core.Failure{
 		{Code: core.NoService}, {Code: "mine", Text: "of two\r\nlines, with 100% ü "}, {Code: "404", Text: " "}, {Code: "a b: c\n", Text: "%41"},
 	} {
 		id := ask(text("x"), "here")
-		b.Answer(a.ID, id, core.Payload{}, f)
-		if got := answered(id, 1); got.Failure != f || got.Payload.Size() > 0 {
+		b.Answer(a.ID, id, core.Outcome{Failure: f, Reason: core.ReasonUnwritable})
+		if got := answered(id, 1); got.Failure != f || got.Reason != core.ReasonUnwritable || got.Payload.Size() > 0 {
 			t.Errorf("the failure %q comes as %+v", f, got)
 		}
 	}
@@ -122,12 +122,12 @@ func testCalls(t *testing.T, w *world) {
 	// Late and forged answers come with the name of who gives them: the engine knows whom it
 	// has asked.
 	id := ask(text("x"), "here")
-	c.Answer(a.ID, id, text("forged"), core.Failure{})
+	c.Answer(a.ID, id, core.Outcome{Answer: text("forged")})
 	if got := answered(id, 1); got.From != c.ID {
 		t.Errorf("the answer of c is one of %s", got.From)
 	}
-	b.Answer(a.ID, id, text("right"), core.Failure{})
-	b.Answer(a.ID, id, text("late"), core.Failure{})
+	b.Answer(a.ID, id, core.Outcome{Answer: text("right")})
+	b.Answer(a.ID, id, core.Outcome{Answer: text("late")})
 	if got := answered(id, 3); got.From != b.ID || string(got.Payload.Data) != "late" {
 		t.Errorf("the late answer is %+v", got)
 	}
@@ -172,7 +172,7 @@ func testGoneCalls(t *testing.T, w *world) {
 			t.Errorf("a node that is not there, %s, can be asked", to)
 		}
 	}
-	a.Answer(b.ID, id, text("nobody gets it"), core.Failure{})
+	a.Answer(b.ID, id, core.Outcome{Answer: text("nobody gets it")})
 	a.Cancel(b.ID, id)
 }
 

@@ -30,6 +30,7 @@ type Answered struct {
 	Call    core.CallID
 	Payload core.Payload
 	Failure core.Failure
+	Reason  core.Reason
 }
 
 // Cancelled is a call that is not waited for any more.
@@ -178,10 +179,10 @@ func (r *Recorder) Asked(from core.NodeID, q core.Question) {
 }
 
 // Answered keeps an answer.
-func (r *Recorder) Answered(from core.NodeID, call core.CallID, p core.Payload, f core.Failure) {
+func (r *Recorder) Answered(from core.NodeID, call core.CallID, o core.Outcome) {
 	r.enter()
 	defer r.mu.Unlock()
-	r.answers = append(r.answers, Answered{from, call, p.Clone(), f})
+	r.answers = append(r.answers, Answered{from, call, o.Answer.Clone(), o.Failure, o.Reason})
 }
 
 // Cancelled keeps that a call is not waited for any more.

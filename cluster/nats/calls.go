@@ -22,6 +22,7 @@ const (
 	timeoutHeader = "Polywire-Timeout" // in milliseconds
 	codeHeader    = "Polywire-Error-Code"
 	textHeader    = "Polywire-Error"
+	reasonHeader  = "Polywire-Reason" // under which the failure is counted
 )
 
 // The values of typeHeader.
@@ -51,6 +52,7 @@ type speech struct {
 	timeout time.Duration
 	payload core.Payload
 	failure core.Failure
+	reason  core.Reason
 	sync    uint64 // the number of a sync, and the position in the log of the channels
 	log     uint64
 }
@@ -85,6 +87,8 @@ func hear(m *natsgo.Msg) (s speech, err error) {
 		if s.failure = failureOf(m, codeHeader, textHeader); !s.failure.Failed() {
 			s.payload, err = payloadOf(m)
 		}
+		// One that a newer node has is not known here.
+		s.reason, _ = core.ReasonNamed(m.Header.Get(reasonHeader))
 		if len(s.failure.Code)+len(s.failure.Text) > maxFailure || !utf8.ValidString(s.failure.Error()) {
 			return s, errSpeech
 		}
@@ -169,25 +173,28 @@ func (b *Backplane) Ask(to core.NodeID, q core.Question) core.Failure {
 
 // unsent ends a call that could not be written to the engine.
 func (b *Backplane) unsent(to core.NodeID, call core.CallID) {
-	b.cluster.Answered(to, call, core.Payload{}, core.Failure{Code: core.Unreachable, Text: errAway.Error()})
+	b.cluster.Answered(to, call, core.Outcome{Failure: core.Failure{Code: core.Unreachable, Text: errAway.Error()}})
 }
 
 // Answer answers a call of Cluster.Asked.
-func (b *Backplane) Answer(to core.NodeID, call core.CallID, p core.Payload, f core.Failure) {
+func (b *Backplane) Answer(to core.NodeID, call core.CallID, o core.Outcome) {
 	if to == foreignNode {
-		b.foreign.answer(call, p, f)
+		b.foreign.answer(call, o.Answer, o.Failure)
 		return
 	}
 	h := natsgo.Header{typeHeader: {typeAnswer}, fromHeader: {string(b.id)}, callHeader: {idText(call)}}
-	kind, data := pack(p)
-	if f.Failed() {
+	kind, data := pack(o.Answer)
+	if o.Failure.Failed() {
 		kind, data = "", nil
-		h = withFailure(h, f, codeHeader, textHeader)
+		h = withFailure(h, o.Failure, codeHeader, textHeader)
+		h.Set(reasonHeader, o.Reason.String())
 	}
 	err := b.out.put(outgoing{header: withKind(h, kind), publish: true}, b.inboxOf(to), data)
-	if errors.Is(err, errTooLarge) && !f.Failed() {
+	if errors.Is(err, errTooLarge) && !o.Failure.Failed() {
 		// The caller need not wait for what never comes.
-		b.Answer(to, call, core.Payload{}, core.Failure{Code: core.Internal, Text: "the answer is larger than the cluster's engine takes"})
+		b.Answer(to, call, core.Outcome{
+			Failure: core.Failure{Code: core.Internal, Text: "the answer is larger than the cluster's engine takes"}, Reason: core.ReasonTooLarge,
+		})
 	}
 }
 
@@ -221,7 +228,7 @@ func (b *Backplane) spokenTo(m *natsgo.Msg) {
 		b.cluster.Asked(s.from, core.Question{Call: s.call, Service: s.service, Payload: s.payload, Timeout: s.timeout})
 	case typeAnswer:
 		b.count(m)
-		b.cluster.Answered(s.from, s.call, s.payload, s.failure)
+		b.cluster.Answered(s.from, s.call, core.Outcome{Answer: s.payload, Failure: s.failure, Reason: s.reason})
 	case typeCancel:
 		b.cluster.Cancelled(s.from, s.call)
 	case typeSync:

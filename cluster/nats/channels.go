@@ -100,7 +100,7 @@ type change struct {
 // view is what the log says up to a position: who has which channel. A channel belongs to the
 // node of its entry as long as the entry's lease is there.
 //
-// No two channels of a view lie in one another: a claim is written only if the log ends where
+// No two channels of different nodes lie in one another: a claim is written only if the log ends where
 // its node's view does, so that nothing can be there that the node has not seen.
 type view struct {
 	pos     uint64
@@ -238,15 +238,16 @@ func (v *view) all() []*entry {
 	return all
 }
 
-// conflict returns the owned channel because of which another one cannot be owned: the same,
-// one that it lies in, or one that lies in it. It is nil if there is none.
-func (v *view) conflict(channel string) *entry {
+// conflict returns the owned channel because of which by cannot own another one: the same, or
+// another node's that it lies in or that lies in it. Which client of one node may own channels
+// within each other that node's engine knows. It is nil if there is none.
+func (v *view) conflict(channel string, by core.NodeID) *entry {
 	if c := v.entries[channel]; c != nil && v.owned(c) {
 		return c
 	}
 	for i := range len(channel) {
 		if channel[i] == '/' {
-			if c := v.entries[channel[:i]]; c != nil && v.owned(c) {
+			if c := v.entries[channel[:i]]; c != nil && v.owned(c) && c.Node != by {
 				return c
 			}
 		}
@@ -255,7 +256,7 @@ func (v *view) conflict(channel string) *entry {
 		return nil
 	}
 	for name, c := range v.entries {
-		if v.owned(c) && len(name) > len(channel) && name[len(channel)] == '/' && name[:len(channel)] == channel {
+		if v.owned(c) && c.Node != by && len(name) > len(channel) && name[len(channel)] == '/' && name[:len(channel)] == channel {
 			return c
 		}
 	}

@@ -26,10 +26,10 @@ func (n *naive) owner(channel string) (core.NodeID, bool) {
 	return c.channel.Node, ok && l.lease.Node == c.channel.Node
 }
 
-func (n *naive) conflict(channel string) bool {
+func (n *naive) conflict(channel string, by core.NodeID) bool {
 	for other := range n.channels {
-		_, owned := n.owner(other)
-		if owned && (other == channel || strings.HasPrefix(other, channel+"/") || strings.HasPrefix(channel, other+"/")) {
+		node, owned := n.owner(other)
+		if owned && (other == channel || node != by && (strings.HasPrefix(other, channel+"/") || strings.HasPrefix(channel, other+"/"))) {
 			return true
 		}
 	}
@@ -79,8 +79,10 @@ func TestView(t *testing.T) {
 				if _, told := owned[name]; told != isOwned {
 					t.Fatalf("seed %d, position %d: %q is owned: %v, told: %v", seed, rev, name, isOwned, told)
 				}
-				if got := v.conflict(name) != nil; got != n.conflict(name) {
-					t.Fatalf("seed %d, position %d: a claim of %q is in conflict: %v, want %v", seed, rev, name, got, n.conflict(name))
+				for _, by := range []core.NodeID{"n0", "n1"} {
+					if got, want := v.conflict(name, by) != nil, n.conflict(name, by); got != want {
+						t.Fatalf("seed %d, position %d: a claim of %q by %s is in conflict: %v, want %v", seed, rev, name, by, got, want)
+					}
 				}
 			}
 		}

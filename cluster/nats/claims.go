@@ -294,7 +294,7 @@ func (c *channels) choose() *task {
 			c.queue = slices.Delete(c.queue, i, i+1)
 			return t
 		}
-		holder := c.view.conflict(t.channel)
+		holder := c.view.conflict(t.channel, c.id)
 		switch {
 		case holder == nil:
 			c.queue = slices.Delete(c.queue, i, i+1)

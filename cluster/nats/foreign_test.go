@@ -75,10 +75,10 @@ func TestForeignRequests(t *testing.T) {
 			case from != foreignNode || q.Timeout <= 0:
 				t.Errorf("%s is asked by %s, for %v", name, from, q.Timeout)
 			case string(q.Payload.Data) == "fail":
-				b.Answer(from, q.Call, core.Payload{}, core.Failure{Code: "E1", Text: "no\nway"})
+				b.Answer(from, q.Call, core.Outcome{Failure: core.Failure{Code: "E1", Text: "no\nway"}})
 			case q.Call != core.CallID{}:
-				b.Answer(from, q.Call, core.Payload{Kind: core.Text, Data: append([]byte(name+" "+string(q.Service)+" "), q.Payload.Data...)}, core.Failure{})
-				b.Answer(from, q.Call, core.Payload{Kind: core.Text, Data: []byte("twice")}, core.Failure{})
+				b.Answer(from, q.Call, core.Outcome{Answer: core.Payload{Kind: core.Text, Data: append([]byte(name+" "+string(q.Service)+" "), q.Payload.Data...)}})
+				b.Answer(from, q.Call, core.Outcome{Answer: core.Payload{Kind: core.Text, Data: []byte("twice")}})
 			}
 		}
 		b.Serve([]core.Service{{Name: "my svc/x", On: true}})

@@ -72,10 +72,10 @@ func (s *engineStub) Asked(from core.NodeID, q core.Question) {
 	}
 }
 
-func (s *engineStub) Answered(_ core.NodeID, _ core.CallID, _ core.Payload, f core.Failure) {
+func (s *engineStub) Answered(_ core.NodeID, _ core.CallID, o core.Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.answered = append(s.answered, f)
+	s.answered = append(s.answered, o.Failure)
 }
 
 func (s *engineStub) Cancelled(core.NodeID, core.CallID) {}

@@ -49,6 +49,7 @@ type call struct {
 	byTopic bool // the caller is told by topics
 	oneWay  bool // the caller is told nothing
 	counted bool // in peer.running of its caller
+	far     bool // another node is its caller
 
 	// Owned by who ends the call. A Go handler has the record until it returns, also if the
 	// call has ended before.

@@ -83,6 +83,7 @@ type callTable struct {
 	ids    callIDs
 	memory handlerMemory
 	closed bool
+	far    int // calls of other nodes
 }
 
 func (t *callTable) init(now time.Time, o Options) {
@@ -124,6 +125,9 @@ func (t *callTable) add(c *call, limit int, now time.Time, timeout time.Duration
 		c.id = t.ids.next()
 	}
 	t.byID[c.id] = c
+	if c.far {
+		t.far++
+	}
 	t.clock.Look(now)
 	t.wheel.Set(c, t.clock.Due(now.Add(timeout)))
 	from.asking.push(c, byCaller)
@@ -246,6 +250,9 @@ func (t *callTable) close() []*call {
 // remove takes c out. The caller holds mu.
 func (t *callTable) remove(c *call) {
 	delete(t.byID, c.id)
+	if c.far {
+		t.far--
+	}
 	t.wheel.Remove(c)
 	c.caller.callParty().calls.asking.remove(c, byCaller)
 	if to := c.answerer.callParty(); to != nil {
@@ -259,6 +266,13 @@ func (t *callTable) isClosed() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.closed
+}
+
+// own returns how many calls were made here, and not at another node.
+func (t *callTable) own() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.byID) - t.far
 }
 
 func (t *callTable) size() int {

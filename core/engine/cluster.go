@@ -103,22 +103,25 @@ func (e *Engine) Asked(from core.NodeID, q core.Question) {
 	n := e.nodeOf(from)
 	e.mu.Unlock()
 	if r := n.call(q); r.Failed() && q.Call != (core.CallID{}) {
-		e.backplane.Answer(from, q.Call, core.Payload{}, r.Failure)
+		e.backplane.Answer(from, q.Call, core.Outcome{Failure: r.Failure, Reason: r.reason})
 	}
 }
 
 // Answered ends a call that was put to another node. One that the node was not asked, or that
 // has ended, is ignored. Any goroutine.
-func (e *Engine) Answered(from core.NodeID, id core.CallID, answer core.Payload, f core.Failure) {
+func (e *Engine) Answered(from core.NodeID, id core.CallID, o core.Outcome) {
 	n := e.nodeIfAny(from)
 	if n == nil {
 		return
 	}
-	o := outcome{answer: answer}
-	if f.Failed() {
-		o = outcome{refusal: refusalOf(f, core.ReasonAnswerer)}
+	end := outcome{answer: o.Answer}
+	if o.Failure.Failed() {
+		end = outcome{refusal: refusalOf(o.Failure, core.ReasonAnswerer)}
+		if o.Reason != core.ReasonNormal {
+			end.reason = o.Reason
+		}
 	}
-	n.callAnswered(id, o)
+	n.callAnswered(id, end)
 }
 
 // Cancelled ends a call of another node, which waits for it no more. Any goroutine.

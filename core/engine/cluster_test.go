@@ -107,13 +107,13 @@ func TestClusterCall(t *testing.T) {
 	w.pump()
 	id := y.asked()
 	wants(t, "the request", y.said(), "request s =q")
-	w.nodes[0].engine.Answered("stranger", id, text("forged"), core.Failure{})
+	w.nodes[0].engine.Answered("stranger", id, core.Outcome{Answer: text("forged")})
 	w.nodes[0].engine.nodeOf("stranger")
-	w.nodes[0].engine.Answered("stranger", id, text("forged"), core.Failure{})
+	w.nodes[0].engine.Answered("stranger", id, core.Outcome{Answer: text("forged")})
 	y.message(reply(id, "a"))
 	w.pump()
 	wants(t, "the answer", x.said(), "answer s@7 #r =a")
-	w.nodes[0].engine.Answered(w.nodes[1].id, id, text("late"), core.Failure{})
+	w.nodes[0].engine.Answered(w.nodes[1].id, id, core.Outcome{Answer: text("late")})
 	if n := len(w.nodes[0].cancelled); n > 0 {
 		t.Errorf("%d answered calls were cancelled", n)
 	}
@@ -133,7 +133,7 @@ func TestClusterCall(t *testing.T) {
 	id = y.asked()
 	w.nodes[0].pass(2 * time.Minute)
 	wants(t, "time-out", x.said(), "done call s@7 #r; failed call s@7 #r timeout")
-	if there.Calls() != 0 {
+	if there.calls.size() != 0 {
 		t.Error("the other node still waits for the answer")
 	}
 	y.said()
@@ -144,7 +144,7 @@ func TestClusterCall(t *testing.T) {
 	z.message(ask("s", "q"))
 	w.pump()
 	z.gone(false)
-	if there.Calls() != 0 {
+	if there.calls.size() != 0 {
 		t.Error("the other node still waits for the answer")
 	}
 	// A one-way call.
@@ -169,6 +169,7 @@ func TestClusterCall(t *testing.T) {
 	x.message(ask("s", "q"))
 	w.pump()
 	wants(t, "slow", x.said(), "done call s@7 #r; failed call s@7 #r overloaded")
+	wantCount(t, &x.site.Stats.CallsFailed, core.ReasonOverload, 1)
 	y.room = 0
 	x.message(ask("s", "q"))
 	w.pump()
@@ -202,7 +203,7 @@ func TestClusterNodeGone(t *testing.T) {
 	if n := len(w.nodes[0].cancelled); n != 0 {
 		t.Errorf("a node that is gone was told that %d calls are over", n)
 	}
-	if n := w.nodes[0].engine.Calls(); n != 0 {
+	if n := w.nodes[0].engine.calls.size(); n != 0 {
 		t.Errorf("%d calls are left", n)
 	}
 	wants(t, "its services and channels are free", x.do(ask("s", "q"), ask("c/m", "q"), share("c/m")),

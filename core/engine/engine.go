@@ -183,8 +183,9 @@ func (e *Engine) Close() {
 	e.ticking.Wait()
 }
 
-// Calls returns the number of calls that wait for their answer. Any goroutine.
-func (e *Engine) Calls() int { return e.calls.size() }
+// Calls returns the number of calls of connections here that wait for their answer. Any
+// goroutine.
+func (e *Engine) Calls() int { return e.calls.own() }
 
 // Panics returns how many panics of Go handlers, hooks, authorizers and session stores
 // were caught. Any goroutine.

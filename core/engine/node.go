@@ -107,7 +107,7 @@ func (n *node) askOwner(q core.Question, t target) refusal {
 		}
 	} else {
 		k := e.records.Get().(*call)
-		k.id, k.caller, k.answerer, k.service, k.title = q.Call, n, t.owner, t.service, t.title
+		k.id, k.caller, k.answerer, k.service, k.title, k.far = q.Call, n, t.owner, t.service, t.title, true
 		timeout := min(cmp.Or(q.Timeout, defaultTimeout), maxTimeout)
 		if _, r := e.calls.add(k, maxCallsOfNode, e.now(), timeout); r.Failed() {
 			e.recycle(k)
@@ -120,7 +120,7 @@ func (n *node) askOwner(q core.Question, t target) refusal {
 
 // callEnded answers a call of the node.
 func (n *node) callEnded(c *call, o outcome) {
-	n.engine.backplane.Answer(n.id, c.id, o.answer, o.Failure)
+	n.engine.backplane.Answer(n.id, c.id, core.Outcome{Answer: o.answer, Failure: o.Failure, Reason: o.reason})
 }
 
 // lostChannel and lostOffer forget what the node has lost here: it learns of it from the

@@ -154,10 +154,10 @@ func (n *wiredNode) Ask(to core.NodeID, q core.Question) core.Failure {
 	return core.Failure{}
 }
 
-func (n *wiredNode) Answer(to core.NodeID, id core.CallID, p core.Payload, f core.Failure) {
+func (n *wiredNode) Answer(to core.NodeID, id core.CallID, o core.Outcome) {
 	n.outside("Backplane.Answer")
 	if other := n.of(to); other != nil && !n.silent {
-		other.engine.Answered(n.id, id, p, f)
+		other.engine.Answered(n.id, id, o)
 	}
 }
 
