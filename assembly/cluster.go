@@ -73,13 +73,15 @@ func (c *cluster) port() core.Backplane {
 	return c.backplane
 }
 
-// numbersAfter returns where the numbers of this node's connections begin. Their upper half is
-// random, so that no two nodes have the same; a broker that is alone begins with 1.
+// numbersAfter returns where the numbers of this node's connections begin. They have 53 bits, as
+// many as programs keep that read a log in JSON; the upper ones are random, so that two nodes have
+// hardly ever the same. A broker that is alone begins with 1.
 func (c *cluster) numbersAfter() uint64 {
 	if c == nil {
 		return 0
 	}
-	return uint64(rand.Uint32()>>1) << 32
+	const own, all = 32, 53
+	return rand.Uint64N(1<<(all-own)-1)<<own + 1<<own
 }
 
 // start joins the cluster, in the background.
