@@ -88,7 +88,7 @@ func appendDeflated(dst, p []byte, window wsflate.WindowBits) ([]byte, error) {
 // deflated returns f compressed for a window, or f itself if it is small or does not
 // compress. It is compressed once, by the loop that asks first, and lives as long as f.
 func (f *frame) deflated(window wsflate.WindowBits) *frame {
-	if f.payload < deflateFrom || f.purpose == control {
+	if f.payload < deflateFrom || f.purpose.isControl() {
 		return f
 	}
 	f.mu.Lock()

@@ -49,10 +49,15 @@ const (
 	owed purpose = iota
 	// published: a message of a subscription. A policy may drop it.
 	published
-	// control: a control frame, or the response to the upgrade. It is not for the
-	// application, and it always fits.
+	// control: a control frame. It is not for the application, and it always fits.
 	control
+	// response: the response to the upgrade, treated like control. Without it the client
+	// understands nothing of what follows, so that it is never dropped alone.
+	response
 )
+
+// isControl reports whether a frame is not for the application.
+func (p purpose) isControl() bool { return p >= control }
 
 // lent is a frame on loan from one turn of a loop, which releases it at its end (loop.lend). To
 // hold it longer, call keep. Only an output may store it without keep, while it is listed for
@@ -157,7 +162,7 @@ func controlFrame(op ws.OpCode, payload []byte) *frame {
 // reference. The frame owns b from here on.
 func responseFrame(b []byte) *frame {
 	f := newFrame()
-	f.purpose, f.bytes = control, b
+	f.purpose, f.bytes = response, b
 	return f
 }
 

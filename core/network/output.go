@@ -250,7 +250,7 @@ func (o *output) ending(n int) (messages, payload int) {
 		if n -= len(f.bytes); n < 0 {
 			break
 		}
-		if f.purpose != control {
+		if !f.purpose.isControl() {
 			messages++
 			payload += f.payload
 		}

@@ -80,7 +80,7 @@ func (c *conn) makeRoom(f *frame) bool {
 // by choke.
 func (c *conn) fits(f *frame) bool {
 	all, _ := c.out.behind()
-	return len(c.out.frames) == 0 || f.purpose == control || all+len(f.bytes) <= c.settings.OutboundLimit
+	return len(c.out.frames) == 0 || f.purpose.isControl() || all+len(f.bytes) <= c.settings.OutboundLimit
 }
 
 // owedFits reports whether f, which is owed to the client, may be queued, whatever messages
@@ -149,9 +149,10 @@ func (c *conn) count(n int, r core.Reason) {
 	c.ep.Stats.DroppedBytes.Add(r, uint64(n))
 }
 
-// dropUnwritten drops all queued frames that are not partly written.
+// dropUnwritten drops all queued frames that are not partly written, but for the response to
+// the upgrade.
 func (c *conn) dropUnwritten() {
-	for i := len(c.out.frames) - 1; i >= c.out.unwritten(); i-- {
+	for i := len(c.out.frames) - 1; i >= c.out.unwritten() && c.out.frames[i].purpose != response; i-- {
 		c.takeOut(i)
 	}
 }
@@ -160,7 +161,7 @@ func (c *conn) dropUnwritten() {
 // ciphertext stays.
 func (c *conn) dropOutput(r core.Reason) {
 	for _, f := range c.out.frames {
-		if f.purpose != control {
+		if !f.purpose.isControl() {
 			c.count(f.payload, r)
 		}
 	}
@@ -169,7 +170,7 @@ func (c *conn) dropOutput(r core.Reason) {
 
 // dropSlow counts a frame that c does not get because it is slow, and logs the first.
 func (c *conn) dropSlow(f *frame) {
-	if f.purpose == control {
+	if f.purpose.isControl() {
 		return
 	}
 	c.count(f.payload, core.ReasonSlow)

@@ -553,3 +553,19 @@ func TestBudgetWeighsTinyFrames(t *testing.T) {
 	}
 	slow.expect(strings.Repeat("x", big))
 }
+
+// hastyHub finds every connection too slow as soon as it is there.
+type hastyHub struct{ *chatHub }
+
+func (h hastyHub) Connect(l core.Link) core.Peer {
+	p := h.chatHub.Connect(l)
+	l.(*conn).sayGoodbye(core.ReasonSlow)
+	return p
+}
+
+// TestSlowAtOnce: a client that is disconnected as slow before the response to its upgrade is
+// written reads that response before the close frame.
+func TestSlowAtOnce(t *testing.T) {
+	r := start(t, func(o *Options, _ *Endpoint) { o.Hub = hastyHub{o.Hub.(*chatHub)} })
+	r.dial("chat").expectClose(1013)
+}
