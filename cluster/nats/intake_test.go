@@ -21,8 +21,7 @@ func TestIntakeIsBounded(t *testing.T) {
 		}
 	})
 	big := make([]byte, intakeBytes)
-	in.put(&natsgo.Msg{Subject: "alone it may be larger", Data: big})
-	in.put(&natsgo.Msg{Subject: "dropped", Data: []byte("x")})
+	in.put([]*natsgo.Msg{{Subject: "alone it may be larger", Data: big}, {Subject: "dropped", Data: []byte("x")}})
 	if n := stats.Dropped[core.ReasonOverload].Load(); n != 1 {
 		t.Errorf("%d are counted as dropped", n)
 	}
