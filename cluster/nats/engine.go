@@ -152,5 +152,9 @@ func (e *engine) servers() int {
 	if e.srv == nil {
 		return 0
 	}
-	return max(len(e.o.Embedded.Routes)+1, len(e.srv.JetStreamClusterPeers()))
+	n := len(e.o.Embedded.Routes) + 1
+	if e.srv.JetStreamIsClustered() {
+		n = max(n, len(e.srv.JetStreamClusterPeers()))
+	}
+	return n
 }

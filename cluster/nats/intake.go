@@ -15,6 +15,8 @@ const (
 	intakeMessages = 8192
 	// intakeBytes bounds what waits to be handled.
 	intakeBytes = 64 << 20
+	// intakeBatch is how many messages are passed on with one look at the bound.
+	intakeBatch = 64
 	// messageOverhead is about what a message weighs besides its bytes.
 	messageOverhead = 256
 )
@@ -52,43 +54,61 @@ func (in *intake) run(ctx context.Context) {
 		batch := in.waiting
 		in.waiting = nil
 		in.mu.Unlock()
+		done := 0
 		for i, m := range batch {
 			if ctx.Err() != nil {
 				return
 			}
 			in.handle(m)
+			done += weight(m)
 			batch[i] = nil
-			in.mu.Lock()
-			in.bytes -= weight(m)
-			in.mu.Unlock()
+			if i%intakeBatch == intakeBatch-1 || i == len(batch)-1 {
+				in.mu.Lock()
+				in.bytes -= done
+				in.mu.Unlock()
+				done = 0
+			}
 		}
 	}
 }
 
 // take moves what the client has read to where it is bounded by its bytes.
 func (in *intake) take(ctx context.Context) {
+	var batch []*natsgo.Msg
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case m := <-in.ch:
-			in.put(m)
+			batch = append(batch[:0], m)
 		}
+		for more := true; more && len(batch) < intakeBatch; {
+			select {
+			case m := <-in.ch:
+				batch = append(batch, m)
+			default:
+				more = false
+			}
+		}
+		in.put(batch)
+		clear(batch)
 	}
 }
 
-func (in *intake) put(m *natsgo.Msg) {
+// put lets messages wait, as far as there is room.
+func (in *intake) put(batch []*natsgo.Msg) {
+	dropped := uint64(0)
 	in.mu.Lock()
-	full := in.bytes > 0 && in.bytes+weight(m) > intakeBytes
-	if !full {
+	for _, m := range batch {
+		if in.bytes > 0 && in.bytes+weight(m) > intakeBytes {
+			dropped++
+			continue
+		}
 		in.waiting = append(in.waiting, m)
 		in.bytes += weight(m)
 	}
 	in.mu.Unlock()
-	if full {
-		in.stats.Dropped.Inc(core.ReasonOverload)
-		return
-	}
+	in.stats.Dropped.Add(core.ReasonOverload, dropped)
 	select {
 	case in.wake <- struct{}{}:
 	default:

@@ -125,8 +125,12 @@ func (o *outbox) take(items []outgoing, bytes []byte) ([]outgoing, []byte) {
 	return taken, text
 }
 
-// keptBuffer bounds what an outbox keeps of a buffer for later.
-const keptBuffer = 1 << 20
+const (
+	// keptBuffer bounds what an outbox keeps of a buffer for later.
+	keptBuffer = 1 << 20
+	// writeBatch is how many messages are written with one look at the bound.
+	writeBatch = 64
+)
 
 // run writes to a connection until ctx ends. What is left then is dropped, and so is all that
 // comes until the next run. It is called by one goroutine at a time, and closes opened as soon
@@ -160,31 +164,43 @@ func (o *outbox) run(ctx context.Context, nc *natsgo.Conn, opened chan<- struct{
 
 // write writes items, or drops them if ctx has ended.
 func (o *outbox) write(ctx context.Context, nc *natsgo.Conn, items []outgoing, bytes []byte) {
+	written := 0
+	subject := ""
 	for i := range items {
 		item := &items[i]
-		subject, rest := bytes[:item.subject], bytes[item.subject:]
-		payload := rest[:item.payload]
-		bytes = rest[item.payload:]
-		reason := core.ReasonUnavailable
+		payload := bytes[item.subject : item.subject+item.payload]
+		if name := bytes[:item.subject]; string(name) != subject {
+			subject = string(name) // often it is that of the message before
+		}
+		bytes = bytes[item.subject+item.payload:]
 		err := error(errAway)
 		if ctx.Err() == nil {
-			err = send(nc, string(subject), item.header, payload)
+			err = send(nc, subject, item.header, payload)
 		}
 		switch {
-		case err == nil && item.publish:
+		case err != nil:
+			o.drop(item, err)
+		case item.publish:
 			o.stats.MessagesOut.Add(1)
 			o.stats.BytesOut.Add(uint64(item.payload))
-		case err == nil:
-		default:
-			if errors.Is(err, natsgo.ErrMaxPayload) {
-				reason = core.ReasonTooLarge
-			}
-			o.stats.Dropped.Inc(reason)
-			if item.call != (core.CallID{}) {
-				o.unsent(item.to, item.call)
-			}
 		}
-		o.grow(-item.size())
+		written += item.size()
+		if i%writeBatch == writeBatch-1 || i == len(items)-1 {
+			o.grow(-written)
+			written = 0
+		}
+	}
+}
+
+// drop counts what could not be written.
+func (o *outbox) drop(item *outgoing, err error) {
+	reason := core.ReasonUnavailable
+	if errors.Is(err, natsgo.ErrMaxPayload) {
+		reason = core.ReasonTooLarge
+	}
+	o.stats.Dropped.Inc(reason)
+	if item.call != (core.CallID{}) {
+		o.unsent(item.to, item.call)
 	}
 }
 
