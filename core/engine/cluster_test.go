@@ -472,3 +472,28 @@ func TestClusterModel(t *testing.T) {
 	e.Announce()
 	wantEmpty(t, e)
 }
+
+// A claim that cannot be decided is refused, and so is one of which the cluster says too late that
+// the channel has an owner; what follows is carried out.
+func TestClusterUndecided(t *testing.T) {
+	w, x, y := pair(t)
+	x.do(share("c/s"))
+	x.said()
+	n := w.nodes[0]
+	n.claimFails = core.Failure{Code: core.Unreachable, Text: "JetStream at 10.0.0.1 does not answer"}
+	x.message(own("d"), sub("after"))
+	x.settle()
+	if got := x.heard[0].Failure; got != refusedUndecided.Failure {
+		t.Errorf("told %v", got)
+	}
+	wants(t, "in order", x.said(), "failed offer unreachable; done subscribe after")
+	wantCount(t, &x.site.Stats.Refused, core.ReasonUnavailable, 1)
+	n.claimFails = core.Failure{Code: core.Taken, Text: "by node b"}
+	x.message(own("d"))
+	x.settle()
+	if got := x.heard[0].Failure; got != refusedTaken.Failure {
+		t.Errorf("told %v", got)
+	}
+	x.said()
+	w.end(t, x, y)
+}

@@ -28,9 +28,9 @@ type wiredNode struct {
 	id   core.NodeID
 
 	// Set by tests.
-	askFails core.Failure
-	silent   bool                          // answers and cancels do not arrive
-	claiming atomic.Pointer[chan struct{}] // a claim says that it has come, and waits for another word
+	askFails, claimFails core.Failure
+	silent               bool                          // answers and cancels do not arrive
+	claiming             atomic.Pointer[chan struct{}] // a claim says that it has come, and waits for another word
 
 	mu        sync.Mutex
 	interest  map[core.Interest]bool
@@ -180,6 +180,9 @@ func (n *wiredNode) Claim(ctx context.Context, c core.Claim, grant func() core.F
 		case <-ctx.Done():
 			return core.Failure{Code: core.Unreachable}
 		}
+	}
+	if n.claimFails.Failed() {
+		return n.claimFails
 	}
 	w := n.wire
 	w.mu.Lock()
