@@ -375,6 +375,30 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
+// The servers of a cluster refuse one whose name is taken: it says so, and the others are well.
+func TestEmbeddedTwins(t *testing.T) {
+	options := embeddedOptions(t)
+	var nodes []*Backplane
+	for _, name := range []string{"a", "b", "c"} {
+		o := options[name]
+		if o.Node == "c" {
+			o.Node = "a"
+			coretest.Eventually(t, "the others are older", func() bool { return time.Since(nodes[1].nodes.began) > 2*sameAge })
+		}
+		b, _ := startNode(t, o, new(engineStub))
+		defer b.Close()
+		if name != "c" {
+			nodes = append(nodes, b)
+			coretest.Eventually(t, "its server runs", func() bool { return b.o.Stats.Connected.Load() })
+			continue
+		}
+		unwell(t, b, `called "a" too`, "name of its own")
+	}
+	for _, b := range nodes {
+		healthy(t, b)
+	}
+}
+
 func TestOutbox(t *testing.T) {
 	stats := new(core.ClusterStats)
 	var unsent []core.CallID
