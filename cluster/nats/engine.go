@@ -149,7 +149,7 @@ func (e *engine) nameTaken() error {
 	if e.srv == nil || e.srv.NumRoutes() > 0 || !e.log.duplicate() {
 		return nil
 	}
-	return fmt.Errorf("another node of the cluster is called %q too: give each node a name of its own", e.o.Node)
+	return fmt.Errorf("%w: another node of the cluster is called %q too; give each node a name of its own", errTwin, e.o.Node)
 }
 
 // servers returns how many servers with JetStream there are at least, as far as this one knows.
