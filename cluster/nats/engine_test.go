@@ -355,7 +355,7 @@ func TestGrowth(t *testing.T) {
 	}
 	begin("c")
 	coretest.Eventually(t, "c owns a channel", func() bool { return !claimNow(t, nodes["c"], "of/c").Failed() })
-	nc := dial(t, nodes["a"].engine.srv)
+	nc := dialEmbedded(t, nodes["a"])
 	coretest.Eventually(t, "the bucket is replicated", func() bool {
 		js, err := nc.JetStream()
 		if err != nil {
@@ -533,7 +533,7 @@ func TestKilledLeader(t *testing.T) {
 				return false
 			}
 		}
-		info, err := dial(t, nodes["a"].engine.srv).JetStream()
+		info, err := dialEmbedded(t, nodes["a"]).JetStream()
 		if err != nil {
 			return false
 		}
