@@ -339,7 +339,7 @@ func (b *bucket) work(ctx context.Context) error {
 
 // claim writes a claim, if the log still ends at pos.
 func (b *bucket) claim(ctx context.Context, t *task, pos uint64) {
-	value, ok := b.c.begin(t.claim)
+	value, ok := b.c.begin(t)
 	if !ok {
 		return
 	}

@@ -280,7 +280,7 @@ func TestGarbageInTheBucket(t *testing.T) {
 	}
 	before := refusals(statsA)
 	for key, value := range map[string]string{
-		"c.y": "nonsense", "c.z": `{"node":"` + string(b.id) + `","lease":"none"}`, "c.w": `{"node":"n-x-1","lease":"` + string(a.channels.lease.id) + `"}`,
+		"c.y": "nonsense", "c.z": `{"node":"` + string(b.id) + `","lease":"none"}`, "c.w": `{"node":"n-x-1","lease":"` + leaseOf(a) + `"}`,
 		"other": "x", "c.=zz": "{}", "lease.n-x-1": `{"node":"*"}`,
 	} {
 		if _, err := kv.PutString(t.Context(), key, value); err != nil {
