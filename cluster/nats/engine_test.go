@@ -293,6 +293,17 @@ func TestEmbeddedAlone(t *testing.T) {
 	none()
 }
 
+// A node that was killed and starts again, with its old folder, gets its channels when the
+// lease of before has ended.
+func TestEmbeddedRestarts(t *testing.T) {
+	o := Options{Node: "a", Embedded: &Embedded{StoreDir: t.TempDir()}, LeaseTTL: 3 * time.Second}
+	for range 3 {
+		b, _ := startNode(t, o, new(engineStub))
+		coretest.Eventually(t, "the node owns its channel", func() bool { return !claimNow(t, b, "x", "s").Failed() })
+		b.abandon()
+	}
+}
+
 // Two embedded nodes: alone, one has topics and no channels, and says why. With both there is a
 // majority.
 func TestMajority(t *testing.T) {
