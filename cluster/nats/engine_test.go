@@ -142,6 +142,7 @@ func TestTLS(t *testing.T) {
 
 // Without JetStream all but channels works.
 func TestWithoutJetStream(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	srv := startExternal(t, func(o *server.Options) { o.JetStream = false })
 	var nodes []*Backplane
 	var stubs []*engineStub
@@ -165,6 +166,7 @@ func TestWithoutJetStream(t *testing.T) {
 
 // Of two nodes of one name, the second one is refused until the first one has left.
 func TestTwins(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	srv := startExternal(t, nil)
 	first, _, _ := join(t, srv, "a")
 	coretest.Eventually(t, "the first node is older", func() bool { return time.Since(first.nodes.began) > 2*sameAge })
@@ -296,6 +298,7 @@ func TestEmbeddedAlone(t *testing.T) {
 // A node that was killed and starts again, with its old folder, gets its channels when the
 // lease of before has ended.
 func TestEmbeddedRestarts(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	o := Options{Node: "a", Embedded: &Embedded{StoreDir: t.TempDir()}, LeaseTTL: 3 * time.Second}
 	for range 3 {
 		b, _ := startNode(t, o, new(engineStub))
@@ -307,6 +310,7 @@ func TestEmbeddedRestarts(t *testing.T) {
 // Two embedded nodes: alone, one has topics and no channels, and says why. With both there is a
 // majority.
 func TestMajority(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ports := []string{fmt.Sprintf("127.0.0.1:%d", coretest.FreePort(t)), fmt.Sprintf("127.0.0.1:%d", coretest.FreePort(t))}
 	node := func(i int) (*Backplane, *engineStub) {
 		stub := new(engineStub)
@@ -350,6 +354,7 @@ func TestMajority(t *testing.T) {
 // A cluster of three that begins with two can own channels after a while. When the third one
 // comes, the bucket is replicated, and nobody loses anything.
 func TestGrowth(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	options := embeddedOptions(t)
 	nodes, stubs := map[string]*Backplane{}, map[string]*engineStub{}
 	begin := func(name string) {
@@ -388,6 +393,7 @@ func TestGrowth(t *testing.T) {
 
 // The servers of a cluster refuse one whose name is taken: it says so, and the others are well.
 func TestEmbeddedTwins(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	options := embeddedOptions(t)
 	var nodes []*Backplane
 	for _, name := range []string{"a", "b", "c"} {
@@ -505,6 +511,7 @@ func TestChild(t *testing.T) {
 // When the process dies that leads the bucket, the channels of the other nodes stay their own
 // while a new leader is elected.
 func TestKilledLeader(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	options := embeddedOptions(t)
 	nodes, stubs := map[string]*Backplane{}, map[string]*engineStub{}
 	for _, name := range []string{"a", "b"} {
