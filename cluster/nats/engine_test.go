@@ -155,7 +155,10 @@ func TestWithoutJetStream(t *testing.T) {
 	}
 	reaches(t, nodes[0], stubs[1])
 	reaches(t, nodes[1], stubs[0])
-	unwell(t, nodes[0], "JetStream")
+	unwell(t, nodes[0], "JetStream", "off")
+	if err := nodes[0].Health(); !errors.Is(err, ErrNoChannels) {
+		t.Errorf("%v is more than that no channel can be owned", err)
+	}
 	if f := claimNow(t, nodes[0], "x"); f.Code != core.Unreachable || !strings.Contains(f.Text, "JetStream") {
 		t.Errorf("a claim: %v", f)
 	}
