@@ -123,10 +123,19 @@ func explainJetStream(err error) error {
 			"set cluster.embedded.store_dir, or turn JetStream on in the NATS server; a majority of the servers must run", ErrNoChannels, err)
 	case errors.Is(err, jetstream.ErrLimitMarkerTTLNotSupported):
 		return fmt.Errorf("%w: the NATS server is too old, version 2.11 is needed: %w", ErrNoChannels, err)
+	case isFull(err):
+		return fmt.Errorf("%w: JetStream has no room: make some where it stores (cluster.embedded.store_dir): %w", ErrNoChannels, err)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, natsgo.ErrTimeout), errors.Is(err, jetstream.ErrNoStreamResponse), isOffline(err):
 		return fmt.Errorf("%w: JetStream is not there: a majority of its servers must run, and those that have the bucket: %w", ErrNoChannels, err)
 	}
 	return fmt.Errorf("%w: JetStream: %w", ErrNoChannels, err)
+}
+
+// isFull reports whether JetStream says that its disk is full.
+func isFull(err error) bool {
+	const insufficientResources, storageExceeded = 10023, 10047
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && (api.ErrorCode == insufficientResources || api.ErrorCode == storageExceeded)
 }
 
 // isOffline reports whether JetStream says that too few of its servers run.

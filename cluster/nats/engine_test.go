@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/core"
@@ -263,6 +265,30 @@ func TestEmbeddedFaults(t *testing.T) {
 	}
 	if err := Check(t.Context(), checkOptions(Options{Embedded: &Embedded{Listen: free, Routes: routes, StoreDir: t.TempDir()}})); err != nil {
 		t.Errorf("the check of what is right: %v", err)
+	}
+}
+
+// What JetStream says becomes what a user can do about it.
+func TestExplanations(t *testing.T) {
+	for words, err := range map[string]error{
+		"no room":    &jetstream.APIError{Code: 503, ErrorCode: 10023},
+		"a majority": &jetstream.APIError{Code: 503, ErrorCode: 10008},
+		"that have":  &jetstream.APIError{Code: 500, ErrorCode: 10118},
+		"is off":     jetstream.ErrJetStreamNotEnabled,
+		"must run":   context.DeadlineExceeded,
+		"2.11":       jetstream.ErrLimitMarkerTTLNotSupported,
+		"else":       errors.New("something else"),
+	} {
+		if got := explainJetStream(err); !strings.Contains(got.Error(), words) || !errors.Is(got, err) || !errors.Is(got, ErrNoChannels) {
+			t.Errorf("%v is told as %v", err, got)
+		}
+	}
+	for words, err := range map[string]error{
+		"credentials": natsgo.ErrAuthorization, "runs": natsgo.ErrNoServers, "tls": natsgo.ErrSecureConnRequired, "x": errors.New("x"),
+	} {
+		if got := explainConnect(err); !strings.Contains(got.Error(), words) || !errors.Is(got, err) {
+			t.Errorf("%v is told as %v", err, got)
+		}
 	}
 }
 
