@@ -151,7 +151,7 @@ func (c *crowd) enter(ctx context.Context, all *sync.WaitGroup) {
 	for _, n := range c.nodes {
 		for _, f := range formats {
 			topics = append(topics, topicOf("talker-"+n.letter+"-"+f))
-			services = append(services, service{name: serviceOf("server-" + n.letter + "-" + f), node: n.number})
+			services = append(services, service{name: serviceOf("server-" + n.letter + "-" + f), node: n.number, owned: f == "wubsub"})
 			askers = append(askers, "asker-"+n.letter+"-"+f)
 		}
 	}
@@ -169,7 +169,7 @@ func (c *crowd) enter(ctx context.Context, all *sync.WaitGroup) {
 				}
 				switch role {
 				case "talker":
-					c.ledger.publishes(m.name, m.node)
+					c.ledger.publishes(m.name, m.node, f == "wubsub")
 				case "hearer":
 					c.ledger.hears(m.name, m.node)
 				}

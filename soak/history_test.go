@@ -12,7 +12,7 @@ type history struct{ *ledger }
 
 func newHistory(patience time.Duration) history {
 	h := history{newLedger(patience)}
-	h.publishes("p", 0)
+	h.publishes("p", 0, false)
 	h.hears("s", 1)
 	h.came("s")
 	return h
@@ -31,7 +31,9 @@ func (h history) say(n int, heard ...int) {
 
 func (h history) hear(number int) { h.ledger.hear("s", "p", 1, number, topicOf("p")) }
 
-func (h history) ask(number, answerer int) { h.ledger.ask("q", number, "x/m", 0, answerer) }
+func (h history) ask(number, answerer int) {
+	h.ledger.ask("q", number, service{name: "x/m", node: answerer}, 0)
+}
 
 func (h history) answer(number int) {
 	h.answered("q", number, questionOf("q", number), "an answer")
@@ -132,6 +134,22 @@ func TestLedger(t *testing.T) {
 			h.rest()
 			h.answered("q", 1, "", "no")
 		}},
+		"a failure of the nearest": {"failed after", func(h history) {
+			h.open(1, killed)
+			h.ask(1, nearest)
+			h.answered("q", 1, "", "no")
+		}},
+		"a failure of an owner after one fault": {"failed after", func(h history) {
+			h.open(2, killed)
+			h.ledger.ask("q", 1, service{"x/m", 1, true}, 0)
+			h.answered("q", 1, "", "no")
+		}},
+		"a failure of an owner after two faults": {"", func(h history) {
+			h.open(2, killed)
+			h.open(2, killed)
+			h.ledger.ask("q", 1, service{"x/m", 1, true}, 0)
+			h.answered("q", 1, "", "no")
+		}},
 		"another answer": {"got the answer to", func(h history) {
 			h.open(1, killed)
 			h.ask(1, 1)
@@ -225,6 +243,12 @@ func TestLedger(t *testing.T) {
 		}},
 		"an unknown owner": {"what nobody has said", func(h history) { h.hearOwner(1, 1) }},
 		"deposed":          {"has lost the channel c", func(h history) { h.open(2, killed); h.own("c", "x", 0); h.deposed(1, "lost") }},
+		"deposed after two faults": {"", func(h history) {
+			h.open(2, killed)
+			h.open(2, killed)
+			h.own("c", "x", 0)
+			h.deposed(1, "lost")
+		}},
 	} {
 		h := newHistory(time.Minute)
 		c.what(h)

@@ -34,7 +34,8 @@ func (f fault) String() string {
 // belong to a window, which begins before a fault and ends when all clients have proven that they
 // hear each other again. Each fault in a window begins a phase, and a phase knows the nodes that
 // were touched in its window so far. What was said in a phase, and to or from such a node, may be
-// lost; nothing else may.
+// lost; nothing else may. After the second fault of a window channels may be lost too, wherever
+// their owners are: a lease outlasts one election of a leader, not two.
 //
 // So no clock decides what may be lost: before a fault the ledger waits until everything that was
 // said before its phase has arrived.
@@ -44,7 +45,7 @@ type ledger struct {
 	patience time.Duration // how long a call may take; static
 
 	mu       sync.Mutex
-	phases   []map[int]fault // the touched nodes, none in a calm phase
+	phases   []phase
 	pubs     map[string]*pub
 	subs     map[string]*sub
 	calls    map[callKey]*call
@@ -57,9 +58,16 @@ type ledger struct {
 	troubles []string
 }
 
+// phase is what was done in its window so far; nothing in a calm one.
+type phase struct {
+	touched map[int]fault // nodes
+	faults  int
+}
+
 // pub is a client that publishes numbered messages.
 type pub struct {
 	node   int
+	owns   bool  // it has to own a channel
 	number int   // of its last message
 	before []int // for each phase: its last number before it
 }
@@ -89,7 +97,8 @@ type callKey struct {
 type call struct {
 	route
 	phase  int
-	nodes  []int // the caller's, and the answerer's if there is only one
+	nodes  []int // the caller's and the answerer's
+	owned  bool  // the answerer has to own a channel
 	began  time.Time
 	waited time.Duration // for how long the caller's node had stood still then
 	hung   bool          // it was reported
@@ -111,7 +120,7 @@ type standing struct {
 
 func newLedger(patience time.Duration) *ledger {
 	return &ledger{
-		patience: patience, phases: []map[int]fault{{}}, pubs: make(map[string]*pub), subs: make(map[string]*sub),
+		patience: patience, phases: []phase{{}}, pubs: make(map[string]*pub), subs: make(map[string]*sub),
 		calls: make(map[callKey]*call), answers: make(map[route]uint64), tenures: []*tenure{nil}, lasts: make(map[string]int),
 		stops: make(map[int]*standing), counts: make(map[string]int),
 	}
@@ -123,7 +132,7 @@ const maxTroubles = 40
 // trouble notes what must not be. It is called with mu held.
 func (l *ledger) trouble(format string, values ...any) {
 	if l.counts["troubles"]++; len(l.troubles) < maxTroubles {
-		l.troubles = append(l.troubles, time.Now().UTC().Format("15:04:05.000 ")+fmt.Sprintf("phase %d %v: ", len(l.phases)-1, l.phases[len(l.phases)-1])+
+		l.troubles = append(l.troubles, time.Now().UTC().Format("15:04:05.000 ")+fmt.Sprintf("phase %d %v: ", len(l.phases)-1, l.phases[len(l.phases)-1].touched)+
 			fmt.Sprintf(format, values...))
 	}
 }
@@ -149,23 +158,24 @@ func (l *ledger) counted() map[string]int {
 	return maps.Clone(l.counts)
 }
 
-// excused reports whether what began in a phase may fail because of one of the nodes. It is
-// called with mu held.
-func (l *ledger) excused(phase int, nodes ...int) bool {
-	return slices.ContainsFunc(nodes, func(n int) bool { return l.phases[phase][n] != 0 })
+// excused reports whether what began in a phase may fail because of one of the nodes, or because
+// somebody has to own a channel for it. It is called with mu held.
+func (l *ledger) excused(number int, owned bool, nodes ...int) bool {
+	p := l.phases[number]
+	return owned && p.faults > 1 || slices.ContainsFunc(nodes, func(n int) bool { return p.touched[n] != 0 })
 }
 
 // touched reports whether something was done to a node in a phase or after it. It is called with mu
 // held.
-func (l *ledger) touched(phase, node int, what fault) bool {
-	return slices.ContainsFunc(l.phases[phase:], func(p map[int]fault) bool { return p[node]&what != 0 })
+func (l *ledger) touched(since, node int, what fault) bool {
+	return slices.ContainsFunc(l.phases[since:], func(p phase) bool { return p.touched[node]&what != 0 })
 }
 
 // calm reports whether this is no window.
 func (l *ledger) calm() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.phases[len(l.phases)-1]) == 0
+	return l.phases[len(l.phases)-1].faults == 0
 }
 
 // open begins a phase in which something is done to a node. The caller waits for arrived before it
@@ -173,20 +183,23 @@ func (l *ledger) calm() bool {
 func (l *ledger) open(node int, what fault) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	nodes := maps.Clone(l.phases[len(l.phases)-1])
-	nodes[node] |= what
-	l.begin(nodes)
+	now := l.phases[len(l.phases)-1]
+	touched := map[int]fault{node: what}
+	for n, before := range now.touched {
+		touched[n] |= before
+	}
+	l.begin(phase{touched, now.faults + 1})
 }
 
 // rest begins a calm phase: after a window, or after another one, to wait for arrived.
 func (l *ledger) rest() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.begin(map[int]fault{})
+	l.begin(phase{})
 }
 
-func (l *ledger) begin(nodes map[int]fault) {
-	l.phases = append(l.phases, nodes)
+func (l *ledger) begin(next phase) {
+	l.phases = append(l.phases, next)
 	for _, p := range l.pubs {
 		p.before = append(p.before, p.number)
 	}
@@ -200,13 +213,13 @@ func (l *ledger) arrived() string {
 	now := len(l.phases) - 1
 	for name, s := range l.subs {
 		for from, p := range l.pubs {
-			if want := p.before[now]; !l.excused(now-1, s.node, p.node) && s.last[from] < want {
+			if want := p.before[now]; !l.excused(now-1, p.owns, s.node, p.node) && s.last[from] < want {
 				return fmt.Sprintf("%s has not heard message %d of %s, only %d", name, want, from, s.last[from])
 			}
 		}
 	}
 	for key, c := range l.calls {
-		if c.phase < now && !l.excused(c.phase, c.nodes...) {
+		if c.phase < now && !l.excused(c.phase, c.owned, c.nodes...) {
 			return fmt.Sprintf("call %d of %s to %s has not ended", key.number, key.caller, c.service)
 		}
 	}
@@ -244,11 +257,11 @@ func (l *ledger) stood(node int) time.Duration {
 	return s.total + time.Since(s.since)
 }
 
-// publishes adds a publisher, and hears a subscriber, before the first phase after the first.
-func (l *ledger) publishes(name string, node int) {
+// publishes adds a publisher, and hears a subscriber. A publisher may have to own a channel.
+func (l *ledger) publishes(name string, node int, owns bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.pubs[name] = &pub{node: node, before: make([]int, len(l.phases))}
+	l.pubs[name] = &pub{node: node, owns: owns, before: make([]int, len(l.phases))}
 }
 
 func (l *ledger) hears(name string, node int) {
@@ -285,7 +298,7 @@ func (l *ledger) cut(name string, node int, err error) {
 		s.present = false
 	}
 	l.counts["cut"]++
-	if now := l.phases[len(l.phases)-1]; now[node]&(killed|quit) == 0 {
+	if now := l.phases[len(l.phases)-1]; now.touched[node]&(killed|quit) == 0 {
 		l.trouble("the connection of %s to node %d, which runs, has ended: %v", name, node, err)
 	}
 	for key := range l.calls {
@@ -328,23 +341,26 @@ func (l *ledger) gap(name string, s *sub, from string, p *pub, first, last int) 
 	for n := first; n <= last; n++ {
 		// The phase in which it was said is the last one that began before it.
 		phase, _ := slices.BinarySearch(p.before, n)
-		if phase--; !l.excused(phase, s.node, p.node) {
+		if phase--; !l.excused(phase, p.owns, s.node, p.node) {
 			l.trouble("%s (node %d) has not heard message %d of %s (node %d), said in phase %d %v: from %d to %d are missing",
-				name, s.node, n, from, p.node, phase, l.phases[phase], first, last)
+				name, s.node, n, from, p.node, phase, l.phases[phase].touched, first, last)
 			return
 		}
 		l.counts["lost"]++
 	}
 }
 
-// ask says that a client is about to call. answerer is the node of the answerer, or that of the
-// caller if one there answers.
-func (l *ledger) ask(caller string, number int, service string, node, answerer int) {
+// ask says that a client at a node is about to call a service.
+func (l *ledger) ask(caller string, number int, s service, node int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.counts["calls"]++
+	answerer := s.node
+	if answerer == nearest {
+		answerer = node
+	}
 	l.calls[callKey{caller, number}] = &call{
-		route: route{caller, service}, phase: len(l.phases) - 1, nodes: []int{node, answerer}, began: time.Now(), waited: l.stood(node),
+		route: route{caller, s.name}, phase: len(l.phases) - 1, nodes: []int{node, answerer}, owned: s.owned, began: time.Now(), waited: l.stood(node),
 	}
 }
 
@@ -369,9 +385,9 @@ func (l *ledger) answered(caller string, number int, question, message string) {
 		l.trouble("call %d of %s to %s got the answer to %q", number, caller, c.service, question)
 	default:
 		l.counts["failed"]++
-		if !l.excused(c.phase, c.nodes...) {
+		if !l.excused(c.phase, c.owned, c.nodes...) {
 			l.trouble("call %d of %s to %s, made in phase %d %v between the nodes %v, failed after %v: %q",
-				number, caller, c.service, c.phase, l.phases[c.phase], c.nodes, time.Since(c.began).Round(time.Millisecond), message)
+				number, caller, c.service, c.phase, l.phases[c.phase].touched, c.nodes, time.Since(c.began).Round(time.Millisecond), message)
 		}
 	}
 }
@@ -383,7 +399,7 @@ func (l *ledger) late() {
 	for key, c := range l.calls {
 		if took := time.Since(c.began) - (l.stood(c.nodes[0]) - c.waited); took > l.patience && !c.hung {
 			c.hung = true
-			l.trouble("call %d of %s to %s hangs, made in phase %d %v between the nodes %v", key.number, key.caller, c.service, c.phase, l.phases[c.phase], c.nodes)
+			l.trouble("call %d of %s to %s hangs, made in phase %d %v between the nodes %v", key.number, key.caller, c.service, c.phase, l.phases[c.phase].touched, c.nodes)
 		}
 	}
 }
@@ -432,7 +448,7 @@ func (l *ledger) deposed(epoch int, why string) {
 	defer l.mu.Unlock()
 	t := l.tenures[epoch]
 	l.counts["deposed"]++
-	if !l.touched(t.phase, t.node, stopped) {
+	if now := l.phases[len(l.phases)-1]; now.faults < 2 && !l.touched(t.phase, t.node, stopped) {
 		l.trouble("%s (node %d) has lost the channel %s: %q", t.owner, t.node, t.channel, why)
 	}
 }

@@ -214,8 +214,9 @@ func (p *server) hear(m *member, conn *client, message []byte) error {
 
 // service is one that a client at a node answers. The node may be nearest.
 type service struct {
-	name string
-	node int
+	name  string
+	node  int
+	owned bool // who answers has to own a channel
 }
 
 // atOnce is how many calls of one client are in flight.
@@ -258,11 +259,7 @@ func (p *asker) tick(m *member, conn *client) error {
 		}
 		p.number++
 		p.inFlight[key] = p.number
-		answerer := s.node
-		if answerer == nearest {
-			answerer = m.node
-		}
-		m.ledger.ask(m.name, p.number, s.name, m.node, answerer)
+		m.ledger.ask(m.name, p.number, s, m.node)
 		all = append(all, conn.call(ref, s.name, "#"+questionOf(m.name, p.number)+";"))
 	}
 	return conn.say(all...)
