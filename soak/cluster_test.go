@@ -245,8 +245,8 @@ func (c *crowd) settle(t *testing.T) {
 	t.Helper()
 	p := c.ledger.prove(c.routes, c.channels)
 	c.wait(t, "all clients reach each other", p.missing)
+	t.Logf("%s all is well; no channel found a new owner for %v", time.Now().UTC().Format("15:04:05.000"), c.ledger.ownerless().Round(time.Millisecond))
 	c.ledger.rest()
-	t.Logf("%s all is well", time.Now().UTC().Format("15:04:05.000"))
 }
 
 // leave checks that nothing is left of the clients, and ends the nodes.

@@ -52,6 +52,8 @@ type ledger struct {
 	answers  map[route]uint64 // the last good answer
 	tenures  []*tenure        // by epoch; the first one is none
 	lasts    map[string]int   // the newest epoch of each channel
+	owned    time.Time        // when the newest owner of all was
+	unowned  time.Duration    // the longest time without a new owner, in this window
 	stops    map[int]*standing
 	clock    uint64 // counts events
 	counts   map[string]int
@@ -196,6 +198,15 @@ func (l *ledger) rest() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.begin(phase{})
+	l.unowned = 0
+}
+
+// ownerless returns the longest time without a new owner of any contested channel, in this window
+// and the calm before it.
+func (l *ledger) ownerless() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.unowned
 }
 
 func (l *ledger) begin(next phase) {
@@ -416,6 +427,11 @@ func (l *ledger) own(channel, owner string, node int) (epoch int) {
 	epoch = len(l.tenures) - 1
 	l.lasts[channel] = epoch
 	l.counts["owners"]++
+	now := time.Now()
+	if !l.owned.IsZero() {
+		l.unowned = max(l.unowned, now.Sub(l.owned))
+	}
+	l.owned = now
 	return epoch
 }
 

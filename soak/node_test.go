@@ -109,6 +109,7 @@ func (n *node) start(unexpected func(error)) error {
 	defer log.Close()
 	n.cmd = exec.Command(n.program, "serve", "--config", n.config)
 	n.cmd.Stdout, n.cmd.Stderr = log, log
+	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // if the test is killed, nobody else ends it
 	if err := n.cmd.Start(); err != nil {
 		return err
 	}
@@ -164,7 +165,7 @@ func (n *node) ill(t *testing.T, others int) string {
 func (n *node) complaints(t *testing.T) (lines []string) {
 	t.Helper()
 	n.eachLine(t, func(line string) {
-		for _, bad := range []string{"level=ERROR", "panic", "goroutine ", "fatal error"} {
+		for _, bad := range []string{"level=ERROR", "panic", "goroutine ", "fatal error", "DATA RACE"} {
 			if strings.Contains(line, bad) {
 				lines = append(lines, line)
 				return
