@@ -16,6 +16,7 @@ FUZZTIME ?= 10s
 BENCHFLAGS ?=
 CALLS    ?= 1000000
 UNREST   ?= 10m
+CLUSTER  ?= 10m
 
 # `broker version` reads what the go command stamps into the binary: the version
 # that git knows. Outside a work tree there is nothing to stamp.
@@ -71,7 +72,7 @@ conformance: clients ## the tests that take minutes: scripts, plugins, storms, r
 	@$(GOTEST) ./conversations
 	@echo "conformance: good and bad plugins are verified (usually 2 minutes)"
 	@$(GOTEST) ./plugin/verify
-	@echo "conformance: calls, storms, slow readers and reloads at once (usually half a minute)"
+	@echo "conformance: calls, storms, slow readers and reloads at once, and the nodes of a cluster die (usually one and a half minutes)"
 	@$(GOTEST) ./soak
 	@echo "conformance: backplanes of clusters, whose nodes and engines are killed (usually a minute and a half)"
 	@$(GOTEST) ./cluster/...
@@ -84,8 +85,8 @@ PACKAGES ?= ./...
 flaky: clients ## ROUNDS (10) rounds of all tests beside a busy loop on each core, then ALONE (5) on one core each (two hours)
 	@GO="$(GO)" RACE="$(RACE)" PACKAGES="$(PACKAGES)" .ci/flaky $(ROUNDS) $(ALONE) $(MODULES)
 
-soak: ## CALLS calls (a million) between clients that come and go, then UNREST (10m) of storms, slow readers and reloads
-	$(GO) test ./soak -count=1 -v -timeout 2h -args -calls=$(CALLS) -unrest=$(UNREST)
+soak: ## CALLS calls (a million) between clients that come and go, UNREST (10m) of storms, slow readers and reloads, CLUSTER (10m) of dying nodes
+	$(GO) test ./soak -count=1 -v -timeout 2h -args -calls=$(CALLS) -unrest=$(UNREST) -cluster=$(CLUSTER)
 
 # The clients of Node.js that the tests in clients/ drive, and the plugin in Node.js, at
 # the versions of their package-lock.json. They are installed anew when that file changes.

@@ -67,7 +67,7 @@ func (a *answerer) refused(message []byte) bool {
 
 // say returns the replies to a request: most often one answer.
 func (a *answerer) say(id string) []string {
-	answer := a.dialect.answer(id, a.service, false)
+	answer := a.dialect.answer(id, a.service, "a", false)
 	switch luck := rand.IntN(1000); {
 	case luck < 5:
 		return nil // it ends by its timeout
@@ -76,9 +76,9 @@ func (a *answerer) say(id string) []string {
 	case luck < 25:
 		forged := []byte(id)
 		forged[0] ^= 1
-		return []string{a.dialect.answer(string(forged), a.service, false), answer}
+		return []string{a.dialect.answer(string(forged), a.service, "a", false), answer}
 	case luck < 75:
-		return []string{a.dialect.answer(id, a.service, true)}
+		return []string{a.dialect.answer(id, a.service, "a", true)}
 	}
 	return []string{answer}
 }

@@ -66,21 +66,33 @@ func reasonIs(reason string) string { return `reason="` + reason + `"` }
 // alone keeps no connections, which would count as left behind.
 var alone = http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
+// get returns a page of an admin server, and its status.
+func get(url string) (page string, status int, err error) {
+	response, err := alone.Get(url)
+	if err != nil {
+		return "", 0, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return string(body), response.StatusCode, err
+}
+
 // metric returns the sum of a metric over all series that have the labels.
 func (b *broker) metric(t *testing.T, name string, labels ...string) int64 {
 	t.Helper()
-	response, err := alone.Get(b.AdminURL())
+	page, _, err := get(b.AdminURL())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
-	page, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	return total(t, page, name, labels...)
+}
+
+// total returns that sum of a page of metrics.
+func total(t *testing.T, page, name string, labels ...string) int64 {
+	t.Helper()
 	series := regexp.MustCompile(`(?m)^` + name + `(\{[^}]*\})? (\S+)$`)
 	sum := 0.0
-	for _, match := range series.FindAllStringSubmatch(string(page), -1) {
+	for _, match := range series.FindAllStringSubmatch(page, -1) {
 		lacks := func(label string) bool { return !strings.Contains(match[1], label) }
 		if !slices.ContainsFunc(labels, lacks) {
 			value, err := strconv.ParseFloat(match[2], 64)

@@ -86,7 +86,7 @@ func (c *caller) fill(conn *client) error {
 		} else {
 			c.unnamed++
 		}
-		calls = append(calls, c.dialect.call(ref, c.services[rand.IntN(len(c.services))]))
+		calls = append(calls, c.dialect.call(ref, c.services[rand.IntN(len(c.services))], "q"))
 	}
 	if len(calls) == 0 {
 		return nil

@@ -33,9 +33,9 @@ type dialect interface {
 	own(channel string) string
 	publish(topic, text string) string
 	subscribe(topic string) string
-	// call calls service. The client names the call ref, or, if named is false, the broker names
-	// it.
-	call(ref, service string) string
+	// call calls service with a text. The client names the call ref, or, if named is false, the
+	// broker names it.
+	call(ref, service, text string) string
 	named() bool
 	// hears parses a message to a caller. key is the name of the call.
 	hears(message []byte) (key string, what news)
@@ -44,7 +44,7 @@ type dialect interface {
 	// request returns the id if a message is a request, "" if it is not.
 	request(message []byte) (id string)
 	// answer answers a request, or fails it.
-	answer(id, service string, fail bool) string
+	answer(id, service, text string, fail bool) string
 }
 
 var dialects = map[string]dialect{
@@ -98,8 +98,8 @@ type wsify struct{ byTopic }
 
 func (wsify) binary() bool { return false }
 
-func (wsify) call(ref, service string) string {
-	return fmt.Sprintf(`{"command":"broadcast","args":{"channel":"$call/%s/%s","content":1}}`, ref, service)
+func (wsify) call(ref, service, text string) string {
+	return fmt.Sprintf(`{"command":"broadcast","args":{"channel":"$call/%s/%s","content":"%s"}}`, ref, service, text)
 }
 
 func (wsify) publish(topic, text string) string {
@@ -112,14 +112,16 @@ func (wsify) subscribe(topic string) string {
 
 func (w wsify) offer(service string) string { return w.subscribe(serveTopic + service) }
 
-func (w wsify) answer(id, _ string, fail bool) string { return w.publish(outcomeTopic(id, fail), "a") }
+func (w wsify) answer(id, _, text string, fail bool) string {
+	return w.publish(outcomeTopic(id, fail), text)
+}
 
 type vws struct{ byTopic }
 
 func (vws) binary() bool { return false }
 
-func (vws) call(ref, service string) string {
-	return fmt.Sprintf(`{"t":"$call/%s/%s","d":1}`, ref, service)
+func (vws) call(ref, service, text string) string {
+	return fmt.Sprintf(`{"t":"$call/%s/%s","d":"%s"}`, ref, service, text)
 }
 
 func (vws) publish(topic, text string) string { return fmt.Sprintf(`{"t":"%s","d":"%s"}`, topic, text) }
@@ -128,14 +130,16 @@ func (vws) subscribe(topic string) string { return fmt.Sprintf(`{"k":"s","t":"%s
 
 func (v vws) offer(service string) string { return v.subscribe(serveTopic + service) }
 
-func (v vws) answer(id, _ string, fail bool) string { return v.publish(outcomeTopic(id, fail), "a") }
+func (v vws) answer(id, _, text string, fail bool) string {
+	return v.publish(outcomeTopic(id, fail), text)
+}
 
 type stocking struct{ byTopic }
 
 func (stocking) binary() bool { return false }
 
-func (stocking) call(ref, service string) string {
-	return fmt.Sprintf(`4,%s,{"e":"%s","p":1}`, ref, service)
+func (stocking) call(ref, service, text string) string {
+	return fmt.Sprintf(`4,%s,{"e":"%s","p":"%s"}`, ref, service, text)
 }
 
 func (stocking) hears(message []byte) (string, news) {
@@ -151,8 +155,8 @@ func (stocking) subscribe(topic string) string { return "6,1," + topic }
 
 func (s stocking) offer(service string) string { return s.subscribe(serveTopic + service) }
 
-func (s stocking) answer(id, _ string, fail bool) string {
-	return s.publish(outcomeTopic(id, fail), "a")
+func (s stocking) answer(id, _, text string, fail bool) string {
+	return s.publish(outcomeTopic(id, fail), text)
 }
 
 // webwire is the format of docs/formats/webwire.md. Refs have 8 bytes.
@@ -160,8 +164,8 @@ type webwire struct{ byTopic }
 
 func (webwire) binary() bool { return true }
 
-func (webwire) call(ref, service string) string {
-	return fmt.Sprintf("\x80%s%c%s1", ref, len(service), service)
+func (webwire) call(ref, service, text string) string {
+	return fmt.Sprintf("\x80%s%c%s%s", ref, len(service), service, text)
 }
 
 func (webwire) hears(message []byte) (string, news) {
@@ -182,8 +186,8 @@ func (webwire) subscribe(topic string) string { return "\x80offer000\x0a$subscri
 
 func (w webwire) offer(service string) string { return w.subscribe(serveTopic + service) }
 
-func (w webwire) answer(id, _ string, fail bool) string {
-	return w.publish(outcomeTopic(id, fail), "a")
+func (w webwire) answer(id, _, text string, fail bool) string {
+	return w.publish(outcomeTopic(id, fail), text)
 }
 
 // wubsub is the format of docs/formats/wubsub.md. A service is channel/method; the
@@ -208,9 +212,9 @@ func (wubsub) subscribe(topic string) string {
 
 func (wubsub) named() bool { return false }
 
-func (wubsub) call(_, service string) string {
+func (wubsub) call(_, service, text string) string {
 	channel, method, _ := strings.Cut(service, "/")
-	return fmt.Sprintf(`{"type":"pie-do","channel":"%s","topic":"%s","data":1}`, channel, method)
+	return fmt.Sprintf(`{"type":"pie-do","channel":"%s","topic":"%s","data":"%s"}`, channel, method, text)
 }
 
 func (wubsub) hears(message []byte) (string, news) {
@@ -239,7 +243,7 @@ func (wubsub) request(message []byte) string {
 	return between(message, `"reqid":"`, `"`)
 }
 
-func (wubsub) answer(id, service string, _ bool) string {
+func (wubsub) answer(id, service, text string, _ bool) string {
 	channel, method, _ := strings.Cut(service, "/")
-	return fmt.Sprintf(`{"type":"pie-resp","channel":"%s","topic":"%s","reqid":"%s","data":"a"}`, channel, method, id)
+	return fmt.Sprintf(`{"type":"pie-resp","channel":"%s","topic":"%s","reqid":"%s","data":"%s"}`, channel, method, id, text)
 }

@@ -20,7 +20,8 @@ const (
 	safetyParts = 10
 	// renewWait bounds one renewal.
 	renewWait = 2 * time.Second
-	// reopen is after how long without a renewal the bucket is opened again.
+	// reopen is after how long without a renewal the bucket is opened again, if there is no lease
+	// that could be renewed.
 	reopen = 4 * time.Second
 	// guardPause is how often a node looks whether it still has its lease.
 	guardPause = 50 * time.Millisecond
@@ -74,16 +75,23 @@ func (b *bucket) keepLease(ctx context.Context) error {
 			b.sweep(ctx)
 		default:
 			// JetStream elects a leader for some seconds after one has died. But the bucket may
-			// also be gone.
+			// also be gone. While it is opened nothing is renewed, and that may take as long as the
+			// lease has left: another leader has to be elected for it, of JetStream itself.
 			if failed.IsZero() {
 				failed = time.Now()
-			} else if time.Since(failed) > reopen {
+			} else if time.Since(failed) > reopen && !b.c.hasLease() {
 				return err
 			}
 			pause = min(every, lookAgain)
 		}
 		sleep(ctx, pause)
 	}
+}
+
+func (c *channels) hasLease() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lease.id != ""
 }
 
 // renew renews the lease, or gets one.
