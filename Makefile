@@ -31,7 +31,7 @@ MODULES := . bench clients
 # One target after the other: tests that run beside each other take each other's time.
 .NOTPARALLEL:
 
-.PHONY: all help run build check test quick conformance flaky soak clients java debian vet fuzz generate lint fmt bench benchcmp clean
+.PHONY: all help run build check test quick conformance flaky soak clients java debian redis vet fuzz generate lint fmt bench benchcmp clean
 
 all: fmt lint test ## format, lint and test: the default
 
@@ -49,7 +49,7 @@ check: build ## check CONFIG without serving it
 
 # The tests need Go modules, which the go command fetches, and for -race a C
 # compiler: where there is none they run without the race detector, and say so.
-test: vet quick conformance ## everything that must hold: quick, conformance, a little of every fuzz target
+test: redis vet quick conformance ## everything that must hold: quick, conformance, a little of every fuzz target
 	@echo "fuzzing: every target a little (usually 2 minutes)"
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
 
@@ -82,7 +82,7 @@ conformance: clients ## the tests that take minutes: scripts, plugins, storms, r
 ROUNDS   ?= 10
 ALONE    ?= 5
 PACKAGES ?= ./...
-flaky: clients ## ROUNDS (10) rounds of all tests beside a busy loop on each core, then ALONE (5) on one core each (two hours)
+flaky: redis clients ## ROUNDS (10) rounds of all tests beside a busy loop on each core, then ALONE (5) on one core each (two hours)
 	@GO="$(GO)" RACE="$(RACE)" PACKAGES="$(PACKAGES)" .ci/flaky $(ROUNDS) $(ALONE) $(MODULES)
 
 soak: ## CALLS calls (a million) between clients that come and go, UNREST (10m) of storms, slow readers and reloads, CLUSTER (10m) of dying nodes
@@ -102,6 +102,17 @@ java:
 			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends default-jdk-headless; \
 		else \
 			echo "the tests drive the WebSocket client that comes with Java: install a JDK of 11 or newer"; exit 1; \
+		fi; \
+	fi
+
+# Tests of clusters run Redis itself.
+redis:
+	@if ! type redis-server >/dev/null 2>&1; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing redis-server: the tests of clusters run it"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server; \
+		else \
+			echo "the tests of clusters run redis-server: install it"; exit 1; \
 		fi; \
 	fi
 

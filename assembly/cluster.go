@@ -8,6 +8,7 @@ import (
 
 	"github.com/polywire/polywire/admin"
 	"github.com/polywire/polywire/cluster/nats"
+	"github.com/polywire/polywire/cluster/redis"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/engine"
@@ -40,21 +41,41 @@ func newCluster(c config.Cluster, log *slog.Logger) (*cluster, error) {
 		return nil, nil
 	}
 	stats := new(core.ClusterStats)
-	// The only engine that config accepts.
+	log = log.With("node", c.Node)
+	var b backplane
+	var check func(context.Context) error
+	var err error
+	switch c.Engine {
+	case "redis":
+		b, check, err = onRedis(c, stats, log)
+	default:
+		b, check, err = onNATS(c, stats, log)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	return &cluster{backplane: b, check: check, stats: stats}, nil
+}
+
+func onRedis(c config.Cluster, stats *core.ClusterStats, log *slog.Logger) (backplane, func(context.Context) error, error) {
+	options := redis.Options{
+		Node: c.Node, URL: c.URL, Prefix: c.Prefix + ":", OutboxBytes: int(c.QueueLimit), Logger: log, Stats: stats,
+	}
+	b, err := redis.New(options)
+	return b, func(ctx context.Context) error { return redis.Check(ctx, options) }, err
+}
+
+func onNATS(c config.Cluster, stats *core.ClusterStats, log *slog.Logger) (backplane, func(context.Context) error, error) {
 	options := nats.Options{
 		Node: c.Node, URL: c.URL, Credentials: c.Credentials,
 		TLS:         nats.TLS{CA: c.TLS.CA, Cert: c.TLS.Cert, Key: c.TLS.Key},
 		Embedded:    embedded(c.Embedded),
 		Prefix:      c.Prefix,
 		OutboxBytes: int(c.QueueLimit),
-		Logger:      log.With("node", c.Node), Stats: stats,
+		Logger:      log, Stats: stats,
 	}
 	b, err := nats.New(options)
-	if err != nil {
-		return nil, fmt.Errorf("cluster: %w", err)
-	}
-	check := func(ctx context.Context) error { return nats.Check(ctx, options) }
-	return &cluster{backplane: b, check: check, stats: stats}, nil
+	return b, func(ctx context.Context) error { return nats.Check(ctx, options) }, err
 }
 
 // embedded returns the server within this process; nil if there is none.

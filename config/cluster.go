@@ -12,21 +12,22 @@ import (
 
 // Cluster joins the broker to others, as nodes of one cluster. Without an engine it is alone.
 type Cluster struct {
-	// Engine carries what the nodes tell each other: nats.
+	// Engine carries what the nodes tell each other: nats or redis.
 	Engine string `koanf:"engine"`
 	// Node is the name of this node: letters, digits, - and _. No other node of the cluster may
 	// have it. In a checked configuration it is the name of the host if it was not given.
 	Node string `koanf:"node"`
-	// URL is where the servers of the engine are, with commas between several. Exactly one of URL
-	// and Embedded is set.
+	// URL is where the servers of the engine are; of NATS with commas between several. Exactly one
+	// of URL and Embedded is set.
 	URL string `koanf:"url"`
 	// Credentials is a file of NATS credentials.
 	Credentials string `koanf:"credentials"`
-	// TLS secures the connection to the servers of URL.
+	// TLS secures the connection to the NATS servers of URL.
 	TLS ClusterTLS `koanf:"tls"`
-	// Embedded runs a server of the engine within this process.
+	// Embedded runs a NATS server within this process.
 	Embedded Embedded `koanf:"embedded"`
-	// Prefix is the first token of all subjects. The nodes of one cluster have the same.
+	// Prefix is the first token of all subjects of NATS, and with a colon the beginning of what Redis
+	// has besides the topics. The nodes of one cluster have the same.
 	Prefix string `koanf:"prefix"`
 	// QueueLimit is how many bytes may wait to be passed on to the other nodes.
 	QueueLimit Size `koanf:"queue_limit"`
@@ -67,7 +68,7 @@ func (e Embedded) given() bool {
 }
 
 // clusterEngines are the engines that there are.
-var clusterEngines = []string{"nats"}
+var clusterEngines = []string{"nats", "redis"}
 
 func (r *report) checkCluster(c *Cluster) {
 	fault := func(key, format string, args ...any) { r.add(join("cluster", key), format, args...) }
@@ -89,6 +90,8 @@ func (r *report) checkCluster(c *Cluster) {
 		fault("queue_limit", "must be at least 1MiB")
 	}
 	switch {
+	case c.Engine == "redis":
+		r.checkRedis(c)
 	case c.URL == "" && !c.Embedded.given():
 		r.add("cluster", "needs url, where the servers are, or embedded, to run one within this process")
 	case c.URL != "" && c.Embedded.given():
@@ -150,6 +153,23 @@ func (r *report) checkServers(c *Cluster) {
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		r.add("cluster.tls", "cert and key belong together")
+	}
+}
+
+func (r *report) checkRedis(c *Cluster) {
+	u, err := url.Parse(c.URL)
+	schemes := []string{"redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"}
+	switch {
+	case c.URL == "":
+		r.add("cluster.url", `is missing: where Redis is, such as "redis://10.0.0.2:6379"`)
+	case err != nil || !slices.Contains(schemes, u.Scheme) || u.Host == "" && u.Scheme != "unix":
+		r.add("cluster.url", `is no address such as "redis://10.0.0.2:6379"; schemes: %s`, strings.Join(schemes, ", "))
+	}
+	if c.Embedded.given() {
+		r.add("cluster.embedded", "is a NATS server; Redis runs outside, at url")
+	}
+	if c.Credentials != "" || c.TLS != (ClusterTLS{}) {
+		r.add("cluster", "credentials and tls are for NATS; of Redis, user, password and TLS stand in the url: rediss://user:password@host:port")
 	}
 }
 

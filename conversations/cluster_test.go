@@ -3,9 +3,12 @@ package conversations_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/url"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,14 +25,18 @@ import (
 // nodes are the brokers of a cluster.
 var nodes = []string{"a", "b", "c"}
 
+// clusterScripts are the scripts of several formats, but for that of the webhook whose answers a
+// broker remembers: the nodes do not tell each other what they remember.
+func clusterScripts(t *testing.T) []string {
+	return slices.DeleteFunc(scripts(t, "pairs/*.txt"), func(file string) bool { return filepath.Base(file) == "authorizer.txt" })
+}
+
 // TestPairsInCluster plays the scripts of several formats again, with their clients spread over
-// three brokers that NATS joins: all but that of the webhook whose answers a broker remembers, as
-// the nodes do not tell each other what they remember.
+// three brokers that NATS joins.
 func TestPairsInCluster(t *testing.T) {
 	address := natsServer(t)
 	var played atomic.Int64
-	files := slices.DeleteFunc(scripts(t, "pairs/*.txt"), func(file string) bool { return filepath.Base(file) == "authorizer.txt" })
-	playAll(t, files, func(t *testing.T, player *conversations.Player, yaml string) map[string]*url.URL {
+	playAll(t, clusterScripts(t), func(t *testing.T, player *conversations.Player, yaml string) map[string]*url.URL {
 		// The scripts that are played at the same time share the server.
 		prefix := fmt.Sprint("p", played.Add(1))
 		return cluster(t, player, yaml, func(node string) []config.Override {
@@ -41,6 +48,43 @@ func TestPairsInCluster(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestPairsOverRedis plays them over three brokers that Redis joins. It has no prefix for topics, so
+// each script has a Redis of its own.
+func TestPairsOverRedis(t *testing.T) {
+	playAll(t, clusterScripts(t), func(t *testing.T, player *conversations.Player, yaml string) map[string]*url.URL {
+		address := redisServer(t)
+		return cluster(t, player, yaml, func(node string) []config.Override {
+			return []config.Override{
+				{From: "test", Key: "cluster.engine", Value: "redis"},
+				{From: "test", Key: "cluster.node", Value: node},
+				{From: "test", Key: "cluster.url", Value: address},
+			}
+		})
+	})
+}
+
+// redisServer runs a Redis until the test ends.
+func redisServer(t *testing.T) (address string) {
+	t.Helper()
+	port := strconv.Itoa(coretest.FreePort(t))
+	server := exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", t.TempDir())
+	if err := server.Start(); err != nil {
+		t.Fatalf("starting redis-server, which make test installs: %v", err)
+	}
+	t.Cleanup(func() {
+		_ = server.Process.Kill()
+		_ = server.Wait()
+	})
+	coretest.Eventually(t, "Redis serves", func() bool {
+		c, err := net.Dial("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			return false
+		}
+		return c.Close() == nil
+	})
+	return "redis://127.0.0.1:" + port
 }
 
 // cluster runs three brokers of one configuration until the test ends.
