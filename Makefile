@@ -67,7 +67,7 @@ quick: ## all tests but those of conformance (usually 3 minutes on two cores)
 	@all=$$($(GO) list ./...); slow=$$($(GO) list $(CONFORMANCE)); $(GOTEST) $$(grep -vxF "$$slow" <<<"$$all")
 	@cd bench && $(GOTEST) ./...
 
-conformance: clients ## the tests that take minutes: scripts, plugins, storms, real clients (usually 6 minutes)
+conformance: redis clients ## the tests that take minutes: scripts, plugins, storms, real clients (usually 6 minutes)
 	@echo "conformance: the conversations, over TLS and through plugins too (usually a minute and a half)"
 	@$(GOTEST) ./conversations
 	@echo "conformance: good and bad plugins are verified (usually 2 minutes)"
