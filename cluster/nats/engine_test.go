@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/polywire/polywire/certs/certstest"
+	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
 )
@@ -167,7 +168,7 @@ func TestWithoutJetStream(t *testing.T) {
 func TestTwins(t *testing.T) {
 	srv := startExternal(t, nil)
 	first, _, _ := join(t, srv, "a")
-	coretest.Eventually(t, "the first node is older", func() bool { return time.Since(first.nodes.began) > 2*sameAge })
+	coretest.Eventually(t, "the first node is older", func() bool { return first.nodes.Age() > 2*roster.SameAge })
 	stub := new(engineStub)
 	second, _ := startNode(t, Options{Node: "a", URL: srv.ClientURL()}, stub)
 	defer second.Close()

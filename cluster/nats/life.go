@@ -10,6 +10,7 @@ import (
 
 	natsgo "github.com/nats-io/nats.go"
 
+	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
 )
@@ -20,7 +21,7 @@ const (
 	firstPause = 100 * time.Millisecond
 	maxPause   = 5 * time.Second
 	// helloPause is how often a node says hello.
-	helloPause = helloTicks * nodeTick
+	helloPause = roster.HelloTime
 	// attachTimeout bounds how long the server may take to learn all subscriptions.
 	attachTimeout = time.Minute
 	// goodbyeTimeout bounds each step of leaving.
@@ -92,7 +93,7 @@ func (b *Backplane) session(ctx context.Context, nc *natsgo.Conn, ended <-chan s
 	ctx, cancel := context.WithCancel(ctx)
 	var parts sync.WaitGroup
 	refused := make(chan error, 1)
-	b.nodes.setRefuse(func(err error) {
+	b.nodes.SetRefuse(func(err error) {
 		select {
 		case refused <- err:
 		default:
@@ -100,7 +101,8 @@ func (b *Backplane) session(ctx context.Context, nc *natsgo.Conn, ended <-chan s
 	})
 	defer func() {
 		b.o.Stats.Connected.Store(false)
-		b.nodes.attach(nil)
+		b.conn.Store(nil)
+		b.nodes.Attach(nil)
 		b.topics.Store(nil)
 		b.foreign.attach(nil, nil)
 		b.interest.attach(nil)
@@ -125,8 +127,9 @@ func (b *Backplane) session(ctx context.Context, nc *natsgo.Conn, ended <-chan s
 	if err := nc.FlushTimeout(attachTimeout); err != nil {
 		return err
 	}
-	b.nodes.attach(nc)
-	b.nodes.hello()
+	b.conn.Store(nc)
+	b.nodes.Attach(&mail{nc: nc, subjects: b.subjects, id: b.id})
+	b.nodes.Hello()
 	opened := make(chan struct{})
 	parts.Go(func() { b.out.run(ctx, nc, opened) })
 	<-opened
@@ -153,11 +156,11 @@ func (b *Backplane) sayHello(ctx context.Context, nc *natsgo.Conn, ended <-chan 
 			return errLost
 		case err := <-refused:
 			b.health.set(aboutName, err)
-			b.nodes.bye()
+			b.nodes.Bye()
 			_ = nc.FlushTimeout(goodbyeTimeout)
 			return errors.Join(errTwin, err)
 		case <-ticker.C:
-			b.nodes.hello()
+			b.nodes.Hello()
 			if err := b.engine.nameTaken(); err != nil || time.Since(began) > nameProof {
 				b.health.set(aboutName, err)
 			}
@@ -169,7 +172,7 @@ func (b *Backplane) sayHello(ctx context.Context, nc *natsgo.Conn, ended <-chan 
 func (b *Backplane) spoken(m *natsgo.Msg) {
 	switch m.Subject {
 	case b.subjects.nodes():
-		b.nodes.notice(m.Data, false)
+		b.nodes.Notice(m.Data)
 	case b.subjects.node(b.id):
 		b.spokenTo(m)
 	default:
