@@ -308,22 +308,98 @@ func TestMajority(t *testing.T) {
 		b.Hear(hear1("sync"))
 		return b, stub
 	}
-	a, stubA := node(0)
-	defer a.Close()
-	unwell(t, a, "majority")
-	if f := claimNow(t, a, "x"); f.Code != core.Unreachable || !strings.Contains(f.Text, "majority") {
+	var nodes [2]*Backplane
+	var stubs [2]*engineStub
+	nodes[0], stubs[0] = node(0)
+	unwell(t, nodes[0], "majority")
+	if f := claimNow(t, nodes[0], "x"); f.Code != core.Unreachable || !strings.Contains(f.Text, "majority") {
 		t.Errorf("a claim without a majority: %v", f)
 	}
-	b, stubB := node(1)
-	reaches(t, a, stubB)
-	reaches(t, b, stubA)
-	healthy(t, a)
-	healthy(t, b)
-	coretest.Eventually(t, "a owns a channel", func() bool { return !claimNow(t, a, "x").Failed() })
-	coretest.Eventually(t, "b knows it", func() bool { return stubB.has(&stubB.owned, "x") })
-	b.Close()
-	coretest.Eventually(t, "a has lost its channel with the majority", func() bool { return stubA.has(&stubA.lost, "x") })
-	unwell(t, a, "JetStream")
+	nodes[1], stubs[1] = node(1)
+	reaches(t, nodes[0], stubs[1])
+	reaches(t, nodes[1], stubs[0])
+	for i, b := range nodes {
+		defer b.Close()
+		healthy(t, b)
+		channel := fmt.Sprint("of/", i)
+		coretest.Eventually(t, "channels can be owned", func() bool { return !claimNow(t, b, channel).Failed() })
+		coretest.Eventually(t, "the other one knows it", func() bool { return stubs[1-i].has(&stubs[1-i].owned, channel) })
+	}
+	// One of the two has the bucket. Without it the other one has no channels.
+	host := 0
+	if nodes[1].engine.srv.JetStreamIsStreamLeader("$G", "KV_pw_channels") {
+		host = 1
+	}
+	other, stub := nodes[1-host], stubs[1-host]
+	nodes[host].Close()
+	coretest.Eventually(t, "the other one has lost its channel", func() bool { return stub.has(&stub.lost, fmt.Sprint("of/", 1-host)) })
+	unwell(t, other, "JetStream", "majority")
+	if f := claimNow(t, other, "y"); f.Code != core.Unreachable || !strings.Contains(f.Text, "majority") {
+		t.Errorf("a claim without a majority: %v", f)
+	}
+}
+
+// A cluster of three that begins with two can own channels after a while. When the third one
+// comes, the bucket is replicated, and nobody loses anything.
+func TestGrowth(t *testing.T) {
+	options := embeddedOptions(t)
+	nodes, stubs := map[string]*Backplane{}, map[string]*engineStub{}
+	begin := func(name string) {
+		stubs[name] = new(engineStub)
+		nodes[name], _ = startNode(t, options[name], stubs[name])
+		t.Cleanup(nodes[name].Close)
+	}
+	begin("a")
+	begin("b")
+	for _, name := range []string{"a", "b"} {
+		coretest.Eventually(t, name+" owns a channel", func() bool { return !claimNow(t, nodes[name], "of/"+name).Failed() })
+	}
+	begin("c")
+	coretest.Eventually(t, "c owns a channel", func() bool { return !claimNow(t, nodes["c"], "of/c").Failed() })
+	nc := dial(t, nodes["a"].engine.srv)
+	coretest.Eventually(t, "the bucket is replicated", func() bool {
+		js, err := nc.JetStream()
+		if err != nil {
+			return false
+		}
+		info, err := js.StreamInfo("KV_pw_channels")
+		return err == nil && info.Config.Replicas == replicas && info.Cluster != nil && len(info.Cluster.Replicas) == replicas-1
+	})
+	coretest.Eventually(t, "a channel can be owned", func() bool { return !claimNow(t, nodes["b"], "more").Failed() })
+	for name, stub := range stubs {
+		for other := range stubs {
+			if other != name {
+				coretest.Eventually(t, name+" knows the channel of "+other, func() bool { return stub.has(&stub.owned, "of/"+other) })
+			}
+		}
+		if stub.has(&stub.lost, "of/"+name) {
+			t.Errorf("%s has lost its channel", name)
+		}
+	}
+}
+
+// The servers of a cluster refuse one whose name is taken: it says so, and the others are well.
+func TestEmbeddedTwins(t *testing.T) {
+	options := embeddedOptions(t)
+	var nodes []*Backplane
+	for _, name := range []string{"a", "b", "c"} {
+		o := options[name]
+		if o.Node == "c" {
+			o.Node = "a"
+			coretest.Eventually(t, "the others are older", func() bool { return nodes[1].nodes.Age() > 2*roster.SameAge })
+		}
+		b, _ := startNode(t, o, new(engineStub))
+		defer b.Close()
+		if name != "c" {
+			nodes = append(nodes, b)
+			coretest.Eventually(t, "its server runs", func() bool { return b.o.Stats.Connected.Load() })
+			continue
+		}
+		unwell(t, b, `called "a" too`, "name of its own")
+	}
+	for _, b := range nodes {
+		healthy(t, b)
+	}
 }
 
 func TestOutbox(t *testing.T) {

@@ -3,6 +3,7 @@ package nats
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -20,6 +21,8 @@ const (
 	// and more by chance: the nodes of a cluster must not come back all at once.
 	firstPause = 100 * time.Millisecond
 	maxPause   = 5 * time.Second
+	// twinPause is how long a node waits, likewise, whose name is taken.
+	twinPause = 10 * time.Second
 	// helloPause is how often a node says hello.
 	helloPause = roster.HelloTime
 	// attachTimeout bounds how long the server may take to learn all subscriptions.
@@ -32,7 +35,6 @@ const (
 
 var (
 	errLost = errors.New("the connection to NATS was lost")
-	errTwin = errors.New("the node's name is taken")
 )
 
 // life connects, and connects again whenever the connection is lost. All that is bound to a
@@ -51,8 +53,10 @@ func (b *Backplane) life(ctx context.Context) {
 		if time.Since(began) > maxPause {
 			pause = firstPause
 		}
-		if errors.Is(err, errTwin) {
-			pause = maxPause // the other one may leave
+		if errors.Is(err, roster.ErrTwin) {
+			// The other one may leave. Servers of one name must not be in one cluster meanwhile.
+			b.engine.stop()
+			pause = twinPause
 		}
 		sleep(ctx, pause/2+rand.N(pause))
 		pause = min(2*pause, maxPause)
@@ -151,14 +155,14 @@ func (b *Backplane) sayHello(ctx context.Context, nc *natsgo.Conn, ended <-chan 
 			return ctx.Err()
 		case <-ended:
 			if err := nc.LastError(); err != nil {
-				return errors.Join(errLost, err)
+				return fmt.Errorf("%w: %w", errLost, err)
 			}
 			return errLost
 		case err := <-refused:
 			b.health.set(aboutName, err)
 			b.nodes.Bye()
 			_ = nc.FlushTimeout(goodbyeTimeout)
-			return errors.Join(errTwin, err)
+			return err
 		case <-ticker.C:
 			b.nodes.Hello()
 			if err := b.engine.nameTaken(); err != nil || time.Since(began) > nameProof {

@@ -28,3 +28,8 @@ func (m *mail) State(to core.NodeID, notice []byte) {
 func (m *mail) Describe(to core.NodeID) {
 	_ = send(m.nc, m.subjects.node(to), natsgo.Header{typeHeader: {typeDescribe}, fromHeader: {string(m.id)}}, nil)
 }
+
+// Taken tells a node that its name is that of another one.
+func (m *mail) Taken(to, by core.NodeID) {
+	_ = send(m.nc, m.subjects.node(to), natsgo.Header{typeHeader: {typeTaken}, fromHeader: {string(by)}}, nil)
+}

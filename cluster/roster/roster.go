@@ -2,6 +2,7 @@ package roster
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -18,8 +19,9 @@ const (
 	// that was suspended does not hold the others for dead when it goes on.
 	TickTime = 250 * time.Millisecond
 	// HelloTime is how often a node says hello, goneTicks for how long it need not be heard.
-	HelloTime = 2 * TickTime
-	goneTicks = 10
+	HelloTime  = helloTicks * TickTime
+	helloTicks = 2
+	goneTicks  = 10
 	// askTicks is how long the answer of a node to be told everything is waited for, and
 	// toldTicks how often one node is answered.
 	askTicks  = 4
@@ -34,6 +36,9 @@ const (
 	SameAge = time.Second
 )
 
+// ErrTwin says that another node of the cluster has this node's name.
+var ErrTwin = errors.New("the name of this node is taken")
+
 // Mail passes on what a node says of itself. Its methods do not block, and keep the order of
 // their calls; what they cannot pass on is lost. They borrow the bytes.
 type Mail interface {
@@ -43,6 +48,8 @@ type Mail interface {
 	State(to core.NodeID, notice []byte)
 	// Describe asks a node for all its services; there it comes to Describe.
 	Describe(to core.NodeID)
+	// Taken tells a node that its name is that of another one, by; there it comes to Taken.
+	Taken(to, by core.NodeID)
 }
 
 // Options are static.
@@ -115,9 +122,10 @@ func (r *Roster) Age() time.Duration { return time.Since(r.began) }
 type node struct {
 	id       core.NodeID
 	name     string
-	silent   int // ticks since it was heard
-	asked    int // ticks until it may be asked for everything again
-	told     int // ticks until it may be told everything again
+	up       int64 // for how many milliseconds it ran when it was heard last
+	silent   int   // ticks since it was heard
+	asked    int   // ticks until it may be asked for everything again
+	told     int   // ticks until it may be told everything again
 	changes  uint64
 	services map[string]struct{}
 	// partial is what has come of a state.
@@ -151,10 +159,16 @@ func (r *Roster) notice(data []byte, inbox bool) {
 	switch n.Type {
 	case noticeHello:
 		if n.Name == r.name && r.younger(n) {
-			r.refuse(fmt.Errorf("the node name %q is taken by another node of the cluster (%s): give each node a name of its own", r.name, n.Node))
+			r.refuse(r.nameTaken(n.Node))
 			return
 		}
-		if other := r.touch(n); other != nil && other.changes != n.Changes {
+		other := r.touch(n)
+		if other == nil {
+			return
+		}
+		other.up = n.Up
+		r.tellTwins(other)
+		if other.changes != n.Changes {
 			r.askForState(other)
 		}
 	case noticeServices:
@@ -171,6 +185,44 @@ func (r *Roster) SetRefuse(refuse func(error)) {
 	r.Tell.Lock()
 	r.refuse = refuse
 	r.Tell.Unlock()
+}
+
+func (r *Roster) nameTaken(by core.NodeID) error {
+	return fmt.Errorf("%w: another node of the cluster (%s) is called %q too; give each node a name of its own", ErrTwin, by, r.name)
+}
+
+// Taken handles that another node has found this node's name taken.
+func (r *Roster) Taken(by core.NodeID) {
+	r.Tell.Lock()
+	defer r.Tell.Unlock()
+	if by != r.id {
+		r.refuse(r.nameTaken(by))
+	}
+}
+
+// tellTwins looks for another node of n's name, and tells the younger one. They may not hear
+// each other: embedded servers of one name refuse each other.
+func (r *Roster) tellTwins(n *node) {
+	r.mu.Lock()
+	var twin *node
+	for _, other := range r.known {
+		if other != n && other.name == n.name && other.silent <= helloTicks {
+			twin = other
+		}
+	}
+	r.mu.Unlock()
+	if twin == nil {
+		return
+	}
+	older, younger := twin, n
+	if apart := n.up - twin.up; apart > SameAge.Milliseconds() || max(apart, -apart) <= SameAge.Milliseconds() && n.id < twin.id {
+		older, younger = n, twin
+	}
+	r.own.Lock()
+	defer r.own.Unlock()
+	if r.mail != nil {
+		r.mail.Taken(younger.id, older.id)
+	}
 }
 
 // younger reports whether this node has to leave the name to the one of a hello.

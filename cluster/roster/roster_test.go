@@ -84,6 +84,12 @@ func (l *letters) Describe(to core.NodeID) {
 	}
 }
 
+func (l *letters) Taken(to, by core.NodeID) {
+	if m := l.p.nodes[to]; m != nil {
+		*l.q = append(*l.q, func() { m.Roster.Taken(by) })
+	}
+}
+
 // two returns two nodes that speak to each other whenever deliver is called.
 func two(t *testing.T) (a, b *member, deliver func()) {
 	t.Helper()
