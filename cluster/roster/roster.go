@@ -150,7 +150,7 @@ func (r *Roster) State(data []byte) { r.notice(data, true) }
 
 func (r *Roster) notice(data []byte, inbox bool) {
 	n, err := decodeNotice(data)
-	if err != nil || n.Node == r.id || inbox != (n.Type == noticeState) {
+	if err != nil || n.Node == r.id || inbox != (n.Type == noticeState) || slices.ContainsFunc(n.On, r.unfit) {
 		r.stats.Refused.Inc(core.ReasonMalformed)
 		return
 	}
@@ -179,6 +179,9 @@ func (r *Roster) notice(data []byte, inbox bool) {
 		r.remove(n.Node)
 	}
 }
+
+// unfit reports whether the cluster cannot carry a service.
+func (r *Roster) unfit(service string) bool { return !utf8.ValidString(service) || !r.fits(service) }
 
 // SetRefuse says who is told that another node has this node's name.
 func (r *Roster) SetRefuse(refuse func(error)) {
@@ -416,7 +419,7 @@ func (r *Roster) Serve(changes []core.Service) {
 	defer r.own.Unlock()
 	var on, off []string
 	for _, c := range changes {
-		if !utf8.ValidString(c.Name) || !r.fits(c.Name) {
+		if r.unfit(c.Name) {
 			if c.On {
 				r.stats.Dropped.Inc(core.ReasonTooLarge)
 				r.log.Warn("a service has no name that the cluster can carry: other nodes cannot call it",
