@@ -205,15 +205,11 @@ func (b *Backplane) handle(channel, data []byte) {
 
 // received handles a message of the subscribing connection, which copies says to count.
 func (b *Backplane) received(p *push, in *intake) {
-	if p.long {
-		b.o.Stats.Refused.Inc(core.ReasonTooLarge)
-		return
-	}
 	if own, ok := bytes.CutPrefix(p.channel, []byte(b.o.Prefix)); ok {
 		if p.kind != "message" {
 			return // somebody hears everything, and gets what nodes say to others
 		}
-		if string(own) == "nodes" && bytes.Contains(p.message, []byte(b.id)) && b.ownNotice(p.message) {
+		if string(own) == "nodes" && b.ownNotice(p.message) {
 			return
 		}
 		in.put(p.channel, p.message, true)
@@ -225,9 +221,12 @@ func (b *Backplane) received(p *push, in *intake) {
 	in.put(p.channel, p.message, false)
 }
 
+// noticeHead is where in a notice the node is.
+const noticeHead = 256
+
 // ownNotice reports whether a notice is this node's own.
 func (b *Backplane) ownNotice(data []byte) bool {
-	return bytes.Contains(data[:min(len(data), 256)], []byte(`"node":"`+string(b.id)+`"`))
+	return bytes.Contains(data[:min(len(data), noticeHead)], []byte(`"node":"`+string(b.id)+`"`))
 }
 
 // Claim asks for a channel.

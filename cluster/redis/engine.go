@@ -117,10 +117,8 @@ func Check(ctx context.Context, o Options) error {
 	if err := w.subscribeOnce(o.Prefix + "nodes"); err != nil {
 		return explain(err)
 	}
-	r, err := newRegister(s.client, o.Prefix).probe(ctx)
-	if err != nil {
+	if _, err := newRegister(s.client, o.Prefix).probe(ctx); err != nil {
 		return explain(err)
 	}
-	_ = r
 	return nil
 }

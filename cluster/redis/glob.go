@@ -39,8 +39,12 @@ func escapeGlob(b *strings.Builder, text string) {
 	}
 }
 
-// globMatch reports whether Redis matches a topic with a pattern that globOf has made.
+// globMatch reports whether Redis matches a topic with a pattern that globOf has made. The empty
+// topic matches none: Redis itself has changed its mind about it, and no pattern of ours does.
 func globMatch(glob string, topic []byte) bool {
+	if len(topic) == 0 {
+		return false
+	}
 	g, t := 0, 0
 	star, from := -1, 0
 	for t < len(topic) {

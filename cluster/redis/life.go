@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/cluster/roster"
+	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
 )
 
@@ -155,6 +156,8 @@ func (b *Backplane) readFrom(w *wire, in *intake, p *pings) error {
 			b.o.Logger.Warn("Redis refuses what the cluster needs", logging.Bounded("", ""), slog.String("error", err.Error()))
 		case m.kind == "pong":
 			p.pong()
+		case m.long:
+			b.o.Stats.Refused.Inc(core.ReasonTooLarge)
 		case m.kind == "message" || m.kind == "pmessage":
 			if c.counts(&m) {
 				b.received(&m, in)

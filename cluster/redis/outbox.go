@@ -64,7 +64,7 @@ func newOutbox(limit int, stats *core.ClusterStats, log *slog.Logger, unsent fun
 
 // put puts a message in. channel and message append it to a buffer; weight is about its size.
 func (o *outbox) put(item outgoing, weight int, channel, message func([]byte) []byte) error {
-	if weight > maxMessage {
+	if weight > maxOutgoing {
 		o.stats.Dropped.Inc(core.ReasonTooLarge)
 		return errTooLarge
 	}
@@ -87,6 +87,11 @@ func (o *outbox) put(item outgoing, weight int, channel, message func([]byte) []
 	item.channel = len(o.bytes) - start
 	o.bytes = message(o.bytes)
 	item.message = len(o.bytes) - start - item.channel
+	if item.message > maxOutgoing { // JSON can be longer than what it says
+		o.bytes = o.bytes[:start]
+		o.stats.Dropped.Inc(core.ReasonTooLarge)
+		return errTooLarge
+	}
 	o.items = append(o.items, item)
 	o.grow(item.size())
 	select {

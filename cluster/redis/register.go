@@ -62,10 +62,9 @@ func (r *register) identify(ctx context.Context) error {
 
 // answer is what the script answers.
 type answer struct {
-	word  string
-	rev   uint64
-	rest  []string
-	empty bool
+	word string
+	rev  uint64
+	rest []string
 }
 
 var errAnswer = errors.New("the register of channels answers what makes no sense")

@@ -220,3 +220,10 @@ func has(err error, words ...string) bool {
 }
 
 var _ = time.Second
+
+func write(t testing.TB, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

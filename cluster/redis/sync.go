@@ -172,7 +172,7 @@ func (p *pings) ping() (n uint64, err error) {
 	p.sent++
 	n = p.sent
 	p.mu.Unlock()
-	return n, p.w.send("PING", "x")
+	return n, p.w.send("PING")
 }
 
 func (p *pings) pong() {

@@ -23,6 +23,9 @@ const (
 	// maxName bounds a name that we read, and maxMessage a message: what is longer is skipped.
 	maxName    = 64 << 10
 	maxMessage = 64 << 20
+	// maxOutgoing bounds what we publish. Redis ends a subscriber for which more than 32 MiB wait
+	// (client-output-buffer-limit), and a message waits once for each pattern that matches it.
+	maxOutgoing = 8 << 20
 )
 
 var errProtocol = errors.New("the server does not speak RESP")
@@ -225,12 +228,20 @@ type push struct {
 
 // push reads the next one.
 func (w *wire) push() (p push, err error) {
-	n, err := w.count('*')
-	if e, ok := errors.AsType[serverError](err); ok {
-		return push{err: e}, nil
-	}
-	if err != nil {
+	first, rest, err := w.line()
+	switch {
+	case err != nil:
 		return p, err
+	case first == '-':
+		return push{err: serverError(rest)}, nil
+	case first == '+': // as long as it has no subscription
+		return push{kind: "pong"}, nil
+	case first != '*':
+		return p, errProtocol
+	}
+	n, err := strconv.Atoi(string(rest))
+	if err != nil {
+		return p, errProtocol
 	}
 	w.word = w.word[:0]
 	long := false
