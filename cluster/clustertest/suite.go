@@ -3,6 +3,7 @@ package clustertest
 import (
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/polywire/polywire/core"
@@ -24,8 +25,15 @@ type Node struct {
 // Cluster starts nodes of one cluster. Their names are a, b and c.
 type Cluster func(t testing.TB, name string, c core.Cluster) *Node
 
+// Trait is what an implementation cannot do, and says so.
+type Trait int
+
+// BareTopics: a message on a topic has nothing but its JSON: no headers, and of UTF-16 no half
+// surrogate pairs.
+const BareTopics Trait = 1
+
 // Run runs the suite. begin makes a new cluster for one test, in which nobody has anything.
-func Run(t *testing.T, begin func(t testing.TB) Cluster) {
+func Run(t *testing.T, begin func(t testing.TB) Cluster, traits ...Trait) {
 	for _, test := range []struct {
 		name string
 		run  func(t *testing.T, w *world)
@@ -52,7 +60,7 @@ func Run(t *testing.T, begin func(t testing.TB) Cluster) {
 		{"away for long", testAwayLong},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			w := &world{begin: begin(t)}
+			w := &world{begin: begin(t), bare: slices.Contains(traits, BareTopics)}
 			test.run(t, w)
 			w.end(t)
 		})
@@ -62,6 +70,7 @@ func Run(t *testing.T, begin func(t testing.TB) Cluster) {
 // world is the cluster of one test.
 type world struct {
 	begin   Cluster
+	bare    bool // see BareTopics
 	members []*member
 }
 

@@ -2,12 +2,9 @@ package nats
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"log/slog"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +12,7 @@ import (
 
 	natsgo "github.com/nats-io/nats.go"
 
+	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
 )
@@ -27,7 +25,7 @@ type Backplane struct {
 	subjects subjects
 	out      *outbox
 	interest *interest
-	nodes    *nodes
+	nodes    *roster.Roster
 	foreign  *foreign
 	channels *channels
 	syncs    *syncs
@@ -40,7 +38,8 @@ type Backplane struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
-	topics atomic.Pointer[intake] // of the connection; nil while there is none
+	topics atomic.Pointer[intake]      // of the connection; nil while there is none
+	conn   atomic.Pointer[natsgo.Conn] // nil while the nodes cannot be spoken to
 
 	// Owned by the goroutine of life, and after it by Close.
 	engine engine
@@ -56,26 +55,18 @@ func New(o Options) (*Backplane, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backplane{o: o, id: newNode(o.Node), subjects: subjects{o.Prefix}, health: new(health), syncs: newSyncs(), drops: newDrops(o.Stats)}
+	b := &Backplane{o: o, id: roster.NewNode(o.Node), subjects: subjects{o.Prefix}, health: new(health), syncs: newSyncs(), drops: newDrops(o.Stats)}
 	b.out = newOutbox(o.OutboxBytes, o.Stats, b.unsent)
 	b.interest = newInterest(b.subjects, o.Stats, o.Logger)
 	b.foreign = newForeign(b.subjects, o.Stats, b.out)
-	b.nodes = &nodes{
-		id: b.id, name: o.Node, subjects: b.subjects, stats: o.Stats, log: o.Logger, began: time.Now(), tell: new(sync.Mutex),
-		known: make(map[core.NodeID]*node), services: make(map[string]struct{}),
-	}
+	b.nodes = roster.New(roster.Options{
+		ID: b.id, Name: o.Node, Stats: o.Stats, Logger: o.Logger,
+		Fits:  func(service string) bool { return len(b.subjects.service(service)) <= maxSubject },
+		Heard: func(n core.NodeID) { b.channels.nodeHeard(n) }, Gone: func(n core.NodeID) { b.channels.nodeGone(n) },
+	})
 	b.channels = newChannels(b)
-	b.nodes.heard, b.nodes.gone = b.channels.nodeHeard, b.channels.nodeGone
 	b.engine = engine{o: &b.o}
 	return b, nil
-}
-
-// newNode returns an id for a node that starts now.
-func newNode(name string) core.NodeID {
-	var random [8]byte
-	_, _ = rand.Read(random[:])
-	// An id is one token of a subject.
-	return core.NodeID("n-" + strings.ReplaceAll(name, ".", "_") + "-" + hex.EncodeToString(random[:]))
 }
 
 // ID returns the id that this node has for the others, from New to Close. Any goroutine.
@@ -88,8 +79,8 @@ func (b *Backplane) Health() error { return b.health.err() }
 // Start begins to join the cluster, in the background: an engine that cannot be reached yet
 // keeps no client of this node from being served.
 func (b *Backplane) Start(c core.Cluster) {
-	b.cluster, b.nodes.cluster, b.foreign.cluster, b.channels.cluster = c, c, c, c
-	b.nodes.began = time.Now()
+	b.cluster, b.foreign.cluster, b.channels.cluster = c, c, c
+	b.nodes.Start(c)
 	ctx, cancel := context.WithCancel(context.Background())
 	b.ctx, b.cancel = ctx, cancel
 	b.health.set(aboutEngine, errors.New("cluster: not connected yet"))
@@ -120,25 +111,22 @@ func (b *Backplane) abandon() {
 func (b *Backplane) leave() {
 	b.out.flush(goodbyeTimeout)
 	b.channels.leave()
-	b.nodes.bye()
-	b.nodes.own.Lock()
-	nc := b.nodes.nc
-	b.nodes.own.Unlock()
-	if nc != nil {
+	b.nodes.Bye()
+	if nc := b.conn.Load(); nc != nil {
 		_ = nc.FlushTimeout(goodbyeTimeout)
 	}
 }
 
 // watchNodes ends the nodes that are not heard any more.
 func (b *Backplane) watchNodes(ctx context.Context) {
-	ticker := time.NewTicker(nodeTick)
+	ticker := time.NewTicker(roster.TickTime)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			b.nodes.tick()
+			b.nodes.Tick()
 			b.drops.count()
 		}
 	}
@@ -149,7 +137,7 @@ func (b *Backplane) Hear(changes []core.Interest) { b.interest.change(changes) }
 
 // Serve says which services somebody begins or ceases to offer here.
 func (b *Backplane) Serve(changes []core.Service) {
-	b.nodes.serve(changes)
+	b.nodes.Serve(changes)
 	for _, c := range changes {
 		b.foreign.offer(c.Name, c.On)
 	}

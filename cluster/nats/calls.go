@@ -10,6 +10,7 @@ import (
 
 	natsgo "github.com/nats-io/nats.go"
 
+	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 )
 
@@ -62,7 +63,7 @@ type speech struct {
 // bytes.
 func hear(m *natsgo.Msg) (s speech, err error) {
 	s.kind, s.from = m.Header.Get(typeHeader), core.NodeID(m.Header.Get(fromHeader))
-	if !validNode(s.from) || s.from == foreignNode {
+	if !roster.ValidNode(s.from) || s.from == foreignNode {
 		return s, errSpeech
 	}
 	if id := m.Header.Get(callHeader); id != "" {
@@ -148,7 +149,7 @@ func idText(id core.CallID) string { return string(id.Append(nil)) }
 
 // Ask puts a call to a client of another node.
 func (b *Backplane) Ask(to core.NodeID, q core.Question) core.Failure {
-	if !b.nodes.isKnown(to) {
+	if !b.nodes.Known(to) {
 		return core.Failure{Code: core.Gone, Text: "the node that answers is gone"}
 	}
 	kind, data := pack(q.Payload)
@@ -212,7 +213,7 @@ func (b *Backplane) inboxOf(to core.NodeID) func([]byte) []byte {
 // spokenTo handles a message to this node.
 func (b *Backplane) spokenTo(m *natsgo.Msg) {
 	if m.Header.Get(typeHeader) == typeState {
-		b.nodes.notice(m.Data, true)
+		b.nodes.State(m.Data)
 		return
 	}
 	s, err := hear(m)
@@ -222,9 +223,9 @@ func (b *Backplane) spokenTo(m *natsgo.Msg) {
 	}
 	switch s.kind {
 	case typeDescribe:
-		b.nodes.describe(s.from)
+		b.nodes.Describe(s.from)
 	case typeTaken:
-		b.nodes.taken(s.from)
+		b.nodes.Taken(s.from)
 	case typeAsk:
 		b.count(m)
 		b.cluster.Asked(s.from, core.Question{Call: s.call, Service: s.service, Payload: s.payload, Timeout: s.timeout})

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 )
 
@@ -50,7 +51,7 @@ func decodeEvent(rev uint64, key string, value []byte) (event, error) {
 	case isChannel:
 		e.channel = new(claimRecord)
 		into = e.channel
-	case isLease && validNode(core.NodeID(lease)):
+	case isLease && roster.ValidNode(core.NodeID(lease)):
 		e.lease = new(leaseRecord)
 		into = e.lease
 	default:
@@ -60,7 +61,7 @@ func decodeEvent(rev uint64, key string, value []byte) (event, error) {
 	switch {
 	case err != nil:
 		err = fmt.Errorf("decoding a value of the bucket: %w", err)
-	case isChannel && !e.channel.valid(), isLease && !validNode(e.lease.Node):
+	case isChannel && !e.channel.valid(), isLease && !roster.ValidNode(e.lease.Node):
 		err = errRecord
 	}
 	if err != nil {
@@ -75,7 +76,7 @@ func (r *claimRecord) valid() bool {
 			return false
 		}
 	}
-	return validNode(r.Node) && validNode(core.NodeID(r.Lease))
+	return roster.ValidNode(r.Node) && roster.ValidNode(core.NodeID(r.Lease))
 }
 
 // entry is a channel as the log has it.

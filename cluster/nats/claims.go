@@ -39,7 +39,7 @@ type channels struct {
 	health  *health
 	foreign *foreign
 	reached func(core.NodeID) bool // whether a node can be reached
-	tell    *sync.Mutex            // see nodes.tell
+	tell    *sync.Mutex            // see roster.Roster
 	cluster core.Cluster           // static after Start
 
 	joined time.Time // owned by the goroutine of run
@@ -91,7 +91,7 @@ type claim struct {
 func newChannels(b *Backplane) *channels {
 	return &channels{
 		id: b.id, name: b.o.Node, names: bucketNames{b.o.Prefix}, ttl: b.o.LeaseTTL, stats: b.o.Stats, log: b.o.Logger, health: b.health,
-		foreign: b.foreign, reached: b.nodes.isKnown, tell: b.nodes.tell,
+		foreign: b.foreign, reached: b.nodes.Known, tell: &b.nodes.Tell,
 		told: make(map[string]*entry), away: make(map[core.NodeID]bool),
 		changed: make(chan struct{}), view: newView(), mine: make(map[string]*entry), pending: make(map[uint64]*claim),
 	}

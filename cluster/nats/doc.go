@@ -41,6 +41,6 @@
 //	channels.guard      gives the lease up in time when it cannot be renewed
 //	watchNodes          ends nodes that are not heard any more
 //
-// The lock nodes.tell orders what the engine is told of nodes, services and channels. Methods
+// The lock Roster.Tell orders what the engine is told of nodes, services and channels. Methods
 // that the engine calls do not take it.
 package nats

@@ -13,6 +13,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	natsgo "github.com/nats-io/nats.go"
+
+	"github.com/polywire/polywire/cluster/roster"
 )
 
 const (
@@ -149,7 +151,7 @@ func (e *engine) nameTaken() error {
 	if e.srv == nil || e.srv.NumRoutes() > 0 || !e.log.duplicate() {
 		return nil
 	}
-	return fmt.Errorf("%w: another node of the cluster is called %q too; give each node a name of its own", errTwin, e.o.Node)
+	return fmt.Errorf("%w: another node of the cluster is called %q too; give each node a name of its own", roster.ErrTwin, e.o.Node)
 }
 
 // servers returns how many servers with JetStream there are at least, as far as this one knows.

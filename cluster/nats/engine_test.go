@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/polywire/polywire/certs/certstest"
+	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
 )
@@ -174,7 +175,7 @@ func TestTwins(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	srv := startExternal(t, nil)
 	first, _, _ := join(t, srv, "a")
-	coretest.Eventually(t, "the first node is older", func() bool { return time.Since(first.nodes.began) > 2*sameAge })
+	coretest.Eventually(t, "the first node is older", func() bool { return first.nodes.Age() > 2*roster.SameAge })
 	stub := new(engineStub)
 	second, _ := startNode(t, Options{Node: "a", URL: srv.ClientURL()}, stub)
 	defer second.Close()
@@ -431,7 +432,7 @@ func TestEmbeddedTwins(t *testing.T) {
 		o := options[name]
 		if o.Node == "c" {
 			o.Node = "a"
-			coretest.Eventually(t, "the others are older", func() bool { return time.Since(nodes[1].nodes.began) > 2*sameAge })
+			coretest.Eventually(t, "the others are older", func() bool { return nodes[1].nodes.Age() > 2*roster.SameAge })
 		}
 		b, _ := startNode(t, o, new(engineStub))
 		defer b.Close()

@@ -51,11 +51,14 @@ func TestGoodbye(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var n notice
+		var n struct {
+			Type string      `json:"type"`
+			Node core.NodeID `json:"node"`
+		}
 		if err := json.Unmarshal(m.Data, &n); err != nil {
 			t.Fatal(err)
 		}
-		said = n.Type == noticeBye && n.Node == a.ID()
+		said = n.Type == "bye" && n.Node == a.ID()
 	}
 	coretest.Eventually(t, "b gets the channel", func() bool { return !claimNow(t, b, "x").Failed() })
 }

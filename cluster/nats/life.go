@@ -11,6 +11,7 @@ import (
 
 	natsgo "github.com/nats-io/nats.go"
 
+	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
 )
@@ -23,7 +24,7 @@ const (
 	// twinPause is how long a node waits, likewise, whose name is taken.
 	twinPause = 10 * time.Second
 	// helloPause is how often a node says hello.
-	helloPause = helloTicks * nodeTick
+	helloPause = roster.HelloTime
 	// attachTimeout bounds how long the server may take to learn all subscriptions.
 	attachTimeout = time.Minute
 	// goodbyeTimeout bounds each step of leaving.
@@ -34,7 +35,6 @@ const (
 
 var (
 	errLost = errors.New("the connection to NATS was lost")
-	errTwin = errors.New("the name of this node is taken")
 )
 
 // life connects, and connects again whenever the connection is lost. All that is bound to a
@@ -53,7 +53,7 @@ func (b *Backplane) life(ctx context.Context) {
 		if time.Since(began) > maxPause {
 			pause = firstPause
 		}
-		if errors.Is(err, errTwin) {
+		if errors.Is(err, roster.ErrTwin) {
 			// The other one may leave. Servers of one name must not be in one cluster meanwhile.
 			b.engine.stop()
 			pause = twinPause
@@ -97,7 +97,7 @@ func (b *Backplane) session(ctx context.Context, nc *natsgo.Conn, ended <-chan s
 	ctx, cancel := context.WithCancel(ctx)
 	var parts sync.WaitGroup
 	refused := make(chan error, 1)
-	b.nodes.setRefuse(func(err error) {
+	b.nodes.SetRefuse(func(err error) {
 		select {
 		case refused <- err:
 		default:
@@ -105,7 +105,8 @@ func (b *Backplane) session(ctx context.Context, nc *natsgo.Conn, ended <-chan s
 	})
 	defer func() {
 		b.o.Stats.Connected.Store(false)
-		b.nodes.attach(nil)
+		b.conn.Store(nil)
+		b.nodes.Attach(nil)
 		b.topics.Store(nil)
 		b.foreign.attach(nil, nil)
 		b.interest.attach(nil)
@@ -130,8 +131,9 @@ func (b *Backplane) session(ctx context.Context, nc *natsgo.Conn, ended <-chan s
 	if err := nc.FlushTimeout(attachTimeout); err != nil {
 		return err
 	}
-	b.nodes.attach(nc)
-	b.nodes.hello()
+	b.conn.Store(nc)
+	b.nodes.Attach(&mail{nc: nc, subjects: b.subjects, id: b.id})
+	b.nodes.Hello()
 	opened := make(chan struct{})
 	parts.Go(func() { b.out.run(ctx, nc, opened) })
 	<-opened
@@ -158,11 +160,11 @@ func (b *Backplane) sayHello(ctx context.Context, nc *natsgo.Conn, ended <-chan 
 			return errLost
 		case err := <-refused:
 			b.health.set(aboutName, err)
-			b.nodes.bye()
+			b.nodes.Bye()
 			_ = nc.FlushTimeout(goodbyeTimeout)
 			return err
 		case <-ticker.C:
-			b.nodes.hello()
+			b.nodes.Hello()
 			if err := b.engine.nameTaken(); err != nil || time.Since(began) > nameProof {
 				b.health.set(aboutName, err)
 			}
@@ -174,7 +176,7 @@ func (b *Backplane) sayHello(ctx context.Context, nc *natsgo.Conn, ended <-chan 
 func (b *Backplane) spoken(m *natsgo.Msg) {
 	switch m.Subject {
 	case b.subjects.nodes():
-		b.nodes.notice(m.Data, false)
+		b.nodes.Notice(m.Data)
 	case b.subjects.node(b.id):
 		b.spokenTo(m)
 	default:

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 )
 
@@ -81,7 +82,7 @@ const (
 // check returns the options with their defaults, or what is wrong with them.
 func (o Options) check() (Options, error) {
 	switch {
-	case !plainName(o.Node, ".-_", 64):
+	case !roster.PlainName(o.Node, ".-_", 64):
 		return o, fmt.Errorf("node: %q: want 1 to 64 letters, digits, dots, dashes and underscores", o.Node)
 	case o.Logger == nil || o.Stats == nil:
 		return o, errors.New("a logger and counters are required")
@@ -98,7 +99,7 @@ func (o Options) check() (Options, error) {
 	if o.OutboxBytes == 0 {
 		o.OutboxBytes = defaultOutbox
 	}
-	if !plainName(o.Prefix, "-_", 32) {
+	if !roster.PlainName(o.Prefix, "-_", 32) {
 		return o, fmt.Errorf("prefix: %q: want 1 to 32 letters, digits, dashes and underscores", o.Prefix)
 	}
 	if o.Embedded != nil {
@@ -182,15 +183,4 @@ func hostPort(address string) (host string, port int, err error) {
 		return "", 0, fmt.Errorf("%q: want host:port", address)
 	}
 	return host, port, nil
-}
-
-// plainName reports whether a name has 1 to most letters, digits and characters of others.
-func plainName(name, others string, most int) bool {
-	for i := range len(name) {
-		c := name[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(others, c) >= 0) {
-			return false
-		}
-	}
-	return name != "" && len(name) <= most
 }

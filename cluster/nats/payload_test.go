@@ -6,6 +6,7 @@ import (
 
 	natsgo "github.com/nats-io/nats.go"
 
+	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 )
 
@@ -110,20 +111,8 @@ func FuzzHear(f *testing.F) {
 		if err := s.payload.Check(); err != nil {
 			t.Error(err)
 		}
-		if s.timeout < 0 || s.timeout > maxTimeout || !validNode(s.from) {
+		if s.timeout < 0 || s.timeout > maxTimeout || !roster.ValidNode(s.from) {
 			t.Errorf("%+v", s)
-		}
-	})
-}
-
-// FuzzNotice: nothing that anybody says of a node does harm.
-func FuzzNotice(f *testing.F) {
-	f.Add([]byte(`{"type":"hello","node":"n-a-1","name":"a","up":5,"changes":3}`))
-	f.Add([]byte(`{"type":"state","node":"n-a-1","changes":3,"on":["a.b","%"],"last":true}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		n, err := decodeNotice(data)
-		if err == nil && (!validNode(n.Node) || n.Part < 0) {
-			t.Errorf("%+v", n)
 		}
 	})
 }

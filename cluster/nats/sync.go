@@ -53,9 +53,7 @@ func (b *Backplane) Sync(ctx context.Context) error {
 	if err := b.out.written(ctx); err != nil {
 		return fmt.Errorf("passing on what waits: %w", err)
 	}
-	b.nodes.own.Lock()
-	nc := b.nodes.nc
-	b.nodes.own.Unlock()
+	nc := b.conn.Load()
 	if nc == nil {
 		return errAway
 	}
@@ -64,7 +62,7 @@ func (b *Backplane) Sync(ctx context.Context) error {
 	if err := nc.FlushWithContext(ctx); err != nil {
 		return fmt.Errorf("waiting for NATS: %w", err)
 	}
-	id, w := b.syncs.begin(b.nodes.all())
+	id, w := b.syncs.begin(b.nodes.All())
 	defer b.syncs.end(id)
 	ask := func(to core.NodeID) {
 		_ = send(nc, b.subjects.node(to), natsgo.Header{
@@ -76,7 +74,7 @@ func (b *Backplane) Sync(ctx context.Context) error {
 	defer again.Stop()
 	for {
 		for _, to := range b.syncs.left(id) {
-			if b.nodes.isKnown(to) {
+			if b.nodes.Known(to) {
 				ask(to)
 			} else {
 				b.syncs.answered(id, to)
@@ -205,16 +203,6 @@ func (o *outbox) written(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// all returns the nodes that can be reached.
-func (ns *nodes) all() (ids []core.NodeID) {
-	ns.mu.Lock()
-	defer ns.mu.Unlock()
-	for id := range ns.known {
-		ids = append(ids, id)
-	}
-	return ids
 }
 
 // position is how far the log was read; 0 if it is not.

@@ -1,10 +1,12 @@
-package nats
+package roster
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"unicode/utf8"
+	"strings"
 
 	"github.com/polywire/polywire/core"
 )
@@ -20,7 +22,7 @@ type notice struct {
 	// Changes is how many services notices the node has sent, this one included: who has missed
 	// one sees it. In a state it says up to which one the state is.
 	Changes uint64 `json:"changes"`
-	// On and Off are services as tokens of a subject; those of a state are all in On.
+	// On and Off are services; those of a state are all in On.
 	On  []string `json:"on,omitempty"`
 	Off []string `json:"off,omitempty"`
 	// Part counts the parts of a state from 0; Last marks the last one.
@@ -53,8 +55,7 @@ func (n *notice) encode() []byte {
 	return data
 }
 
-// decodeNotice reads a notice that anybody may have sent. Its services are names, no longer
-// tokens.
+// decodeNotice reads a notice that anybody may have sent.
 func decodeNotice(data []byte) (*notice, error) {
 	if len(data) > maxNotice {
 		return nil, errNotice
@@ -63,32 +64,24 @@ func decodeNotice(data []byte) (*notice, error) {
 	if err := json.Unmarshal(data, &n); err != nil {
 		return nil, fmt.Errorf("decoding a notice: %w", err)
 	}
-	if !validNode(n.Node) || n.Part < 0 || n.Up < 0 {
+	if !ValidNode(n.Node) || n.Part < 0 || n.Up < 0 {
 		return nil, errNotice
 	}
 	switch n.Type {
 	case noticeHello:
-		if !plainName(n.Name, ".-_", 64) {
+		if !PlainName(n.Name, ".-_", 64) {
 			return nil, errNotice
 		}
 	case noticeBye, noticeServices, noticeState:
 	default:
 		return nil, errNotice
 	}
-	for _, names := range [][]string{n.On, n.Off} {
-		for i, tokens := range names {
-			name, ok := appendName(nil, tokens)
-			if !ok || len(tokens) > maxSubject || !utf8.Valid(name) {
-				return nil, errNotice
-			}
-			names[i] = string(name)
-		}
-	}
 	return &n, nil
 }
 
-// validNode reports whether an id is one that a node can have.
-func validNode(id core.NodeID) bool { return plainName(string(id), "-_", maxNode) }
+// ValidNode reports whether an id is one that a node can have: letters, digits, dashes and
+// underscores.
+func ValidNode(id core.NodeID) bool { return PlainName(string(id), "-_", maxNode) }
 
 // chunks calls f with names in groups that fit into a notice. It calls it at least once.
 func chunks(names []string, f func(group []string, last bool)) {
@@ -101,4 +94,22 @@ func chunks(names []string, f func(group []string, last bool)) {
 		size += len(name) + len(`"",`)
 	}
 	f(names[start:], true)
+}
+
+// NewNode returns an id for a node that starts now.
+func NewNode(name string) core.NodeID {
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // it never fails
+	return core.NodeID("n-" + strings.ReplaceAll(name, ".", "_") + "-" + hex.EncodeToString(random[:]))
+}
+
+// PlainName reports whether a name has 1 to most letters, digits and characters of others.
+func PlainName(name, others string, most int) bool {
+	for i := range len(name) {
+		c := name[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(others, c) >= 0) {
+			return false
+		}
+	}
+	return name != "" && len(name) <= most
 }

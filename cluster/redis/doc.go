@@ -1,0 +1,2 @@
+// Package redis joins the nodes of a cluster by Redis.
+package redis

@@ -1,0 +1,124 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+const (
+	// dialTimeout bounds each step of a connection, askTimeout what is asked of the server.
+	dialTimeout = 3 * time.Second
+	askTimeout  = 2 * time.Second
+	// poolSize is how many connections scripts may use; they come one after the other.
+	poolSize = 4
+)
+
+// server is the one Redis process that this node speaks to during a session. In a Cluster too it
+// is one, for everything: what is published over several would arrive in another order. It
+// is the one that has the keys.
+type server struct {
+	client *goredis.Client
+	close  func()
+	// counted says that the answer to PUBLISH counts all who got the message. In a Cluster it
+	// counts only those at that process.
+	counted bool
+}
+
+// connect finds the process. go-redis never tries anything twice by itself here: a message that
+// perhaps was published must not be published again.
+func connect(ctx context.Context, o *Options) (*server, error) {
+	t, err := parseTarget(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	s := new(server)
+	name := "polywire-" + o.Node
+	switch {
+	case t.single != nil:
+		c := t.single
+		c.MaxRetries, c.PoolSize, c.DialTimeout, c.ReadTimeout, c.WriteTimeout, c.DialerRetries = -1, poolSize, dialTimeout, askTimeout, askTimeout, 1
+		c.ClientName, c.Protocol = name, 2
+		s.client, s.counted = goredis.NewClient(c), true
+		s.close = func() { _ = s.client.Close() }
+	case t.sentinel != nil:
+		c := t.sentinel
+		c.MaxRetries, c.PoolSize, c.DialTimeout, c.ReadTimeout, c.WriteTimeout, c.DialerRetries = -1, poolSize, dialTimeout, askTimeout, askTimeout, 1
+		c.ClientName, c.Protocol = name, 2
+		s.client, s.counted = goredis.NewFailoverClient(c), true
+		s.close = func() { _ = s.client.Close() }
+	default:
+		c := t.cluster
+		c.MaxRetries, c.PoolSize, c.DialTimeout, c.ReadTimeout, c.WriteTimeout, c.DialerRetries = -1, poolSize, dialTimeout, askTimeout, askTimeout, 1
+		c.ClientName, c.Protocol = name, 2
+		all := goredis.NewClusterClient(c)
+		s.client, err = all.MasterForKey(ctx, newKeys(o.Prefix).owners)
+		s.close = func() { _ = all.Close() }
+	}
+	if err == nil {
+		err = s.client.Ping(ctx).Err()
+	}
+	if err != nil {
+		s.close()
+		return nil, explain(err)
+	}
+	return s, nil
+}
+
+// explain says what to do about the errors that users make.
+func explain(err error) error {
+	text := err.Error()
+	for _, e := range []struct{ has, hint string }{
+		{"NOAUTH", "check the user and the password in cluster.url"},
+		{"WRONGPASS", "check the user and the password in cluster.url"},
+		{"invalid password", "check the user and the password in cluster.url"},
+		{"without any password configured", "the server wants no password: take it out of cluster.url"},
+		{"NOPERM", "the user in cluster.url needs all channels and commands, and the keys that begin with the prefix in braces"},
+		{"first record does not look like a TLS handshake", "the server does not use TLS: check whether cluster.url begins with redis or rediss"},
+		{"cluster support disabled", "the server is no Redis Cluster: check cluster.url"},
+		{"MOVED", "the server is part of a Redis Cluster: cluster.url begins with redis+cluster then"},
+		{"READONLY", "the server is a replica: cluster.url must name the master, or the sentinels"},
+		{"OOM", "Redis is out of memory (maxmemory)"},
+		{"WRONGTYPE", "another program uses keys of this cluster: choose another prefix, or remove them"},
+		{"connection refused", "check cluster.url, and whether the server runs"},
+		{"LOADING", "the server still loads its data"},
+	} {
+		if strings.Contains(text, e.has) {
+			return fmt.Errorf("connecting to Redis: %w: %s", err, e.hint)
+		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("connecting to Redis: %w: check cluster.url, and whether the server answers", err)
+	}
+	return fmt.Errorf("connecting to Redis: %w", err)
+}
+
+// Check tries whether a node with these options could join, without joining. It returns what is
+// wrong and what can be done about it.
+func Check(ctx context.Context, o Options) error {
+	o, err := o.check()
+	if err != nil {
+		return err
+	}
+	s, err := connect(ctx, &o)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	w, err := dial(ctx, s.client.Options())
+	if err != nil {
+		return explain(err)
+	}
+	defer w.close()
+	if err := w.subscribeOnce(o.Prefix + "nodes"); err != nil {
+		return explain(err)
+	}
+	if _, err := newRegister(s.client, o.Prefix).probe(ctx); err != nil {
+		return explain(err)
+	}
+	return nil
+}

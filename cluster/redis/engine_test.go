@@ -1,0 +1,316 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/polywire/polywire/cluster/clustertest"
+	"github.com/polywire/polywire/cluster/roster"
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
+)
+
+// What users get wrong is said in words that help.
+func TestOptions(t *testing.T) {
+	for url, want := range map[string]string{
+		"":                                    "want redis://",
+		"redis://":                            "want redis://",
+		"nats://x:1":                          "want redis://",
+		"redis+x://h:1":                       "want redis://",
+		"redis+sentinel://h:1":                "master_name",
+		"redis://h:1/x":                       "database",
+		"redis://:secret@h:x":                 "port",
+		"redis://h:1?unknown=1":               "unknown",
+		"redis://h:1/2":                       "",
+		"rediss://u:p@h:1":                    "",
+		"unix:///tmp/x.sock":                  "",
+		"redis+sentinel://h:1?master_name=m":  "",
+		"rediss+cluster://h:1?addr=h2%3A6379": "",
+	} {
+		_, err := New(Options{Node: "a", URL: url, Logger: testLog(), Stats: new(core.ClusterStats)})
+		if (err == nil) != (want == "") || want != "" && !has(err, want) || err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: %v, want %q", url, err, want)
+		}
+	}
+	for _, o := range []Options{{Node: "a b"}, {Node: "a", Prefix: "a b"}, {Node: "a", OutboxBytes: -1}, {Node: "a", LeaseTTL: 1}} {
+		o.URL, o.Logger, o.Stats = "redis://h:1", testLog(), new(core.ClusterStats)
+		if _, err := New(o); err == nil {
+			t.Errorf("%+v is taken", o)
+		}
+	}
+}
+
+// A server that wants a password, or lets in whoever may do nothing, is named as what it is.
+func TestPasswords(t *testing.T) {
+	srv := startRedis(t, "--requirepass", "secret", "--user", "weak on >weak ~* &nothing +@all", "--user", "strong on >strong ~{pw}:* &* +@all")
+	for user, words := range map[string][]string{
+		"": {"NOAUTH", "password"}, ":wrong@": {"WRONGPASS", "password"}, "weak:weak@": {"channel", "needs all channels"}, ":secret@": nil, "strong:strong@": nil,
+	} {
+		url := strings.Replace(srv.url(), "redis://", "redis://"+user, 1)
+		err := Check(t.Context(), Options{Node: "a", URL: url, Logger: testLog(), Stats: new(core.ClusterStats)})
+		if (err == nil) != (words == nil) || !has(err, words...) && words != nil {
+			t.Errorf("Check(%q): %v, want %q", url, err, words)
+		}
+		b, _ := startNode(t, Options{Node: "a", URL: url}, new(engineStub))
+		if words == nil {
+			healthy(t, b)
+			gets(t, b, "x")
+		} else {
+			unwell(t, b, words...)
+		}
+		b.Close()
+	}
+	free := startRedis(t)
+	url := strings.Replace(free.url(), "redis://", "redis://:secret@", 1)
+	if err := Check(t.Context(), Options{Node: "a", URL: url, Logger: testLog(), Stats: new(core.ClusterStats)}); !has(err, "wants no password") {
+		t.Errorf("a password that is not wanted: %v", err)
+	}
+	for url, want := range map[string]string{
+		"redis://127.0.0.1:" + strconv.Itoa(coretest.FreePort(t)): "whether the server runs",
+		strings.Replace(free.url(), "redis", "rediss", 1):         "",
+		strings.Replace(free.url(), "redis", "redis+cluster", 1):  "no Redis Cluster",
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		if err := Check(ctx, Options{Node: "a", URL: url, Logger: testLog(), Stats: new(core.ClusterStats)}); err == nil || !has(err, want) {
+			t.Errorf("Check(%q): %v, want %q", url, err, want)
+		}
+		cancel()
+	}
+}
+
+// Of two nodes of one name one does not join.
+func TestTwins(t *testing.T) {
+	srv := startRedis(t)
+	first, _, _ := join(t, Options{Node: "a", URL: srv.url()})
+	coretest.Eventually(t, "the first node is older", func() bool { return first.nodes.Age() > 2*roster.SameAge })
+	second, _ := startNode(t, Options{Node: "a", URL: srv.url()}, new(engineStub))
+	defer second.Close()
+	unwell(t, second, `"a" too`, "name of its own")
+	if err := first.Health(); err != nil {
+		t.Errorf("the first node: %v", err)
+	}
+}
+
+// A Redis that is killed and begins anew with nothing: all is as before, nobody loses a channel, and
+// nobody gets one that another node has.
+func TestForgetful(t *testing.T) {
+	srv := startRedis(t)
+	a, b, aStub, bStub := pair(t, srv.url())
+	gets(t, a, "mine")
+	gets(t, b, "yours")
+	coretest.Eventually(t, "they know the channels", func() bool { return bStub.has(&bStub.owned, "mine") && aStub.has(&aStub.owned, "yours") })
+	srv.kill()
+	if f := claimNow(t, b, "other"); f.Code != core.Unreachable {
+		t.Errorf("a claim without Redis: %v", f)
+	}
+	// It has taken a part of the leases' time. Who comes first must not get what the other has.
+	srv.start(t)
+	coretest.Eventually(t, "b is there again", func() bool { return b.o.Stats.Connects.Load() > 1 })
+	if f := claimNow(t, b, "mine"); !f.Failed() && !aStub.has(&aStub.lost, "mine") {
+		t.Errorf("b gets the channel of a")
+	}
+	meet(t, a, b, aStub, bStub)
+	healthy(t, a)
+	healthy(t, b)
+	gets(t, b, "new")
+	coretest.Eventually(t, "a knows the new channel", func() bool { return aStub.has(&aStub.owned, "new") })
+	before := len(aStub.on("sync"))
+	b.Publish([]byte("sync"), text("once"), nil)
+	if err := b.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(aStub.on("sync")) - before; n != 1 {
+		t.Errorf("after Redis was killed a message comes %d times", n)
+	}
+}
+
+// A flushed Redis forgets everything while all are connected: who has channels registers them
+// again.
+func TestFlushed(t *testing.T) {
+	srv := startRedis(t)
+	a, b, aStub, bStub := pair(t, srv.url())
+	gets(t, a, "mine")
+	coretest.Eventually(t, "b knows it", func() bool { return bStub.has(&bStub.owned, "mine") })
+	c := srv.client(t)
+	c.FlushAll(t.Context())
+	coretest.Eventually(t, "it is registered again", func() bool {
+		v, _ := c.HGet(t.Context(), "{pw}:owners", "mine").Result()
+		return strings.Contains(v, string(a.id))
+	})
+	if f := claimNow(t, b, "mine/x"); f.Code != core.NotOwner {
+		t.Errorf("b claims what lies in a's channel: %v", f)
+	}
+	gets(t, b, "new")
+	coretest.Eventually(t, "a knows the new channel", func() bool { return aStub.has(&aStub.owned, "new") })
+	if len(aStub.lost) > 0 {
+		t.Errorf("a has lost %q", aStub.lost)
+	}
+}
+
+// Without memory Redis gives no channels, says so, and takes none away.
+func TestOutOfMemory(t *testing.T) {
+	srv := startRedis(t)
+	a, b, aStub, bStub := pair(t, srv.url())
+	gets(t, a, "mine")
+	c := srv.client(t)
+	c.ConfigSet(t.Context(), "maxmemory-policy", "noeviction")
+	c.ConfigSet(t.Context(), "maxmemory", "1")
+	if f := claimNow(t, b, "other"); f.Code != core.Unreachable || !strings.Contains(f.Text, "memory") {
+		t.Errorf("a claim without memory: %v", f)
+	}
+	unwell(t, b, "maxmemory")
+	time.Sleep(defaultLease + time.Second) // the lease is renewed nevertheless
+	if len(aStub.lost) > 0 {
+		t.Errorf("a has lost %q", aStub.lost)
+	}
+	reaches(t, a, bStub)
+	a.Release("mine")
+	coretest.Eventually(t, "a channel is freed", func() bool { return bStub.has(&bStub.freed, "mine") })
+	c.ConfigSet(t.Context(), "maxmemory", "0")
+	gets(t, b, "other")
+	healthy(t, b)
+}
+
+// A node that is gone without a word fails a call at once: nobody hears its channel.
+func TestNobodyThere(t *testing.T) {
+	srv := startRedis(t)
+	a, b, aStub, _ := pair(t, srv.url())
+	id := core.CallID{6: 0x40, 8: 0x80, 15: 1}
+	b.abandon()
+	b.cancel = nil // it need not be closed
+	if f := a.Ask(b.id, core.Question{Call: id, Service: []byte("x"), Timeout: time.Minute}); f.Failed() {
+		t.Skipf("it was missed already: %v", f)
+	}
+	coretest.Eventually(t, "the call ends", func() bool { aStub.mu.Lock(); defer aStub.mu.Unlock(); return len(aStub.answered) == 1 })
+	if f := aStub.answered[0]; f.Code != core.Gone {
+		t.Errorf("it ends with %v", f)
+	}
+	if len(aStub.gone) > 0 {
+		t.Log("the node was missed before the answer")
+	}
+}
+
+// startCluster starts three servers that are one Redis Cluster.
+func startCluster(t testing.TB) (all []*process) {
+	t.Helper()
+	for range 3 {
+		var p *process
+		for p == nil || p.port > 50000 { // its bus needs a port 10,000 above
+			p = &process{port: coretest.FreePort(t)}
+		}
+		p.args = []string{
+			"--port", strconv.Itoa(p.port), "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "", "--loglevel", "warning",
+			"--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
+		}
+		p.start(t)
+		t.Cleanup(p.kill)
+		all = append(all, p)
+	}
+	for i, p := range all {
+		c := p.client(t)
+		if err := c.ClusterAddSlotsRange(t.Context(), i*5461, min((i+1)*5461, 16384)-1).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if i == 2 {
+			if err := c.ClusterAddSlots(t.Context(), 16383).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.ClusterMeet(t.Context(), "127.0.0.1", strconv.Itoa(all[0].port)).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	coretest.Eventually(t, "the cluster is there", func() bool {
+		for _, p := range all {
+			info, err := p.client(t).ClusterInfo(t.Context()).Result()
+			if err != nil || !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, "cluster_known_nodes:3") {
+				return false
+			}
+		}
+		return true
+	})
+	return all
+}
+
+// TestCluster plays the suite on a Cluster of three servers.
+func TestCluster(t *testing.T) {
+	all := startCluster(t)
+	n := 0
+	clustertest.Run(t, func(testing.TB) clustertest.Cluster {
+		n++
+		prefix := fmt.Sprintf("test%d:", n)
+		return func(t testing.TB, name string, c core.Cluster) *clustertest.Node {
+			b, _ := startNode(t, Options{Node: name, URL: fmt.Sprintf("redis+cluster://%s?addr=%s", all[0].addr(), all[1].addr()), Prefix: prefix}, c)
+			return &clustertest.Node{Backplane: b, ID: b.ID(), Kill: b.abandon}
+		}
+	}, clustertest.BareTopics)
+}
+
+// A server of a Cluster that is asked alone is named as what it is.
+func TestClusterAlone(t *testing.T) {
+	all := startCluster(t)
+	for _, p := range all {
+		b, _ := startNode(t, Options{Node: "a", URL: p.url()}, new(engineStub))
+		if c := p.client(t); c.Get(t.Context(), "{pw}:owners").Err() != nil && strings.Contains(c.Get(t.Context(), "{pw}:owners").Err().Error(), "MOVED") {
+			unwell(t, b, "MOVED", "redis+cluster")
+		}
+		b.Close()
+	}
+}
+
+// Sentinels name the master, and another one when it has died: the nodes go there, and keep their
+// channels.
+func TestSentinel(t *testing.T) {
+	master := startRedis(t)
+	replica := startRedis(t, "--replicaof", "127.0.0.1 "+strconv.Itoa(master.port))
+	coretest.Eventually(t, "the replica follows", func() bool {
+		info, _ := replica.client(t).Info(t.Context(), "replication").Result()
+		return strings.Contains(info, "master_link_status:up")
+	})
+	sentinel := startSentinel(t, master)
+	coretest.Eventually(t, "the sentinel knows the replica", func() bool {
+		info, _ := sentinel.client(t).Info(t.Context(), "sentinel").Result()
+		return strings.Contains(info, "slaves=1")
+	})
+	url := "redis+sentinel://" + sentinel.addr() + "?master_name=main"
+	if err := Check(t.Context(), Options{Node: "a", URL: url, Logger: testLog(), Stats: new(core.ClusterStats)}); err != nil {
+		t.Fatal(err)
+	}
+	a, b, aStub, bStub := pair(t, url)
+	gets(t, a, "mine")
+	coretest.Eventually(t, "b knows it", func() bool { return bStub.has(&bStub.owned, "mine") })
+	master.kill()
+	coretest.Eventually(t, "they are at the other server", func() bool { return a.o.Stats.Connects.Load() > 1 && b.o.Stats.Connects.Load() > 1 })
+	meet(t, a, b, aStub, bStub)
+	gets(t, b, "new")
+	coretest.Eventually(t, "a knows the new channel", func() bool { return aStub.has(&aStub.owned, "new") })
+	if f := claimNow(t, b, "mine"); !f.Failed() && !aStub.has(&aStub.lost, "mine") {
+		t.Error("a channel has two owners")
+	}
+}
+
+// startSentinel starts a sentinel, which alone decides about the master.
+func startSentinel(t testing.TB, master *process) *process {
+	t.Helper()
+	file := t.TempDir() + "/sentinel.conf"
+	p := &process{port: coretest.FreePort(t)}
+	host, port, err := net.SplitHostPort(master.addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, fmt.Sprintf(`port %d
+bind 127.0.0.1
+sentinel monitor main %s %s 1
+sentinel down-after-milliseconds main 1000
+sentinel failover-timeout main 3000
+`, p.port, host, port))
+	p.args = []string{file, "--sentinel"}
+	p.start(t)
+	t.Cleanup(p.kill)
+	return p
+}

@@ -1,0 +1,212 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/polywire/polywire/cluster/roster"
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
+)
+
+const (
+	// firstPause and maxPause are how long is waited between two attempts to connect, halved
+	// and more by chance: the nodes of a cluster must not come back all at once.
+	firstPause = 100 * time.Millisecond
+	maxPause   = 5 * time.Second
+	// pingPause is how often the server is asked whether it is there.
+	pingPause = 2 * time.Second
+	// attachTimeout bounds how long the server may take to learn all subscriptions.
+	attachTimeout = time.Minute
+	// goodbyeTimeout bounds each step of leaving.
+	goodbyeTimeout = 2 * time.Second
+	// nameProof is after which time without a refusal a node has its name.
+	nameProof = 2 * time.Second
+)
+
+var errLost = errors.New("the connection to Redis was lost")
+
+// life connects, and connects again whenever a connection is lost. All that is bound to
+// connections is in session: so there is one way to begin, and nothing of an old connection can
+// be left over in a new one.
+func (b *Backplane) life(ctx context.Context) {
+	pause := firstPause
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := b.session(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		b.health.set(aboutEngine, err)
+		b.o.Logger.Warn("this node is not in the cluster", logging.Bounded("", ""), slog.String("error", err.Error()))
+		if time.Since(began) > maxPause {
+			pause = firstPause
+		}
+		if errors.Is(err, roster.ErrTwin) {
+			pause = maxPause // the other one may leave
+		}
+		sleep(ctx, pause/2+rand.N(pause))
+		pause = min(2*pause, maxPause)
+	}
+}
+
+// session is the life of the connections to one server: one that subscribes, one that publishes,
+// and those of go-redis for the register. It returns when the first of them has ended.
+func (b *Backplane) session(ctx context.Context) error {
+	srv, err := connect(ctx, &b.o)
+	if err != nil {
+		return err
+	}
+	defer srv.close()
+	in, err := dial(ctx, srv.client.Options())
+	if err != nil {
+		return explain(err)
+	}
+	defer in.close()
+	out, err := dial(ctx, srv.client.Options())
+	if err != nil {
+		return explain(err)
+	}
+	defer out.close()
+
+	ctx, cancel := context.WithCancel(ctx)
+	var parts sync.WaitGroup
+	ended := make(chan error, 8)
+	end := func(err error) {
+		select {
+		case ended <- err:
+		default:
+		}
+	}
+	defer func() {
+		b.o.Stats.Connected.Store(false)
+		b.nodes.Attach(nil)
+		b.pings.Store(nil)
+		cancel()
+		in.close()
+		out.close()
+		b.interest.detach()
+		parts.Wait()
+	}()
+	b.nodes.SetRefuse(end)
+
+	messages := newIntake(b.o.Stats, b.handle)
+	parts.Go(func() { messages.run(ctx) })
+	p := newPings(in)
+	parts.Go(func() { end(b.readFrom(in, messages, p)) })
+	if err := b.subscribe(ctx, in, p); err != nil {
+		select {
+		case first := <-ended:
+			err = first
+		default:
+		}
+		return explain(err)
+	}
+	b.out.start()
+	parts.Go(func() {
+		if err := b.out.run(ctx, out, srv.counted); err != nil {
+			end(fmt.Errorf("%w: %w", errLost, err))
+		}
+	})
+	b.nodes.Attach(mail{b})
+	b.nodes.Hello()
+	parts.Go(func() {
+		if err := b.channels.run(ctx, newRegister(srv.client, b.o.Prefix)); err != nil {
+			end(explain(err))
+		}
+	})
+	b.pings.Store(p)
+	b.o.Stats.Connects.Add(1)
+	b.o.Stats.Connected.Store(true)
+	b.health.set(aboutEngine, nil)
+	return b.sayHello(ctx, p, ended)
+}
+
+// subscribe begins to hear. After it the server has all subscriptions, before anybody learns of
+// this node.
+func (b *Backplane) subscribe(ctx context.Context, in *wire, p *pings) error {
+	b.health.set(aboutPermissions, nil)
+	if err := in.send("SUBSCRIBE", b.o.Prefix+"nodes", b.o.Prefix+"channels", b.o.Prefix+"node:"+string(b.id)); err != nil {
+		return err
+	}
+	b.interest.attach(in)
+	ctx, cancel := context.WithTimeout(ctx, attachTimeout)
+	defer cancel()
+	return p.wait(ctx)
+}
+
+// readFrom reads what comes to the subscribing connection, until it fails.
+func (b *Backplane) readFrom(w *wire, in *intake, p *pings) error {
+	defer close(p.lost)
+	defer w.close()
+	c := newCopies()
+	for {
+		m, err := w.push()
+		switch {
+		case err != nil:
+			return fmt.Errorf("%w: %w", errLost, err)
+		case m.err != nil:
+			err := explain(m.err)
+			b.health.set(aboutPermissions, err)
+			b.o.Logger.Warn("Redis refuses what the cluster needs", logging.Bounded("", ""), slog.String("error", err.Error()))
+		case m.kind == "pong":
+			p.pong()
+		case m.long:
+			b.o.Stats.Refused.Inc(core.ReasonTooLarge)
+		case m.kind == "message" || m.kind == "pmessage":
+			if c.counts(&m) {
+				b.received(&m, in)
+			}
+		default:
+			c.confirmed(&m)
+		}
+	}
+}
+
+// sayHello says hello until a connection ends.
+func (b *Backplane) sayHello(ctx context.Context, p *pings, ended <-chan error) error {
+	hello := time.NewTicker(roster.HelloTime)
+	defer hello.Stop()
+	ping := time.NewTicker(pingPause)
+	defer ping.Stop()
+	began := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-ended:
+			if errors.Is(err, roster.ErrTwin) {
+				b.health.set(aboutName, err)
+				b.nodes.Bye()
+				ctx, cancel := context.WithTimeout(ctx, goodbyeTimeout)
+				defer cancel()
+				_ = b.out.written(ctx)
+			}
+			return err
+		case <-ping.C:
+			if _, err := p.ping(); err != nil {
+				return fmt.Errorf("%w: %w", errLost, err)
+			}
+		case <-hello.C:
+			b.nodes.Hello()
+			if time.Since(began) > nameProof {
+				b.health.set(aboutName, nil)
+			}
+		}
+	}
+}
+
+// sleep waits for a while, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

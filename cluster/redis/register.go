@@ -1,0 +1,138 @@
+package redis
+
+import (
+	"context"
+	_ "embed" // register.lua
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/polywire/polywire/core"
+)
+
+//go:embed register.lua
+var registerScript string
+
+// keys are the keys below one prefix. They have one hash tag, so that one process of a Cluster
+// has them all.
+type keys struct{ base, owners string }
+
+func newKeys(prefix string) keys {
+	base := "{" + strings.TrimSuffix(prefix, ":") + "}:"
+	return keys{base: base, owners: base + "owners"}
+}
+
+// register asks the server who owns what. Any goroutine; it blocks for some seconds at most.
+type register struct {
+	client *goredis.Client
+	script *goredis.Script
+	keys   keys
+	out    string // the channel of its events
+	run    string // which process this is
+	up     time.Duration
+}
+
+func newRegister(client *goredis.Client, prefix string) *register {
+	return &register{client: client, script: goredis.NewScript(registerScript), keys: newKeys(prefix), out: prefix + "channels"}
+}
+
+// identify asks which process this is, and for how long it runs.
+func (r *register) identify(ctx context.Context) error {
+	info, err := r.client.Info(ctx, "server").Result()
+	if err != nil {
+		return fmt.Errorf("asking the server what it is: %w", err)
+	}
+	for line := range strings.Lines(info) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		switch name {
+		case "run_id":
+			r.run = value
+		case "uptime_in_seconds":
+			if n, err := strconv.ParseInt(value, 10, 32); err == nil {
+				r.up = time.Duration(n) * time.Second
+			}
+		}
+	}
+	return nil
+}
+
+// answer is what the script answers.
+type answer struct {
+	word string
+	rev  uint64
+	rest []string
+}
+
+var errAnswer = errors.New("the register of channels answers what makes no sense")
+
+func (r *register) do(ctx context.Context, op string, args ...any) (a answer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*askTimeout)
+	defer cancel()
+	list, err := r.script.Run(ctx, r.client, []string{r.keys.owners}, append([]any{r.keys.base, r.out, op}, args...)...).StringSlice()
+	if err != nil {
+		return a, fmt.Errorf("the register of channels: %w", err)
+	}
+	if len(list) < 2 {
+		return a, errAnswer
+	}
+	if a.rev, err = strconv.ParseUint(list[1], 10, 64); err != nil {
+		return a, errAnswer
+	}
+	a.word, a.rest = list[0], list[2:]
+	return a, nil
+}
+
+func (r *register) probe(ctx context.Context) (answer, error) { return r.do(ctx, "probe") }
+
+func (r *register) renew(ctx context.Context, lease string, node core.NodeID, ttl time.Duration) (answer, error) {
+	return r.do(ctx, "renew", lease, string(node), ttl.Milliseconds(), r.run, r.up.Milliseconds())
+}
+
+// begin begins a lease, and ends those of before.
+func (r *register) begin(ctx context.Context, lease string, node core.NodeID, ttl time.Duration, before []string) (answer, error) {
+	args := []any{lease, string(node), ttl.Milliseconds(), r.run, r.up.Milliseconds()}
+	for _, b := range before {
+		args = append(args, b)
+	}
+	return r.do(ctx, "begin", args...)
+}
+
+// claim claims a channel; again says that this node has it already, and the server forgot it.
+func (r *register) claim(ctx context.Context, e *entry, again bool) (answer, error) {
+	flag := "0"
+	if again {
+		flag = "1"
+	}
+	return r.do(ctx, "claim", e.lease, string(e.node), e.channel, e.claim, e.encodeServices(), flag)
+}
+
+func (r *register) free(ctx context.Context, e *entry) (answer, error) {
+	return r.do(ctx, "free", e.lease, e.channel, e.claim)
+}
+
+func (r *register) end(ctx context.Context, lease string, node core.NodeID) (answer, error) {
+	return r.do(ctx, "end", lease, string(node))
+}
+
+// read returns all that is owned. What makes no sense is left out, and counted in refused.
+func (r *register) read(ctx context.Context) (v *view, refused uint64, err error) {
+	a, err := r.do(ctx, "read")
+	if err != nil {
+		return nil, 0, err
+	}
+	v = newView()
+	v.rev = a.rev
+	for i := 0; i+1 < len(a.rest); i += 2 {
+		e, err := decodeEntry(a.rest[i], a.rest[i+1])
+		if err != nil {
+			refused++
+			continue
+		}
+		v.set(e)
+	}
+	return v, refused, nil
+}

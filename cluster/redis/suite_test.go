@@ -1,0 +1,229 @@
+package redis
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/polywire/polywire/cluster/clustertest"
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
+)
+
+// testLog is where nodes log: nowhere, or with POLYWIRE_TEST_LOG set to the output of the test.
+func testLog() *slog.Logger {
+	if os.Getenv("POLYWIRE_TEST_LOG") == "" {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// startNode starts a node, which the test closes or kills.
+func startNode(t testing.TB, o Options, c core.Cluster) (*Backplane, *core.ClusterStats) {
+	t.Helper()
+	o.Stats = new(core.ClusterStats)
+	o.Logger = testLog().With("node", o.Node)
+	b, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Start(c)
+	return b, o.Stats
+}
+
+// process is a server of Redis.
+type process struct {
+	port int
+	args []string
+
+	cmd *exec.Cmd
+}
+
+// startRedis starts a server with a port and a folder of its own, or skips the test where there
+// is none.
+func startRedis(t testing.TB, args ...string) *process {
+	t.Helper()
+	p := &process{port: coretest.FreePort(t)}
+	p.args = append([]string{"--port", strconv.Itoa(p.port), "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "", "--loglevel", "warning"}, args...)
+	p.start(t)
+	t.Cleanup(p.kill)
+	return p
+}
+
+// start starts the process, again if it was killed.
+func (p *process) start(t testing.TB) {
+	t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Skip("there is no redis-server: install the package of that name")
+	}
+	p.cmd = exec.Command(path, p.args...)
+	if os.Getenv("POLYWIRE_TEST_LOG") != "" {
+		p.cmd.Stdout = os.Stderr
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	coretest.Eventually(t, "Redis listens", func() bool {
+		conn, err := net.Dial("tcp", p.addr())
+		if err != nil {
+			return false
+		}
+		_ = conn.Close()
+		return true
+	})
+}
+
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+}
+
+func (p *process) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)) }
+func (p *process) url() string  { return "redis://" + p.addr() }
+
+// client connects a program that is no node.
+func (p *process) client(t testing.TB) *goredis.Client {
+	t.Helper()
+	c := goredis.NewClient(&goredis.Options{Addr: p.addr()})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// cable passes a connection on, as long as it is not cut.
+type cable struct {
+	to string
+	ln net.Listener
+
+	mu    sync.Mutex
+	cut   bool
+	conns []net.Conn
+}
+
+func newCable(t testing.TB, to string) *cable {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cable{to: to, ln: ln}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() { c.pass(conn) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = ln.Close()
+		c.set(true)
+		serving.Wait()
+	})
+	return c
+}
+
+func (c *cable) pass(in net.Conn) {
+	defer in.Close()
+	out, err := net.Dial("tcp", c.to)
+	if err != nil {
+		return
+	}
+	defer out.Close()
+	c.mu.Lock()
+	cut := c.cut
+	c.conns = append(c.conns, in, out)
+	c.mu.Unlock()
+	if cut {
+		return
+	}
+	var both sync.WaitGroup
+	for _, way := range [][2]net.Conn{{in, out}, {out, in}} {
+		both.Go(func() {
+			_, _ = io.Copy(way[0], way[1])
+			_ = way[0].Close()
+			_ = way[1].Close()
+		})
+	}
+	both.Wait()
+}
+
+// set cuts the cable or repairs it.
+func (c *cable) set(cut bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cut = cut
+	if cut {
+		for _, conn := range c.conns {
+			_ = conn.Close()
+		}
+		c.conns = nil
+	}
+}
+
+func (c *cable) url() string { return "redis://" + c.ln.Addr().String() }
+
+// begin returns what the suite wants to know of a server: each test has its own database for
+// topics too, since they have no prefix.
+func begin(p *process) func(t testing.TB) clustertest.Cluster {
+	n := 0
+	return func(testing.TB) clustertest.Cluster {
+		n++
+		prefix := fmt.Sprintf("test%d:", n)
+		return func(t testing.TB, name string, c core.Cluster) *clustertest.Node {
+			line := newCable(t, p.addr())
+			b, _ := startNode(t, Options{Node: name, URL: line.url(), Prefix: prefix}, c)
+			return &clustertest.Node{
+				Backplane: b, ID: b.ID(), Kill: b.abandon,
+				Cut: func() { line.set(true) }, Restore: func() { line.set(false) },
+			}
+		}
+	}
+}
+
+// TestSingle plays the suite on one server.
+func TestSingle(t *testing.T) {
+	clustertest.Run(t, begin(startRedis(t)), clustertest.BareTopics)
+}
+
+// healthy waits until a node is well.
+func healthy(t testing.TB, b *Backplane) {
+	t.Helper()
+	coretest.Eventually(t, "the node is well", func() bool { return b.Health() == nil })
+}
+
+// unwell waits until a node says what is wrong with it, in words that it shall have.
+func unwell(t testing.TB, b *Backplane, words ...string) {
+	t.Helper()
+	coretest.Eventually(t, fmt.Sprintf("the node says %q", words), func() bool { return b.Health() != nil && has(b.Health(), words...) })
+}
+
+func has(err error, words ...string) bool {
+	for _, w := range words {
+		if err == nil || !strings.Contains(err.Error(), w) {
+			return false
+		}
+	}
+	return true
+}
+
+var _ = time.Second
+
+func write(t testing.TB, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
