@@ -22,7 +22,8 @@ type Player struct {
 	// Nodes are the names of the nodes of a cluster. A connection whose statement does not say on
 	// which it is goes to the next one in turn. The addresses of all nodes but the first have the
 	// name of the node and a slash before the endpoint: "b/wsify". Settle returns when all nodes know
-	// what each has carried out; it is called after each sync. Set both before Play, or neither.
+	// what each has carried out; it is called after each sync, and before each statement once a
+	// connection has left. Set both before Play, or neither.
 	Nodes  []string
 	Settle func() error
 
@@ -107,6 +108,12 @@ func (p *Player) perform(s statement) error {
 		}
 		if err := p.sync(c); err != nil {
 			return p.failure(s, c.name, err)
+		}
+	}
+	// What leaves takes its offers along.
+	if p.Settle != nil && slices.ContainsFunc(p.connections, func(c *connection) bool { return c.left }) {
+		if err := p.Settle(); err != nil {
+			return p.failure(s, actor, err)
 		}
 	}
 	if err := s.step.play(p); err != nil {

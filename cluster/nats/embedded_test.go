@@ -28,8 +28,8 @@ func TestEmbeddedIsClosed(t *testing.T) {
 	coretest.Eventually(t, "b was turned away", func() bool { return b.engine.srv.NumRoutes() == 0 && a.engine.srv.NumRoutes() == 0 })
 	c, _ := startNode(t, Options{Node: "c", Embedded: &Embedded{Listen: address(), Routes: routes, Secret: "s3"}}, new(engineStub))
 	defer c.Close()
-	coretest.Eventually(t, "c is let in", func() bool { return c.nodes.isKnown(a.id) && a.nodes.isKnown(c.id) })
-	if a.nodes.isKnown(b.id) || c.nodes.isKnown(b.id) {
+	coretest.Eventually(t, "c is let in", func() bool { return c.nodes.Known(a.id) && a.nodes.Known(c.id) })
+	if a.nodes.Known(b.id) || c.nodes.Known(b.id) {
 		t.Error("b is in the cluster")
 	}
 }
