@@ -10,12 +10,12 @@ import (
 )
 
 // How long an ending connection may take before it is cut.
-var (
-	// closeTicks is the time for the client to answer our close frame.
-	closeTicks = timers.Ticks(5 * time.Second)
-	// lingerTicks is the time for the client to close its side after the close
+const (
+	// closeTime is the time for the client to answer our close frame.
+	closeTime = 5 * time.Second
+	// lingerTime is the time for the client to close its side after the close
 	// handshake, or for a slow receiver to read what is left.
-	lingerTicks = timers.Ticks(2 * time.Second)
+	lingerTime = 2 * time.Second
 )
 
 // sayGoodbye begins the close handshake from our side, with the format's farewell for r.
@@ -36,11 +36,11 @@ func (c *conn) part(r core.Reason) {
 	code, text := c.ep.goodbye(c, r)
 	failed := c.state == failing
 	c.depart(r)
-	linger := closeTicks
+	linger := c.ep.server.options.closeTime
 	if r == core.ReasonSlow {
 		// After the queued output the close frame would never arrive.
 		c.dropUnwritten()
-		linger = lingerTicks
+		linger = c.ep.server.options.lingerTime
 	}
 	if code != 0 && c.socket.where != nowhere {
 		c.queueLast(closeFrame(code, text))
@@ -110,7 +110,7 @@ func (c *conn) finish() {
 		c.end(c.reason)
 		return
 	}
-	c.cutAfter(lingerTicks)
+	c.cutAfter(c.ep.server.options.lingerTime)
 	if c.waiting() == 0 {
 		c.shutdown()
 	}
@@ -134,9 +134,9 @@ func (c *conn) shutdown() {
 }
 
 // cutAfter sets the time at which the connection is cut if it has not ended.
-func (c *conn) cutAfter(ticks uint32) {
+func (c *conn) cutAfter(d time.Duration) {
 	now := c.loop.ticks.Load()
-	c.cutAt = now + ticks
+	c.cutAt = now + timers.Ticks(d)
 	c.rearm(now)
 }
 

@@ -166,7 +166,7 @@ func TestLeavesBeforeItIsSeen(t *testing.T) {
 		"goodbye":   func(c *conn) { c.sayGoodbye(core.ReasonIdle) },
 		"slow":      func(c *conn) { c.sayGoodbye(core.ReasonSlow) },
 		"violation": func(c *conn) { c.fail(core.ReasonMalformed, errors.New("x")) },
-		"departure": func(c *conn) { c.depart(core.ReasonNormal); c.queueLast(closeFrame(1000, "")); c.cutAfter(closeTicks) },
+		"departure": func(c *conn) { c.depart(core.ReasonNormal); c.queueLast(closeFrame(1000, "")); c.cutAfter(closeTime) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, nil)

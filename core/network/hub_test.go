@@ -15,7 +15,6 @@ import (
 	"github.com/polywire/polywire/codecs/echo"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
-	"github.com/polywire/polywire/core/timers"
 )
 
 // chatHub is the smallest engine: "sub", "pub TEXT", "fail", "panic", "hold" and
@@ -172,12 +171,8 @@ type rig struct {
 }
 
 // unhurried lets the clients of a test read their backlog in their own time when their
-// connection ends, instead of cutting them. It is called before start.
-func unhurried(t *testing.T) {
-	before := lingerTicks
-	lingerTicks = timers.Ticks(coretest.Patience)
-	t.Cleanup(func() { lingerTicks = before })
-}
+// connection ends, instead of cutting them.
+func unhurried(o *Options) { o.lingerTime = coretest.Patience }
 
 // start starts a rig; change may alter its options and its chat endpoint.
 func start(t testing.TB, change func(o *Options, chat *Endpoint)) *rig {

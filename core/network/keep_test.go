@@ -183,8 +183,8 @@ func TestStalledReader(t *testing.T) {
 	policies := map[string]SlowConsumer{"disconnect": Disconnect, "drop_oldest": DropOldest, "drop_newest": DropNewest, "conflate": Conflate}
 	for name, policy := range policies {
 		t.Run(name, func(t *testing.T) {
-			unhurried(t)
 			r := start(t, func(o *Options, ep *Endpoint) {
+				unhurried(o)
 				o.SendBuffer = 64 << 10
 				ep.Settings.OutboundLimit = limit
 				ep.Settings.SlowConsumer = policy

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -36,6 +37,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Loops is the number of event loops; the default is one for each CPU.
 	Loops int
+	// closeTime and lingerTime are longer in tests; 0 is the constant of that name.
+	closeTime, lingerTime time.Duration
 	// NumbersAfter is the number after which those of connections begin: so the nodes of a
 	// cluster have different ones.
 	NumbersAfter uint64
@@ -78,6 +81,7 @@ func (o Options) withDefaults() Options {
 	if o.Loops <= 0 {
 		o.Loops = runtime.NumCPU()
 	}
+	o.closeTime, o.lingerTime = cmp.Or(o.closeTime, closeTime), cmp.Or(o.lingerTime, lingerTime)
 	if o.HandshakeTimeout <= 0 {
 		o.HandshakeTimeout = 10 * time.Second
 	}

@@ -204,8 +204,8 @@ func TestOwedIsNotDropped(t *testing.T) {
 	for name, policy := range map[string]SlowConsumer{"drop_oldest": DropOldest, "drop_newest": DropNewest, "conflate": Conflate} {
 		t.Run(name, func(t *testing.T) {
 			const answers, size, limit = 40, 4 << 10, 256 << 10
-			unhurried(t)
 			r := start(t, func(o *Options, ep *Endpoint) {
+				unhurried(o)
 				o.SendBuffer = 64 << 10
 				ep.Settings.OutboundLimit = limit
 				ep.Settings.SlowConsumer = policy

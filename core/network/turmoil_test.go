@@ -54,13 +54,11 @@ func holdAll(t *testing.T, remote, secured, harsh bool) {
 	if harsh {
 		polite = 0
 	}
-	unhurried(t)
-	before := closeTicks
-	closeTicks = lingerTicks
-	t.Cleanup(func() { closeTicks = before })
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	change := func(o *Options, ep *Endpoint) {
+		unhurried(o)
+		o.closeTime = o.lingerTime
 		if harsh {
 			o.InboundBudget, o.OutboundBudget = 256<<10, 512<<10
 			ep.Settings.OutboundLimit = 64 << 10
