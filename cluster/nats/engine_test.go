@@ -533,7 +533,6 @@ func TestChild(t *testing.T) {
 	parts := strings.Split(spec, ",")
 	b, _ := startNode(t, Options{Node: "c", Embedded: &Embedded{Listen: parts[0], StoreDir: parts[1], Routes: parts[2:]}, LeaseTTL: replicatedLease}, new(engineStub))
 	healthy(t, b)
-	fmt.Println("ready")
 	time.Sleep(time.Hour)
 }
 
