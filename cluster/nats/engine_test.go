@@ -536,7 +536,6 @@ func TestChild(t *testing.T) {
 	parts := strings.Split(spec, ",")
 	b, _ := startNode(t, Options{Node: "c", Embedded: &Embedded{Listen: parts[0], StoreDir: parts[1], Routes: parts[2:]}, LeaseTTL: replicatedLease}, new(engineStub))
 	healthy(t, b)
-	_, _ = os.Stdout.WriteString("ready\n")
 	time.Sleep(time.Hour)
 }
 
