@@ -29,7 +29,7 @@ type server struct {
 	counted bool
 }
 
-// connect finds the process. go-redis never tries anything twice by itself here: a message that
+// connect finds the process; whether it answers is seen when it is dialed. go-redis never tries anything twice by itself here: a message that
 // perhaps was published must not be published again.
 func connect(ctx context.Context, o *Options) (*server, error) {
 	t, err := parseTarget(o.URL)
@@ -58,9 +58,6 @@ func connect(ctx context.Context, o *Options) (*server, error) {
 		all := goredis.NewClusterClient(c)
 		s.client, err = all.MasterForKey(ctx, newKeys(o.Prefix).owners)
 		s.close = func() { _ = all.Close() }
-	}
-	if err == nil {
-		err = s.client.Ping(ctx).Err()
 	}
 	if err != nil {
 		s.close()

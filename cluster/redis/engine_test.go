@@ -47,9 +47,9 @@ func TestOptions(t *testing.T) {
 
 // A server that wants a password, or lets in whoever may do nothing, is named as what it is.
 func TestPasswords(t *testing.T) {
-	srv := startRedis(t, "--requirepass", "secret", "--user", "weak on >weak ~* &nothing +@all", "--user", "strong on >strong ~{pw}:* &* +@all")
+	srv := startRedis(t, strings.Fields("--requirepass secret --user weak on >weak ~* &nothing +@all --user strong on >strong ~{pw}:* &* +@all")...)
 	for user, words := range map[string][]string{
-		"": {"NOAUTH", "password"}, ":wrong@": {"WRONGPASS", "password"}, "weak:weak@": {"channel", "needs all channels"}, ":secret@": nil, "strong:strong@": nil,
+		"": {"NOAUTH", "password"}, ":wrong@": {"WRONGPASS", "password"}, "weak:weak@": {"NOPERM", "needs all channels"}, ":secret@": nil, "strong:strong@": nil,
 	} {
 		url := strings.Replace(srv.url(), "redis://", "redis://"+user, 1)
 		err := Check(t.Context(), Options{Node: "a", URL: url, Logger: testLog(), Stats: new(core.ClusterStats)})

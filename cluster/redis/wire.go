@@ -67,6 +67,11 @@ func dial(ctx context.Context, o *goredis.Options) (*wire, error) {
 			return nil, err
 		}
 	}
+	// A server that wants a password, or still loads, says so now.
+	if err := w.ask("PING"); err != nil {
+		w.close()
+		return nil, err
+	}
 	return w, nil
 }
 
