@@ -59,7 +59,7 @@ GOTEST = $(GO) test $(RACE) -shuffle=on -timeout 30m
 
 # What takes minutes, as it plays every script, makes plugins fall, storms or drives clients
 # that others wrote. The module of clients is the other part.
-CONFORMANCE := ./conversations ./plugin/verify ./soak
+CONFORMANCE := ./conversations ./plugin/verify ./soak ./cluster/...
 
 quick: ## all tests but those of conformance (usually 3 minutes on two cores)
 	@$(if $(RACE),,echo "note: no C compiler, so no race detector; install gcc for it")
@@ -74,6 +74,8 @@ conformance: clients ## the tests that take minutes: scripts, plugins, storms, r
 	@$(GOTEST) ./plugin/verify
 	@echo "conformance: calls, storms, slow readers and reloads at once, and the nodes of a cluster die (usually one and a half minutes)"
 	@$(GOTEST) ./soak
+	@echo "conformance: backplanes of clusters, whose nodes and engines are killed (usually a minute and a half)"
+	@$(GOTEST) ./cluster/...
 	@echo "conformance: clients that others wrote (usually a minute and a half)"
 	@cd clients && $(GOTEST) ./...
 

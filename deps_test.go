@@ -123,7 +123,7 @@ var rules = []rule{
 	{packages: "soak", why: "it is a test, of the broker as its users have it"},
 	{
 		packages: "assembly",
-		allow:    []string{"core", "core/engine", "core/network", "codecs/...", "auth", "admin", "certs", "config", "sessions", "upstream", "plugin"},
+		allow:    []string{"core", "core/engine", "core/network", "codecs/...", "auth", "admin", "certs", "config", "sessions", "upstream", "plugin", "cluster/nats"},
 		why:      "what is made of a configuration knows all rooms, and not the broker that it is made for",
 	},
 	{
@@ -149,7 +149,8 @@ var testRule = rule{
 	allow: []string{
 		".", "core/...", "cluster/clustertest", "codecs/...", "auth", "admin", "certs/...", "config", "conversations/...", "plugin/...", "sessions", "sockets",
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
-		"github.com/hashicorp/go-plugin", "google.golang.org/grpc", // plugins without the SDK
+		"github.com/hashicorp/go-plugin", "google.golang.org/grpc", "google.golang.org/protobuf/proto", // plugins without the SDK
+		"github.com/nats-io/nats-server/v2/server",
 	},
 }
 

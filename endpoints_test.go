@@ -71,6 +71,14 @@ func TestExample(t *testing.T) {
 	}
 	full.Endpoints[0].Auth, full.Endpoints[0].ACL, full.Endpoints[0].Authorizer = nil, nil, nil
 	plain.Admin.Hosts = []string{}
+	// A broker is alone by default.
+	if c := &full.Cluster; c.Engine != "nats" || c.Node == "" || c.Embedded.Listen == "" || len(c.Embedded.Routes) != 1 || c.Embedded.StoreDir == "" {
+		t.Errorf("the cluster is shown as %+v", c)
+	}
+	if c := full.Cluster; c.QueueLimit != plain.Cluster.QueueLimit || c.Prefix != "pw" {
+		t.Errorf("a comment on the cluster is not the default: %+v", c)
+	}
+	full.Cluster = plain.Cluster
 	// The network replaces 0 by its defaults; the example shows which.
 	plain.Network = config.Network{
 		MaxHandshakes: 4096, HandshakeTimeout: 10e9, HTTPIdleTimeout: 120e9, MaxHeader: 64 << 10, MaxHeaderFields: 1000, SendBuffer: 128 << 10, OutboundBudget: 256 << 20, InboundBudget: 256 << 20,

@@ -56,8 +56,8 @@ func TestClusterMetrics(t *testing.T) {
 	_, page := get(t, base+"/metrics")
 	var got []string
 	for line := range strings.Lines(page) {
-		if strings.HasPrefix(line, "polywire_cluster_") {
-			got = append(got, strings.TrimSpace(strings.TrimPrefix(line, "polywire_cluster_")))
+		if rest, ok := strings.CutPrefix(line, "polywire_cluster_"); ok {
+			got = append(got, strings.TrimSpace(rest))
 		}
 	}
 	want := `bytes_total{direction="in"} 8

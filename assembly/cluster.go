@@ -62,7 +62,7 @@ func embedded(e config.Embedded) *nats.Embedded {
 	if e.Listen == "" {
 		return nil
 	}
-	return &nats.Embedded{Listen: e.Listen, Routes: e.Routes, StoreDir: e.StoreDir, Client: e.Client}
+	return &nats.Embedded{Listen: e.Listen, Routes: e.Routes, Secret: e.Secret, StoreDir: e.StoreDir, Client: e.Client}
 }
 
 // port returns what the engine needs of it; nil if the broker is alone.

@@ -51,6 +51,9 @@ type Embedded struct {
 	// Routes are the addresses of those servers, such as "nats://10.0.0.2:6222"; one that can be
 	// reached is enough.
 	Routes []string `koanf:"routes"`
+	// Secret is what the servers of the nodes show each other; "" lets any server in that reaches
+	// Listen.
+	Secret string `koanf:"secret"`
 	// StoreDir is the folder in which it keeps which channels are owned. Without it nobody can own a
 	// channel.
 	StoreDir string `koanf:"store_dir"`
@@ -60,7 +63,7 @@ type Embedded struct {
 
 // given reports whether something of e is set.
 func (e Embedded) given() bool {
-	return e.Listen != "" || len(e.Routes) > 0 || e.StoreDir != "" || e.Client != ""
+	return e.Listen != "" || len(e.Routes) > 0 || e.Secret != "" || e.StoreDir != "" || e.Client != ""
 }
 
 // clusterEngines are the engines that there are.

@@ -105,7 +105,7 @@ func (s *metricStep) play(p *Player) error {
 	page := &httpStep{method: http.MethodGet, path: "/metrics"}
 	for {
 		var sum float64
-		var related string
+		var related []string
 		for _, u := range pages {
 			a, err := page.ask(p, u)
 			if err != nil {
@@ -113,13 +113,13 @@ func (s *metricStep) play(p *Player) error {
 			}
 			n, others := sumMetric(string(a.body), s.name, s.labels)
 			sum += n
-			related += others
+			related = append(related, others)
 		}
 		if sum == s.value || s.atLeast && sum > s.value {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return &mismatch{expected: s.text, arrived: fmt.Sprint(sum), why: related}
+			return &mismatch{expected: s.text, arrived: fmt.Sprint(sum), why: strings.TrimSpace(strings.Join(related, "\n"))}
 		}
 		select {
 		case <-p.ctx.Done():

@@ -146,7 +146,7 @@ func testCalls(t *testing.T, w *world) {
 
 	// Calls of one goroutine come in their order.
 	for i := range 500 {
-		a.Ask(b.ID, core.Question{Service: []byte("order"), Payload: text("%d", i)})
+		_ = a.Ask(b.ID, core.Question{Service: []byte("order"), Payload: text("%d", i)})
 	}
 	coretest.Eventually(t, "all calls come", func() bool { return len(b.asks("order")) == 500 })
 	for i, got := range b.asks("order") {

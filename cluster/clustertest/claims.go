@@ -13,8 +13,11 @@ import (
 
 // testClaims: a channel has one owner, whom all know, also those who come later.
 func testClaims(t *testing.T, w *world) {
-	all := w.nodes(t, "a", "b")
+	all := w.nodes(t, "a", "b", "c")
 	a, b := all[0], all[1]
+	a.gets(t, "ready")
+	// An engine within the nodes may need a majority of them: c is away only meanwhile.
+	all[2].leave()
 	a.gets(t, "x", "", "m", "n/o")
 	a.owns(t, "x", Owner{"", " m n/o"})
 	b.owns(t, "x", Owner{a.ID, " m n/o"})
@@ -143,7 +146,7 @@ func testClaimOrder(t *testing.T, w *world) {
 
 // testGrantFails: a channel that its node does not take is free again.
 func testGrantFails(t *testing.T, w *world) {
-	all := w.nodes(t, "a", "b")
+	all := w.nodes(t, "a", "b", "c")
 	a, b := all[0], all[1]
 	a.gets(t, "ready")
 	want := core.Failure{Code: "left", Text: "the client has left"}
@@ -188,7 +191,7 @@ func testClaimsOfTheDead(t *testing.T, w *world) {
 
 // testClaimsOfTheLeaving: the channels of a node that leaves are free at once.
 func testClaimsOfTheLeaving(t *testing.T, w *world) {
-	all := w.nodes(t, "a", "b")
+	all := w.nodes(t, "a", "b", "c")
 	a, b := all[0], all[1]
 	a.gets(t, "x")
 	b.gets(t, "y")

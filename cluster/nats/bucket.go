@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -36,13 +37,20 @@ const (
 	// replicas is how many servers keep a replicated bucket, and replicasPatience how long a new
 	// cluster waits until it has so many.
 	replicas         = 3
-	replicasPatience = 5 * time.Second
+	replicasPatience = 10 * time.Second
+	// growPause is how often it is tried to replicate a bucket that is not.
+	growPause = 10 * time.Second
 )
+
+// ErrNoChannels is what [Backplane.Health] and [Check] return, with the reason, if all is well
+// but that no channel can be owned.
+var ErrNoChannels = errors.New("channels cannot be owned")
 
 var (
 	errStandstill = errors.New("JetStream has taken what it does not show")
 	errWatch      = errors.New("the log of the channels has ended")
-	errUnopened   = errors.New("channels cannot be owned yet: JetStream has not answered so far")
+	errGrown      = errors.New("the bucket of the channels is replicated now")
+	errUnopened   = fmt.Errorf("%w yet: JetStream has not answered so far", ErrNoChannels)
 )
 
 // bucketNames are the names of the bucket of a cluster. Static after construction.
@@ -64,6 +72,7 @@ type bucket struct {
 	js         jetstream.JetStream
 	kv         jetstream.KeyValue
 	replicated bool
+	grows      bool // it is to be replicated as soon as there are enough servers
 
 	renewing sync.Mutex // held while the lease is renewed
 }
@@ -86,6 +95,9 @@ func (c *channels) run(ctx context.Context, nc *natsgo.Conn, servers int) {
 			return
 		}
 		// While a cluster begins, or elects a leader, JetStream does not answer: that is no news.
+		if errors.Is(err, errGrown) {
+			continue
+		}
 		if failures++; failures > 3 || !errors.Is(err, context.DeadlineExceeded) {
 			c.trouble(err)
 		}
@@ -107,14 +119,30 @@ func (c *channels) trouble(err error) {
 func explainJetStream(err error) error {
 	switch {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, natsgo.ErrNoResponders):
-		return fmt.Errorf("channels cannot be owned: JetStream is off, or has no majority of its servers (%w): "+
-			"set cluster.embedded.store_dir, or turn JetStream on in the NATS server; a majority of the servers must run", err)
+		return fmt.Errorf("%w: JetStream is off, or has no majority of its servers (%w): "+
+			"set cluster.embedded.store_dir, or turn JetStream on in the NATS server; a majority of the servers must run", ErrNoChannels, err)
 	case errors.Is(err, jetstream.ErrLimitMarkerTTLNotSupported):
-		return fmt.Errorf("channels cannot be owned: the NATS server is too old, version 2.11 is needed: %w", err)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, natsgo.ErrTimeout):
-		return fmt.Errorf("channels cannot be owned: JetStream does not answer; a majority of the servers must run: %w", err)
+		return fmt.Errorf("%w: the NATS server is too old, version 2.11 is needed: %w", ErrNoChannels, err)
+	case isFull(err):
+		return fmt.Errorf("%w: JetStream has no room: make some where it stores (cluster.embedded.store_dir): %w", ErrNoChannels, err)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, natsgo.ErrTimeout), errors.Is(err, jetstream.ErrNoStreamResponse), isOffline(err):
+		return fmt.Errorf("%w: JetStream is not there: a majority of its servers must run, and those that have the bucket: %w", ErrNoChannels, err)
 	}
-	return fmt.Errorf("channels cannot be owned: JetStream: %w", err)
+	return fmt.Errorf("%w: JetStream: %w", ErrNoChannels, err)
+}
+
+// isFull reports whether JetStream says that its disk is full.
+func isFull(err error) bool {
+	const insufficientResources, storageExceeded = 10023, 10047
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && (api.ErrorCode == insufficientResources || api.ErrorCode == storageExceeded)
+}
+
+// isOffline reports whether JetStream says that too few of its servers run.
+func isOffline(err error) bool {
+	const streamOffline = 10118
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && (api.Code == http.StatusServiceUnavailable || api.ErrorCode == streamOffline)
 }
 
 // open opens the bucket, and makes it if it is missing. wait is how long JetStream has to answer:
@@ -143,14 +171,11 @@ func (c *channels) open(ctx context.Context, nc *natsgo.Conn, servers int, wait 
 	if !ok || !info.StreamInfo().Config.AllowMsgTTL {
 		return nil, fmt.Errorf("the bucket %s cannot limit the time of single keys: delete it, or choose another prefix", c.names.bucket())
 	}
-	config, clustered := info.StreamInfo().Config, info.StreamInfo().Cluster != nil
-	if config.Replicas < replicas && clustered && (servers == 0 || servers >= replicas) {
-		// The cluster may have grown. If it has not, this fails and does no harm.
-		if grown, err := js.UpdateKeyValue(ctx, c.names.config(replicas)); err == nil {
-			kv, config.Replicas = grown, replicas
-		}
-	}
-	return &bucket{c: c, js: js, kv: kv, replicated: config.Replicas > 1}, nil
+	config, clustered := info.StreamInfo().Config, info.StreamInfo().Cluster != nil && info.StreamInfo().Cluster.Name != ""
+	return &bucket{
+		c: c, js: js, kv: kv, replicated: config.Replicas > 1,
+		grows: config.Replicas < replicas && clustered && (servers == 0 || servers >= replicas),
+	}, nil
 }
 
 // create makes the bucket, replicated if the cluster has enough servers for it, or will have
@@ -188,7 +213,7 @@ func (b *bucket) serve(ctx context.Context) error {
 	b.c.mu.Unlock()
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context) error{
-		func(ctx context.Context) error { return b.watch(ctx, watcher) }, b.keepLease, b.work,
+		func(ctx context.Context) error { return b.watch(ctx, watcher) }, b.keepLease, b.work, b.grow,
 	} {
 		parts.Go(func() { cancel(part(ctx)) })
 	}
@@ -294,6 +319,22 @@ func (r *replay) lacks() bool {
 	return false
 }
 
+// grow replicates the bucket when there are enough servers. Then it is opened again.
+func (b *bucket) grow(ctx context.Context) error {
+	for b.grows && ctx.Err() == nil {
+		growing, cancel := context.WithTimeout(ctx, openWait)
+		// If there are not enough servers, this fails and does no harm.
+		_, err := b.js.UpdateKeyValue(growing, b.c.names.config(replicas))
+		cancel()
+		if err == nil {
+			return errGrown
+		}
+		sleep(ctx, growPause)
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 // work writes what waits in the queue.
 func (b *bucket) work(ctx context.Context) error {
 	for {
@@ -311,7 +352,7 @@ func (b *bucket) work(ctx context.Context) error {
 
 // claim writes a claim, if the log still ends at pos.
 func (b *bucket) claim(ctx context.Context, t *task, pos uint64) {
-	value, ok := b.c.begin(t.claim)
+	value, ok := b.c.begin(t)
 	if !ok {
 		return
 	}

@@ -32,6 +32,7 @@ const (
 	typeCancel   = "cancel"
 	typeDescribe = "describe" // tell me all your services
 	typeState    = "state"
+	typeTaken    = "taken" // your name is that of another node, which Polywire-From names
 )
 
 const (
@@ -96,7 +97,7 @@ func hear(m *natsgo.Msg) (s speech, err error) {
 		if s.call == (core.CallID{}) {
 			return s, errSpeech
 		}
-	case typeDescribe:
+	case typeDescribe, typeTaken:
 	case typeSync, typeSynced:
 		s.sync, s.log, err = syncOf(m)
 	default:
@@ -222,7 +223,8 @@ func (b *Backplane) spokenTo(m *natsgo.Msg) {
 	switch s.kind {
 	case typeDescribe:
 		b.nodes.describe(s.from)
-		return
+	case typeTaken:
+		b.nodes.taken(s.from)
 	case typeAsk:
 		b.count(m)
 		b.cluster.Asked(s.from, core.Question{Call: s.call, Service: s.service, Payload: s.payload, Timeout: s.timeout})

@@ -55,6 +55,7 @@ type channels struct {
 	acked   uint64 // the position of the last thing that this node wrote
 	bucket  *bucket
 	lease   lease
+	coming  string   // a lease that is being got
 	retired []string // leases that were lost, and may still be in the log
 	counter uint64   // of claims and leases
 	mine    map[string]*entry
@@ -104,7 +105,8 @@ func (c *channels) notify() {
 
 // claim asks for a channel and waits for the outcome.
 func (c *channels) claim(ctx context.Context, wanted core.Claim, grant func() core.Failure) core.Failure {
-	cl := &claim{Claim: core.Claim{Channel: wanted.Channel, Services: slices.Clone(wanted.Services)}, grant: grant, done: make(chan core.Failure, 1)}
+	services := slices.Compact(slices.Sorted(slices.Values(wanted.Services))) // as the log must have them
+	cl := &claim{Claim: core.Claim{Channel: wanted.Channel, Services: services}, grant: grant, done: make(chan core.Failure, 1)}
 	if f := cl.check(); f.Failed() {
 		return f
 	}
@@ -327,16 +329,20 @@ func (c *channels) written(rev uint64) {
 	c.notify()
 }
 
-// begin notes that a claim is being written, and returns its value; ok is false if nobody waits
-// for it any more.
-func (c *channels) begin(cl *claim) (value []byte, ok bool) {
+// begin notes that a claim is being written, and returns its value; ok is false if it is not to
+// be written now.
+func (c *channels) begin(t *task) (value []byte, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if cl.decided || c.lease.id == "" {
+	if t.claim.decided {
 		return nil, false
 	}
-	c.pending[cl.number] = cl
-	value, err := json.Marshal(claimRecord{Node: c.id, Lease: c.lease.id, Claim: cl.number, Services: cl.Services})
+	if c.lease.id == "" {
+		c.back(t)
+		return nil, false
+	}
+	c.pending[t.claim.number] = t.claim
+	value, err := json.Marshal(claimRecord{Node: c.id, Lease: c.lease.id, Claim: t.claim.number, Services: t.claim.Services})
 	if err != nil {
 		panic(fmt.Sprintf("encoding a claim: %v", err)) // it has nothing that JSON cannot say
 	}
@@ -400,7 +406,7 @@ func (c *channels) happened(changes []change) {
 			c.told[ch.channel] = ch.entry
 			c.cluster.Owned(ch.Node, core.Claim{Channel: ch.channel, Services: ch.Services})
 		case !ch.owned:
-			if t := c.told[ch.channel]; t != nil && t.rev == ch.rev {
+			if t := c.told[ch.channel]; t != nil && t.same(ch.entry) {
 				delete(c.told, ch.channel)
 				c.cluster.Freed(ch.Node, ch.channel)
 			}
@@ -426,7 +432,6 @@ func (c *channels) stillAway(n core.NodeID) {
 func (c *channels) given(e *entry) {
 	c.mu.Lock()
 	cl := c.pending[e.Claim]
-	delete(c.pending, e.Claim)
 	if e.Lease != c.lease.id || c.closed {
 		c.mu.Unlock()
 		return
@@ -436,6 +441,7 @@ func (c *channels) given(e *entry) {
 		c.mu.Unlock()
 		return
 	}
+	delete(c.pending, e.Claim)
 	cl.decided = true
 	c.mu.Unlock()
 	f := cl.grant()
@@ -457,7 +463,7 @@ func (c *channels) given(e *entry) {
 func (c *channels) taken(e *entry) {
 	c.mu.Lock()
 	m := c.mine[e.channel]
-	if m == nil || m.rev != e.rev || c.closed {
+	if m == nil || !m.same(e) || c.closed {
 		c.mu.Unlock()
 		return
 	}
@@ -480,10 +486,7 @@ func (c *channels) lose() {
 		c.mu.Unlock()
 		return
 	}
-	c.retired = append(c.retired, c.lease.id)
-	if len(c.retired) > maxRetired {
-		c.retired = c.retired[1:] // it has ended by itself long since
-	}
+	c.retire(c.lease.id)
 	c.lease = lease{}
 	all := make([]*entry, 0, len(c.mine))
 	for _, e := range c.mine {

@@ -28,8 +28,8 @@ const (
 )
 
 // startServer starts a server within this process. It belongs to the caller, which ends it
-// with stopServer.
-func startServer(ctx context.Context, node string, e *Embedded, l *serverLog) (*server.Server, error) {
+// with stopServer. Clients show token, if it is not empty.
+func startServer(ctx context.Context, node string, e *Embedded, token string, l *serverLog) (*server.Server, error) {
 	// A server says only that it is not ready, and in its log why. What is known to fail is
 	// therefore tried before.
 	if err := e.try(); err != nil {
@@ -39,6 +39,7 @@ func startServer(ctx context.Context, node string, e *Embedded, l *serverLog) (*
 	if err != nil {
 		return nil, err
 	}
+	o.Authorization = token
 	srv, err := server.NewServer(o)
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS: %w", err)
@@ -106,7 +107,13 @@ func (e *Embedded) options(node string) (*server.Options, error) {
 		if err != nil {
 			return nil, withoutSecret(err)
 		}
+		if e.Secret != "" {
+			u.User = url.UserPassword(clusterName, e.Secret)
+		}
 		o.Routes = append(o.Routes, u)
+	}
+	if e.Secret != "" {
+		o.Cluster.Username, o.Cluster.Password = clusterName, e.Secret
 	}
 	return o, nil
 }

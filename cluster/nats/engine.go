@@ -2,6 +2,7 @@ package nats
 
 import (
 	"context"
+	cryptorand "crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,6 +33,7 @@ type engine struct {
 	o     *Options
 	srv   *server.Server
 	log   *serverLog
+	token string   // without which the embedded server lets nobody in; empty if it lets in all
 	known []string // servers that a server has told us of
 }
 
@@ -52,7 +54,7 @@ func (e *engine) connect(ctx context.Context, c connection) (*natsgo.Conn, error
 		if err := e.start(ctx); err != nil {
 			return nil, err
 		}
-		nc, err := natsgo.Connect("", append(options, natsgo.InProcessServer(e.srv))...)
+		nc, err := natsgo.Connect("", append(options, natsgo.Token(e.token), natsgo.InProcessServer(e.srv))...)
 		if err != nil {
 			return nil, fmt.Errorf("connecting to the embedded NATS: %w", err)
 		}
@@ -122,7 +124,10 @@ func (e *engine) start(ctx context.Context) error {
 	}
 	e.stop()
 	log := &serverLog{log: e.o.Logger}
-	srv, err := startServer(ctx, e.o.Node, e.o.Embedded, log)
+	if e.o.Embedded.Client == "" {
+		e.token = cryptorand.Text()
+	}
+	srv, err := startServer(ctx, e.o.Node, e.o.Embedded, e.token, log)
 	if err != nil {
 		return err
 	}
@@ -144,7 +149,7 @@ func (e *engine) nameTaken() error {
 	if e.srv == nil || e.srv.NumRoutes() > 0 || !e.log.duplicate() {
 		return nil
 	}
-	return fmt.Errorf("another node of the cluster is called %q too: give each node a name of its own", e.o.Node)
+	return fmt.Errorf("%w: another node of the cluster is called %q too; give each node a name of its own", errTwin, e.o.Node)
 }
 
 // servers returns how many servers with JetStream there are at least, as far as this one knows.

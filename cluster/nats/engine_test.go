@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/core"
@@ -142,6 +144,7 @@ func TestTLS(t *testing.T) {
 
 // Without JetStream all but channels works.
 func TestWithoutJetStream(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	srv := startExternal(t, func(o *server.Options) { o.JetStream = false })
 	var nodes []*Backplane
 	var stubs []*engineStub
@@ -154,7 +157,10 @@ func TestWithoutJetStream(t *testing.T) {
 	}
 	reaches(t, nodes[0], stubs[1])
 	reaches(t, nodes[1], stubs[0])
-	unwell(t, nodes[0], "JetStream")
+	unwell(t, nodes[0], "JetStream", "off")
+	if err := nodes[0].Health(); !errors.Is(err, ErrNoChannels) {
+		t.Errorf("%v is more than that no channel can be owned", err)
+	}
 	if f := claimNow(t, nodes[0], "x"); f.Code != core.Unreachable || !strings.Contains(f.Text, "JetStream") {
 		t.Errorf("a claim: %v", f)
 	}
@@ -165,6 +171,7 @@ func TestWithoutJetStream(t *testing.T) {
 
 // Of two nodes of one name, the second one is refused until the first one has left.
 func TestTwins(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	srv := startExternal(t, nil)
 	first, _, _ := join(t, srv, "a")
 	coretest.Eventually(t, "the first node is older", func() bool { return time.Since(first.nodes.began) > 2*sameAge })
@@ -263,6 +270,30 @@ func TestEmbeddedFaults(t *testing.T) {
 	}
 }
 
+// What JetStream says becomes what a user can do about it.
+func TestExplanations(t *testing.T) {
+	for words, err := range map[string]error{
+		"no room":    &jetstream.APIError{Code: 503, ErrorCode: 10023},
+		"a majority": &jetstream.APIError{Code: 503, ErrorCode: 10008},
+		"that have":  &jetstream.APIError{Code: 500, ErrorCode: 10118},
+		"is off":     jetstream.ErrJetStreamNotEnabled,
+		"must run":   context.DeadlineExceeded,
+		"2.11":       jetstream.ErrLimitMarkerTTLNotSupported,
+		"else":       errors.New("something else"),
+	} {
+		if got := explainJetStream(err); !strings.Contains(got.Error(), words) || !errors.Is(got, err) || !errors.Is(got, ErrNoChannels) {
+			t.Errorf("%v is told as %v", err, got)
+		}
+	}
+	for words, err := range map[string]error{
+		"credentials": natsgo.ErrAuthorization, "runs": natsgo.ErrNoServers, "tls": natsgo.ErrSecureConnRequired, "x": errors.New("x"),
+	} {
+		if got := explainConnect(err); !strings.Contains(got.Error(), words) || !errors.Is(got, err) {
+			t.Errorf("%v is told as %v", err, got)
+		}
+	}
+}
+
 // What the server finds out only when it starts does not end the process either.
 func TestServerLogIsNotFatal(t *testing.T) {
 	l := &serverLog{log: testLog()}
@@ -295,9 +326,22 @@ func TestEmbeddedAlone(t *testing.T) {
 	none()
 }
 
+// A node that was killed and starts again, with its old folder, gets its channels when the
+// lease of before has ended.
+func TestEmbeddedRestarts(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	o := Options{Node: "a", Embedded: &Embedded{StoreDir: t.TempDir()}, LeaseTTL: 3 * time.Second}
+	for range 3 {
+		b, _ := startNode(t, o, new(engineStub))
+		coretest.Eventually(t, "the node owns its channel", func() bool { return !claimNow(t, b, "x", "s").Failed() })
+		b.abandon()
+	}
+}
+
 // Two embedded nodes: alone, one has topics and no channels, and says why. With both there is a
 // majority.
 func TestMajority(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ports := []string{fmt.Sprintf("127.0.0.1:%d", coretest.FreePort(t)), fmt.Sprintf("127.0.0.1:%d", coretest.FreePort(t))}
 	node := func(i int) (*Backplane, *engineStub) {
 		stub := new(engineStub)
@@ -307,22 +351,100 @@ func TestMajority(t *testing.T) {
 		b.Hear(hear1("sync"))
 		return b, stub
 	}
-	a, stubA := node(0)
-	defer a.Close()
-	unwell(t, a, "majority")
-	if f := claimNow(t, a, "x"); f.Code != core.Unreachable || !strings.Contains(f.Text, "majority") {
+	var nodes [2]*Backplane
+	var stubs [2]*engineStub
+	nodes[0], stubs[0] = node(0)
+	unwell(t, nodes[0], "majority")
+	if f := claimNow(t, nodes[0], "x"); f.Code != core.Unreachable || !strings.Contains(f.Text, "majority") {
 		t.Errorf("a claim without a majority: %v", f)
 	}
-	b, stubB := node(1)
-	reaches(t, a, stubB)
-	reaches(t, b, stubA)
-	healthy(t, a)
-	healthy(t, b)
-	coretest.Eventually(t, "a owns a channel", func() bool { return !claimNow(t, a, "x").Failed() })
-	coretest.Eventually(t, "b knows it", func() bool { return stubB.has(&stubB.owned, "x") })
-	b.Close()
-	coretest.Eventually(t, "a has lost its channel with the majority", func() bool { return stubA.has(&stubA.lost, "x") })
-	unwell(t, a, "JetStream")
+	nodes[1], stubs[1] = node(1)
+	reaches(t, nodes[0], stubs[1])
+	reaches(t, nodes[1], stubs[0])
+	for i, b := range nodes {
+		defer b.Close()
+		healthy(t, b)
+		channel := fmt.Sprint("of/", i)
+		coretest.Eventually(t, "channels can be owned", func() bool { return !claimNow(t, b, channel).Failed() })
+		coretest.Eventually(t, "the other one knows it", func() bool { return stubs[1-i].has(&stubs[1-i].owned, channel) })
+	}
+	// One of the two has the bucket. Without it the other one has no channels.
+	host := 0
+	if nodes[1].engine.srv.JetStreamIsStreamLeader("$G", "KV_pw_channels") {
+		host = 1
+	}
+	other, stub := nodes[1-host], stubs[1-host]
+	nodes[host].Close()
+	coretest.Eventually(t, "the other one has lost its channel", func() bool { return stub.has(&stub.lost, fmt.Sprint("of/", 1-host)) })
+	unwell(t, other, "JetStream", "majority")
+	if f := claimNow(t, other, "y"); f.Code != core.Unreachable || !strings.Contains(f.Text, "majority") {
+		t.Errorf("a claim without a majority: %v", f)
+	}
+}
+
+// A cluster of three that begins with two can own channels after a while. When the third one
+// comes, the bucket is replicated, and nobody loses anything.
+func TestGrowth(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	options := embeddedOptions(t)
+	nodes, stubs := map[string]*Backplane{}, map[string]*engineStub{}
+	begin := func(name string) {
+		stubs[name] = new(engineStub)
+		nodes[name], _ = startNode(t, options[name], stubs[name])
+		t.Cleanup(nodes[name].Close)
+	}
+	begin("a")
+	begin("b")
+	for _, name := range []string{"a", "b"} {
+		coretest.Eventually(t, name+" owns a channel", func() bool { return !claimNow(t, nodes[name], "of/"+name).Failed() })
+	}
+	begin("c")
+	coretest.Eventually(t, "c owns a channel", func() bool { return !claimNow(t, nodes["c"], "of/c").Failed() })
+	nc := dialEmbedded(t, nodes["a"])
+	coretest.Eventually(t, "the bucket is replicated", func() bool {
+		js, err := nc.JetStream()
+		if err != nil {
+			return false
+		}
+		info, err := js.StreamInfo("KV_pw_channels")
+		return err == nil && info.Config.Replicas == replicas && info.Cluster != nil && len(info.Cluster.Replicas) == replicas-1
+	})
+	coretest.Eventually(t, "a channel can be owned", func() bool { return !claimNow(t, nodes["b"], "more").Failed() })
+	for name, stub := range stubs {
+		for other := range stubs {
+			if other != name {
+				coretest.Eventually(t, name+" knows the channel of "+other, func() bool { return stub.has(&stub.owned, "of/"+other) })
+			}
+		}
+		if stub.has(&stub.lost, "of/"+name) {
+			t.Errorf("%s has lost its channel", name)
+		}
+	}
+}
+
+// The servers of a cluster refuse one whose name is taken: it says so, and the others are well.
+func TestEmbeddedTwins(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	options := embeddedOptions(t)
+	var nodes []*Backplane
+	for _, name := range []string{"a", "b", "c"} {
+		o := options[name]
+		if o.Node == "c" {
+			o.Node = "a"
+			coretest.Eventually(t, "the others are older", func() bool { return time.Since(nodes[1].nodes.began) > 2*sameAge })
+		}
+		b, _ := startNode(t, o, new(engineStub))
+		defer b.Close()
+		if name != "c" {
+			nodes = append(nodes, b)
+			coretest.Eventually(t, "its server runs", func() bool { return b.o.Stats.Connected.Load() })
+			continue
+		}
+		unwell(t, b, `called "a" too`, "name of its own")
+	}
+	for _, b := range nodes {
+		healthy(t, b)
+	}
 }
 
 func TestOutbox(t *testing.T) {
@@ -413,13 +535,14 @@ func TestChild(t *testing.T) {
 	parts := strings.Split(spec, ",")
 	b, _ := startNode(t, Options{Node: "c", Embedded: &Embedded{Listen: parts[0], StoreDir: parts[1], Routes: parts[2:]}, LeaseTTL: replicatedLease}, new(engineStub))
 	healthy(t, b)
-	fmt.Println("ready")
+	_, _ = os.Stdout.WriteString("ready\n")
 	time.Sleep(time.Hour)
 }
 
 // When the process dies that leads the bucket, the channels of the other nodes stay their own
 // while a new leader is elected.
 func TestKilledLeader(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	options := embeddedOptions(t)
 	nodes, stubs := map[string]*Backplane{}, map[string]*engineStub{}
 	for _, name := range []string{"a", "b"} {
@@ -457,7 +580,7 @@ func TestKilledLeader(t *testing.T) {
 				return false
 			}
 		}
-		info, err := dial(t, nodes["a"].engine.srv).JetStream()
+		info, err := dialEmbedded(t, nodes["a"]).JetStream()
 		if err != nil {
 			return false
 		}

@@ -3,6 +3,7 @@ package nats
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -19,6 +20,8 @@ const (
 	// and more by chance: the nodes of a cluster must not come back all at once.
 	firstPause = 100 * time.Millisecond
 	maxPause   = 5 * time.Second
+	// twinPause is how long a node waits, likewise, whose name is taken.
+	twinPause = 10 * time.Second
 	// helloPause is how often a node says hello.
 	helloPause = helloTicks * nodeTick
 	// attachTimeout bounds how long the server may take to learn all subscriptions.
@@ -31,7 +34,7 @@ const (
 
 var (
 	errLost = errors.New("the connection to NATS was lost")
-	errTwin = errors.New("the node's name is taken")
+	errTwin = errors.New("the name of this node is taken")
 )
 
 // life connects, and connects again whenever the connection is lost. All that is bound to a
@@ -51,7 +54,9 @@ func (b *Backplane) life(ctx context.Context) {
 			pause = firstPause
 		}
 		if errors.Is(err, errTwin) {
-			pause = maxPause // the other one may leave
+			// The other one may leave. Servers of one name must not be in one cluster meanwhile.
+			b.engine.stop()
+			pause = twinPause
 		}
 		sleep(ctx, pause/2+rand.N(pause))
 		pause = min(2*pause, maxPause)
@@ -148,14 +153,14 @@ func (b *Backplane) sayHello(ctx context.Context, nc *natsgo.Conn, ended <-chan 
 			return ctx.Err()
 		case <-ended:
 			if err := nc.LastError(); err != nil {
-				return errors.Join(errLost, err)
+				return fmt.Errorf("%w: %w", errLost, err)
 			}
 			return errLost
 		case err := <-refused:
 			b.health.set(aboutName, err)
 			b.nodes.bye()
 			_ = nc.FlushTimeout(goodbyeTimeout)
-			return errors.Join(errTwin, err)
+			return err
 		case <-ticker.C:
 			b.nodes.hello()
 			if err := b.engine.nameTaken(); err != nil || time.Since(began) > nameProof {

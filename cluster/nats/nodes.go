@@ -75,9 +75,10 @@ type nodes struct {
 type node struct {
 	id       core.NodeID
 	name     string
-	silent   int // ticks since it was heard
-	asked    int // ticks until it may be asked for everything again
-	told     int // ticks until it may be told everything again
+	up       int64 // for how many milliseconds it ran when it was heard last
+	silent   int   // ticks since it was heard
+	asked    int   // ticks until it may be asked for everything again
+	told     int   // ticks until it may be told everything again
 	changes  uint64
 	services map[string]struct{}
 	// partial is what has come of a state.
@@ -104,10 +105,16 @@ func (ns *nodes) notice(data []byte, inbox bool) {
 	switch n.Type {
 	case noticeHello:
 		if n.Name == ns.name && ns.younger(n) {
-			ns.refuse(fmt.Errorf("the node name %q is taken by another node of the cluster (%s): give each node a name of its own", ns.name, n.Node))
+			ns.refuse(ns.nameTaken(n.Node))
 			return
 		}
-		if other := ns.touch(n); other != nil && other.changes != n.Changes {
+		other := ns.touch(n)
+		if other == nil {
+			return
+		}
+		other.up = n.Up
+		ns.tellTwins(other)
+		if other.changes != n.Changes {
 			ns.askForState(other)
 		}
 	case noticeServices:
@@ -124,6 +131,44 @@ func (ns *nodes) setRefuse(refuse func(error)) {
 	ns.tell.Lock()
 	ns.refuse = refuse
 	ns.tell.Unlock()
+}
+
+func (ns *nodes) nameTaken(by core.NodeID) error {
+	return fmt.Errorf("%w: another node of the cluster (%s) is called %q too; give each node a name of its own", errTwin, by, ns.name)
+}
+
+// taken handles that another node has found this node's name taken.
+func (ns *nodes) taken(by core.NodeID) {
+	ns.tell.Lock()
+	defer ns.tell.Unlock()
+	if by != ns.id {
+		ns.refuse(ns.nameTaken(by))
+	}
+}
+
+// tellTwins looks for another node of n's name, and tells the younger one. They may not hear
+// each other: embedded servers of one name refuse each other.
+func (ns *nodes) tellTwins(n *node) {
+	ns.mu.Lock()
+	var twin *node
+	for _, other := range ns.known {
+		if other != n && other.name == n.name && other.silent <= helloTicks {
+			twin = other
+		}
+	}
+	ns.mu.Unlock()
+	if twin == nil {
+		return
+	}
+	older, younger := twin, n
+	if apart := n.up - twin.up; apart > sameAge.Milliseconds() || max(apart, -apart) <= sameAge.Milliseconds() && n.id < twin.id {
+		older, younger = n, twin
+	}
+	ns.own.Lock()
+	defer ns.own.Unlock()
+	if ns.nc != nil {
+		_ = send(ns.nc, ns.subjects.node(younger.id), natsgo.Header{typeHeader: {typeTaken}, fromHeader: {string(older.id)}}, nil)
+	}
 }
 
 // younger reports whether this node has to leave the name to the one of a hello.

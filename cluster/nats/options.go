@@ -60,11 +60,12 @@ type Embedded struct {
 	// Routes are the addresses of the other nodes' servers, as nats://host:port. They should be
 	// all of them: how many make a majority is counted by them when a cluster begins.
 	Routes []string
+	// Secret is what the servers of the nodes show each other; empty lets any server in.
+	Secret string
 	// StoreDir is the folder of JetStream, which gives channels; empty is a cluster in which no
 	// channel can be owned, unless servers of other nodes have one.
 	StoreDir string
-	// Client is the host:port for other NATS programs; empty is a port of 127.0.0.1 that the
-	// system chooses.
+	// Client is the host:port for other NATS programs; empty lets none in.
 	Client string
 }
 

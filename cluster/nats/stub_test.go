@@ -112,9 +112,16 @@ func (s *engineStub) has(list *[]string, channel string) bool {
 }
 
 // dial connects a program that is no node.
-func dial(t testing.TB, srv *server.Server) *natsgo.Conn {
+func dial(t testing.TB, srv *server.Server) *natsgo.Conn { return dialAs(t, srv, "") }
+
+// dialEmbedded connects to the server within a node.
+func dialEmbedded(t testing.TB, b *Backplane) *natsgo.Conn {
+	return dialAs(t, b.engine.srv, b.engine.token)
+}
+
+func dialAs(t testing.TB, srv *server.Server, token string) *natsgo.Conn {
 	t.Helper()
-	nc, err := natsgo.Connect(srv.ClientURL())
+	nc, err := natsgo.Connect(srv.ClientURL(), natsgo.Token(token))
 	if err != nil {
 		t.Fatal(err)
 	}

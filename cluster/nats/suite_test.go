@@ -196,8 +196,15 @@ func healthy(t testing.TB, b *Backplane) {
 // unwell waits until a node says what is wrong with it, in words that it shall have.
 func unwell(t testing.TB, b *Backplane, words ...string) {
 	t.Helper()
+	said := ""
+	defer func() {
+		if t.Failed() {
+			t.Logf("the node says %s", said)
+		}
+	}()
 	coretest.Eventually(t, fmt.Sprintf("the node says %q", words), func() bool {
 		err := b.Health()
+		said = fmt.Sprint(err)
 		if err == nil {
 			return false
 		}

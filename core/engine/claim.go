@@ -7,8 +7,9 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// claimTimeout bounds how long a connection is held for a channel.
-const claimTimeout = 10 * time.Second
+// claimTimeout bounds how long a connection is held for a channel: until the lease of a node that
+// has died is over.
+const claimTimeout = 30 * time.Second
 
 // decideInCluster decides by what all nodes have: a channel is this node's when the cluster has
 // given it. Services that are shared need nobody's leave.
@@ -28,13 +29,27 @@ func decideInCluster(p *peer, o *pendingOffer, decided func(refusal)) {
 		defer cancel()
 		f := e.backplane.Claim(ctx, claimOf(c), func() core.Failure { return e.addChannel(c).Failure })
 		if f.Failed() {
-			resume(func() { decided(refusalOf(f, core.ReasonUnavailable)) })
+			resume(func() { decided(claimRefused(f)) })
 			return
 		}
 		if !resume(func() { decided(p.keep(c)) }) {
 			e.freeChannel(c)
 		}
 	})
+}
+
+// claimRefused returns what a client is told of a claim that failed: nothing of nodes, and nothing
+// of what joins them. That is in the log.
+func claimRefused(f core.Failure) refusal {
+	switch f.Code {
+	case core.Taken:
+		return refusedTaken
+	case core.NotOwner:
+		return refusedWithin
+	case core.Gone:
+		return refusedLeaving
+	}
+	return refusedUndecided
 }
 
 // claimOf returns what the cluster is asked for. It shares the memory of c.

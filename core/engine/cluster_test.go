@@ -61,8 +61,10 @@ func TestClusterPublish(t *testing.T) {
 	z := y.site.connect(0)
 	z.do(subPattern("a/+other"))
 	w.announce()
-	if n := len(w.nodes[1].interest); n != 3 {
-		t.Errorf("%d interests, want 3: those of one topic and of two patterns: %v", n, w.nodes[1].interest)
+	for _, i := range []core.Interest{{Name: "in/a/b"}, {Name: "a/+", Prefix: "in/", Pattern: true}, {Name: "#", Prefix: "in/", Pattern: true}} {
+		if !w.nodes[1].interest[i] || len(w.nodes[1].interest) != 3 {
+			t.Errorf("no interest in %v, or in more than three: %v", i, w.nodes[1].interest)
+		}
 	}
 	c := pub("a/b", "m")
 	c.Headers = b("h")
@@ -106,6 +108,9 @@ func TestClusterCall(t *testing.T) {
 	wants(t, "the call", x.do(ask("s", "q")), "done call s@7 #r")
 	w.pump()
 	id := y.asked()
+	if n := w.nodes[0].engine.Calls() + 10*there.Calls(); n != 1 {
+		t.Errorf("%d calls wait here and %d there, want one where it was made", n%10, n/10)
+	}
 	wants(t, "the request", y.said(), "request s =q")
 	w.nodes[0].engine.Answered("stranger", id, core.Outcome{Answer: text("forged")})
 	w.nodes[0].engine.nodeOf("stranger")
@@ -170,6 +175,19 @@ func TestClusterCall(t *testing.T) {
 	w.pump()
 	wants(t, "slow", x.said(), "done call s@7 #r; failed call s@7 #r overloaded")
 	wantCount(t, &x.site.Stats.CallsFailed, core.ReasonOverload, 1)
+	y2 := y.site.connect(0)
+	y2.do(share("s"))
+	for range 2 {
+		x.message(ask("s", "q"))
+	}
+	w.pump()
+	wants(t, "another one is not", y2.said(), "request s =q; request s =q")
+	y2.gone(false)
+	w.pump()
+	x.said()
+	if n := there.Calls(); n != 0 {
+		t.Errorf("%d calls wait there", n)
+	}
 	y.room = 0
 	x.message(ask("s", "q"))
 	w.pump()
@@ -281,20 +299,30 @@ func TestClusterChannel(t *testing.T) {
 
 // A connection that ends, or begins to, while the cluster decides has no channel.
 func TestClusterClaimerLeaves(t *testing.T) {
-	for _, how := range []string{"gone", "leaving"} {
+	for _, how := range []string{"gone", "leaving", "gone when it is granted"} {
 		t.Run(how, func(t *testing.T) {
 			w, x, y := pair(t)
 			n := w.nodes[0]
+			n.strict, w.nodes[1].strict = false, false // others hold the lock at times
 			claiming := make(chan struct{})
-			n.claiming.Store(&claiming)
+			if how == "gone when it is granted" {
+				n.granted.Store(&claiming)
+			} else {
+				n.claiming.Store(&claiming)
+			}
 			x.message(own("c"), pub("later", "m"))
 			<-claiming
 			if x.held != 1 {
 				t.Errorf("held %d times while the cluster decides", x.held)
 			}
-			if how == "gone" {
+			switch how {
+			case "gone":
 				x.gone(false)
-			} else {
+			case "gone when it is granted":
+				x.gone(false)
+				n.granted.Store(nil)
+				claiming <- struct{}{}
+			default:
 				x.peer.Leaving()
 				claiming <- struct{}{}
 				for len(n.release()) == 0 {
@@ -471,4 +499,104 @@ func TestClusterModel(t *testing.T) {
 	here.gone(false)
 	e.Announce()
 	wantEmpty(t, e)
+}
+
+// A claim that cannot be decided is refused, and so is one of which the cluster says too late that
+// the channel has an owner; what follows is carried out.
+func TestClusterUndecided(t *testing.T) {
+	w, x, y := pair(t)
+	x.do(share("c/s"))
+	x.said()
+	n := w.nodes[0]
+	n.claimFails = core.Failure{Code: core.Unreachable, Text: "JetStream at 10.0.0.1 does not answer"}
+	x.message(own("d"), sub("after"))
+	x.settle()
+	if got := x.heard[0].Failure; got != refusedUndecided.Failure {
+		t.Errorf("told %v", got)
+	}
+	wants(t, "in order", x.said(), "failed offer unreachable; done subscribe after")
+	wantCount(t, &x.site.Stats.Refused, core.ReasonUnavailable, 1)
+	n.claimFails = core.Failure{Code: core.Taken, Text: "by node b"}
+	x.message(own("d"))
+	x.settle()
+	if got := x.heard[0].Failure; got != refusedTaken.Failure {
+		t.Errorf("told %v", got)
+	}
+	x.said()
+	w.end(t, x, y)
+}
+
+// What is lost and what is given back at the same time does not harm each other.
+func TestClusterLostMeanwhile(t *testing.T) {
+	w, x, y := pair(t)
+	there := w.nodes[0].engine
+	x.do(own("c"))
+	x.settle()
+	x.said()
+	w.take("in/c")
+	there.Lost("in/c")
+	x.message(disown("c")) // before it hears of it
+	wants(t, "a channel", x.settled(), "done withdraw")
+	there.Owned("third", core.Claim{Channel: "in/d"})
+	there.Lost("in/d")
+	x.do(own("d"))
+	wants(t, "of another node, not lost", x.settled(), "")
+	there.Freed("third", "in/d")
+
+	x.do(share("e/s", "e/t"))
+	there.Owned("third", core.Claim{Channel: "in/e"})
+	x.message(unshare("e/s"))
+	there.Freed("third", "in/e")
+	x.message(share("e/t"))
+	w.pump()
+	wants(t, "shared anew before it is told", x.said(), "done withdraw; done offer")
+	y.do(ask("e/t", "q"))
+	w.announce()
+	wants(t, "and asked", y.do(ask("e/t", "q")), "done call e/t@7 #r")
+	w.pump()
+	wants(t, "once", x.said(), "request e/t =q")
+	x.do(unshare("e/t"))
+	there.Gone("third")
+	w.end(t, x, y)
+}
+
+// What the cluster gives is given, whatever this node has.
+func TestClusterGives(t *testing.T) {
+	w, x, y := pair(t)
+	there := w.nodes[0].engine
+	x.do(own("a/b"), own("c"))
+	x.settle()
+	x.said()
+	there.Owned("third", core.Claim{Channel: "in/a"})
+	there.Owned("third", core.Claim{Channel: "in/c/d"})
+	there.Owned("fourth", core.Claim{Channel: "in/c/d", Services: []string{"", "m"}})
+	w.take("in/a/b")
+	w.take("in/c")
+	w.pump()
+	wants(t, "lost", sorted(x.said()), "offer_lost a/b taken; offer_lost c taken")
+	wants(t, "not its own", x.do(pub("a/b", "m"), pub("c/d/e", "m"), pub("c/e", "m")),
+		"failed publish a/b not_owner; failed publish c/d/e not_owner; done publish c/e")
+	// A call of another node does not go on to the owner of the channel.
+	there.Asked(w.nodes[1].id, core.Question{Call: core.CallID{1}, Service: b("in/c/d/m")})
+	if len(w.nodes[0].asked) > 0 {
+		t.Error("a call of another node went on to a third one")
+	}
+	there.Freed("third", "in/c/d") // it has it no more
+	there.Gone("third")
+	wants(t, "the other one's", x.do(pub("c/d", "m"), pub("a", "m")), "failed publish c/d not_owner; done publish a")
+	there.Gone("fourth")
+	w.end(t, x, y)
+}
+
+// A node that has just gone has no calls any more.
+func TestClusterGoneCalls(t *testing.T) {
+	w, x, y := pair(t)
+	y.do(share("s"))
+	e := w.nodes[1].engine
+	n := e.nodeOf("third")
+	e.Gone("third")
+	if r := n.call(core.Question{Call: core.CallID{1}, Service: b("in/s")}); r != refusedLeft {
+		t.Errorf("its call: %v", r)
+	}
+	w.end(t, x, y)
 }

@@ -19,6 +19,7 @@ var (
 	refusedNotOwner    = refusal{core.Failure{Code: core.NotOwner, Text: "the channel is not the sender's"}, core.ReasonNotOwner}
 	refusedTaken       = refusal{core.Failure{Code: core.Taken, Text: "the channel or service has an owner"}, core.ReasonTaken}
 	refusedWithin      = refusal{core.Failure{Code: core.NotOwner, Text: "another connection has what the channel or service lies in, or what lies in it"}, core.ReasonTaken}
+	refusedUndecided   = refusal{core.Failure{Code: core.Unreachable, Text: "who owns the channel cannot be decided now"}, core.ReasonUnavailable}
 	refusedUnknownVerb = refusal{core.Failure{Code: core.Invalid, Text: "unknown command"}, core.ReasonUnknownType}
 	refusedTooMany     = refusal{core.Failure{Code: core.Overloaded, Text: "the connection has too many of these"}, core.ReasonOverload}
 	refusedPatterns    = refusal{core.Failure{Code: core.Overloaded, Text: "the connection has as many patterns as it may have (limits.patterns)"}, core.ReasonOverload}

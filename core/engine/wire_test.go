@@ -28,9 +28,11 @@ type wiredNode struct {
 	id   core.NodeID
 
 	// Set by tests.
-	askFails core.Failure
-	silent   bool                          // answers and cancels do not arrive
-	claiming atomic.Pointer[chan struct{}] // a claim says that it has come, and waits for another word
+	askFails, claimFails core.Failure
+	silent               bool                          // answers and cancels do not arrive
+	claiming             atomic.Pointer[chan struct{}] // a claim says that it has come, and waits for another word
+
+	granted atomic.Pointer[chan struct{}] // a claim that was granted does the same
 
 	mu        sync.Mutex
 	interest  map[core.Interest]bool
@@ -181,6 +183,9 @@ func (n *wiredNode) Claim(ctx context.Context, c core.Claim, grant func() core.F
 			return core.Failure{Code: core.Unreachable}
 		}
 	}
+	if n.claimFails.Failed() {
+		return n.claimFails
+	}
 	w := n.wire
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -194,6 +199,10 @@ func (n *wiredNode) Claim(ctx context.Context, c core.Claim, grant func() core.F
 	}
 	if f := grant(); f.Failed() {
 		return f
+	}
+	if granted := n.granted.Load(); granted != nil {
+		*granted <- struct{}{}
+		<-*granted
 	}
 	w.channels[c.Channel] = n
 	n.others(func(other *wiredNode) { other.engine.Owned(n.id, c) })
@@ -216,11 +225,16 @@ func (n *wiredNode) Release(channel string) {
 
 // lose takes a channel from the node that has it.
 func (w *wire) lose(channel string) {
+	w.take(channel).engine.Lost(channel)
+	w.pump()
+}
+
+// take frees a channel without a word to the node that has it, which it returns.
+func (w *wire) take(channel string) *wiredNode {
 	w.mu.Lock()
 	n := w.channels[channel]
 	delete(w.channels, channel)
 	w.mu.Unlock()
-	n.engine.Lost(channel)
 	n.others(func(other *wiredNode) { other.engine.Freed(n.id, channel) })
-	w.pump()
+	return n
 }

@@ -179,7 +179,8 @@ func TestLostQueue(t *testing.T) {
 			`< "ERROR\nsubscription:a\\cb\nmessage:you no longer consume /queue/q/1\\c by another\n\n\x00"; end taken`,
 		},
 		"without a text": {
-			"id:0\ndestination:/queue/q", "q", "", core.Failure{Code: core.Unreachable},
+			"id:0\ndestination:/queue/q", "q", "",
+			core.Failure{Code: core.Unreachable},
 			`< "ERROR\nsubscription:0\nmessage:you no longer consume /queue/q\\c unreachable\n\n\x00"; end unavailable`,
 		},
 		"another queue": {"id:0\ndestination:/queue/q", "p", "", taken, ""},
