@@ -16,7 +16,7 @@ const (
 	// dialPause is how long a client waits after an attempt to connect, and dialTime bounds one: a
 	// node that stands still never answers.
 	dialPause = 50 * time.Millisecond
-	dialTime  = 5 * time.Second
+	dialTime  = 30 * time.Second
 	// insist is how often a client of a channel registers it while there are faults.
 	insist = time.Second
 )
