@@ -196,13 +196,13 @@ func (c *channels) abandon(cl *claim) (f core.Failure, given bool) {
 	cl.decided = true
 	delete(c.pending, cl.number)
 	c.queue = slices.DeleteFunc(c.queue, func(t *task) bool { return t.claim == cl })
+	f = core.Failure{Code: core.Unreachable, Text: "the cluster did not decide in time who owns the channel"}
 	if cl.late {
-		return core.Failure{Code: core.Unreachable, Text: "the channel belongs to a node that is gone, and its lease has not ended yet"}, true
+		f.Text = "the channel belongs to a node that is gone, and its lease has not ended yet"
+	} else if err := c.health.err(); err != nil {
+		f.Text = err.Error()
 	}
-	if err := c.health.err(); err != nil {
-		return core.Failure{Code: core.Unreachable, Text: err.Error()}, true
-	}
-	return core.Failure{Code: core.Unreachable, Text: "the cluster did not decide in time who owns the channel"}, true
+	return f, true
 }
 
 // decide ends a claim. It is called with mu held.
@@ -320,7 +320,10 @@ func refusalBy(holder *entry, channel string) core.Failure {
 	if holder.channel == channel {
 		return core.Failure{Code: core.Taken, Text: "the channel belongs to a client of node " + string(holder.Node)}
 	}
-	return core.Failure{Code: core.NotOwner, Text: fmt.Sprintf("the channel and %q, which belongs to a client of node %s, lie in one another", holder.channel, holder.Node)}
+	return core.Failure{
+		Code: core.NotOwner,
+		Text: fmt.Sprintf("the channel and %q, which belongs to a client of node %s, lie in one another", holder.channel, holder.Node),
+	}
 }
 
 // written notes a position at which this node has written. It is called with mu held.
