@@ -62,6 +62,8 @@ type channels struct {
 	pending map[uint64]*claim // written, or being written, by their number
 	queue   []*task
 	closed  bool
+	// progress is when a claim was decided last.
+	progress time.Time
 }
 
 // lease is what keeps the channels of this node. The zero value is none.
@@ -129,8 +131,8 @@ func (c *channels) claim(ctx context.Context, wanted core.Claim, grant func() co
 			return f
 		case <-ctx.Done():
 		case <-timer.C:
-			if more := c.patience(cl); more > 0 && !extended {
-				extended = true
+			if more, late := c.patience(cl, extended); more > 0 {
+				extended = extended || late
 				timer.Reset(more)
 				continue
 			}
@@ -157,14 +159,18 @@ func (cl *claim) check() core.Failure {
 	return core.Failure{}
 }
 
-// patience returns how much longer a claim may wait.
-func (c *channels) patience(cl *claim) time.Duration {
+// patience returns how much longer a claim may wait: until the lease of a dead node has ended,
+// but only once; and while other claims are decided, as many can come at once.
+func (c *channels) patience(cl *claim, again bool) (more time.Duration, late bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !cl.late {
-		return 0
+	switch {
+	case cl.late && !again:
+		return c.leaseTime() - claimPatience + lateMargin, true
+	case !cl.late && time.Since(c.progress) < claimPatience:
+		return claimPatience, false
 	}
-	return c.leaseTime() - claimPatience + lateMargin
+	return 0, cl.late
 }
 
 // leaseTime is how long a lease lasts. It is called with mu held.
@@ -309,6 +315,7 @@ func (c *channels) choose() *task {
 			i++
 		default:
 			c.queue = slices.Delete(c.queue, i, i+1)
+			c.progress = time.Now()
 			c.decide(t.claim, refusalBy(holder, t.channel))
 		}
 	}
@@ -445,7 +452,7 @@ func (c *channels) given(e *entry) {
 		return
 	}
 	delete(c.pending, e.Claim)
-	cl.decided = true
+	cl.decided, c.progress = true, time.Now()
 	c.mu.Unlock()
 	f := cl.grant()
 	if !f.Failed() {
