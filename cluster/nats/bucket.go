@@ -118,15 +118,18 @@ func (c *channels) trouble(err error) {
 // explainJetStream says what to do about an error.
 func explainJetStream(err error) error {
 	switch {
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, natsgo.ErrNoResponders):
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
+		errors.Is(err, natsgo.ErrNoResponders):
 		return fmt.Errorf("%w: JetStream is off, or has no majority of its servers (%w): "+
 			"set cluster.embedded.store_dir, or turn JetStream on in the NATS server; a majority of the servers must run", ErrNoChannels, err)
 	case errors.Is(err, jetstream.ErrLimitMarkerTTLNotSupported):
 		return fmt.Errorf("%w: the NATS server is too old, version 2.11 is needed: %w", ErrNoChannels, err)
 	case isFull(err):
 		return fmt.Errorf("%w: JetStream has no room: make some where it stores (cluster.embedded.store_dir): %w", ErrNoChannels, err)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, natsgo.ErrTimeout), errors.Is(err, jetstream.ErrNoStreamResponse), isOffline(err):
-		return fmt.Errorf("%w: JetStream is not there: a majority of its servers must run, and those that have the bucket: %w", ErrNoChannels, err)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, natsgo.ErrTimeout), errors.Is(err, jetstream.ErrNoStreamResponse),
+		isOffline(err):
+		return fmt.Errorf("%w: JetStream is not there: a majority of its servers must run, and those that have the bucket: %w",
+			ErrNoChannels, err)
 	}
 	return fmt.Errorf("%w: JetStream: %w", ErrNoChannels, err)
 }
@@ -437,5 +440,6 @@ func (b *bucket) publish(ctx context.Context, m *natsgo.Msg, options []jetstream
 // isStale reports whether a write was refused because the log has gone on.
 func isStale(err error) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+	return ok && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }

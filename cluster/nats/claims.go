@@ -62,6 +62,8 @@ type channels struct {
 	pending map[uint64]*claim // written, or being written, by their number
 	queue   []*task
 	closed  bool
+	// progress is when a claim was decided last.
+	progress time.Time
 }
 
 // lease is what keeps the channels of this node. The zero value is none.
@@ -129,8 +131,8 @@ func (c *channels) claim(ctx context.Context, wanted core.Claim, grant func() co
 			return f
 		case <-ctx.Done():
 		case <-timer.C:
-			if more := c.patience(cl); more > 0 && !extended {
-				extended = true
+			if more, late := c.patience(cl, extended); more > 0 {
+				extended = extended || late
 				timer.Reset(more)
 				continue
 			}
@@ -157,14 +159,18 @@ func (cl *claim) check() core.Failure {
 	return core.Failure{}
 }
 
-// patience returns how much longer a claim may wait.
-func (c *channels) patience(cl *claim) time.Duration {
+// patience returns how much longer a claim may wait: until the lease of a dead node has ended,
+// but only once; and while other claims are decided, as many can come at once.
+func (c *channels) patience(cl *claim, again bool) (more time.Duration, late bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !cl.late {
-		return 0
+	switch {
+	case cl.late && !again:
+		return c.leaseTime() - claimPatience + lateMargin, true
+	case !cl.late && time.Since(c.progress) < claimPatience:
+		return claimPatience, false
 	}
-	return c.leaseTime() - claimPatience + lateMargin
+	return 0, cl.late
 }
 
 // leaseTime is how long a lease lasts. It is called with mu held.
@@ -196,13 +202,13 @@ func (c *channels) abandon(cl *claim) (f core.Failure, given bool) {
 	cl.decided = true
 	delete(c.pending, cl.number)
 	c.queue = slices.DeleteFunc(c.queue, func(t *task) bool { return t.claim == cl })
+	f = core.Failure{Code: core.Unreachable, Text: "the cluster did not decide in time who owns the channel"}
 	if cl.late {
-		return core.Failure{Code: core.Unreachable, Text: "the channel belongs to a node that is gone, and its lease has not ended yet"}, true
+		f.Text = "the channel belongs to a node that is gone, and its lease has not ended yet"
+	} else if err := c.health.err(); err != nil {
+		f.Text = err.Error()
 	}
-	if err := c.health.err(); err != nil {
-		return core.Failure{Code: core.Unreachable, Text: err.Error()}, true
-	}
-	return core.Failure{Code: core.Unreachable, Text: "the cluster did not decide in time who owns the channel"}, true
+	return f, true
 }
 
 // decide ends a claim. It is called with mu held.
@@ -309,6 +315,7 @@ func (c *channels) choose() *task {
 			i++
 		default:
 			c.queue = slices.Delete(c.queue, i, i+1)
+			c.progress = time.Now()
 			c.decide(t.claim, refusalBy(holder, t.channel))
 		}
 	}
@@ -320,7 +327,10 @@ func refusalBy(holder *entry, channel string) core.Failure {
 	if holder.channel == channel {
 		return core.Failure{Code: core.Taken, Text: "the channel belongs to a client of node " + string(holder.Node)}
 	}
-	return core.Failure{Code: core.NotOwner, Text: fmt.Sprintf("the channel and %q, which belongs to a client of node %s, lie in one another", holder.channel, holder.Node)}
+	return core.Failure{
+		Code: core.NotOwner,
+		Text: fmt.Sprintf("the channel and %q, which belongs to a client of node %s, lie in one another", holder.channel, holder.Node),
+	}
 }
 
 // written notes a position at which this node has written. It is called with mu held.
@@ -442,7 +452,7 @@ func (c *channels) given(e *entry) {
 		return
 	}
 	delete(c.pending, e.Claim)
-	cl.decided = true
+	cl.decided, c.progress = true, time.Now()
 	c.mu.Unlock()
 	f := cl.grant()
 	if !f.Failed() {

@@ -121,7 +121,8 @@ func (o *Options) checkRemote() error {
 			return fmt.Errorf("url: %w", withoutSecret(err))
 		}
 	}
-	for name, file := range map[string]string{"credentials": o.Credentials, "tls.ca": o.TLS.CA, "tls.cert": o.TLS.Cert, "tls.key": o.TLS.Key} {
+	files := map[string]string{"credentials": o.Credentials, "tls.ca": o.TLS.CA, "tls.cert": o.TLS.Cert, "tls.key": o.TLS.Key}
+	for name, file := range files {
 		if file == "" {
 			continue
 		}
