@@ -28,8 +28,8 @@ type Cluster func(t testing.TB, name string, c core.Cluster) *Node
 // Trait is what an implementation cannot do, and says so.
 type Trait int
 
-// BareTopics: a message on a topic has nothing but its JSON: no headers, and of UTF-16 no half
-// surrogate pairs.
+// BareTopics says that a message on a topic has nothing but its JSON: no headers, and of UTF-16 no
+// half surrogate pairs.
 const BareTopics Trait = 1
 
 // Run runs the suite. begin makes a new cluster for one test, in which nobody has anything.

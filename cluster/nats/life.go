@@ -33,9 +33,7 @@ const (
 	nameProof = 2 * time.Second
 )
 
-var (
-	errLost = errors.New("the connection to NATS was lost")
-)
+var errLost = errors.New("the connection to NATS was lost")
 
 // life connects, and connects again whenever the connection is lost. All that is bound to a
 // connection is in session: so there is one way to begin, and nothing of an old connection can

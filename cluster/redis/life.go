@@ -189,7 +189,7 @@ func (b *Backplane) sayHello(ctx context.Context, p *pings, ended <-chan error) 
 			}
 			return err
 		case <-ping.C:
-			if _, err := p.ping(); err != nil {
+			if err := p.ping(); err != nil {
 				return fmt.Errorf("%w: %w", errLost, err)
 			}
 		case <-hello.C:

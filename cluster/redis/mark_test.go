@@ -134,7 +134,9 @@ func FuzzFrame(f *testing.F) {
 		{kind: kindAsk, call: call, service: []byte("s"), timeout: 5, payload: core.Payload{Kind: core.JSON, Data: []byte("1")}},
 		{kind: kindAnswer, call: call, failure: core.Failure{Code: "x", Text: "y"}},
 		{kind: kindAnswer, call: call, payload: core.TextUTF16([]byte("ab"))},
-		{kind: kindCancel, call: call}, {kind: kindSync, sync: 5, rev: 1 << 60}, {kind: kindTaken, notice: []byte("n-a-1")},
+		{kind: kindCancel, call: call},
+		{kind: kindSync, sync: 5, rev: 1 << 60},
+		{kind: kindTaken, notice: []byte("n-a-1")},
 	} {
 		fr.from = "n-a-1"
 		f.Add(fr.append(nil))

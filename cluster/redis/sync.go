@@ -167,12 +167,11 @@ func newPings(w *wire) *pings {
 	return &pings{w: w, lost: make(chan struct{}), changed: make(chan struct{})}
 }
 
-func (p *pings) ping() (n uint64, err error) {
+func (p *pings) ping() error {
 	p.mu.Lock()
 	p.sent++
-	n = p.sent
 	p.mu.Unlock()
-	return n, p.w.send("PING")
+	return p.w.send("PING")
 }
 
 func (p *pings) pong() {
@@ -185,7 +184,7 @@ func (p *pings) pong() {
 
 // wait waits until the server has done all that it was told before.
 func (p *pings) wait(ctx context.Context) error {
-	if _, err := p.ping(); err != nil {
+	if err := p.ping(); err != nil {
 		return err
 	}
 	p.mu.Lock()

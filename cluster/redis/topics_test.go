@@ -11,8 +11,24 @@ import (
 // A pattern of Redis has all topics that ours has.
 func TestGlobs(t *testing.T) {
 	patterns := []core.Interest{
-		{Name: "a/+"}, {Name: "a/#"}, {Name: "#"}, {Name: "+"}, {Name: "+/b"}, {Name: "a//+"}, {Name: "/+"}, {Name: "/#"}, {Name: "+x/b"}, {Name: "a/#x"},
-		{Name: "+/*/?"}, {Name: `a\b/+`}, {Name: "[a]/+"}, {Name: "[^a-c]/#"}, {Name: "+", Prefix: "a*/"}, {Name: "#", Prefix: "a/b"}, {Name: "#/a"}, {Name: "+/"},
+		{Name: "a/+"},
+		{Name: "a/#"},
+		{Name: "#"},
+		{Name: "+"},
+		{Name: "+/b"},
+		{Name: "a//+"},
+		{Name: "/+"},
+		{Name: "/#"},
+		{Name: "+x/b"},
+		{Name: "a/#x"},
+		{Name: "+/*/?"},
+		{Name: `a\b/+`},
+		{Name: "[a]/+"},
+		{Name: "[^a-c]/#"},
+		{Name: "+", Prefix: "a*/"},
+		{Name: "#", Prefix: "a/b"},
+		{Name: "#/a"},
+		{Name: "+/"},
 	}
 	topics := []string{
 		"", "a", "b", "a/", "a/b", "a/b/c", "a//b", "/", "/a", "//", "$a", "$a/b", "x/*/?", "x/y/z", `a\b/c`, "ab/c", "[a]/x", "[^a-c]/y", "a*/b", "ax/b", "*", "?", "a*",

@@ -27,7 +27,7 @@ const (
 	askTicks  = 4
 	toldTicks = 2
 
-	// Bounds of what strangers can make us keep.
+	// MaxNodes and those below bound what strangers can make us keep.
 	MaxNodes        = 1024
 	maxServices     = 1_000_000
 	maxServiceBytes = 64 << 20
