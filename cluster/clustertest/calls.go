@@ -146,7 +146,9 @@ func testCalls(t *testing.T, w *world) {
 
 	// Calls of one goroutine come in their order.
 	for i := range 500 {
-		a.Ask(b.ID, core.Question{Service: []byte("order"), Payload: text("%d", i)})
+		if f := a.Ask(b.ID, core.Question{Service: []byte("order"), Payload: text("%d", i)}); f.Failed() {
+			t.Fatalf("call %d: %v", i, f)
+		}
 	}
 	coretest.Eventually(t, "all calls come", func() bool { return len(b.asks("order")) == 500 })
 	for i, got := range b.asks("order") {

@@ -101,3 +101,23 @@ func BenchmarkPublish(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkClaim claims channels, many at once, and releases them.
+func BenchmarkClaim(b *testing.B) {
+	srv := startExternal(b, nil)
+	node, _ := startNode(b, Options{Node: "a", URL: srv.ClientURL()}, new(engineStub))
+	b.Cleanup(node.Close)
+	healthy(b, node)
+	var n atomic.Int64
+	b.SetParallelism(100)
+	b.ResetTimer()
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			channel := fmt.Sprint("x/", n.Add(1))
+			if f := claimNow(b, node, channel); f.Failed() {
+				b.Error(f)
+			}
+			node.Release(channel)
+		}
+	})
+}

@@ -42,11 +42,15 @@ const (
 	growPause = 10 * time.Second
 )
 
+// ErrNoChannels is what [Backplane.Health] and [Check] return, with the reason, if all is well
+// but that no channel can be owned.
+var ErrNoChannels = errors.New("channels cannot be owned")
+
 var (
 	errStandstill = errors.New("JetStream has taken what it does not show")
 	errWatch      = errors.New("the log of the channels has ended")
 	errGrown      = errors.New("the bucket of the channels is replicated now")
-	errUnopened   = errors.New("channels cannot be owned yet: JetStream has not answered so far")
+	errUnopened   = fmt.Errorf("%w yet: JetStream has not answered so far", ErrNoChannels)
 )
 
 // bucketNames are the names of the bucket of a cluster. Static after construction.
@@ -114,15 +118,27 @@ func (c *channels) trouble(err error) {
 // explainJetStream says what to do about an error.
 func explainJetStream(err error) error {
 	switch {
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, natsgo.ErrNoResponders):
-		return fmt.Errorf("channels cannot be owned: JetStream is off, or has no majority of its servers (%w): "+
-			"set cluster.embedded.store_dir, or turn JetStream on in the NATS server; a majority of the servers must run", err)
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
+		errors.Is(err, natsgo.ErrNoResponders):
+		return fmt.Errorf("%w: JetStream is off, or has no majority of its servers (%w): "+
+			"set cluster.embedded.store_dir, or turn JetStream on in the NATS server; a majority of the servers must run", ErrNoChannels, err)
 	case errors.Is(err, jetstream.ErrLimitMarkerTTLNotSupported):
-		return fmt.Errorf("channels cannot be owned: the NATS server is too old, version 2.11 is needed: %w", err)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, natsgo.ErrTimeout), errors.Is(err, jetstream.ErrNoStreamResponse), isOffline(err):
-		return fmt.Errorf("channels cannot be owned: JetStream is not there: a majority of its servers must run, and those that have the bucket: %w", err)
+		return fmt.Errorf("%w: the NATS server is too old, version 2.11 is needed: %w", ErrNoChannels, err)
+	case isFull(err):
+		return fmt.Errorf("%w: JetStream has no room: make some where it stores (cluster.embedded.store_dir): %w", ErrNoChannels, err)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, natsgo.ErrTimeout), errors.Is(err, jetstream.ErrNoStreamResponse),
+		isOffline(err):
+		return fmt.Errorf("%w: JetStream is not there: a majority of its servers must run, and those that have the bucket: %w",
+			ErrNoChannels, err)
 	}
-	return fmt.Errorf("channels cannot be owned: JetStream: %w", err)
+	return fmt.Errorf("%w: JetStream: %w", ErrNoChannels, err)
+}
+
+// isFull reports whether JetStream says that its disk is full.
+func isFull(err error) bool {
+	const insufficientResources, storageExceeded = 10023, 10047
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && (api.ErrorCode == insufficientResources || api.ErrorCode == storageExceeded)
 }
 
 // isOffline reports whether JetStream says that too few of its servers run.
@@ -339,7 +355,7 @@ func (b *bucket) work(ctx context.Context) error {
 
 // claim writes a claim, if the log still ends at pos.
 func (b *bucket) claim(ctx context.Context, t *task, pos uint64) {
-	value, ok := b.c.begin(t.claim)
+	value, ok := b.c.begin(t)
 	if !ok {
 		return
 	}
@@ -424,5 +440,6 @@ func (b *bucket) publish(ctx context.Context, m *natsgo.Msg, options []jetstream
 // isStale reports whether a write was refused because the log has gone on.
 func isStale(err error) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+	return ok && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }

@@ -55,12 +55,15 @@ type channels struct {
 	acked   uint64 // the position of the last thing that this node wrote
 	bucket  *bucket
 	lease   lease
+	coming  string   // a lease that is being got
 	retired []string // leases that were lost, and may still be in the log
 	counter uint64   // of claims and leases
 	mine    map[string]*entry
 	pending map[uint64]*claim // written, or being written, by their number
 	queue   []*task
 	closed  bool
+	// progress is when a claim was decided last.
+	progress time.Time
 }
 
 // lease is what keeps the channels of this node. The zero value is none.
@@ -104,7 +107,8 @@ func (c *channels) notify() {
 
 // claim asks for a channel and waits for the outcome.
 func (c *channels) claim(ctx context.Context, wanted core.Claim, grant func() core.Failure) core.Failure {
-	cl := &claim{Claim: core.Claim{Channel: wanted.Channel, Services: slices.Clone(wanted.Services)}, grant: grant, done: make(chan core.Failure, 1)}
+	services := slices.Compact(slices.Sorted(slices.Values(wanted.Services))) // as the log must have them
+	cl := &claim{Claim: core.Claim{Channel: wanted.Channel, Services: services}, grant: grant, done: make(chan core.Failure, 1)}
 	if f := cl.check(); f.Failed() {
 		return f
 	}
@@ -127,8 +131,8 @@ func (c *channels) claim(ctx context.Context, wanted core.Claim, grant func() co
 			return f
 		case <-ctx.Done():
 		case <-timer.C:
-			if more := c.patience(cl); more > 0 && !extended {
-				extended = true
+			if more, late := c.patience(cl, extended); more > 0 {
+				extended = extended || late
 				timer.Reset(more)
 				continue
 			}
@@ -155,14 +159,18 @@ func (cl *claim) check() core.Failure {
 	return core.Failure{}
 }
 
-// patience returns how much longer a claim may wait.
-func (c *channels) patience(cl *claim) time.Duration {
+// patience returns how much longer a claim may wait: until the lease of a dead node has ended,
+// but only once; and while other claims are decided, as many can come at once.
+func (c *channels) patience(cl *claim, again bool) (more time.Duration, late bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !cl.late {
-		return 0
+	switch {
+	case cl.late && !again:
+		return c.leaseTime() - claimPatience + lateMargin, true
+	case !cl.late && time.Since(c.progress) < claimPatience:
+		return claimPatience, false
 	}
-	return c.leaseTime() - claimPatience + lateMargin
+	return 0, cl.late
 }
 
 // leaseTime is how long a lease lasts. It is called with mu held.
@@ -194,13 +202,13 @@ func (c *channels) abandon(cl *claim) (f core.Failure, given bool) {
 	cl.decided = true
 	delete(c.pending, cl.number)
 	c.queue = slices.DeleteFunc(c.queue, func(t *task) bool { return t.claim == cl })
+	f = core.Failure{Code: core.Unreachable, Text: "the cluster did not decide in time who owns the channel"}
 	if cl.late {
-		return core.Failure{Code: core.Unreachable, Text: "the channel belongs to a node that is gone, and its lease has not ended yet"}, true
+		f.Text = "the channel belongs to a node that is gone, and its lease has not ended yet"
+	} else if err := c.health.err(); err != nil {
+		f.Text = err.Error()
 	}
-	if err := c.health.err(); err != nil {
-		return core.Failure{Code: core.Unreachable, Text: err.Error()}, true
-	}
-	return core.Failure{Code: core.Unreachable, Text: "the cluster did not decide in time who owns the channel"}, true
+	return f, true
 }
 
 // decide ends a claim. It is called with mu held.
@@ -307,6 +315,7 @@ func (c *channels) choose() *task {
 			i++
 		default:
 			c.queue = slices.Delete(c.queue, i, i+1)
+			c.progress = time.Now()
 			c.decide(t.claim, refusalBy(holder, t.channel))
 		}
 	}
@@ -318,7 +327,10 @@ func refusalBy(holder *entry, channel string) core.Failure {
 	if holder.channel == channel {
 		return core.Failure{Code: core.Taken, Text: "the channel belongs to a client of node " + string(holder.Node)}
 	}
-	return core.Failure{Code: core.NotOwner, Text: fmt.Sprintf("the channel and %q, which belongs to a client of node %s, lie in one another", holder.channel, holder.Node)}
+	return core.Failure{
+		Code: core.NotOwner,
+		Text: fmt.Sprintf("the channel and %q, which belongs to a client of node %s, lie in one another", holder.channel, holder.Node),
+	}
 }
 
 // written notes a position at which this node has written. It is called with mu held.
@@ -327,16 +339,20 @@ func (c *channels) written(rev uint64) {
 	c.notify()
 }
 
-// begin notes that a claim is being written, and returns its value; ok is false if nobody waits
-// for it any more.
-func (c *channels) begin(cl *claim) (value []byte, ok bool) {
+// begin notes that a claim is being written, and returns its value; ok is false if it is not to
+// be written now.
+func (c *channels) begin(t *task) (value []byte, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if cl.decided || c.lease.id == "" {
+	if t.claim.decided {
 		return nil, false
 	}
-	c.pending[cl.number] = cl
-	value, err := json.Marshal(claimRecord{Node: c.id, Lease: c.lease.id, Claim: cl.number, Services: cl.Services})
+	if c.lease.id == "" {
+		c.back(t)
+		return nil, false
+	}
+	c.pending[t.claim.number] = t.claim
+	value, err := json.Marshal(claimRecord{Node: c.id, Lease: c.lease.id, Claim: t.claim.number, Services: t.claim.Services})
 	if err != nil {
 		panic(fmt.Sprintf("encoding a claim: %v", err)) // it has nothing that JSON cannot say
 	}
@@ -400,7 +416,7 @@ func (c *channels) happened(changes []change) {
 			c.told[ch.channel] = ch.entry
 			c.cluster.Owned(ch.Node, core.Claim{Channel: ch.channel, Services: ch.Services})
 		case !ch.owned:
-			if t := c.told[ch.channel]; t != nil && t.rev == ch.rev {
+			if t := c.told[ch.channel]; t != nil && t.same(ch.entry) {
 				delete(c.told, ch.channel)
 				c.cluster.Freed(ch.Node, ch.channel)
 			}
@@ -426,7 +442,6 @@ func (c *channels) stillAway(n core.NodeID) {
 func (c *channels) given(e *entry) {
 	c.mu.Lock()
 	cl := c.pending[e.Claim]
-	delete(c.pending, e.Claim)
 	if e.Lease != c.lease.id || c.closed {
 		c.mu.Unlock()
 		return
@@ -436,7 +451,8 @@ func (c *channels) given(e *entry) {
 		c.mu.Unlock()
 		return
 	}
-	cl.decided = true
+	delete(c.pending, e.Claim)
+	cl.decided, c.progress = true, time.Now()
 	c.mu.Unlock()
 	f := cl.grant()
 	if !f.Failed() {
@@ -457,7 +473,7 @@ func (c *channels) given(e *entry) {
 func (c *channels) taken(e *entry) {
 	c.mu.Lock()
 	m := c.mine[e.channel]
-	if m == nil || m.rev != e.rev || c.closed {
+	if m == nil || !m.same(e) || c.closed {
 		c.mu.Unlock()
 		return
 	}
@@ -480,10 +496,7 @@ func (c *channels) lose() {
 		c.mu.Unlock()
 		return
 	}
-	c.retired = append(c.retired, c.lease.id)
-	if len(c.retired) > maxRetired {
-		c.retired = c.retired[1:] // it has ended by itself long since
-	}
+	c.retire(c.lease.id)
 	c.lease = lease{}
 	all := make([]*entry, 0, len(c.mine))
 	for _, e := range c.mine {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/cluster/roster"
@@ -143,6 +145,7 @@ func TestTLS(t *testing.T) {
 
 // Without JetStream all but channels works.
 func TestWithoutJetStream(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	srv := startExternal(t, func(o *server.Options) { o.JetStream = false })
 	var nodes []*Backplane
 	var stubs []*engineStub
@@ -155,7 +158,10 @@ func TestWithoutJetStream(t *testing.T) {
 	}
 	reaches(t, nodes[0], stubs[1])
 	reaches(t, nodes[1], stubs[0])
-	unwell(t, nodes[0], "JetStream")
+	unwell(t, nodes[0], "JetStream", "off")
+	if err := nodes[0].Health(); !errors.Is(err, ErrNoChannels) {
+		t.Errorf("%v is more than that no channel can be owned", err)
+	}
 	if f := claimNow(t, nodes[0], "x"); f.Code != core.Unreachable || !strings.Contains(f.Text, "JetStream") {
 		t.Errorf("a claim: %v", f)
 	}
@@ -166,6 +172,7 @@ func TestWithoutJetStream(t *testing.T) {
 
 // Of two nodes of one name, the second one is refused until the first one has left.
 func TestTwins(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	srv := startExternal(t, nil)
 	first, _, _ := join(t, srv, "a")
 	coretest.Eventually(t, "the first node is older", func() bool { return first.nodes.Age() > 2*roster.SameAge })
@@ -264,6 +271,30 @@ func TestEmbeddedFaults(t *testing.T) {
 	}
 }
 
+// What JetStream says becomes what a user can do about it.
+func TestExplanations(t *testing.T) {
+	for words, err := range map[string]error{
+		"no room":    &jetstream.APIError{Code: 503, ErrorCode: 10023},
+		"a majority": &jetstream.APIError{Code: 503, ErrorCode: 10008},
+		"that have":  &jetstream.APIError{Code: 500, ErrorCode: 10118},
+		"is off":     jetstream.ErrJetStreamNotEnabled,
+		"must run":   context.DeadlineExceeded,
+		"2.11":       jetstream.ErrLimitMarkerTTLNotSupported,
+		"else":       errors.New("something else"),
+	} {
+		if got := explainJetStream(err); !strings.Contains(got.Error(), words) || !errors.Is(got, err) || !errors.Is(got, ErrNoChannels) {
+			t.Errorf("%v is told as %v", err, got)
+		}
+	}
+	for words, err := range map[string]error{
+		"credentials": natsgo.ErrAuthorization, "runs": natsgo.ErrNoServers, "tls": natsgo.ErrSecureConnRequired, "x": errors.New("x"),
+	} {
+		if got := explainConnect(err); !strings.Contains(got.Error(), words) || !errors.Is(got, err) {
+			t.Errorf("%v is told as %v", err, got)
+		}
+	}
+}
+
 // What the server finds out only when it starts does not end the process either.
 func TestServerLogIsNotFatal(t *testing.T) {
 	l := &serverLog{log: testLog()}
@@ -296,9 +327,22 @@ func TestEmbeddedAlone(t *testing.T) {
 	none()
 }
 
+// A node that was killed and starts again, with its old folder, gets its channels when the
+// lease of before has ended.
+func TestEmbeddedRestarts(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	o := Options{Node: "a", Embedded: &Embedded{StoreDir: t.TempDir()}, LeaseTTL: 3 * time.Second}
+	for range 3 {
+		b, _ := startNode(t, o, new(engineStub))
+		coretest.Eventually(t, "the node owns its channel", func() bool { return !claimNow(t, b, "x", "s").Failed() })
+		b.abandon()
+	}
+}
+
 // Two embedded nodes: alone, one has topics and no channels, and says why. With both there is a
 // majority.
 func TestMajority(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	ports := []string{fmt.Sprintf("127.0.0.1:%d", coretest.FreePort(t)), fmt.Sprintf("127.0.0.1:%d", coretest.FreePort(t))}
 	node := func(i int) (*Backplane, *engineStub) {
 		stub := new(engineStub)
@@ -342,6 +386,7 @@ func TestMajority(t *testing.T) {
 // A cluster of three that begins with two can own channels after a while. When the third one
 // comes, the bucket is replicated, and nobody loses anything.
 func TestGrowth(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	options := embeddedOptions(t)
 	nodes, stubs := map[string]*Backplane{}, map[string]*engineStub{}
 	begin := func(name string) {
@@ -380,6 +425,7 @@ func TestGrowth(t *testing.T) {
 
 // The servers of a cluster refuse one whose name is taken: it says so, and the others are well.
 func TestEmbeddedTwins(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	options := embeddedOptions(t)
 	var nodes []*Backplane
 	for _, name := range []string{"a", "b", "c"} {
@@ -490,13 +536,13 @@ func TestChild(t *testing.T) {
 	parts := strings.Split(spec, ",")
 	b, _ := startNode(t, Options{Node: "c", Embedded: &Embedded{Listen: parts[0], StoreDir: parts[1], Routes: parts[2:]}, LeaseTTL: replicatedLease}, new(engineStub))
 	healthy(t, b)
-	fmt.Println("ready")
 	time.Sleep(time.Hour)
 }
 
 // When the process dies that leads the bucket, the channels of the other nodes stay their own
 // while a new leader is elected.
 func TestKilledLeader(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	options := embeddedOptions(t)
 	nodes, stubs := map[string]*Backplane{}, map[string]*engineStub{}
 	for _, name := range []string{"a", "b"} {

@@ -239,6 +239,7 @@ func refusals(stats *core.ClusterStats) uint64 {
 
 // Strangers that pretend to be nodes are not kept without a bound, and are gone again.
 func TestForgedNodes(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	srv := startExternal(t, nil)
 	b, stub, stats := join(t, srv, "a")
 	nc := dial(t, srv)
@@ -262,6 +263,7 @@ func TestForgedNodes(t *testing.T) {
 // Wrong values in the bucket are counted. An owner whose entry is overwritten has lost its
 // channel.
 func TestGarbageInTheBucket(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	srv := startExternal(t, nil)
 	a, stubA, statsA := join(t, srv, "a")
 	b, stubB, _ := join(t, srv, "b")
@@ -279,7 +281,7 @@ func TestGarbageInTheBucket(t *testing.T) {
 	}
 	before := refusals(statsA)
 	for key, value := range map[string]string{
-		"c.y": "nonsense", "c.z": `{"node":"` + string(b.id) + `","lease":"none"}`, "c.w": `{"node":"n-x-1","lease":"` + string(a.channels.lease.id) + `"}`,
+		"c.y": "nonsense", "c.z": `{"node":"` + string(b.id) + `","lease":"none"}`, "c.w": `{"node":"n-x-1","lease":"` + leaseOf(a) + `"}`,
 		"other": "x", "c.=zz": "{}", "lease.n-x-1": `{"node":"*"}`,
 	} {
 		if _, err := kv.PutString(t.Context(), key, value); err != nil {

@@ -94,11 +94,14 @@ func (b *bucket) renew(ctx context.Context) error {
 	c.mu.Lock()
 	l, ttl := c.lease, c.leaseTime()
 	retired := c.retired
-	if l.id == "" {
-		c.counter++
-		l = lease{id: string(c.id) + "-" + strconv.FormatUint(c.counter, 10)}
+	isNew := l.id == ""
+	if isNew {
+		if c.coming == "" {
+			c.counter++
+			c.coming = string(c.id) + "-" + strconv.FormatUint(c.counter, 10)
+		}
+		l.id = c.coming
 	}
-	isNew := l.rev == 0
 	closed := c.closed
 	c.mu.Unlock()
 	if closed {
@@ -123,23 +126,28 @@ func (b *bucket) renew(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		if isNew {
-			// It may be there nevertheless.
-			c.retired = append(c.retired, l.id)
-			if len(c.retired) > maxRetired {
-				c.retired = c.retired[1:]
-			}
+		if isNew && isStale(err) {
+			// It is there already, since an attempt that seemed to fail.
+			c.retire(l.id)
+			c.coming = ""
 		}
 		return fmt.Errorf("renewing the lease: %w", err)
 	}
 	if isNew {
-		c.retired = c.retired[min(len(retired), len(c.retired)):]
+		c.retired, c.coming = c.retired[min(len(retired), len(c.retired)):], ""
 	} else if c.lease.id != l.id {
 		return nil // it was given up meanwhile
 	}
 	c.lease = lease{id: l.id, rev: rev, until: asked.Add(ttl - ttl/safetyParts)}
 	c.written(rev)
 	return nil
+}
+
+// retire notes a lease that is to be ended. It is called with mu held.
+func (c *channels) retire(id string) {
+	if c.retired = append(c.retired, id); len(c.retired) > maxRetired {
+		c.retired = c.retired[1:] // it has ended by itself long since
+	}
 }
 
 // sweep removes channels whose leases have ended. One node does it for all.

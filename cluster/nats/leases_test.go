@@ -87,6 +87,7 @@ func TestBye(t *testing.T) {
 // A lease that its node has given up is ended before the node claims again: the others need not
 // wait until it is over.
 func TestLostLeaseIsEnded(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	srv := startExternal(t, nil)
 	a, stubA := joinFor(t, srv, "a", 30*time.Second)
 	defer a.Close()
@@ -121,6 +122,7 @@ func leaseOf(b *Backplane) string {
 
 // What the dead have owned does not stay in the bucket.
 func TestSweep(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	srv := startExternal(t, nil)
 	a, _ := joinFor(t, srv, "a", minLease)
 	b, stub := joinFor(t, srv, "b", minLease)
@@ -149,6 +151,7 @@ func TestSweep(t *testing.T) {
 // Of claims that wait for the lease of a dead node, one gets the channel; a claim whose caller
 // does not wait any more gets nothing.
 func TestClaimsWait(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	srv := startExternal(t, nil)
 	a, _ := joinFor(t, srv, "a", testLease)
 	b, stub := joinFor(t, srv, "b", testLease)

@@ -88,7 +88,8 @@ func (b *Backplane) failed(sub *natsgo.Subscription, err error) {
 		b.o.Stats.Refused.Inc(core.ReasonMalformed)
 	case errors.Is(err, natsgo.ErrPermissionViolation), errors.Is(err, natsgo.ErrMaxSubscriptionsExceeded):
 		b.health.set(aboutPermissions, err)
-		b.o.Logger.Warn("NATS refuses what the cluster needs: check the permissions of the user", logging.Bounded("", ""), slog.String("error", err.Error()))
+		b.o.Logger.Warn("NATS refuses what the cluster needs: check the permissions of the user",
+			logging.Bounded("", ""), slog.String("error", err.Error()))
 	}
 }
 

@@ -35,7 +35,7 @@ type Options struct {
 	// OutboxBytes bounds what waits to be passed on; 0 is 64 MiB.
 	OutboxBytes int
 	// LeaseTTL is how long the channels of a node that has died, or is cut off, remain its own.
-	// 0 is 6 s, or 15 s if the bucket is replicated: a cluster of NATS servers needs up to 9 s
+	// 0 is 6 s, or 20 s if the bucket is replicated: a cluster of NATS servers needs up to 9 s
 	// to elect a leader after one has died, and no lease can be renewed meanwhile. All nodes of
 	// a cluster should have the same.
 	LeaseTTL time.Duration
@@ -73,7 +73,7 @@ const (
 	defaultPrefix      = "pw"
 	defaultOutbox      = 64 << 20
 	defaultLease       = 6 * time.Second
-	replicatedLease    = 15 * time.Second
+	replicatedLease    = 20 * time.Second
 	minLease           = 2 * time.Second
 	embeddedMaxPayload = 32 << 20
 )
@@ -120,7 +120,8 @@ func (o *Options) checkRemote() error {
 			return fmt.Errorf("url: %w", withoutSecret(err))
 		}
 	}
-	for name, file := range map[string]string{"credentials": o.Credentials, "tls.ca": o.TLS.CA, "tls.cert": o.TLS.Cert, "tls.key": o.TLS.Key} {
+	files := map[string]string{"credentials": o.Credentials, "tls.ca": o.TLS.CA, "tls.cert": o.TLS.Cert, "tls.key": o.TLS.Key}
+	for name, file := range files {
 		if file == "" {
 			continue
 		}

@@ -173,7 +173,7 @@ func (o *outbox) write(ctx context.Context, nc *natsgo.Conn, items []outgoing, b
 			subject = string(name) // often it is that of the message before
 		}
 		bytes = bytes[item.subject+item.payload:]
-		err := error(errAway)
+		err := errAway
 		if ctx.Err() == nil {
 			err = send(nc, subject, item.header, payload)
 		}

@@ -85,3 +85,28 @@ func TestUnknownClaimsAreGivenBack(t *testing.T) {
 		t.Errorf("the queue: %+v", c.queue)
 	}
 }
+
+// A claim waits for the lease of a dead node once, and as long as other claims are decided.
+func TestPatience(t *testing.T) {
+	b, err := New(checkOptions(Options{URL: "nats://localhost:1", LeaseTTL: 10 * time.Second}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, now, before := b.channels, time.Now(), time.Now().Add(-2*claimPatience)
+	for _, test := range []struct {
+		late, again bool
+		progress    time.Time
+		want        time.Duration
+	}{
+		{false, false, before, 0},
+		{false, false, now, claimPatience},
+		{false, true, now, claimPatience},
+		{true, false, before, 10*time.Second - claimPatience + lateMargin},
+		{true, true, now, 0},
+	} {
+		c.progress = test.progress
+		if more, late := c.patience(&claim{late: test.late}, test.again); more != test.want || late != test.late {
+			t.Errorf("%+v: %v, %v", test, more, late)
+		}
+	}
+}

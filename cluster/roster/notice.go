@@ -46,7 +46,7 @@ const (
 
 var errNotice = errors.New("a notice that makes no sense")
 
-// appendNotice writes a notice.
+// encode writes a notice.
 func (n *notice) encode() []byte {
 	data, err := json.Marshal(n)
 	if err != nil {
