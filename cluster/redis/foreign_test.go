@@ -68,7 +68,8 @@ func TestForeign(t *testing.T) {
 
 // What makes no sense is refused and counted, and nothing else changes.
 func TestGarbage(t *testing.T) {
-	srv := startRedis(t)
+	// By default the server itself ends a subscriber rather than send it so much.
+	srv := startRedis(t, "--client-output-buffer-limit", "pubsub", "0", "0", "0")
 	b, other, stub, otherStub := pair(t, srv.url())
 	stats := b.o.Stats
 	b.Hear(hearAll())
