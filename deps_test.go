@@ -142,7 +142,7 @@ var rules = []rule{
 		packages: "cmd/...",
 		allow: []string{
 			".", "config", "conversations", "conversations/stage", "plugin", "plugin/verify", "sockets",
-			"github.com/coreos/go-systemd/v22/daemon", "github.com/spf13/cobra/...", "github.com/spf13/pflag",
+			"github.com/coreos/go-systemd/v22/daemon", "github.com/google/uuid", "github.com/spf13/cobra/...", "github.com/spf13/pflag",
 		},
 		why: "the command line is thin: what it does, the root can do",
 	},
@@ -156,7 +156,7 @@ var testRule = rule{
 		".", "core/...", "cluster/clustertest", "codecs/...", "auth", "admin", "certs/...", "config", "conversations/...", "plugin/...", "sessions", "sockets",
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 		"github.com/hashicorp/go-plugin", "google.golang.org/grpc", "google.golang.org/protobuf/proto", // plugins without the SDK
-		"github.com/nats-io/nats-server/v2/server",
+		"github.com/nats-io/nats-server/v2/server", "github.com/google/uuid",
 	},
 }
 

@@ -10,6 +10,10 @@ import (
 // asked cannot guess it. The zero value (the nil UUID) names no call.
 type CallID [16]byte
 
+// NewCallID returns a new id, which is not zero. Any goroutine. A program that makes many calls
+// calls uuid.EnableRandPool when it starts: it reads the system's randomness for many at once then.
+func NewCallID() CallID { return CallID(uuid.New()) }
+
 // callIDLen is the length of the canonical text of an id.
 const callIDLen = 36
 

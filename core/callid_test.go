@@ -38,3 +38,18 @@ func TestCallIDText(t *testing.T) {
 		})
 	}
 }
+
+// TestNewCallID: ids are random UUIDs, and differ.
+func TestNewCallID(t *testing.T) {
+	seen := make(map[CallID]bool)
+	for range 1000 {
+		id := NewCallID()
+		if id[6]>>4 != 4 || id[8]>>6 != 2 {
+			t.Fatalf("%x is no UUID of version 4", id)
+		}
+		seen[id] = true
+	}
+	if len(seen) != 1000 {
+		t.Errorf("%d different ids of 1000", len(seen))
+	}
+}

@@ -1,7 +1,6 @@
 package nats
 
 import (
-	"crypto/rand"
 	"errors"
 	"sync"
 	"time"
@@ -139,9 +138,7 @@ func (f *foreign) remember(reply string, timeout time.Duration) (id core.CallID,
 	if len(f.calls) >= foreignCalls {
 		return core.CallID{}, false
 	}
-	// crypto/rand never fails. This is a UUID of version 4, as all ids of calls are.
-	_, _ = rand.Read(id[:])
-	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	id = core.NewCallID()
 	// The engine ends the call itself when its time is over, and answers so.
 	f.calls[id] = foreignCall{reply: reply, until: now.Add(timeout + time.Minute)}
 	return id, true

@@ -9,12 +9,17 @@ import (
 	"io"
 	"os"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/polywire/polywire/config"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	// Each call has an id: the system's randomness is read for many at once.
+	uuid.EnableRandPool()
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // run executes one command line and returns its exit code. An error is written to stderr once.
 func run(args []string, stdout, stderr io.Writer) int {

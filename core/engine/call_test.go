@@ -555,17 +555,6 @@ func TestCallRecordsAreClean(t *testing.T) {
 	}
 }
 
-func TestCallIDsDiffer(t *testing.T) {
-	var g callIDs
-	seen := map[core.CallID]bool{}
-	for range 1000 {
-		seen[g.next()] = true
-	}
-	if len(seen) != 1000 {
-		t.Errorf("%d different ids of 1000", len(seen))
-	}
-}
-
 // TestUnasked: a request that the answerer's format cannot write fails its call; nobody but
 // the answerer can say so.
 func TestUnasked(t *testing.T) {

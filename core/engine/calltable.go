@@ -80,7 +80,6 @@ type callTable struct {
 	byID   map[core.CallID]*call
 	clock  timers.Clock
 	wheel  timers.Wheel[call, *call]
-	ids    callIDs
 	memory handlerMemory
 	closed bool
 	far    int // calls of other nodes
@@ -122,7 +121,7 @@ func (t *callTable) add(c *call, limit int, now time.Time, timeout time.Duration
 		return core.CallID{}, refusedBusy
 	}
 	if c.id == (core.CallID{}) {
-		c.id = t.ids.next()
+		c.id = core.NewCallID()
 	}
 	t.byID[c.id] = c
 	if c.far {
