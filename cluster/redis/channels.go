@@ -99,7 +99,8 @@ func (c *channels) notify() {
 
 // claim asks for a channel and waits for the outcome.
 func (c *channels) claim(ctx context.Context, wanted core.Claim, grant func() core.Failure) core.Failure {
-	cl := &claim{Claim: core.Claim{Channel: wanted.Channel, Services: slices.Clone(wanted.Services)}, grant: grant, done: make(chan core.Failure, 1)}
+	services := slices.Compact(slices.Sorted(slices.Values(wanted.Services))) // as the register must have them
+	cl := &claim{Claim: core.Claim{Channel: wanted.Channel, Services: services}, grant: grant, done: make(chan core.Failure, 1)}
 	if f := cl.check(); f.Failed() {
 		return f
 	}
@@ -306,13 +307,17 @@ func (c *channels) given(e *entry) {
 		c.mu.Unlock()
 		return
 	}
-	cl := c.pending[e.claim]
-	delete(c.pending, e.claim)
 	if e.lease != c.lease.id || c.closed {
 		c.mu.Unlock()
 		return
 	}
-	if cl == nil || cl.decided || cl.Channel != e.channel {
+	cl := c.pending[e.claim]
+	if cl != nil && cl.Channel != e.channel {
+		cl = nil // somebody has forged it
+	} else {
+		delete(c.pending, e.claim)
+	}
+	if cl == nil || cl.decided {
 		c.giveBack(e) // nobody waits for it any more
 		c.mu.Unlock()
 		return

@@ -36,6 +36,10 @@ const (
 	standstill = 4 * time.Second
 )
 
+// ErrNoChannels is what [Backplane.Health] returns, with the reason, if all is well but the owning
+// of channels.
+var ErrNoChannels = errors.New("channels cannot be owned")
+
 // guard gives the lease up when it could not be renewed. It runs also while there is no
 // connection.
 func (c *channels) guard(ctx context.Context) {
@@ -107,7 +111,7 @@ func (c *channels) run(ctx context.Context, reg *register) error {
 				r.failing = time.Now()
 				c.log.Warn("channels cannot be owned", slog.String("error", explain(err).Error()))
 			}
-			c.health.set(aboutChannels, explain(err))
+			c.health.set(aboutChannels, fmt.Errorf("%w: %w", ErrNoChannels, explain(err)))
 			if time.Since(r.failing) > standstill && !refusedByServer(err) {
 				return err
 			}
