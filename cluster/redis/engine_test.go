@@ -202,12 +202,12 @@ func TestNobodyThere(t *testing.T) {
 // startCluster starts three servers that are one Redis Cluster.
 func startCluster(t testing.TB) (all []*process) {
 	t.Helper()
+	var buses []int
 	for range 3 {
-		var p *process
-		for p == nil || p.port > 50000 { // its bus needs a port 10,000 above
-			p = &process{port: coretest.FreePort(t)}
-		}
+		p, bus := &process{port: coretest.FreePort(t)}, coretest.FreePort(t)
+		buses = append(buses, bus)
 		p.args = []string{
+			"--cluster-port", strconv.Itoa(bus),
 			"--port", strconv.Itoa(p.port), "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "", "--loglevel", "warning",
 			"--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
 		}
@@ -225,7 +225,7 @@ func startCluster(t testing.TB) (all []*process) {
 				t.Fatal(err)
 			}
 		}
-		if err := c.ClusterMeet(t.Context(), "127.0.0.1", strconv.Itoa(all[0].port)).Err(); err != nil {
+		if err := c.Do(t.Context(), "cluster", "meet", "127.0.0.1", all[0].port, buses[0]).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -49,8 +49,7 @@ type process struct {
 	cmd *exec.Cmd
 }
 
-// startRedis starts a server with a port and a folder of its own, or skips the test where there
-// is none.
+// startRedis starts a server with a port and a folder of its own.
 func startRedis(t testing.TB, args ...string) *process {
 	t.Helper()
 	p := &process{port: coretest.FreePort(t)}
@@ -65,7 +64,7 @@ func (p *process) start(t testing.TB) {
 	t.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
-		t.Skip("there is no redis-server: install the package of that name")
+		t.Fatal("there is no redis-server, which make test installs: install the package of that name")
 	}
 	p.cmd = exec.Command(path, p.args...)
 	if os.Getenv("POLYWIRE_TEST_LOG") != "" {
