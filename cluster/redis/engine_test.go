@@ -123,6 +123,10 @@ func TestForgetful(t *testing.T) {
 	healthy(t, b)
 	gets(t, b, "new")
 	coretest.Eventually(t, "a knows the new channel", func() bool { return aStub.has(&aStub.owned, "new") })
+	// All that meet has said has come.
+	if err := b.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	before := len(aStub.on("sync"))
 	b.Publish([]byte("sync"), text("once"), nil)
 	if err := b.Sync(t.Context()); err != nil {
