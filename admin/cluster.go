@@ -84,15 +84,6 @@ func (d clusterDescs) collect(to chan<- prometheus.Metric, s *core.ClusterStats)
 	count(d.bytes, s.BytesOut.Load(), "out")
 	count(d.bytes, s.BytesIn.Load(), "in")
 	count(d.lost, s.Lost.Load())
-	for _, one := range []struct {
-		desc     *prometheus.Desc
-		counters *core.Counters
-		possible core.Reasons
-	}{{d.dropped, &s.Dropped, core.ClusterDropped}, {d.refused, &s.Refused, core.ClusterRefused}} {
-		for r := range core.NumReasons {
-			if n := one.counters[r].Load(); n > 0 || one.possible.Has(r) {
-				count(one.desc, n, r.String())
-			}
-		}
-	}
+	collect(to, d.dropped, &s.Dropped, core.ClusterDropped)
+	collect(to, d.refused, &s.Refused, core.ClusterRefused)
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -180,11 +181,12 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(c.build, prometheus.GaugeValue, 1, c.source.Version)
 }
 
-// collect shows the reasons that can happen, even at 0, and any other that has occurred.
-func collect(to chan<- prometheus.Metric, desc *prometheus.Desc, counters *core.Counters, possible core.Reasons, endpoint, protocol string) {
+// collect shows the reasons that can happen, even at 0, and any other that has occurred. The reason
+// comes behind the labels.
+func collect(to chan<- prometheus.Metric, desc *prometheus.Desc, counters *core.Counters, possible core.Reasons, labels ...string) {
 	for r := range core.NumReasons {
 		if n := counters[r].Load(); n > 0 || possible.Has(r) {
-			to <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), endpoint, protocol, r.String())
+			to <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), append(slices.Clip(labels), r.String())...)
 		}
 	}
 }

@@ -21,8 +21,7 @@ type cluster struct {
 	backplane backplane
 	check     func(context.Context) error // tries whether the engine can be used, without start
 	stats     *core.ClusterStats
-	started   bool
-	ended     context.CancelFunc
+	end       context.CancelFunc // ends what start began; nil before it
 }
 
 // backplane is what there is for each engine.
@@ -110,17 +109,17 @@ func (c *cluster) start(e *engine.Engine, n *network.Server) {
 	if c == nil {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	c.started, c.ended = true, cancel
+	var ctx context.Context
+	ctx, c.end = context.WithCancel(context.Background())
 	c.backplane.Start(arrivals{Engine: e, network: n, ctx: ctx, stats: c.stats})
 }
 
 // close leaves the cluster.
 func (c *cluster) close() {
-	if c != nil && c.started {
-		c.ended()
+	if c != nil && c.end != nil {
+		c.end()
 		c.backplane.Close()
-		c.started = false
+		c.end = nil
 	}
 }
 

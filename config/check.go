@@ -20,17 +20,24 @@ const maxServiceCalls = 1 << 24
 const minCallBudget = 1 << 20
 
 func (e *endpointReader) checkName(name string) {
-	if name == "" {
+	switch {
+	case name == "":
 		e.fault("name", "is missing")
+	case !isWord(name):
+		e.fault("name", "%q may hold letters, digits, - and _ only", name)
 	}
-	for _, c := range name {
+}
+
+// isWord reports whether s is letters, digits, - and _, and not empty.
+func isWord(s string) bool {
+	for _, c := range s {
 		switch {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
 		default:
-			e.fault("name", "%q may hold letters, digits, - and _ only", name)
-			return
+			return false
 		}
 	}
+	return s != ""
 }
 
 // checkAddress checks listen and path.

@@ -126,18 +126,6 @@ func (r *report) checkNode(c *Cluster) {
 // maxNode is the longest name of a node.
 const maxNode = 64
 
-// isWord reports whether s is letters, digits, - and _, and not empty.
-func isWord(s string) bool {
-	for _, c := range s {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
-		default:
-			return false
-		}
-	}
-	return s != ""
-}
-
 func (r *report) checkServers(c *Cluster) {
 	schemes := []string{"nats", "tls", "ws", "wss"}
 	for one := range strings.SplitSeq(c.URL, ",") {

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -127,15 +126,9 @@ func cluster(t *testing.T, player *conversations.Player, yaml string, join func(
 func awaitNodes(t *testing.T, b *polywire.Broker, n int) {
 	t.Helper()
 	want := fmt.Sprintf("polywire_cluster_nodes %d\n", n)
-	for end := time.Now().Add(coretest.Patience); ; time.Sleep(10 * time.Millisecond) {
-		page := metricsPage(parseURL(t, b.AdminURL()))
-		if strings.Contains(page, want) {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("there are no %d other nodes", n)
-		}
-	}
+	coretest.Eventually(t, fmt.Sprintf("there are %d other nodes", n), func() bool {
+		return strings.Contains(metricsPage(parseURL(t, b.AdminURL())), want)
+	})
 }
 
 // natsServer runs a NATS server until the test ends.

@@ -111,13 +111,18 @@ func (p *peer) placeCall(c *core.Command, byTopic bool) refusal {
 		case t.owner == nil:
 			return refusedNoService
 		}
-		// An owner that leaves between being found and being asked has withdrawn its offers
-		// by then, so the next round does not find it. For one that is slow another may
-		// answer, whose turn it is next.
-		if r := p.askOwner(c, whole, t, byTopic); r != refusedGone && (r != refusedSlow || tries >= t.others) {
+		if r := p.askOwner(c, whole, t, byTopic); !t.another(r, tries) {
 			return r
 		}
 	}
+}
+
+// another reports whether another owner is to be asked after t, which has refused with r, as the
+// one before tries others. One that leaves between being found and being asked has withdrawn its
+// offers by then, so the next round does not find it. For one that is slow another may answer,
+// whose turn it is next.
+func (t target) another(r refusal, tries int) bool {
+	return r == refusedGone || r == refusedSlow && tries < t.others
 }
 
 // askOwner puts the call to who offers the service. It has told and done nothing if it

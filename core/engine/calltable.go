@@ -94,7 +94,7 @@ func (t *callTable) init(now time.Time, o Options) {
 
 // add gives c an id, unless another node has given it one, and returns the id. It keeps c until
 // it is taken out, or for timeout from now. The caller may have limit calls. The refusal is
-// refusedGone if one of the two left before the answerer could be asked.
+// refusedGone if the answerer left before it could be asked, and refusedLeft if the caller did.
 func (t *callTable) add(c *call, limit int, now time.Time, timeout time.Duration) (core.CallID, refusal) {
 	to := c.answerer.callParty()
 	t.mu.Lock()
@@ -107,7 +107,7 @@ func (t *callTable) add(c *call, limit int, now time.Time, timeout time.Duration
 	}
 	from := c.caller.callParty().ensureCalls()
 	switch {
-	case t.byID[c.id] != nil:
+	case c.far && t.byID[c.id] != nil:
 		return core.CallID{}, refusedKnown
 	case from.asking.size >= limit:
 		return core.CallID{}, refusedTooMany

@@ -15,7 +15,7 @@ type channel struct {
 	name     string
 	as       uint32
 	names    names     // of the services, below the channel
-	services []service // made by addChannel
+	services []service // made when it is added to the engine
 }
 
 // find returns which of the services has an address of which this is what follows the

@@ -88,8 +88,7 @@ func (n *node) call(q core.Question) refusal {
 		if !found {
 			return refusedNoService
 		}
-		// As in placeCall.
-		if r := n.askOwner(q, t); r != refusedGone && (r != refusedSlow || tries >= t.others) {
+		if r := n.askOwner(q, t); !t.another(r, tries) {
 			return r
 		}
 	}
