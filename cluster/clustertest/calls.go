@@ -81,7 +81,7 @@ func testCalls(t *testing.T, w *world) {
 	w.meet(t, a, b, c)
 	ask := func(p core.Payload, service string) core.CallID {
 		t.Helper()
-		id := newCall()
+		id := core.NewCallID()
 		if f := a.Ask(b.ID, core.Question{Call: id, Service: []byte(service), Payload: p, Timeout: 1500 * time.Millisecond}); f.Failed() {
 			t.Fatalf("asking %q: %v", service, f)
 		}
@@ -163,14 +163,14 @@ func testGoneCalls(t *testing.T, w *world) {
 	all := w.nodes(t, "a", "b")
 	a, b := all[0], all[1]
 	w.meet(t, a, b)
-	id := newCall()
+	id := core.NewCallID()
 	if f := a.Ask(b.ID, core.Question{Call: id, Service: []byte("here"), Timeout: time.Minute}); f.Failed() {
 		t.Fatal(f)
 	}
 	b.kill()
 	coretest.Eventually(t, "b is gone", func() bool { return a.goneTimes(b.ID) > 0 })
 	for _, to := range []core.NodeID{b.ID, "n-nobody-1"} {
-		if f := a.Ask(to, core.Question{Call: newCall(), Service: []byte("here"), Timeout: time.Minute}); !f.Failed() {
+		if f := a.Ask(to, core.Question{Call: core.NewCallID(), Service: []byte("here"), Timeout: time.Minute}); !f.Failed() {
 			t.Errorf("a node that is not there, %s, can be asked", to)
 		}
 	}

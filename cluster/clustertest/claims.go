@@ -238,7 +238,7 @@ func testAwayShortly(t *testing.T, w *world) {
 	other.On = true
 	a.Hear([]core.Interest{other})
 	coretest.Eventually(t, "who is cut off cannot ask", func() bool {
-		return a.Ask(b.ID, core.Question{Call: newCall(), Service: []byte("s"), Timeout: time.Minute}).Failed()
+		return a.Ask(b.ID, core.Question{Call: core.NewCallID(), Service: []byte("s"), Timeout: time.Minute}).Failed()
 	})
 	a.Publish([]byte("away/lost"), text("x"), nil)
 	a.Restore()

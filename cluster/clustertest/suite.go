@@ -139,13 +139,6 @@ func text(format string, args ...any) core.Payload {
 	return core.Payload{Kind: core.Text, Data: fmt.Appendf(nil, format, args...)}
 }
 
-// newCall returns the id of a new call.
-func newCall() (id core.CallID) {
-	_, _ = rand.Read(id[:])
-	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
-	return id
-}
-
 // unique returns a name that no other one is like.
 func unique() string { return rand.Text() }
 

@@ -28,8 +28,8 @@ type Backplane struct {
 	nodes    *roster.Roster
 	foreign  *foreign
 	channels *channels
-	syncs    *syncs
-	health   *health
+	syncs    *roster.Syncs
+	health   roster.Health
 	drops    *drops
 
 	// Static after Start.
@@ -55,7 +55,7 @@ func New(o Options) (*Backplane, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backplane{o: o, id: roster.NewNode(o.Node), subjects: subjects{o.Prefix}, health: new(health), syncs: newSyncs(), drops: newDrops(o.Stats)}
+	b := &Backplane{o: o, id: roster.NewNode(o.Node), subjects: subjects{o.Prefix}, drops: newDrops(o.Stats)}
 	b.out = newOutbox(o.OutboxBytes, o.Stats, b.unsent)
 	b.interest = newInterest(b.subjects, o.Stats, o.Logger)
 	b.foreign = newForeign(b.subjects, o.Stats, b.out)
@@ -64,6 +64,7 @@ func New(o Options) (*Backplane, error) {
 		Fits:  func(service string) bool { return len(b.subjects.service(service)) <= maxSubject },
 		Heard: func(n core.NodeID) { b.channels.nodeHeard(n) }, Gone: func(n core.NodeID) { b.channels.nodeGone(n) },
 	})
+	b.syncs = roster.NewSyncs(b.nodes)
 	b.channels = newChannels(b)
 	b.engine = engine{o: &b.o}
 	return b, nil
@@ -74,16 +75,17 @@ func (b *Backplane) ID() core.NodeID { return b.id }
 
 // Health returns nil if the node is joined to the cluster and can own channels, or what is
 // wrong and what can be done about it. Any goroutine.
-func (b *Backplane) Health() error { return b.health.err() }
+func (b *Backplane) Health() error { return b.health.Err() }
 
 // Start begins to join the cluster, in the background: an engine that cannot be reached yet
 // keeps no client of this node from being served.
 func (b *Backplane) Start(c core.Cluster) {
-	b.cluster, b.foreign.cluster, b.channels.cluster = c, c, c
+	b.cluster, b.foreign.cluster = c, c
+	b.channels.start(c)
 	b.nodes.Start(c)
 	ctx, cancel := context.WithCancel(context.Background())
 	b.ctx, b.cancel = ctx, cancel
-	b.health.set(aboutEngine, errors.New("cluster: not connected yet"))
+	b.health.Set(roster.AboutEngine, errors.New("cluster: not connected yet"))
 	b.running.Go(func() { b.life(ctx) })
 	b.running.Go(func() { b.watchNodes(ctx) })
 	b.running.Go(func() { b.channels.guard(ctx) })
@@ -109,7 +111,9 @@ func (b *Backplane) abandon() {
 
 // leave says goodbye: then the others need not wait until they miss this node.
 func (b *Backplane) leave() {
-	b.out.flush(goodbyeTimeout)
+	ctx, cancel := context.WithTimeout(b.ctx, goodbyeTimeout)
+	defer cancel()
+	_ = b.out.written(ctx)
 	b.channels.leave()
 	b.nodes.Bye()
 	if nc := b.conn.Load(); nc != nil {

@@ -13,6 +13,7 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
 )
@@ -42,15 +43,11 @@ const (
 	growPause = 10 * time.Second
 )
 
-// ErrNoChannels is what [Backplane.Health] and [Check] return, with the reason, if all is well
-// but that no channel can be owned.
-var ErrNoChannels = errors.New("channels cannot be owned")
-
 var (
 	errStandstill = errors.New("JetStream has taken what it does not show")
 	errWatch      = errors.New("the log of the channels has ended")
 	errGrown      = errors.New("the bucket of the channels is replicated now")
-	errUnopened   = fmt.Errorf("%w yet: JetStream has not answered so far", ErrNoChannels)
+	errUnopened   = fmt.Errorf("%w yet: JetStream has not answered so far", roster.ErrNoChannels)
 )
 
 // bucketNames are the names of the bucket of a cluster. Static after construction.
@@ -80,7 +77,7 @@ type bucket struct {
 // run opens the bucket and works with it until ctx ends, the life of the connection. servers
 // is how many servers the cluster has, if it is known.
 func (c *channels) run(ctx context.Context, nc *natsgo.Conn, servers int) {
-	c.health.set(aboutChannels, errUnopened)
+	c.health.Set(roster.AboutChannels, errUnopened)
 	c.joined = time.Now()
 	for failures := 0; ctx.Err() == nil; {
 		b, err := c.open(ctx, nc, servers, min(firstOpenWait<<failures, openWait))
@@ -102,7 +99,7 @@ func (c *channels) run(ctx context.Context, nc *natsgo.Conn, servers int) {
 			c.trouble(err)
 		}
 		failures = min(failures, 10)
-		sleep(ctx, min(firstPause<<failures, maxPause)/2)
+		roster.Sleep(ctx, min(roster.FirstPause<<failures, roster.MaxPause)/2)
 	}
 }
 
@@ -112,7 +109,7 @@ func (c *channels) trouble(err error) {
 		err = explainJetStream(err)
 		c.log.Warn("no channel can be owned now", logging.Bounded("", ""), slog.String("error", err.Error()))
 	}
-	c.health.set(aboutChannels, err)
+	c.health.Set(roster.AboutChannels, err)
 }
 
 // explainJetStream says what to do about an error.
@@ -121,17 +118,17 @@ func explainJetStream(err error) error {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
 		errors.Is(err, natsgo.ErrNoResponders):
 		return fmt.Errorf("%w: JetStream is off, or has no majority of its servers (%w): "+
-			"set cluster.embedded.store_dir, or turn JetStream on in the NATS server; a majority of the servers must run", ErrNoChannels, err)
+			"set cluster.embedded.store_dir, or turn JetStream on in the NATS server; a majority of the servers must run", roster.ErrNoChannels, err)
 	case errors.Is(err, jetstream.ErrLimitMarkerTTLNotSupported):
-		return fmt.Errorf("%w: the NATS server is too old, version 2.11 is needed: %w", ErrNoChannels, err)
+		return fmt.Errorf("%w: the NATS server is too old, version 2.11 is needed: %w", roster.ErrNoChannels, err)
 	case isFull(err):
-		return fmt.Errorf("%w: JetStream has no room: make some where it stores (cluster.embedded.store_dir): %w", ErrNoChannels, err)
+		return fmt.Errorf("%w: JetStream has no room: make some where it stores (cluster.embedded.store_dir): %w", roster.ErrNoChannels, err)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, natsgo.ErrTimeout), errors.Is(err, jetstream.ErrNoStreamResponse),
 		isOffline(err):
 		return fmt.Errorf("%w: JetStream is not there: a majority of its servers must run, and those that have the bucket: %w",
-			ErrNoChannels, err)
+			roster.ErrNoChannels, err)
 	}
-	return fmt.Errorf("%w: JetStream: %w", ErrNoChannels, err)
+	return fmt.Errorf("%w: JetStream: %w", roster.ErrNoChannels, err)
 }
 
 // isFull reports whether JetStream says that its disk is full.
@@ -332,7 +329,7 @@ func (b *bucket) grow(ctx context.Context) error {
 		if err == nil {
 			return errGrown
 		}
-		sleep(ctx, growPause)
+		roster.Sleep(ctx, growPause)
 	}
 	<-ctx.Done()
 	return ctx.Err()
@@ -348,7 +345,7 @@ func (b *bucket) work(ctx context.Context) error {
 		if t.claim != nil {
 			b.claim(ctx, t, pos)
 		} else if err := b.release(ctx, t); err != nil {
-			sleep(ctx, lookAgain)
+			roster.Sleep(ctx, lookAgain)
 		}
 	}
 }

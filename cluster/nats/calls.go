@@ -237,7 +237,7 @@ func (b *Backplane) spokenTo(m *natsgo.Msg) {
 	case typeSync:
 		b.syncAsked(s)
 	case typeSynced:
-		b.syncs.answered(s.sync, s.from)
+		b.syncs.Answered(s.sync, s.from)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 )
 
@@ -36,7 +37,7 @@ type channels struct {
 	ttl     time.Duration // of the lease; 0 is by the bucket
 	stats   *core.ClusterStats
 	log     *slog.Logger
-	health  *health
+	health  *roster.Health
 	foreign *foreign
 	reached func(core.NodeID) bool // whether a node can be reached
 	tell    *sync.Mutex            // see roster.Roster
@@ -44,9 +45,7 @@ type channels struct {
 
 	joined time.Time // owned by the goroutine of run
 
-	// Guarded by tell.
-	told map[string]*entry    // the channels of other nodes that the engine knows
-	away map[core.NodeID]bool // who is gone, and still has channels by the log
+	owners *roster.Owners // guarded by tell
 
 	mu      sync.Mutex
 	changed chan struct{} // closed, and made anew, when anything below changes
@@ -91,12 +90,19 @@ type claim struct {
 }
 
 func newChannels(b *Backplane) *channels {
-	return &channels{
-		id: b.id, name: b.o.Node, names: bucketNames{b.o.Prefix}, ttl: b.o.LeaseTTL, stats: b.o.Stats, log: b.o.Logger, health: b.health,
+	c := &channels{
+		id: b.id, name: b.o.Node, names: bucketNames{b.o.Prefix}, ttl: b.o.LeaseTTL, stats: b.o.Stats, log: b.o.Logger, health: &b.health,
 		foreign: b.foreign, reached: b.nodes.Known, tell: &b.nodes.Tell,
-		told: make(map[string]*entry), away: make(map[core.NodeID]bool),
 		changed: make(chan struct{}), view: newView(), mine: make(map[string]*entry), pending: make(map[uint64]*claim),
 	}
+	c.owners = roster.NewOwners(c.holdings)
+	return c
+}
+
+// start says which engine is told. It is called once, before anything runs.
+func (c *channels) start(cluster core.Cluster) {
+	c.cluster = cluster
+	c.owners.Start(cluster)
 }
 
 // notify wakes who waits for a change. It is called with mu held.
@@ -205,7 +211,7 @@ func (c *channels) abandon(cl *claim) (f core.Failure, given bool) {
 	f = core.Failure{Code: core.Unreachable, Text: "the cluster did not decide in time who owns the channel"}
 	if cl.late {
 		f.Text = "the channel belongs to a node that is gone, and its lease has not ended yet"
-	} else if err := c.health.err(); err != nil {
+	} else if err := c.health.Err(); err != nil {
 		f.Text = err.Error()
 	}
 	return f, true
@@ -412,30 +418,21 @@ func (c *channels) happened(changes []change) {
 			c.given(ch.entry)
 		case ch.Node == c.id:
 			c.taken(ch.entry)
-		case ch.owned && !c.away[ch.Node]:
-			c.told[ch.channel] = ch.entry
-			c.cluster.Owned(ch.Node, core.Claim{Channel: ch.channel, Services: ch.Services})
-		case !ch.owned:
-			if t := c.told[ch.channel]; t != nil && t.same(ch.entry) {
-				delete(c.told, ch.channel)
-				c.cluster.Freed(ch.Node, ch.channel)
-			}
-			c.stillAway(ch.Node)
+		case ch.owned:
+			c.owners.Owned(ch.holding())
+		default:
+			c.owners.Freed(ch.holding())
 		}
 	}
 }
 
-// stillAway forgets who is gone, when it has no more channels. It is called with tell held.
-func (c *channels) stillAway(n core.NodeID) {
-	if !c.away[n] {
-		return
+// holding is a channel of another node as the roster has it.
+func (e *entry) holding() roster.Holding {
+	type key struct {
+		rev, claim uint64
+		lease      string
 	}
-	c.mu.Lock()
-	left := len(c.view.ofNode(n))
-	c.mu.Unlock()
-	if left == 0 {
-		delete(c.away, n)
-	}
+	return roster.Holding{Node: e.Node, Claim: core.Claim{Channel: e.channel, Services: e.Services}, Key: key{e.rev, e.Claim, e.Lease}}
 }
 
 // given handles a channel that the log gives to this node. It is called with tell held.
@@ -516,34 +513,30 @@ func (c *channels) lose() {
 	}
 }
 
-// nodeHeard and nodeGone say that a node can be reached and no longer. They are called with
-// tell held.
+// nodeHeard and nodeGone say that a node can be reached and no longer, which claims wait for. They
+// are called with tell held.
 func (c *channels) nodeHeard(n core.NodeID) {
-	c.mu.Lock()
-	entries := c.view.ofNode(n)
-	c.notify()
-	c.mu.Unlock()
-	if !c.away[n] {
-		return
-	}
-	delete(c.away, n)
-	for _, e := range entries {
-		c.told[e.channel] = e
-		c.cluster.Owned(n, core.Claim{Channel: e.channel, Services: e.Services})
-	}
+	c.owners.Heard(n)
+	c.wake()
 }
 
 func (c *channels) nodeGone(n core.NodeID) {
+	c.owners.Gone(n)
+	c.wake()
+}
+
+func (c *channels) wake() {
 	c.mu.Lock()
-	entries := c.view.ofNode(n)
 	c.notify()
 	c.mu.Unlock()
-	if len(entries) > 0 {
-		c.away[n] = true
+}
+
+// holdings returns the channels of a node.
+func (c *channels) holdings(n core.NodeID) (all []roster.Holding) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.view.ofNode(n) {
+		all = append(all, e.holding())
 	}
-	for channel, e := range c.told {
-		if e.Node == n {
-			delete(c.told, channel)
-		}
-	}
+	return all
 }

@@ -159,7 +159,7 @@ func TestWithoutJetStream(t *testing.T) {
 	reaches(t, nodes[0], stubs[1])
 	reaches(t, nodes[1], stubs[0])
 	unwell(t, nodes[0], "JetStream", "off")
-	if err := nodes[0].Health(); !errors.Is(err, ErrNoChannels) {
+	if err := nodes[0].Health(); !errors.Is(err, roster.ErrNoChannels) {
 		t.Errorf("%v is more than that no channel can be owned", err)
 	}
 	if f := claimNow(t, nodes[0], "x"); f.Code != core.Unreachable || !strings.Contains(f.Text, "JetStream") {
@@ -282,7 +282,7 @@ func TestExplanations(t *testing.T) {
 		"2.11":       jetstream.ErrLimitMarkerTTLNotSupported,
 		"else":       errors.New("something else"),
 	} {
-		if got := explainJetStream(err); !strings.Contains(got.Error(), words) || !errors.Is(got, err) || !errors.Is(got, ErrNoChannels) {
+		if got := explainJetStream(err); !strings.Contains(got.Error(), words) || !errors.Is(got, err) || !errors.Is(got, roster.ErrNoChannels) {
 			t.Errorf("%v is told as %v", err, got)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 )
 
@@ -84,7 +85,7 @@ func (b *bucket) keepLease(ctx context.Context) error {
 			}
 			pause = min(every, lookAgain)
 		}
-		sleep(ctx, pause)
+		roster.Sleep(ctx, pause)
 	}
 }
 

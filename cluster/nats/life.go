@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -17,10 +16,6 @@ import (
 )
 
 const (
-	// firstPause and maxPause are how long is waited between two attempts to connect, halved
-	// and more by chance: the nodes of a cluster must not come back all at once.
-	firstPause = 100 * time.Millisecond
-	maxPause   = 5 * time.Second
 	// twinPause is how long a node waits, likewise, whose name is taken.
 	twinPause = 10 * time.Second
 	// helloPause is how often a node says hello.
@@ -39,26 +34,13 @@ var errLost = errors.New("the connection to NATS was lost")
 // connection is in session: so there is one way to begin, and nothing of an old connection can
 // be left over in a new one.
 func (b *Backplane) life(ctx context.Context) {
-	pause := firstPause
-	for n := uint64(0); ctx.Err() == nil; {
-		began := time.Now()
-		err := b.connected(ctx, &n)
-		if ctx.Err() != nil {
-			return
-		}
-		b.health.set(aboutEngine, err)
-		b.o.Logger.Warn("this node is not in the cluster", logging.Bounded("", ""), slog.String("error", err.Error()))
-		if time.Since(began) > maxPause {
-			pause = firstPause
-		}
-		if errors.Is(err, roster.ErrTwin) {
-			// The other one may leave. Servers of one name must not be in one cluster meanwhile.
-			b.engine.stop()
-			pause = twinPause
-		}
-		sleep(ctx, pause/2+rand.N(pause))
-		pause = min(2*pause, maxPause)
-	}
+	n := uint64(0) // connections
+	connect := func(ctx context.Context) error { return b.connected(ctx, &n) }
+	roster.KeepConnected(ctx, &b.health, b.o.Logger, connect, func() time.Duration {
+		// Servers of one name must not be in one cluster until the other one leaves.
+		b.engine.stop()
+		return twinPause
+	})
 }
 
 // connected connects and returns when the connection has ended, with the reason. n counts the
@@ -85,7 +67,7 @@ func (b *Backplane) failed(sub *natsgo.Subscription, err error) {
 	case errors.Is(err, natsgo.ErrBadHeaderMsg):
 		b.o.Stats.Refused.Inc(core.ReasonMalformed)
 	case errors.Is(err, natsgo.ErrPermissionViolation), errors.Is(err, natsgo.ErrMaxSubscriptionsExceeded):
-		b.health.set(aboutPermissions, err)
+		b.health.Set(roster.AboutPermissions, err)
 		b.o.Logger.Warn("NATS refuses what the cluster needs: check the permissions of the user",
 			logging.Bounded("", ""), slog.String("error", err.Error()))
 	}
@@ -123,7 +105,7 @@ func (b *Backplane) session(ctx context.Context, nc *natsgo.Conn, ended <-chan s
 			return err
 		}
 	}
-	b.health.set(aboutPermissions, nil)
+	b.health.Set(roster.AboutPermissions, nil)
 	b.interest.attach(&line{nc: nc, group: b.group(n), ch: topics.ch})
 	b.foreign.attach(nc, speech.ch)
 	// After this the server has all subscriptions, before anybody learns of this node.
@@ -139,7 +121,7 @@ func (b *Backplane) session(ctx context.Context, nc *natsgo.Conn, ended <-chan s
 	parts.Go(func() { b.channels.run(ctx, nc, b.engine.servers()) })
 	b.o.Stats.Connects.Add(1)
 	b.o.Stats.Connected.Store(true)
-	b.health.set(aboutEngine, nil)
+	b.health.Set(roster.AboutEngine, nil)
 	return b.sayHello(ctx, nc, ended, refused)
 }
 
@@ -158,14 +140,14 @@ func (b *Backplane) sayHello(ctx context.Context, nc *natsgo.Conn, ended <-chan 
 			}
 			return errLost
 		case err := <-refused:
-			b.health.set(aboutName, err)
+			b.health.Set(roster.AboutName, err)
 			b.nodes.Bye()
 			_ = nc.FlushTimeout(goodbyeTimeout)
 			return err
 		case <-ticker.C:
 			b.nodes.Hello()
 			if err := b.engine.nameTaken(); err != nil || time.Since(began) > nameProof {
-				b.health.set(aboutName, err)
+				b.health.Set(roster.AboutName, err)
 			}
 		}
 	}
@@ -181,15 +163,5 @@ func (b *Backplane) spoken(m *natsgo.Msg) {
 	default:
 		b.count(m)
 		b.foreign.asked(m)
-	}
-}
-
-// sleep waits for a while, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
 	}
 }

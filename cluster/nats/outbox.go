@@ -45,11 +45,16 @@ func newOutbox(limit int, stats *core.ClusterStats, unsent func(core.NodeID, cor
 	return &outbox{limit: limit, stats: stats, unsent: unsent, wake: make(chan struct{}, 1)}
 }
 
-// flush waits until all is written, or until limit is over.
-func (o *outbox) flush(limit time.Duration) {
-	for end := time.Now().Add(limit); o.size.Load() > 0 && time.Now().Before(end); {
-		time.Sleep(5 * time.Millisecond)
+// written waits until nothing waits to be written.
+func (o *outbox) written(ctx context.Context) error {
+	for o.size.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
 	}
+	return nil
 }
 
 // errors of put; each is counted already.

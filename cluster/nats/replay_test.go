@@ -16,7 +16,7 @@ func TestReplayWaitsForLeases(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := b.channels
-	c.cluster = stub
+	c.start(stub)
 	claim := event{rev: 5, key: "c.x", channel: &claimRecord{Node: "n-b-1", Lease: "l"}}
 	lease := func(rev uint64) event { return event{rev: rev, key: "lease.l", lease: &leaseRecord{Node: "n-b-1"}} }
 
@@ -63,7 +63,7 @@ func TestUnknownClaimsAreGivenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := b.channels
-	c.cluster = new(engineStub)
+	c.start(new(engineStub))
 	c.lease = lease0("own")
 	c.read(event{rev: 1, key: "lease.own", lease: &leaseRecord{Node: b.id}})
 	c.read(event{rev: 2, key: "c.x", channel: &claimRecord{Node: b.id, Lease: "own", Claim: 7}})

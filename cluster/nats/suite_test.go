@@ -2,12 +2,9 @@ package nats
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -62,82 +59,6 @@ func startExternal(t testing.TB, change func(*server.Options)) *server.Server {
 	return srv
 }
 
-// cable passes a connection on, as long as it is not cut.
-type cable struct {
-	to string
-	ln net.Listener
-
-	mu    sync.Mutex
-	cut   bool
-	ended bool
-	conns []net.Conn
-}
-
-func newCable(t testing.TB, to string) *cable {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &cable{to: to, ln: ln}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() { c.pass(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = ln.Close()
-		c.set(true)
-		serving.Wait()
-	})
-	return c
-}
-
-func (c *cable) pass(in net.Conn) {
-	defer in.Close()
-	out, err := net.Dial("tcp", c.to)
-	if err != nil {
-		return
-	}
-	defer out.Close()
-	c.mu.Lock()
-	cut := c.cut
-	c.conns = append(c.conns, in, out)
-	c.mu.Unlock()
-	if cut {
-		return
-	}
-	var both sync.WaitGroup
-	for _, way := range [][2]net.Conn{{in, out}, {out, in}} {
-		both.Go(func() {
-			_, _ = io.Copy(way[0], way[1])
-			_ = way[0].Close()
-			_ = way[1].Close()
-		})
-	}
-	both.Wait()
-}
-
-// set cuts the cable or repairs it.
-func (c *cable) set(cut bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.cut = cut
-	if cut {
-		for _, conn := range c.conns {
-			_ = conn.Close()
-		}
-		c.conns = nil
-	}
-}
-
-func (c *cable) url() string { return "nats://" + c.ln.Addr().String() }
-
 // TestExternal plays the suite on a NATS server that is not ours.
 func TestExternal(t *testing.T) {
 	srv := startExternal(t, nil)
@@ -146,11 +67,11 @@ func TestExternal(t *testing.T) {
 		n++
 		prefix := fmt.Sprint("test", n)
 		return func(t testing.TB, name string, c core.Cluster) *clustertest.Node {
-			line := newCable(t, srv.Addr().String())
-			b, _ := startNode(t, Options{Node: name, URL: line.url(), Prefix: prefix}, c)
+			line := clustertest.NewCable(t, srv.Addr().String())
+			b, _ := startNode(t, Options{Node: name, URL: "nats://" + line.Addr(), Prefix: prefix}, c)
 			return &clustertest.Node{
 				Backplane: b, ID: b.ID(), Kill: b.abandon,
-				Cut: func() { line.set(true) }, Restore: func() { line.set(false) },
+				Cut: func() { line.Cut(true) }, Restore: func() { line.Cut(false) },
 			}
 		}
 	})

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
-	"time"
 
 	natsgo "github.com/nats-io/nats.go"
 
@@ -20,31 +18,7 @@ const (
 	// up to which it asks.
 	syncHeader = "Polywire-Sync"
 	logHeader  = "Polywire-Log"
-
-	// syncAgain is after which time who has not answered is asked again.
-	syncAgain = 250 * time.Millisecond
-	// maxSyncs bounds the syncs of others that wait for the log of the channels.
-	maxSyncs = 256
 )
-
-// syncs are the calls of Sync that wait for the other nodes. Any goroutine.
-type syncs struct {
-	places chan struct{} // one for each sync of others that waits
-
-	mu      sync.Mutex
-	last    uint64
-	waiting map[uint64]*waitingSync
-}
-
-// waitingSync is guarded by syncs.mu.
-type waitingSync struct {
-	nodes map[core.NodeID]bool // who has not answered
-	done  chan struct{}
-}
-
-func newSyncs() *syncs {
-	return &syncs{places: make(chan struct{}, maxSyncs), waiting: make(map[uint64]*waitingSync)}
-}
 
 // Sync waits until the other nodes have got everything that this one was told before the call.
 // Nodes that go meanwhile are not waited for. The error says that ctx ended before, or that
@@ -62,79 +36,18 @@ func (b *Backplane) Sync(ctx context.Context) error {
 	if err := nc.FlushWithContext(ctx); err != nil {
 		return fmt.Errorf("waiting for NATS: %w", err)
 	}
-	id, w := b.syncs.begin(b.nodes.All())
-	defer b.syncs.end(id)
-	ask := func(to core.NodeID) {
+	ask := func(to core.NodeID, id uint64) {
 		_ = send(nc, b.subjects.node(to), natsgo.Header{
 			typeHeader: {typeSync}, fromHeader: {string(b.id)}, syncHeader: {strconv.FormatUint(id, 10)},
 			logHeader: {strconv.FormatUint(b.channels.position(), 10)},
 		}, nil)
 	}
-	again := time.NewTicker(syncAgain)
-	defer again.Stop()
-	for {
-		for _, to := range b.syncs.left(id) {
-			if b.nodes.Known(to) {
-				ask(to)
-			} else {
-				b.syncs.answered(id, to)
-			}
+	return b.syncs.Wait(ctx, ask, func() error {
+		if nc.IsClosed() {
+			return errAway
 		}
-		select {
-		case <-w.done:
-			return nil
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for the nodes %v: %w", b.syncs.left(id), ctx.Err())
-		case <-again.C:
-			if nc.IsClosed() {
-				return errAway
-			}
-		}
-	}
-}
-
-func (s *syncs) begin(nodes []core.NodeID) (id uint64, w *waitingSync) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.last++
-	w = &waitingSync{nodes: make(map[core.NodeID]bool), done: make(chan struct{})}
-	for _, n := range nodes {
-		w.nodes[n] = true
-	}
-	if len(nodes) == 0 {
-		close(w.done)
-	}
-	s.waiting[s.last] = w
-	return s.last, w
-}
-
-func (s *syncs) end(id uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.waiting, id)
-}
-
-// left returns who has not answered.
-func (s *syncs) left(id uint64) (nodes []core.NodeID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for n := range s.waiting[id].nodes {
-		nodes = append(nodes, n)
-	}
-	return nodes
-}
-
-// answered notes that a node has answered, or is gone.
-func (s *syncs) answered(id uint64, by core.NodeID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	w := s.waiting[id]
-	if w == nil || !w.nodes[by] {
-		return
-	}
-	if delete(w.nodes, by); len(w.nodes) == 0 {
-		close(w.done)
-	}
+		return nil
+	})
 }
 
 // syncAsked handles the sync of another node: behind all messages of topics that have come
@@ -159,23 +72,7 @@ func (b *Backplane) marked(m *natsgo.Msg) {
 		h := natsgo.Header{typeHeader: {typeSynced}, fromHeader: {string(b.id)}, syncHeader: {m.Header.Get(syncHeader)}}
 		_ = b.out.put(outgoing{header: h}, b.inboxOf(core.NodeID(m.Header.Get(fromHeader))), nil)
 	}
-	if b.channels.position() >= log {
-		answer()
-		return
-	}
-	select {
-	case b.syncs.places <- struct{}{}:
-	default:
-		return // it is asked again
-	}
-	b.running.Go(func() {
-		defer func() { <-b.syncs.places }()
-		ctx, cancel := context.WithTimeout(b.ctx, syncAgain)
-		defer cancel()
-		if b.channels.readTo(ctx, log) {
-			answer()
-		}
-	})
+	b.syncs.Answer(b.ctx, &b.running, b.channels.position() >= log, func(ctx context.Context) bool { return b.channels.readTo(ctx, log) }, answer)
 }
 
 var errSync = errors.New("a sync has no number")
@@ -191,18 +88,6 @@ func syncOf(m *natsgo.Msg) (id, log uint64, err error) {
 		}
 	}
 	return id, log, nil
-}
-
-// written waits until everything is written that was put in before.
-func (o *outbox) written(ctx context.Context) error {
-	for o.size.Load() > 0 {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Millisecond):
-		}
-	}
-	return nil
 }
 
 // position is how far the log was read; 0 if it is not.

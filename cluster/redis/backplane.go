@@ -26,8 +26,8 @@ type Backplane struct {
 	interest *interest
 	nodes    *roster.Roster
 	channels *channels
-	syncs    *syncs
-	health   *health
+	syncs    *roster.Syncs
+	health   roster.Health
 
 	// Static after Start.
 	cluster core.Cluster
@@ -46,7 +46,7 @@ func New(o Options) (*Backplane, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backplane{o: o, id: roster.NewNode(o.Node), number: newNumber(), health: new(health), syncs: newSyncs()}
+	b := &Backplane{o: o, id: roster.NewNode(o.Node), number: newNumber()}
 	b.out = newOutbox(o.OutboxBytes, o.Stats, o.Logger, b.unsent)
 	b.interest = newInterest(o.Prefix, o.Stats, o.Logger)
 	b.nodes = roster.New(roster.Options{
@@ -54,6 +54,7 @@ func New(o Options) (*Backplane, error) {
 		Fits:  func(service string) bool { return len(service) <= maxTopic },
 		Heard: func(n core.NodeID) { b.channels.nodeHeard(n) }, Gone: func(n core.NodeID) { b.channels.nodeGone(n) },
 	})
+	b.syncs = roster.NewSyncs(b.nodes)
 	b.channels = newChannels(b)
 	return b, nil
 }
@@ -63,16 +64,17 @@ func (b *Backplane) ID() core.NodeID { return b.id }
 
 // Health returns nil if the node is joined to the cluster and can own channels, or what is
 // wrong and what can be done about it. Any goroutine.
-func (b *Backplane) Health() error { return b.health.err() }
+func (b *Backplane) Health() error { return b.health.Err() }
 
 // Start begins to join the cluster, in the background: a Redis that cannot be reached yet
 // keeps no client of this node from being served.
 func (b *Backplane) Start(c core.Cluster) {
-	b.cluster, b.channels.cluster = c, c
+	b.cluster = c
+	b.channels.start(c)
 	b.nodes.Start(c)
 	ctx, cancel := context.WithCancel(context.Background())
 	b.ctx, b.cancel = ctx, cancel
-	b.health.set(aboutEngine, errors.New("cluster: not connected yet"))
+	b.health.Set(roster.AboutEngine, errors.New("cluster: not connected yet"))
 	b.running.Go(func() { b.life(ctx) })
 	b.running.Go(func() { b.watchNodes(ctx) })
 	b.running.Go(func() { b.channels.guard(ctx) })

@@ -99,7 +99,7 @@ func (b *Backplane) spokenTo(data []byte) {
 	case kindSync:
 		b.syncAsked(f)
 	case kindSynced:
-		b.syncs.answered(f.sync, f.from)
+		b.syncs.Answered(f.sync, f.from)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 )
 
@@ -36,14 +37,12 @@ type channels struct {
 	ttl     time.Duration // of the lease
 	stats   *core.ClusterStats
 	log     *slog.Logger
-	health  *health
+	health  *roster.Health
 	reached func(core.NodeID) bool // whether a node can be reached
 	tell    *sync.Mutex            // see roster.Roster
 	cluster core.Cluster           // static after Start
 
-	// Guarded by tell.
-	told map[string]*entry    // the channels of other nodes that the engine knows
-	away map[core.NodeID]bool // who is gone, and still has channels by the register
+	owners *roster.Owners // guarded by tell
 
 	mu      sync.Mutex
 	changed chan struct{} // closed, and made anew, when anything below changes
@@ -84,11 +83,18 @@ type claim struct {
 }
 
 func newChannels(b *Backplane) *channels {
-	return &channels{
-		id: b.id, ttl: b.o.LeaseTTL, stats: b.o.Stats, log: b.o.Logger, health: b.health, reached: b.nodes.Known, tell: &b.nodes.Tell,
-		told: make(map[string]*entry), away: make(map[core.NodeID]bool),
+	c := &channels{
+		id: b.id, ttl: b.o.LeaseTTL, stats: b.o.Stats, log: b.o.Logger, health: &b.health, reached: b.nodes.Known, tell: &b.nodes.Tell,
 		changed: make(chan struct{}), view: newView(), mine: make(map[string]*entry), pending: make(map[uint64]*claim),
 	}
+	c.owners = roster.NewOwners(c.holdings)
+	return c
+}
+
+// start says which engine is told. It is called once, before anything runs.
+func (c *channels) start(cluster core.Cluster) {
+	c.cluster = cluster
+	c.owners.Start(cluster)
 }
 
 // notify wakes who waits for a change. It is called with mu held.
@@ -175,7 +181,7 @@ func (c *channels) abandon(cl *claim) (f core.Failure, given bool) {
 	if cl.late {
 		return core.Failure{Code: core.Unreachable, Text: "the channel belongs to a node that is gone, and its lease has not ended yet"}, true
 	}
-	if err := c.health.err(); err != nil {
+	if err := c.health.Err(); err != nil {
 		return core.Failure{Code: core.Unreachable, Text: err.Error()}, true
 	}
 	return core.Failure{Code: core.Unreachable, Text: "the cluster did not decide in time who owns the channel"}, true
@@ -273,30 +279,21 @@ func (c *channels) happened(changes []change) {
 			c.given(ch.entry)
 		case ch.node == c.id:
 			c.taken(ch.entry)
-		case ch.owned && !c.away[ch.node]:
-			c.told[ch.channel] = ch.entry
-			c.cluster.Owned(ch.node, core.Claim{Channel: ch.channel, Services: ch.services})
-		case !ch.owned:
-			if t := c.told[ch.channel]; t != nil && t.same(ch.entry) {
-				delete(c.told, ch.channel)
-				c.cluster.Freed(ch.node, ch.channel)
-			}
-			c.stillAway(ch.node)
+		case ch.owned:
+			c.owners.Owned(ch.holding())
+		default:
+			c.owners.Freed(ch.holding())
 		}
 	}
 }
 
-// stillAway forgets who is gone, when it has no more channels. It is called with tell held.
-func (c *channels) stillAway(n core.NodeID) {
-	if !c.away[n] {
-		return
+// holding is a channel of another node as the roster has it.
+func (e *entry) holding() roster.Holding {
+	type key struct {
+		claim uint64
+		lease string
 	}
-	c.mu.Lock()
-	left := len(c.view.ofNode(n))
-	c.mu.Unlock()
-	if left == 0 {
-		delete(c.away, n)
-	}
+	return roster.Holding{Node: e.node, Claim: core.Claim{Channel: e.channel, Services: e.services}, Key: key{e.claim, e.lease}}
 }
 
 // given handles a channel that the register gives to this node. It is called with tell held.
@@ -382,36 +379,32 @@ func (c *channels) lose() {
 	}
 }
 
-// nodeHeard and nodeGone say that a node can be reached and no longer. They are called with
-// tell held.
+// nodeHeard and nodeGone say that a node can be reached and no longer, which claims wait for. They
+// are called with tell held.
 func (c *channels) nodeHeard(n core.NodeID) {
-	c.mu.Lock()
-	entries := c.view.ofNode(n)
-	c.notify()
-	c.mu.Unlock()
-	if !c.away[n] {
-		return
-	}
-	delete(c.away, n)
-	for _, e := range entries {
-		c.told[e.channel] = e
-		c.cluster.Owned(n, core.Claim{Channel: e.channel, Services: e.services})
-	}
+	c.owners.Heard(n)
+	c.wake()
 }
 
 func (c *channels) nodeGone(n core.NodeID) {
+	c.owners.Gone(n)
+	c.wake()
+}
+
+func (c *channels) wake() {
 	c.mu.Lock()
-	entries := c.view.ofNode(n)
 	c.notify()
 	c.mu.Unlock()
-	if len(entries) > 0 {
-		c.away[n] = true
+}
+
+// holdings returns the channels of a node.
+func (c *channels) holdings(n core.NodeID) (all []roster.Holding) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.view.ofNode(n) {
+		all = append(all, e.holding())
 	}
-	for channel, e := range c.told {
-		if e.node == n {
-			delete(c.told, channel)
-		}
-	}
+	return all
 }
 
 // refusal returns the failure of a claim that the register has refused because of a node.

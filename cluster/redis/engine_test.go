@@ -100,8 +100,8 @@ func TestTwins(t *testing.T) {
 // still holds for its own, and all else is as before.
 func TestForgetful(t *testing.T) {
 	srv := startRedis(t)
-	line := newCable(t, srv.addr())
-	a, aStub, _ := join(t, Options{Node: "a", URL: line.url()})
+	line := clustertest.NewCable(t, srv.addr())
+	a, aStub, _ := join(t, Options{Node: "a", URL: "redis://" + line.Addr()})
 	b, bStub, _ := join(t, Options{Node: "b", URL: srv.url()})
 	a.Hear(hear("sync"))
 	b.Hear(hear("sync"))
@@ -109,7 +109,7 @@ func TestForgetful(t *testing.T) {
 	gets(t, a, "mine")
 	gets(t, b, "yours")
 	coretest.Eventually(t, "they know the channels", func() bool { return bStub.has(&bStub.owned, "mine") && aStub.has(&aStub.owned, "yours") })
-	line.set(true)
+	line.Cut(true)
 	srv.kill()
 	srv.start(t)
 	coretest.Eventually(t, "b is there again", func() bool { return b.o.Stats.Connects.Load() > 1 })
@@ -117,7 +117,7 @@ func TestForgetful(t *testing.T) {
 	if !aStub.has(&aStub.lost, "mine") {
 		t.Errorf("b gets a channel that a has not lost yet")
 	}
-	line.set(false)
+	line.Cut(false)
 	meet(t, a, b, aStub, bStub)
 	healthy(t, a)
 	healthy(t, b)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -15,10 +14,6 @@ import (
 )
 
 const (
-	// firstPause and maxPause are how long is waited between two attempts to connect, halved
-	// and more by chance: the nodes of a cluster must not come back all at once.
-	firstPause = 100 * time.Millisecond
-	maxPause   = 5 * time.Second
 	// pingPause is how often the server is asked whether it is there.
 	pingPause = 2 * time.Second
 	// attachTimeout bounds how long the server may take to learn all subscriptions.
@@ -35,24 +30,7 @@ var errLost = errors.New("the connection to Redis was lost")
 // connections is in session: so there is one way to begin, and nothing of an old connection can
 // be left over in a new one.
 func (b *Backplane) life(ctx context.Context) {
-	pause := firstPause
-	for ctx.Err() == nil {
-		began := time.Now()
-		err := b.session(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		b.health.set(aboutEngine, err)
-		b.o.Logger.Warn("this node is not in the cluster", logging.Bounded("", ""), slog.String("error", err.Error()))
-		if time.Since(began) > maxPause {
-			pause = firstPause
-		}
-		if errors.Is(err, roster.ErrTwin) {
-			pause = maxPause // the other one may leave
-		}
-		sleep(ctx, pause/2+rand.N(pause))
-		pause = min(2*pause, maxPause)
-	}
+	roster.KeepConnected(ctx, &b.health, b.o.Logger, b.session, func() time.Duration { return roster.MaxPause })
 }
 
 // session is the life of the connections to one server: one that subscribes, one that publishes,
@@ -123,14 +101,14 @@ func (b *Backplane) session(ctx context.Context) error {
 	b.pings.Store(p)
 	b.o.Stats.Connects.Add(1)
 	b.o.Stats.Connected.Store(true)
-	b.health.set(aboutEngine, nil)
+	b.health.Set(roster.AboutEngine, nil)
 	return b.sayHello(ctx, p, ended)
 }
 
 // subscribe begins to hear. After it the server has all subscriptions, before anybody learns of
 // this node.
 func (b *Backplane) subscribe(ctx context.Context, in *wire, p *pings) error {
-	b.health.set(aboutPermissions, nil)
+	b.health.Set(roster.AboutPermissions, nil)
 	if err := in.send("SUBSCRIBE", b.o.Prefix+"nodes", b.o.Prefix+"channels", b.o.Prefix+"node:"+string(b.id)); err != nil {
 		return err
 	}
@@ -152,7 +130,7 @@ func (b *Backplane) readFrom(w *wire, in *intake, p *pings) error {
 			return fmt.Errorf("%w: %w", errLost, err)
 		case m.err != nil:
 			err := explain(m.err)
-			b.health.set(aboutPermissions, err)
+			b.health.Set(roster.AboutPermissions, err)
 			b.o.Logger.Warn("Redis refuses what the cluster needs", logging.Bounded("", ""), slog.String("error", err.Error()))
 		case m.kind == "pong":
 			p.pong()
@@ -181,7 +159,7 @@ func (b *Backplane) sayHello(ctx context.Context, p *pings, ended <-chan error) 
 			return ctx.Err()
 		case err := <-ended:
 			if errors.Is(err, roster.ErrTwin) {
-				b.health.set(aboutName, err)
+				b.health.Set(roster.AboutName, err)
 				b.nodes.Bye()
 				ctx, cancel := context.WithTimeout(ctx, goodbyeTimeout)
 				defer cancel()
@@ -195,18 +173,8 @@ func (b *Backplane) sayHello(ctx context.Context, p *pings, ended <-chan error) 
 		case <-hello.C:
 			b.nodes.Hello()
 			if time.Since(began) > nameProof {
-				b.health.set(aboutName, nil)
+				b.health.Set(roster.AboutName, nil)
 			}
 		}
-	}
-}
-
-// sleep waits for a while, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
 	}
 }

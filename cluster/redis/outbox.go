@@ -103,7 +103,7 @@ func (o *outbox) put(item outgoing, weight int, channel, message func([]byte) []
 
 func (o *outbox) grow(n int) { o.stats.Queued.Store(o.size.Add(int64(n))) }
 
-// written waits until everything is written, and answered, that was put in before.
+// written waits until nothing waits to be written, or for its answer.
 func (o *outbox) written(ctx context.Context) error {
 	for o.size.Load() > 0 {
 		select {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 )
 
@@ -35,10 +36,6 @@ const (
 	// standstill is after how long without an answer of the register a connection is made anew.
 	standstill = 4 * time.Second
 )
-
-// ErrNoChannels is what [Backplane.Health] returns, with the reason, if all is well but the owning
-// of channels.
-var ErrNoChannels = errors.New("channels cannot be owned")
 
 // guard gives the lease up when it could not be renewed. It runs also while there is no
 // connection.
@@ -103,7 +100,7 @@ func (c *channels) run(ctx context.Context, reg *register) error {
 			if !r.failing.IsZero() {
 				r.failing = time.Time{}
 			}
-			c.health.set(aboutChannels, nil)
+			c.health.Set(roster.AboutChannels, nil)
 		case lostServer(err):
 			return err
 		default:
@@ -111,11 +108,11 @@ func (c *channels) run(ctx context.Context, reg *register) error {
 				r.failing = time.Now()
 				c.log.Warn("channels cannot be owned", slog.String("error", explain(err).Error()))
 			}
-			c.health.set(aboutChannels, fmt.Errorf("%w: %w", ErrNoChannels, explain(err)))
+			c.health.Set(roster.AboutChannels, fmt.Errorf("%w: %w", roster.ErrNoChannels, explain(err)))
 			if time.Since(r.failing) > standstill && !refusedByServer(err) {
 				return err
 			}
-			sleep(ctx, lookAgain)
+			roster.Sleep(ctx, lookAgain)
 			continue
 		}
 		if !more {

@@ -2,16 +2,13 @@ package redis
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -99,81 +96,6 @@ func (p *process) client(t testing.TB) *goredis.Client {
 	return c
 }
 
-// cable passes a connection on, as long as it is not cut.
-type cable struct {
-	to string
-	ln net.Listener
-
-	mu    sync.Mutex
-	cut   bool
-	conns []net.Conn
-}
-
-func newCable(t testing.TB, to string) *cable {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &cable{to: to, ln: ln}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() { c.pass(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = ln.Close()
-		c.set(true)
-		serving.Wait()
-	})
-	return c
-}
-
-func (c *cable) pass(in net.Conn) {
-	defer in.Close()
-	out, err := net.Dial("tcp", c.to)
-	if err != nil {
-		return
-	}
-	defer out.Close()
-	c.mu.Lock()
-	cut := c.cut
-	c.conns = append(c.conns, in, out)
-	c.mu.Unlock()
-	if cut {
-		return
-	}
-	var both sync.WaitGroup
-	for _, way := range [][2]net.Conn{{in, out}, {out, in}} {
-		both.Go(func() {
-			_, _ = io.Copy(way[0], way[1])
-			_ = way[0].Close()
-			_ = way[1].Close()
-		})
-	}
-	both.Wait()
-}
-
-// set cuts the cable or repairs it.
-func (c *cable) set(cut bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.cut = cut
-	if cut {
-		for _, conn := range c.conns {
-			_ = conn.Close()
-		}
-		c.conns = nil
-	}
-}
-
-func (c *cable) url() string { return "redis://" + c.ln.Addr().String() }
-
 // begin returns what the suite wants to know of a server: each test has its own database for
 // topics too, since they have no prefix.
 func begin(p *process) func(t testing.TB) clustertest.Cluster {
@@ -182,11 +104,11 @@ func begin(p *process) func(t testing.TB) clustertest.Cluster {
 		n++
 		prefix := fmt.Sprintf("test%d:", n)
 		return func(t testing.TB, name string, c core.Cluster) *clustertest.Node {
-			line := newCable(t, p.addr())
-			b, _ := startNode(t, Options{Node: name, URL: line.url(), Prefix: prefix}, c)
+			line := clustertest.NewCable(t, p.addr())
+			b, _ := startNode(t, Options{Node: name, URL: "redis://" + line.Addr(), Prefix: prefix}, c)
 			return &clustertest.Node{
 				Backplane: b, ID: b.ID(), Kill: b.abandon,
-				Cut: func() { line.set(true) }, Restore: func() { line.set(false) },
+				Cut: func() { line.Cut(true) }, Restore: func() { line.Cut(false) },
 			}
 		}
 	}
@@ -217,8 +139,6 @@ func has(err error, words ...string) bool {
 	}
 	return true
 }
-
-var _ = time.Second
 
 func write(t testing.TB, file, text string) {
 	t.Helper()

@@ -5,36 +5,9 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/polywire/polywire/core"
 )
-
-const (
-	// syncAgain is after which time who has not answered is asked again.
-	syncAgain = 250 * time.Millisecond
-	// maxSyncs bounds the syncs of others that wait for the register.
-	maxSyncs = 256
-)
-
-// syncs are the calls of Sync that wait for the other nodes. Any goroutine.
-type syncs struct {
-	places chan struct{} // one for each sync of others that waits
-
-	mu      sync.Mutex
-	last    uint64
-	waiting map[uint64]*waitingSync
-}
-
-// waitingSync is guarded by syncs.mu.
-type waitingSync struct {
-	nodes map[core.NodeID]bool // who has not answered
-	done  chan struct{}
-}
-
-func newSyncs() *syncs {
-	return &syncs{places: make(chan struct{}, maxSyncs), waiting: make(map[uint64]*waitingSync)}
-}
 
 // Sync waits until the other nodes have got everything that this one was told before the call.
 // Nodes that go meanwhile are not waited for. The error says that ctx ended before, or that
@@ -58,73 +31,15 @@ func (b *Backplane) Sync(ctx context.Context) error {
 	if err := p.wait(ctx); err != nil {
 		return fmt.Errorf("waiting for Redis: %w", err)
 	}
-	id, w := b.syncs.begin(b.nodes.All())
-	defer b.syncs.end(id)
-	again := time.NewTicker(syncAgain)
-	defer again.Stop()
-	for {
-		for _, to := range b.syncs.left(id) {
-			if b.nodes.Known(to) {
-				_ = b.say(to, outgoing{urgent: true}, frame{kind: kindSync, sync: id, rev: rev})
-			} else {
-				b.syncs.answered(id, to)
-			}
+	ask := func(to core.NodeID, id uint64) {
+		_ = b.say(to, outgoing{urgent: true}, frame{kind: kindSync, sync: id, rev: rev})
+	}
+	return b.syncs.Wait(ctx, ask, func() error {
+		if b.pings.Load() != p {
+			return errAway
 		}
-		select {
-		case <-w.done:
-			return nil
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for the nodes %v: %w", b.syncs.left(id), ctx.Err())
-		case <-again.C:
-			if b.pings.Load() != p {
-				return errAway
-			}
-		}
-	}
-}
-
-func (s *syncs) begin(nodes []core.NodeID) (id uint64, w *waitingSync) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.last++
-	w = &waitingSync{nodes: make(map[core.NodeID]bool), done: make(chan struct{})}
-	for _, n := range nodes {
-		w.nodes[n] = true
-	}
-	if len(nodes) == 0 {
-		close(w.done)
-	}
-	s.waiting[s.last] = w
-	return s.last, w
-}
-
-func (s *syncs) end(id uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.waiting, id)
-}
-
-// left returns who has not answered.
-func (s *syncs) left(id uint64) (nodes []core.NodeID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for n := range s.waiting[id].nodes {
-		nodes = append(nodes, n)
-	}
-	return nodes
-}
-
-// answered notes that a node has answered, or is gone.
-func (s *syncs) answered(id uint64, by core.NodeID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	w := s.waiting[id]
-	if w == nil || !w.nodes[by] {
-		return
-	}
-	if delete(w.nodes, by); len(w.nodes) == 0 {
-		close(w.done)
-	}
+		return nil
+	})
 }
 
 // syncAsked answers the sync of another node. It is called behind all messages that have come
@@ -132,23 +47,8 @@ func (s *syncs) answered(id uint64, by core.NodeID) {
 func (b *Backplane) syncAsked(f frame) {
 	from := core.NodeID(strings.Clone(string(f.from)))
 	answer := func() { _ = b.say(from, outgoing{urgent: true}, frame{kind: kindSynced, sync: f.sync}) }
-	if b.channels.position() >= f.rev {
-		answer()
-		return
-	}
-	select {
-	case b.syncs.places <- struct{}{}:
-	default:
-		return // it is asked again
-	}
-	b.running.Go(func() {
-		defer func() { <-b.syncs.places }()
-		ctx, cancel := context.WithTimeout(b.ctx, syncAgain)
-		defer cancel()
-		if b.channels.readTo(ctx, f.rev) {
-			answer()
-		}
-	})
+	rev := f.rev
+	b.syncs.Answer(b.ctx, &b.running, b.channels.position() >= rev, func(ctx context.Context) bool { return b.channels.readTo(ctx, rev) }, answer)
 }
 
 // pings are the PINGs of one subscribing connection. Its server answers them behind all that it

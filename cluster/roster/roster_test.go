@@ -9,8 +9,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// post carries notices between the nodes of a test, as long as it is not lost.
-type post struct {
+// exchange carries notices between the nodes of a test, as long as it is not lost.
+type exchange struct {
 	nodes map[core.NodeID]*member
 	from  core.NodeID
 	lost  bool
@@ -20,7 +20,7 @@ type post struct {
 type member struct {
 	core.Cluster
 	*Roster
-	mail     *post
+	mail     *exchange
 	services map[string]bool
 	gone     int
 	heard    int
@@ -50,15 +50,15 @@ func (m *member) names() []string {
 	return all
 }
 
-// letters are delivered behind the call that has sent them, as on a wire.
-var _ Mail = (*letters)(nil)
+// delayedMail is delivered behind the call that has sent it, as on a wire.
+var _ Mail = (*delayedMail)(nil)
 
-type letters struct {
-	p *post
+type delayedMail struct {
+	p *exchange
 	q *[]func()
 }
 
-func (l *letters) All(notice []byte) {
+func (l *delayedMail) All(notice []byte) {
 	if l.p.lost {
 		return
 	}
@@ -70,21 +70,21 @@ func (l *letters) All(notice []byte) {
 	}
 }
 
-func (l *letters) State(to core.NodeID, notice []byte) {
+func (l *delayedMail) State(to core.NodeID, notice []byte) {
 	data := slices.Clone(notice)
 	if m := l.p.nodes[to]; m != nil {
 		*l.q = append(*l.q, func() { m.State(data) })
 	}
 }
 
-func (l *letters) Describe(to core.NodeID) {
+func (l *delayedMail) Describe(to core.NodeID) {
 	from := l.p.from
 	if m := l.p.nodes[to]; m != nil {
 		*l.q = append(*l.q, func() { m.Roster.Describe(from) })
 	}
 }
 
-func (l *letters) Taken(to, by core.NodeID) {
+func (l *delayedMail) Taken(to, by core.NodeID) {
 	if m := l.p.nodes[to]; m != nil {
 		*l.q = append(*l.q, func() { m.Roster.Taken(by) })
 	}
@@ -103,9 +103,9 @@ func two(t *testing.T) (a, b *member, deliver func()) {
 			Fits: func(s string) bool { return len(s) < 100 }, Heard: func(core.NodeID) { m.heard++ }, Gone: func(core.NodeID) {},
 		})
 		m.Start(m)
-		m.mail = &post{nodes: all, from: id}
+		m.mail = &exchange{nodes: all, from: id}
 		all[id] = m
-		m.Attach(&letters{m.mail, &queue})
+		m.Attach(&delayedMail{m.mail, &queue})
 		return m
 	}
 	a, b = begin("a"), begin("b")
