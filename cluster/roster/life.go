@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	// FirstPause and MaxPause are how long is waited between two attempts to connect, halved
-	// and more by chance: the nodes of a cluster must not come back all at once.
+	// FirstPause is how long is waited between two attempts to connect, halved and more by chance:
+	// the nodes of a cluster must not come back all at once.
 	FirstPause = 100 * time.Millisecond
-	MaxPause   = 5 * time.Second
+	// MaxPause is how long it becomes, doubled each time.
+	MaxPause = 5 * time.Second
 )
 
 // KeepConnected connects, and connects again whenever the connection is lost, until ctx ends. connect
