@@ -13,6 +13,7 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/polywire/polywire/cluster/claims"
 	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
@@ -305,9 +306,7 @@ func (r *replay) finish() {
 
 // lacks reports whether a lease is missing.
 func (r *replay) lacks() bool {
-	r.c.mu.Lock()
-	own := r.c.lease.id
-	r.c.mu.Unlock()
+	own := r.c.own.Lease()
 	if own != "" && r.view.leases[own] == "" && !r.ended[own] {
 		return true
 	}
@@ -342,7 +341,7 @@ func (b *bucket) work(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if t.claim != nil {
+		if t.Claims() {
 			b.claim(ctx, t, pos)
 		} else if err := b.release(ctx, t); err != nil {
 			roster.Sleep(ctx, lookAgain)
@@ -351,26 +350,16 @@ func (b *bucket) work(ctx context.Context) error {
 }
 
 // claim writes a claim, if the log still ends at pos.
-func (b *bucket) claim(ctx context.Context, t *task, pos uint64) {
-	value, ok := b.c.begin(t)
-	if !ok {
-		return
-	}
-	rev, err := b.put(ctx, channelKey(t.channel), value, jetstream.WithExpectLastSequence(pos))
-	b.c.mu.Lock()
-	stale := isStale(err)
+func (b *bucket) claim(ctx context.Context, t *claims.Task, pos uint64) {
+	rev, err := b.put(ctx, channelKey(t.Channel), record(t.Entry), jetstream.WithExpectLastSequence(pos))
 	switch {
 	case err == nil:
 		b.c.written(rev)
-	case stale:
-		b.c.back(t)
-	default:
-		// It may be in the log nevertheless; then it is given back.
-		b.c.decide(t.claim, core.Failure{Code: core.Unreachable, Text: explainJetStream(err).Error()})
-	}
-	b.c.mu.Unlock()
-	if stale {
+	case isStale(err):
+		b.c.own.Back(t)
 		b.catchUp(ctx, pos)
+	default:
+		b.c.own.Refuse(t, core.Failure{Code: core.Unreachable, Text: explainJetStream(err).Error()})
 	}
 }
 
@@ -380,8 +369,9 @@ func (b *bucket) catchUp(ctx context.Context, pos uint64) {
 	timer := time.NewTimer(refusedPause)
 	defer timer.Stop()
 	for {
+		changed := b.c.own.Changed()
 		b.c.mu.Lock()
-		changed, gone := b.c.changed, b.c.view.pos > pos
+		gone := b.c.view.pos > pos
 		b.c.mu.Unlock()
 		if gone {
 			return
@@ -398,16 +388,14 @@ func (b *bucket) catchUp(ctx context.Context, pos uint64) {
 }
 
 // release writes that a channel is free.
-func (b *bucket) release(ctx context.Context, t *task) error {
-	rev, err := b.remove(ctx, channelKey(t.channel), jetstream.WithExpectLastSequencePerSubject(t.rev))
-	b.c.mu.Lock()
-	defer b.c.mu.Unlock()
+func (b *bucket) release(ctx context.Context, t *claims.Task) error {
+	rev, err := b.remove(ctx, channelKey(t.Channel), jetstream.WithExpectLastSequencePerSubject(t.Rev))
 	switch {
 	case err == nil:
 		b.c.written(rev)
 	case isStale(err): // the channel is not this node's any more
 	default:
-		b.c.back(t)
+		b.c.own.Back(t)
 		return err
 	}
 	return nil

@@ -1,14 +1,13 @@
 package nats
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/polywire/polywire/cluster/claims"
 	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 )
@@ -79,25 +78,6 @@ func (r *claimRecord) valid() bool {
 	return roster.ValidNode(r.Node) && roster.ValidNode(core.NodeID(r.Lease))
 }
 
-// entry is a channel as the log has it.
-type entry struct {
-	channel string
-	rev     uint64
-	claimRecord
-}
-
-// same reports whether two entries are one. The bucket may have been made anew, so that their
-// positions alone do not tell.
-func (e *entry) same(other *entry) bool {
-	return e.rev == other.rev && e.Node == other.Node && e.Lease == other.Lease && e.Claim == other.Claim
-}
-
-// change says that a channel begins or ceases to belong to somebody.
-type change struct {
-	*entry
-	owned bool
-}
-
 // view is what the log says up to a position: who has which channel. A channel belongs to the
 // node of its entry as long as the entry's lease is there.
 //
@@ -105,22 +85,22 @@ type change struct {
 // its node's view does, so that nothing can be there that the node has not seen.
 type view struct {
 	pos     uint64
-	entries map[string]*entry            // by channel
-	leases  map[string]core.NodeID       // the nodes, by lease
-	byLease map[string]map[string]*entry // the entries, by lease and channel
+	entries map[string]*claims.Entry            // by channel
+	leases  map[string]core.NodeID              // the nodes, by lease
+	byLease map[string]map[string]*claims.Entry // the entries, by lease and channel
 	// within counts the owned channels below a name.
 	within map[string]int
 }
 
 func newView() *view {
 	return &view{
-		entries: make(map[string]*entry), leases: make(map[string]core.NodeID),
-		byLease: make(map[string]map[string]*entry), within: make(map[string]int),
+		entries: make(map[string]*claims.Entry), leases: make(map[string]core.NodeID),
+		byLease: make(map[string]map[string]*claims.Entry), within: make(map[string]int),
 	}
 }
 
 // apply goes on by one event and returns what changes, in the order of the claims.
-func (v *view) apply(e event) []change {
+func (v *view) apply(e event) []claims.Change {
 	v.pos = max(v.pos, e.rev)
 	if channel, ok := channelOf(e.key); ok {
 		return v.applyChannel(channel, e)
@@ -136,7 +116,7 @@ func (v *view) apply(e event) []change {
 	case e.lease == nil && !had:
 		return nil
 	}
-	var changes []change
+	var changes []claims.Change
 	if had {
 		changes = v.ended(lease)
 	}
@@ -144,8 +124,8 @@ func (v *view) apply(e event) []change {
 		v.leases[lease] = e.lease.Node
 		for _, c := range v.of(lease) {
 			if v.owned(c) {
-				v.count(c.channel, 1)
-				changes = append(changes, change{c, true})
+				v.count(c.Channel, 1)
+				changes = append(changes, claims.Change{Entry: c, Owned: true})
 			}
 		}
 	}
@@ -153,24 +133,24 @@ func (v *view) apply(e event) []change {
 }
 
 // ended removes a lease.
-func (v *view) ended(lease string) []change {
-	var changes []change
+func (v *view) ended(lease string) []claims.Change {
+	var changes []claims.Change
 	for _, c := range v.of(lease) {
 		if v.owned(c) {
-			v.count(c.channel, -1)
-			changes = append(changes, change{c, false})
+			v.count(c.Channel, -1)
+			changes = append(changes, claims.Change{Entry: c, Owned: false})
 		}
 	}
 	delete(v.leases, lease)
 	return changes
 }
 
-func (v *view) applyChannel(channel string, e event) []change {
-	var changes []change
+func (v *view) applyChannel(channel string, e event) []claims.Change {
+	var changes []claims.Change
 	if before := v.entries[channel]; before != nil {
 		if v.owned(before) {
 			v.count(channel, -1)
-			changes = append(changes, change{before, false})
+			changes = append(changes, claims.Change{Entry: before, Owned: false})
 		}
 		delete(v.entries, channel)
 		delete(v.byLease[before.Lease], channel)
@@ -181,38 +161,38 @@ func (v *view) applyChannel(channel string, e event) []change {
 	if e.channel == nil {
 		return changes
 	}
-	c := &entry{channel: channel, rev: e.rev, claimRecord: *e.channel}
+	r := e.channel
+	c := &claims.Entry{Channel: channel, Node: r.Node, Lease: r.Lease, Claim: r.Claim, Rev: e.rev, Services: r.Services}
 	v.entries[channel] = c
 	if v.byLease[c.Lease] == nil {
-		v.byLease[c.Lease] = make(map[string]*entry)
+		v.byLease[c.Lease] = make(map[string]*claims.Entry)
 	}
 	v.byLease[c.Lease][channel] = c
 	if v.owned(c) {
 		v.count(channel, 1)
-		changes = append(changes, change{c, true})
+		changes = append(changes, claims.Change{Entry: c, Owned: true})
 	}
 	return changes
 }
 
 // owned reports whether the channel of an entry belongs to its node.
-func (v *view) owned(c *entry) bool {
+func (v *view) owned(c *claims.Entry) bool {
 	node, ok := v.leases[c.Lease]
 	return ok && node == c.Node
 }
 
 // of returns the entries of a lease, in the order of the claims.
-func (v *view) of(lease string) []*entry {
-	var all []*entry
+func (v *view) of(lease string) []*claims.Entry {
+	var all []*claims.Entry
 	for _, c := range v.byLease[lease] {
 		all = append(all, c)
 	}
-	slices.SortFunc(all, func(a, b *entry) int { return cmp.Compare(a.rev, b.rev) })
-	return all
+	return claims.InOrder(all)
 }
 
 // ofNode returns the channels of a node, in the order of the claims.
-func (v *view) ofNode(node core.NodeID) []*entry {
-	var all []*entry
+func (v *view) ofNode(node core.NodeID) []*claims.Entry {
+	var all []*claims.Entry
 	for lease, n := range v.leases {
 		if n != node {
 			continue
@@ -223,26 +203,24 @@ func (v *view) ofNode(node core.NodeID) []*entry {
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b *entry) int { return cmp.Compare(a.rev, b.rev) })
-	return all
+	return claims.InOrder(all)
 }
 
 // all returns the owned channels, in the order of the claims.
-func (v *view) all() []*entry {
-	var all []*entry
+func (v *view) all() []*claims.Entry {
+	var all []*claims.Entry
 	for _, c := range v.entries {
 		if v.owned(c) {
 			all = append(all, c)
 		}
 	}
-	slices.SortFunc(all, func(a, b *entry) int { return cmp.Compare(a.rev, b.rev) })
-	return all
+	return claims.InOrder(all)
 }
 
 // conflict returns the owned channel because of which by cannot own another one: the same, or
 // another node's that it lies in or that lies in it. Which client of one node may own channels
 // within each other that node's engine knows. It is nil if there is none.
-func (v *view) conflict(channel string, by core.NodeID) *entry {
+func (v *view) conflict(channel string, by core.NodeID) *claims.Entry {
 	if c := v.entries[channel]; c != nil && v.owned(c) {
 		return c
 	}
@@ -277,8 +255,8 @@ func (v *view) count(channel string, by int) {
 }
 
 // dead returns up to most entries whose lease is not there.
-func (v *view) dead(most int) []*entry {
-	var all []*entry
+func (v *view) dead(most int) []*claims.Entry {
+	var all []*claims.Entry
 	for _, c := range v.entries {
 		if len(all) == most {
 			break
@@ -291,18 +269,8 @@ func (v *view) dead(most int) []*entry {
 }
 
 // difference returns what has changed from one view to another one, in the order of the claims,
-// the channels that are free now before the others.
-func difference(from, to *view) []change {
-	var changes []change
-	for _, c := range from.all() {
-		if now := to.entries[c.channel]; now == nil || !now.same(c) || !to.owned(now) {
-			changes = append(changes, change{c, false})
-		}
-	}
-	for _, c := range to.all() {
-		if before := from.entries[c.channel]; before == nil || !before.same(c) || !from.owned(before) {
-			changes = append(changes, change{c, true})
-		}
-	}
-	return changes
+// the channels that are free now before the others. The bucket may have been made anew, so that
+// positions alone do not tell entries from one another.
+func difference(from, to *view) []claims.Change {
+	return claims.Difference(from.all(), to.all(), func(a, b *claims.Entry) bool { return a.Rev == b.Rev && a.Same(b) })
 }

@@ -66,12 +66,12 @@ func TestView(t *testing.T) {
 				}
 			}
 			for _, c := range v.apply(e) {
-				if c.owned {
-					owned[c.channel] = c.rev
-				} else if owned[c.channel] != c.rev {
-					t.Fatalf("seed %d: %q of %d is freed, but %d is known", seed, c.channel, c.rev, owned[c.channel])
+				if c.Owned {
+					owned[c.Channel] = c.Rev
+				} else if owned[c.Channel] != c.Rev {
+					t.Fatalf("seed %d: %q of %d is freed, but %d is known", seed, c.Channel, c.Rev, owned[c.Channel])
 				} else {
-					delete(owned, c.channel)
+					delete(owned, c.Channel)
 				}
 			}
 			for _, name := range names {
@@ -127,7 +127,7 @@ func TestDifference(t *testing.T) {
 	claim(to, 8, "nobody's", "z", "n3")
 	var got []string
 	for _, c := range difference(from, to) {
-		got = append(got, fmt.Sprint(c.channel, c.owned, c.Node))
+		got = append(got, fmt.Sprint(c.Channel, c.Owned, c.Node))
 	}
 	if want := []string{"freedfalsen1", "changedfalsen1", "changedtruen2", "newtruen2"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

@@ -281,7 +281,7 @@ func TestGarbageInTheBucket(t *testing.T) {
 	}
 	before := refusals(statsA)
 	for key, value := range map[string]string{
-		"c.y": "nonsense", "c.z": `{"node":"` + string(b.id) + `","lease":"none"}`, "c.w": `{"node":"n-x-1","lease":"` + leaseOf(a) + `"}`,
+		"c.y": "nonsense", "c.z": `{"node":"` + string(b.id) + `","lease":"none"}`, "c.w": `{"node":"n-x-1","lease":"` + a.channels.own.Lease() + `"}`,
 		"other": "x", "c.=zz": "{}", "lease.n-x-1": `{"node":"*"}`,
 	} {
 		if _, err := kv.PutString(t.Context(), key, value); err != nil {

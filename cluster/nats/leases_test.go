@@ -97,9 +97,9 @@ func TestLostLeaseIsEnded(t *testing.T) {
 		t.Fatal(f)
 	}
 	coretest.Eventually(t, "b knows the channel", func() bool { return stubB.has(&stubB.owned, "x") })
-	old := leaseOf(a)
+	old := a.channels.own.Lease()
 	a.channels.tell.Lock()
-	a.channels.lose()
+	a.channels.own.Lose()
 	a.channels.tell.Unlock()
 	if !stubA.has(&stubA.lost, "x") || a.o.Stats.Lost.Load() != 1 {
 		t.Error("the channel is not lost")
@@ -109,15 +109,9 @@ func TestLostLeaseIsEnded(t *testing.T) {
 		t.Error(f)
 	}
 	coretest.Eventually(t, "a claims again", func() bool { return !claimNow(t, a, "z").Failed() })
-	if leaseOf(a) == old {
+	if a.channels.own.Lease() == old {
 		t.Error("a has its old lease again")
 	}
-}
-
-func leaseOf(b *Backplane) string {
-	b.channels.mu.Lock()
-	defer b.channels.mu.Unlock()
-	return b.channels.lease.id
 }
 
 // What the dead have owned does not stay in the bucket.
@@ -166,9 +160,8 @@ func TestClaimsWait(t *testing.T) {
 	impatient := make(chan core.Failure)
 	go func() { impatient <- b.Claim(ctx, core.Claim{Channel: "x"}, nil) }()
 	coretest.Eventually(t, "the claim waits", func() bool {
-		b.channels.mu.Lock()
-		defer b.channels.mu.Unlock()
-		return len(b.channels.queue) == 1 && b.channels.queue[0].claim.late
+		waits, _ := b.channels.own.Queued()
+		return waits
 	})
 	cancel()
 	if f := coretest.Receive(t, "the claim ends", impatient); f.Code != core.Unreachable {

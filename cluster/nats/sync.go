@@ -102,17 +102,9 @@ func (c *channels) position() uint64 {
 
 // readTo waits until the log was read up to pos, and reports false if ctx ended before.
 func (c *channels) readTo(ctx context.Context, pos uint64) bool {
-	for {
+	return c.own.Wait(ctx, func() bool {
 		c.mu.Lock()
-		changed, there := c.changed, c.live && c.view.pos >= pos
-		c.mu.Unlock()
-		if there {
-			return true
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-changed:
-		}
-	}
+		defer c.mu.Unlock()
+		return c.live && c.view.pos >= pos
+	})
 }

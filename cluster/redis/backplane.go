@@ -52,7 +52,7 @@ func New(o Options) (*Backplane, error) {
 	b.nodes = roster.New(roster.Options{
 		ID: b.id, Name: o.Node, Stats: o.Stats, Logger: o.Logger,
 		Fits:  func(service string) bool { return len(service) <= maxTopic },
-		Heard: func(n core.NodeID) { b.channels.nodeHeard(n) }, Gone: func(n core.NodeID) { b.channels.nodeGone(n) },
+		Heard: func(n core.NodeID) { b.channels.own.NodeHeard(n) }, Gone: func(n core.NodeID) { b.channels.own.NodeGone(n) },
 	})
 	b.syncs = roster.NewSyncs(b.nodes)
 	b.channels = newChannels(b)
@@ -70,14 +70,14 @@ func (b *Backplane) Health() error { return b.health.Err() }
 // keeps no client of this node from being served.
 func (b *Backplane) Start(c core.Cluster) {
 	b.cluster = c
-	b.channels.start(c)
+	b.channels.own.Start(c)
 	b.nodes.Start(c)
 	ctx, cancel := context.WithCancel(context.Background())
 	b.ctx, b.cancel = ctx, cancel
 	b.health.Set(roster.AboutEngine, errors.New("cluster: not connected yet"))
 	b.running.Go(func() { b.life(ctx) })
 	b.running.Go(func() { b.watchNodes(ctx) })
-	b.running.Go(func() { b.channels.guard(ctx) })
+	b.running.Go(func() { b.channels.own.Guard(ctx) })
 }
 
 // Close leaves the cluster. It blocks for some seconds at most.
@@ -233,8 +233,8 @@ func (b *Backplane) ownNotice(data []byte) bool {
 
 // Claim asks for a channel.
 func (b *Backplane) Claim(ctx context.Context, c core.Claim, grant func() core.Failure) core.Failure {
-	return b.channels.claim(ctx, c, grant)
+	return b.channels.own.Claim(ctx, c, grant)
 }
 
 // Release gives a channel back.
-func (b *Backplane) Release(channel string) { b.channels.release(channel) }
+func (b *Backplane) Release(channel string) { b.channels.own.Release(channel) }

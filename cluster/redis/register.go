@@ -11,6 +11,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/polywire/polywire/cluster/claims"
 	"github.com/polywire/polywire/core"
 )
 
@@ -102,16 +103,16 @@ func (r *register) begin(ctx context.Context, lease string, node core.NodeID, tt
 }
 
 // claim claims a channel; again says that this node has it already, and the server forgot it.
-func (r *register) claim(ctx context.Context, e *entry, again bool) (answer, error) {
+func (r *register) claim(ctx context.Context, e *claims.Entry, again bool) (answer, error) {
 	flag := "0"
 	if again {
 		flag = "1"
 	}
-	return r.do(ctx, "claim", e.lease, string(e.node), e.channel, e.claim, e.encodeServices(), flag)
+	return r.do(ctx, "claim", e.Lease, string(e.Node), e.Channel, e.Claim, encodeServices(e.Services), flag)
 }
 
-func (r *register) free(ctx context.Context, e *entry) (answer, error) {
-	return r.do(ctx, "free", e.lease, e.channel, e.claim)
+func (r *register) free(ctx context.Context, e *claims.Entry) (answer, error) {
+	return r.do(ctx, "free", e.Lease, e.Channel, e.Claim)
 }
 
 func (r *register) end(ctx context.Context, lease string, node core.NodeID) (answer, error) {
