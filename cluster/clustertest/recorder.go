@@ -62,6 +62,7 @@ type Recorder struct {
 	gone     map[core.NodeID]int // how often
 	faults   []string
 	closed   bool
+	answer   func(from core.NodeID, q core.Question)
 }
 
 var _ core.Cluster = (*Recorder)(nil)
@@ -173,9 +174,20 @@ func (r *Recorder) Lost(channel string) {
 // Asked keeps a call.
 func (r *Recorder) Asked(from core.NodeID, q core.Question) {
 	r.enter()
-	defer r.mu.Unlock()
 	q.Service, q.Payload = bytes.Clone(q.Service), q.Payload.Clone()
 	r.asked = append(r.asked, Asked{from, q})
+	answer := r.answer
+	r.mu.Unlock()
+	if answer != nil {
+		answer(from, q)
+	}
+}
+
+// AnswerBy says what calls of other nodes are passed to from now on.
+func (r *Recorder) AnswerBy(answer func(from core.NodeID, q core.Question)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = answer
 }
 
 // Answered keeps an answer.
@@ -213,6 +225,70 @@ func (r *Recorder) Faults() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.faults)
+}
+
+// Got returns the messages on a topic.
+func (r *Recorder) Got(topic string) []Message { return r.got(topic) }
+
+// GotAll returns the messages whose topic has a prefix, in their order.
+func (r *Recorder) GotAll(prefix string) []Message { return r.gotAll(prefix) }
+
+// Knows reports whether another node has a channel.
+func (r *Recorder) Knows(channel string) bool {
+	o, ok := r.owner(channel)
+	return ok && o.By != ""
+}
+
+// IsFree reports whether a channel was given, and nobody has it now.
+func (r *Recorder) IsFree(channel string) bool {
+	_, ok := r.owner(channel)
+	return !ok && slices.Contains(r.given(), channel)
+}
+
+// Given returns the channels of all nodes in the order in which they were given, and Losses those
+// that the node has lost.
+func (r *Recorder) Given() []string { return r.given() }
+
+// Losses: see Given.
+func (r *Recorder) Losses() []string { return r.losses() }
+
+// HasLost reports whether the node has lost a channel.
+func (r *Recorder) HasLost(channel string) bool { return slices.Contains(r.losses(), channel) }
+
+// Serves reports whether another node offers a service.
+func (r *Recorder) Serves(service string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, services := range r.services {
+		if services[service] {
+			return true
+		}
+	}
+	return false
+}
+
+// Asks returns how many calls the node got.
+func (r *Recorder) Asks() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.asked)
+}
+
+// Ends returns how the calls of the node have ended.
+func (r *Recorder) Ends() []Answered {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.answers)
+}
+
+// Departures returns how often a node has gone.
+func (r *Recorder) Departures() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, times := range r.gone {
+		n += times
+	}
+	return n
 }
 
 // got returns the messages on a topic.

@@ -8,13 +8,14 @@ import (
 
 	natsgo "github.com/nats-io/nats.go"
 
+	"github.com/polywire/polywire/cluster/clustertest"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
 )
 
 // counter is an engine that counts.
 type counter struct {
-	engineStub
+	*clustertest.Recorder
 
 	n atomic.Int64
 }
@@ -59,10 +60,10 @@ func BenchmarkOneSubscriber(b *testing.B) {
 	})
 	b.Run("backplane", func(b *testing.B) {
 		srv := startExternal(b, nil)
-		to := new(counter)
+		to := &counter{Recorder: clustertest.NewRecorder("b")}
 		receiver, _ := startNode(b, Options{Node: "b", URL: srv.ClientURL()}, to)
 		b.Cleanup(receiver.Close)
-		sender, _ := startNode(b, Options{Node: "a", URL: srv.ClientURL()}, new(engineStub))
+		sender, _ := startNode(b, Options{Node: "a", URL: srv.ClientURL()}, clustertest.NewRecorder(""))
 		b.Cleanup(sender.Close)
 		receiver.Hear(hear1("x/y"))
 		topic := []byte("x/y")
@@ -89,7 +90,7 @@ func BenchmarkPublish(b *testing.B) {
 	for _, size := range []int{100, 10_000} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			srv := startExternal(b, nil)
-			sender, _ := startNode(b, Options{Node: "a", URL: srv.ClientURL(), OutboxBytes: 1 << 30}, new(engineStub))
+			sender, _ := startNode(b, Options{Node: "a", URL: srv.ClientURL(), OutboxBytes: 1 << 30}, clustertest.NewRecorder(""))
 			b.Cleanup(sender.Close)
 			healthy(b, sender)
 			p := core.Payload{Kind: core.JSON, Data: make([]byte, size)}
@@ -105,7 +106,7 @@ func BenchmarkPublish(b *testing.B) {
 // BenchmarkClaim claims channels, many at once, and releases them.
 func BenchmarkClaim(b *testing.B) {
 	srv := startExternal(b, nil)
-	node, _ := startNode(b, Options{Node: "a", URL: srv.ClientURL()}, new(engineStub))
+	node, _ := startNode(b, Options{Node: "a", URL: srv.ClientURL()}, clustertest.NewRecorder(""))
 	b.Cleanup(node.Close)
 	healthy(b, node)
 	var n atomic.Int64

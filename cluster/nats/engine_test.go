@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/polywire/polywire/certs/certstest"
+	"github.com/polywire/polywire/cluster/clustertest"
 	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
@@ -53,7 +54,7 @@ func TestServerRestarts(t *testing.T) {
 		t.Errorf("connected: %v, %d times, %d bytes queued", stats.Connected.Load(), stats.Connects.Load(), stats.Queued.Load())
 	}
 	coretest.Eventually(t, "channels can be owned again", func() bool { return !claimNow(t, b, "y").Failed() })
-	if f := claimNow(t, b, "x"); f.Code != core.Taken && !stubA.has(&stubA.lost, "x") {
+	if f := claimNow(t, b, "x"); f.Code != core.Taken && !stubA.HasLost("x") {
 		t.Errorf("b claims x, which a has: %v", f)
 	}
 }
@@ -62,7 +63,7 @@ func TestServerRestarts(t *testing.T) {
 func TestNoServer(t *testing.T) {
 	none := coretest.Leftovers(t)
 	o := Options{Node: "a", URL: fmt.Sprintf("nats://127.0.0.1:%d", coretest.FreePort(t))}
-	b, stats := startNode(t, o, new(engineStub))
+	b, stats := startNode(t, o, clustertest.NewRecorder(""))
 	b.Hear(hear1("x"))
 	b.Serve([]core.Service{{Name: "s", On: true}})
 	b.Publish([]byte("x"), core.Payload{}, nil)
@@ -97,7 +98,7 @@ func checkOptions(o Options) Options {
 func TestWrongPassword(t *testing.T) {
 	srv := startExternal(t, func(o *server.Options) { o.Username, o.Password = "u", "right" })
 	o := checkOptions(Options{URL: "nats://u:wrong@" + srv.Addr().String()})
-	b, _ := startNode(t, o, new(engineStub))
+	b, _ := startNode(t, o, clustertest.NewRecorder(""))
 	defer b.Close()
 	unwell(t, b, "cluster.credentials")
 	if err := b.Health(); strings.Contains(err.Error(), "wrong@") {
@@ -129,7 +130,7 @@ func TestTLS(t *testing.T) {
 	if err := Check(t.Context(), o); err != nil {
 		t.Errorf("the check: %v", err)
 	}
-	b, _ := startNode(t, o, new(engineStub))
+	b, _ := startNode(t, o, clustertest.NewRecorder(""))
 	defer b.Close()
 	healthy(t, b)
 	files := o.TLS
@@ -148,9 +149,9 @@ func TestWithoutJetStream(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	srv := startExternal(t, func(o *server.Options) { o.JetStream = false })
 	var nodes []*Backplane
-	var stubs []*engineStub
+	var stubs []*clustertest.Recorder
 	for _, name := range []string{"a", "b"} {
-		stub := new(engineStub)
+		stub := clustertest.NewRecorder("")
 		b, _ := startNode(t, Options{Node: name, URL: srv.ClientURL()}, stub)
 		defer b.Close()
 		b.Hear(hear1("sync"))
@@ -176,7 +177,7 @@ func TestTwins(t *testing.T) {
 	srv := startExternal(t, nil)
 	first, _, _ := join(t, srv, "a")
 	coretest.Eventually(t, "the first node is older", func() bool { return first.nodes.Age() > 2*roster.SameAge })
-	stub := new(engineStub)
+	stub := clustertest.NewRecorder("")
 	second, _ := startNode(t, Options{Node: "a", URL: srv.ClientURL()}, stub)
 	defer second.Close()
 	unwell(t, second, `"a"`, string(first.ID()), "name of its own")
@@ -210,20 +211,17 @@ func TestTooLarge(t *testing.T) {
 		t.Errorf("%d are counted, want 4", n)
 	}
 	b.Serve([]core.Service{{Name: "s", On: true}})
-	coretest.Eventually(t, "a knows b", func() bool { return stubA.count(&stubA.served) > 0 })
+	coretest.Eventually(t, "a knows b", func() bool { return stubA.Serves("s") })
 	if f := a.Ask(b.ID(), core.Question{Call: core.CallID{1}, Service: []byte("s"), Payload: big}); f.Code != core.Invalid {
 		t.Errorf("a large call: %v", f)
 	}
-	stubB.answer = func(from core.NodeID, q core.Question) {
-		b.Answer(from, q.Call, core.Outcome{Answer: big})
-	}
+	stubB.AnswerBy(func(from core.NodeID, q core.Question) { b.Answer(from, q.Call, core.Outcome{Answer: big}) })
 	if f := a.Ask(b.ID(), core.Question{Call: core.CallID{1}, Service: []byte("s")}); f.Failed() {
 		t.Fatal(f)
 	}
 	coretest.Eventually(t, "a large answer is a failure", func() bool {
-		stubA.mu.Lock()
-		defer stubA.mu.Unlock()
-		return len(stubA.answered) == 1 && stubA.answered[0].Code == core.Internal
+		ends := stubA.Ends()
+		return len(ends) == 1 && ends[0].Failure.Code == core.Internal
 	})
 	if f := claimNow(t, a, strings.Repeat("x", 2000)); f.Code != core.Invalid {
 		t.Errorf("a claim of a long name: %v", f)
@@ -255,7 +253,7 @@ func TestEmbeddedFaults(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := checkOptions(Options{Embedded: &c.e})
-			b, _ := startNode(t, o, new(engineStub))
+			b, _ := startNode(t, o, clustertest.NewRecorder(""))
 			defer b.Close()
 			unwell(t, b, c.words...)
 			err := Check(t.Context(), o)
@@ -315,7 +313,7 @@ func TestServerLogIsNotFatal(t *testing.T) {
 // One embedded node alone has everything.
 func TestEmbeddedAlone(t *testing.T) {
 	none := coretest.Leftovers(t, "github.com/nats-io/nats-server/v2/server.(*ipQueue", "github.com/nats-io/nats-server/v2/server.init")
-	b, stats := startNode(t, Options{Node: "a", Embedded: &Embedded{StoreDir: t.TempDir()}}, new(engineStub))
+	b, stats := startNode(t, Options{Node: "a", Embedded: &Embedded{StoreDir: t.TempDir()}}, clustertest.NewRecorder(""))
 	healthy(t, b)
 	if f := claimNow(t, b, "x"); f.Failed() {
 		t.Error(f)
@@ -333,7 +331,7 @@ func TestEmbeddedRestarts(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	o := Options{Node: "a", Embedded: &Embedded{StoreDir: t.TempDir()}, LeaseTTL: 3 * time.Second}
 	for range 3 {
-		b, _ := startNode(t, o, new(engineStub))
+		b, _ := startNode(t, o, clustertest.NewRecorder(""))
 		coretest.Eventually(t, "the node owns its channel", func() bool { return !claimNow(t, b, "x", "s").Failed() })
 		b.abandon()
 	}
@@ -344,8 +342,8 @@ func TestEmbeddedRestarts(t *testing.T) {
 func TestMajority(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	ports := []string{fmt.Sprintf("127.0.0.1:%d", coretest.FreePort(t)), fmt.Sprintf("127.0.0.1:%d", coretest.FreePort(t))}
-	node := func(i int) (*Backplane, *engineStub) {
-		stub := new(engineStub)
+	node := func(i int) (*Backplane, *clustertest.Recorder) {
+		stub := clustertest.NewRecorder("")
 		b, _ := startNode(t, Options{Node: string(rune('a' + i)), Embedded: &Embedded{
 			Listen: ports[i], Routes: []string{"nats://" + ports[1-i]}, StoreDir: t.TempDir(),
 		}}, stub)
@@ -353,7 +351,7 @@ func TestMajority(t *testing.T) {
 		return b, stub
 	}
 	var nodes [2]*Backplane
-	var stubs [2]*engineStub
+	var stubs [2]*clustertest.Recorder
 	nodes[0], stubs[0] = node(0)
 	unwell(t, nodes[0], "majority")
 	if f := claimNow(t, nodes[0], "x"); f.Code != core.Unreachable || !strings.Contains(f.Text, "majority") {
@@ -367,7 +365,7 @@ func TestMajority(t *testing.T) {
 		healthy(t, b)
 		channel := fmt.Sprint("of/", i)
 		coretest.Eventually(t, "channels can be owned", func() bool { return !claimNow(t, b, channel).Failed() })
-		coretest.Eventually(t, "the other one knows it", func() bool { return stubs[1-i].has(&stubs[1-i].owned, channel) })
+		coretest.Eventually(t, "the other one knows it", func() bool { return stubs[1-i].Knows(channel) })
 	}
 	// One of the two has the bucket. Without it the other one has no channels.
 	host := 0
@@ -376,7 +374,7 @@ func TestMajority(t *testing.T) {
 	}
 	other, stub := nodes[1-host], stubs[1-host]
 	nodes[host].Close()
-	coretest.Eventually(t, "the other one has lost its channel", func() bool { return stub.has(&stub.lost, fmt.Sprint("of/", 1-host)) })
+	coretest.Eventually(t, "the other one has lost its channel", func() bool { return stub.HasLost(fmt.Sprint("of/", 1-host)) })
 	unwell(t, other, "JetStream", "majority")
 	if f := claimNow(t, other, "y"); f.Code != core.Unreachable || !strings.Contains(f.Text, "majority") {
 		t.Errorf("a claim without a majority: %v", f)
@@ -388,9 +386,9 @@ func TestMajority(t *testing.T) {
 func TestGrowth(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	options := embeddedOptions(t)
-	nodes, stubs := map[string]*Backplane{}, map[string]*engineStub{}
+	nodes, stubs := map[string]*Backplane{}, map[string]*clustertest.Recorder{}
 	begin := func(name string) {
-		stubs[name] = new(engineStub)
+		stubs[name] = clustertest.NewRecorder("")
 		nodes[name], _ = startNode(t, options[name], stubs[name])
 		t.Cleanup(nodes[name].Close)
 	}
@@ -414,10 +412,10 @@ func TestGrowth(t *testing.T) {
 	for name, stub := range stubs {
 		for other := range stubs {
 			if other != name {
-				coretest.Eventually(t, name+" knows the channel of "+other, func() bool { return stub.has(&stub.owned, "of/"+other) })
+				coretest.Eventually(t, name+" knows the channel of "+other, func() bool { return stub.Knows("of/" + other) })
 			}
 		}
-		if stub.has(&stub.lost, "of/"+name) {
+		if stub.HasLost("of/" + name) {
 			t.Errorf("%s has lost its channel", name)
 		}
 	}
@@ -434,7 +432,7 @@ func TestEmbeddedTwins(t *testing.T) {
 			o.Node = "a"
 			coretest.Eventually(t, "the others are older", func() bool { return nodes[1].nodes.Age() > 2*roster.SameAge })
 		}
-		b, _ := startNode(t, o, new(engineStub))
+		b, _ := startNode(t, o, clustertest.NewRecorder(""))
 		defer b.Close()
 		if name != "c" {
 			nodes = append(nodes, b)
@@ -534,7 +532,7 @@ func TestChild(t *testing.T) {
 		t.Skip("it is run by TestKilledLeader")
 	}
 	parts := strings.Split(spec, ",")
-	b, _ := startNode(t, Options{Node: "c", Embedded: &Embedded{Listen: parts[0], StoreDir: parts[1], Routes: parts[2:]}, LeaseTTL: replicatedLease}, new(engineStub))
+	b, _ := startNode(t, Options{Node: "c", Embedded: &Embedded{Listen: parts[0], StoreDir: parts[1], Routes: parts[2:]}, LeaseTTL: replicatedLease}, clustertest.NewRecorder(""))
 	healthy(t, b)
 	time.Sleep(time.Hour)
 }
@@ -544,11 +542,11 @@ func TestChild(t *testing.T) {
 func TestKilledLeader(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	options := embeddedOptions(t)
-	nodes, stubs := map[string]*Backplane{}, map[string]*engineStub{}
+	nodes, stubs := map[string]*Backplane{}, map[string]*clustertest.Recorder{}
 	for _, name := range []string{"a", "b"} {
 		o := options[name]
 		o.LeaseTTL = replicatedLease
-		stubs[name] = new(engineStub)
+		stubs[name] = clustertest.NewRecorder("")
 		nodes[name], _ = startNode(t, o, stubs[name])
 		defer nodes[name].Close()
 	}
@@ -593,9 +591,9 @@ func TestKilledLeader(t *testing.T) {
 	killed = true
 	coretest.Eventually(t, "b gets a channel again", func() bool { return !claimNow(t, nodes["b"], "after").Failed() })
 	t.Logf("channels can be claimed again after %v", time.Since(began))
-	coretest.Eventually(t, "a knows it", func() bool { return stubs["a"].has(&stubs["a"].owned, "after") })
+	coretest.Eventually(t, "a knows it", func() bool { return stubs["a"].Knows("after") })
 	for name, stub := range stubs {
-		if stub.has(&stub.lost, "of/"+name) {
+		if stub.HasLost("of/" + name) {
 			t.Errorf("%s has lost its channel", name)
 		}
 	}

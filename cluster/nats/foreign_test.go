@@ -29,15 +29,15 @@ func TestForeignTopics(t *testing.T) {
 	coretest.Eventually(t, "the node hears", func() bool {
 		_ = nc.Publish("pw.t.a.ready", nil)
 		_ = nc.Flush()
-		return len(stub.on("a/ready")) > 0
+		return len(stub.Got("a/ready")) > 0
 	})
 	for data, kind := range map[string]core.PayloadKind{`{"x": 1}`: core.JSON, "hello": core.Text, "\xff\xfe": core.Binary, "": core.Text} {
-		before := len(stub.on("a/b c"))
+		before := len(stub.Got("a/b c"))
 		if err := nc.Publish("pw.t.a.b%20c", []byte(data)); err != nil {
 			t.Fatal(err)
 		}
-		coretest.Eventually(t, "the message comes", func() bool { return len(stub.on("a/b c")) > before })
-		if got := stub.on("a/b c")[before]; got.payload.Kind != kind || string(got.payload.Data) != data || got.headers != "" {
+		coretest.Eventually(t, "the message comes", func() bool { return len(stub.Got("a/b c")) > before })
+		if got := stub.Got("a/b c")[before]; got.Payload.Kind != kind || string(got.Payload.Data) != data || got.Headers != "" {
 			t.Errorf("%q comes as %+v", data, got)
 		}
 	}
@@ -71,7 +71,7 @@ func TestForeignRequests(t *testing.T) {
 	var nodes []*Backplane
 	for _, name := range []string{"a", "b"} {
 		b, stub, _ := join(t, srv, name)
-		stub.answer = func(from core.NodeID, q core.Question) {
+		stub.AnswerBy(func(from core.NodeID, q core.Question) {
 			switch {
 			case from != foreignNode || q.Timeout <= 0:
 				t.Errorf("%s is asked by %s, for %v", name, from, q.Timeout)
@@ -81,7 +81,7 @@ func TestForeignRequests(t *testing.T) {
 				b.Answer(from, q.Call, core.Outcome{Answer: core.Payload{Kind: core.Text, Data: append([]byte(name+" "+string(q.Service)+" "), q.Payload.Data...)}})
 				b.Answer(from, q.Call, core.Outcome{Answer: core.Payload{Kind: core.Text, Data: []byte("twice")}})
 			}
-		}
+		})
 		b.Serve([]core.Service{{Name: "my svc/x", On: true}})
 		nodes = append(nodes, b)
 	}
@@ -161,7 +161,7 @@ func TestGarbage(t *testing.T) {
 	reaches(t, b, otherStub)
 	reaches(t, other, stub)
 	b.Serve([]core.Service{{Name: "svc", On: true}})
-	coretest.Eventually(t, "the service is known", func() bool { return otherStub.count(&otherStub.served) == 1 })
+	coretest.Eventually(t, "the service is known", func() bool { return otherStub.Serves("svc") })
 
 	inbox := b.subjects.node(b.id)
 	header := func(pairs ...string) natsgo.Header {
@@ -213,8 +213,8 @@ func TestGarbage(t *testing.T) {
 		}
 		coretest.Eventually(t, c.name+" is counted", func() bool { return refusals(stats) > before })
 	}
-	if n := len(stub.on("x")); n > 0 || stub.count(&stub.asked) > 0 {
-		t.Errorf("%d messages and %d calls of nonsense have come through", n, stub.count(&stub.asked))
+	if n := len(stub.Got("x")); n > 0 || stub.Asks() > 0 {
+		t.Errorf("%d messages and %d calls of nonsense have come through", n, stub.Asks())
 	}
 
 	// A hundred megabytes: the server refuses what is larger than its limit, and the node bears
@@ -252,10 +252,7 @@ func TestForgedNodes(t *testing.T) {
 		t.Errorf("%d nodes are kept", kept)
 	}
 	coretest.Eventually(t, "they are gone", func() bool { return stats.Nodes.Load() == 0 })
-	stub.mu.Lock()
-	gone := len(stub.gone)
-	stub.mu.Unlock()
-	if gone < roster.MaxNodes {
+	if gone := stub.Departures(); gone < roster.MaxNodes {
 		t.Errorf("%d are gone", gone)
 	}
 }
@@ -270,7 +267,7 @@ func TestGarbageInTheBucket(t *testing.T) {
 	if f := claimNow(t, a, "x"); f.Failed() {
 		t.Fatal(f)
 	}
-	coretest.Eventually(t, "b knows it", func() bool { return stubB.has(&stubB.owned, "x") })
+	coretest.Eventually(t, "b knows it", func() bool { return stubB.Knows("x") })
 	js, err := jetstream.New(dial(t, srv))
 	if err != nil {
 		t.Fatal(err)
@@ -293,15 +290,15 @@ func TestGarbageInTheBucket(t *testing.T) {
 		if f := claimNow(t, b, channel); f.Failed() {
 			t.Errorf("b claims %q: %v", channel, f)
 		}
-		if stubB.has(&stubB.owned, channel) {
+		if stubB.Knows(channel) {
 			t.Errorf("b is told that somebody has %q", channel)
 		}
 	}
 	if _, err := kv.PutString(t.Context(), "c.x", "nonsense"); err != nil {
 		t.Fatal(err)
 	}
-	coretest.Eventually(t, "a has lost x", func() bool { return stubA.has(&stubA.lost, "x") && statsA.Lost.Load() == 1 })
-	coretest.Eventually(t, "b is told", func() bool { return stubB.has(&stubB.freed, "x") })
+	coretest.Eventually(t, "a has lost x", func() bool { return stubA.HasLost("x") && statsA.Lost.Load() == 1 })
+	coretest.Eventually(t, "b is told", func() bool { return stubB.IsFree("x") })
 	if f := claimNow(t, b, "x"); f.Failed() {
 		t.Error(f)
 	}
@@ -310,7 +307,7 @@ func TestGarbageInTheBucket(t *testing.T) {
 		t.Fatal(err)
 	}
 	coretest.Eventually(t, "b has lost all", func() bool {
-		return stubB.has(&stubB.lost, "x") && stubB.has(&stubB.lost, "y")
+		return stubB.HasLost("x") && stubB.HasLost("y")
 	})
 	coretest.Eventually(t, "channels can be owned again", func() bool { return !claimNow(t, a, "again").Failed() })
 }

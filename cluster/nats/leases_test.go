@@ -11,14 +11,15 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/polywire/polywire/cluster/clustertest"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
 )
 
 // joinFor starts a node whose lease lasts for a while, and waits until it is well.
-func joinFor(t testing.TB, srv *server.Server, name string, lease time.Duration) (*Backplane, *engineStub) {
+func joinFor(t testing.TB, srv *server.Server, name string, lease time.Duration) (*Backplane, *clustertest.Recorder) {
 	t.Helper()
-	s := new(engineStub)
+	s := clustertest.NewRecorder("")
 	b, _ := startNode(t, Options{Node: name, URL: srv.ClientURL(), LeaseTTL: lease}, s)
 	healthy(t, b)
 	return b, s
@@ -40,7 +41,7 @@ func TestGoodbye(t *testing.T) {
 	if f := claimNow(t, a, "x"); f.Failed() {
 		t.Fatal(f)
 	}
-	coretest.Eventually(t, "b knows the channel", func() bool { return stub.has(&stub.owned, "x") })
+	coretest.Eventually(t, "b knows the channel", func() bool { return stub.Knows("x") })
 	coretest.Eventually(t, "a says hello to the program", func() bool {
 		m, err := sub.NextMsg(time.Second)
 		return err == nil && len(m.Data) > 0
@@ -70,9 +71,7 @@ func TestBye(t *testing.T) {
 	b, _, _ := join(t, srv, "b")
 	nc := dial(t, srv)
 	gone := func() int {
-		stub.mu.Lock()
-		defer stub.mu.Unlock()
-		return len(stub.gone)
+		return stub.Departures()
 	}
 	for range 3 {
 		before := gone()
@@ -96,15 +95,15 @@ func TestLostLeaseIsEnded(t *testing.T) {
 	if f := claimNow(t, a, "x"); f.Failed() {
 		t.Fatal(f)
 	}
-	coretest.Eventually(t, "b knows the channel", func() bool { return stubB.has(&stubB.owned, "x") })
+	coretest.Eventually(t, "b knows the channel", func() bool { return stubB.Knows("x") })
 	old := a.channels.own.Lease()
 	a.channels.tell.Lock()
 	a.channels.own.Lose()
 	a.channels.tell.Unlock()
-	if !stubA.has(&stubA.lost, "x") || a.o.Stats.Lost.Load() != 1 {
+	if !stubA.HasLost("x") || a.o.Stats.Lost.Load() != 1 {
 		t.Error("the channel is not lost")
 	}
-	coretest.Eventually(t, "b is told", func() bool { return stubB.has(&stubB.freed, "x") })
+	coretest.Eventually(t, "b is told", func() bool { return stubB.IsFree("x") })
 	if f := claimNow(t, b, "x/y"); f.Failed() {
 		t.Error(f)
 	}
@@ -124,7 +123,7 @@ func TestSweep(t *testing.T) {
 	for i := range 10 {
 		coretest.Eventually(t, "a owns a channel", func() bool { return !claimNow(t, a, fmt.Sprint("x/", i)).Failed() })
 	}
-	coretest.Eventually(t, "b knows the channels", func() bool { return stub.has(&stub.owned, "x/9") })
+	coretest.Eventually(t, "b knows the channels", func() bool { return stub.Knows("x/9") })
 	a.abandon()
 	js, err := jetstream.New(dial(t, srv))
 	if err != nil {
@@ -153,7 +152,7 @@ func TestClaimsWait(t *testing.T) {
 	if f := claimNow(t, a, "x"); f.Failed() {
 		t.Fatal(f)
 	}
-	coretest.Eventually(t, "b knows the channel", func() bool { return stub.has(&stub.owned, "x") })
+	coretest.Eventually(t, "b knows the channel", func() bool { return stub.Knows("x") })
 	a.abandon()
 	coretest.Eventually(t, "a is gone", func() bool { return b.o.Stats.Nodes.Load() == 0 })
 	ctx, cancel := context.WithCancel(t.Context())

@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"github.com/polywire/polywire/cluster/clustertest"
 	"testing"
 	"time"
 )
@@ -9,7 +10,7 @@ import (
 // opened the bucket again meanwhile would not notice that JetStream takes it.
 func TestRenewalsGoOn(t *testing.T) {
 	srv := startExternal(t, nil)
-	b, _ := startNode(t, Options{Node: "a", URL: srv.ClientURL(), LeaseTTL: 10 * time.Second}, new(engineStub))
+	b, _ := startNode(t, Options{Node: "a", URL: srv.ClientURL(), LeaseTTL: 10 * time.Second}, clustertest.NewRecorder(""))
 	t.Cleanup(b.Close)
 	healthy(t, b)
 	if f := claimNow(t, b, "x"); f.Failed() {

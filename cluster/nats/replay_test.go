@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"github.com/polywire/polywire/cluster/clustertest"
 	"testing"
 	"time"
 )
@@ -8,7 +9,7 @@ import (
 // A lease that is renewed while the log is read comes later than its channels. It is waited
 // for: its channels were not free meanwhile.
 func TestReplayWaitsForLeases(t *testing.T) {
-	stub := new(engineStub)
+	stub := clustertest.NewRecorder("")
 	b, err := New(checkOptions(Options{URL: "nats://localhost:1"}))
 	if err != nil {
 		t.Fatal(err)
@@ -32,10 +33,10 @@ func TestReplayWaitsForLeases(t *testing.T) {
 	if r := read(later); r.done {
 		t.Error("a missing lease is not waited for")
 	}
-	if r := read(later, lease(9)); !r.done || !stub.has(&stub.owned, "x") {
+	if r := read(later, lease(9)); !r.done || !stub.Knows("x") {
 		t.Error("the channel of a lease that has come is not known")
 	}
-	if r := read(later, event{rev: 9, key: "lease.l"}); !r.done || !stub.has(&stub.freed, "x") {
+	if r := read(later, event{rev: 9, key: "lease.l"}); !r.done || !stub.IsFree("x") {
 		t.Error("the channel of a lease that has ended is not free")
 	}
 	if r := read(time.Now().Add(-time.Second)); !r.done {

@@ -56,7 +56,7 @@ func TestPasswords(t *testing.T) {
 		if (err == nil) != (words == nil) || !has(err, words...) && words != nil {
 			t.Errorf("Check(%q): %v, want %q", url, err, words)
 		}
-		b, _ := startNode(t, Options{Node: "a", URL: url}, new(engineStub))
+		b, _ := startNode(t, Options{Node: "a", URL: url}, clustertest.NewRecorder(""))
 		if words == nil {
 			healthy(t, b)
 			gets(t, b, "x")
@@ -88,7 +88,7 @@ func TestTwins(t *testing.T) {
 	srv := startRedis(t)
 	first, _, _ := join(t, Options{Node: "a", URL: srv.url()})
 	coretest.Eventually(t, "the first node is older", func() bool { return first.nodes.Age() > 2*roster.SameAge })
-	second, _ := startNode(t, Options{Node: "a", URL: srv.url()}, new(engineStub))
+	second, _ := startNode(t, Options{Node: "a", URL: srv.url()}, clustertest.NewRecorder(""))
 	defer second.Close()
 	unwell(t, second, `"a" too`, "name of its own")
 	if err := first.Health(); err != nil {
@@ -108,13 +108,13 @@ func TestForgetful(t *testing.T) {
 	meet(t, a, b, aStub, bStub)
 	gets(t, a, "mine")
 	gets(t, b, "yours")
-	coretest.Eventually(t, "they know the channels", func() bool { return bStub.has(&bStub.owned, "mine") && aStub.has(&aStub.owned, "yours") })
+	coretest.Eventually(t, "they know the channels", func() bool { return bStub.Knows("mine") && aStub.Knows("yours") })
 	line.Cut(true)
 	srv.kill()
 	srv.start(t)
 	coretest.Eventually(t, "b is there again", func() bool { return b.o.Stats.Connects.Load() > 1 })
 	gets(t, b, "mine")
-	if !aStub.has(&aStub.lost, "mine") {
+	if !aStub.HasLost("mine") {
 		t.Errorf("b gets a channel that a has not lost yet")
 	}
 	line.Cut(false)
@@ -122,17 +122,17 @@ func TestForgetful(t *testing.T) {
 	healthy(t, a)
 	healthy(t, b)
 	gets(t, b, "new")
-	coretest.Eventually(t, "a knows the new channel", func() bool { return aStub.has(&aStub.owned, "new") })
+	coretest.Eventually(t, "a knows the new channel", func() bool { return aStub.Knows("new") })
 	// All that meet has said has come.
 	if err := b.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	before := len(aStub.on("sync"))
+	before := len(aStub.Got("sync"))
 	b.Publish([]byte("sync"), text("once"), nil)
 	if err := b.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(aStub.on("sync")) - before; n != 1 {
+	if n := len(aStub.Got("sync")) - before; n != 1 {
 		t.Errorf("after Redis was killed a message comes %d times", n)
 	}
 }
@@ -143,7 +143,7 @@ func TestFlushed(t *testing.T) {
 	srv := startRedis(t)
 	a, b, aStub, bStub := pair(t, srv.url())
 	gets(t, a, "mine")
-	coretest.Eventually(t, "b knows it", func() bool { return bStub.has(&bStub.owned, "mine") })
+	coretest.Eventually(t, "b knows it", func() bool { return bStub.Knows("mine") })
 	c := srv.client(t)
 	c.FlushAll(t.Context())
 	coretest.Eventually(t, "it is registered again", func() bool {
@@ -154,9 +154,9 @@ func TestFlushed(t *testing.T) {
 		t.Errorf("b claims what lies in a's channel: %v", f)
 	}
 	gets(t, b, "new")
-	coretest.Eventually(t, "a knows the new channel", func() bool { return aStub.has(&aStub.owned, "new") })
-	if len(aStub.lost) > 0 {
-		t.Errorf("a has lost %q", aStub.lost)
+	coretest.Eventually(t, "a knows the new channel", func() bool { return aStub.Knows("new") })
+	if len(aStub.Losses()) > 0 {
+		t.Errorf("a has lost %q", aStub.Losses())
 	}
 }
 
@@ -173,12 +173,12 @@ func TestOutOfMemory(t *testing.T) {
 	}
 	unwell(t, b, "maxmemory")
 	time.Sleep(defaultLease + time.Second) // the lease is renewed nevertheless
-	if len(aStub.lost) > 0 {
-		t.Errorf("a has lost %q", aStub.lost)
+	if len(aStub.Losses()) > 0 {
+		t.Errorf("a has lost %q", aStub.Losses())
 	}
 	reaches(t, a, bStub)
 	a.Release("mine")
-	coretest.Eventually(t, "a channel is freed", func() bool { return bStub.has(&bStub.freed, "mine") })
+	coretest.Eventually(t, "a channel is freed", func() bool { return bStub.IsFree("mine") })
 	c.ConfigSet(t.Context(), "maxmemory", "0")
 	gets(t, b, "other")
 	healthy(t, b)
@@ -194,11 +194,11 @@ func TestNobodyThere(t *testing.T) {
 	if f := a.Ask(b.id, core.Question{Call: id, Service: []byte("x"), Timeout: time.Minute}); f.Failed() {
 		t.Skipf("it was missed already: %v", f)
 	}
-	coretest.Eventually(t, "the call ends", func() bool { aStub.mu.Lock(); defer aStub.mu.Unlock(); return len(aStub.answered) == 1 })
-	if f := aStub.answered[0]; f.Code != core.Gone {
+	coretest.Eventually(t, "the call ends", func() bool { return len(aStub.Ends()) == 1 })
+	if f := aStub.Ends()[0].Failure; f.Code != core.Gone {
 		t.Errorf("it ends with %v", f)
 	}
-	if len(aStub.gone) > 0 {
+	if aStub.Departures() > 0 {
 		t.Log("the node was missed before the answer")
 	}
 }
@@ -263,7 +263,7 @@ func TestCluster(t *testing.T) {
 func TestClusterAlone(t *testing.T) {
 	all := startCluster(t)
 	for _, p := range all {
-		b, _ := startNode(t, Options{Node: "a", URL: p.url()}, new(engineStub))
+		b, _ := startNode(t, Options{Node: "a", URL: p.url()}, clustertest.NewRecorder(""))
 		if c := p.client(t); c.Get(t.Context(), "{pw}:owners").Err() != nil && strings.Contains(c.Get(t.Context(), "{pw}:owners").Err().Error(), "MOVED") {
 			unwell(t, b, "MOVED", "redis+cluster")
 		}
@@ -291,13 +291,13 @@ func TestSentinel(t *testing.T) {
 	}
 	a, b, aStub, bStub := pair(t, url)
 	gets(t, a, "mine")
-	coretest.Eventually(t, "b knows it", func() bool { return bStub.has(&bStub.owned, "mine") })
+	coretest.Eventually(t, "b knows it", func() bool { return bStub.Knows("mine") })
 	master.kill()
 	coretest.Eventually(t, "they are at the other server", func() bool { return a.o.Stats.Connects.Load() > 1 && b.o.Stats.Connects.Load() > 1 })
 	meet(t, a, b, aStub, bStub)
 	gets(t, b, "new")
-	coretest.Eventually(t, "a knows the new channel", func() bool { return aStub.has(&aStub.owned, "new") })
-	if f := claimNow(t, b, "mine"); !f.Failed() && !aStub.has(&aStub.lost, "mine") {
+	coretest.Eventually(t, "a knows the new channel", func() bool { return aStub.Knows("new") })
+	if f := claimNow(t, b, "mine"); !f.Failed() && !aStub.HasLost("mine") {
 		t.Error("a channel has two owners")
 	}
 }

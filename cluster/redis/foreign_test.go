@@ -28,10 +28,10 @@ func TestForeign(t *testing.T) {
 		}
 	}
 	c.Publish(t.Context(), "end", "x")
-	coretest.Eventually(t, "the messages come", func() bool { return len(stub.on("end")) > 0 })
+	coretest.Eventually(t, "the messages come", func() bool { return len(stub.Got("end")) > 0 })
 	var got []string
-	for _, m := range stub.on("news/today") {
-		got = append(got, fmt.Sprintf("%v %q", m.payload.Kind, m.payload.Data))
+	for _, m := range stub.Got("news/today") {
+		got = append(got, fmt.Sprintf("%v %q", m.Payload.Kind, m.Payload.Data))
 	}
 	want := []string{
 		fmt.Sprintf("%v %q", core.JSON, `{"a":1}`), fmt.Sprintf("%v %q", core.JSON, `"x"`), fmt.Sprintf("%v %q", core.Text, "text"),
@@ -61,7 +61,7 @@ func TestForeign(t *testing.T) {
 	if err := b.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(stub.on("news/today")); n != len(sent) {
+	if n := len(stub.Got("news/today")); n != len(sent) {
 		t.Errorf("%d messages have come, want %d: a node heard itself", n, len(sent))
 	}
 }
@@ -74,7 +74,7 @@ func TestGarbage(t *testing.T) {
 	stats := b.o.Stats
 	b.Hear(hearAll())
 	b.Serve([]core.Service{{Name: "svc", On: true}})
-	coretest.Eventually(t, "the service is known", func() bool { return otherStub.has(&otherStub.served, "svc") })
+	coretest.Eventually(t, "the service is known", func() bool { return otherStub.Serves("svc") })
 	if err := b.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -120,8 +120,8 @@ func TestGarbage(t *testing.T) {
 		}
 		coretest.Eventually(t, g.name+" is refused", func() bool { return refusals(stats) > before })
 	}
-	if n := len(stub.on("x")); n > 0 {
-		t.Errorf("garbage has come: %q", stub.on("x"))
+	if n := len(stub.Got("x")); n > 0 {
+		t.Errorf("garbage has come: %q", stub.Got("x"))
 	}
 	reaches(t, other, stub)
 	reaches(t, b, otherStub)
@@ -132,10 +132,8 @@ func TestGarbage(t *testing.T) {
 	if c := stats.Connects.Load(); c != 1 {
 		t.Errorf("it connected %d times", c)
 	}
-	stub.mu.Lock()
-	defer stub.mu.Unlock()
-	if stub.asked > 0 || len(stub.answered) > 0 || len(stub.owned) > 0 {
-		t.Errorf("%d calls, %v answers, channels %q", stub.asked, stub.answered, stub.owned)
+	if stub.Asks() > 0 || len(stub.Ends()) > 0 || len(stub.Given()) > 0 {
+		t.Errorf("%d calls, %v answers, channels %q", stub.Asks(), stub.Ends(), stub.Given())
 	}
 }
 
@@ -177,12 +175,8 @@ func TestReserved(t *testing.T) {
 		}
 		seen = m.Channel == "pw:x"
 	}
-	stub.mu.Lock()
-	defer stub.mu.Unlock()
-	for _, m := range stub.messages {
-		if strings.HasPrefix(m.topic, "pw:") {
-			t.Errorf("%q has come on %q", m.payload.Data, m.topic)
-		}
+	for _, m := range stub.GotAll("pw:") {
+		t.Errorf("%q has come on %q", m.Payload.Data, m.Topic)
 	}
 }
 
@@ -199,13 +193,13 @@ func TestGarbageInKeys(t *testing.T) {
 	a, b, aStub, bStub := pair(t, srv.url())
 	for _, channel := range []string{"x", "y", "z", "w"} {
 		gets(t, a, channel)
-		coretest.Eventually(t, "b knows it", func() bool { return bStub.has(&bStub.owned, channel) })
+		coretest.Eventually(t, "b knows it", func() bool { return bStub.Knows(channel) })
 		if f := claimNow(t, b, channel); f.Code != core.Taken {
 			t.Errorf("b claims %q too: %v", channel, f)
 		}
 	}
-	if len(aStub.owned) > 0 {
-		t.Errorf("somebody owns %q", aStub.owned)
+	if len(aStub.Given()) > 0 {
+		t.Errorf("somebody owns %q", aStub.Given())
 	}
 	// A key of another type cannot be used; the node says so, and goes on when it is away.
 	c.Del(t.Context(), "{pw}:leases")

@@ -1,110 +1,17 @@
 package redis
 
 import (
-	"slices"
-	"sync"
 	"testing"
 
+	"github.com/polywire/polywire/cluster/clustertest"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// engineStub is the engine of a node that has no clients: it keeps what it is told, and answers
-// calls with what answer returns.
-type engineStub struct {
-	mu       sync.Mutex
-	messages []stubMessage
-	served   []string
-	gone     []core.NodeID
-	owned    []string
-	freed    []string
-	lost     []string
-	asked    int
-	answered []core.Failure
-}
-
-type stubMessage struct {
-	topic   string
-	payload core.Payload
-}
-
-func (s *engineStub) Published(topic []byte, p core.Payload, _ []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.messages = append(s.messages, stubMessage{string(topic), p.Clone()})
-}
-
-func (s *engineStub) Served(_ core.NodeID, changes []core.Service) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range changes {
-		if c.On {
-			s.served = append(s.served, c.Name)
-		}
-	}
-}
-
-func (s *engineStub) Owned(_ core.NodeID, c core.Claim) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.owned = append(s.owned, c.Channel)
-}
-
-func (s *engineStub) Freed(_ core.NodeID, channel string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.freed = append(s.freed, channel)
-}
-
-func (s *engineStub) Lost(channel string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lost = append(s.lost, channel)
-}
-
-func (s *engineStub) Asked(core.NodeID, core.Question) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.asked++
-}
-
-func (s *engineStub) Answered(_ core.NodeID, _ core.CallID, o core.Outcome) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.answered = append(s.answered, o.Failure)
-}
-
-func (s *engineStub) Cancelled(core.NodeID, core.CallID) {}
-
-func (s *engineStub) Gone(n core.NodeID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.gone = append(s.gone, n)
-}
-
-// on returns the messages on a topic.
-func (s *engineStub) on(topic string) []stubMessage {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var all []stubMessage
-	for _, m := range s.messages {
-		if m.topic == topic {
-			all = append(all, m)
-		}
-	}
-	return all
-}
-
-func (s *engineStub) has(list *[]string, channel string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Contains(*list, channel)
-}
-
 // join starts a node and waits until it is well.
-func join(t testing.TB, o Options) (*Backplane, *engineStub, *core.ClusterStats) {
+func join(t testing.TB, o Options) (*Backplane, *clustertest.Recorder, *core.ClusterStats) {
 	t.Helper()
-	s := new(engineStub)
+	s := clustertest.NewRecorder(o.Node)
 	b, stats := startNode(t, o, s)
 	t.Cleanup(b.Close)
 	healthy(t, b)
@@ -112,7 +19,7 @@ func join(t testing.TB, o Options) (*Backplane, *engineStub, *core.ClusterStats)
 }
 
 // pair starts two nodes that know each other; what one hears of the other works.
-func pair(t testing.TB, url string) (a, b *Backplane, aStub, bStub *engineStub) {
+func pair(t testing.TB, url string) (a, b *Backplane, aStub, bStub *clustertest.Recorder) {
 	t.Helper()
 	a, aStub, _ = join(t, Options{Node: "a", URL: url})
 	b, bStub, _ = join(t, Options{Node: "b", URL: url})
@@ -122,7 +29,7 @@ func pair(t testing.TB, url string) (a, b *Backplane, aStub, bStub *engineStub) 
 	return a, b, aStub, bStub
 }
 
-func meet(t testing.TB, a, b *Backplane, aStub, bStub *engineStub) {
+func meet(t testing.TB, a, b *Backplane, aStub, bStub *clustertest.Recorder) {
 	t.Helper()
 	coretest.Eventually(t, "they know each other", func() bool { return a.nodes.Known(b.id) && b.nodes.Known(a.id) })
 	reaches(t, a, bStub)
@@ -130,12 +37,12 @@ func meet(t testing.TB, a, b *Backplane, aStub, bStub *engineStub) {
 }
 
 // reaches waits until what from publishes comes to the stub of another node, which hears sync.
-func reaches(t testing.TB, from *Backplane, to *engineStub) {
+func reaches(t testing.TB, from *Backplane, to *clustertest.Recorder) {
 	t.Helper()
-	before := len(to.on("sync"))
+	before := len(to.Got("sync"))
 	coretest.Eventually(t, "a message comes", func() bool {
 		from.Publish([]byte("sync"), text("x"), nil)
-		return len(to.on("sync")) > before
+		return len(to.Got("sync")) > before
 	})
 }
 
