@@ -54,6 +54,10 @@ type Backplane interface {
 	// Release gives a channel back that Claim has given. A later Claim of this node comes after
 	// it.
 	Release(channel string)
+	// Holds reports whether the channels that Claim has given are still this node's. They are not
+	// from the moment at which its lease is over, and Cluster.Lost follows. It costs no more than
+	// reading the clock.
+	Holds() bool
 }
 
 // Cluster is the engine as a backplane calls it. The bytes of its arguments are borrowed.

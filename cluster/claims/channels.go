@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/polywire/polywire/cluster/roster"
@@ -49,6 +50,8 @@ type Channels struct {
 	nodes    *roster.Roster
 	cluster  core.Cluster
 
+	began  time.Time      // static
+	until  atomic.Int64   // when the lease is over, in nanoseconds since began
 	owners *roster.Owners // guarded by Roster.Tell
 
 	mu       sync.Mutex
@@ -68,7 +71,7 @@ type Channels struct {
 func New(o Options) *Channels {
 	c := &Channels{
 		id: o.ID, register: o.Register, fits: o.Fits, stats: o.Stats, log: o.Logger, health: o.Health, nodes: o.Roster,
-		changed: make(chan struct{}), mine: make(map[string]*Entry), pending: make(map[uint64]*claim),
+		began: time.Now(), changed: make(chan struct{}), mine: make(map[string]*Entry), pending: make(map[uint64]*claim),
 	}
 	c.owners = roster.NewOwners(c.holdings)
 	return c

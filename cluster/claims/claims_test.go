@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -22,6 +23,7 @@ type node struct {
 	core.Cluster
 	*Channels
 	others []*Entry // static while others use it
+	onLost func()   // called by Lost; nil is nothing
 
 	mu                   sync.Mutex
 	lost, owned, answers []string
@@ -46,7 +48,11 @@ func (n *node) wants(t *testing.T, list *[]string, want ...string) {
 func (n *node) OfNode(core.NodeID) []*Entry { return n.others }
 func (n *node) LeaseTime() time.Duration    { return testLease }
 func (n *node) Answers(e *Entry, on bool)   { n.note(&n.answers, fmt.Sprint(e.Channel, on)) }
-func (n *node) Lost(channel string)         { n.note(&n.lost, channel) }
+func (n *node) Lost(channel string) {
+	if n.note(&n.lost, channel); n.onLost != nil {
+		n.onLost()
+	}
+}
 func (n *node) Owned(by core.NodeID, c core.Claim) {
 	n.note(&n.owned, string(by)+" "+c.Channel)
 }
@@ -55,7 +61,7 @@ func (n *node) Gone(core.NodeID) {}
 const self = core.NodeID("n-a-1")
 
 // newNode returns a node with a lease.
-func newNode(t *testing.T) *node {
+func newNode(t testing.TB) *node {
 	t.Helper()
 	n := new(node)
 	o := roster.Options{
@@ -71,7 +77,7 @@ func newNode(t *testing.T) *node {
 	return n
 }
 
-func (n *node) renew(t *testing.T) (lease string) {
+func (n *node) renew(t testing.TB) (lease string) {
 	t.Helper()
 	r, ok := n.Renewal()
 	if !ok || !n.Renewed(r, time.Now(), testLease) {
@@ -247,9 +253,8 @@ func TestPatience(t *testing.T) {
 				if got.Code != core.Unreachable || got.after != test.want {
 					t.Errorf("it ends after %v with %v, want %v", got.after, got.Failure, test.want)
 				}
-				n.renew(t)
-				if task := n.Next(nil); task != nil {
-					t.Errorf("it waits nevertheless: %+v", task.claim)
+				if tasks, _ := n.Queued(); tasks {
+					t.Error("it waits nevertheless")
 				}
 			})
 		})
@@ -379,6 +384,63 @@ func TestLeaseEnds(t *testing.T) {
 	})
 }
 
+// A lease is over at its time, also for who has stood still until then and is not told yet: it is
+// not renewed any more, and what the engine holds for its own is not covered by the next one.
+func TestHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t)
+		n.owns(t, "x", 1)
+		time.Sleep(testLease / 2)
+		n.renew(t)
+		time.Sleep(testLease - testLease/safetyParts - 1)
+		if !n.Holds() {
+			t.Error("the lease is over before its time")
+		}
+		asked := time.Now()
+		time.Sleep(1)
+		if n.Holds() {
+			t.Error("the lease lasts after its time")
+		}
+		if n.Renewed(Renewal{Lease: n.Lease()}, asked, testLease) || n.Holds() {
+			t.Error("a lease that is over is renewed")
+		}
+	})
+}
+
+// There is no other lease before the engine was told of all that is lost: until then it would hold
+// that for its own.
+func TestHoldsNothingLost(t *testing.T) {
+	n := newNode(t)
+	for i, channel := range []string{"x", "y"} {
+		c := core.Claim{Channel: channel}
+		ended := make(chan core.Failure)
+		go func() { ended <- n.Claim(t.Context(), c, func() core.Failure { return core.Failure{} }) }()
+		n.Wait(t.Context(), func() bool { tasks, _ := n.Queued(); return tasks })
+		n.registers(t, uint64(i+1))
+		<-ended
+	}
+	renewed := make(chan struct{})
+	n.onLost = func() {
+		n.onLost = nil
+		go func() {
+			n.renew(t)
+			n.note(&n.lost, "renewed")
+			close(renewed)
+		}()
+		for range 1000 {
+			runtime.Gosched()
+		}
+	}
+	n.nodes.Tell.Lock()
+	n.Lose()
+	n.nodes.Tell.Unlock()
+	<-renewed
+	n.wants(t, &n.lost, "x", "y", "renewed")
+	if !n.Holds() {
+		t.Error("there is no other lease")
+	}
+}
+
 // When the register was read anew, what it has not is asked again, and what it has forgotten is lost.
 func TestReread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -455,4 +517,12 @@ func TestOthers(t *testing.T) {
 	n.NodeGone("c")
 	n.NodeHeard("c")
 	n.wants(t, &n.owned, "c new", "c again")
+}
+
+// BenchmarkHolds is what an owner's message costs more in a cluster.
+func BenchmarkHolds(b *testing.B) {
+	n := newNode(b)
+	for b.Loop() {
+		n.Holds()
+	}
 }

@@ -38,6 +38,11 @@ func (c *Channels) Lease() string {
 	return c.lease.id
 }
 
+// Holds reports whether the lease of this node lasts. It takes no lock: the owners of channels ask it
+// for each message, since Guard looks only now and then, and not at all while the process stands
+// still.
+func (c *Channels) Holds() bool { return time.Since(c.began) < time.Duration(c.until.Load()) }
+
 // Lasts reports whether this node has a lease that is not over.
 func (c *Channels) Lasts() bool {
 	c.mu.Lock()
@@ -73,16 +78,23 @@ func (c *Channels) Renewal() (r Renewal, ok bool) {
 }
 
 // Renewed says that the register has the lease, and for how long, counted from when it was asked. It
-// reports false if this node has given the lease up meanwhile.
+// reports false if this node has given the lease up meanwhile, or is about to.
 func (c *Channels) Renewed(r Renewal, asked time.Time, lasts time.Duration) bool {
+	if r.New {
+		// Until the engine was told of all that is lost, there is no lease by which it would hold
+		// that for its own.
+		c.nodes.Tell.Lock()
+		defer c.nodes.Tell.Unlock()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r.New {
 		c.retired, c.coming = c.retired[min(len(r.Ended), len(c.retired)):], ""
-	} else if c.lease.id != r.Lease {
-		return false
+	} else if c.lease.id != r.Lease || !c.lease.lasts() {
+		return false // if it is over, others may have got channels before it was renewed
 	}
 	c.lease = lease{id: r.Lease, until: asked.Add(lasts - lasts/safetyParts)}
+	c.until.Store(int64(c.lease.until.Sub(c.began)))
 	c.notify()
 	return true
 }
@@ -147,6 +159,7 @@ func (c *Channels) Lose() {
 	}
 	c.retire(c.lease.id)
 	c.lease = lease{}
+	c.until.Store(0)
 	all := InOrder(slices.Collect(maps.Values(c.mine)))
 	clear(c.mine)
 	for _, cl := range c.pending {

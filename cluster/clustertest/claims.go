@@ -21,6 +21,9 @@ func testClaims(t *testing.T, w *world) {
 	a.gets(t, "x", "", "m", "n/o")
 	a.owns(t, "x", Owner{"", " m n/o"})
 	b.owns(t, "x", Owner{a.ID, " m n/o"})
+	if !a.Holds() {
+		t.Error("a does not hold what it has got")
+	}
 	for channel, want := range map[string]core.Code{"x": core.Taken, "x/y": core.NotOwner, "x/": core.NotOwner} {
 		if f := b.claims(t, channel); f.Code != want {
 			t.Errorf("b claims %q: %v, want %s", channel, f, want)
@@ -289,12 +292,18 @@ func testAwayLong(t *testing.T, w *world) {
 		t.Errorf("who is cut off claims: %v", f)
 	}
 	b.gets(t, "x")
+	if a.Holds() {
+		t.Error("a holds what another node has got")
+	}
 	a.Restore()
 	w.synced(t, a, b)
 	b.knows(t, a, "s")
 	a.owns(t, "x", Owner{By: b.ID})
 	a.owns(t, "z", Owner{By: b.ID})
 	a.gets(t, "y")
+	if !a.Holds() {
+		t.Error("a does not hold what it has got again")
+	}
 	b.owns(t, "y", Owner{By: a.ID})
 	a.gets(t, "w")
 	if f := a.claims(t, "x"); f.Code != core.Taken {

@@ -191,5 +191,8 @@ func (b *Backplane) Claim(ctx context.Context, c core.Claim, grant func() core.F
 // Release gives a channel back.
 func (b *Backplane) Release(channel string) { b.channels.own.Release(channel) }
 
+// Holds reports whether the channels that Claim has given are still this node's.
+func (b *Backplane) Holds() bool { return b.channels.own.Holds() }
+
 // group returns the queue group of the n-th connection.
 func (b *Backplane) group(n uint64) string { return string(b.id) + "." + strconv.FormatUint(n, 10) }

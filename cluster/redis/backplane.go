@@ -238,3 +238,6 @@ func (b *Backplane) Claim(ctx context.Context, c core.Claim, grant func() core.F
 
 // Release gives a channel back.
 func (b *Backplane) Release(channel string) { b.channels.own.Release(channel) }
+
+// Holds reports whether the channels that Claim has given are still this node's.
+func (b *Backplane) Holds() bool { return b.channels.own.Holds() }

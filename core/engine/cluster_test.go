@@ -383,6 +383,28 @@ func TestClusterOfferLost(t *testing.T) {
 	w.end(t, x, y, z)
 }
 
+// Who owns something by a lease that is over publishes in no channel of its own, also before it is
+// told that it has lost it: another one may have it already.
+func TestClusterStaleOwner(t *testing.T) {
+	w, x, y := pair(t)
+	x.message(own("c"))
+	x.settled()
+	y.do(sub("c/t"), sub("t"))
+	w.announce()
+	wants(t, "the owner", x.do(pubAsOwner("c", "c/t"), pub("c/t", "m")), "done publish c/t; done publish c/t")
+	w.pump()
+	y.said()
+	w.nodes[0].expired.Store(true)
+	wants(t, "its lease is over", x.do(pubAsOwner("c", "c/t"), pub("c/t", "m"), pub("t", "m"), pubAsOwner("c", "t")),
+		"failed publish c/t not_owner; failed publish c/t not_owner; done publish t; failed publish t not_owner")
+	w.pump()
+	wants(t, "the other node", y.said(), "message t =m")
+	w.nodes[0].expired.Store(false)
+	wants(t, "it has another lease", x.do(pubAsOwner("c", "c/t")), "done publish c/t")
+	x.do(disown("c"))
+	w.end(t, x, y)
+}
+
 // What other nodes say of services does not outdo what is owned.
 func TestClusterServedWithin(t *testing.T) {
 	w, x, y := pair(t)

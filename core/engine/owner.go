@@ -29,22 +29,33 @@ func (e *Engine) mayPublish(sender owner, topic []byte, asOwner bool, channel []
 	if asOwner && (sender == nil || e.ownerOf(string(channel)) != sender) {
 		return false
 	}
-	return e.outside(sender, topic)
+	in := e.around(topic)
+	switch {
+	case in == nil && !asOwner:
+		return true
+	case in != nil && in.owner != sender:
+		return false
+	}
+	return e.backplane == nil || e.backplane.Holds()
 }
 
 // outside reports whether an address lies in no channel that somebody else than by owns.
 // The caller holds mu.
 func (e *Engine) outside(by owner, address []byte) bool {
-	free := true
+	in := e.around(address)
+	return in == nil || in.owner == by
+}
+
+// around returns a channel that an address lies in; nil if there is none. Channels within each other
+// have one owner. The caller holds mu.
+func (e *Engine) around(address []byte) (in *channel) {
 	e.channels.around(address, func(c *channel) bool {
-		if !c.has(address) {
-			return true
+		if c.has(address) {
+			in = c
 		}
-		// Channels within each other have one owner.
-		free = c.owner == by
-		return false
+		return in == nil
 	})
-	return free
+	return in
 }
 
 // ownerOf returns who owns a channel; nil if nobody does. The caller holds mu.

@@ -34,6 +34,8 @@ type wiredNode struct {
 
 	granted atomic.Pointer[chan struct{}] // a claim that was granted does the same
 
+	expired atomic.Bool // the lease is over, and nobody has noticed
+
 	mu        sync.Mutex
 	interest  map[core.Interest]bool
 	services  map[string]bool
@@ -222,6 +224,8 @@ func (n *wiredNode) Release(channel string) {
 	delete(w.channels, channel)
 	n.others(func(other *wiredNode) { other.engine.Freed(n.id, channel) })
 }
+
+func (n *wiredNode) Holds() bool { return !n.expired.Load() }
 
 // lose takes a channel from the node that has it.
 func (w *wire) lose(channel string) {
