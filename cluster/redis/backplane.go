@@ -46,6 +46,7 @@ func New(o Options) (*Backplane, error) {
 	if err != nil {
 		return nil, err
 	}
+	clientLog{o.Logger}.use()
 	b := &Backplane{o: o, id: roster.NewNode(o.Node), number: newNumber()}
 	b.out = newOutbox(o.OutboxBytes, o.Stats, o.Logger, b.unsent)
 	b.interest = newInterest(o.Prefix, o.Stats, o.Logger)
