@@ -59,12 +59,12 @@ var rules = []rule{
 	{packages: "cluster/roster", allow: []string{"core", "core/logging"}, why: "who is in the cluster does not depend on what joins it"},
 	{
 		packages: "cluster/redis",
-		allow:    []string{"core", "core/logging", "core/rawjson", "cluster/claims", "cluster/roster", "github.com/redis/go-redis/v9"},
+		allow:    []string{"core", "core/logging", "core/rawjson", "certs", "cluster/claims", "cluster/roster", "github.com/redis/go-redis/v9"},
 		why:      "a backplane knows its engine and core's ports, and nothing of what is published",
 	},
 	{
 		packages: "cluster/nats",
-		allow:    []string{"core", "core/logging", "core/rawjson", "cluster/claims", "cluster/roster", "github.com/nats-io/nats.go/...", "github.com/nats-io/nats-server/v2/..."},
+		allow:    []string{"core", "core/logging", "core/rawjson", "certs", "cluster/claims", "cluster/roster", "github.com/nats-io/nats.go/...", "github.com/nats-io/nkeys", "github.com/nats-io/nats-server/v2/..."},
 		why:      "a backplane knows its engine and core's ports, and nothing of what is published",
 	},
 	{packages: "cluster/clustertest", allow: []string{"core", "core/coretest"}, testing: true, why: "the suite of all backplanes knows none of them"},

@@ -58,7 +58,7 @@ func newCluster(c config.Cluster, log *slog.Logger) (*cluster, error) {
 
 func onRedis(c config.Cluster, stats *core.ClusterStats, log *slog.Logger) (backplane, func(context.Context) error, error) {
 	options := redis.Options{
-		Node: c.Node, URL: c.URL, Prefix: c.Prefix + ":", OutboxBytes: int(c.QueueLimit), Logger: log, Stats: stats,
+		Node: c.Node, URL: c.URL, TLS: c.TLS.Peer(), Prefix: c.Prefix + ":", OutboxBytes: int(c.QueueLimit), Logger: log, Stats: stats,
 	}
 	b, err := redis.New(options)
 	return b, func(ctx context.Context) error { return redis.Check(ctx, options) }, err
@@ -67,7 +67,7 @@ func onRedis(c config.Cluster, stats *core.ClusterStats, log *slog.Logger) (back
 func onNATS(c config.Cluster, stats *core.ClusterStats, log *slog.Logger) (backplane, func(context.Context) error, error) {
 	options := nats.Options{
 		Node: c.Node, URL: c.URL, Credentials: c.Credentials,
-		TLS:         nats.TLS{CA: c.TLS.CA, Cert: c.TLS.Cert, Key: c.TLS.Key},
+		TLS:         c.TLS.Peer(),
 		Embedded:    embedded(c.Embedded),
 		Prefix:      c.Prefix,
 		OutboxBytes: int(c.QueueLimit),
@@ -82,7 +82,7 @@ func embedded(e config.Embedded) *nats.Embedded {
 	if e.Listen == "" {
 		return nil
 	}
-	return &nats.Embedded{Listen: e.Listen, Routes: e.Routes, Secret: e.Secret, StoreDir: e.StoreDir, Client: e.Client}
+	return &nats.Embedded{Listen: e.Listen, Routes: e.Routes, Secret: e.Secret, TLS: e.TLS.Peer(), StoreDir: e.StoreDir, Client: e.Client}
 }
 
 // port returns what the engine needs of it; nil if the broker is alone.

@@ -2,12 +2,15 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"net"
 	"net/url"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/polywire/polywire/certs"
 )
 
 // Cluster joins the broker to others, as nodes of one cluster. Without an engine it is alone.
@@ -22,7 +25,7 @@ type Cluster struct {
 	URL string `koanf:"url"`
 	// Credentials is a file of NATS credentials.
 	Credentials string `koanf:"credentials"`
-	// TLS secures the connection to the NATS servers of URL.
+	// TLS secures the connection to the servers of URL.
 	TLS ClusterTLS `koanf:"tls"`
 	// Embedded runs a NATS server within this process.
 	Embedded Embedded `koanf:"embedded"`
@@ -45,6 +48,11 @@ type ClusterTLS struct {
 	Key  string `koanf:"key"`
 }
 
+// Peer returns t in the types of package certs.
+func (t ClusterTLS) Peer() certs.Peer {
+	return certs.Peer{CA: t.CA, Pair: certs.Pair{Cert: t.Cert, Key: t.Key}}
+}
+
 // Embedded is a NATS server within this process.
 type Embedded struct {
 	// Listen is the address at which it listens for the servers of the other nodes, "host:port".
@@ -55,6 +63,9 @@ type Embedded struct {
 	// Secret is what the servers of the nodes show each other; "" lets any server in that reaches
 	// Listen.
 	Secret string `koanf:"secret"`
+	// TLS is with which the servers of the nodes show who they are, and encrypt what they say. All its
+	// files are set, or none.
+	TLS ClusterTLS `koanf:"tls"`
 	// StoreDir is the folder in which it keeps which channels are owned. Without it nobody can own a
 	// channel.
 	StoreDir string `koanf:"store_dir"`
@@ -64,7 +75,7 @@ type Embedded struct {
 
 // given reports whether something of e is set.
 func (e Embedded) given() bool {
-	return e.Listen != "" || len(e.Routes) > 0 || e.Secret != "" || e.StoreDir != "" || e.Client != ""
+	return e.Listen != "" || len(e.Routes) > 0 || e.Secret != "" || e.TLS != (ClusterTLS{}) || e.StoreDir != "" || e.Client != ""
 }
 
 // clusterEngines are the engines that there are.
@@ -139,8 +150,16 @@ func (r *report) checkServers(c *Cluster) {
 			r.add("cluster.url", "has the path %q, which means nothing to NATS", u.Path)
 		}
 	}
-	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
-		r.add("cluster.tls", "cert and key belong together")
+	r.checkPeer("cluster.tls", c.TLS)
+}
+
+// checkPeer checks the files of t.
+func (r *report) checkPeer(path string, t ClusterTLS) {
+	_, err := t.Peer().Config()
+	for _, err := range split(err) {
+		if f, ok := errors.AsType[*certs.Fault](err); ok {
+			r.add(join(path, f.Setting), "%s", f.Err)
+		}
 	}
 }
 
@@ -156,9 +175,13 @@ func (r *report) checkRedis(c *Cluster) {
 	if c.Embedded.given() {
 		r.add("cluster.embedded", "is a NATS server; Redis runs outside, at url")
 	}
-	if c.Credentials != "" || c.TLS != (ClusterTLS{}) {
-		r.add("cluster", "credentials and tls are for NATS; of Redis, user, password and TLS stand in the url: rediss://user:password@host:port")
+	if c.Credentials != "" {
+		r.add("cluster.credentials", "is for NATS; user and password of Redis stand in the url: redis://user:password@host:port")
 	}
+	if c.TLS != (ClusterTLS{}) && err == nil && !strings.HasPrefix(u.Scheme, "rediss") {
+		r.add("cluster.tls", "is for a url that begins with rediss")
+	}
+	r.checkPeer("cluster.tls", c.TLS)
 }
 
 func (r *report) checkEmbedded(c *Cluster) {
@@ -187,6 +210,11 @@ func (r *report) checkEmbedded(c *Cluster) {
 		}
 	}
 	if c.Credentials != "" || c.TLS != (ClusterTLS{}) {
-		r.add("cluster", "credentials and tls are for url; the server within this process needs none of them")
+		r.add("cluster", "credentials and tls are for url; what secures the server within this process is embedded.tls and embedded.secret")
 	}
+	if e.TLS != (ClusterTLS{}) && (e.TLS.CA == "" || e.TLS.Cert == "" || e.TLS.Key == "") {
+		r.add("cluster.embedded.tls", "needs ca, cert and key: each server shows who it is to the others")
+		return
+	}
+	r.checkPeer("cluster.embedded.tls", e.TLS)
 }

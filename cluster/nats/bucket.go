@@ -107,10 +107,20 @@ func (c *channels) run(ctx context.Context, nc *natsgo.Conn, servers int) {
 // trouble notes why channels cannot be claimed; nil if they can.
 func (c *channels) trouble(err error) {
 	if err != nil {
-		err = explainJetStream(err)
+		err = c.explain(err)
 		c.log.Warn("no channel can be owned now", logging.Bounded("", ""), slog.String("error", err.Error()))
 	}
 	c.health.Set(roster.AboutChannels, err)
+}
+
+// explain says what to do about an error. JetStream does not answer when its disk is full.
+func (c *channels) explain(err error) error {
+	if c.store != "" {
+		if full := tryFolder(c.store); full != nil {
+			return fmt.Errorf("%w: cluster.embedded.store_dir: %w", roster.ErrNoChannels, full)
+		}
+	}
+	return explainJetStream(err)
 }
 
 // explainJetStream says what to do about an error.
@@ -359,7 +369,7 @@ func (b *bucket) claim(ctx context.Context, t *claims.Task, pos uint64) {
 		b.c.own.Back(t)
 		b.catchUp(ctx, pos)
 	default:
-		b.c.own.Refuse(t, core.Failure{Code: core.Unreachable, Text: explainJetStream(err).Error()})
+		b.c.own.Refuse(t, core.Failure{Code: core.Unreachable, Text: b.c.explain(err).Error()})
 	}
 }
 

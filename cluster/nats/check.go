@@ -24,7 +24,11 @@ func Check(ctx context.Context, o Options) error {
 	if o.Embedded != nil {
 		return o.Embedded.try()
 	}
-	nc, err := natsgo.Connect(o.URL, o.clientOptions(ctx)...)
+	options, err := o.clientOptions(ctx)
+	if err != nil {
+		return err
+	}
+	nc, err := natsgo.Connect(o.URL, options...)
 	if err != nil {
 		return explainConnect(err)
 	}

@@ -31,6 +31,7 @@ type channels struct {
 	health  *roster.Health
 	foreign *foreign
 	tell    *sync.Mutex // see roster.Roster
+	store   string      // the folder of the embedded server, if there is one
 
 	joined time.Time // owned by the goroutine of run
 
@@ -53,6 +54,9 @@ func newChannels(b *Backplane) *channels {
 	c := &channels{
 		id: b.id, name: b.o.Node, names: bucketNames{b.o.Prefix}, ttl: b.o.LeaseTTL, stats: b.o.Stats, log: b.o.Logger, health: &b.health,
 		foreign: b.foreign, tell: &b.nodes.Tell, view: newView(),
+	}
+	if b.o.Embedded != nil {
+		c.store = b.o.Embedded.StoreDir
 	}
 	c.own = claims.New(claims.Options{
 		ID: b.id, Register: c, Fits: func(channel string) bool { return len(channelKey(channel)) <= maxSubject },

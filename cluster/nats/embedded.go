@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"github.com/polywire/polywire/certs"
 	"github.com/polywire/polywire/core/logging"
 )
 
@@ -23,6 +24,10 @@ const (
 	// serverStart is how long a server may need until it listens. JetStream reads its folder
 	// before.
 	serverStart = time.Minute
+	// tryBytes is how much room a folder must have.
+	tryBytes = 64 << 10
+	// routeHandshake bounds a handshake between servers.
+	routeHandshake = 5 * time.Second
 	// twinMemory is longer than a server waits before it tries a route again.
 	twinMemory = 10 * time.Second
 )
@@ -112,6 +117,12 @@ func (e *Embedded) options(node string) (*server.Options, error) {
 		}
 		o.Routes = append(o.Routes, u)
 	}
+	if e.TLS != (certs.Peer{}) {
+		if o.Cluster.TLSConfig, err = e.TLS.Config(); err != nil {
+			return nil, fmt.Errorf("cluster.embedded.tls: %w", err)
+		}
+		o.Cluster.TLSTimeout = routeHandshake.Seconds()
+	}
 	if e.Secret != "" {
 		o.Cluster.Username, o.Cluster.Password = clusterName, e.Secret
 	}
@@ -150,7 +161,7 @@ func tryFolder(dir string) error {
 		return err
 	}
 	defer os.Remove(f.Name())
-	_, err = f.Write(make([]byte, 4096))
+	_, err = f.Write(make([]byte, tryBytes))
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
@@ -162,6 +173,8 @@ type serverLog struct {
 	mu   sync.Mutex
 	err  error     // what the server cannot do without
 	twin time.Time // when another server was last found to have this one's name
+	// broken says that JetStream could not write to its folder. It does not try again.
+	broken bool
 }
 
 var _ server.Logger = (*serverLog)(nil)
@@ -177,6 +190,12 @@ func (l *serverLog) duplicate() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.twin.IsZero() && time.Since(l.twin) < twinMemory
+}
+
+func (l *serverLog) brokenStore() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.broken
 }
 
 // Noticef logs what an operator need not know: routes come and go as nodes do.
@@ -196,11 +215,14 @@ func (l *serverLog) Warnf(format string, v ...any) {
 
 // Errorf logs an error of the server: to this process it is a warning, as it goes on.
 func (l *serverLog) Errorf(format string, v ...any) {
-	if strings.Contains(format, "duplicate name") {
-		l.mu.Lock()
+	l.mu.Lock()
+	switch {
+	case strings.Contains(format, "duplicate name"):
 		l.twin = time.Now()
-		l.mu.Unlock()
+	case strings.Contains(format, "critical write error"):
+		l.broken = true
 	}
+	l.mu.Unlock()
 	l.warn(format, v)
 }
 

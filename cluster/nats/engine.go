@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	natsgo "github.com/nats-io/nats.go"
 
+	"github.com/polywire/polywire/certs"
 	"github.com/polywire/polywire/cluster/roster"
 )
 
@@ -48,7 +49,10 @@ type connection struct {
 // connect returns a connection that never reconnects: who has it makes another one when it has
 // ended, and knows then that it has to.
 func (e *engine) connect(ctx context.Context, c connection) (*natsgo.Conn, error) {
-	options := e.o.clientOptions(ctx)
+	options, err := e.o.clientOptions(ctx)
+	if err != nil {
+		return nil, err
+	}
 	options = append(options, natsgo.NoEcho(), natsgo.SkipSubjectValidation(),
 		natsgo.ClosedHandler(func(*natsgo.Conn) { c.closed() }),
 		natsgo.ErrorHandler(func(_ *natsgo.Conn, sub *natsgo.Subscription, err error) { c.failed(sub, err) }))
@@ -82,34 +86,34 @@ func explainConnect(err error) error {
 		return fmt.Errorf("connecting to NATS: %w: check cluster.credentials, or the user in cluster.url", err)
 	case errors.Is(err, natsgo.ErrNoServers):
 		return fmt.Errorf("connecting to NATS: %w: check cluster.url, and whether the server runs", err)
-	case errors.Is(err, natsgo.ErrSecureConnRequired), errors.Is(err, natsgo.ErrSecureConnWanted):
+	case errors.Is(err, natsgo.ErrSecureConnRequired), errors.Is(err, natsgo.ErrSecureConnWanted), errors.Is(err, natsgo.ErrTLS):
 		return fmt.Errorf("connecting to NATS: %w: check cluster.tls", err)
 	}
 	return fmt.Errorf("connecting to NATS: %w", err)
 }
 
 // clientOptions are those of every connection.
-func (o *Options) clientOptions(ctx context.Context) []natsgo.Option {
+func (o *Options) clientOptions(ctx context.Context) ([]natsgo.Option, error) {
 	options := []natsgo.Option{
 		natsgo.Name("polywire " + o.Node), natsgo.NoReconnect(), natsgo.Timeout(dialTimeout), natsgo.SetCustomDialer(dialer{ctx}),
 		natsgo.PingInterval(pingInterval), natsgo.MaxPingsOutstanding(maxPings), natsgo.FlusherTimeout(writeTimeout),
+		// Without one they are written to stderr.
+		natsgo.ErrorHandler(func(*natsgo.Conn, *natsgo.Subscription, error) {}),
 	}
 	if o.Embedded != nil {
-		return options
+		return options, nil
 	}
 	if o.Credentials != "" {
 		options = append(options, natsgo.UserCredentials(o.Credentials))
 	}
-	if o.TLS.Config != nil {
-		return append(options, natsgo.Secure(o.TLS.Config))
+	if o.TLS != (certs.Peer{}) {
+		config, err := o.TLS.Config()
+		if err != nil {
+			return nil, fmt.Errorf("connecting to NATS: cluster.tls: %w", err)
+		}
+		options = append(options, natsgo.Secure(config))
 	}
-	if o.TLS.CA != "" {
-		options = append(options, natsgo.RootCAs(o.TLS.CA))
-	}
-	if o.TLS.Cert != "" {
-		options = append(options, natsgo.ClientCert(o.TLS.Cert, o.TLS.Key))
-	}
-	return options
+	return options, nil
 }
 
 // dialer dials until its context ends.
@@ -121,7 +125,7 @@ func (d dialer) Dial(network, address string) (net.Conn, error) {
 }
 
 func (e *engine) start(ctx context.Context) error {
-	if e.srv != nil && e.srv.Running() {
+	if e.srv != nil && e.srv.Running() && !e.stuck() {
 		return nil
 	}
 	e.stop()
@@ -136,6 +140,14 @@ func (e *engine) start(ctx context.Context) error {
 	e.srv, e.log = srv, log
 	e.o.Logger.Info("embedded NATS serves", slog.String("clients", srv.ClientURL()), slog.String("routes", e.o.Embedded.Listen))
 	return nil
+}
+
+var errStuck = errors.New("the embedded NATS could not write, and can write again: it is started anew")
+
+// stuck reports whether the embedded server writes nothing any more because it could not once,
+// although its folder can be written again.
+func (e *engine) stuck() bool {
+	return e.srv != nil && e.log.brokenStore() && tryFolder(e.o.Embedded.StoreDir) == nil
 }
 
 func (e *engine) stop() {

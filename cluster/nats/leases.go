@@ -42,6 +42,7 @@ func (b *bucket) keepLease(ctx context.Context) error {
 			if failed.IsZero() {
 				failed = time.Now()
 			} else if time.Since(failed) > reopen && b.c.own.Lease() == "" {
+				b.c.trouble(err)
 				return err
 			}
 			pause = min(every, lookAgain)

@@ -149,6 +149,9 @@ func (b *Backplane) sayHello(ctx context.Context, nc *natsgo.Conn, ended <-chan 
 			if err := b.engine.nameTaken(); err != nil || time.Since(began) > nameProof {
 				b.health.Set(roster.AboutName, err)
 			}
+			if b.engine.stuck() {
+				return errStuck
+			}
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package nats
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nkeys"
+
+	"github.com/polywire/polywire/certs"
 	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 )
@@ -26,7 +28,7 @@ type Options struct {
 	// Credentials is a file as `nsc` makes it; empty if the server wants none.
 	Credentials string
 	// TLS is for connections to URL; they use TLS if it is set, or if the server wants it.
-	TLS TLS
+	TLS certs.Peer
 	// Embedded is a server within this process.
 	Embedded *Embedded
 	// Prefix is the first token of all subjects, and the beginning of the bucket's name; empty
@@ -44,16 +46,6 @@ type Options struct {
 	Stats  *core.ClusterStats
 }
 
-// TLS are the files of TLS, in PEM, or a configuration instead of them.
-type TLS struct {
-	// CA are the authorities that the server's certificate is of; empty is those of the system.
-	CA string
-	// Cert and Key are this client's, if the server wants one.
-	Cert, Key string
-	// Config is used instead of the files.
-	Config *tls.Config
-}
-
 // Embedded is a NATS server within this process.
 type Embedded struct {
 	// Listen is the host:port for the servers of other nodes; empty is a node that is alone.
@@ -63,6 +55,9 @@ type Embedded struct {
 	Routes []string
 	// Secret is what the servers of the nodes show each other; empty lets any server in.
 	Secret string
+	// TLS is with which the servers of the nodes show who they are, and encrypt what they say; all its
+	// files are set, or none, which is neither.
+	TLS certs.Peer
 	// StoreDir is the folder of JetStream, which gives channels; empty is a cluster in which no
 	// channel can be owned, unless servers of other nodes have one.
 	StoreDir string
@@ -121,19 +116,25 @@ func (o *Options) checkRemote() error {
 			return fmt.Errorf("url: %w", withoutSecret(err))
 		}
 	}
-	files := map[string]string{"credentials": o.Credentials, "tls.ca": o.TLS.CA, "tls.cert": o.TLS.Cert, "tls.key": o.TLS.Key}
-	for name, file := range files {
-		if file == "" {
-			continue
+	if o.Credentials != "" {
+		if err := checkCredentials(o.Credentials); err != nil {
+			return fmt.Errorf("credentials: %w", err)
 		}
-		f, err := os.Open(file)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		_ = f.Close()
 	}
-	if (o.TLS.Cert == "") != (o.TLS.Key == "") {
-		return errors.New("tls: cert and key belong together")
+	if _, err := o.TLS.Config(); err != nil {
+		return fmt.Errorf("tls: %w", err)
+	}
+	return nil
+}
+
+// checkCredentials reports what is wrong with a file as `nsc` makes it.
+func checkCredentials(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if _, err := nkeys.ParseDecoratedUserNKey(text); err != nil {
+		return fmt.Errorf("%s has no key of a user (want a file as nsc makes it): %w", file, err)
 	}
 	return nil
 }
@@ -160,6 +161,12 @@ func (e *Embedded) check() error {
 		if _, _, err := hostPort(address); err != nil {
 			return fmt.Errorf("embedded.%s: %w", name, err)
 		}
+	}
+	if e.TLS != (certs.Peer{}) && (e.TLS.CA == "" || e.TLS.Cert == "" || e.TLS.Key == "") {
+		return errors.New("embedded.tls: want ca, cert and key: each server shows who it is to the others")
+	}
+	if _, err := e.TLS.Config(); err != nil {
+		return fmt.Errorf("embedded.tls: %w", err)
 	}
 	for _, r := range e.Routes {
 		u, err := url.Parse(r)

@@ -33,8 +33,11 @@ type server struct {
 // perhaps was published must not be published again.
 func connect(ctx context.Context, o *Options) (*server, error) {
 	t, err := parseTarget(o.URL)
+	if err == nil {
+		err = t.secure(o.TLS)
+	}
 	if err != nil {
-		return nil, err
+		return nil, explain(err)
 	}
 	s := new(server)
 	name := "polywire-" + o.Node
@@ -66,6 +69,8 @@ func connect(ctx context.Context, o *Options) (*server, error) {
 	return s, nil
 }
 
+const hintEnded = "the server has ended the connection; if it does so each time, check whether cluster.url begins with redis or rediss, and cluster.tls"
+
 // explain says what to do about the errors that users make.
 func explain(err error) error {
 	text := err.Error()
@@ -75,6 +80,7 @@ func explain(err error) error {
 		{"invalid password", "check the user and the password in cluster.url"},
 		{"without any password configured", "the server wants no password: take it out of cluster.url"},
 		{"NOPERM", "the user in cluster.url needs all channels and commands, and the keys that begin with the prefix in braces"},
+		{"certificate", "check cluster.tls: ca must have the authority of the server's certificate, and that must name the host in cluster.url"},
 		{"first record does not look like a TLS handshake", "the server does not use TLS: check whether cluster.url begins with redis or rediss"},
 		{"cluster support disabled", "the server is no Redis Cluster: check cluster.url"},
 		{"MOVED", "the server is part of a Redis Cluster: cluster.url begins with redis+cluster then"},
@@ -82,6 +88,9 @@ func explain(err error) error {
 		{"OOM", "Redis is out of memory (maxmemory)"},
 		{"WRONGTYPE", "another program uses keys of this cluster: choose another prefix, or remove them"},
 		{"connection refused", "check cluster.url, and whether the server runs"},
+		// So a server ends connections that do not begin as it wants.
+		{"connection reset", hintEnded},
+		{"EOF", hintEnded},
 		{"LOADING", "the server still loads its data"},
 	} {
 		if strings.Contains(text, e.has) {
@@ -111,11 +120,18 @@ func Check(ctx context.Context, o Options) error {
 		return explain(err)
 	}
 	defer w.close()
-	if err := w.subscribeOnce(o.Prefix + "nodes"); err != nil {
-		return explain(err)
-	}
-	if _, err := newRegister(s.client, o.Prefix).probe(ctx); err != nil {
-		return explain(err)
+	r := newRegister(s.client, o.Prefix)
+	for _, try := range []func() error{
+		// What nobody hears, and a topic that nobody uses.
+		func() error { return w.ask("PUBLISH", o.Prefix+"node:check", "") },
+		func() error { return r.identify(ctx) },
+		func() error { _, err := r.probe(ctx); return err },
+		func() error { return w.subscribeOnce("polywire/check") },
+		func() error { return w.subscribeOnce(o.Prefix + "nodes") },
+	} {
+		if err := try(); err != nil {
+			return explain(err)
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/polywire/polywire/certs"
 	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 )
@@ -29,6 +31,8 @@ type Options struct {
 	// those of the sentinels; username and password among its parameters are those of Redis. What
 	// else go-redis takes as a parameter can be there too.
 	URL string
+	// TLS is for URLs of rediss.
+	TLS certs.Peer
 	// Prefix is what the channels have before them by which nodes speak to each other; without a
 	// colon at its end and in braces it begins the keys. No topic that begins with it is passed
 	// on. Empty is "pw:". Clusters with different ones share their topics, if they share a Redis.
@@ -74,8 +78,12 @@ func (o Options) check() (Options, error) {
 	if !roster.PlainName(o.Prefix, ":-_.", 32) {
 		return o, fmt.Errorf("prefix: %q: want 1 to 32 letters, digits, colons, dots, dashes and underscores", o.Prefix)
 	}
-	if _, err := parseTarget(o.URL); err != nil {
+	t, err := parseTarget(o.URL)
+	if err != nil {
 		return o, fmt.Errorf("url: %w", err)
+	}
+	if err := t.secure(o.TLS); err != nil {
+		return o, fmt.Errorf("tls: %w", err)
 	}
 	return o, nil
 }
@@ -116,6 +124,34 @@ func parseTarget(text string) (t target, err error) {
 		return t, errURL
 	}
 	return t, withoutSecret(err)
+}
+
+var errNoTLS = errors.New("is for a url that begins with rediss")
+
+// secure adds the files of p to what the URL says of TLS.
+func (t target) secure(p certs.Peer) error {
+	if p == (certs.Peer{}) {
+		return nil
+	}
+	var config **tls.Config
+	switch {
+	case t.single != nil:
+		config = &t.single.TLSConfig
+	case t.sentinel != nil:
+		config = &t.sentinel.TLSConfig
+	default:
+		config = &t.cluster.TLSConfig
+	}
+	if *config == nil {
+		return errNoTLS
+	}
+	files, err := p.Config()
+	if err != nil {
+		return err
+	}
+	files.ServerName, files.InsecureSkipVerify = (*config).ServerName, (*config).InsecureSkipVerify
+	*config = files
+	return nil
 }
 
 // withoutSecret returns err without the address that it quotes, which may have a password.

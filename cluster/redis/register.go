@@ -43,22 +43,54 @@ func newRegister(client *goredis.Client, prefix string) *register {
 
 // identify asks which process this is, and for how long it runs.
 func (r *register) identify(ctx context.Context) error {
-	info, err := r.client.Info(ctx, "server").Result()
+	text, err := r.client.Info(ctx, "server").Result()
 	if err != nil {
 		return fmt.Errorf("asking the server what it is: %w", err)
 	}
-	for line := range strings.Lines(info) {
+	i := parseInfo(text)
+	r.run, r.up = i.run, i.up
+	return i.check()
+}
+
+// minMajor is the first version of Redis of which scripts may write after they have read what has no
+// order.
+const minMajor = 5
+
+// info is what a server says of itself.
+type info struct {
+	run     string
+	up      time.Duration
+	version string
+	major   int // 0 if it is not known
+}
+
+func parseInfo(text string) (i info) {
+	for line := range strings.Lines(text) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
 		switch name {
 		case "run_id":
-			r.run = value
+			i.run = value
 		case "uptime_in_seconds":
 			if n, err := strconv.ParseInt(value, 10, 32); err == nil {
-				r.up = time.Duration(n) * time.Second
+				i.up = time.Duration(n) * time.Second
 			}
+		case "redis_version":
+			major, _, _ := strings.Cut(value, ".")
+			i.version = value
+			i.major, _ = strconv.Atoi(major) // what is no number is not known
 		}
 	}
-	return nil
+	return i
+}
+
+var errOld = errors.New("the server is too old")
+
+// check returns an error if it is known that the server is too old.
+func (i info) check() error {
+	if i.major == 0 || i.major >= minMajor {
+		return nil
+	}
+	return fmt.Errorf("%w: it is Redis %s, version %d or newer is needed", errOld, i.version, minMajor)
 }
 
 // answer is what the script answers.
