@@ -22,6 +22,7 @@ type Backplane struct {
 	o        Options
 	id       core.NodeID
 	number   number
+	own      string // see target.own
 	out      *outbox
 	interest *interest
 	nodes    *roster.Roster
@@ -47,7 +48,7 @@ func New(o Options) (*Backplane, error) {
 		return nil, err
 	}
 	clientLog{o.Logger}.use()
-	b := &Backplane{o: o, id: roster.NewNode(o.Node), number: newNumber()}
+	b := &Backplane{o: o, id: roster.NewNode(o.Node), number: newNumber(), own: o.own()}
 	b.out = newOutbox(o.OutboxBytes, o.Stats, o.Logger, b.unsent)
 	b.interest = newInterest(o.Prefix, o.Stats, o.Logger)
 	b.nodes = roster.New(roster.Options{
@@ -139,7 +140,7 @@ func (b *Backplane) Publish(topic []byte, p core.Payload, _ []byte) {
 		b.tooLarge(topic, p)
 		b.o.Stats.Dropped.Inc(core.ReasonTooLarge)
 		return
-	case bytes.HasPrefix(topic, []byte(b.o.Prefix)):
+	case bytes.HasPrefix(topic, []byte(b.o.Prefix)), bytes.HasPrefix(topic, []byte(b.own)):
 		b.o.Stats.Dropped.Inc(core.ReasonReserved)
 		return
 	}
@@ -186,7 +187,7 @@ func (b *Backplane) count(bytes int) {
 
 // handle handles a message of the intake.
 func (b *Backplane) handle(channel, data []byte) {
-	own, ok := bytes.CutPrefix(channel, []byte(b.o.Prefix))
+	own, ok := bytes.CutPrefix(channel, []byte(b.own))
 	if !ok {
 		b.published(channel, data)
 		return
@@ -208,8 +209,16 @@ func (b *Backplane) handle(channel, data []byte) {
 
 // received handles a message of the subscribing connection, which copies says to count.
 func (b *Backplane) received(p *push, in *intake) {
-	if own, ok := bytes.CutPrefix(p.channel, []byte(b.o.Prefix)); ok {
-		if p.kind != "message" {
+	kind := "message"
+	if sharded(b.own) {
+		kind = "smessage"
+	}
+	own, ok := bytes.CutPrefix(p.channel, []byte(b.own))
+	if !ok && bytes.HasPrefix(p.channel, []byte(b.o.Prefix)) {
+		return // topics are not called so
+	}
+	if ok {
+		if p.kind != kind {
 			return // somebody hears everything, and gets what nodes say to others
 		}
 		if string(own) == "nodes" && b.ownNotice(p.message) {

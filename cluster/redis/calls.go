@@ -13,7 +13,7 @@ func (b *Backplane) say(to core.NodeID, item outgoing, f frame) error {
 	f.from = b.id
 	weight := f.payload.Size() + len(f.service) + len(f.notice) + messageOverhead
 	return b.out.put(item, weight,
-		func(dst []byte) []byte { return append(append(append(dst, b.o.Prefix...), "node:"...), to...) },
+		func(dst []byte) []byte { return append(append(append(dst, b.own...), "node:"...), to...) },
 		f.append)
 }
 
@@ -110,7 +110,7 @@ var _ roster.Mail = mail{}
 
 // All passes a notice on to all other nodes.
 func (m mail) All(notice []byte) {
-	_ = m.b.out.put(outgoing{urgent: true}, len(notice), func(dst []byte) []byte { return append(append(dst, m.b.o.Prefix...), "nodes"...) },
+	_ = m.b.out.put(outgoing{urgent: true}, len(notice), func(dst []byte) []byte { return append(append(dst, m.b.own...), "nodes"...) },
 		func(dst []byte) []byte { return append(dst, notice...) })
 }
 

@@ -1,5 +1,5 @@
 // Package redis joins the nodes of a cluster by Redis: one server, one that sentinels name, or a
-// Cluster. It needs Redis 7.
+// Cluster. It needs Redis 5, and 7 for a Cluster.
 //
 // Channels; pw: is [Options.Prefix]:
 //
@@ -8,7 +8,8 @@
 //	pw:node:<id>  what is said to one node: calls, answers, cancellations, its peers' services
 //	pw:channels   who owns which channel: each change, with its revision
 //
-// and keys {pw}:…, of which register.lua tells.
+// The number that PUBLISH answers says whether anybody got a call: to a node that is gone it fails at
+// once. And keys {pw}:…, of which register.lua tells.
 //
 // Topics: old wsify nodes, and all programs that publish into their Redis, are heard by all
 // clients, and hear them. What nobody has marked is JSON if it is JSON, else text if it is UTF-8,
@@ -25,9 +26,9 @@
 //
 // Cluster: all nodes of ours speak to the one process that has the keys, for everything, because
 // two would not keep the order. It passes messages on to the other processes, where programs may
-// hear them. Sharded channels would not reach wsify, and have no patterns. The number that PUBLISH
-// answers, by which a call to a node that is gone fails at once, is not trusted there: such calls
-// fail when the node is missed.
+// hear them. What nodes say to each other is sharded there, on channels {pw}:… (target.own), and
+// goes to no other process. Topics are not: sharded channels would not reach wsify, and have no
+// patterns.
 //
 // Channels: the script decides, in one order; each change has a revision and is published with it.
 // Who misses one reads everything. A channel belongs to its node as long as the node's lease

@@ -24,9 +24,6 @@ const (
 type server struct {
 	client *goredis.Client
 	close  func()
-	// counted says that the answer to PUBLISH counts all who got the message. In a Cluster it
-	// counts only those at that process.
-	counted bool
 }
 
 // connect finds the process; whether it answers is seen when it is dialed. go-redis never tries anything twice by itself here: a message that
@@ -46,13 +43,13 @@ func connect(ctx context.Context, o *Options) (*server, error) {
 		c := t.single
 		c.MaxRetries, c.PoolSize, c.DialTimeout, c.ReadTimeout, c.WriteTimeout, c.DialerRetries = -1, poolSize, dialTimeout, askTimeout, askTimeout, 1
 		c.ClientName, c.Protocol = name, 2
-		s.client, s.counted = goredis.NewClient(c), true
+		s.client = goredis.NewClient(c)
 		s.close = func() { _ = s.client.Close() }
 	case t.sentinel != nil:
 		c := t.sentinel
 		c.MaxRetries, c.PoolSize, c.DialTimeout, c.ReadTimeout, c.WriteTimeout, c.DialerRetries = -1, poolSize, dialTimeout, askTimeout, askTimeout, 1
 		c.ClientName, c.Protocol = name, 2
-		s.client, s.counted = goredis.NewFailoverClient(c), true
+		s.client = goredis.NewFailoverClient(c)
 		s.close = func() { _ = s.client.Close() }
 	default:
 		c := t.cluster
@@ -120,14 +117,15 @@ func Check(ctx context.Context, o Options) error {
 		return explain(err)
 	}
 	defer w.close()
-	r := newRegister(s.client, o.Prefix)
+	own := o.own()
+	r := newRegister(s.client, o.Prefix, own)
 	for _, try := range []func() error{
 		// What nobody hears, and a topic that nobody uses.
-		func() error { return w.ask("PUBLISH", o.Prefix+"node:check", "") },
 		func() error { return r.identify(ctx) },
+		func() error { return w.ask(command(own, "PUBLISH"), own+"node:check", "") },
 		func() error { _, err := r.probe(ctx); return err },
-		func() error { return w.subscribeOnce("polywire/check") },
-		func() error { return w.subscribeOnce(o.Prefix + "nodes") },
+		func() error { return w.subscribeOnce("SUBSCRIBE", "polywire/check") },
+		func() error { return w.subscribeOnce(command(own, "SUBSCRIBE"), own+"nodes") },
 	} {
 		if err := try(); err != nil {
 			return explain(err)

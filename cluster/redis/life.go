@@ -24,6 +24,17 @@ const (
 	nameProof = 2 * time.Second
 )
 
+// errMoved says that another process of the Cluster has the keys and the sharded channels now.
+var errMoved = fmt.Errorf("%w: the channels are at another server now", errLost)
+
+// command returns the command for channels that own begins: that of sharded ones, or the plain one.
+func command(own, plain string) string {
+	if sharded(own) {
+		return "S" + plain
+	}
+	return plain
+}
+
 var errLost = errors.New("the connection to Redis was lost")
 
 // life connects, and connects again whenever a connection is lost. All that is bound to
@@ -87,14 +98,14 @@ func (b *Backplane) session(ctx context.Context) error {
 	}
 	b.out.start()
 	parts.Go(func() {
-		if err := b.out.run(ctx, out, srv.counted); err != nil {
+		if err := b.out.run(ctx, out, b.own); err != nil {
 			end(fmt.Errorf("%w: %w", errLost, err))
 		}
 	})
 	b.nodes.Attach(mail{b})
 	b.nodes.Hello()
 	parts.Go(func() {
-		if err := b.channels.run(ctx, newRegister(srv.client, b.o.Prefix)); err != nil {
+		if err := b.channels.run(ctx, newRegister(srv.client, b.o.Prefix, b.own)); err != nil {
 			end(explain(err))
 		}
 	})
@@ -109,7 +120,7 @@ func (b *Backplane) session(ctx context.Context) error {
 // this node.
 func (b *Backplane) subscribe(ctx context.Context, in *wire, p *pings) error {
 	b.health.Set(roster.AboutPermissions, nil)
-	if err := in.send("SUBSCRIBE", b.o.Prefix+"nodes", b.o.Prefix+"channels", b.o.Prefix+"node:"+string(b.id)); err != nil {
+	if err := in.send(command(b.own, "SUBSCRIBE"), b.own+"nodes", b.own+"channels", b.own+"node:"+string(b.id)); err != nil {
 		return err
 	}
 	b.interest.attach(in)
@@ -136,6 +147,10 @@ func (b *Backplane) readFrom(w *wire, in *intake, p *pings) error {
 			p.pong()
 		case m.long:
 			b.o.Stats.Refused.Inc(core.ReasonTooLarge)
+		case m.kind == "sunsubscribe":
+			return errMoved
+		case m.kind == "smessage":
+			b.received(&m, in)
 		case m.kind == "message" || m.kind == "pmessage":
 			if c.counts(&m) {
 				b.received(&m, in)

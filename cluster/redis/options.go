@@ -95,6 +95,18 @@ type target struct {
 	cluster  *goredis.ClusterOptions
 }
 
+// own returns what the channels have before them by which nodes speak to each other. In a Cluster they
+// are sharded: they have the hash tag of the keys, and reach no process but the one that has those.
+func (t target) own(prefix string) string {
+	if t.cluster != nil {
+		return newKeys(prefix).base
+	}
+	return prefix
+}
+
+// sharded reports whether channels are those of SSUBSCRIBE and SPUBLISH; see target.own.
+func sharded(own string) bool { return strings.HasPrefix(own, "{") }
+
 var errURL = errors.New("want redis://host:port, redis+sentinel://host:port?master_name=… or redis+cluster://host:port")
 
 // parseTarget reads a URL. Its errors do not have the password.
@@ -152,6 +164,12 @@ func (t target) secure(p certs.Peer) error {
 	files.ServerName, files.InsecureSkipVerify = (*config).ServerName, (*config).InsecureSkipVerify
 	*config = files
 	return nil
+}
+
+// own is target.own of checked options.
+func (o *Options) own() string {
+	t, _ := parseTarget(o.URL)
+	return t.own(o.Prefix)
 }
 
 // withoutSecret returns err without the address that it quotes, which may have a password.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -125,7 +126,7 @@ func (o *outbox) start() {
 // run publishes on a connection until ctx ends or the connection fails. What is left then is
 // dropped, and so is all that comes until the next start. It is called by one goroutine at a
 // time.
-func (o *outbox) run(ctx context.Context, w *wire, counted bool) (err error) {
+func (o *outbox) run(ctx context.Context, w *wire, own string) (err error) {
 	var items []outgoing
 	var bytes []byte
 	left := 0
@@ -137,7 +138,7 @@ func (o *outbox) run(ctx context.Context, w *wire, counted bool) (err error) {
 			items, o.items = o.items, items[:0]
 			bytes, o.bytes = o.bytes, bytes[:0]
 			o.mu.Unlock()
-			if left, err = o.write(ctx, w, items, bytes, counted); err != nil {
+			if left, err = o.write(ctx, w, items, bytes, own); err != nil {
 				break
 			}
 			if cap(bytes) > keptBuffer {
@@ -170,7 +171,7 @@ func (o *outbox) drop(items []outgoing) {
 }
 
 // write publishes items. If it fails it returns how many are left.
-func (o *outbox) write(ctx context.Context, w *wire, items []outgoing, bytes []byte, counted bool) (left int, err error) {
+func (o *outbox) write(ctx context.Context, w *wire, items []outgoing, bytes []byte, own string) (left int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for len(items) > 0 {
@@ -181,7 +182,11 @@ func (o *outbox) write(ctx context.Context, w *wire, items []outgoing, bytes []b
 		w.buf = w.buf[:0]
 		for n < len(items) && n < writeBatch && len(w.buf) < writeBytes {
 			item := &items[n]
-			w.buf = append(w.buf, "*3\r\n$7\r\nPUBLISH\r\n"...)
+			if sharded(own) && strings.HasPrefix(string(bytes[:min(item.channel, len(own))]), own) {
+				w.buf = append(w.buf, "*3\r\n$8\r\nSPUBLISH\r\n"...)
+			} else {
+				w.buf = append(w.buf, "*3\r\n$7\r\nPUBLISH\r\n"...)
+			}
 			w.buf = appendCount(w.buf, '$', item.channel)
 			w.buf = append(append(w.buf, bytes[:item.channel]...), "\r\n"...)
 			w.buf = appendCount(w.buf, '$', item.message)
@@ -197,7 +202,7 @@ func (o *outbox) write(ctx context.Context, w *wire, items []outgoing, bytes []b
 			if _, ok := errors.AsType[serverError](err); err != nil && !ok {
 				return len(items), err
 			}
-			o.answered(&items[0], count, err, counted)
+			o.answered(&items[0], count, err)
 			items = items[1:]
 		}
 	}
@@ -205,7 +210,7 @@ func (o *outbox) write(ctx context.Context, w *wire, items []outgoing, bytes []b
 }
 
 // answered handles the server's answer to a message.
-func (o *outbox) answered(item *outgoing, count int, err error, counted bool) {
+func (o *outbox) answered(item *outgoing, count int, err error) {
 	o.grow(-item.size())
 	asks := item.call != (core.CallID{})
 	switch {
@@ -215,7 +220,7 @@ func (o *outbox) answered(item *outgoing, count int, err error, counted bool) {
 		if asks {
 			o.unsent(item.to, item.call, false)
 		}
-	case asks && counted && count == 0:
+	case asks && count == 0:
 		o.stats.Dropped.Inc(core.ReasonGone)
 		o.unsent(item.to, item.call, true)
 	case item.publish > 0:

@@ -37,8 +37,8 @@ type register struct {
 	up     time.Duration
 }
 
-func newRegister(client *goredis.Client, prefix string) *register {
-	return &register{client: client, script: goredis.NewScript(registerScript), keys: newKeys(prefix), out: prefix + "channels"}
+func newRegister(client *goredis.Client, prefix, own string) *register {
+	return &register{client: client, script: goredis.NewScript(registerScript), keys: newKeys(prefix), out: own + "channels"}
 }
 
 // identify asks which process this is, and for how long it runs.
@@ -49,12 +49,18 @@ func (r *register) identify(ctx context.Context) error {
 	}
 	i := parseInfo(text)
 	r.run, r.up = i.run, i.up
-	return i.check()
+	if sharded(r.out) {
+		return i.check(minShardedMajor)
+	}
+	return i.check(minMajor)
 }
 
 // minMajor is the first version of Redis of which scripts may write after they have read what has no
 // order.
 const minMajor = 5
+
+// minShardedMajor is the first version that has sharded channels.
+const minShardedMajor = 7
 
 // info is what a server says of itself.
 type info struct {
@@ -86,11 +92,11 @@ func parseInfo(text string) (i info) {
 var errOld = errors.New("the server is too old")
 
 // check returns an error if it is known that the server is too old.
-func (i info) check() error {
-	if i.major == 0 || i.major >= minMajor {
+func (i info) check(major int) error {
+	if i.major == 0 || i.major >= major {
 		return nil
 	}
-	return fmt.Errorf("%w: it is Redis %s, version %d or newer is needed", errOld, i.version, minMajor)
+	return fmt.Errorf("%w: it is Redis %s, version %d or newer is needed", errOld, i.version, major)
 }
 
 // answer is what the script answers.

@@ -11,11 +11,12 @@
 -- The first write of what frees something is one that Redis allows also without memory, and then
 -- it allows the rest; the first write of a claim is not, so it is refused as a whole.
 local owners, base, out, op = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local publish = string.sub(out, 1, 1) == '{' and 'SPUBLISH' or 'PUBLISH'
 local leases, below, revision = base .. 'leases', base .. 'below', base .. 'rev'
 
 local function tell(kind, lease, node, channel, rest)
   local rev = redis.call('INCR', revision)
-  redis.call('PUBLISH', out, table.concat({rev, kind, lease, node, #channel, channel .. rest}, '\n'))
+  redis.call(publish, out, table.concat({rev, kind, lease, node, #channel, channel .. rest}, '\n'))
   return rev
 end
 

@@ -104,11 +104,11 @@ func TestRights(t *testing.T) {
 // A server that is too old is named as that; one of which the version is not known is tried.
 func TestVersions(t *testing.T) {
 	i := parseInfo("# Server\r\nredis_version:4.0.14\r\nrun_id:abc\r\nuptime_in_seconds:7\r\n")
-	if i.run != "abc" || i.up != 7*time.Second || !has(i.check(), "4.0.14", "version 5") {
-		t.Errorf("%+v: %v", i, i.check())
+	if i.run != "abc" || i.up != 7*time.Second || !has(i.check(minMajor), "4.0.14", "version 5") || parseInfo("redis_version:6.2.1\n").check(minShardedMajor) == nil {
+		t.Errorf("%+v: %v", i, i.check(minMajor))
 	}
 	for _, text := range []string{"redis_version:5.0.0\n", "redis_version:255.255.255\n", "redis_version:x\n", ""} {
-		if err := parseInfo(text).check(); err != nil {
+		if err := parseInfo(text).check(minMajor); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
@@ -117,7 +117,68 @@ func TestVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if i := parseInfo(text); i.major < minMajor || i.run == "" || i.check() != nil {
+	if i := parseInfo(text); i.major < minMajor || i.run == "" || i.check(minMajor) != nil {
 		t.Errorf("the real one: %+v", i)
+	}
+}
+
+// What nodes of a Redis Cluster say to each other is sharded: it reaches no other process than the one
+// that has their keys, and a call to who is gone without a word fails at once.
+func TestSharded(t *testing.T) {
+	all := startCluster(t)
+	url := fmt.Sprintf("redis+cluster://%s?addr=%s", all[0].addr(), all[1].addr())
+	if err := check(t, Options{URL: url}); err != nil {
+		t.Errorf("the check: %v", err)
+	}
+	a, b, aStub, bStub := pair(t, url)
+	gets(t, a, "x")
+	coretest.Eventually(t, "b knows it", func() bool { return bStub.Knows("x") })
+	with := 0
+	for _, p := range all {
+		c := p.client(t)
+		plain, err := c.PubSubChannels(t.Context(), "*pw*").Result()
+		if err != nil || len(plain) > 0 {
+			t.Errorf("plain channels of nodes: %q, %v", plain, err)
+		}
+		shards, err := c.PubSubShardChannels(t.Context(), "{pw}:*").Result()
+		if err != nil {
+			t.Error(err)
+		}
+		if len(shards) > 0 {
+			with++
+		}
+		if n := len(shards); n != 0 && n != 4 { // nodes, channels, and an inbox of each
+			t.Errorf("sharded channels: %q", shards)
+		}
+	}
+	if with != 1 {
+		t.Errorf("%d processes have the channels of the nodes", with)
+	}
+	// What somebody publishes on channels of the same names reaches no node.
+	before := refusals(a.o.Stats)
+	a.Hear(hearAll())
+	for _, channel := range []string{"pw:nodes", "{pw}:nodes", "pw:channels"} {
+		if err := all[0].client(t).Publish(t.Context(), channel, "garbage").Err(); err != nil {
+			t.Error(err)
+		}
+	}
+	reserved := a.o.Stats.Dropped[core.ReasonReserved].Load()
+	a.Publish([]byte("{pw}:nodes"), text("garbage"), nil)
+	if a.o.Stats.Dropped[core.ReasonReserved].Load() != reserved+1 {
+		t.Error("a topic of the name of a sharded channel is passed on")
+	}
+	reaches(t, b, aStub)
+	if n := refusals(a.o.Stats); n != before || len(aStub.GotAll("pw:")) > 0 || len(aStub.GotAll("{pw}:")) > 0 {
+		t.Errorf("%d are refused, of %d before; %v", n, before, aStub.GotAll(""))
+	}
+	b.abandon()
+	b.cancel = nil // it need not be closed
+	id := core.CallID{6: 0x40, 8: 0x80, 15: 1}
+	if f := a.Ask(b.id, core.Question{Call: id, Service: []byte("x"), Timeout: time.Minute}); f.Failed() {
+		t.Skipf("it was missed already: %v", f)
+	}
+	coretest.Eventually(t, "the call ends", func() bool { return len(aStub.Ends()) == 1 })
+	if f := aStub.Ends()[0].Failure; f.Code != core.Gone {
+		t.Errorf("it ends with %v", f)
 	}
 }

@@ -97,8 +97,8 @@ func (w *wire) ask(words ...string) error {
 }
 
 // subscribeOnce tries whether a channel may be subscribed to.
-func (w *wire) subscribeOnce(channel string) error {
-	if err := w.send("SUBSCRIBE", channel); err != nil {
+func (w *wire) subscribeOnce(command, channel string) error {
+	if err := w.send(command, channel); err != nil {
 		return err
 	}
 	p, err := w.push()
@@ -223,7 +223,7 @@ func (w *wire) bulk(dst []byte, most int) (text []byte, long bool, err error) {
 
 // push is what comes to a subscriber. Its bytes are valid until the next one.
 type push struct {
-	kind    string // message, pmessage, (p)subscribe, (p)unsubscribe, pong
+	kind    string // message, pmessage, smessage, (p|s)subscribe, (p|s)unsubscribe, pong
 	pattern []byte // of a pmessage
 	channel []byte // or pattern of a psubscribe; or what a pong has
 	message []byte
@@ -259,6 +259,12 @@ func (w *wire) push() (p push, err error) {
 		p.kind = "message"
 	case "pmessage":
 		p.kind = "pmessage"
+	case "smessage":
+		p.kind = "smessage"
+	case "ssubscribe":
+		p.kind = "ssubscribe"
+	case "sunsubscribe":
+		p.kind = "sunsubscribe"
 	case "subscribe":
 		p.kind = "subscribe"
 	case "unsubscribe":
@@ -293,7 +299,7 @@ func (w *wire) push() (p push, err error) {
 	p.long = p.long || long
 	end := len(word)
 	switch p.kind {
-	case "message", "pmessage":
+	case "message", "pmessage", "smessage":
 		if word, long, err = w.bulk(word, maxMessage); err != nil {
 			return p, err
 		}
