@@ -80,6 +80,8 @@ func (s *engineStub) Answered(_ core.NodeID, _ core.CallID, o core.Outcome) {
 
 func (s *engineStub) Cancelled(core.NodeID, core.CallID) {}
 
+func (s *engineStub) SessionEnded(string) {}
+
 func (s *engineStub) Gone(n core.NodeID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
