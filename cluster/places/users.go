@@ -45,9 +45,10 @@ func (u *Users) Join(ctx context.Context, name string, limit int) error {
 	return nil
 }
 
-// Take takes a place whether there is one or not.
+// Take takes a place whether there is one or not, and counts that.
 func (u *Users) Take(name string) {
 	t := u.table
+	t.o.Stats.Uncounted.Add(1)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.entryOf(nameOf(userNames, name))
