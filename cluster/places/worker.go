@@ -170,24 +170,34 @@ func (s *sight) settleUser() (verdict, int, error) {
 	return write, s.held, nil
 }
 
-// Flush waits until nothing is left to be written, or ctx ends. What this node has in records need
-// not be written when it leaves: it does not count any more.
-func (t *Table) Flush(ctx context.Context) {
-	ticker := time.NewTicker(5 * time.Millisecond)
+// Written waits until the records have what connections here had before the call. The error says that
+// ctx ended before, or that there is no connection.
+func (t *Table) Written(ctx context.Context) error {
+	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
 	for {
-		left, lost := t.left()
-		if left == 0 {
-			return
+		if left, _ := t.left(); left == 0 {
+			return nil
+		}
+		if !t.connected() {
+			return errAway
 		}
 		select {
 		case <-ctx.Done():
-			if lost > 0 {
-				t.o.Logger.Warn("sessions were closed here that the cluster keeps, as it could not be asked", slog.Int("sessions", lost))
-			}
-			return
+			return ctx.Err()
 		case <-ticker.C:
 		}
+	}
+}
+
+// Leave waits until what was closed here is deleted, or ctx ends. The places of this node need not be
+// written: they do not count when it has left.
+func (t *Table) Leave(ctx context.Context) {
+	if t.Written(ctx) == nil {
+		return
+	}
+	if _, closed := t.left(); closed > 0 {
+		t.o.Logger.Warn("sessions were closed here that the cluster keeps, as it could not be asked", slog.Int("sessions", closed))
 	}
 }
 

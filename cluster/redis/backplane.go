@@ -105,7 +105,7 @@ func (b *Backplane) abandon() {
 func (b *Backplane) leave() {
 	ctx, cancel := context.WithTimeout(b.ctx, goodbyeTimeout)
 	defer cancel()
-	b.places.Flush(ctx)
+	b.places.Leave(ctx)
 	_ = b.out.written(ctx)
 	b.channels.leave()
 	b.nodes.Bye()
