@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/polywire/polywire/cluster/roster"
@@ -37,16 +36,6 @@ const (
 func nameOf(kind, key string) string {
 	sum := sha256.Sum256([]byte(kind + key))
 	return kind + hex.EncodeToString(sum[:])
-}
-
-// ValidName reports whether a name can be that of a record.
-func ValidName(name string) bool {
-	sum, ok := strings.CutPrefix(name, sessionNames)
-	if !ok {
-		sum, ok = strings.CutPrefix(name, userNames)
-	}
-	raw, err := hex.DecodeString(sum)
-	return ok && err == nil && len(raw) == sha256.Size
 }
 
 // record is what the cluster knows of a session or a user: an object in a line, and behind it the
