@@ -57,17 +57,18 @@ var rules = []rule{
 	{packages: "sessions", allow: []string{"core", "core/rawjson"}, why: "a store of sessions is a folder or a map: it knows no engine and no format"},
 	{packages: "cluster/claims", allow: []string{"core", "cluster/roster"}, why: "who gets a channel does not depend on what keeps the register"},
 	{packages: "cluster/roster", allow: []string{"core", "core/logging"}, why: "who is in the cluster does not depend on what joins it"},
+	{packages: "cluster/places", allow: []string{"core", "core/logging", "core/rawjson", "cluster/roster"}, why: "what is counted over all nodes does not depend on what joins them"},
 	{
 		packages: "cluster/redis",
-		allow:    []string{"core", "core/logging", "core/rawjson", "certs", "cluster/claims", "cluster/roster", "github.com/redis/go-redis/v9"},
+		allow:    []string{"core", "core/logging", "core/rawjson", "certs", "cluster/claims", "cluster/roster", "cluster/places", "github.com/redis/go-redis/v9"},
 		why:      "a backplane knows its engine and core's ports, and nothing of what is published",
 	},
 	{
 		packages: "cluster/nats",
-		allow:    []string{"core", "core/logging", "core/rawjson", "certs", "cluster/claims", "cluster/roster", "github.com/nats-io/nats.go/...", "github.com/nats-io/nkeys", "github.com/nats-io/nats-server/v2/..."},
+		allow:    []string{"core", "core/logging", "core/rawjson", "certs", "cluster/claims", "cluster/roster", "cluster/places", "github.com/nats-io/nats.go/...", "github.com/nats-io/nkeys", "github.com/nats-io/nats-server/v2/..."},
 		why:      "a backplane knows its engine and core's ports, and nothing of what is published",
 	},
-	{packages: "cluster/clustertest", allow: []string{"core", "core/coretest"}, testing: true, why: "the suite of all backplanes knows none of them"},
+	{packages: "cluster/clustertest", allow: []string{"core", "core/coretest", "cluster/places"}, testing: true, why: "the suite of all backplanes knows none of them"},
 	{packages: "codecs/...", allow: []string{"core", "core/rawjson", "github.com/google/uuid"}, why: "a codec is bytes in, commands out: no socket, no engine, no other codec"},
 	{
 		packages: "httpclient", allow: []string{"github.com/sony/gobreaker/v2"},
@@ -154,7 +155,7 @@ var rules = []rule{
 var testRule = rule{
 	testing: true,
 	allow: []string{
-		".", "core/...", "cluster/clustertest", "codecs/...", "auth", "admin", "certs/...", "config", "conversations/...", "plugin/...", "sessions", "sockets",
+		".", "core/...", "cluster/clustertest", "cluster/places", "codecs/...", "auth", "admin", "certs/...", "config", "conversations/...", "plugin/...", "sessions", "sockets",
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 		"github.com/hashicorp/go-plugin", "google.golang.org/grpc", "google.golang.org/protobuf/proto", // plugins without the SDK
 		"github.com/nats-io/nats-server/v2/server", "github.com/google/uuid",

@@ -80,9 +80,10 @@ func (b *Broker) AwaitCluster(ctx context.Context) error {
 	return nil
 }
 
-// CloseSession ends a session: its connections are told, and nobody can restore it. The error is a
-// [core.Failure] with SessionUnknown if no endpoint has such a session, or the error of a session
-// store; even then the connections have lost the session.
+// CloseSession ends a session: its connections are told, at all nodes if the sessions are those of a
+// cluster, and nobody can restore it. The error is a [core.Failure] with SessionUnknown if no
+// endpoint has such a session, with Unreachable if the cluster cannot be asked, or the error of a
+// session store; even then the connections of this broker have lost the session.
 func (b *Broker) CloseSession(ctx context.Context, key string) error {
 	var stores []core.SessionStore
 	for _, ep := range b.parts.Endpoints() {
@@ -93,9 +94,10 @@ func (b *Broker) CloseSession(ctx context.Context, key string) error {
 	return b.parts.Engine.CloseSession(ctx, key, stores...)
 }
 
-// SessionClients returns the connections of a session, in no order: none if nobody is connected to
-// it now, although it may be restored later.
+// SessionClients returns the connections of this broker that have a session, in no order: none if
+// nobody is connected to it now, although it may be restored later. Those of other nodes of a cluster
+// are not among them.
 func (b *Broker) SessionClients(key string) []core.Client { return b.parts.Engine.SessionClients(key) }
 
-// ActiveSessions returns how many sessions have a connection now.
+// ActiveSessions returns how many sessions have a connection of this broker now.
 func (b *Broker) ActiveSessions() int { return b.parts.Engine.ActiveSessions() }

@@ -38,7 +38,7 @@ func (s *Source) readiness() (text string, ready bool) {
 
 // clusterDescs are the metrics of a node of a cluster.
 type clusterDescs struct {
-	connected, nodes, connects, messages, bytes, queued, dropped, refused, lost *prometheus.Desc
+	connected, nodes, connects, messages, bytes, queued, dropped, refused, lost, uncounted *prometheus.Desc
 }
 
 func newClusterDescs() clusterDescs {
@@ -55,11 +55,12 @@ func newClusterDescs() clusterDescs {
 		dropped:   desc("messages_dropped_total", "Messages, and ends of calls, that did not get to other nodes or from them.", "reason"),
 		refused:   desc("refused_total", "What came from the cluster and makes no sense.", "reason"),
 		lost:      desc("channels_lost_total", "Channels that clients here have lost because the cluster gave them to others, or could not be reached."),
+		uncounted: desc("users_uncounted_total", "Connections that were let in by the limit of this node alone, because the cluster could not be asked how many their user has."),
 	}
 }
 
 func (d clusterDescs) describe(to chan<- *prometheus.Desc) {
-	for _, one := range []*prometheus.Desc{d.connected, d.nodes, d.connects, d.messages, d.bytes, d.queued, d.dropped, d.refused, d.lost} {
+	for _, one := range []*prometheus.Desc{d.connected, d.nodes, d.connects, d.messages, d.bytes, d.queued, d.dropped, d.refused, d.lost, d.uncounted} {
 		to <- one
 	}
 }
@@ -84,6 +85,7 @@ func (d clusterDescs) collect(to chan<- prometheus.Metric, s *core.ClusterStats)
 	count(d.bytes, s.BytesOut.Load(), "out")
 	count(d.bytes, s.BytesIn.Load(), "in")
 	count(d.lost, s.Lost.Load())
+	count(d.uncounted, s.Uncounted.Load())
 	collect(to, d.dropped, &s.Dropped, core.ClusterDropped)
 	collect(to, d.refused, &s.Refused, core.ClusterRefused)
 }

@@ -48,6 +48,7 @@ func TestClusterMetrics(t *testing.T) {
 	stats.BytesOut.Store(7)
 	stats.BytesIn.Store(8)
 	stats.Lost.Store(9)
+	stats.Uncounted.Store(11)
 	stats.Dropped.Add(core.ReasonSlow, 10)
 	src := source(new(atomic.Bool))
 	src.Cluster = &admin.Cluster{Stats: stats, Health: func() error { return nil }}
@@ -73,7 +74,8 @@ messages_total{direction="in"} 6
 messages_total{direction="out"} 5
 nodes 2
 queued_bytes 3
-refused_total{reason="malformed"} 0`
+refused_total{reason="malformed"} 0
+users_uncounted_total 11`
 	if text := strings.Join(got, "\n"); text != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}

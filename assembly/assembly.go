@@ -61,6 +61,7 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 		Listen:           program.Listen,
 		Loops:            cfg.Network.Loops,
 		NumbersAfter:     p.cluster.numbersAfter(),
+		Places:           p.cluster.places(),
 		HandshakeTimeout: cfg.Network.HandshakeTimeout,
 		HTTPIdleTimeout:  cfg.Network.HTTPIdleTimeout,
 		MaxHeader:        int(cfg.Network.MaxHeader),
@@ -149,7 +150,7 @@ func (p *Parts) Close() {
 func (p *Parts) prepare(cfg *config.Config, program Program, serving bool) (*draft, error) {
 	d := &draft{
 		state: newState(cfg), old: p.state.Load(), program: program,
-		engine: p.Engine, network: p.Network, log: p.log, background: p.background, serving: serving,
+		engine: p.Engine, network: p.Network, cluster: p.cluster, log: p.log, background: p.background, serving: serving,
 	}
 	if err := d.fill(); err != nil {
 		d.discard()

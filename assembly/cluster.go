@@ -2,9 +2,11 @@ package assembly
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"time"
 
 	"github.com/polywire/polywire/admin"
 	"github.com/polywire/polywire/cluster/nats"
@@ -32,6 +34,10 @@ type backplane interface {
 	// Sync waits until the other nodes have got everything that this one was told before the
 	// call. Any goroutine except those of Cluster.
 	Sync(context.Context) error
+	// Sessions returns the session store of the cluster: one that is used for maxAge no more is gone.
+	Sessions(maxAge time.Duration) core.SharedSessions
+	// Places returns the places of users.
+	Places() core.Places
 }
 
 // newCluster makes what joins the broker to others; nil if it is alone. Nothing runs until start.
@@ -91,6 +97,23 @@ func (c *cluster) port() core.Backplane {
 		return nil
 	}
 	return c.backplane
+}
+
+// sessions returns the session store of all nodes. The configuration has been checked: there is a
+// cluster.
+func (c *cluster) sessions(n core.Needs) (core.SessionStore, error) {
+	if c == nil {
+		return nil, errors.New("a session store of the cluster needs one")
+	}
+	return c.backplane.Sessions(n.SessionLimits.MaxAge), nil
+}
+
+// places returns what counts users over all nodes; nil if the broker is alone.
+func (c *cluster) places() core.Places {
+	if c == nil {
+		return nil
+	}
+	return c.backplane.Places()
 }
 
 // numbersAfter returns where the numbers of this node's connections begin. They have 53 bits, as

@@ -22,6 +22,7 @@ type draft struct {
 	program    Program
 	engine     *engine.Engine
 	network    *network.Server
+	cluster    *cluster // nil if the broker is alone
 	log        *slog.Logger
 	background *background
 	serving    bool // start the plugins of added endpoints at once
@@ -120,6 +121,8 @@ func (d *draft) sessionStore(change config.Change, previous *site) (store core.S
 	needs := c.Needs()
 	if previous != nil && sessions.Same(needs, change.Old.Needs()) {
 		store = previous.endpoint.Sessions
+	} else if needs.Sessions == core.SessionsCluster {
+		return d.cluster.sessions(needs)
 	} else if store, err = sessions.Open(needs, d.log.With("endpoint", c.Name)); err != nil {
 		return nil, err
 	}

@@ -38,7 +38,8 @@ func clientLimits(c *config.Endpoint) core.Limits {
 	return core.Limits{
 		Connections:           l.Connections,
 		ConnectionsPerAddress: l.ConnectionsPerAddress,
-		ConnectionsPerUser:    l.ConnectionsPerUser,
+		ConnectionsPerUser:    l.ConnectionsPerUser.Max,
+		UsersOfCluster:        l.ConnectionsPerUser.Scope == config.ScopeCluster,
 		Messages:              rate(l.Messages, l.MessagesBurst),
 		Bytes:                 rate(l.Bytes, int(l.BytesBurst)),
 		Subscriptions:         l.Subscriptions,

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/polywire/polywire/certs"
+	"github.com/polywire/polywire/core"
 )
 
 // Cluster joins the broker to others, as nodes of one cluster. Without an engine it is alone.
@@ -111,6 +112,26 @@ func (r *report) checkCluster(c *Cluster) {
 		r.checkServers(c)
 	default:
 		r.checkEmbedded(c)
+	}
+}
+
+// checkClustered checks that there is a cluster where endpoints need one.
+func (r *report) checkClustered(cfg *Config) {
+	if cfg.Cluster.On() {
+		return
+	}
+	for i := range cfg.Endpoints {
+		ep, path := &cfg.Endpoints[i], "endpoints."+strconv.Itoa(i)
+		if ep.Needs().Sessions == core.SessionsCluster {
+			key := "options.sessions.store"
+			if ep.Protocol == "" || len(ep.Plugin.Command) > 0 {
+				key = "plugin"
+			}
+			r.add(join(path, key), "%s is no use without a cluster: the key cluster says what joins the brokers", core.SessionsCluster)
+		}
+		if ep.Limits.ConnectionsPerUser.Scope == ScopeCluster {
+			r.add(join(path, "limits.connections_per_user.scope"), "%s is no use without a cluster: the key cluster says what joins the brokers", ScopeCluster)
+		}
 	}
 }
 

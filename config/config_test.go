@@ -44,7 +44,12 @@ type hookOptions struct {
 	Store   struct {
 		Dir string `koanf:"dir"`
 	} `koanf:"store"`
+	Sessions struct {
+		Store string `koanf:"store"`
+	} `koanf:"sessions"`
 }
+
+func (o *hookOptions) Needs() core.Needs { return core.Needs{Sessions: o.Sessions.Store} }
 
 // protocols are two formats: chat without options and hook with some of each kind.
 func protocols() []core.Protocol {
@@ -71,6 +76,26 @@ func protocols() []core.Protocol {
 			},
 			New: func(any, int) (core.Format, error) { return hookFormat{format{profile: hook}}, nil },
 		},
+	}
+}
+
+// The limit of a user's connections is a number, or a mapping with its scope; a cluster gives a meaning
+// to what needs one.
+func TestUsersOfCluster(t *testing.T) {
+	cfg, err := config.Load(config.Source{Text: `
+endpoints:
+  - {name: a, protocol: chat, listen: ":1", limits: {connections_per_user: 3}}
+  - {name: b, protocol: chat, listen: ":2", limits: {connections_per_user: {max: 4, scope: cluster}}}
+  - {name: c, protocol: hook, listen: ":3", limits: {connections_per_user: {max: 5}}, options: {sessions: {store: cluster}}}
+cluster: {engine: redis, node: a, url: "redis://10.0.0.2"}
+`, Set: []config.Override{{From: "test", Key: "endpoints.c.limits.connections_per_user", Value: "6"}}}, protocols())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []config.PerUser{{Max: 3}, {Max: 4, Scope: config.ScopeCluster}, {Max: 6}} {
+		if got := cfg.Endpoints[i].Limits.ConnectionsPerUser; got != want {
+			t.Errorf("endpoint %d: %+v, want %+v", i, got, want)
+		}
 	}
 }
 
@@ -230,7 +255,7 @@ cluster: {engine: nats, node: n-1, embedded: {listen: "10.0.0.1:6222", routes: [
 		Origins:     []string{"https://example.com", "https://*.example.com:8443", "http://localhost:*", "*"},
 		TopicPrefix: "tenant/", CallTimeout: time.Second, MaxCalls: 7, ProxyProtocol: "optional", Health: "/healthz",
 		Limits: config.Limits{
-			Connections: 100, ConnectionsPerAddress: 10, ConnectionsPerUser: 5,
+			Connections: 100, ConnectionsPerAddress: 10, ConnectionsPerUser: config.PerUser{Max: 5},
 			Messages: config.Rate{N: 600, Per: time.Minute}, MessagesBurst: 50,
 			Bytes: config.Rate{N: 1e6, Per: time.Second}, BytesBurst: 4 << 20,
 			Subscriptions: 64, TopicLength: 128, TopicDepth: 8, JSONDepth: 32,

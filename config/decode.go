@@ -46,17 +46,18 @@ func (r *report) decode(path string, v any, to reflect.Value) {
 	}
 }
 
-// shorthand is a struct that may be written as the value of one of its keys, which is a list. A
-// list of one may lack its brackets.
+// shorthand is a struct that may be written as the value of one of its keys. If that is a list, one
+// of one may lack its brackets.
 type shorthand interface{ short() (key string) }
 
 func (r *report) decodeStruct(path string, v any, to reflect.Value) {
 	tree, ok := v.(map[string]any)
 	if s, short := reflect.TypeAssert[shorthand](to); short && !ok {
-		if one, ok := v.(scalar); ok && !one.Flat {
+		value := field(to, s.short())
+		if one, ok := v.(scalar); ok && !one.Flat && value.Kind() == reflect.Slice {
 			v = []any{v}
 		}
-		r.decode(path, v, field(to, s.short()))
+		r.decode(path, v, value)
 		return
 	}
 	if !ok {

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,7 +15,7 @@ type Limits struct {
 	// ConnectionsPerAddress limits those of one client address (IPv6: of one /64).
 	ConnectionsPerAddress int `koanf:"connections_per_address"`
 	// ConnectionsPerUser limits those of one user, if clients authenticate.
-	ConnectionsPerUser int `koanf:"connections_per_user"`
+	ConnectionsPerUser PerUser `koanf:"connections_per_user"`
 	// Messages and Bytes limit what one connection sends; the Burst of each is how much may come at
 	// once, 0 as much as in one period.
 	Messages      Rate `koanf:"messages"`
@@ -31,6 +32,24 @@ type Limits struct {
 	// JSONDepth limits how deeply arrays and objects are nested in a payload.
 	JSONDepth int `koanf:"json_depth"`
 }
+
+// PerUser limits the connections of one user. It may be written as Max alone.
+type PerUser struct {
+	// Max is how many there may be.
+	Max int `koanf:"max"`
+	// Scope says which connections count: ScopeNode or ScopeCluster; "" is ScopeNode.
+	Scope string `koanf:"scope"`
+}
+
+// The values of PerUser.Scope.
+const (
+	// ScopeNode counts the connections of this broker.
+	ScopeNode = "node"
+	// ScopeCluster counts those at all nodes of the cluster.
+	ScopeCluster = "cluster"
+)
+
+func (PerUser) short() string { return "max" }
 
 // Watermark is an amount of memory: a size, or a part of what the process may use, written as 80%.
 type Watermark struct {
@@ -103,7 +122,11 @@ func (e *endpointReader) checkClients(l Limits) {
 	}
 	between("connections", l.Connections, 1<<30)
 	between("connections_per_address", l.ConnectionsPerAddress, 1<<30)
-	between("connections_per_user", l.ConnectionsPerUser, 1<<30)
+	between("connections_per_user", l.ConnectionsPerUser.Max, 1<<30)
+	scopes := []string{ScopeNode, ScopeCluster}
+	if s := l.ConnectionsPerUser.Scope; s != "" && !slices.Contains(scopes, s) {
+		e.fault("limits.connections_per_user.scope", "must be %s, not %q%s", strings.Join(scopes, " or "), s, suggest(s, scopes))
+	}
 	between("messages_burst", l.MessagesBurst, 1<<30)
 	between("subscriptions", l.Subscriptions, 1<<17)
 	between("patterns", l.Patterns, 1<<17)

@@ -24,10 +24,11 @@ import (
 // nodes are the brokers of a cluster.
 var nodes = []string{"a", "b", "c"}
 
-// clusterScripts are the scripts of several formats, but for that of the webhook whose answers a
+// clusterScripts are the scripts of several formats and those of clusters, but for that of the webhook whose answers a
 // broker remembers: the nodes do not tell each other what they remember.
 func clusterScripts(t *testing.T) []string {
-	return slices.DeleteFunc(scripts(t, "pairs/*.txt"), func(file string) bool { return filepath.Base(file) == "authorizer.txt" })
+	pairs := slices.DeleteFunc(scripts(t, "pairs/*.txt"), func(file string) bool { return filepath.Base(file) == "authorizer.txt" })
+	return append(pairs, scripts(t, "pairs/cluster/*.txt")...)
 }
 
 // TestPairsInCluster plays the scripts of several formats again, with their clients spread over

@@ -83,6 +83,9 @@ type Cluster interface {
 	Answered(from NodeID, call CallID, o Outcome)
 	// Cancelled says that nobody waits for the answer to a call of Asked any more.
 	Cancelled(from NodeID, call CallID)
+	// SessionEnded says that a session of [SharedSessions], in which connections here have places,
+	// was ended elsewhere: they have none any more.
+	SessionEnded(key string)
 	// Gone says that a node has ended, or cannot be reached any more: its calls fail, and
 	// its services and channels are free. A node that can be reached again is told of anew.
 	Gone(n NodeID)

@@ -45,6 +45,7 @@ type Hooks struct {
 	SessionRestored func(ctx context.Context, c Client, s Session)
 
 	// SessionClosed is called when a session has been closed and its store has deleted it.
-	// It is not called for a client that leaves a session which continues.
+	// It is not called for a client that leaves a session which continues. In a cluster it is called
+	// at the node that has closed the session.
 	SessionClosed func(ctx context.Context, key string)
 }

@@ -16,6 +16,9 @@ type Limits struct {
 	// ConnectionsPerUser bounds those of one Identity.Subject. Clients without one
 	// are not counted.
 	ConnectionsPerUser int
+	// UsersOfCluster says that ConnectionsPerUser bounds those at all nodes of the cluster, at the
+	// endpoints of one name; else those of this broker.
+	UsersOfCluster bool
 	// Messages and Bytes bound what one connection sends. A client that sends faster is read
 	// more slowly; nothing is lost.
 	Messages, Bytes Rate

@@ -50,6 +50,8 @@ const (
 	SessionsMemory = "memory"
 	// SessionsFile keeps them in files.
 	SessionsFile = "file"
+	// SessionsCluster keeps them where all nodes of the cluster have them: see [SharedSessions].
+	SessionsCluster = "cluster"
 	// SessionsNone turns sessions off.
 	SessionsNone = "off"
 )

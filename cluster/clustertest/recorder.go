@@ -60,6 +60,7 @@ type Recorder struct {
 	answers  []Answered
 	cancels  []Cancelled
 	gone     map[core.NodeID]int // how often
+	ended    []string            // sessions
 	faults   []string
 	closed   bool
 	answer   func(from core.NodeID, q core.Question)
@@ -202,6 +203,13 @@ func (r *Recorder) Cancelled(from core.NodeID, call core.CallID) {
 	r.enter()
 	defer r.mu.Unlock()
 	r.cancels = append(r.cancels, Cancelled{from, call})
+}
+
+// SessionEnded keeps that a session was ended elsewhere.
+func (r *Recorder) SessionEnded(key string) {
+	r.enter()
+	defer r.mu.Unlock()
+	r.ended = append(r.ended, key)
 }
 
 // Gone forgets what a node has.

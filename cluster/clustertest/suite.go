@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
@@ -15,6 +16,11 @@ type Node struct {
 	core.Backplane
 	// ID is what the others know it by.
 	ID core.NodeID
+	// Sessions are those of the cluster, kept for ever; Aging returns them with another age. Places are
+	// those of its users.
+	Sessions core.SharedSessions
+	Aging    func(maxAge time.Duration) core.SharedSessions
+	Places   core.Places
 	// Kill ends it without a goodbye, as if its process were killed; then Close is not called.
 	Kill func()
 	// Cut cuts it off from its engine, and Restore connects it again; nil if that cannot be
@@ -58,6 +64,15 @@ func Run(t *testing.T, begin func(t testing.TB) Cluster, traits ...Trait) {
 		{"claims of who leaves", testClaimsOfTheLeaving},
 		{"away for a moment", testAwayShortly},
 		{"away for long", testAwayLong},
+		{"sessions", testSessions},
+		{"ends of sessions", testSessionEnds},
+		{"joins at once", testJoinsAtOnce},
+		{"places of who dies", testPlacesOfTheDead},
+		{"places of who leaves", testPlacesOfTheLeaving},
+		{"sessions while away", testSessionsAway},
+		{"the age of sessions", testSessionAge},
+		{"users", testUsers},
+		{"users while away", testUsersAway},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := &world{begin: begin(t), bare: slices.Contains(traits, BareTopics)}

@@ -12,6 +12,7 @@ import (
 
 	natsgo "github.com/nats-io/nats.go"
 
+	"github.com/polywire/polywire/cluster/places"
 	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
@@ -28,6 +29,7 @@ type Backplane struct {
 	nodes    *roster.Roster
 	foreign  *foreign
 	channels *channels
+	places   *places.Table
 	syncs    *roster.Syncs
 	health   roster.Health
 	drops    *drops
@@ -66,6 +68,7 @@ func New(o Options) (*Backplane, error) {
 	})
 	b.syncs = roster.NewSyncs(b.nodes)
 	b.channels = newChannels(b)
+	b.places = newPlaces(b)
 	b.engine = engine{o: &b.o}
 	return b, nil
 }
@@ -82,6 +85,7 @@ func (b *Backplane) Health() error { return b.health.Err() }
 func (b *Backplane) Start(c core.Cluster) {
 	b.cluster, b.foreign.cluster = c, c
 	b.channels.own.Start(c)
+	b.places.Start(c)
 	b.nodes.Start(c)
 	ctx, cancel := context.WithCancel(context.Background())
 	b.ctx, b.cancel = ctx, cancel
@@ -113,6 +117,7 @@ func (b *Backplane) abandon() {
 func (b *Backplane) leave() {
 	ctx, cancel := context.WithTimeout(b.ctx, goodbyeTimeout)
 	defer cancel()
+	b.places.Leave(ctx)
 	_ = b.out.written(ctx)
 	b.channels.leave()
 	b.nodes.Bye()

@@ -98,7 +98,7 @@ func hear(m *natsgo.Msg) (s speech, err error) {
 		if s.call == (core.CallID{}) {
 			return s, errSpeech
 		}
-	case typeDescribe, typeTaken:
+	case typeDescribe, typeTaken, typeLook:
 	case typeSync, typeSynced:
 		s.sync, s.log, err = syncOf(m)
 	default:
@@ -234,6 +234,8 @@ func (b *Backplane) spokenTo(m *natsgo.Msg) {
 		b.cluster.Answered(s.from, s.call, core.Outcome{Answer: s.payload, Failure: s.failure, Reason: s.reason})
 	case typeCancel:
 		b.cluster.Cancelled(s.from, s.call)
+	case typeLook:
+		b.places.Look(string(m.Data))
 	case typeSync:
 		b.syncAsked(s)
 	case typeSynced:

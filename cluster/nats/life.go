@@ -118,7 +118,9 @@ func (b *Backplane) session(ctx context.Context, nc *natsgo.Conn, ended <-chan s
 	opened := make(chan struct{})
 	parts.Go(func() { b.out.run(ctx, nc, opened) })
 	<-opened
-	parts.Go(func() { b.channels.run(ctx, nc, b.engine.servers()) })
+	servers := b.engine.servers()
+	parts.Go(func() { b.channels.run(ctx, nc, servers) })
+	parts.Go(func() { b.keepPlaces(ctx, nc, servers) })
 	b.o.Stats.Connects.Add(1)
 	b.o.Stats.Connected.Store(true)
 	b.health.Set(roster.AboutEngine, nil)

@@ -70,7 +70,7 @@ func TestExternal(t *testing.T) {
 			line := clustertest.NewCable(t, srv.Addr().String())
 			b, _ := startNode(t, Options{Node: name, URL: "nats://" + line.Addr(), Prefix: prefix}, c)
 			return &clustertest.Node{
-				Backplane: b, ID: b.ID(), Kill: b.abandon,
+				Backplane: b, ID: b.ID(), Kill: b.abandon, Sessions: b.Sessions(0), Aging: b.Sessions, Places: b.Places(),
 				Cut: func() { line.Cut(true) }, Restore: func() { line.Cut(false) },
 			}
 		}
@@ -103,7 +103,7 @@ func TestEmbedded(t *testing.T) {
 		options := embeddedOptions(t)
 		return func(t testing.TB, name string, c core.Cluster) *clustertest.Node {
 			b, _ := startNode(t, options[name], c)
-			return &clustertest.Node{Backplane: b, ID: b.ID(), Kill: b.abandon}
+			return &clustertest.Node{Backplane: b, ID: b.ID(), Kill: b.abandon, Sessions: b.Sessions(0), Aging: b.Sessions, Places: b.Places()}
 		}
 	})
 }

@@ -24,6 +24,9 @@ const (
 // Nodes that go meanwhile are not waited for. The error says that ctx ended before, or that
 // this node is not connected. Any goroutine, but not within a call of core.Cluster.
 func (b *Backplane) Sync(ctx context.Context) error {
+	if err := b.places.Written(ctx); err != nil {
+		return fmt.Errorf("writing who has which session: %w", err)
+	}
 	if err := b.out.written(ctx); err != nil {
 		return fmt.Errorf("passing on what waits: %w", err)
 	}

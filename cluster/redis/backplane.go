@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/polywire/polywire/cluster/places"
 	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
@@ -27,6 +28,7 @@ type Backplane struct {
 	interest *interest
 	nodes    *roster.Roster
 	channels *channels
+	places   *places.Table
 	syncs    *roster.Syncs
 	health   roster.Health
 
@@ -58,6 +60,7 @@ func New(o Options) (*Backplane, error) {
 	})
 	b.syncs = roster.NewSyncs(b.nodes)
 	b.channels = newChannels(b)
+	b.places = newPlaces(b)
 	return b, nil
 }
 
@@ -73,6 +76,7 @@ func (b *Backplane) Health() error { return b.health.Err() }
 func (b *Backplane) Start(c core.Cluster) {
 	b.cluster = c
 	b.channels.own.Start(c)
+	b.places.Start(c)
 	b.nodes.Start(c)
 	ctx, cancel := context.WithCancel(context.Background())
 	b.ctx, b.cancel = ctx, cancel
@@ -103,6 +107,7 @@ func (b *Backplane) abandon() {
 func (b *Backplane) leave() {
 	ctx, cancel := context.WithTimeout(b.ctx, goodbyeTimeout)
 	defer cancel()
+	b.places.Leave(ctx)
 	_ = b.out.written(ctx)
 	b.channels.leave()
 	b.nodes.Bye()

@@ -96,6 +96,8 @@ func (b *Backplane) spokenTo(data []byte) {
 		b.cluster.Answered(f.from, f.call, core.Outcome{Answer: f.payload, Failure: f.failure, Reason: f.reason})
 	case kindCancel:
 		b.cluster.Cancelled(f.from, f.call)
+	case kindLook:
+		b.places.Look(string(f.notice))
 	case kindSync:
 		b.syncAsked(f)
 	case kindSynced:

@@ -14,8 +14,9 @@ const (
 	// dialTimeout bounds each step of a connection, askTimeout what is asked of the server.
 	dialTimeout = 3 * time.Second
 	askTimeout  = 2 * time.Second
-	// poolSize is how many connections scripts may use; they come one after the other.
-	poolSize = 4
+	// poolSize is how many connections scripts may use: the register uses one after the other, and
+	// records of sessions and users are read and written at the same time.
+	poolSize = 16
 )
 
 // server is the one Redis process that this node speaks to during a session. In a Cluster too it

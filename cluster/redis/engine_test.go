@@ -254,7 +254,7 @@ func TestCluster(t *testing.T) {
 		prefix := fmt.Sprintf("test%d:", n)
 		return func(t testing.TB, name string, c core.Cluster) *clustertest.Node {
 			b, _ := startNode(t, Options{Node: name, URL: fmt.Sprintf("redis+cluster://%s?addr=%s", all[0].addr(), all[1].addr()), Prefix: prefix}, c)
-			return &clustertest.Node{Backplane: b, ID: b.ID(), Kill: b.abandon}
+			return &clustertest.Node{Backplane: b, ID: b.ID(), Kill: b.abandon, Sessions: b.Sessions(0), Aging: b.Sessions, Places: b.Places()}
 		}
 	}, clustertest.BareTopics)
 }

@@ -33,6 +33,7 @@ const (
 	kindSync     // say when you have got everything up to here
 	kindSynced
 	kindTaken // your name is that of this node
+	kindLook  // a record was changed so that you have to look at it
 )
 
 // The first byte of a payload.
@@ -88,7 +89,7 @@ func (f *frame) append(dst []byte) []byte {
 		}
 	case kindCancel:
 		dst = append(dst, f.call[:]...)
-	case kindState, kindTaken:
+	case kindState, kindTaken, kindLook:
 		dst = append(dst, f.notice...)
 	case kindSync, kindSynced:
 		dst = binary.AppendUvarint(dst, f.sync)
@@ -210,7 +211,7 @@ func readFrame(data []byte) (f frame, err error) {
 		f.call = r.call()
 		r.bad = r.bad || f.call == (core.CallID{})
 	case kindDescribe:
-	case kindState, kindTaken:
+	case kindState, kindTaken, kindLook:
 		f.notice = r.rest
 		r.bad = f.kind == kindTaken && !roster.ValidNode(core.NodeID(r.rest))
 	case kindSync, kindSynced:

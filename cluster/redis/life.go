@@ -109,6 +109,7 @@ func (b *Backplane) session(ctx context.Context) error {
 			end(explain(err))
 		}
 	})
+	parts.Go(func() { b.places.Run(ctx, newRecords(srv.client, b.o.Prefix)) })
 	b.pings.Store(p)
 	b.o.Stats.Connects.Add(1)
 	b.o.Stats.Connected.Store(true)

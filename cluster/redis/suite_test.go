@@ -107,7 +107,7 @@ func begin(p *process) func(t testing.TB) clustertest.Cluster {
 			line := clustertest.NewCable(t, p.addr())
 			b, _ := startNode(t, Options{Node: name, URL: "redis://" + line.Addr(), Prefix: prefix}, c)
 			return &clustertest.Node{
-				Backplane: b, ID: b.ID(), Kill: b.abandon,
+				Backplane: b, ID: b.ID(), Kill: b.abandon, Sessions: b.Sessions(0), Aging: b.Sessions, Places: b.Places(),
 				Cut: func() { line.Cut(true) }, Restore: func() { line.Cut(false) },
 			}
 		}

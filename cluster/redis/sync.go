@@ -20,6 +20,9 @@ func (b *Backplane) Sync(ctx context.Context) error {
 	if !ok {
 		return fmt.Errorf("waiting for the register of channels: %w", ctx.Err())
 	}
+	if err := b.places.Written(ctx); err != nil {
+		return fmt.Errorf("writing who has which session: %w", err)
+	}
 	if err := b.out.written(ctx); err != nil {
 		return fmt.Errorf("passing on what waits: %w", err)
 	}

@@ -39,6 +39,8 @@ const (
 	MemoryStore = core.SessionsMemory
 	// FileStore keeps them in files, as the original does: see package sessions.
 	FileStore = core.SessionsFile
+	// ClusterStore keeps them where all nodes of the cluster have them.
+	ClusterStore = core.SessionsCluster
 	// NoStore turns sessions off.
 	NoStore = core.SessionsNone
 )
@@ -46,14 +48,16 @@ const (
 // SessionOptions say where an endpoint keeps its sessions. The format does not read
 // them: whoever builds the endpoint gives it the store.
 type SessionOptions struct {
-	// Store is MemoryStore, FileStore or NoStore.
+	// Store is MemoryStore, FileStore, ClusterStore or NoStore.
 	Store string `koanf:"store"`
 	// Dir is the folder of FileStore.
 	Dir string `koanf:"dir"`
-	// MaxConnections bounds the connections of one session; 0 is no bound.
+	// MaxConnections bounds the connections of one session, of ClusterStore those at all nodes; 0 is
+	// no bound.
 	MaxConnections int `koanf:"max_connections"`
 	// Max bounds the sessions: one more evicts the session whose last use (creating or
-	// restoring it) is longest ago. 0 means no bound but that of MemoryStore, 100,000.
+	// restoring it) is longest ago. 0 means no bound but that of MemoryStore, 100,000. ClusterStore
+	// has none.
 	Max int `koanf:"max"`
 	// MaxAge is how long an unused session is kept; 0 is for ever.
 	MaxAge time.Duration `koanf:"max_age"`
@@ -177,8 +181,10 @@ func (o *Options) validate() error {
 		fault("reply_encoding: must be %s or %s, not %q", SameEncoding, UTF8Encoding, o.ReplyEncoding)
 	}
 	switch s := o.Sessions; {
-	case s.Store != MemoryStore && s.Store != FileStore && s.Store != NoStore:
-		fault("sessions.store: must be %s, %s or %s, not %q", MemoryStore, FileStore, NoStore, s.Store)
+	case s.Store != MemoryStore && s.Store != FileStore && s.Store != ClusterStore && s.Store != NoStore:
+		fault("sessions.store: must be %s, %s, %s or %s, not %q", MemoryStore, FileStore, ClusterStore, NoStore, s.Store)
+	case s.Store == ClusterStore && s.Max > 0:
+		fault("sessions.max: is no use with the store %s, in which no node knows how many sessions there are; max_age limits them", ClusterStore)
 	case s.Store == FileStore && s.Dir == "":
 		fault("sessions.dir: is missing: the folder of the session files")
 	case s.MaxConnections < 0:

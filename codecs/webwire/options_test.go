@@ -54,6 +54,8 @@ func TestValidate(t *testing.T) {
 		{"always UTF-8", func(o *Options) { o.ReplyEncoding = "utf8" }, ""},
 		{"no reply encoding", func(o *Options) { o.ReplyEncoding = "" }, "reply_encoding"},
 		{"bounds of sessions", func(o *Options) { o.Sessions.Max, o.Sessions.MaxAge = 1, time.Hour }, ""},
+		{"sessions of a cluster", func(o *Options) { o.Sessions.Store, o.Sessions.MaxAge = ClusterStore, time.Hour }, ""},
+		{"bound of the sessions of a cluster", func(o *Options) { o.Sessions.Store, o.Sessions.Max = ClusterStore, 1 }, "sessions.max"},
 		{"fewer sessions than none", func(o *Options) { o.Sessions.Max = -1 }, "sessions.max"},
 		{"sessions younger than new", func(o *Options) { o.Sessions.MaxAge = -1 }, "sessions.max_age"},
 		{"reply encoding in capitals", func(o *Options) { o.ReplyEncoding = "UTF8" }, "reply_encoding"},

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// attachments knows the connections of each session. Sessions are told apart by
+// attachments knows the connections here of each session. Sessions are told apart by
 // their keys alone, so that endpoints may share a store. A place is taken before the
 // store is asked, so that the bound cannot be passed and a session is not deleted
 // under a connection that is about to join it. Any goroutine.
@@ -59,18 +59,19 @@ func (t *attachments) placed(key string, p *peer) bool {
 	return found
 }
 
-// leave gives the place of p back, if it has one. The session goes on.
-func (t *attachments) leave(key string, p *peer) {
+// leave gives the place of p back and reports whether it had one. The session goes on.
+func (t *attachments) leave(key string, p *peer) (had bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.placed(key, p) {
-		return
+		return false
 	}
 	a := t.byKey[key]
 	delete(a.places, p)
 	if len(a.places) == 0 {
 		delete(t.byKey, key)
 	}
+	return true
 }
 
 // close gives the place of p back. It reports whether it was the last: then nobody

@@ -11,7 +11,7 @@ import (
 
 // CloseSession ends a session in the name of the application: all its connections are
 // told, and it is deleted from stores, which are all that may have it. The error is
-// SessionUnknown if there is no such session, or that of a store; the connections have
+// SessionUnknown if there is no such session, or that of a store; the connections here have
 // lost their session even then. Off the loops; any goroutine.
 func (e *Engine) CloseSession(ctx context.Context, key string, stores ...core.SessionStore) error {
 	all, mine := e.sessions.expel(key)
@@ -38,19 +38,28 @@ func (e *Engine) CloseSession(ctx context.Context, key string, stores ...core.Se
 func (e *Engine) deleteFrom(ctx context.Context, key string, stores []core.SessionStore) (known bool, err error) {
 	defer e.sessions.ended(key)
 	for _, store := range stores {
-		_, err := store.Lookup(ctx, []byte(key))
-		if f, ok := errors.AsType[core.Failure](err); ok && f.Code == core.SessionUnknown {
-			continue
-		}
-		if err == nil {
-			err = store.Delete(ctx, key)
-		}
+		here, err := end(ctx, key, store)
 		if err != nil {
 			return false, err
 		}
-		known = true
+		known = known || here
 	}
 	return known, nil
+}
+
+// end deletes a session from a store, and reports whether it was there.
+func end(ctx context.Context, key string, store core.SessionStore) (known bool, err error) {
+	if shared, ok := store.(core.SharedSessions); ok {
+		return shared.End(ctx, key)
+	}
+	_, err = store.Lookup(ctx, []byte(key))
+	if f, ok := errors.AsType[core.Failure](err); ok && f.Code == core.SessionUnknown {
+		return false, nil
+	}
+	if err == nil {
+		err = store.Delete(ctx, key)
+	}
+	return err == nil, err
 }
 
 // AwaitSessions waits until the sessions that clients or handlers have closed are deleted
@@ -76,7 +85,7 @@ func (e *Engine) deleteFromStore(store core.SessionStore, key string) error {
 	return store.Delete(e.ctx, key)
 }
 
-// SessionClients returns the connections that have a session, or are about to join it,
+// SessionClients returns the connections here that have a session, or are about to join it,
 // in no order. Any goroutine.
 func (e *Engine) SessionClients(key string) []core.Client {
 	var clients []core.Client
@@ -86,5 +95,5 @@ func (e *Engine) SessionClients(key string) []core.Client {
 	return clients
 }
 
-// ActiveSessions returns the number of sessions that have connections. Any goroutine.
+// ActiveSessions returns the number of sessions that have connections here. Any goroutine.
 func (e *Engine) ActiveSessions() int { return e.sessions.size() }

@@ -136,6 +136,18 @@ func (e *Engine) Cancelled(from core.NodeID, id core.CallID) {
 	}
 }
 
+// SessionEnded takes a session from the connections here that have it. Any goroutine.
+func (e *Engine) SessionEnded(key string) {
+	all, mine := e.sessions.expel(key)
+	if !mine {
+		return // it is being ended here, which tells them
+	}
+	for _, p := range all {
+		p.link.Post(func() { p.sessionEnded(key) })
+	}
+	e.sessions.ended(key)
+}
+
 // Gone forgets a node: what it had is free, the calls that were put to it fail, and those that
 // it made are over. Any goroutine.
 func (e *Engine) Gone(id core.NodeID) {

@@ -87,6 +87,7 @@ type endpoint struct {
 	outlet core.Outlet
 	number uint64 // an order among outlets
 	trie   *trie
+	shared core.SharedSessions // Sessions, if they are those of all nodes; else nil
 
 	// Atomic. connections only rises from 0, and the record is only forgotten, under
 	// Engine.mu.
@@ -220,6 +221,7 @@ func (e *Engine) enlist(l core.Link) *endpoint {
 	if ep = e.endpoints[outlet]; ep == nil {
 		e.numbered++
 		ep = &endpoint{Endpoint: settings, outlet: outlet, number: e.numbered}
+		ep.shared, _ = settings.Sessions.(core.SharedSessions)
 		ep.trie = e.trieOf(ep.TopicPrefix)
 		e.endpoints[outlet] = ep
 	}

@@ -113,17 +113,29 @@ func (p *peer) restoreSession(c *core.Command) {
 		}
 		x.joining = key
 	}
+	joins := p.endpoint.shared != nil && x.joining != ""
 	p.offLoop(func(ctx context.Context, resume func(func()) bool) {
-		s, err := store.Lookup(ctx, kept.Key)
+		var s core.Session
+		var err error
+		if joins {
+			s, err = p.endpoint.shared.Join(ctx, kept.Key, p.endpoint.MaxSessionConnections)
+		} else {
+			s, err = store.Lookup(ctx, kept.Key)
+		}
 		s.Key = key
+		got := false
 		p.resumeWithHook(ctx, resume, p.engine.restored(), s, func() bool {
 			if r := p.restored(s, err); r.Failed() {
 				p.refuse(&kept, r)
 				return false
 			}
+			got = true
 			p.tellSession(&kept, s)
 			return true
 		})
+		if joins && err == nil && !got {
+			p.endpoint.shared.Leave(key)
+		}
 	})
 }
 
@@ -135,7 +147,7 @@ func (p *peer) restored(s core.Session, err error) refusal {
 	x.joining = ""
 	if err == nil && p.engine.sessions.holds(key, p) {
 		if has := p.sessionKey(); has != "" && has != key {
-			p.engine.sessions.leave(has, p)
+			p.leaveSession(has)
 		}
 		p.session.Store(&s)
 		return refusal{}
@@ -162,7 +174,7 @@ func (p *peer) closeSession(c *core.Command) {
 	}
 	key := p.sessionKey()
 	p.session.Store(nil)
-	if key == "" || !p.engine.sessions.close(key, p) {
+	if key == "" || !p.closePlace(key) {
 		p.tellDone(c)
 		return
 	}
@@ -170,7 +182,12 @@ func (p *peer) closeSession(c *core.Command) {
 	p.engine.deleting.Add(1)
 	p.offLoop(func(_ context.Context, resume func(func()) bool) {
 		// The session is closed even if the client leaves meanwhile.
-		err := p.deleteSession(key)
+		var err error
+		if p.endpoint.shared != nil {
+			err = p.closeShared(key)
+		} else {
+			err = p.deleteSession(key)
+		}
 		resume(func() {
 			if err != nil {
 				p.refuse(&kept, p.storeFailed("deleting session", err))
@@ -179,6 +196,35 @@ func (p *peer) closeSession(c *core.Command) {
 			p.tellDone(&kept)
 		})
 	})
+}
+
+// closePlace gives the place of the connection back, which closes its session. It reports whether
+// the session may have to be deleted: it was the last place here, or others may be at other nodes.
+func (p *peer) closePlace(key string) bool {
+	if p.endpoint.shared != nil {
+		return p.engine.sessions.leave(key, p)
+	}
+	return p.engine.sessions.close(key, p)
+}
+
+// closeShared gives the place in a session of all nodes back, and calls the hook if it was the last
+// one. The caller has counted it in Engine.deleting. Off the loop.
+func (p *peer) closeShared(key string) error {
+	last, err := func() (bool, error) {
+		defer p.engine.deleting.Add(-1)
+		return p.endpoint.shared.Close(p.engine.ctx, key)
+	}()
+	if last {
+		p.engine.sessionClosed(p.engine.ctx, key)
+	}
+	return err
+}
+
+// leaveSession gives the place of the connection in its session back.
+func (p *peer) leaveSession(key string) {
+	if p.engine.sessions.leave(key, p) && p.endpoint.shared != nil {
+		p.endpoint.shared.Leave(key)
+	}
 }
 
 // deleteSession deletes a session without connections from its store, and then calls the
@@ -230,7 +276,7 @@ func (p *peer) sessionEnded(key string) {
 // later learns what session it had.
 func (p *peer) leaveSessions() {
 	if key := p.sessionKey(); key != "" {
-		p.engine.sessions.leave(key, p)
+		p.leaveSession(key)
 	}
 	if p.rare != nil && p.rare.joining != "" {
 		p.engine.sessions.leave(p.rare.joining, p)

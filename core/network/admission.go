@@ -1,6 +1,8 @@
 package network
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -166,22 +168,47 @@ func (ep *endpoint) enter(from netip.Addr) (r core.Reason, ok bool) {
 	}
 	// Checked last: a waiter for the last connection of a closed endpoint sees this one.
 	if ep.closed.Load() {
-		ep.leave(from, nil)
+		ep.leave(from, nil, false)
 		return core.ReasonDrain, false
 	}
 	return 0, true
 }
 
-// enterAs counts an entered connection for its user, if one more is allowed.
-func (ep *endpoint) enterAs(user *core.Identity) bool {
-	name := user.User()
-	return name == "" || ep.users.add(name, ep.Limits.Get().ConnectionsPerUser)
+// enterAs counts an entered connection for its user, if one more is allowed: here, and at all nodes
+// if the limit is one of the cluster. If the cluster cannot be asked the limit holds here alone.
+// counted says that it is counted in the cluster. It may block for some seconds.
+func (ep *endpoint) enterAs(user *core.Identity) (counted, ok bool) {
+	name, l, places := user.User(), ep.Limits.Get(), ep.server.options.Places
+	if name == "" {
+		return false, true
+	}
+	if !ep.users.add(name, l.ConnectionsPerUser) {
+		return false, false
+	}
+	if l.ConnectionsPerUser == 0 || !l.UsersOfCluster || places == nil {
+		return false, true
+	}
+	err := places.Join(context.Background(), ep.placeOf(name), l.ConnectionsPerUser)
+	if errors.Is(err, core.ErrNoPlace) {
+		ep.users.remove(name)
+		return false, false
+	}
+	if err != nil {
+		places.Take(ep.placeOf(name))
+	}
+	return true, true
 }
 
+// placeOf returns what a user's places of the endpoint are called in the cluster.
+func (ep *endpoint) placeOf(user string) string { return ep.Name + "\x00" + user }
+
 // leave undoes enter, and enterAs if user was counted.
-func (ep *endpoint) leave(from netip.Addr, user *core.Identity) {
+func (ep *endpoint) leave(from netip.Addr, user *core.Identity, inCluster bool) {
 	if name := user.User(); name != "" {
 		ep.users.remove(name)
+		if inCluster {
+			ep.server.options.Places.Leave(ep.placeOf(name))
+		}
 	}
 	ep.open.Add(-1)
 	ep.server.open.Add(-1)

@@ -203,5 +203,5 @@ func (c *conn) leave() {
 	c.loop.wheel.Remove(c)
 	delete(c.loop.conns, c)
 	c.ep.Stats.Open.Add(-1)
-	c.ep.leave(c.address(), c.user)
+	c.ep.leave(c.address(), c.user, c.counted)
 }

@@ -57,6 +57,8 @@ type Options struct {
 	// SendBuffer is the kernel's send buffer for each connection, in bytes: what a
 	// stalled client may hold in the kernel. The default is 128 KiB.
 	SendBuffer int
+	// Places counts the connections of users over all nodes of a cluster; nil if the broker is alone.
+	Places core.Places
 	// OutboundBudget bounds the memory of encoded messages, in bytes: those in
 	// mailboxes and those that wait for clients that do not read fast enough. Over
 	// it, the SlowConsumer policy of the endpoint applies to the slowest clients. The

@@ -50,7 +50,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	defer func() {
 		if !opened {
 			s.windows.close(terms.history)
-			ep.leave(v.client.Addr(), terms.user)
+			ep.leave(v.client.Addr(), terms.user, terms.counted)
 		}
 	}()
 	shake := newHandshake(h)
@@ -64,6 +64,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 		ep: ep, id: s.ids.Add(1),
 		remote:  v.remote(),
 		user:    terms.user,
+		counted: terms.counted,
 		window:  terms.window,
 		in:      input{history: terms.history},
 		trace:   h.trace(),
@@ -108,6 +109,7 @@ type terms struct {
 	window  wsflate.WindowBits // of permessage-deflate; 0 without
 	history *history           // of what the client compresses; nil if it keeps no context
 	user    *core.Identity     // counted by enterAs
+	counted bool               // in the cluster too
 }
 
 // handshake is the upgrader's connection: it reads the request as parseHead has understood
@@ -225,7 +227,7 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 	if refused != nil {
 		return nil, t, refused
 	}
-	if !ep.enterAs(user) {
+	if t.counted, ok = ep.enterAs(user); !ok {
 		return nil, t, &refusal{core.ReasonLimit, statusOf(core.ReasonLimit), "too many connections of one user", []slog.Attr{logging.Quoted("user", user.User())}}
 	}
 	t.user = user

@@ -839,7 +839,7 @@ type Needs struct {
 	// (Command.source is what it is shown), and how long its answer is waited for.
 	AuthorizerUrl     string `protobuf:"bytes,1,opt,name=authorizer_url,json=authorizerUrl,proto3" json:"authorizer_url,omitempty"`
 	AuthorizerTimeout uint64 `protobuf:"varint,2,opt,name=authorizer_timeout,json=authorizerTimeout,proto3" json:"authorizer_timeout,omitempty"`
-	// The session store: "memory", "file" (with its folder) or "off"; "" is off.
+	// The session store: "memory", "file" (with its folder), "cluster" or "off"; "" is off.
 	Sessions    string `protobuf:"bytes,3,opt,name=sessions,proto3" json:"sessions,omitempty"`
 	SessionsDir string `protobuf:"bytes,4,opt,name=sessions_dir,json=sessionsDir,proto3" json:"sessions_dir,omitempty"`
 	// How many connections a session may have; 0 is no bound.
