@@ -2,6 +2,7 @@ package nats
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	natsgo "github.com/nats-io/nats.go"
@@ -25,18 +26,19 @@ const (
 // came. It is made anew for each connection.
 type intake struct {
 	// Static after construction.
-	ch     chan *natsgo.Msg // what subscriptions write to
-	handle func(*natsgo.Msg)
-	stats  *core.ClusterStats
-	wake   chan struct{}
+	ch       chan *natsgo.Msg // what subscriptions write to
+	handle   func(*natsgo.Msg)
+	together func(func()) // core.Cluster.Together
+	stats    *core.ClusterStats
+	wake     chan struct{}
 
 	mu      sync.Mutex
 	waiting []*natsgo.Msg
 	bytes   int
 }
 
-func newIntake(stats *core.ClusterStats, handle func(*natsgo.Msg)) *intake {
-	return &intake{ch: make(chan *natsgo.Msg, intakeMessages), handle: handle, stats: stats, wake: make(chan struct{}, 1)}
+func newIntake(stats *core.ClusterStats, together func(func()), handle func(*natsgo.Msg)) *intake {
+	return &intake{ch: make(chan *natsgo.Msg, intakeMessages), handle: handle, together: together, stats: stats, wake: make(chan struct{}, 1)}
 }
 
 // run takes and handles messages until ctx ends.
@@ -54,22 +56,29 @@ func (in *intake) run(ctx context.Context) {
 		batch := in.waiting
 		in.waiting = nil
 		in.mu.Unlock()
-		done := 0
-		for i, m := range batch {
+		for some := range slices.Chunk(batch, intakeBatch) {
 			if ctx.Err() != nil {
 				return
 			}
-			in.handle(m)
-			done += weight(m)
-			batch[i] = nil
-			if i%intakeBatch == intakeBatch-1 || i == len(batch)-1 {
-				in.mu.Lock()
-				in.bytes -= done
-				in.mu.Unlock()
-				done = 0
-			}
+			in.together(func() { in.handleAll(ctx, some) })
 		}
 	}
+}
+
+// handleAll handles some messages, until ctx ends.
+func (in *intake) handleAll(ctx context.Context, some []*natsgo.Msg) {
+	done := 0
+	for i, m := range some {
+		if ctx.Err() != nil {
+			return
+		}
+		in.handle(m)
+		done += weight(m)
+		some[i] = nil
+	}
+	in.mu.Lock()
+	in.bytes -= done
+	in.mu.Unlock()
 }
 
 // take moves what the client has read to where it is bounded by its bytes.

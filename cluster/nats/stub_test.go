@@ -33,6 +33,8 @@ type stubMessage struct {
 	payload        core.Payload
 }
 
+func (s *engineStub) Together(f func()) { f() }
+
 func (s *engineStub) Published(topic []byte, p core.Payload, headers []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
