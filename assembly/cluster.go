@@ -154,6 +154,9 @@ type arrivals struct {
 	stats   *core.ClusterStats
 }
 
+// Together runs f, and lets each loop handle in one turn what comes meanwhile.
+func (a arrivals) Together(f func()) { a.network.Together(f) }
+
 // Published waits for room as a client that publishes does, so that other nodes cannot fill the
 // mailboxes: what waits then waits in the engine of the cluster, and is dropped and counted there.
 func (a arrivals) Published(topic []byte, p core.Payload, headers []byte) {

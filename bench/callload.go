@@ -47,6 +47,12 @@ type answerer struct {
 
 // newCallLoad connects the answerer and then n callers to the server of c.
 func newCallLoad(addr netip.AddrPort, c callContender, n int, spin bool) (*callLoad, error) {
+	return newCallLoadAcross(addr, addr, c, n, spin, func() error { return nil })
+}
+
+// newCallLoadAcross is newCallLoad with the callers at one server and the answerer at another one.
+// spread returns when the one knows of the other's.
+func newCallLoadAcross(calling, answering netip.AddrPort, c callContender, n int, spin bool, spread func() error) (*callLoad, error) {
 	poller, err := newPoller(spin)
 	if err != nil {
 		return nil, err
@@ -57,7 +63,7 @@ func newCallLoad(addr netip.AddrPort, c callContender, n int, spin bool) (*callL
 	for _, h := range c.caller.hears {
 		l.hears = append(l.hears, newPattern(h))
 	}
-	if err := l.connect(addr, c, n); err != nil {
+	if err := l.connect(calling, answering, c, n, spread); err != nil {
 		l.close()
 		return nil, err
 	}
@@ -75,9 +81,9 @@ func (p pattern) framed(binary bool) pattern {
 	return framed
 }
 
-func (l *callLoad) connect(addr netip.AddrPort, c callContender, n int) error {
+func (l *callLoad) connect(calling, answering netip.AddrPort, c callContender, n int, spread func() error) error {
 	if d := c.answerer; d != nil {
-		w, err := d.open(addr, 0, 256<<10)
+		w, err := d.open(answering, 0, 256<<10)
 		if err != nil {
 			return fmt.Errorf("opening answerer: %w", err)
 		}
@@ -86,8 +92,11 @@ func (l *callLoad) connect(addr netip.AddrPort, c callContender, n int) error {
 			return err
 		}
 	}
+	if err := spread(); err != nil {
+		return err
+	}
 	for i := range n {
-		w, err := c.caller.open(addr, i, 4<<10)
+		w, err := c.caller.open(calling, i, 4<<10)
 		if err != nil {
 			return fmt.Errorf("opening caller %d: %w", i, err)
 		}

@@ -57,29 +57,35 @@ type slot struct {
 // newLoad connects n subscribers, with a contender's listeners in turn, and a publisher to its
 // server, and returns when a message has reached each of them.
 func newLoad(addr netip.AddrPort, c contender, n int, spin bool) (*load, error) {
+	return newLoadAcross(addr, addr, c.speaker, c.listeners, n, spin, 300*time.Millisecond)
+}
+
+// newLoadAcross is newLoad with the publisher at one server and the subscribers at another one.
+// patience is how long a message may take to reach the next subscriber.
+func newLoadAcross(pub, sub netip.AddrPort, speaker dialect, listeners []dialect, n int, spin bool, patience time.Duration) (*load, error) {
 	poller, err := newPoller(spin)
 	if err != nil {
 		return nil, err
 	}
 	l := &load{
-		speaker:   c.speaker,
-		listeners: c.listeners,
+		speaker:   speaker,
+		listeners: listeners,
 		publisher: -1,
 		poller:    poller,
 		buffer:    make([]byte, 64<<10),
 		latency:   new(histogram),
 	}
 	for i := range n {
-		if err := l.subscribe(addr); err != nil {
+		if err := l.subscribe(sub); err != nil {
 			l.close()
 			return nil, fmt.Errorf("opening subscriber %d: %w", i, err)
 		}
 	}
-	if l.publisher, err = dial(addr, c.speaker.pubPath, c.speaker.opening(c.speaker.announce, "")); err != nil {
+	if l.publisher, err = dial(pub, speaker.pubPath, speaker.opening(speaker.announce, "")); err != nil {
 		l.close()
 		return nil, fmt.Errorf("opening publisher: %w", err)
 	}
-	if err := l.settle(); err != nil {
+	if err := l.settle(patience); err != nil {
 		l.close()
 		return nil, fmt.Errorf("settling: %w", err)
 	}
@@ -112,12 +118,12 @@ func (l *load) close() {
 // settle waits until every subscriber receives. Some formats do not acknowledge subscriptions, so a
 // message is the only sign: settle publishes one, gives it a moment and makes those that missed it
 // begin with the next. Once a message has reached all of them, all are subscribed for good.
-func (l *load) settle() error {
-	for deadline := time.Now().Add(stall); time.Now().Before(deadline); {
+func (l *load) settle(patience time.Duration) error {
+	for deadline := time.Now().Add(stall + 2*patience); time.Now().Before(deadline); {
 		if err := l.publish(1); err != nil {
 			return err
 		}
-		for last := time.Now(); l.done < l.next && time.Since(last) < 300*time.Millisecond; {
+		for last := time.Now(); l.done < l.next && time.Since(last) < patience; {
 			n, err := l.receive(10)
 			if err != nil {
 				return err

@@ -23,9 +23,15 @@
 // CPU second, broker and plugin together; what a lone frame waits more; and how soon the
 // broker notices a kill -9 and serves again, while no message of another endpoint is lost.
 //
+// Then a hop between two nodes of a cluster, through embedded NATS, nats-server and
+// Redis: fan-out and calls against those on one node, one subscriber against a cluster of
+// two nats-servers, and many topics that arrive at one node, or that a node knows which
+// joins. The CPU time is that of both brokers and of the engine, if that is a process of its own;
+// all of them have one core.
+//
 // Parts are run again with -only, a regular expression of contenders
 // (-only 'vws$'; the reference always runs), and with -fanout=false, -weigh=false,
-// -calls=false, -tls=false or -plugins=false:
+// -calls=false, -tls=false, -plugins=false or -hop=false:
 //
 //	make bench BENCHFLAGS='-quick -only broker -weigh=false -calls=false'
 //
@@ -77,6 +83,7 @@ func main() {
 	weigh := flag.Bool("weigh", true, "measure what an idle subscriber weighs")
 	secure := flag.Bool("tls", true, "measure the broker and the reference with TLS too")
 	plugins := flag.Bool("plugins", true, "measure formats in plugins against the same ones built in")
+	hops := flag.Bool("hop", true, "measure what a hop between two nodes of a cluster costs")
 	builtin := flag.String("builtin", "bin/builtin", "the program that runs each built-in format as a plugin")
 	sleep := flag.Bool("sleep", false, "let the load sleep between messages instead of polling")
 	flag.Parse()
@@ -122,6 +129,11 @@ func main() {
 	}
 	if *plugins {
 		if err := runPlugins(ctx, p, *broker, *builtin); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if *hops {
+		if err := runHop(ctx, p, *broker, *peers, choice); err != nil {
 			log.Fatal(err)
 		}
 	}

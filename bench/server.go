@@ -68,11 +68,18 @@ func peer(path string) func(string) (*exec.Cmd, netip.AddrPort, error) {
 // configuration, and otherwise its defaults.
 func serve(broker, further string, formats ...format) func(string) (*exec.Cmd, netip.AddrPort, error) {
 	return func(dir string) (*exec.Cmd, netip.AddrPort, error) {
-		addr, err := freePort()
-		if err != nil {
-			return nil, addr, err
-		}
 		admin, err := freePort()
+		if err != nil {
+			return nil, admin, err
+		}
+		return serveAt(broker, admin, further, formats...)(dir)
+	}
+}
+
+// serveAt is serve with the address of the admin interface.
+func serveAt(broker string, admin netip.AddrPort, further string, formats ...format) func(string) (*exec.Cmd, netip.AddrPort, error) {
+	return func(dir string) (*exec.Cmd, netip.AddrPort, error) {
+		addr, err := freePort()
 		if err != nil {
 			return nil, addr, err
 		}
@@ -146,9 +153,12 @@ func (s server) start(ctx context.Context, dir string, core int) (*process, neti
 	return p, addr, nil
 }
 
+// startTimeout is how long a server may take until it accepts connections.
+const startTimeout = 30 * time.Second
+
 // await returns when addr accepts a connection.
 func await(ctx context.Context, addr netip.AddrPort) error {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	var dialer net.Dialer
 	for {

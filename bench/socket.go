@@ -22,6 +22,29 @@ type opening struct{ greeting, say, answer []byte }
 // mode. The load uses bare sockets: otherwise the cost of the Go network poller would be charged to
 // its core.
 func dial(addr netip.AddrPort, path string, o opening) (fd int, err error) {
+	fd, err = connectBlocking(addr)
+	if err != nil {
+		return -1, err
+	}
+	defer func() {
+		if err != nil {
+			_ = unix.Close(fd)
+		}
+	}()
+	if err := upgrade(fd, addr, path); err != nil {
+		return -1, fmt.Errorf("upgrading at %s%s: %w", addr, path, err)
+	}
+	if err := o.play(fd); err != nil {
+		return -1, err
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return -1, fmt.Errorf("setting non-blocking: %w", err)
+	}
+	return fd, nil
+}
+
+// connectBlocking opens a TCP connection, whose calls block for dialTimeout at most.
+func connectBlocking(addr netip.AddrPort) (fd int, err error) {
 	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("making socket: %w", err)
@@ -42,15 +65,6 @@ func dial(addr netip.AddrPort, path string, o opening) (fd int, err error) {
 	}
 	if err := connect(fd, addr); err != nil {
 		return -1, fmt.Errorf("connecting to %s: %w", addr, err)
-	}
-	if err := upgrade(fd, addr, path); err != nil {
-		return -1, fmt.Errorf("upgrading at %s%s: %w", addr, path, err)
-	}
-	if err := o.play(fd); err != nil {
-		return -1, err
-	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return -1, fmt.Errorf("setting non-blocking: %w", err)
 	}
 	return fd, nil
 }
@@ -123,12 +137,18 @@ func upgrade(fd int, addr netip.AddrPort, path string) error {
 	return nil
 }
 
-// readHead reads an HTTP head byte by byte, so that it consumes nothing of a frame behind it. On an
-// error it returns what came before.
-func readHead(fd int) ([]byte, error) {
-	const maxHead = 4096
+// readHead reads an HTTP head.
+func readHead(fd int) ([]byte, error) { return readUpTo(fd, "\r\n\r\n") }
+
+// readLine reads a line.
+func readLine(fd int) ([]byte, error) { return readUpTo(fd, "\r\n") }
+
+// readUpTo reads byte by byte up to an end, so that it consumes nothing behind it. On an error it
+// returns what came before.
+func readUpTo(fd int, end string) ([]byte, error) {
+	const most = 4096
 	var head []byte
-	for !bytes.HasSuffix(head, []byte("\r\n\r\n")) {
+	for !bytes.HasSuffix(head, []byte(end)) {
 		var b [1]byte
 		n, err := unix.Read(fd, b[:])
 		switch {
@@ -138,7 +158,7 @@ func readHead(fd int) ([]byte, error) {
 			return head, err
 		case n == 0:
 			return head, io.ErrUnexpectedEOF
-		case len(head) == maxHead:
+		case len(head) == most:
 			return head, errors.New("it is too long")
 		}
 		head = append(head, b[0])

@@ -63,6 +63,9 @@ type Backplane interface {
 // Cluster is the engine as a backplane calls it. The bytes of its arguments are borrowed.
 // Any goroutine; nothing blocks.
 type Cluster interface {
+	// Together runs f, which makes other calls of Cluster. What they bring reaches each client at
+	// once, as far as it can, and thereby costs less.
+	Together(f func())
 	// Published delivers a message of another node, or of somebody else in the cluster, to
 	// those here who hear it. Messages arrive in the order of the calls of one goroutine.
 	Published(topic []byte, p Payload, headers []byte)

@@ -85,6 +85,9 @@ func (r *Recorder) enter() {
 	}
 }
 
+// Together runs f.
+func (r *Recorder) Together(f func()) { f() }
+
 // Published keeps a message.
 func (r *Recorder) Published(topic []byte, p core.Payload, headers []byte) {
 	r.enter()

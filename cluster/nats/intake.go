@@ -2,6 +2,8 @@ package nats
 
 import (
 	"context"
+	"runtime"
+	"slices"
 	"sync"
 
 	natsgo "github.com/nats-io/nats.go"
@@ -25,18 +27,19 @@ const (
 // came. It is made anew for each connection.
 type intake struct {
 	// Static after construction.
-	ch     chan *natsgo.Msg // what subscriptions write to
-	handle func(*natsgo.Msg)
-	stats  *core.ClusterStats
-	wake   chan struct{}
+	ch       chan *natsgo.Msg // what subscriptions write to
+	handle   func(*natsgo.Msg)
+	together func(func()) // core.Cluster.Together
+	stats    *core.ClusterStats
+	wake     chan struct{}
 
 	mu      sync.Mutex
 	waiting []*natsgo.Msg
 	bytes   int
 }
 
-func newIntake(stats *core.ClusterStats, handle func(*natsgo.Msg)) *intake {
-	return &intake{ch: make(chan *natsgo.Msg, intakeMessages), handle: handle, stats: stats, wake: make(chan struct{}, 1)}
+func newIntake(stats *core.ClusterStats, together func(func()), handle func(*natsgo.Msg)) *intake {
+	return &intake{ch: make(chan *natsgo.Msg, intakeMessages), handle: handle, together: together, stats: stats, wake: make(chan struct{}, 1)}
 }
 
 // run takes and handles messages until ctx ends.
@@ -54,22 +57,29 @@ func (in *intake) run(ctx context.Context) {
 		batch := in.waiting
 		in.waiting = nil
 		in.mu.Unlock()
-		done := 0
-		for i, m := range batch {
+		for some := range slices.Chunk(batch, intakeBatch) {
 			if ctx.Err() != nil {
 				return
 			}
-			in.handle(m)
-			done += weight(m)
-			batch[i] = nil
-			if i%intakeBatch == intakeBatch-1 || i == len(batch)-1 {
-				in.mu.Lock()
-				in.bytes -= done
-				in.mu.Unlock()
-				done = 0
-			}
+			in.together(func() { in.handleAll(ctx, some) })
 		}
 	}
+}
+
+// handleAll handles some messages, until ctx ends.
+func (in *intake) handleAll(ctx context.Context, some []*natsgo.Msg) {
+	done := 0
+	for i, m := range some {
+		if ctx.Err() != nil {
+			return
+		}
+		in.handle(m)
+		done += weight(m)
+		some[i] = nil
+	}
+	in.mu.Lock()
+	in.bytes -= done
+	in.mu.Unlock()
 }
 
 // take moves what the client has read to where it is bounded by its bytes.
@@ -82,17 +92,30 @@ func (in *intake) take(ctx context.Context) {
 		case m := <-in.ch:
 			batch = append(batch[:0], m)
 		}
-		for more := true; more && len(batch) < intakeBatch; {
-			select {
-			case m := <-in.ch:
-				batch = append(batch, m)
-			default:
-				more = false
-			}
-		}
+		batch = in.gather(batch)
 		in.put(batch)
 		clear(batch)
 	}
+}
+
+// gather appends what the client has read meanwhile. A server within this process hands over what it
+// has by 512 bytes, from one goroutine to the next: they get a chance to bring more, because what
+// reaches the clients here together costs one write for each, not one for each piece.
+func (in *intake) gather(batch []*natsgo.Msg) []*natsgo.Msg {
+	for yielded := false; len(batch) < intakeBatch; {
+		select {
+		case m := <-in.ch:
+			batch, yielded = append(batch, m), false
+			continue
+		default:
+		}
+		if yielded {
+			break
+		}
+		yielded = true
+		runtime.Gosched()
+	}
+	return batch
 }
 
 // put lets messages wait, as far as there is room.

@@ -15,7 +15,7 @@ func TestIntakeIsBounded(t *testing.T) {
 	stats := new(core.ClusterStats)
 	var handled []string
 	all := make(chan struct{})
-	in := newIntake(stats, func(m *natsgo.Msg) {
+	in := newIntake(stats, func(f func()) { f() }, func(m *natsgo.Msg) {
 		if handled = append(handled, m.Subject); len(handled) == 3 {
 			close(all)
 		}

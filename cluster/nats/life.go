@@ -96,7 +96,7 @@ func (b *Backplane) session(ctx context.Context, nc *natsgo.Conn, ended <-chan s
 		parts.Wait()
 	}()
 
-	topics, speech := newIntake(b.o.Stats, b.published), newIntake(b.o.Stats, b.spoken)
+	topics, speech := newIntake(b.o.Stats, b.cluster.Together, b.published), newIntake(b.o.Stats, b.cluster.Together, b.spoken)
 	parts.Go(func() { topics.run(ctx) })
 	b.topics.Store(topics)
 	parts.Go(func() { speech.run(ctx) })

@@ -22,13 +22,15 @@ type outbox struct {
 	// unsent is told the calls that could not be asked.
 	unsent func(to core.NodeID, call core.CallID)
 
-	size       atomic.Int64 // of what waits or is being written, in bytes
-	maxPayload atomic.Int64 // of the server
+	size       atomic.Int64  // of what waits or is being written, in bytes
+	done       atomic.Uint64 // how many messages were written or dropped
+	maxPayload atomic.Int64  // of the server
 
-	mu    sync.Mutex
-	open  bool // there is a connection
-	items []outgoing
-	bytes []byte // the subjects and payloads of items, in their order
+	mu       sync.Mutex
+	open     bool   // there is a connection
+	accepted uint64 // how many messages were put in
+	items    []outgoing
+	bytes    []byte // the subjects and payloads of items, in their order
 }
 
 // outgoing is a message in an outbox. Its subject and payload are in outbox.bytes.
@@ -45,9 +47,19 @@ func newOutbox(limit int, stats *core.ClusterStats, unsent func(core.NodeID, cor
 	return &outbox{limit: limit, stats: stats, unsent: unsent, wake: make(chan struct{}, 1)}
 }
 
-// written waits until nothing waits to be written.
-func (o *outbox) written(ctx context.Context) error {
-	for o.size.Load() > 0 {
+// written waits until what was put in before the call is written or dropped.
+func (o *outbox) written(ctx context.Context) error { return o.await(ctx, o.position()) }
+
+// position returns how many messages were put in.
+func (o *outbox) position() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.accepted
+}
+
+// await waits until the messages up to a position are written or dropped.
+func (o *outbox) await(ctx context.Context, position uint64) error {
+	for o.done.Load() < position {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -92,6 +104,7 @@ func (o *outbox) put(item outgoing, subject func([]byte) []byte, payload []byte)
 	}
 	o.bytes = append(o.bytes, payload...)
 	o.items = append(o.items, item)
+	o.accepted++
 	o.grow(size)
 	select {
 	case o.wake <- struct{}{}:
@@ -169,7 +182,7 @@ func (o *outbox) run(ctx context.Context, nc *natsgo.Conn, opened chan<- struct{
 
 // write writes items, or drops them if ctx has ended.
 func (o *outbox) write(ctx context.Context, nc *natsgo.Conn, items []outgoing, bytes []byte) {
-	written := 0
+	written, since := 0, 0
 	subject := ""
 	for i := range items {
 		item := &items[i]
@@ -190,9 +203,11 @@ func (o *outbox) write(ctx context.Context, nc *natsgo.Conn, items []outgoing, b
 			o.stats.BytesOut.Add(uint64(item.payload))
 		}
 		written += item.size()
-		if i%writeBatch == writeBatch-1 || i == len(items)-1 {
+		since++
+		if since == writeBatch || i == len(items)-1 {
 			o.grow(-written)
-			written = 0
+			o.done.Add(uint64(since))
+			written, since = 0, 0
 		}
 	}
 }

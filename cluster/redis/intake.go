@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/polywire/polywire/core"
@@ -24,9 +25,10 @@ const (
 // connection that is not read fast enough. It is made anew for each connection.
 type intake struct {
 	// Static after construction.
-	handle func(channel, message []byte)
-	stats  *core.ClusterStats
-	wake   chan struct{}
+	handle   func(channel, message []byte)
+	together func(func()) // core.Cluster.Together
+	stats    *core.ClusterStats
+	wake     chan struct{}
 
 	mu    sync.Mutex
 	items []received
@@ -37,8 +39,8 @@ type intake struct {
 // received is a message in an intake: lengths within its bytes.
 type received struct{ channel, message int }
 
-func newIntake(stats *core.ClusterStats, handle func(channel, message []byte)) *intake {
-	return &intake{handle: handle, stats: stats, wake: make(chan struct{}, 1)}
+func newIntake(stats *core.ClusterStats, together func(func()), handle func(channel, message []byte)) *intake {
+	return &intake{handle: handle, together: together, stats: stats, wake: make(chan struct{}, 1)}
 }
 
 // put copies a message.
@@ -78,24 +80,34 @@ func (in *intake) run(ctx context.Context) {
 		items, in.items = in.items, items[:0]
 		bytes, in.bytes = in.bytes, bytes[:0]
 		in.mu.Unlock()
-		rest, done := bytes, 0
-		for i, item := range items {
+		rest := bytes
+		for some := range slices.Chunk(items, intakeBatch) {
 			if ctx.Err() != nil {
 				return
 			}
-			end := item.channel + item.message
-			in.handle(rest[:item.channel:item.channel], rest[item.channel:end:end])
-			rest = rest[end:]
-			done += end + messageOverhead
-			if i%intakeBatch == intakeBatch-1 || i == len(items)-1 {
-				in.mu.Lock()
-				in.size -= done
-				in.mu.Unlock()
-				done = 0
-			}
+			in.together(func() { rest = in.handleAll(ctx, some, rest) })
 		}
 		if cap(bytes) > keptBuffer {
 			items, bytes = nil, nil
 		}
 	}
+}
+
+// handleAll handles some messages, which bytes begins with, until ctx ends. It returns what follows
+// them.
+func (in *intake) handleAll(ctx context.Context, some []received, bytes []byte) (rest []byte) {
+	done := 0
+	for _, item := range some {
+		if ctx.Err() != nil {
+			return nil
+		}
+		end := item.channel + item.message
+		in.handle(bytes[:item.channel:item.channel], bytes[item.channel:end:end])
+		bytes = bytes[end:]
+		done += end + messageOverhead
+	}
+	in.mu.Lock()
+	in.size -= done
+	in.mu.Unlock()
+	return bytes
 }

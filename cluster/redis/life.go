@@ -84,7 +84,7 @@ func (b *Backplane) session(ctx context.Context) error {
 	}()
 	b.nodes.SetRefuse(end)
 
-	messages := newIntake(b.o.Stats, b.handle)
+	messages := newIntake(b.o.Stats, b.cluster.Together, b.handle)
 	parts.Go(func() { messages.run(ctx) })
 	p := newPings(in)
 	parts.Go(func() { end(b.readFrom(in, messages, p)) })

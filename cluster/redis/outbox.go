@@ -51,12 +51,14 @@ type outbox struct {
 	// unsent is told the calls that could not be asked, and whether their node is gone.
 	unsent func(to core.NodeID, call core.CallID, gone bool)
 
-	size atomic.Int64 // of what waits or is being written, in bytes
+	size atomic.Int64  // of what waits or is being written, in bytes
+	done atomic.Uint64 // how many messages were answered or dropped
 
-	mu    sync.Mutex
-	open  bool // there is a connection
-	items []outgoing
-	bytes []byte // the channels and messages of items, in their order
+	mu       sync.Mutex
+	open     bool   // there is a connection
+	accepted uint64 // how many messages were put in
+	items    []outgoing
+	bytes    []byte // the channels and messages of items, in their order
 }
 
 func newOutbox(limit int, stats *core.ClusterStats, log *slog.Logger, unsent func(core.NodeID, core.CallID, bool)) *outbox {
@@ -94,6 +96,7 @@ func (o *outbox) put(item outgoing, weight int, channel, message func([]byte) []
 		return errTooLarge
 	}
 	o.items = append(o.items, item)
+	o.accepted++
 	o.grow(item.size())
 	select {
 	case o.wake <- struct{}{}:
@@ -102,11 +105,27 @@ func (o *outbox) put(item outgoing, weight int, channel, message func([]byte) []
 	return nil
 }
 
+// ended notes that a message was answered or dropped.
+func (o *outbox) ended(i *outgoing) {
+	o.grow(-i.size())
+	o.done.Add(1)
+}
+
 func (o *outbox) grow(n int) { o.stats.Queued.Store(o.size.Add(int64(n))) }
 
-// written waits until nothing waits to be written, or for its answer.
-func (o *outbox) written(ctx context.Context) error {
-	for o.size.Load() > 0 {
+// written waits until what was put in before the call is answered or dropped.
+func (o *outbox) written(ctx context.Context) error { return o.await(ctx, o.position()) }
+
+// position returns how many messages were put in.
+func (o *outbox) position() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.accepted
+}
+
+// await waits until the messages up to a position are answered or dropped.
+func (o *outbox) await(ctx context.Context, position uint64) error {
+	for o.done.Load() < position {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -166,7 +185,7 @@ func (o *outbox) drop(items []outgoing) {
 		if item.call != (core.CallID{}) {
 			o.unsent(item.to, item.call, false)
 		}
-		o.grow(-item.size())
+		o.ended(item)
 	}
 }
 
@@ -211,7 +230,7 @@ func (o *outbox) write(ctx context.Context, w *wire, items []outgoing, bytes []b
 
 // answered handles the server's answer to a message.
 func (o *outbox) answered(item *outgoing, count int, err error) {
-	o.grow(-item.size())
+	o.ended(item)
 	asks := item.call != (core.CallID{})
 	switch {
 	case err != nil:

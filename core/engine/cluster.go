@@ -13,6 +13,10 @@ import "github.com/polywire/polywire/core"
 
 var _ core.Cluster = (*Engine)(nil)
 
+// Together runs f. An engine has no clients to which something could come together: who has the
+// connections sees to that. Any goroutine.
+func (e *Engine) Together(f func()) { f() }
+
 // Published delivers a message of another node to those here who hear it. Nobody judges it
 // again, and it goes nowhere else. Any goroutine.
 func (e *Engine) Published(topic []byte, payload core.Payload, headers []byte) {

@@ -109,7 +109,7 @@ func (l *loop) pace() {
 // kick schedules a turn unless one is scheduled already. Any goroutine.
 func (l *loop) kick() {
 	l.mailbox.mu.Lock()
-	schedule := l.mailbox.schedule()
+	schedule := l.mailbox.schedule(l.server.crowded())
 	l.mailbox.mu.Unlock()
 	if schedule {
 		l.execute()
@@ -131,10 +131,10 @@ func (l *loop) post(m mail) {
 // unlock ends every change of the mailbox: it unlocks, makes publishers wait if the mailbox
 // is congested, and schedules a turn of the loop. The caller holds mailbox.mu.
 func (l *loop) unlock() {
-	schedule := l.mailbox.schedule()
 	if l.mailbox.congested() && l.congested.CompareAndSwap(false, true) {
 		l.server.congested.Add(1)
 	}
+	schedule := l.mailbox.schedule(l.server.crowded())
 	l.mailbox.mu.Unlock()
 	if schedule {
 		l.execute()

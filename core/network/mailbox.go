@@ -143,17 +143,18 @@ func (b *mailbox) append(m mail) (cost int64) {
 }
 
 // schedule reports whether the caller must schedule a drain, and notes that it is scheduled. A
-// running drain is followed by another. The caller holds mu.
-func (b *mailbox) schedule() bool {
+// running drain is followed by another. If a mailbox is crowded, no drain is held back: who holds
+// them may be the one that waits for room. The caller holds mu.
+func (b *mailbox) schedule(crowded bool) bool {
 	switch {
 	case b.scheduled:
 		b.again = true
 		return false
-	case b.holds > 0:
+	case b.holds > 0 && !crowded:
 		b.owed = true
 		return false
 	}
-	b.scheduled = true
+	b.scheduled, b.owed = true, false
 	return true
 }
 
@@ -174,7 +175,7 @@ func (b *mailbox) end() (again bool) {
 }
 
 // hold delays drains until release, so that one drain finds all mails appended in between. A
-// running drain is not stopped.
+// running drain is not stopped, and none is delayed while mailboxes are crowded.
 func (b *mailbox) hold() {
 	b.mu.Lock()
 	b.holds++
@@ -189,8 +190,7 @@ func (b *mailbox) release() (schedule bool) {
 	if b.holds > 0 || !b.owed {
 		return false
 	}
-	b.owed = false
-	return b.schedule()
+	return b.schedule(false)
 }
 
 // full reports whether no more frames for audiences are taken. The caller holds mu.

@@ -46,7 +46,8 @@ func (s *Server) leaveTurn() {
 // InTurn reports whether a loop is in a turn.
 func (s *Server) InTurn() bool { return s.turns.Load() > 0 }
 
-// Together runs f. Each loop gets what f posts to it in one turn.
+// Together runs f. Each loop gets what f posts to it in one turn, unless f waits for room. Any
+// goroutine except those of the loops.
 func (s *Server) Together(f func()) {
 	loops := s.loopList()
 	for _, l := range loops {
