@@ -239,6 +239,13 @@ func TestLedger(t *testing.T) {
 			h.do(killed, 1)
 			h.fail(1, "timeout")
 		}},
+		"a held call dies with the server": {"", func(h history) {
+			h.ask(1, held)
+			h.do(serverKilled, 0, 2)
+			h.ask(2, held)
+			h.fail(1, "timeout")
+			h.fail(2, "timeout")
+		}},
 		"a held call fails": {"failed after", func(h history) { h.ask(1, held); h.fail(1, "gone") }},
 		"another answer": {"got the answer to", func(h history) {
 			h.do(killed, 1)
@@ -251,6 +258,12 @@ func TestLedger(t *testing.T) {
 			h.do(killed, 1)
 			h.ask(1, x)
 			time.Sleep(time.Millisecond)
+			h.late()
+		}},
+		"a held call hangs": {"hangs", func(h history) {
+			h.ask(1, held)
+			h.do(killed, 1)
+			h.calls[callKey{"q", 1}].began = time.Now().Add(-2 * time.Minute)
 			h.late()
 		}},
 		"its node stands still": {"", func(h history) {

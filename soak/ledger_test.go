@@ -75,7 +75,8 @@ type call struct {
 	node    int    // the caller's
 	asked   uint64 // when
 	excused bool   // it may fail
-	held    bool   // its answer takes time; if the answerer goes it ends by that, and not by a time-out
+	held    bool   // its answer takes time; if the answerer goes it ends by that, and not by a time-out,
+	dropped bool   // unless a server that joins the nodes has died with it
 	await   bool   // it has to end before the next fault
 	began   time.Time
 	waited  time.Duration // for how long the caller's node had stood still then
@@ -193,8 +194,10 @@ func (l *ledger) open(w *wound) {
 	l.counts["most at once"] = max(l.counts["most at once"], len(l.present()))
 	l.update()
 	for _, c := range l.calls {
+		f := l.ways[c.route]
+		c.dropped = c.dropped || w.what == serverKilled && w.cuts(f.from, f.to)
 		switch {
-		case c.excused || !l.ways[c.route].broken:
+		case c.excused || !f.broken:
 		case c.held: // it is to be in flight
 			c.excused = true
 		default:
@@ -486,6 +489,7 @@ func (l *ledger) ask(caller string, number int, s service) {
 	f := l.ways[route{caller, s.name}]
 	l.calls[callKey{caller, number}] = &call{
 		route: route{caller, s.name}, node: f.from, asked: l.clock, excused: f.broken, held: s.held, began: time.Now(), waited: l.stood(f.from),
+		dropped: slices.ContainsFunc(l.present(), func(w *wound) bool { return w.what == serverKilled && w.cuts(f.from, f.to) }),
 	}
 }
 
@@ -511,11 +515,11 @@ func (l *ledger) answered(caller string, number int, question, message string) {
 		l.trouble("call %d of %s to %s got the answer to %q", number, caller, c.service, question)
 	case !c.excused:
 		l.trouble("call %d of %s to %s failed after %v: %q", number, caller, c.service, took, message)
-	case c.held && strings.Contains(message, "timeout"):
+	case c.held && !c.dropped && strings.Contains(message, "timeout"):
 		l.trouble("call %d of %s to %s timed out after %v, instead of ending with its answerer: %q", number, caller, c.service, took, message)
 	default:
 		l.counts["failed"]++
-		if c.held {
+		if c.held && !c.dropped {
 			l.counts["failed, of those that were held"]++
 			if took > l.longest {
 				l.longest, l.slowest = took, fmt.Sprintf("%s: call %d of %s to %s: %q", now(), number, caller, c.service, message)
@@ -529,11 +533,41 @@ func (l *ledger) late() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for key, c := range l.calls {
-		if took := time.Since(c.began) - (l.stood(c.node) - c.waited); took > l.patience && !c.hung {
+		patience := l.patience
+		if c.dropped {
+			patience += patientTimeout
+		}
+		if took := time.Since(c.began) - (l.stood(c.node) - c.waited); took > patience && !c.hung {
 			c.hung = true
 			l.trouble("call %d of %s to %s hangs, for %v", key.number, key.caller, c.service, took)
 		}
 	}
+}
+
+// sample counts the ways between clients that are whole: the others are not judged.
+func (l *ledger) sample() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range l.flows {
+		l.sampled(f)
+	}
+	for _, f := range l.ways {
+		l.sampled(f)
+	}
+}
+
+func (l *ledger) sampled(f *flow) {
+	l.counts["ways"]++
+	if !f.broken {
+		l.counts["ways that were whole"]++
+	}
+}
+
+// strict returns how many percent of all ways were whole, on average.
+func (l *ledger) strict() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return 100 * l.counts["ways that were whole"] / max(l.counts["ways"], 1)
 }
 
 func questionOf(caller string, number int) string { return fmt.Sprintf("q %s %d", caller, number) }

@@ -33,9 +33,9 @@ var formats = []string{"wubsub", "wsify", "stocking", "vws", "webwire"}
 // callTimeout is that of the configuration of nodes. At the endpoint named patient calls have so
 // much time that they end otherwise.
 const (
-	callTimeout    = "2s"
+	callTimeout    = 2 * time.Second
 	patient        = "patient"
-	patientTimeout = "90s"
+	patientTimeout = 45 * time.Second
 )
 
 // buildBroker returns the program.
@@ -57,10 +57,10 @@ func newNodes(t *testing.T, g *ground, program string, lines []string, s *spaces
 		n := &node{letter: letter, number: i, urls: make(map[string]string)}
 		text := new(strings.Builder)
 		fmt.Fprintln(text, "endpoints:")
-		endpoint := func(name, protocol, timeout, more string) {
+		endpoint := func(name, protocol string, timeout time.Duration, more string) {
 			a := g.address(t)
 			n.urls[name] = "ws://" + a + "/"
-			fmt.Fprintf(text, "  - {name: %s, protocol: %s, listen: %q, path: /, call_timeout: %s%s}\n", name, protocol, a, timeout, more)
+			fmt.Fprintf(text, "  - {name: %s, protocol: %s, listen: %q, path: /, call_timeout: %v%s}\n", name, protocol, a, timeout, more)
 		}
 		for _, f := range formats {
 			endpoint(f, f, callTimeout, map[string]string{
