@@ -35,7 +35,7 @@ var formats = []string{"wubsub", "wsify", "stocking", "vws", "webwire"}
 const (
 	callTimeout    = 2 * time.Second
 	patient        = "patient"
-	patientTimeout = 45 * time.Second
+	patientTimeout = 20 * time.Second
 )
 
 // buildBroker returns the program.
