@@ -316,26 +316,13 @@ func (c *crowd) isCut(n, other int) bool {
 // disturb does something, unless there is enough already.
 func (c *crowd) disturb(t *testing.T) bool {
 	t.Helper()
-	away := slices.DeleteFunc(slices.Clone(c.injuries), func(i *injury) bool { return i.undone })
-	if len(away) >= atOnceAway {
+	i := c.next()
+	if i == nil {
 		return false
 	}
-	if len(c.bag) == 0 {
-		c.bag = slices.Clone(c.engine.faults)
-		c.random.Shuffle(len(c.bag), func(i, j int) { c.bag[i], c.bag[j] = c.bag[j], c.bag[i] })
-	}
-	i := &injury{wound: c.wound(c.bag[0])}
-	// What is away cannot be hurt again.
-	if slices.ContainsFunc(away, func(other *injury) bool {
-		return i.ofServer() && other.ofServer() && i.node == other.node || i.ofNode() && other.ofNode() && i.node == other.node ||
-			!i.ofServer() && !i.ofNode() && !other.ofServer() && !other.ofNode()
-	}) {
-		return false
-	}
-	c.bag = c.bag[1:]
 	lasts := time.Duration(c.random.Int64N(int64(shortAway)))
-	switch hangs := i.what != killed && i.what != quit && i.what != serverKilled; {
-	case !hangs && c.random.IntN(2) == 0:
+	switch ends := i.what == killed || i.what == quit || i.what == serverKilled; {
+	case i.what == emptied, ends && c.random.IntN(2) == 0:
 		lasts = 0
 	case c.random.IntN(6) == 0 && *clusterTime >= time.Minute:
 		lasts += longAway
@@ -349,6 +336,30 @@ func (c *crowd) disturb(t *testing.T) bool {
 	return true
 }
 
+// next returns what is to be done next; nil if there is enough.
+func (c *crowd) next() *injury {
+	away := slices.DeleteFunc(slices.Clone(c.injuries), func(i *injury) bool { return i.undone })
+	if len(away) >= atOnceAway {
+		return nil
+	}
+	if len(c.bag) == 0 {
+		c.bag = slices.Clone(c.engine.faults)
+		c.random.Shuffle(len(c.bag), func(i, j int) { c.bag[i], c.bag[j] = c.bag[j], c.bag[i] })
+	}
+	for at, what := range c.bag {
+		w := c.wound(what)
+		// What is away cannot be hurt again.
+		if !slices.ContainsFunc(away, func(other *injury) bool {
+			return w.ofServer() && other.ofServer() && w.node == other.node || w.ofNode() && other.ofNode() && w.node == other.node ||
+				w.ofLink() && other.ofLink()
+		}) {
+			c.bag = slices.Delete(c.bag, at, at+1)
+			return &injury{wound: w}
+		}
+	}
+	return nil
+}
+
 // wound returns one of a kind.
 func (c *crowd) wound(what fault) *wound {
 	w := &wound{what: what, node: c.random.IntN(size)}
@@ -360,7 +371,7 @@ func (c *crowd) wound(what fault) *wound {
 		if c.engine.serversVote {
 			w.weight = 1
 		}
-	case !w.ofNode():
+	case w.ofLink():
 		w.weight = 2
 	case c.engine.nodesVote:
 		w.weight = 1
@@ -383,6 +394,10 @@ func (c *crowd) do(t *testing.T, i *injury) {
 		c.servers[i.node].end(t, syscall.SIGKILL)
 	case serverStopped:
 		c.servers[i.node].signal(t, syscall.SIGSTOP)
+	case emptied:
+		if err := emptyRedis(c.servers[i.node].address); err != nil {
+			t.Fatalf("emptying Redis: %v", err)
+		}
 	case isolated:
 		c.spaces.isolate(t, i.node, true)
 	case parted:

@@ -3,14 +3,19 @@ package soak
 import (
 	"flag"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
+
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // engine is what joins the nodes of a cluster, and what is done to it.
@@ -79,7 +84,7 @@ var engines = []engine{
 	},
 	{ // a Redis that forgets everything when it ends
 		name:   "forgetful",
-		faults: []fault{killed, stopped, serverKilled, serverKilled, serverKilled, serverStopped},
+		faults: []fault{killed, stopped, serverKilled, serverKilled, emptied, emptied, serverStopped},
 		begin: func(t *testing.T, g *ground) ([]*process, []string) {
 			return redisServer(t, g, "--appendonly", "no")
 		},
@@ -157,7 +162,29 @@ func redisServer(t *testing.T, g *ground, more ...string) (servers []*process, l
 	for i := range size {
 		lines = append(lines, fmt.Sprintf("cluster: {engine: redis, node: %s, url: %q}", letterOf(i), "redis://"+address))
 	}
-	return []*process{newProcess(t, "redis", filepath.Join(g.dir, "redis.log"), func() *exec.Cmd { return exec.Command(path, args...) })}, lines
+	p := newProcess(t, "redis", filepath.Join(g.dir, "redis.log"), func() *exec.Cmd { return exec.Command(path, args...) })
+	p.address = address
+	return []*process{p}, lines
+}
+
+// emptyRedis removes all that a Redis keeps.
+func emptyRedis(address string) error {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(coretest.Patience)); err != nil {
+		return err
+	}
+	if _, err := conn.Write([]byte("FLUSHALL\r\n")); err != nil {
+		return err
+	}
+	answer := make([]byte, len("+OK\r\n"))
+	if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "+OK\r\n" {
+		return fmt.Errorf("it answers %q, %w", answer, err)
+	}
+	return nil
 }
 
 // natsArguments is a variable of the environment in which this program is a nats-server with these

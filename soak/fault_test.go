@@ -17,13 +17,14 @@ const (
 	// These are done to a server that joins the nodes.
 	serverKilled
 	serverStopped
+	emptied // what a Redis keeps is gone, and it does not know
 	// These are done between nodes: nothing comes through, and nobody notices.
 	isolated // between a node and all others
 	parted   // between two nodes
 	muted    // from one node to another one
 )
 
-var faultNames = []string{"killed", "quit", "stopped", "serverkilled", "serverstopped", "isolated", "parted", "muted"}
+var faultNames = []string{"killed", "quit", "stopped", "serverkilled", "serverstopped", "emptied", "isolated", "parted", "muted"}
 
 func (f fault) String() string { return faultNames[f] }
 
@@ -44,7 +45,7 @@ type wound struct {
 
 func (w *wound) String() string {
 	switch w.what {
-	case serverKilled, serverStopped:
+	case serverKilled, serverStopped, emptied:
 		return fmt.Sprintf("server %d is %v", w.node+1, w.what)
 	case parted:
 		return fmt.Sprintf("%s and %s are parted", letterOf(w.node), letterOf(w.other))
@@ -56,13 +57,17 @@ func (w *wound) String() string {
 
 // ofNode reports whether it is done to a node, ofServer and ofLink the same of the others.
 func (w *wound) ofNode() bool   { return w.what <= stopped }
-func (w *wound) ofServer() bool { return w.what == serverKilled || w.what == serverStopped }
+func (w *wound) ofServer() bool { return w.what >= serverKilled && w.what <= emptied }
+
+func (w *wound) ofLink() bool { return w.what >= isolated }
 
 // cuts reports whether something may be lost from one node to another one, or from a node to itself.
 func (w *wound) cuts(from, to int) bool {
 	switch {
 	case w.ofNode():
 		return from == w.node || to == w.node
+	case w.what == emptied:
+		return false // that is about channels only
 	case w.ofServer():
 		return from != to
 	case w.what == isolated:
@@ -79,7 +84,7 @@ func (w *wound) nodes() (all []int) {
 	}
 	for n := range size {
 		for other := range size {
-			if w.cuts(n, other) {
+			if w.cuts(n, other) || w.ofServer() {
 				all = append(all, n)
 				break
 			}

@@ -337,6 +337,32 @@ func TestLedger(t *testing.T) {
 			h.own("c", "y", 2)
 			h.accepted(1, h.tick())
 		}},
+		"two owners, after one stood still": {"", func(h history) {
+			h.own("c", "x", 0)
+			h.do(stopped, 0)
+			h.own("c", "y", 2)
+			h.accepted(1, h.tick())
+		}},
+		"two owners, long after one stood still": {"two own c", func(h history) {
+			h.own("c", "x", 0)
+			w := h.do(stopped, 0)
+			h.own("c", "y", 2)
+			h.healed(w)
+			h.accepted(1, h.tick())
+		}},
+		"two owners, after another one stood still": {"two own c", func(h history) {
+			h.own("c", "x", 0)
+			h.do(stopped, 1)
+			h.own("c", "y", 2)
+			h.accepted(1, h.tick())
+		}},
+		"two owners, of an emptied Redis": {"", func(h history) {
+			h.own("c", "x", 0)
+			h.do(emptied, 0, 2)
+			h.own("c", "y", 2)
+			h.accepted(1, h.tick())
+		}},
+		"lost, of an emptied Redis": {"has not heard message 2 of p", func(h history) { h.do(emptied, 0, 2); h.say(3, 1, 3) }},
 		"what was sent before": {"", func(h history) {
 			h.own("c", "x", 0)
 			sent := h.tick()

@@ -597,13 +597,26 @@ func (l *ledger) accepted(epoch int, sent uint64) {
 	defer l.mu.Unlock()
 	t := l.tenures[epoch]
 	for e := epoch + 1; e < len(l.tenures) && l.tenures[e].began < sent; e++ {
-		// A process that goes on after it stood still learns a moment later that its lease is over.
-		if other := l.tenures[e]; other.channel == t.channel && !l.hurt(t.node, t.began, stopped) {
+		if other := l.tenures[e]; other.channel == t.channel && !l.declared(t, sent) {
 			l.trouble("two own %s: %s (node %s, epoch %d) published after %s (node %s, epoch %d) had", t.channel,
 				t.owner, letterOf(t.node), epoch, other.owner, letterOf(other.node), e)
 			return
 		}
 	}
+}
+
+// declared reports whether a client may still own a channel that somebody else has got. It is called
+// with mu held.
+func (l *ledger) declared(t *tenure, sent uint64) bool {
+	return slices.ContainsFunc(l.wounds, func(w *wound) bool {
+		if w.over != 0 && w.over < t.began || w.mended != 0 && w.mended < sent {
+			return false
+		}
+		// A process that goes on after it stood still learns a moment later that its lease is over
+		// (cluster/nats and cluster/redis: guard). A Redis that is emptied does not know that it has
+		// forgotten owners, and may give channels to others before those claim them again.
+		return w.what == stopped && w.node == t.node || w.what == emptied
+	})
 }
 
 // deposed says that a client that owned a channel does not own it any more. why is what it read.

@@ -18,6 +18,7 @@ type process struct {
 	name    string
 	command func() *exec.Cmd
 	log     string // the file of all its lives
+	address string // where it listens, if somebody wants to know
 
 	cmd      *exec.Cmd
 	over     chan struct{} // closed when it has ended
