@@ -24,7 +24,7 @@ var (
 const (
 	// callPatience is how long a call may take: its time-out, or until its answerer is missed, and
 	// then what a busy machine adds.
-	callPatience = 3*time.Second + 15*time.Second
+	callPatience = callTimeout + 15*time.Second
 	// talkPace, askPace and tellPace are the pauses of clients.
 	talkPace, askPace, tellPace = 100 * time.Millisecond, 100 * time.Millisecond, 10 * time.Second
 	// holding is how long an answer takes that is to be on its way when its node dies.

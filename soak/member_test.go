@@ -230,7 +230,7 @@ type service struct {
 }
 
 // atOnce is how many calls of one client are in flight.
-const atOnce = 4
+const atOnce = 8
 
 // asker asks all services in turn, several at once, but none twice at once.
 type asker struct {

@@ -33,7 +33,7 @@ var formats = []string{"wubsub", "wsify", "stocking", "vws", "webwire"}
 // callTimeout is that of the configuration of nodes. At the endpoint named patient calls have so
 // much time that they end otherwise.
 const (
-	callTimeout    = 2 * time.Second
+	callTimeout    = 10 * time.Second
 	patient        = "patient"
 	patientTimeout = 20 * time.Second
 )
