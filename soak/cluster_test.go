@@ -193,7 +193,7 @@ func (c *crowd) wait(t *testing.T, what string, missing func() string) {
 func (c *crowd) members() (all []func(context.Context)) {
 	var services, held []service
 	var topics []string
-	for _, channel := range c.channels {
+	for _, channel := range append(slices.Clone(c.channels), throne) {
 		topics = append(topics, topicOf(channel))
 	}
 	for _, n := range c.nodes {
@@ -234,9 +234,9 @@ func (c *crowd) members() (all []func(context.Context)) {
 		}
 		enter("holder", "wsify", patient, &server{services: []string{heldBy(n.letter)}, takes: holding}, insist)
 		enter("waiter", "wsify", patient, &asker{services: held}, askPace)
-		for _, which := range []string{"1", "2"} {
+		for which, channels := range map[string][]string{"1": c.channels, "2": c.channels, "3": {throne}} {
 			one := &contender{
-				ledger: c.ledger, name: "contender-" + n.letter + which, node: n.number, url: n.urls["wubsub"], by: n.by, channels: c.channels,
+				ledger: c.ledger, name: "contender-" + n.letter + which, node: n.number, url: n.urls["wubsub"], by: n.by, channels: channels,
 			}
 			all = append(all, one.run)
 		}

@@ -14,9 +14,11 @@ import (
 )
 
 const (
-	// tenureWords is how many messages an owner publishes at most, at most one each wordPause.
-	tenureWords = 20
-	wordPause   = 10 * time.Millisecond
+	// tenureWords is how many messages an owner publishes at most, at most one each wordPause. The
+	// channel named throne is owned so much longer that leases end meanwhile.
+	tenureWords, wordPause   = 20, 10 * time.Millisecond
+	throneWords, thronePause = 400, 150 * time.Millisecond
+	throne                   = "throne"
 	// envy is how long a contender waits at most until it tries again.
 	envy = 150 * time.Millisecond
 )
@@ -99,7 +101,11 @@ func (c *contender) attempt(conn *client, channel string, epoch, number int, mar
 // reign publishes as the owner.
 func (c *contender) reign(ctx context.Context, conn *client, channel, mark string) error {
 	epoch := c.ledger.own(channel, mark, c.node)
-	last := 1 + rand.IntN(tenureWords)
+	words, most := tenureWords, wordPause
+	if channel == throne {
+		words, most = throneWords, thronePause
+	}
+	last := 1 + rand.IntN(words)
 	for n := 1; n <= last; n++ {
 		sent := c.ledger.tick()
 		why, err := c.attempt(conn, channel, epoch, n, mark)
@@ -111,7 +117,7 @@ func (c *contender) reign(ctx context.Context, conn *client, channel, mark strin
 			return nil
 		}
 		c.ledger.accepted(epoch, sent)
-		pause(ctx, rand.N(wordPause))
+		pause(ctx, rand.N(most))
 	}
 	// Messages of different publishers have no order. So that its successor's cannot overtake its
 	// own, an owner that leaves waits until all have heard it.
@@ -124,7 +130,7 @@ func (c *contender) reign(ctx context.Context, conn *client, channel, mark strin
 	return nil
 }
 
-// contested are channels that many want to own.
+// contested are channels that many want to own, and find others soon.
 func contested(n int) (channels []string) {
 	for i := range n {
 		channels = append(channels, "contested"+strings.Repeat("x", i))
