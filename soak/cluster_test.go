@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	clusterTime   = flag.Duration("cluster", 15*time.Second, "how long faults are done to the cluster of each engine")
+	clusterTime   = flag.Duration("cluster", 10*time.Second, "how long faults are done to the cluster of each engine")
 	clusterSeed   = flag.Uint64("clusterseed", 0, "which faults, and when: what the test prints; 0 is any")
 	clusterFaults = flag.String("clusterfaults", "", "the only faults that are done, with commas between them: "+strings.Join(faultNames, ", "))
 )
