@@ -60,7 +60,8 @@ type crowd struct {
 	random   *rand.Rand
 	bag      []fault // what is done next
 	injuries []*injury
-	looked   time.Time // when it was looked last whether nodes are well
+	looked   time.Time               // when it was looked last whether nodes are well
+	healing  map[fault]time.Duration // how long that took at most, after it was undone
 }
 
 // injury is a wound that has not healed.
@@ -96,7 +97,7 @@ func playCluster(t *testing.T, e engine, program string) {
 	if len(e.faults) == 0 {
 		t.Skip("none of the faults of -clusterfaults")
 	}
-	c := &crowd{engine: e, ledger: newLedger(callPatience), channels: contested(3), random: rand.New(rand.NewPCG(seed, 0))}
+	c := &crowd{engine: e, ledger: newLedger(callPatience), channels: contested(3), random: rand.New(rand.NewPCG(seed, 0)), healing: make(map[fault]time.Duration)}
 	g := &ground{dir: t.TempDir()}
 	if e.spaces {
 		c.spaces = newSpaces(t, size)
@@ -161,7 +162,7 @@ func playCluster(t *testing.T, e engine, program string) {
 	if n > len(troubles) {
 		t.Errorf("and %d more", n-len(troubles))
 	}
-	t.Logf("%d of 100 ways were judged strictly at any time, on average", c.ledger.strict())
+	t.Logf("%d of 100 ways were judged strictly at any time, on average; all was well again after at most %v", c.ledger.strict(), c.healing)
 	t.Logf("%v; no channel found a new owner for %v; a call waited %v for an answerer that was gone (%s)", c.ledger.counted(),
 		c.ledger.unowned.Round(time.Millisecond), c.ledger.longest, c.ledger.slowest)
 }
@@ -267,6 +268,7 @@ func (c *crowd) look(t *testing.T) {
 		healed := i.undone && c.areWell(t, i)
 		if healed {
 			c.ledger.healed(i.wound)
+			c.healing[i.what] = max(c.healing[i.what], time.Since(i.until).Round(100*time.Millisecond))
 		}
 		return healed
 	})
