@@ -326,7 +326,7 @@ func (c *crowd) disturb(t *testing.T) bool {
 	switch ends := i.what == killed || i.what == quit || i.what == serverKilled; {
 	case i.what == emptied, ends && c.random.IntN(2) == 0:
 		lasts = 0
-	case c.random.IntN(6) == 0 && *clusterTime >= time.Minute:
+	case c.random.IntN(5) == 0 && *clusterTime >= time.Minute:
 		lasts += longAway
 	}
 	c.hurt(t, i)

@@ -15,9 +15,9 @@ import (
 
 const (
 	// tenureWords is how many messages an owner publishes at most, at most one each wordPause. The
-	// channel named throne is owned so much longer that leases end meanwhile.
+	// channel named throne is owned for half a minute and more: longer than a lease.
 	tenureWords, wordPause   = 20, 10 * time.Millisecond
-	throneWords, thronePause = 400, 150 * time.Millisecond
+	throneWords, thronePause = 1200, 100 * time.Millisecond
 	throne                   = "throne"
 	// envy is how long a contender waits at most until it tries again.
 	envy = 150 * time.Millisecond
@@ -101,11 +101,10 @@ func (c *contender) attempt(conn *client, channel string, epoch, number int, mar
 // reign publishes as the owner.
 func (c *contender) reign(ctx context.Context, conn *client, channel, mark string) error {
 	epoch := c.ledger.own(channel, mark, c.node)
-	words, most := tenureWords, wordPause
+	last, most := 1+rand.IntN(tenureWords), wordPause
 	if channel == throne {
-		words, most = throneWords, thronePause
+		last, most = throneWords/2+rand.IntN(throneWords/2), thronePause
 	}
-	last := 1 + rand.IntN(words)
 	for n := 1; n <= last; n++ {
 		sent := c.ledger.tick()
 		why, err := c.attempt(conn, channel, epoch, n, mark)
