@@ -97,7 +97,8 @@ func playCluster(t *testing.T, e engine, program string) {
 	if len(e.faults) == 0 {
 		t.Skip("none of the faults of -clusterfaults")
 	}
-	c := &crowd{engine: e, ledger: newLedger(callPatience), channels: contested(3), random: rand.New(rand.NewPCG(seed, 0)), healing: make(map[fault]time.Duration)}
+	channels := contested(3)
+	c := &crowd{engine: e, ledger: newLedger(callPatience, channels...), channels: channels, random: rand.New(rand.NewPCG(seed, 0)), healing: make(map[fault]time.Duration)}
 	g := &ground{dir: t.TempDir()}
 	if e.spaces {
 		c.spaces = newSpaces(t, size)
@@ -272,7 +273,7 @@ func (c *crowd) look(t *testing.T) {
 		}
 		return healed
 	})
-	c.ledger.settle(c.channels)
+	c.ledger.settle()
 }
 
 // areWell reports whether the nodes of an injury are well, and have been so for long enough. While

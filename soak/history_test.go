@@ -13,7 +13,7 @@ import (
 type history struct{ *ledger }
 
 func newHistory(patience time.Duration) history {
-	h := history{newLedger(patience)}
+	h := history{newLedger(patience, "c")}
 	h.publishes("p", 0, false)
 	h.publishes("o", 0, true)
 	h.hears("s", 1)
@@ -387,7 +387,7 @@ func TestLedger(t *testing.T) {
 			h.ask(2, held)
 			h.answer(2)
 			h.say(1, 1)
-			h.settle([]string{"c"})
+			h.settle()
 			h.own("c", "x", 0)
 			h.deposed(2, "lost")
 		}},
@@ -412,7 +412,7 @@ func TestLedgerWaits(t *testing.T) {
 			t.Errorf("%s: %q, want %q", what, is, part)
 		}
 	}
-	missing("at first", "", h.unrest())
+	missing("at first", "nobody owns c", h.unrest())
 	h.say(2, 1)
 	h.ask(1, x)
 	h.ask(2, held)
@@ -429,7 +429,7 @@ func TestLedgerWaits(t *testing.T) {
 
 	h.healed(w)
 	h.own("c", "x", 0)
-	h.settle([]string{"c"})
+	h.settle()
 	if w.over == 0 || other.over != 0 {
 		t.Errorf("over are %v and %v, want the first one, as the other one cuts all that it has", w.over, other.over)
 	}
@@ -450,10 +450,13 @@ func TestLedgerWaits(t *testing.T) {
 	missing("an owner that publishes", "s does not hear o", h.unrest())
 	h.ledger.say("o")
 	h.ledger.hear("s", "o", 1, 1, topicOf("o"))
-	h.settle([]string{"c"})
+	h.settle()
 	missing("a new owner", "b is stopped", h.unrest())
 	h.own("c", "y", 1)
-	h.settle([]string{"c"})
+	h.settle()
+	missing("an owner at another node", "nobody owns c at a; nobody owns c at c", h.unrest())
+	h.own("c", "x", 0)
+	h.own("c", "z", 2)
 	missing("all is proven", "", h.unrest())
 
 	h.say(2, 1)

@@ -15,7 +15,9 @@ import (
 //
 // Any goroutine.
 type ledger struct {
-	patience time.Duration // how long a call may take; static
+	// Static.
+	patience time.Duration // how long a call may take
+	channels []string      // contested, and soon another's
 
 	mu       sync.Mutex
 	wounds   []*wound // all that was done
@@ -96,9 +98,9 @@ type standing struct {
 	since time.Time // zero while it runs
 }
 
-func newLedger(patience time.Duration) *ledger {
+func newLedger(patience time.Duration, channels ...string) *ledger {
 	return &ledger{
-		patience: patience, pubs: make(map[string]*pub), subs: make(map[string]*sub),
+		patience: patience, channels: channels, pubs: make(map[string]*pub), subs: make(map[string]*sub),
 		flows: make(map[link]*flow), ways: make(map[route]*flow),
 		calls: make(map[callKey]*call), tenures: []*tenure{nil}, lasts: make(map[string]int),
 		stops: make(map[int]*standing), counts: make(map[string]int),
@@ -241,11 +243,11 @@ func (l *ledger) update() {
 
 // settle ends the wounds that have healed: each flow that they cut is proven to be whole, or cut by
 // another one, and each contested channel has found another owner.
-func (l *ledger) settle(channels []string) {
+func (l *ledger) settle() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, w := range l.present() {
-		if w.healed && l.isOver(w, channels) {
+		if w.healed && l.isOver(w) {
 			l.clock++
 			w.over = l.clock
 			l.update()
@@ -253,7 +255,7 @@ func (l *ledger) settle(channels []string) {
 	}
 }
 
-func (l *ledger) isOver(w *wound, channels []string) bool {
+func (l *ledger) isOver(w *wound) bool {
 	still := func(f *flow) bool { return f.broken && !f.covered && w.cuts(f.from, f.to) }
 	for _, f := range l.flows {
 		if still(f) {
@@ -265,7 +267,7 @@ func (l *ledger) isOver(w *wound, channels []string) bool {
 			return false
 		}
 	}
-	for _, c := range channels {
+	for _, c := range l.channels {
 		if e := l.lasts[c]; e == 0 || l.tenures[e].began <= w.mended {
 			return false
 		}
@@ -302,10 +304,30 @@ func (l *ledger) uneasy() string {
 			all = append(all, fmt.Sprintf("%s has no answer of %s", route.caller, route.service))
 		}
 	}
+	if len(all) == 0 {
+		all = l.unowners()
+	}
 	if len(all) > 8 {
 		all = append(all[:8], fmt.Sprintf("and %d more", len(all)-8))
 	}
 	return strings.Join(all, "; ")
+}
+
+// unowners returns at which nodes nobody has owned a contested channel since all is well: one that was
+// not given back could be owned again at its node alone. It is called with mu held.
+func (l *ledger) unowners() (missing []string) {
+	since := uint64(0)
+	for _, w := range l.wounds {
+		since = max(since, w.mended)
+	}
+	for _, c := range l.channels {
+		for n := range size {
+			if !slices.ContainsFunc(l.tenures[1:], func(t *tenure) bool { return t.channel == c && t.node == n && t.began > since }) {
+				missing = append(missing, fmt.Sprintf("nobody owns %s at %s", c, letterOf(n)))
+			}
+		}
+	}
+	return missing
 }
 
 // mark says that all that was said so far has to arrive, as far as it may not be lost.
