@@ -54,6 +54,7 @@ type sub struct {
 	// These are of its present connection:
 	last   map[string]int // the highest number of a publisher
 	lastOf map[string]int // the same of each connection of a publisher
+	heard  map[string]map[int]bool
 	owners map[string]said
 }
 
@@ -422,6 +423,7 @@ func (l *ledger) came(name string) {
 	s := l.subs[name]
 	s.present = true
 	s.last, s.lastOf, s.owners = make(map[string]int), make(map[string]int), make(map[string]said)
+	s.heard = make(map[string]map[int]bool)
 }
 
 // tick returns the time before something is done.
@@ -477,17 +479,30 @@ func (l *ledger) hear(name, from string, conn, number int, topic string) {
 	through := fmt.Sprint(from, ".", conn)
 	last, known := s.last[from]
 	f := l.flows[link{from, name}]
-	switch {
-	case number == s.lastOf[through]:
+	if s.heard[from] == nil {
+		s.heard[from] = make(map[int]bool)
+	}
+	switch again := s.heard[from][number]; {
+	case again:
 		l.trouble("%s heard message %d of %s twice", name, number, from)
+	case number < s.lastOf[through] && f.excuses(number) && l.held():
+		l.counts["late"]++
 	case number < s.lastOf[through]:
 		l.trouble("%s heard message %d of %s after %d", name, number, from, s.lastOf[through])
 	case known && number > last+1:
 		l.gap(name, from, f, last+1, number-1)
 	}
+	s.heard[from][number] = true
 	s.lastOf[through] = max(s.lastOf[through], number)
 	s.last[from] = max(last, number)
 	f.proven(number, l.clock)
+}
+
+// held reports whether something may hold messages back: what a server or a socket got before it
+// stood still, or was cut off, is passed on when it goes on, also if its publisher goes another way by
+// then. It is called with mu held.
+func (l *ledger) held() bool {
+	return slices.ContainsFunc(l.present(), func(w *wound) bool { return w.what == serverStopped || w.ofLink() })
 }
 
 // gap judges messages that a subscriber has not heard. It is called with mu held.
@@ -670,7 +685,7 @@ func (l *ledger) hearOwner(name, channel string, epoch, number int) {
 		s.owners[channel] = said{epoch, number}
 	case epoch == last.epoch:
 		l.trouble("%s heard message %d of epoch %d of %s after %d", name, number, epoch, channel, last.number)
-	case l.connected(t, name):
+	case l.connected(t, name) && !l.declared(t, l.clock):
 		l.trouble("%s (node %s) heard epoch %d of %s (node %s) after epoch %d (node %s)",
 			name, letterOf(s.node), epoch, channel, letterOf(t.node), last.epoch, letterOf(l.tenures[last.epoch].node))
 	}
