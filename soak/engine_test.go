@@ -181,9 +181,13 @@ func emptyRedis(address string) error {
 	if _, err := conn.Write([]byte("FLUSHALL\r\n")); err != nil {
 		return err
 	}
-	answer := make([]byte, len("+OK\r\n"))
-	if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "+OK\r\n" {
-		return fmt.Errorf("it answers %q, %w", answer, err)
+	const done = "+OK\r\n"
+	answer := make([]byte, len(done))
+	if _, err := io.ReadFull(conn, answer); err != nil {
+		return err
+	}
+	if string(answer) != done {
+		return fmt.Errorf("it answers %q", answer)
 	}
 	return nil
 }

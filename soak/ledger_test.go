@@ -485,7 +485,7 @@ func (l *ledger) hear(name, from string, conn, number int, topic string) {
 	switch again := s.heard[from][number]; {
 	case again:
 		l.trouble("%s heard message %d of %s twice", name, number, from)
-	case number < s.lastOf[through] && f.excuses(number) && l.held():
+	case number < s.lastOf[through] && f.excuses(number) && l.holdsBack():
 		l.counts["late"]++
 	case number < s.lastOf[through]:
 		l.trouble("%s heard message %d of %s after %d", name, number, from, s.lastOf[through])
@@ -498,10 +498,10 @@ func (l *ledger) hear(name, from string, conn, number int, topic string) {
 	f.proven(number, l.clock)
 }
 
-// held reports whether something may hold messages back: what a server or a socket got before it
+// holdsBack reports whether something may hold messages back: what a server or a socket got before it
 // stood still, or was cut off, is passed on when it goes on, also if its publisher goes another way by
 // then. It is called with mu held.
-func (l *ledger) held() bool {
+func (l *ledger) holdsBack() bool {
 	return slices.ContainsFunc(l.present(), func(w *wound) bool { return w.what == serverStopped || w.ofLink() })
 }
 
