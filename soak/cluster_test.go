@@ -398,9 +398,12 @@ func (c *crowd) do(t *testing.T, i *injury) {
 	case serverStopped:
 		c.servers[i.node].signal(t, syscall.SIGSTOP)
 	case emptied:
-		if err := emptyRedis(c.servers[i.node].address); err != nil {
-			t.Fatalf("emptying Redis: %v", err)
-		}
+		c.wait(t, "Redis is emptied", func() string { // it may have just begun to start
+			if err := emptyRedis(c.servers[i.node].address); err != nil {
+				return err.Error()
+			}
+			return ""
+		})
 	case isolated:
 		c.spaces.isolate(t, i.node, true)
 	case parted:
