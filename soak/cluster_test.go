@@ -92,6 +92,11 @@ func playCluster(t *testing.T, e engine, program string) {
 	t.Logf("-clusterseed=%d", seed)
 	if *clusterFaults != "" {
 		only := strings.Split(*clusterFaults, ",")
+		for _, name := range only {
+			if !slices.Contains(faultNames, name) {
+				t.Fatalf("-clusterfaults: %q is none of %s", name, strings.Join(faultNames, ", "))
+			}
+		}
 		e.faults = slices.DeleteFunc(slices.Clone(e.faults), func(f fault) bool { return !slices.Contains(only, f.String()) })
 	}
 	if len(e.faults) == 0 {
