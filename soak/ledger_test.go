@@ -482,11 +482,9 @@ func (l *ledger) hear(name, from string, conn, number int, topic string) {
 	if s.heard[from] == nil {
 		s.heard[from] = make(map[int]bool)
 	}
-	switch again := s.heard[from][number]; {
-	case again:
+	switch {
+	case s.heard[from][number]:
 		l.trouble("%s heard message %d of %s twice", name, number, from)
-	case number < s.lastOf[through] && f.excuses(number) && l.holdsBack():
-		l.counts["late"]++
 	case number < s.lastOf[through]:
 		l.trouble("%s heard message %d of %s after %d", name, number, from, s.lastOf[through])
 	case known && number > last+1:
@@ -496,13 +494,6 @@ func (l *ledger) hear(name, from string, conn, number int, topic string) {
 	s.lastOf[through] = max(s.lastOf[through], number)
 	s.last[from] = max(last, number)
 	f.proven(number, l.clock)
-}
-
-// holdsBack reports whether something may hold messages back: what a server or a socket got before it
-// stood still, or was cut off, is passed on when it goes on, also if its publisher goes another way by
-// then. It is called with mu held.
-func (l *ledger) holdsBack() bool {
-	return slices.ContainsFunc(l.present(), func(w *wound) bool { return w.what == serverStopped || w.ofLink() })
 }
 
 // gap judges messages that a subscriber has not heard. It is called with mu held.
