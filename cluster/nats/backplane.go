@@ -57,7 +57,8 @@ func New(o Options) (*Backplane, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backplane{o: o, id: roster.NewNode(o.Node), subjects: subjects{o.Prefix}, drops: newDrops(o.Stats), origins: newOrigins(subjects{o.Prefix})}
+	b := &Backplane{o: o, id: roster.NewNode(o.Node), subjects: subjects{o.Prefix}, drops: newDrops(o.Stats)}
+	b.origins = newOrigins(b.subjects, b.id)
 	b.out = newOutbox(o.OutboxBytes, o.Stats, b.unsent)
 	b.interest = newInterest(b.subjects, o.Stats, o.Logger)
 	b.foreign = newForeign(b.subjects, o.Stats, b.out)

@@ -119,14 +119,16 @@ func (h *holder) holds(text string) int {
 }
 
 // What a node has published by a connection that is lost does not come behind what it has published by
-// the next one.
+// the next one, and not to itself.
 func TestLateMessages(t *testing.T) {
 	srv := startExternal(t, nil)
 	b, stub, stats := join(t, srv, "b")
 	b.Hear(append(hear1("sync"), hear1("late")[0], hear1("end")[0]))
 	h := newHolder(t, srv.Addr().String())
-	a, _ := startNode(t, Options{Node: "a", URL: "nats://" + h.ln.Addr().String()}, new(engineStub))
+	own := new(engineStub)
+	a, ownStats := startNode(t, Options{Node: "a", URL: "nats://" + h.ln.Addr().String()}, own)
 	defer a.Close()
+	a.Hear(append(hear1("late"), hear1("end")[0]))
 	healthy(t, a)
 	reaches(t, a, stub)
 
@@ -146,15 +148,20 @@ func TestLateMessages(t *testing.T) {
 	if err := h.goOn("PUB pw.t.end 1\r\nx\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	coretest.Eventually(t, "the server goes on", func() bool { return len(stub.on("end")) > 0 })
-	if late := stub.on("late"); len(late) > 0 || stats.Dropped[core.ReasonUnavailable].Load() != 2 {
-		t.Errorf("%d messages came late, %d were dropped", len(late), stats.Dropped[core.ReasonUnavailable].Load())
+	coretest.Eventually(t, "the server goes on", func() bool { return len(stub.on("end")) > 0 && len(own.on("end")) > 0 })
+	for who, s := range map[string]*engineStub{"b": stub, "itself": own} {
+		if late := s.on("late"); len(late) > 0 {
+			t.Errorf("%d messages came late to %s", len(late), who)
+		}
+	}
+	if n, mine := stats.Dropped[core.ReasonUnavailable].Load(), ownStats.Dropped[core.ReasonUnavailable].Load(); n != 2 || mine < 2 {
+		t.Errorf("%d and %d were dropped", n, mine)
 	}
 }
 
 func TestOrigins(t *testing.T) {
 	s := subjects{"pw"}
-	o := newOrigins(s)
+	o := newOrigins(s, "n-own-1")
 	for _, step := range []struct {
 		origin string
 		late   bool
@@ -168,6 +175,7 @@ func TestOrigins(t *testing.T) {
 		{"pw.c.n-b-1.7", false},
 		{"pw.c.n-a-2.1", false},
 		{"pw.c.n-a-1.1", true},
+		{"pw.c.n-own-1.1", true},
 		// Those of programs that are no nodes.
 		{"_INBOX.x.1", false},
 		{"pw.c.n-a-1", false},
