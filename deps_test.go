@@ -159,6 +159,7 @@ var testRule = rule{
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 		"github.com/hashicorp/go-plugin", "google.golang.org/grpc", "google.golang.org/protobuf/proto", // plugins without the SDK
 		"github.com/nats-io/nats-server/v2/server", "github.com/google/uuid",
+		"golang.org/x/sys/unix", // network namespaces
 	},
 }
 

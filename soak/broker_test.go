@@ -67,8 +67,10 @@ func reasonIs(reason string) string { return `reason="` + reason + `"` }
 var alone = http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 // get returns a page of an admin server, and its status.
-func get(url string) (page string, status int, err error) {
-	response, err := alone.Get(url)
+func get(url string) (page string, status int, err error) { return getBy(&alone, url) }
+
+func getBy(c *http.Client, url string) (page string, status int, err error) {
+	response, err := c.Get(url)
 	if err != nil {
 		return "", 0, err
 	}

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// tenureWords is how many messages an owner publishes at most, at most one each wordPause.
-	tenureWords = 20
-	wordPause   = 10 * time.Millisecond
+	// tenureWords is how many messages an owner publishes at most, at most one each wordPause. The
+	// channel named throne is owned for half a minute and more: longer than a lease.
+	tenureWords, wordPause   = 20, 10 * time.Millisecond
+	throneWords, thronePause = 1200, 100 * time.Millisecond
+	throne                   = "throne"
 	// envy is how long a contender waits at most until it tries again.
 	envy = 150 * time.Millisecond
-	// farewell is how long an owner waits for its last message to be heard while nodes are away.
-	farewell = 2 * time.Second
 )
 
 // contender tries to own contested channels, publishes there while it does, and leaves.
@@ -29,15 +29,17 @@ type contender struct {
 	name     string
 	node     int
 	url      string
+	by       ws.Dialer
 	channels []string
 	attempts int
 }
 
 func (c *contender) run(ctx context.Context) {
 	for ctx.Err() == nil {
+		since := c.ledger.tick()
 		if err := c.visit(ctx, c.channels[rand.IntN(len(c.channels))]); err != nil && ctx.Err() == nil {
 			if !errors.Is(err, context.DeadlineExceeded) || c.ledger.calm() {
-				c.ledger.cut(c.name, c.node, err)
+				c.ledger.cut(c.name, c.node, since, err)
 			}
 		}
 		pause(ctx, rand.N(envy))
@@ -48,7 +50,7 @@ func (c *contender) run(ctx context.Context) {
 func (c *contender) visit(ctx context.Context, channel string) error {
 	limited, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
-	conn, err := dial(limited, ws.Dialer{}, c.url, wubsub{})
+	conn, err := dial(limited, c.by, c.url, wubsub{})
 	if err != nil {
 		return err
 	}
@@ -99,7 +101,10 @@ func (c *contender) attempt(conn *client, channel string, epoch, number int, mar
 // reign publishes as the owner.
 func (c *contender) reign(ctx context.Context, conn *client, channel, mark string) error {
 	epoch := c.ledger.own(channel, mark, c.node)
-	last := 1 + rand.IntN(tenureWords)
+	last, most := 1+rand.IntN(tenureWords), wordPause
+	if channel == throne {
+		last, most = throneWords/2+rand.IntN(throneWords/2), thronePause
+	}
 	for n := 1; n <= last; n++ {
 		sent := c.ledger.tick()
 		why, err := c.attempt(conn, channel, epoch, n, mark)
@@ -111,24 +116,20 @@ func (c *contender) reign(ctx context.Context, conn *client, channel, mark strin
 			return nil
 		}
 		c.ledger.accepted(epoch, sent)
-		pause(ctx, rand.N(wordPause))
+		pause(ctx, rand.N(most))
 	}
 	// Messages of different publishers have no order. So that its successor's cannot overtake its
 	// own, an owner that leaves waits until all have heard it.
-	began := time.Now()
-	for !c.ledger.everybodyHeard(channel, epoch, last) && ctx.Err() == nil {
-		if took := time.Since(began); took > coretest.Patience {
-			c.ledger.report("not everybody has heard message %d of epoch %d of %s (node %d)", last, epoch, channel, c.node)
-			return nil
-		} else if took > farewell && !c.ledger.calm() {
+	for began := time.Now(); !c.ledger.everybodyHeard(epoch, last) && ctx.Err() == nil; pause(ctx, 5*time.Millisecond) {
+		if time.Since(began) > coretest.Patience {
+			c.ledger.report("not everybody has heard message %d of epoch %d of %s (node %s)", last, epoch, channel, letterOf(c.node))
 			return nil
 		}
-		pause(ctx, time.Millisecond)
 	}
 	return nil
 }
 
-// contested are channels that many want to own.
+// contested are channels that many want to own, and find others soon.
 func contested(n int) (channels []string) {
 	for i := range n {
 		channels = append(channels, "contested"+strings.Repeat("x", i))

@@ -8,11 +8,20 @@
 // TestUnrest has steady clients publish and receive while others read slowly, come in storms and
 // the configuration changes. The steady ones lose no message and no connection.
 //
-// TestCluster has clients talk, call and own channels through three brokers, processes that are
-// killed, ended and stopped, one at a time. The ledger knows what was said and which nodes were
-// touched meanwhile: all else arrives, once and in order, calls are answered, and a channel has one
-// owner at any time. -clusterseed=N repeats a sequence of faults, whose number the test prints.
+// TestCluster has clients talk, call and own channels through three brokers, which are processes, once
+// for each engine: NATS within the brokers; the same with a network namespace for each, where that is
+// allowed; one NATS server; three; Redis; and a Redis that forgets everything when it ends. Every three
+// to five seconds, while the faults before are not undone yet, a broker or a server is killed, ended or
+// stopped, or the way between brokers is cut. The ledger knows what was said and what was done: of each
+// way between two clients only what was said between a fault that cuts it and the first thing that comes
+// through after that may be lost. All else arrives, nothing arrives twice or out of order, calls are
+// answered, and end with their answerer, and a channel has one owner at any time. (One moment is
+// declared: a broker that goes on after it stood still. See ledger.accepted.)
 //
-// `make soak` makes a million calls and has ten minutes each of unrest and of a cluster, `go test`
-// some thousands and seconds; -calls, -unrest and -cluster set how many.
+// -run TestCluster/redis chooses an engine, -clusterfaults=killed,isolated what is done, and
+// -clusterseed=N repeats the choices of a run, which prints it; when they are made depends on the
+// machine.
+//
+// `make soak` makes a million calls, has ten minutes of unrest and ten minutes of a cluster for each
+// engine, `go test` some thousands and seconds; -calls, -unrest and -cluster set how many.
 package soak

@@ -27,6 +27,7 @@ type member struct {
 	name    string
 	node    int
 	url     string
+	by      ws.Dialer
 	dialect dialect
 	part    part
 	pace    time.Duration // between two ticks
@@ -43,13 +44,14 @@ type part interface {
 
 func (m *member) run(ctx context.Context) {
 	for number := 1; ctx.Err() == nil; number++ {
+		since := m.ledger.tick()
 		conn, err := m.dial(ctx)
 		if err == nil {
 			err = m.stay(ctx, conn, number)
 			conn.leave()
 		}
 		if ctx.Err() == nil {
-			m.ledger.cut(m.name, m.node, err)
+			m.ledger.cut(m.name, m.node, since, err)
 			pause(ctx, dialPause)
 		}
 	}
@@ -59,7 +61,7 @@ func (m *member) run(ctx context.Context) {
 func (m *member) dial(ctx context.Context) (conn *client, err error) {
 	for {
 		limited, cancel := context.WithTimeout(ctx, dialTime)
-		conn, err = dial(limited, ws.Dialer{}, m.url, m.dialect)
+		conn, err = dial(limited, m.by, m.url, m.dialect)
 		cancel()
 		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) || m.ledger.calm() {
 			return conn, err
@@ -179,7 +181,8 @@ func (p *hearer) hear(m *member, _ *client, message []byte) error {
 // server answers a service of its own, and perhaps one that others offer too, with the question.
 type server struct {
 	services []string
-	next     time.Time // when it registers again
+	takes    time.Duration // to answer
+	next     time.Time     // when it registers again
 }
 
 func (p *server) begin(m *member, conn *client, _ int) error {
@@ -209,7 +212,13 @@ func (p *server) hear(m *member, conn *client, message []byte) error {
 	if id == "" {
 		return nil
 	}
-	return conn.say(conn.answer(id, p.services[0], "#"+between(message, "#", ";")+";", false))
+	answer := conn.answer(id, p.services[0], "#"+between(message, "#", ";")+";", false)
+	if p.takes == 0 {
+		return conn.say(answer)
+	}
+	// Who reads finds out if it cannot be written.
+	time.AfterFunc(p.takes, func() { _ = conn.say(answer) })
+	return nil
 }
 
 // service is one that a client at a node answers. The node may be nearest.
@@ -217,10 +226,11 @@ type service struct {
 	name  string
 	node  int
 	owned bool // who answers has to own a channel
+	held  bool // who answers takes its time
 }
 
 // atOnce is how many calls of one client are in flight.
-const atOnce = 4
+const atOnce = 8
 
 // asker asks all services in turn, several at once, but none twice at once.
 type asker struct {
@@ -259,7 +269,7 @@ func (p *asker) tick(m *member, conn *client) error {
 		}
 		p.number++
 		p.inFlight[key] = p.number
-		m.ledger.ask(m.name, p.number, s, m.node)
+		m.ledger.ask(m.name, p.number, s)
 		all = append(all, conn.call(ref, s.name, "#"+questionOf(m.name, p.number)+";"))
 	}
 	return conn.say(all...)

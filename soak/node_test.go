@@ -1,165 +1,123 @@
 package soak
 
 import (
-	"bufio"
+	"context"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
-	"sync/atomic"
-	"syscall"
 	"testing"
+	"time"
 
-	"github.com/polywire/polywire/core/coretest"
+	"github.com/gobwas/ws"
 )
 
-// node is a broker in a process of its own, which can be killed and started again.
+// node is a broker in a process of its own.
 type node struct {
-	letter  string
-	number  int
-	program string
-	config  string // its file
-	log     string // its file, of all its lives
-	admin   string
-	urls    map[string]string // by format
-
-	cmd      *exec.Cmd
-	over     chan struct{} // closed when the process has ended
-	expected atomic.Bool   // it may end
+	*process
+	letter string
+	number int
+	admin  string
+	urls   map[string]string // by format, and patient
+	by     ws.Dialer         // connects to it
+	http   http.Client       // the same
 }
 
 // formats are the names of the dialects, in an order.
 var formats = []string{"wubsub", "wsify", "stocking", "vws", "webwire"}
 
-// callTimeout is that of the configuration of nodes.
-const callTimeout = "2s"
+// callTimeout is that of the configuration of nodes. At the endpoint named patient calls have so
+// much time that they end otherwise.
+const (
+	callTimeout    = 10 * time.Second
+	patient        = "patient"
+	patientTimeout = 20 * time.Second
+)
 
-// newNodes builds the broker and writes the configurations of nodes that know each other.
-func newNodes(t *testing.T, letters ...string) []*node {
+// buildBroker returns the program.
+func buildBroker(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	program := filepath.Join(dir, "broker")
+	program := filepath.Join(t.TempDir(), "broker")
 	if out, err := exec.Command("go", "build", "-o", program, "../cmd/broker").CombinedOutput(); err != nil {
 		t.Fatalf("building the broker: %v: %s", err, out)
 	}
-	var taken, listen, routes []string
-	address := func() string {
-		for {
-			if a := freeAddress(t); !slices.Contains(taken, a) {
-				taken = append(taken, a)
-				return a
-			}
-		}
-	}
-	for range letters {
-		a := address()
-		listen, routes = append(listen, a), append(routes, fmt.Sprintf("%q", "nats://"+a))
-	}
-	var all []*node
-	for i, letter := range letters {
-		n := &node{
-			letter: letter, number: i, program: program, config: filepath.Join(dir, letter+".yaml"), log: filepath.Join(dir, letter+".log"),
-			urls: make(map[string]string),
-		}
+	return program
+}
+
+// newNodes writes the configurations of nodes, one for each line, which is what the configuration
+// says of the cluster. s is where they run; nil is here.
+func newNodes(t *testing.T, g *ground, program string, lines []string, s *spaces) (all []*node) {
+	t.Helper()
+	for i, line := range lines {
+		letter := letterOf(i)
+		n := &node{letter: letter, number: i, urls: make(map[string]string)}
 		text := new(strings.Builder)
 		fmt.Fprintln(text, "endpoints:")
-		for _, f := range formats {
-			a := address()
-			n.urls[f] = "ws://" + a + "/"
-			more := ""
-			switch f {
-			case "vws":
-				more = ", options: {allow_send: true}"
-			case "webwire":
-				more = ", options: {concurrency_limit: -1}"
-			}
-			fmt.Fprintf(text, "  - {name: %s, protocol: %s, listen: %q, path: /, call_timeout: %s%s}\n", f, f, a, callTimeout, more)
+		endpoint := func(name, protocol string, timeout time.Duration, more string) {
+			a := g.address(t)
+			n.urls[name] = "ws://" + a + "/"
+			fmt.Fprintf(text, "  - {name: %s, protocol: %s, listen: %q, path: /, call_timeout: %v%s}\n", name, protocol, a, timeout, more)
 		}
-		admin := address()
+		for _, f := range formats {
+			endpoint(f, f, callTimeout, map[string]string{
+				"vws": ", options: {allow_send: true}", "webwire": ", options: {concurrency_limit: -1}",
+			}[f])
+		}
+		endpoint(patient, "wsify", patientTimeout, "")
+		admin := g.address(t)
 		n.admin = "http://" + admin
-		fmt.Fprintf(text, "admin: {listen: %q}\n", admin)
-		fmt.Fprintf(text, "cluster: {engine: nats, node: %s, embedded: {listen: %q, routes: [%s], store_dir: %q}}\n",
-			letter, listen[i], strings.Join(routes, ", "), filepath.Join(dir, letter))
-		if err := os.WriteFile(n.config, []byte(text.String()), 0o600); err != nil {
+		fmt.Fprintf(text, "admin: {listen: %q}\n%s\n", admin, line)
+		config := filepath.Join(g.dir, letter+".yaml")
+		if err := os.WriteFile(config, []byte(text.String()), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, n)
-		t.Cleanup(func() {
-			if n.cmd != nil {
-				n.expected.Store(true)
-				_ = n.cmd.Process.Kill()
-				<-n.over
+		command := []string{program, "serve", "--config", config}
+		dial := new(net.Dialer).DialContext
+		if s != nil {
+			command = append(s.prefix(i), command...)
+			dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+				return s.dial(ctx, i, network, address)
 			}
-			if t.Failed() {
-				n.show(t)
-			}
+		}
+		n.process = newProcess(t, "node "+letter, filepath.Join(g.dir, letter+".log"), func() *exec.Cmd {
+			return exec.Command(command[0], command[1:]...)
 		})
+		n.by = ws.Dialer{NetDial: dial}
+		n.http = http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}, Timeout: time.Minute}
+		all = append(all, n)
 	}
 	return all
 }
 
-// start starts the process. unexpected is told if it ends by itself.
-func (n *node) start(unexpected func(error)) error {
-	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+func letterOf(number int) string { return string(rune('a' + number)) }
+
+// view is how a node is.
+type view struct {
+	why    string // what is wrong
+	joined int64  // how often it has joined the cluster
+	others int    // how many other nodes it sees
+}
+
+func (n *node) look(t *testing.T) view {
+	t.Helper()
+	text, status, err := getBy(&n.http, n.admin+"/readyz")
 	if err != nil {
-		return err
+		return view{why: err.Error()}
 	}
-	defer log.Close()
-	n.cmd = exec.Command(n.program, "serve", "--config", n.config)
-	n.cmd.Stdout, n.cmd.Stderr = log, log
-	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // if the test is killed, nobody else ends it
-	if err := n.cmd.Start(); err != nil {
-		return err
+	s := view{}
+	if status != 200 || strings.TrimSpace(text) != "ok" {
+		s.why = fmt.Sprintf("%s: %d %s", n.name, status, text)
 	}
-	n.over = make(chan struct{})
-	n.expected.Store(false)
-	go func() {
-		err := n.cmd.Wait()
-		if !n.expected.Load() {
-			unexpected(fmt.Errorf("node %s has ended by itself: %w", n.letter, err))
-		}
-		close(n.over)
-	}()
-	return nil
-}
-
-// end sends a signal that ends the process, waits until it has ended and returns its exit code.
-func (n *node) end(t *testing.T, by syscall.Signal) int {
-	t.Helper()
-	n.expected.Store(true)
-	if err := n.cmd.Process.Signal(by); err != nil {
-		t.Fatalf("ending node %s: %v", n.letter, err)
-	}
-	coretest.Receive(t, fmt.Sprintf("node %s has ended after %v", n.letter, by), n.over)
-	return n.cmd.ProcessState.ExitCode()
-}
-
-// signal sends a signal that does not end the process.
-func (n *node) signal(t *testing.T, s syscall.Signal) {
-	t.Helper()
-	if err := n.cmd.Process.Signal(s); err != nil {
-		t.Fatalf("sending %v to node %s: %v", s, n.letter, err)
-	}
-}
-
-// ill returns why the node is not a node among others others; "" if it is.
-func (n *node) ill(t *testing.T, others int) string {
-	t.Helper()
-	text, status, err := get(n.admin + "/readyz")
-	if err != nil || status != 200 || strings.TrimSpace(text) != "ok" {
-		return fmt.Sprintf("%s: %d %s %v", n.letter, status, text, err)
-	}
-	page, _, err := get(n.admin + "/metrics")
+	page, _, err := getBy(&n.http, n.admin+"/metrics")
 	if err != nil {
-		return fmt.Sprintf("%s: %v", n.letter, err)
+		return view{why: err.Error()}
 	}
-	if sees := total(t, page, "polywire_cluster_nodes"); sees != int64(others) {
-		return fmt.Sprintf("%s sees %d nodes", n.letter, sees)
-	}
-	return ""
+	s.joined, s.others = total(t, page, "polywire_cluster_connects_total"), int(total(t, page, "polywire_cluster_nodes"))
+	return s
 }
 
 // complaint finds lines that a log must not have: no error of level ERROR is expected here. Go
@@ -175,30 +133,4 @@ func (n *node) complaints(t *testing.T) (lines []string) {
 		}
 	})
 	return lines
-}
-
-// show shows the lines of its log that are worth reading.
-func (n *node) show(t *testing.T) {
-	t.Helper()
-	var lines []string
-	n.eachLine(t, func(line string) { lines = append(lines, line) })
-	if most := 300; len(lines) > most {
-		lines = lines[len(lines)-most:]
-	}
-	t.Logf("the log of node %s:\n%s", n.letter, strings.Join(lines, "\n"))
-}
-
-func (n *node) eachLine(t *testing.T, f func(line string)) {
-	t.Helper()
-	log, err := os.Open(n.log)
-	if err != nil {
-		t.Log(err)
-		return
-	}
-	defer log.Close()
-	lines := bufio.NewScanner(log)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		f(lines.Text())
-	}
 }

@@ -46,7 +46,9 @@ type Backplane struct {
 	// Owned by the goroutine of life, and after it by Close.
 	engine engine
 
-	topic []byte // owned by the goroutine that handles topics
+	// Owned by the goroutine that handles topics.
+	topic   []byte
+	origins *origins
 }
 
 var _ core.Backplane = (*Backplane)(nil)
@@ -58,6 +60,7 @@ func New(o Options) (*Backplane, error) {
 		return nil, err
 	}
 	b := &Backplane{o: o, id: roster.NewNode(o.Node), subjects: subjects{o.Prefix}, drops: newDrops(o.Stats)}
+	b.origins = newOrigins(b.subjects, b.id)
 	b.out = newOutbox(o.OutboxBytes, o.Stats, b.unsent)
 	b.interest = newInterest(b.subjects, o.Stats, o.Logger)
 	b.foreign = newForeign(b.subjects, o.Stats, b.out)
@@ -159,7 +162,7 @@ func (b *Backplane) Publish(topic []byte, p core.Payload, headers []byte) {
 		return
 	}
 	kind, data := pack(p)
-	err := b.out.put(outgoing{header: withHeaders(withKind(nil, kind), headers), publish: true},
+	err := b.out.put(outgoing{header: withHeaders(withKind(nil, kind), headers), publish: true, topic: true},
 		func(dst []byte) []byte { return b.subjects.topic(dst, topic) }, data)
 	if errors.Is(err, errTooLarge) {
 		b.o.Logger.Warn("a message is too large for the cluster: it does not reach other nodes",
@@ -171,6 +174,10 @@ func (b *Backplane) Publish(topic []byte, p core.Payload, headers []byte) {
 func (b *Backplane) published(m *natsgo.Msg) {
 	if m.Sub == nil {
 		b.marked(m)
+		return
+	}
+	if b.origins.late(m.Reply) {
+		b.o.Stats.Dropped.Inc(core.ReasonUnavailable)
 		return
 	}
 	topic, ok := b.subjects.topicOf(b.topic[:0], m.Subject)

@@ -6,6 +6,7 @@
 //	pw.t.<tokens>    a message on a topic; each level is a token
 //	pw.s.<tokens>    a call of a program that is no node; one of the nodes that offer the service answers
 //	pw.nodes         what a node tells all others of itself, as JSON
+//	pw.c.<id>.<n>    nobody hears it: the reply subject of a node's messages on topics
 //	pw.node.<id>     what is said to one node: calls, answers, cancellations, its peers' services
 //	$KV.pw_channels  a key-value bucket: the owners of channels, and the leases of nodes
 //
@@ -19,7 +20,9 @@
 // Order and duplicates: a node hears its topics in a queue group that is its own, so that it gets
 // one copy of a message however many of its subscriptions match; all of them feed one goroutine.
 // A connection never comes back. When it is lost, life makes a new one with a new queue group and
-// subscribes anew: then nothing can come twice.
+// subscribes anew: then nothing can come twice. A message says by which connection of its node it
+// goes (origins.go), and what comes by an older one than before is dropped: a server that stood still
+// would pass it on behind newer messages.
 //
 // Channels: the bucket's stream is one log, which every node reads. A node writes a claim with
 // the position up to which it has read, and the server refuses it if the log ends elsewhere

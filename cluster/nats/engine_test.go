@@ -475,7 +475,7 @@ func TestOutbox(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	items, bytes := o.take(nil, nil)
-	o.write(ctx, nil, items, bytes)
+	o.write(ctx, nil, "", items, bytes)
 	if len(unsent) != 1 || unsent[0] != (core.CallID{1}) || stats.Queued.Load() != 0 || stats.Dropped[core.ReasonUnavailable].Load() != 2 {
 		t.Errorf("unsent: %v, queued: %d, dropped: %d", unsent, stats.Queued.Load(), stats.Dropped[core.ReasonUnavailable].Load())
 	}

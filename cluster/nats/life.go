@@ -116,7 +116,7 @@ func (b *Backplane) session(ctx context.Context, nc *natsgo.Conn, ended <-chan s
 	b.nodes.Attach(&mail{nc: nc, subjects: b.subjects, id: b.id})
 	b.nodes.Hello()
 	opened := make(chan struct{})
-	parts.Go(func() { b.out.run(ctx, nc, opened) })
+	parts.Go(func() { b.out.run(ctx, nc, b.subjects.origin(b.group(n)), opened) })
 	<-opened
 	servers := b.engine.servers()
 	parts.Go(func() { b.channels.run(ctx, nc, servers) })

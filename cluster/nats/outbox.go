@@ -38,6 +38,7 @@ type outgoing struct {
 	subject, payload int // lengths
 	header           natsgo.Header
 	publish          bool // counted as a message
+	topic            bool // it is on a topic: it says by which connection it goes
 	// to and call name the call that the message asks.
 	to   core.NodeID
 	call core.CallID
@@ -150,10 +151,10 @@ const (
 	writeBatch = 64
 )
 
-// run writes to a connection until ctx ends. What is left then is dropped, and so is all that
+// run writes to a connection, named origin, until ctx ends. What is left then is dropped, and so is all that
 // comes until the next run. It is called by one goroutine at a time, and closes opened as soon
 // as messages are taken.
-func (o *outbox) run(ctx context.Context, nc *natsgo.Conn, opened chan<- struct{}) {
+func (o *outbox) run(ctx context.Context, nc *natsgo.Conn, origin string, opened chan<- struct{}) {
 	o.maxPayload.Store(nc.MaxPayload())
 	o.mu.Lock()
 	o.open = true
@@ -166,7 +167,7 @@ func (o *outbox) run(ctx context.Context, nc *natsgo.Conn, opened chan<- struct{
 		case <-ctx.Done():
 		case <-o.wake:
 			items, bytes = o.take(items, bytes)
-			o.write(ctx, nc, items, bytes)
+			o.write(ctx, nc, origin, items, bytes)
 			if cap(bytes) > keptBuffer {
 				items, bytes = nil, nil
 			}
@@ -177,11 +178,11 @@ func (o *outbox) run(ctx context.Context, nc *natsgo.Conn, opened chan<- struct{
 	items, bytes = o.items, o.bytes
 	o.items, o.bytes = nil, nil
 	o.mu.Unlock()
-	o.write(ctx, nc, items, bytes)
+	o.write(ctx, nc, origin, items, bytes)
 }
 
 // write writes items, or drops them if ctx has ended.
-func (o *outbox) write(ctx context.Context, nc *natsgo.Conn, items []outgoing, bytes []byte) {
+func (o *outbox) write(ctx context.Context, nc *natsgo.Conn, origin string, items []outgoing, bytes []byte) {
 	written, since := 0, 0
 	subject := ""
 	for i := range items {
@@ -193,7 +194,11 @@ func (o *outbox) write(ctx context.Context, nc *natsgo.Conn, items []outgoing, b
 		bytes = bytes[item.subject+item.payload:]
 		err := errAway
 		if ctx.Err() == nil {
-			err = send(nc, subject, item.header, payload)
+			reply := ""
+			if item.topic {
+				reply = origin
+			}
+			err = sendFrom(nc, subject, reply, item.header, payload)
 		}
 		switch {
 		case err != nil:
@@ -226,8 +231,12 @@ func (o *outbox) drop(item *outgoing, err error) {
 
 // send publishes one message. The client copies it.
 func send(nc *natsgo.Conn, subject string, header natsgo.Header, payload []byte) error {
+	return sendFrom(nc, subject, "", header, payload)
+}
+
+func sendFrom(nc *natsgo.Conn, subject, reply string, header natsgo.Header, payload []byte) error {
 	if len(header) == 0 {
-		return nc.Publish(subject, payload)
+		return nc.PublishRequest(subject, reply, payload)
 	}
-	return nc.PublishMsg(&natsgo.Msg{Subject: subject, Header: header, Data: payload})
+	return nc.PublishMsg(&natsgo.Msg{Subject: subject, Reply: reply, Header: header, Data: payload})
 }

@@ -26,11 +26,11 @@ func TestWrittenUpToTheCall(t *testing.T) {
 	put()
 	ended, cancel := context.WithCancel(t.Context())
 	cancel() // what is written then is dropped
-	o.write(ended, nil, items[:1], bytes[:2])
+	o.write(ended, nil, "", items[:1], bytes[:2])
 	if err := o.await(ended, position); err == nil {
 		t.Error("the second message is not waited for")
 	}
-	o.write(ended, nil, items[1:], bytes[2:])
+	o.write(ended, nil, "", items[1:], bytes[2:])
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := o.await(ctx, position); err != nil {

@@ -1,8 +1,10 @@
 package nats
 
 import (
+	"strconv"
 	"strings"
 
+	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 )
 
@@ -56,6 +58,25 @@ func (s subjects) nodes() string { return s.prefix + ".nodes" }
 
 // node returns the subject on which one node is spoken to.
 func (s subjects) node(id core.NodeID) string { return s.prefix + ".node." + string(id) }
+
+// origin names a connection of a node, by its queue group, as the reply subject of what it publishes on
+// topics.
+func (s subjects) origin(group string) string { return s.prefix + ".c." + group }
+
+// originOf returns the node of an origin, and how many connections it had then; ok is false if it is
+// none.
+func (s subjects) originOf(origin string) (node core.NodeID, n uint64, ok bool) {
+	group, ok := strings.CutPrefix(origin, s.prefix)
+	if ok {
+		group, ok = strings.CutPrefix(group, ".c.")
+	}
+	dot := strings.LastIndexByte(group, '.')
+	if !ok || dot < 0 || !roster.ValidNode(core.NodeID(group[:dot])) {
+		return "", 0, false
+	}
+	n, err := strconv.ParseUint(group[dot+1:], 10, 64)
+	return core.NodeID(group[:dot]), n, err == nil
+}
 
 // interest returns a subject that has the subjects of all topics that i matches, and perhaps
 // more: who hears it matches again. ok is false if i matches no topic.
