@@ -20,9 +20,11 @@ type ClientCodec interface {
 	// command. NotToSelf changes nothing: what a sender hears of itself is the format's habit.
 	Say(c Command, say func(Frame)) (answered bool, err error)
 	// Hear reads one message of a server, and tells what it means: usually one event, none if it
-	// means nothing to a client. Events borrow their bytes from the message and the codec. Topic is
+	// means nothing to a client. Events borrow bytes from the message, if they do not own them. Topic is
 	// empty where the format does not say it. An error says that no server of the format writes this.
 	Hear(f Frame, tell func(Event)) error
+	// Ready reports whether commands can be said: a server that greets has done so.
+	Ready() bool
 	// KeepAlive returns after which time without a message the client has to say the message, so that
 	// the server does not end the connection; 0 is never. It may change with what was heard.
 	KeepAlive() (after time.Duration, message Frame)

@@ -37,6 +37,9 @@ const (
 // NewClientCodec returns the client's side of a connection.
 func (*Format) NewClientCodec() core.ClientCodec { return &clientCodec{calls: make(map[uint32]asked)} }
 
+// Ready reports true: nothing has to be heard first.
+func (*clientCodec) Ready() bool { return true }
+
 // KeepAlive returns a ping. Its pong may be taken for that of a ping that was said; the other one comes
 // right after it.
 func (*clientCodec) KeepAlive() (time.Duration, core.Frame) {

@@ -36,6 +36,9 @@ func (*Format) NewClientCodec() core.ClientCodec {
 	return &clientCodec{pending: make(map[uint32]asked)}
 }
 
+// Ready reports true: nothing has to be heard first.
+func (*clientCodec) Ready() bool { return true }
+
 // KeepAlive returns nothing: who answers the server's pings stays connected.
 func (*clientCodec) KeepAlive() (time.Duration, core.Frame) { return 0, core.Frame{} }
 

@@ -44,6 +44,9 @@ func (*Format) NewClientCodec() core.ClientCodec {
 	return &clientCodec{pending: make(map[uint64]asked)}
 }
 
+// Ready reports whether the server has said what it takes.
+func (c *clientCodec) Ready() bool { return c.limit > 0 }
+
 // KeepAlive returns a heartbeat, due at three quarters of the time that the server has announced.
 func (c *clientCodec) KeepAlive() (time.Duration, core.Frame) {
 	return c.heartbeat / 4 * 3, core.Frame{Kind: core.BinaryFrame, Data: []byte{typeHeartbeat}}

@@ -20,6 +20,9 @@ const maxScratch = 4 << 10
 // NewClientCodec returns the client's side of a connection.
 func (*Format) NewClientCodec() core.ClientCodec { return new(clientCodec) }
 
+// Ready reports true: nothing has to be heard first.
+func (*clientCodec) Ready() bool { return true }
+
 // KeepAlive returns nothing: the server never ends a connection that is idle.
 func (*clientCodec) KeepAlive() (time.Duration, core.Frame) { return 0, core.Frame{} }
 
