@@ -30,7 +30,10 @@ type Client struct {
 	options Options
 	queue   *queue
 	stop    context.CancelFunc
+	closing chan struct{} // closed by Close
 	ended   chan struct{} // closed when run has returned
+
+	closed sync.Once
 
 	lastRef atomic.Uint64
 
@@ -62,7 +65,7 @@ func New(o Options) *Client {
 
 func create(o Options) *Client {
 	o = o.complete()
-	return &Client{options: o, queue: newQueue(o.QueueBytes), ended: make(chan struct{})}
+	return &Client{options: o, queue: newQueue(o.QueueBytes), closing: make(chan struct{}), ended: make(chan struct{})}
 }
 
 func (c *Client) start(first *connection) {
@@ -92,8 +95,10 @@ func (c *Client) run(ctx context.Context, conn *connection) {
 				pause = c.options.FirstPause
 			}
 		}
-		if ctx.Err() != nil {
+		select {
+		case <-c.closing:
 			return
+		default:
 		}
 		c.options.Changed(err)
 		c.options.Logger.Warn("connection to a server", slog.String("url", safeURL(c.options.URL)), slog.Any("error", err))
@@ -114,6 +119,12 @@ func sleep(ctx context.Context, d time.Duration) {
 // Close says what waits, for as long as ctx allows, and ends the connection. Commands that have no outcome
 // then fail with ErrClosed or ErrLost. It may be called more than once.
 func (c *Client) Close(ctx context.Context) {
+	c.closed.Do(func() { c.close(ctx) })
+	<-c.ended
+}
+
+func (c *Client) close(ctx context.Context) {
+	close(c.closing)
 	c.mu.Lock()
 	current := c.current
 	c.mu.Unlock()

@@ -162,7 +162,7 @@ func (k *connection) write() {
 		case <-k.dead:
 			return
 		case <-k.ending:
-			k.say(k.rest)
+			k.say(k.takeRest())
 			k.goodbye()
 			<-k.dead
 			return
@@ -257,6 +257,18 @@ func (k *connection) finish(ctx context.Context, rest []*order) {
 	case <-k.dead:
 	case <-ctx.Done():
 	}
+	for _, o := range k.takeRest() {
+		o.done(core.Event{}, ErrClosed)
+	}
+}
+
+// takeRest returns what finish wants to be said, once.
+func (k *connection) takeRest() []*order {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	rest := k.rest
+	k.rest = nil
+	return rest
 }
 
 func (k *connection) goodbye() {
