@@ -46,7 +46,7 @@ type Client struct {
 // Dial connects to a server. The error says why the first attempt has failed; later ones are repeated
 // until Close.
 func Dial(ctx context.Context, o Options) (*Client, error) {
-	c := create(o)
+	c := Prepare(o)
 	first, err := c.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -58,15 +58,20 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 
 // New returns a client that connects to a server in the background, as often as it takes.
 func New(o Options) *Client {
-	c := create(o)
-	c.start(nil)
+	c := Prepare(o)
+	c.Start()
 	return c
 }
 
-func create(o Options) *Client {
+// Prepare returns a client that does not connect before Start, so that who is told of its events can
+// know it.
+func Prepare(o Options) *Client {
 	o = o.complete()
 	return &Client{options: o, queue: newQueue(o.QueueBytes), closing: make(chan struct{}), ended: make(chan struct{})}
 }
+
+// Start connects in the background. It is called once, unless by Dial or New.
+func (c *Client) Start() { c.start(nil) }
 
 func (c *Client) start(first *connection) {
 	ctx, stop := context.WithCancel(context.Background())
@@ -153,34 +158,46 @@ func (c *Client) Do(ctx context.Context, cmd core.Command) (core.Event, error) {
 		err error
 	}
 	result := make(chan outcome, 1)
-	o := &order{cmd: cmd.Clone(), done: func(ev core.Event, err error) { result <- outcome{ev, err} }}
-	o.cmd.Ref = binary.BigEndian.AppendUint64(nil, c.lastRef.Add(1))
-	if err := c.queue.add(o); err != nil {
+	forget, err := c.Begin(cmd, func(ev core.Event, err error) { result <- outcome{ev, err} })
+	if err != nil {
 		return core.Event{}, err
 	}
 	select {
 	case got := <-result:
 		return got.ev, got.err
 	case <-ctx.Done():
-		if !c.queue.remove(o) {
-			c.mu.Lock()
-			current := c.current
-			c.mu.Unlock()
-			if current != nil {
-				current.forget(o.cmd.Ref)
-			}
-		}
+		forget()
 		return core.Event{}, fmt.Errorf("waiting for the outcome: %w", ctx.Err())
 	}
 }
 
-// Post says a command whose outcome nobody waits for. The error is that it cannot be queued; done is told
-// what else becomes of it, as the outcome of Do, on any goroutine; it must not block, and may be nil.
+// Begin says a command, and does not wait for its outcome: done is told it, as Do returns it, on any
+// goroutine; it must not block. forget gives up the outcome, which may be too late. The error is that the
+// command cannot be queued; then done is not called.
+func (c *Client) Begin(cmd core.Command, done func(core.Event, error)) (forget func(), err error) {
+	o := &order{cmd: cmd.Clone(), done: done}
+	o.cmd.Ref = binary.BigEndian.AppendUint64(nil, c.lastRef.Add(1))
+	if err := c.queue.add(o); err != nil {
+		return nil, err
+	}
+	return func() {
+		if c.queue.remove(o) {
+			return
+		}
+		c.mu.Lock()
+		current := c.current
+		c.mu.Unlock()
+		if current != nil {
+			current.forget(o.cmd.Ref)
+		}
+	}, nil
+}
+
+// Post is Begin without a way to give up; done may be nil.
 func (c *Client) Post(cmd core.Command, done func(core.Event, error)) error {
 	if done == nil {
 		done = func(core.Event, error) {}
 	}
-	o := &order{cmd: cmd.Clone(), done: done}
-	o.cmd.Ref = binary.BigEndian.AppendUint64(nil, c.lastRef.Add(1))
-	return c.queue.add(o)
+	_, err := c.Begin(cmd, done)
+	return err
 }

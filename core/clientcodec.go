@@ -38,6 +38,11 @@ type ClientFormat interface {
 	Format
 	// NewClientCodec returns the codec of a new connection to a server. Any goroutine.
 	NewClientCodec() ClientCodec
+	// NamesTopics reports whether a server says on which topic a message is. Any goroutine.
+	NamesTopics() bool
+	// HearsItself reports whether a client that has subscribed to a topic hears what it publishes
+	// there. Any goroutine.
+	HearsItself() bool
 }
 
 // Unsayable is the error of [ClientCodec].Say for a command that the format has no words for.

@@ -37,6 +37,12 @@ const (
 // NewClientCodec returns the client's side of a connection.
 func (*Format) NewClientCodec() core.ClientCodec { return &clientCodec{calls: make(map[uint32]asked)} }
 
+// NamesTopics reports true: a message names its room.
+func (*Format) NamesTopics() bool { return true }
+
+// HearsItself reports false: a broadcast goes to the others.
+func (*Format) HearsItself() bool { return false }
+
 // Ready reports true: nothing has to be heard first.
 func (*clientCodec) Ready() bool { return true }
 

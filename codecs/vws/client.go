@@ -36,6 +36,12 @@ func (*Format) NewClientCodec() core.ClientCodec {
 	return &clientCodec{pending: make(map[uint32]asked)}
 }
 
+// NamesTopics reports true: an event names its topic.
+func (*Format) NamesTopics() bool { return true }
+
+// HearsItself reports true: a subscriber hears itself.
+func (*Format) HearsItself() bool { return true }
+
 // Ready reports true: nothing has to be heard first.
 func (*clientCodec) Ready() bool { return true }
 

@@ -44,6 +44,12 @@ func (*Format) NewClientCodec() core.ClientCodec {
 	return &clientCodec{pending: make(map[uint64]asked)}
 }
 
+// NamesTopics reports true: a signal has a name.
+func (*Format) NamesTopics() bool { return true }
+
+// HearsItself reports false: a signal goes to the others.
+func (*Format) HearsItself() bool { return false }
+
 // Ready reports whether the server has said what it takes.
 func (c *clientCodec) Ready() bool { return c.limit > 0 }
 

@@ -20,6 +20,12 @@ const maxScratch = 4 << 10
 // NewClientCodec returns the client's side of a connection.
 func (*Format) NewClientCodec() core.ClientCodec { return new(clientCodec) }
 
+// NamesTopics reports false: a message is its content alone.
+func (*Format) NamesTopics() bool { return false }
+
+// HearsItself reports true: a member hears itself.
+func (*Format) HearsItself() bool { return true }
+
 // Ready reports true: nothing has to be heard first.
 func (*clientCodec) Ready() bool { return true }
 

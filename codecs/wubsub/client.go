@@ -36,6 +36,12 @@ func (*Format) NewClientCodec() core.ClientCodec {
 	return &clientCodec{named: make(map[core.CallID]request)}
 }
 
+// NamesTopics reports true: a message names its channel and topic.
+func (*Format) NamesTopics() bool { return true }
+
+// HearsItself reports true: the owner hears itself.
+func (*Format) HearsItself() bool { return true }
+
 // Ready reports true: nothing has to be heard first.
 func (*clientCodec) Ready() bool { return true }
 
