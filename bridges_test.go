@@ -142,9 +142,9 @@ func converseOverBridge(t *testing.T, protocol string, server, b *running, round
 		do(t, there, publish("news/today", fmt.Sprintf("down %d", i)))
 		do(t, here, publish("chat/a", fmt.Sprintf(`{"b":%d,"a":1.50}`, i)))
 	}
-	do(t, there, publish("news/today", "end"))
+	do(t, there, publish("news/today", "the last one"))
 	do(t, here, publish("chat/end", "end"))
-	down, up := collect(t, hereHears, "end"), collect(t, thereHears, "end")
+	down, up := collect(t, hereHears, "the last one"), collect(t, thereHears, "end")
 	var downs, ups, own int
 	for _, ev := range down {
 		switch text := textOf(ev.Payload); {
