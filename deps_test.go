@@ -70,6 +70,8 @@ var rules = []rule{
 	},
 	{packages: "cluster/clustertest", allow: []string{"core", "core/coretest", "cluster/places"}, testing: true, why: "the suite of all backplanes knows none of them"},
 	{packages: "codecs/...", allow: []string{"core", "core/rawjson", "github.com/google/uuid"}, why: "a codec is bytes in, commands out: no socket, no engine, no other codec"},
+	{packages: "client", allow: []string{"core", "github.com/gobwas/ws/..."}, why: "a client speaks to any server, so it knows none"},
+	{packages: "bridge", allow: []string{"core", "client"}, why: "a bridge is a link of the engine and a client of an old server, and knows neither sockets nor formats"},
 	{
 		packages: "httpclient", allow: []string{"github.com/sony/gobreaker/v2"},
 		why: "settings of HTTP clients know nothing of what is asked",
@@ -131,7 +133,7 @@ var rules = []rule{
 	{packages: "soak", why: "it is a test, of the broker as its users have it"},
 	{
 		packages: "assembly",
-		allow:    []string{"core", "core/engine", "core/network", "codecs/...", "auth", "admin", "certs", "config", "sessions", "upstream", "plugin", "cluster/nats", "cluster/redis"},
+		allow:    []string{"core", "core/engine", "core/network", "codecs/...", "auth", "admin", "certs", "config", "sessions", "upstream", "plugin", "client", "bridge", "cluster/nats", "cluster/redis"},
 		why:      "what is made of a configuration knows all rooms, and not the broker that it is made for",
 	},
 	{
@@ -143,7 +145,7 @@ var rules = []rule{
 	{
 		packages: "cmd/...",
 		allow: []string{
-			".", "config", "conversations", "conversations/stage", "plugin", "plugin/verify", "sockets",
+			".", "core", "client", "config", "conversations", "conversations/stage", "plugin", "plugin/verify", "sockets",
 			"github.com/coreos/go-systemd/v22/daemon", "github.com/google/uuid", "github.com/spf13/cobra/...", "github.com/spf13/pflag",
 		},
 		why: "the command line is thin: what it does, the root can do",
@@ -155,7 +157,7 @@ var rules = []rule{
 var testRule = rule{
 	testing: true,
 	allow: []string{
-		".", "core/...", "cluster/clustertest", "cluster/places", "codecs/...", "auth", "admin", "certs/...", "config", "conversations/...", "plugin/...", "sessions", "sockets",
+		".", "core/...", "client", "cluster/clustertest", "cluster/places", "codecs/...", "auth", "admin", "certs/...", "config", "conversations/...", "plugin/...", "sessions", "sockets",
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 		"github.com/hashicorp/go-plugin", "google.golang.org/grpc", "google.golang.org/protobuf/proto", // plugins without the SDK
 		"github.com/nats-io/nats-server/v2/server", "github.com/google/uuid",

@@ -71,6 +71,9 @@ func source(ready *atomic.Bool) admin.Source {
 		Certificates: func() []admin.Certificate {
 			return []admin.Certificate{{Endpoint: "one", File: "one.pem", Expires: time.Unix(20, 0)}}
 		},
+		Bridges: func() []admin.Bridge {
+			return []admin.Bridge{{Name: "old", Health: func() error { return nil }}}
+		},
 		Ready:   ready.Load,
 		Reloads: reloads,
 	}

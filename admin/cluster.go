@@ -1,8 +1,6 @@
 package admin
 
 import (
-	"fmt"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/polywire/polywire/core"
@@ -14,26 +12,6 @@ type Cluster struct {
 	Stats *core.ClusterStats
 	// Health returns what is wrong with the cluster, and what to do; nil if nothing is.
 	Health func() error
-}
-
-// readiness returns the answer to /readyz. A node that has not been part of the cluster yet is not
-// ready. One that has lost the others is: its clients talk with each other, and if all nodes have
-// lost the engine, none would be ready.
-func (s *Source) readiness() (text string, ready bool) {
-	if !s.Ready() {
-		return "not ready", false
-	}
-	if s.Cluster == nil {
-		return "ok", true
-	}
-	err := s.Cluster.Health()
-	switch {
-	case err == nil:
-		return "ok", true
-	case s.Cluster.Stats.Connects.Load() == 0:
-		return fmt.Sprintf("not ready: joining the cluster: %v", err), false
-	}
-	return fmt.Sprintf("ok, but for the cluster: %v", err), true
 }
 
 // clusterDescs are the metrics of a node of a cluster.

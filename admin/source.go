@@ -23,6 +23,8 @@ type Source struct {
 	Certificates func() []Certificate
 	// Services returns the services that HTTP servers answer.
 	Services func() []Service
+	// Bridges returns the bridges to old servers.
+	Bridges func() []Bridge
 	// Calls is the number of pending calls, Topics the number of topics with subscribers.
 	Calls, Topics func() int
 	// Outbound is how many bytes are queued for clients, OutboundBudget the limit.

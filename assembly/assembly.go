@@ -133,6 +133,7 @@ func (p *Parts) Replace(cfg *config.Config, program Program) error {
 // Close ends the engine, the background work and the plugins, and closes what was opened for the
 // configuration. The network must be shut down before, or never have run.
 func (p *Parts) Close() {
+	p.endBridges()
 	p.Engine.Close()
 	p.cluster.close()
 	p.background.end()

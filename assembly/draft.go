@@ -56,7 +56,7 @@ func (d *draft) fill() (err error) {
 		}
 	}
 	d.addServices()
-	return nil
+	return d.addBridges()
 }
 
 // apply carries out the change of one endpoint.

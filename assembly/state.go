@@ -15,6 +15,7 @@ type state struct {
 	sites    []*site          // in the order of cfg
 	keys     map[string]*keys // of the listeners with TLS, by listener
 	services []*service       // in the order of cfg
+	bridges  []*bridging      // in the order of cfg
 }
 
 func newState(cfg *config.Config) *state { return &state{cfg: cfg, keys: make(map[string]*keys)} }
@@ -56,6 +57,25 @@ func (p *Parts) Certificates() []admin.Certificate {
 				list = append(list, admin.Certificate{Endpoint: name, File: c.File, Expires: c.Expires})
 			}
 		}
+	}
+	return list
+}
+
+// Counted returns all that has counters of an endpoint: the endpoints and the bridges, in the order of
+// the configuration.
+func (p *Parts) Counted() []*core.Endpoint {
+	list := p.Endpoints()
+	for _, b := range p.state.Load().bridges {
+		list = append(list, b.endpoint)
+	}
+	return list
+}
+
+// Bridges returns the bridges to old servers.
+func (p *Parts) Bridges() []admin.Bridge {
+	var list []admin.Bridge
+	for _, b := range p.state.Load().bridges {
+		list = append(list, admin.Bridge{Name: b.config.Name, Health: b.bridge.Health})
 	}
 	return list
 }

@@ -12,6 +12,7 @@ import (
 type Config struct {
 	Endpoints []Endpoint `koanf:"endpoints"`
 	Services  []Service  `koanf:"services"`
+	Bridges   []Bridge   `koanf:"bridges"`
 	Calls     Calls      `koanf:"calls"`
 	Admin     Admin      `koanf:"admin"`
 	Log       Log        `koanf:"log"`

@@ -102,6 +102,7 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin plu
 	r.checkCluster(&cfg.Cluster)
 	r.checkClustered(&cfg)
 	r.checkNames(cfg.Endpoints)
+	r.checkBridges(cfg.Bridges, cfg.Endpoints, protocols)
 	r.checkAddresses(cfg.Endpoints, cfg.Admin)
 	r.checkClusterAddresses(&cfg)
 	r.checkProxies(cfg.Endpoints, cfg.Network.TrustedProxies)

@@ -1,6 +1,6 @@
 // Command broker is polywire on the command line. It is a thin layer over the root package.
 //
-// Exit codes: 0 success, 1 the work failed, 2 the command line is wrong.
+// Exit codes: 0 success, 1 the work failed, 2 the command line is wrong, 3 it took too long.
 package main
 
 import (
@@ -46,6 +46,9 @@ func carryOut(root *cobra.Command, started *bool, args []string, stdout, stderr 
 	default:
 		fmt.Fprintf(stderr, "broker: %v\n", err)
 	}
+	if _, late := errors.AsType[timedOut](err); late {
+		return exitTimeout
+	}
 	return 1
 }
 
@@ -72,6 +75,10 @@ One YAML file lists its endpoints; each endpoint speaks one format.`,
 		newReload(),
 		newCheck(),
 		newConverse(),
+		newSub(),
+		newPub(),
+		newCall(),
+		newAnswer(),
 		newPlugin(),
 		newVersion(),
 	)

@@ -311,3 +311,6 @@ func (s *Server) loopList() []*loop  { return *s.loops.Load() }
 func (s *Server) loopAt(i int) *loop { return s.loopList()[i] }
 
 func stack() string { return string(debug.Stack()) }
+
+// NextNumber returns the number of a connection that is not one of the server's. Any goroutine.
+func (s *Server) NextNumber() uint64 { return s.ids.Add(1) }

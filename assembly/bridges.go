@@ -1,0 +1,143 @@
+package assembly
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"os"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/polywire/polywire/auth"
+	"github.com/polywire/polywire/bridge"
+	"github.com/polywire/polywire/client"
+	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/core"
+)
+
+// bridgeFarewell is how long an old server has to read what waits when a bridge ends.
+const bridgeFarewell = 3 * time.Second
+
+// bridging is a configured bridge. Static after construction.
+type bridging struct {
+	config   config.Bridge
+	endpoint *core.Endpoint
+	bridge   *bridge.Bridge
+}
+
+// addBridges makes the bridges. One that does not change goes on; another one of the same name ends
+// before it starts.
+func (d *draft) addBridges() error {
+	var added []*bridging
+	for _, c := range d.cfg.Bridges {
+		previous := d.old.bridging(c.Name)
+		if previous != nil && reflect.DeepEqual(previous.settings(), settingsOf(c)) {
+			d.bridges = append(d.bridges, previous)
+			continue
+		}
+		stats := new(core.Stats)
+		if previous != nil {
+			stats = previous.endpoint.Stats
+		}
+		b, err := d.newBridge(c, stats)
+		if err != nil {
+			return err
+		}
+		d.bridges = append(d.bridges, b)
+		added = append(added, b)
+	}
+	ended := slices.DeleteFunc(slices.Clone(d.old.bridges), func(b *bridging) bool { return slices.Contains(d.bridges, b) })
+	d.onStart(func() {
+		d.background.run(func() {
+			endAll(ended)
+			for _, b := range added {
+				b.bridge.Start()
+			}
+		})
+	})
+	return nil
+}
+
+// bridging returns the bridge with a name; nil if there is none.
+func (s *state) bridging(name string) *bridging {
+	if i := slices.IndexFunc(s.bridges, func(b *bridging) bool { return b.config.Name == name }); i >= 0 {
+		return s.bridges[i]
+	}
+	return nil
+}
+
+// settings are what a bridge is made of.
+func (b *bridging) settings() config.Bridge { return settingsOf(b.config) }
+
+func settingsOf(c config.Bridge) config.Bridge {
+	c.Format = nil // made of Protocol
+	return c
+}
+
+func (d *draft) newBridge(c config.Bridge, stats *core.Stats) (*bridging, error) {
+	security, err := bridgeTLS(c.TLS)
+	if err != nil {
+		return nil, fmt.Errorf("bridge %q: %w", c.Name, err)
+	}
+	header := make(http.Header)
+	for name, value := range c.Headers {
+		header.Set(name, value)
+	}
+	if c.Token != "" {
+		header.Set("Authorization", "Bearer "+c.Token)
+	}
+	log := d.log.With("bridge", c.Name)
+	access := auth.NewRules(nil)
+	access.Replace(acl(c.ACL))
+	b := &bridging{config: c}
+	b.endpoint = &core.Endpoint{
+		Name: c.Name, Protocol: c.Protocol, TopicPrefix: c.TopicPrefix, Access: access,
+		Limits: core.NewLiveLimits(core.Limits{CallTimeout: c.Calls.Timeout}), Possible: core.PossibleWith(c.Format), Stats: stats,
+	}
+	b.bridge, err = bridge.New(bridge.Options{
+		Endpoint: b.endpoint, ID: d.network.NextNumber(), Hub: d.engine, Room: d.network.WaitForRoom, Format: c.Format,
+		Server: client.Options{URL: c.URL, Header: header, Subprotocols: c.Subprotocols, TLS: security, QueueBytes: int(c.QueueLimit)},
+		Hear:   c.Hear, Tell: c.Tell, Owned: c.Owns, Answered: c.Calls.From, Offered: c.Calls.To, CallTimeout: c.Calls.Timeout,
+		Logger: log,
+	})
+	return b, err
+}
+
+func bridgeTLS(c config.BridgeTLS) (*tls.Config, error) {
+	t := &tls.Config{ServerName: c.ServerName, InsecureSkipVerify: c.Insecure}
+	if c.CA != "" {
+		pem, err := os.ReadFile(c.CA)
+		if err != nil {
+			return nil, fmt.Errorf("reading tls.ca: %w", err)
+		}
+		t.RootCAs = x509.NewCertPool()
+		if !t.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("reading tls.ca: %s holds no certificate in PEM", c.CA)
+		}
+	}
+	if c.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+		if err != nil {
+			return nil, fmt.Errorf("reading tls.cert: %w", err)
+		}
+		t.Certificates = []tls.Certificate{pair}
+	}
+	return t, nil
+}
+
+// endBridges ends all bridges.
+func (p *Parts) endBridges() { endAll(p.state.Load().bridges) }
+
+func endAll(all []*bridging) {
+	ctx, cancel := context.WithTimeout(context.Background(), bridgeFarewell)
+	defer cancel()
+	var ending sync.WaitGroup
+	for _, b := range all {
+		ending.Go(func() { b.bridge.Stop(ctx) })
+	}
+	ending.Wait()
+}

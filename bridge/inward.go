@@ -1,0 +1,225 @@
+package bridge
+
+import (
+	"errors"
+	"hash/maphash"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"github.com/polywire/polywire/client"
+	"github.com/polywire/polywire/core"
+)
+
+// server is one connection to the old server.
+type server struct {
+	bridge *Bridge
+	client *client.Client
+	topic  string         // what is heard is on this topic; empty if the old server says it
+	wanted []core.Command // what is subscribed and offered there; static
+
+	// Guarded by mu.
+	mu   sync.Mutex
+	has  []bool // by index of wanted: it succeeded, and the client restores it
+	asks []bool // it is being asked for
+	up   bool
+}
+
+// prepare makes the connections to the old server: one, or if it does not say the topic of a message, one
+// for each topic. They do not connect yet.
+func (b *Bridge) prepare() {
+	b.echoes = echoes{named: b.o.Format.NamesTopics(), seed: maphash.MakeSeed(), due: make(map[uint64]int)}
+	if b.o.Format.HearsItself() {
+		b.echoes.on = b.hears
+	}
+	first := &server{bridge: b, wanted: b.offers()}
+	b.servers = []*server{first}
+	for i, topic := range b.o.Hear {
+		s := first
+		if !b.echoes.named {
+			if i > 0 {
+				s = &server{bridge: b}
+				b.servers = append(b.servers, s)
+			}
+			s.topic = topic
+		}
+		s.wanted = append(s.wanted, core.Command{Verb: core.Subscribe, Topic: []byte(topic), Pattern: true})
+	}
+	for _, s := range b.servers {
+		s.has, s.asks = make([]bool, len(s.wanted)), make([]bool, len(s.wanted))
+		o := b.o.Server
+		o.Codec, o.Heard, o.Changed, o.Logger = b.o.Format.NewClientCodec, s.heard, s.changed, nil
+		s.client = client.Prepare(o)
+	}
+}
+
+// hears reports whether the bridge hears a topic at the old server.
+func (b *Bridge) hears(topic string) bool {
+	for _, pattern := range b.o.Hear {
+		if pattern == topic || core.HasWildcard(pattern) && core.MatchPattern(pattern, []byte(topic)) {
+			return true
+		}
+	}
+	return false
+}
+
+// offers returns what the bridge owns and answers at the old server.
+func (b *Bridge) offers() (all []core.Command) {
+	left := make(map[string]bool)
+	for _, service := range b.o.Answered {
+		left[service] = true
+	}
+	for _, channel := range b.o.Owned {
+		c := core.Command{Verb: core.Offer, Exclusive: true, Channel: []byte(channel)}
+		for _, service := range b.o.Answered {
+			if owner, ok := b.channelOf(service); !ok || owner != channel {
+				continue
+			}
+			delete(left, service)
+			c.Services = append(c.Services, []byte(strings.TrimPrefix(strings.TrimPrefix(service, channel), "/")))
+		}
+		all = append(all, c)
+	}
+	for _, service := range b.o.Answered {
+		if left[service] {
+			all = append(all, core.Command{Verb: core.Offer, Services: [][]byte{[]byte(service)}})
+		}
+	}
+	return all
+}
+
+// changed hears that a connection is made or has ended.
+func (s *server) changed(err error) {
+	b := s.bridge
+	s.mu.Lock()
+	was := s.up
+	s.up = err == nil
+	s.mu.Unlock()
+	if err != nil {
+		b.trouble.Store(&err)
+	}
+	switch {
+	case err == nil && !was:
+		if b.connected.Add(1) == int64(len(b.servers)) {
+			b.trouble.Store(nil)
+			b.log.Info("the bridge is connected", slog.String("url", b.o.Server.URL))
+		}
+		s.ask()
+		if s == b.servers[0] {
+			b.offerHere(core.Offer)
+		}
+	case err != nil && was:
+		b.connected.Add(-1)
+		b.log.Warn("the bridge has lost the old server", slog.Any("error", err))
+		if s == b.servers[0] {
+			b.offerHere(core.Withdraw)
+		}
+	case err != nil:
+		b.log.Warn("the bridge cannot reach the old server", slog.Any("error", err))
+	}
+}
+
+// offerHere begins or ceases to offer here what the old server answers: while it is away, calls fail at
+// once.
+func (b *Bridge) offerHere(verb core.Verb) {
+	if len(b.o.Offered) == 0 {
+		return
+	}
+	c := core.Command{Verb: verb}
+	for _, service := range b.o.Offered {
+		c.Services = append(c.Services, []byte(service))
+	}
+	b.loop.post(func() { b.peer.Do(c) })
+}
+
+// ask subscribes and offers at the old server what the client does not restore by itself.
+func (s *server) ask() {
+	for i, cmd := range s.wanted {
+		s.mu.Lock()
+		skip := s.has[i] || s.asks[i]
+		s.asks[i] = true
+		s.mu.Unlock()
+		if skip {
+			continue
+		}
+		done := func(_ core.Event, err error) {
+			s.mu.Lock()
+			s.asks[i], s.has[i] = false, err == nil
+			s.mu.Unlock()
+			if err != nil && !errors.Is(err, client.ErrLost) && !errors.Is(err, client.ErrClosed) {
+				s.bridge.log.Warn("the old server refuses", slog.String("verb", cmd.Verb.String()), slog.String("topic", string(cmd.Topic)), slog.Any("error", err))
+			}
+		}
+		if err := s.client.Post(cmd, done); err != nil {
+			done(core.Event{}, err)
+		}
+	}
+}
+
+// heard takes what the old server says to the loop, when there is room for it. On the client's goroutine.
+func (s *server) heard(ev core.Event) {
+	b := s.bridge
+	if ev.Kind == core.Message || ev.Kind == core.Request {
+		b.o.Endpoint.Stats.MessagesIn.Add(1)
+		b.o.Endpoint.Stats.BytesIn.Add(uint64(ev.Payload.Size()))
+	}
+	if ev.Kind == core.Message {
+		if b.o.Room(b.ctx) != nil {
+			return
+		}
+		if len(ev.Topic) == 0 {
+			ev.Topic = []byte(s.topic)
+		}
+	}
+	select {
+	case b.inbox <- ev.Clone():
+	case <-b.ctx.Done():
+	}
+}
+
+// heard handles what the old server says. On the loop.
+func (b *Bridge) heard(ev core.Event) {
+	switch ev.Kind {
+	case core.Message:
+		if b.echoes.heard(string(ev.Topic), ev.Payload) {
+			return
+		}
+		if len(ev.Topic) == 0 || core.Reserved(ev.Topic) {
+			b.o.Endpoint.Stats.Refused.Inc(core.ReasonReserved)
+			return
+		}
+		b.peer.Do(core.Command{Verb: core.Publish, Topic: ev.Topic, Payload: ev.Payload, Headers: ev.Headers, NotToSelf: true})
+	case core.Request:
+		// What the answer is said with comes back as Ref and As.
+		c := core.Command{Verb: core.Call, Topic: ev.Topic, As: ev.As, Payload: ev.Payload, OneWay: ev.OneWay, Timeout: b.o.CallTimeout}
+		c.Ref = ev.Call[:]
+		b.peer.Do(c)
+	case core.Failed, core.OfferLost:
+		b.o.Endpoint.Stats.Dropped.Inc(core.ReasonDenied)
+		b.log.Warn("the old server refuses", slog.Any("error", ev.Failure))
+	}
+}
+
+// answer says to the old server how a call of its client has ended.
+func (b *Bridge) answer(ev core.Event) {
+	if len(ev.Ref) != len(core.CallID{}) {
+		return
+	}
+	reply := core.Command{Verb: core.Reply, Call: core.CallID(ev.Ref), Topic: ev.Topic, As: ev.As, Payload: ev.Payload, Failure: ev.Failure}
+	c := b.servers[0].client
+	done := func(_ core.Event, err error) {
+		if _, unsayable := errors.AsType[*core.Unsayable](err); unsayable && reply.Failure.Failed() {
+			// The format has no failed answers: the failure is the answer.
+			data := core.AppendFailure(nil, reply.Failure)
+			reply.Failure, reply.Payload = core.Failure{}, core.Payload{Kind: core.JSON, Data: data}
+			err = c.Post(reply, nil)
+		}
+		if err != nil {
+			b.lost(err)
+		}
+	}
+	reply = reply.Clone()
+	if err := c.Post(reply, done); err != nil {
+		done(core.Event{}, err)
+	}
+}

@@ -1,0 +1,145 @@
+package bridge
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
+
+// say says an event of the engine to the old server. Any goroutine; it does not block.
+func (b *Bridge) say(ev core.Event) {
+	switch ev.Kind {
+	case core.Message:
+		b.tell(ev)
+	case core.Request:
+		b.ask(ev)
+	case core.Answer, core.Failed:
+		if ev.Verb == core.Call {
+			b.answer(ev)
+			return
+		}
+		if ev.Kind == core.Failed {
+			b.log.Warn("the bridge may not", slog.String("verb", ev.Verb.String()), slog.String("topic", string(ev.Topic)), slog.Any("error", ev.Failure))
+		}
+	case core.OfferLost:
+		b.log.Warn("the bridge offers a service no longer", slog.String("service", string(ev.Topic)), slog.Any("error", ev.Failure))
+	}
+}
+
+// tell publishes a message at the old server.
+func (b *Bridge) tell(ev core.Event) {
+	if core.Reserved(ev.Topic) {
+		return
+	}
+	stats := b.o.Endpoint.Stats
+	if b.connected.Load() == 0 {
+		stats.Dropped.Inc(core.ReasonGone)
+		return
+	}
+	cmd := core.Command{Verb: core.Publish, Topic: ev.Topic, Payload: ev.Payload, Headers: ev.Headers, NotToSelf: true}
+	if channel, ok := b.channelOf(string(ev.Topic)); ok {
+		cmd.AsOwner, cmd.Channel = true, []byte(channel)
+	}
+	mark := b.echoes.said(string(ev.Topic), ev.Payload)
+	done := func(_ core.Event, err error) {
+		if err == nil {
+			return
+		}
+		b.echoes.forget(mark)
+		b.lost(err)
+	}
+	if cmd.Headers != nil {
+		// Not every format carries them; the message matters more.
+		with := done
+		bare := cmd.Clone()
+		bare.Headers = nil
+		done = func(ev core.Event, err error) {
+			if _, unsayable := errors.AsType[*core.Unsayable](err); unsayable {
+				if err = b.servers[0].client.Post(bare, with); err == nil {
+					return
+				}
+			}
+			with(ev, err)
+		}
+	}
+	if err := b.servers[0].client.Post(cmd, done); err != nil {
+		done(core.Event{}, err)
+		return
+	}
+	stats.MessagesOut.Add(1)
+	stats.BytesOut.Add(uint64(ev.Payload.Size()))
+}
+
+// lost counts a message that the old server did not get.
+func (b *Bridge) lost(err error) {
+	reason := core.ReasonGone
+	if f, ok := errors.AsType[core.Failure](err); ok {
+		if reason = core.ReasonDenied; f.Code == core.Overloaded {
+			reason = core.ReasonOverload
+		}
+	} else if _, unsayable := errors.AsType[*core.Unsayable](err); unsayable {
+		reason = core.ReasonUnwritable
+	}
+	b.o.Endpoint.Stats.Dropped.Inc(reason)
+	b.log.Debug("a message did not reach the old server", slog.Any("error", err))
+}
+
+// channelOf returns the longest owned channel that a topic lies in.
+func (b *Bridge) channelOf(topic string) (channel string, ok bool) {
+	for _, one := range b.o.Owned {
+		if (topic == one || strings.HasPrefix(topic, one+"/")) && (!ok || len(one) > len(channel)) {
+			channel, ok = one, true
+		}
+	}
+	return channel, ok
+}
+
+// ask asks the old server what a client here asks.
+func (b *Bridge) ask(ev core.Event) {
+	cmd := core.Command{Verb: core.Call, Topic: ev.Topic, Payload: ev.Payload, OneWay: ev.OneWay}
+	if ev.OneWay {
+		if err := b.servers[0].client.Post(cmd, nil); err != nil {
+			b.lost(err)
+		}
+		return
+	}
+	reply := core.Command{Verb: core.Reply, Call: ev.Call, Topic: ev.Topic}.Clone()
+	var once sync.Once
+	end := func(f core.Failure, p core.Payload) {
+		once.Do(func() {
+			reply.Failure, reply.Payload = f, p.Clone()
+			b.loop.post(func() { b.peer.Do(reply) })
+		})
+	}
+	var late *time.Timer
+	timed := make(chan struct{}) // closed when late is set
+	forget, err := b.servers[0].client.Begin(cmd, func(ev core.Event, err error) {
+		<-timed
+		late.Stop()
+		end(failureOf(err), ev.Payload)
+	})
+	if err != nil {
+		end(failureOf(err), core.Payload{})
+		return
+	}
+	late = time.AfterFunc(b.o.CallTimeout, func() {
+		forget()
+		end(core.Failure{Code: core.Timeout}, core.Payload{})
+	})
+	close(timed)
+}
+
+// failureOf returns the failure of a call to the old server.
+func failureOf(err error) core.Failure {
+	if err == nil {
+		return core.Failure{}
+	}
+	if f, ok := errors.AsType[core.Failure](err); ok {
+		return f
+	}
+	return core.Failure{Code: core.Gone, Text: "the old server cannot be asked: " + err.Error()}
+}

@@ -1,0 +1,284 @@
+package polywire_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/polywire/polywire"
+	clients "github.com/polywire/polywire/client"
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
+)
+
+// old is a server of one format in the place of an original one, at a fixed port.
+func old(t *testing.T, protocol string, port int) *running {
+	t.Helper()
+	options := ""
+	if protocol == "vws" {
+		options = ", options: {allow_send: true}"
+	}
+	return run(t, fmt.Sprintf("endpoints: [{name: old, protocol: %s, listen: \"127.0.0.1:%d\", path: /ws%s}]", protocol, port, options))
+}
+
+// speaks connects a client of a format, and returns what it hears.
+func speaks(t *testing.T, protocol, url string) (*clients.Client, <-chan core.Event) {
+	t.Helper()
+	heard := make(chan core.Event, 10_000)
+	c, err := clients.Dial(t.Context(), clients.Options{
+		URL: url, Codec: clientOf(t, protocol).NewClientCodec, FirstPause: time.Millisecond, MaxPause: 20 * time.Millisecond,
+		Heard: func(ev core.Event) {
+			if ev.Kind == core.Message || ev.Kind == core.Request {
+				heard <- ev.Clone()
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithDeadline(context.Background(), coretest.Deadline())
+		defer cancel()
+		c.Close(ctx)
+	})
+	return c, heard
+}
+
+// clientOf returns a format with its client's side.
+func clientOf(t *testing.T, protocol string) core.ClientFormat {
+	t.Helper()
+	for _, p := range polywire.Protocols() {
+		if p.Name != protocol {
+			continue
+		}
+		var options any
+		if p.Options != nil {
+			options = p.Options()
+		}
+		format, err := p.New(options, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return format.(core.ClientFormat)
+	}
+	t.Fatalf("no format %q", protocol)
+	return nil
+}
+
+func textOf(p core.Payload) string { return string(core.AppendText(nil, p)) }
+
+// bridged is a broker that is joined to an old server.
+func bridged(t *testing.T, protocol string, port int, more string) *running {
+	t.Helper()
+	return run(t, fmt.Sprintf(`
+endpoints:
+  - {name: web, protocol: vws, listen: "127.0.0.1:0", options: {allow_send: true}}
+  - {name: bots, protocol: wubsub, listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0"}
+bridges:
+  - {name: old, protocol: %s, url: "ws://127.0.0.1:%d/ws", %s}
+`, protocol, port, more))
+}
+
+// joined waits until the bridge is connected.
+func (r *running) joined(t *testing.T) {
+	t.Helper()
+	coretest.Eventually(t, "the bridge is connected", func() bool {
+		_, body := get(t, strings.TrimSuffix(r.AdminURL(), "/metrics")+"/readyz")
+		return strings.TrimSpace(body) == "ok"
+	})
+}
+
+// Clients of an old server of each format and those of the broker hear each other, each message once,
+// in order, and not what they must not; and they do so again after the old server was away.
+func TestBridge(t *testing.T) {
+	for _, protocol := range []string{"wubsub", "wsify", "stocking", "vws", "webwire"} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			port := coretest.FreePort(t)
+			server := old(t, protocol, port)
+			owns := ""
+			if protocol == "wubsub" {
+				owns = ", owns: [chat]"
+			}
+			b := bridged(t, protocol, port, `hear: [news/today, chat/a, news/other], tell: ["chat/+"]`+owns)
+			b.joined(t)
+			for round := range 2 {
+				if round > 0 {
+					if err := server.stop(); err != nil {
+						t.Fatal(err)
+					}
+					server = old(t, protocol, port)
+					b.joined(t)
+				}
+				converseOverBridge(t, protocol, server, b, round)
+			}
+		})
+	}
+}
+
+func converseOverBridge(t *testing.T, protocol string, server, b *running, round int) {
+	t.Helper()
+	const n = 50
+	there, thereHears := speaks(t, protocol, server.urls["old"].URL)
+	here, hereHears := speaks(t, "vws", b.urls["web"].URL)
+	if protocol == "wubsub" {
+		do(t, there, core.Command{Verb: core.Offer, Exclusive: true, Channel: []byte("news")})
+	}
+	do(t, here, core.Command{Verb: core.Subscribe, Topic: []byte("#"), Pattern: true})
+	do(t, there, core.Command{Verb: core.Subscribe, Topic: []byte("chat/a")})
+	do(t, there, core.Command{Verb: core.Subscribe, Topic: []byte("chat/end")})
+	// Until both sides are there: what is said before is heard by nobody.
+	coretest.Eventually(t, "both sides hear", func() bool {
+		do(t, there, publish("news/today", fmt.Sprintf("probe %d", round)))
+		do(t, here, publish("chat/a", fmt.Sprintf("probe %d", round)))
+		time.Sleep(5 * time.Millisecond)
+		return len(hereHears) > 1 && len(thereHears) > 0 && heardTopic(hereHears, "news/today")
+	})
+	for i := range n {
+		do(t, there, publish("news/today", fmt.Sprintf("down %d", i)))
+		do(t, here, publish("chat/a", fmt.Sprintf(`{"b":%d,"a":1.50}`, i)))
+	}
+	do(t, there, publish("news/today", "the last one"))
+	do(t, here, publish("chat/end", "end"))
+	down, up := collect(t, hereHears, "the last one"), collect(t, thereHears, "end")
+	var downs, ups, own int
+	for _, ev := range down {
+		switch text := textOf(ev.Payload); {
+		case strings.HasPrefix(text, "probe"):
+		case strings.HasPrefix(text, "down"):
+			if text != fmt.Sprintf("down %d", downs) {
+				t.Fatalf("heard %q as number %d", text, downs)
+			}
+			downs++
+		case string(ev.Topic) == "chat/a":
+			own++
+		}
+	}
+	for _, ev := range up {
+		if text := textOf(ev.Payload); strings.Contains(text, `"b":`) {
+			if !strings.Contains(text, fmt.Sprintf(`"b":%d,`, ups)) {
+				t.Fatalf("the old server's client heard %q as number %d", text, ups)
+			}
+			ups++
+		}
+	}
+	// Or else it would own its channel again when the server is back.
+	there.Close(t.Context())
+	if downs != n || ups != n || own != n {
+		t.Errorf("heard %d from the old server, %d of its own, and the old server's client heard %d, want %d each", downs, own, ups, n)
+	}
+}
+
+func publish(topic, text string) core.Command {
+	kind := core.Text
+	if strings.HasPrefix(text, "{") {
+		kind = core.JSON
+	}
+	return core.Command{Verb: core.Publish, Topic: []byte(topic), Payload: core.Payload{Kind: kind, Data: []byte(text)}}
+}
+
+func do(t *testing.T, c *clients.Client, cmd core.Command) core.Event {
+	t.Helper()
+	ev, err := c.Do(t.Context(), cmd)
+	if err != nil {
+		t.Fatalf("%v %q: %v", cmd.Verb, cmd.Topic, err)
+	}
+	return ev
+}
+
+// heardTopic reports whether something on a topic was heard, and forgets all that was heard before.
+func heardTopic(heard <-chan core.Event, topic string) bool {
+	for {
+		select {
+		case ev := <-heard:
+			if string(ev.Topic) == topic {
+				return true
+			}
+		default:
+			return false
+		}
+	}
+}
+
+// collect returns what is heard up to a message on a topic, or with a text.
+func collect(t *testing.T, heard <-chan core.Event, end string) (all []core.Event) {
+	t.Helper()
+	for {
+		ev := coretest.Receive(t, "a message", heard)
+		if string(ev.Topic) == end || textOf(ev.Payload) == end {
+			return all
+		}
+		all = append(all, ev)
+	}
+}
+
+// Calls go both ways where the format has words for them, and end when the old server is away.
+func TestBridgeCalls(t *testing.T) {
+	port := coretest.FreePort(t)
+	server := old(t, "wubsub", port)
+	b := bridged(t, "wubsub", port, `owns: [here], calls: {to: [there/add], from: [here/echo], timeout: 1m}`)
+	b.joined(t)
+	there, thereHears := speaks(t, "wubsub", server.urls["old"].URL)
+	here, hereHears := speaks(t, "wubsub", b.urls["bots"].URL)
+	answer := func(c *clients.Client, heard <-chan core.Event) {
+		for ev := range heard {
+			reply := core.Command{Verb: core.Reply, Call: ev.Call, Topic: ev.Topic, As: ev.As, Payload: publish("", textOf(ev.Payload)+"!").Payload}
+			_, _ = c.Do(context.Background(), reply)
+		}
+	}
+	go answer(there, thereHears)
+	go answer(here, hereHears)
+	do(t, there, core.Command{Verb: core.Offer, Exclusive: true, Channel: []byte("there"), Services: [][]byte{[]byte("add")}})
+	do(t, here, core.Command{Verb: core.Offer, Exclusive: true, Channel: []byte("here"), Services: [][]byte{[]byte("echo")}})
+	for service, caller := range map[string]*clients.Client{"there/add": here, "here/echo": there} {
+		coretest.Eventually(t, service+" is answered", func() bool {
+			ev, err := caller.Do(t.Context(), core.Command{Verb: core.Call, Topic: []byte(service), Payload: publish("", "hello").Payload})
+			if f, ok := errors.AsType[core.Failure](err); ok && f.Code == core.NoService {
+				return false
+			}
+			if err != nil || textOf(ev.Payload) != "hello!" {
+				t.Fatalf("%s: %+v, %v", service, ev, err)
+			}
+			return true
+		})
+	}
+	if err := server.stop(); err != nil {
+		t.Fatal(err)
+	}
+	coretest.Eventually(t, "nobody answers for the old server", func() bool {
+		_, err := here.Do(t.Context(), core.Command{Verb: core.Call, Topic: []byte("there/add")})
+		f, ok := errors.AsType[core.Failure](err)
+		return ok && f.Code == core.NoService
+	})
+	if _, body := get(t, strings.TrimSuffix(b.AdminURL(), "/metrics")+"/readyz"); !strings.Contains(body, "ok, but for the bridge old: ") {
+		t.Errorf("/readyz says %q", body)
+	}
+	server = old(t, "wubsub", port)
+	b.joined(t)
+}
+
+// What a format has no words for is told when the bridge is made.
+func TestBridgeFaults(t *testing.T) {
+	for fields, want := range map[string]string{
+		`protocol: wsify, hear: ["news/+"]`:                         "hear news/+: the format has no words for a pattern: join each channel by its name",
+		`protocol: wsify, calls: {to: [a/b]}`:                       "ask for a/b: the format has no words for call",
+		`protocol: vws, calls: {from: [a/b]}`:                       "answer for: the format has no words for offer",
+		`protocol: wubsub, calls: {from: [a/b]}`:                    "own the channel of the service",
+		`protocol: wubsub, hear: [a/b], tls: {ca: /no/such/ca.pem}`: "reading tls.ca",
+	} {
+		scheme := "ws"
+		if strings.Contains(fields, "tls") {
+			scheme = "wss"
+		}
+		_, err := polywire.New(load(t, fmt.Sprintf(`
+endpoints: [{name: web, protocol: vws, listen: "127.0.0.1:0"}]
+bridges: [{name: old, url: "%s://127.0.0.1:1/", %s}]`, scheme, fields)), nil)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), `bridge "old"`) {
+			t.Errorf("%s: %v", fields, err)
+		}
+	}
+}

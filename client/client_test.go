@@ -1,0 +1,404 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/polywire/polywire"
+	"github.com/polywire/polywire/client"
+	"github.com/polywire/polywire/codecs/stocking"
+	"github.com/polywire/polywire/codecs/vws"
+	"github.com/polywire/polywire/codecs/webwire"
+	"github.com/polywire/polywire/codecs/wsify"
+	"github.com/polywire/polywire/codecs/wubsub"
+	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/coretest"
+)
+
+var formats = map[string]core.Protocol{
+	"wubsub": wubsub.Protocol(), "wsify": wsify.Protocol(), "stocking": stocking.Protocol(), "vws": vws.Protocol(), "webwire": webwire.Protocol(),
+}
+
+// codecOf returns what makes the client codecs of a format.
+func codecOf(t testing.TB, name string) func() core.ClientCodec {
+	t.Helper()
+	p := formats[name]
+	var options any
+	if p.Options != nil {
+		options = p.Options()
+	}
+	format, err := p.New(options, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return format.(core.ClientFormat).NewClientCodec
+}
+
+// server is a broker with an endpoint of each format.
+type server struct {
+	ports map[string]int
+	stop  func()
+}
+
+// serve starts a broker at the ports, and chooses those that are missing.
+func serve(t testing.TB, ports map[string]int) *server {
+	t.Helper()
+	var text strings.Builder
+	text.WriteString("admin: {listen: \"\"}\nendpoints:\n")
+	for name := range formats {
+		if ports[name] == 0 {
+			ports[name] = coretest.FreePort(t)
+		}
+		fmt.Fprintf(&text, "  - {name: %s, protocol: %s, listen: \"127.0.0.1:%d\", path: /ws", name, name, ports[name])
+		if name == "vws" {
+			text.WriteString(", options: {allow_send: true}")
+		}
+		text.WriteString("}\n")
+	}
+	cfg, err := config.Load(config.Source{Text: text.String()}, polywire.Protocols())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := polywire.New(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	select {
+	case <-b.Ready():
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	s := &server{ports: ports}
+	var stopped atomic.Bool
+	s.stop = func() {
+		if stopped.CompareAndSwap(false, true) {
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	t.Cleanup(s.stop)
+	return s
+}
+
+func (s *server) url(name string) string { return fmt.Sprintf("ws://127.0.0.1:%d/ws", s.ports[name]) }
+
+// speaker is a client and what it hears.
+type speaker struct {
+	*client.Client
+	heard chan core.Event
+}
+
+func (s *server) dial(t testing.TB, name string) *speaker {
+	t.Helper()
+	heard := make(chan core.Event, 1000)
+	c, err := client.Dial(deadline(t), client.Options{
+		URL: s.url(name), Codec: codecOf(t, name), FirstPause: time.Millisecond, MaxPause: 20 * time.Millisecond,
+		Heard: func(ev core.Event) {
+			if ev.Kind != core.Welcome {
+				heard <- ev.Clone()
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(deadline(t)) })
+	return &speaker{c, heard}
+}
+
+// deadline returns a context that ends when no machine is so slow.
+func deadline(t testing.TB) context.Context {
+	ctx, cancel := context.WithDeadline(context.Background(), coretest.Deadline())
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// hears waits for a message or request.
+func (s *speaker) hears(t testing.TB) core.Event {
+	t.Helper()
+	return coretest.Receive(t, "an event", s.heard)
+}
+
+func (s *speaker) do(t testing.TB, c core.Command) core.Event {
+	t.Helper()
+	ev, err := s.Do(deadline(t), c)
+	if err != nil {
+		t.Fatalf("%v %q: %v", c.Verb, c.Topic, err)
+	}
+	return ev
+}
+
+func text(s string) core.Payload { return core.Payload{Kind: core.Text, Data: []byte(s)} }
+
+func (s *speaker) own(t testing.TB, channel string, services ...string) {
+	t.Helper()
+	c := core.Command{Verb: core.Offer, Exclusive: true, Channel: []byte(channel)}
+	for _, service := range services {
+		c.Services = append(c.Services, []byte(service))
+	}
+	s.do(t, c)
+}
+
+// settle waits until what a client has said is carried out: until it hears itself. A client of
+// stocking or webwire never hears itself; another one hears it.
+func (s *speaker) settle(t testing.TB, at *server) {
+	t.Helper()
+	witness := at.dial(t, "vws")
+	topic := fmt.Sprintf("settled/%d", settled.Add(1))
+	witness.do(t, core.Command{Verb: core.Subscribe, Topic: []byte(topic), Pattern: true})
+	s.do(t, core.Command{Verb: core.Publish, Topic: []byte(topic), Payload: text("x")})
+	witness.hears(t)
+}
+
+var settled atomic.Int64
+
+// Clients of all formats hear each other, and who can ask is answered.
+func TestAllFormats(t *testing.T) {
+	s := serve(t, map[string]int{})
+	owner := s.dial(t, "wubsub")
+	owner.own(t, "bots", "echo")
+	owner.do(t, core.Command{Verb: core.Subscribe, Topic: []byte("self")})
+	for name := range formats {
+		t.Run(name, func(t *testing.T) {
+			hearer, teller := s.dial(t, name), s.dial(t, "vws")
+			hearer.do(t, core.Command{Verb: core.Subscribe, Topic: []byte("news/" + name)})
+			if name != "wubsub" {
+				hearer.settle(t, s)
+			} else {
+				hearer.own(t, "settle")
+				hearer.do(t, core.Command{Verb: core.Subscribe, Topic: []byte("settle/x")})
+				hearer.do(t, core.Command{Verb: core.Publish, Topic: []byte("settle/x"), Payload: text("x")})
+				hearer.hears(t)
+			}
+			teller.do(t, core.Command{Verb: core.Publish, Topic: []byte("news/" + name), Payload: text("hello")})
+			if ev := hearer.hears(t); ev.Kind != core.Message || string(core.AppendText(nil, ev.Payload)) != "hello" {
+				t.Errorf("heard %+v", ev)
+			}
+			switch name {
+			case "wsify", "vws":
+				_, err := hearer.Do(deadline(t), core.Command{Verb: core.Call, Topic: []byte("bots/echo")})
+				if _, ok := errors.AsType[*core.Unsayable](err); !ok {
+					t.Errorf("a call: %v", err)
+				}
+				return
+			}
+			called := make(chan error, 1)
+			go func() {
+				ev, err := hearer.Do(deadline(t), core.Command{Verb: core.Call, Topic: []byte("bots/echo"), Payload: text("ping")})
+				if err == nil && (ev.Kind != core.Answer || string(core.AppendText(nil, ev.Payload)) != "pong") {
+					err = fmt.Errorf("answered %+v", ev)
+				}
+				called <- err
+			}()
+			asked := owner.hears(t)
+			if asked.Kind != core.Request || string(asked.Topic) != "bots/echo" {
+				t.Fatalf("asked %+v", asked)
+			}
+			owner.do(t, core.Command{Verb: core.Reply, Topic: asked.Topic, As: asked.As, Call: asked.Call, Payload: text("pong")})
+			if err := coretest.Receive(t, "the answer", called); err != nil {
+				t.Error(err)
+			}
+			_, err := hearer.Do(deadline(t), core.Command{Verb: core.Call, Topic: []byte("none/such")})
+			f, failed := errors.AsType[core.Failure](err)
+			if name == "stocking" && err == nil {
+				return // the original's answer is an empty object
+			}
+			if !failed || f.Code != core.NoService {
+				t.Errorf("a call of nobody: %v", err)
+			}
+		})
+	}
+}
+
+// Who has subscribed, or owns a channel, does so again on the next connection, and what was queued
+// meanwhile is said then.
+func TestRestored(t *testing.T) {
+	s := serve(t, map[string]int{})
+	hearer, owner := s.dial(t, "vws"), s.dial(t, "wubsub")
+	hearer.do(t, core.Command{Verb: core.Subscribe, Topic: []byte("mine/+"), Pattern: true})
+	hearer.do(t, core.Command{Verb: core.Subscribe, Topic: []byte("other"), Pattern: true})
+	hearer.do(t, core.Command{Verb: core.Unsubscribe, Topic: []byte("other"), Pattern: true})
+	owner.own(t, "mine")
+	for round := range 3 {
+		s.stop()
+		s = serve(t, s.ports)
+		// Until both are back: what is published before the hearer is there is lost.
+		coretest.Eventually(t, fmt.Sprintf("the message is heard in round %d", round), func() bool {
+			if _, err := owner.Do(deadline(t), core.Command{Verb: core.Publish, Topic: []byte("mine/x"), Payload: text("again")}); err != nil && !errors.Is(err, client.ErrLost) {
+				t.Fatal(err)
+			}
+			select {
+			case ev := <-hearer.heard:
+				return string(ev.Topic) == "mine/x"
+			case <-time.After(10 * time.Millisecond):
+				return false
+			}
+		})
+	}
+}
+
+// A call whose answer cannot come any more ends.
+func TestLost(t *testing.T) {
+	s := serve(t, map[string]int{})
+	owner := s.dial(t, "wubsub")
+	owner.own(t, "bots", "never")
+	caller := s.dial(t, "webwire")
+	outcome := make(chan error, 1)
+	go func() {
+		_, err := caller.Do(deadline(t), core.Command{Verb: core.Call, Topic: []byte("bots/never")})
+		outcome <- err
+	}()
+	owner.hears(t)
+	ctx, cancel := context.WithCancel(deadline(t))
+	go func() {
+		_, err := caller.Do(ctx, core.Command{Verb: core.Call, Topic: []byte("bots/never")})
+		outcome <- err
+	}()
+	cancel()
+	if err := coretest.Receive(t, "the given up call", outcome); !errors.Is(err, context.Canceled) {
+		t.Errorf("given up: %v", err)
+	}
+	done, cancel := context.WithCancel(context.Background())
+	cancel() // without waiting for the goodbye
+	caller.Close(done)
+	if err := coretest.Receive(t, "the lost call", outcome); !errors.Is(err, client.ErrLost) {
+		t.Errorf("lost: %v", err)
+	}
+	if _, err := caller.Do(deadline(t), core.Command{Verb: core.Call, Topic: []byte("bots/never")}); !errors.Is(err, client.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+// What waits when a client is closed is said before it goes.
+func TestCloseSaysWhatWaits(t *testing.T) {
+	s := serve(t, map[string]int{})
+	hearer := s.dial(t, "vws")
+	hearer.do(t, core.Command{Verb: core.Subscribe, Topic: []byte("last"), Pattern: true})
+	teller := s.dial(t, "wsify")
+	const n = 1000
+	for i := range n {
+		if err := teller.Post(core.Command{Verb: core.Publish, Topic: []byte("last"), Payload: text(fmt.Sprintf("no %d", i))}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	teller.Close(deadline(t))
+	for i := range n {
+		if got := string(core.AppendText(nil, hearer.hears(t).Payload)); got != fmt.Sprintf("no %d", i) {
+			t.Fatalf("heard %q as number %d", got, i)
+		}
+	}
+}
+
+// What is queued without a connection is bounded.
+func TestQueueIsBounded(t *testing.T) {
+	c := client.New(client.Options{URL: fmt.Sprintf("ws://127.0.0.1:%d/", coretest.FreePort(t)), Codec: codecOf(t, "wsify"), QueueBytes: 10_000})
+	var closed atomic.Int64
+	posted := 0
+	var err error
+	for ; err == nil; posted++ {
+		if posted > 1000 {
+			t.Fatal("there is no bound")
+		}
+		err = c.Post(core.Command{Verb: core.Publish, Topic: []byte("t"), Payload: text("hello")}, func(_ core.Event, err error) {
+			if errors.Is(err, client.ErrClosed) {
+				closed.Add(1)
+			}
+		})
+	}
+	if f, ok := errors.AsType[core.Failure](err); !ok || f.Code != core.Overloaded {
+		t.Errorf("the queue is full: %v", err)
+	}
+	c.Close(deadline(t))
+	if got := closed.Load(); got != int64(posted-1) {
+		t.Errorf("%d of %d orders were told that the client was closed", got, posted-1)
+	}
+}
+
+// An attempt that fails says what is wrong there.
+func TestWrongServers(t *testing.T) {
+	s := serve(t, map[string]int{})
+	status := func(code int, header map[string]string, body string) string {
+		h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			for name, value := range header {
+				w.Header().Set(name, value)
+			}
+			http.Error(w, body, code)
+		}))
+		t.Cleanup(h.Close)
+		return strings.Replace(h.URL, "http", "ws", 1)
+	}
+	// A server that answers the upgrade, and then does what after does.
+	upgraded := func(after func(net.Conn)) string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go func() {
+					if _, err := ws.Upgrade(conn); err == nil {
+						after(conn)
+					}
+				}()
+			}
+		}()
+		return "ws://" + l.Addr().String() + "/"
+	}
+	silent := make(chan struct{})
+	t.Cleanup(func() { close(silent) })
+	for _, c := range []struct{ name, url, format, want string }{
+		{"nobody", fmt.Sprintf("ws://127.0.0.1:%d/", coretest.FreePort(t)), "wsify", "connection refused"},
+		{"no WebSocket", status(200, nil, "hello"), "wsify", "the server refused: 200 OK: hello"},
+		{"forbidden", status(403, nil, "not you"), "wsify", "the server refused: 403 Forbidden: not you"},
+		{"elsewhere", status(301, map[string]string{"Location": "wss://new.example/ws"}, ""), "wsify", "the server redirects (301) to wss://new.example/ws: use that address"},
+		{"no URL", "host:80", "wsify", "is no URL of a WebSocket"},
+		{"a password", "ws://user:secret@127.0.0.1:1/?token=secret", "wsify", "connecting to ws://"},
+		{"another format", s.url("stocking"), "webwire", "no message of a webwire server"},
+		{"no greeting", upgraded(func(net.Conn) { <-silent }), "webwire", "did not greet"},
+		{"closed at once", upgraded(func(c net.Conn) {
+			_ = ws.WriteFrame(c, ws.NewCloseFrame(ws.NewCloseFrameBody(1013, "later")))
+		}), "webwire", "the server closed the connection (1013 later)"},
+		{"cut at once", upgraded(func(c net.Conn) { _ = c.Close() }), "webwire", "without a goodbye"},
+		{"a masked frame", upgraded(func(c net.Conn) {
+			_ = ws.WriteFrame(c, ws.MaskFrame(ws.NewTextFrame([]byte("x"))))
+			<-silent
+		}), "webwire", "mask"},
+		{"a huge frame", upgraded(func(c net.Conn) {
+			_, _ = c.Write([]byte{0x82, 127, 0, 0, 1, 0, 0, 0, 0, 0})
+			<-silent
+		}), "webwire", "over the limit"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			timeout := 20 * time.Second
+			if c.name == "no greeting" {
+				timeout = 200 * time.Millisecond
+			}
+			_, err := client.Dial(deadline(t), client.Options{URL: c.url, Codec: codecOf(t, c.format), Timeout: timeout})
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,125 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// maxRefusal is how many bytes of a refusal's body are shown.
+const maxRefusal = 200
+
+// dial makes the connection and the upgrade. It returns what is to be read, with what came behind the
+// upgrade.
+func dial(ctx context.Context, o Options) (net.Conn, io.Reader, error) {
+	name := safeURL(o.URL)
+	target, network, address, err := where(o.URL)
+	if err != nil {
+		return nil, nil, err
+	}
+	// A peer that is gone without a goodbye is noticed within a minute.
+	keep := net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 5 * time.Second, Count: 4}
+	var refused refusal
+	d := ws.Dialer{
+		Header: ws.HandshakeHeaderHTTP(o.Header), Protocols: o.Subprotocols, TLSConfig: o.TLS,
+		NetDial: func(ctx context.Context, n, a string) (net.Conn, error) {
+			if network != "" {
+				n, a = network, address
+			}
+			return (&net.Dialer{KeepAliveConfig: keep}).DialContext(ctx, n, a)
+		},
+		OnStatusError: refused.read,
+	}
+	conn, early, _, err := d.Dial(ctx, target)
+	if err != nil {
+		if conn != nil {
+			_ = conn.Close()
+		}
+		return nil, nil, fmt.Errorf("connecting to %s: %w", name, refused.explain(err))
+	}
+	if early == nil {
+		return conn, bufio.NewReaderSize(conn, 16<<10), nil
+	}
+	return conn, early, nil
+}
+
+// where returns what to dial for a URL; network and address only for a Unix socket.
+func where(text string) (target, network, address string, err error) {
+	rest, unix := strings.CutPrefix(text, "ws+unix://")
+	if unix {
+		path, request, _ := strings.Cut(rest, ":")
+		if path == "" {
+			return "", "", "", errors.New("ws+unix:// needs the path of a socket, such as ws+unix:///run/broker.sock:/ws")
+		}
+		if request == "" {
+			request = "/"
+		}
+		return "ws://localhost" + request, "unix", path, nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
+		return "", "", "", fmt.Errorf("%q is no URL of a WebSocket, such as ws://host:port/path", safeURL(text))
+	}
+	return text, "", "", nil
+}
+
+// safeURL returns a URL without its secrets.
+func safeURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return "the URL"
+	}
+	if u.User != nil {
+		u.User = url.User("…")
+	}
+	if u.RawQuery != "" {
+		u.RawQuery = "…"
+	}
+	return u.String()
+}
+
+// refusal is how a server has refused the upgrade.
+type refusal struct {
+	status   int
+	location string
+	body     string
+}
+
+func (r *refusal) read(status int, _ []byte, response io.Reader) {
+	r.status = status
+	got, err := http.ReadResponse(bufio.NewReader(io.LimitReader(response, 16<<10)), nil)
+	if err != nil {
+		return
+	}
+	defer func() { _ = got.Body.Close() }()
+	r.location = got.Header.Get("Location")
+	if body, _ := io.ReadAll(io.LimitReader(got.Body, maxRefusal)); len(body) > 0 {
+		r.body = strings.ToValidUTF8(strings.TrimSpace(string(body)), "")
+	}
+}
+
+// explain says what an error means, and what to do.
+func (r *refusal) explain(err error) error {
+	switch {
+	case r.status >= 300 && r.status < 400 && r.location != "":
+		return fmt.Errorf("the server redirects (%d) to %s: use that address", r.status, safeURL(r.location))
+	case r.status != 0 && r.body != "":
+		return fmt.Errorf("the server refused: %d %s: %s", r.status, http.StatusText(r.status), r.body)
+	case r.status != 0:
+		return fmt.Errorf("the server refused: %d %s", r.status, http.StatusText(r.status))
+	case errors.Is(err, ws.ErrHandshakeBadProtocol), errors.Is(err, ws.ErrMalformedResponse):
+		return fmt.Errorf("what answers there is no WebSocket server: %w", err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the server ended the connection during the upgrade; is it one for TLS (wss://)?")
+	}
+	return err
+}

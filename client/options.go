@@ -1,0 +1,66 @@
+package client
+
+import (
+	"cmp"
+	"crypto/tls"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
+
+// Options say where a server is and how it is spoken to. Only URL and Codec are needed.
+type Options struct {
+	// URL is that of the WebSocket: ws://, wss://, or ws+unix://PATH:TARGET for a Unix socket.
+	URL string
+	// Codec makes the codec of each new connection.
+	Codec func() core.ClientCodec
+	// Header is sent with the upgrade, beside what the upgrade needs.
+	Header http.Header
+	// Subprotocols are offered in this order.
+	Subprotocols []string
+	// TLS is for wss; nil is the default.
+	TLS *tls.Config
+	// Heard is told what the server says, but for the outcomes of Do. It is called on one goroutine;
+	// while it runs nothing is read, so it must not wait for an outcome. The event's bytes are borrowed.
+	Heard func(core.Event)
+	// Changed is told when a connection is made (nil) and why one has ended or cannot be made. It is
+	// called on one goroutine.
+	Changed func(error)
+	// Timeout bounds an attempt to connect, up to the server's greeting; 0 is 10 s.
+	Timeout time.Duration
+	// FirstPause and MaxPause are the pauses before a connection is tried again: each is up to twice as
+	// long as the one before, and shortened at random by up to half; 0 are 100 ms and 30 s.
+	FirstPause, MaxPause time.Duration
+	// PingInterval is the time between pings; 0 is 30 s. A server that has answered one has to
+	// answer the others.
+	PingInterval time.Duration
+	// QueueBytes bounds what waits to be said; 0 is 16 MiB. Do fails with Overloaded beyond it.
+	QueueBytes int
+	// MaxMessage bounds a message of the server, in bytes; 0 is 64 MiB.
+	MaxMessage int
+	// Logger logs connections that end or cannot be made; nil logs nothing.
+	Logger *slog.Logger
+}
+
+// writeTimeout bounds one write to the server.
+const writeTimeout = 10 * time.Second
+
+// complete fills in what was left out.
+func (o Options) complete() Options {
+	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
+	o.FirstPause, o.MaxPause = cmp.Or(o.FirstPause, 100*time.Millisecond), cmp.Or(o.MaxPause, 30*time.Second)
+	o.PingInterval = cmp.Or(o.PingInterval, 30*time.Second)
+	o.QueueBytes, o.MaxMessage = cmp.Or(o.QueueBytes, 16<<20), cmp.Or(o.MaxMessage, 64<<20)
+	if o.Heard == nil {
+		o.Heard = func(core.Event) {}
+	}
+	if o.Changed == nil {
+		o.Changed = func(error) {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}

@@ -1,0 +1,106 @@
+package client
+
+import (
+	"sync"
+
+	"github.com/polywire/polywire/core"
+)
+
+// order is a command and who waits for its outcome.
+type order struct {
+	cmd core.Command // owns its bytes
+	// done is told the outcome, once: an event of the server (Answer, Done, …), an empty one if the
+	// format has none, or an error. Any goroutine; it does not block.
+	done func(core.Event, error)
+}
+
+func (o *order) size() int {
+	n := 256 + len(o.cmd.Topic) + len(o.cmd.Channel) + o.cmd.Payload.Size() + len(o.cmd.Headers) + len(o.cmd.Key)
+	for _, s := range o.cmd.Services {
+		n += len(s)
+	}
+	return n
+}
+
+// queue has the orders that wait to be said. Any goroutine.
+type queue struct {
+	limit int           // static; bytes
+	more  chan struct{} // holds an element if there may be orders
+
+	// Guarded by mu.
+	mu     sync.Mutex
+	orders []*order
+	bytes  int
+	closed bool
+}
+
+func newQueue(limit int) *queue { return &queue{limit: limit, more: make(chan struct{}, 1)} }
+
+// add adds an order, unless there is no room or the queue is closed. An order that is alone always has
+// room.
+func (q *queue) add(o *order) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	size := o.size()
+	switch {
+	case q.closed:
+		return ErrClosed
+	case len(q.orders) > 0 && q.bytes+size > q.limit:
+		return errFull
+	}
+	q.orders = append(q.orders, o)
+	q.bytes += size
+	q.wake()
+	return nil
+}
+
+func (q *queue) wake() {
+	select {
+	case q.more <- struct{}{}:
+	default:
+	}
+}
+
+// take returns the orders, up to about so many bytes.
+func (q *queue) take(bytes int) (taken []*order) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := 0
+	for n < len(q.orders) && (n == 0 || bytes > 0) {
+		size := q.orders[n].size()
+		q.bytes -= size
+		bytes -= size
+		n++
+	}
+	taken = q.orders[:n:n]
+	q.orders = q.orders[n:]
+	if len(q.orders) == 0 {
+		q.orders = nil
+	} else {
+		q.wake()
+	}
+	return taken
+}
+
+// remove takes an order back. It reports false if it was taken already.
+func (q *queue) remove(o *order) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i, one := range q.orders {
+		if one == o {
+			q.orders = append(q.orders[:i:i], q.orders[i+1:]...)
+			q.bytes -= o.size()
+			return true
+		}
+	}
+	return false
+}
+
+// close lets nothing in any more, and returns what was not said.
+func (q *queue) close() []*order {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	rest := q.orders
+	q.orders, q.bytes, q.closed = nil, 0, true
+	return rest
+}

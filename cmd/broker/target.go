@@ -1,0 +1,286 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/polywire/polywire"
+	"github.com/polywire/polywire/client"
+	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/core"
+)
+
+// target is a server that a command speaks to as a client: the values of the flags that say how.
+type target struct {
+	settings     settings
+	protocol     string
+	headers      []string
+	token        string
+	subprotocols []string
+	ca, cert     string
+	key          string
+	serverName   string
+	insecure     bool
+	byTopic      bool
+	timeout      time.Duration
+}
+
+// targetHelp tells what TARGET is; it is part of the help of each command that has one.
+const targetHelp = `TARGET is the URL of a server, ours or an original, whose scheme names the format:
+wubsub://HOST:PORT/PATH, or wsify, stocking, vws, webwire; with TLS wsify+tls://. Port
+and path may be left out where they are the original's. ws:// and wss:// need
+--protocol. A name without :// is that of an endpoint of the broker's configuration.`
+
+// exitTimeout is the exit code of a command that took too long.
+const exitTimeout = 3
+
+// timedOut is the error of a command that took too long.
+type timedOut struct{ error }
+
+// add adds the flags. timeout is the usual one.
+func (t *target) add(cmd *cobra.Command, timeout time.Duration, timeoutHelp string) {
+	flags := cmd.Flags()
+	t.settings.file.path = cmp.Or(os.Getenv("POLYWIRE_CONFIG"), usualFile)
+	flags.VarP(&t.settings.file, "config", "c", "the configuration in which an endpoint's name is looked up")
+	flags.StringVar(&t.protocol, "protocol", "", "the format, if the URL does not name it")
+	flags.StringArrayVarP(&t.headers, "header", "H", nil, `a header of the upgrade, "NAME: VALUE"; may be repeated`)
+	flags.StringVar(&t.token, "token", "", "a token for the header Authorization: Bearer")
+	flags.StringSliceVar(&t.subprotocols, "subprotocol", nil, "a subprotocol to offer; may be repeated")
+	flags.StringVar(&t.ca, "ca", "", "a PEM file with the authorities to trust; default: those of the system")
+	flags.StringVar(&t.cert, "cert", "", "a PEM file with the certificate to show, with --key")
+	flags.StringVar(&t.key, "key", "", "a PEM file with the key of --cert")
+	flags.StringVar(&t.serverName, "server-name", "", "the name that the server's certificate must have; default: the host")
+	flags.BoolVar(&t.insecure, "insecure", false, "trust any certificate")
+	flags.DurationVar(&t.timeout, "timeout", timeout, timeoutHelp)
+	_ = cmd.RegisterFlagCompletionFunc("protocol", cobra.FixedCompletions(protocolNames(), cobra.ShellCompDirectiveNoFileComp))
+	cmd.ValidArgsFunction = t.complete
+}
+
+// addByTopic adds the flag of commands that call or answer.
+func (t *target) addByTopic(flags *pflag.FlagSet) {
+	flags.BoolVar(&t.byTopic, "by-topic", false, "where the format has no words for calls, use the topics $call, $serve and so on of a polywire broker")
+}
+
+// complete offers the schemes and the configured endpoints as the first argument.
+func (t *target) complete(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var offers []string
+	for _, name := range protocolNames() {
+		offers = append(offers, name+"://")
+	}
+	if cfg, err := t.load(io.Discard); err == nil {
+		for i := range cfg.Endpoints {
+			offers = append(offers, cfg.Endpoints[i].Name)
+		}
+	}
+	return offers, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+func protocolNames() []string {
+	var names []string
+	for _, p := range polywire.Protocols() {
+		if _, err := clientFormat(p); err == nil {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+// clientFormat returns a format that knows the client's side.
+func clientFormat(p core.Protocol) (core.ClientFormat, error) {
+	var options any
+	if p.Options != nil {
+		options = p.Options()
+	}
+	format, err := p.New(options, 0)
+	if err != nil {
+		return nil, fmt.Errorf("making the format %s: %w", p.Name, err)
+	}
+	if c, ok := format.(core.ClientFormat); ok {
+		return c, nil
+	}
+	return nil, fmt.Errorf("the format %s has no client's side here", p.Name)
+}
+
+func protocolOf(name string) (core.Protocol, bool) {
+	for _, p := range polywire.Protocols() {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return core.Protocol{}, false
+}
+
+func (t *target) load(log io.Writer) (*config.Config, error) {
+	src, _, err := t.settings.file.source(os.Stdin)
+	if err != nil {
+		return nil, err
+	}
+	src.Env = os.Environ()
+	return polywire.Load(src, slog.New(slog.NewTextHandler(log, nil)))
+}
+
+// options returns how to connect to what the first argument names.
+func (t *target) options(name string) (client.Options, error) {
+	o := client.Options{Subprotocols: t.subprotocols, Header: make(http.Header)}
+	address, p, err := t.address(name)
+	if err != nil {
+		return o, err
+	}
+	o.URL = address
+	format, err := clientFormat(p)
+	if err != nil {
+		return o, err
+	}
+	o.Codec = format.NewClientCodec
+	if t.byTopic {
+		o.Codec = func() core.ClientCodec { return client.ByTopic(format.NewClientCodec()) }
+	}
+	for _, header := range t.headers {
+		name, value, ok := strings.Cut(header, ":")
+		if !ok {
+			return o, fmt.Errorf(`--header %q: write "NAME: VALUE"`, header)
+		}
+		o.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+	if t.token != "" {
+		o.Header.Set("Authorization", "Bearer "+t.token)
+	}
+	o.TLS, err = t.tls()
+	return o, err
+}
+
+// address returns the URL of the WebSocket, and the format.
+func (t *target) address(name string) (string, core.Protocol, error) {
+	if !strings.Contains(name, "://") {
+		return t.endpoint(name)
+	}
+	u, err := url.Parse(name)
+	if err != nil || u.Host == "" && u.Scheme != "ws+unix" {
+		return "", core.Protocol{}, fmt.Errorf("%q is no URL of a server, such as wsify://host:3000/ws", name)
+	}
+	scheme, secure := strings.CutSuffix(u.Scheme, "+tls")
+	p, known := protocolOf(scheme)
+	switch {
+	case known && t.protocol != "" && t.protocol != scheme:
+		return "", p, fmt.Errorf("the URL names the format %s, and --protocol the format %s", scheme, t.protocol)
+	case known:
+		if u.Scheme = "ws"; secure {
+			u.Scheme = "wss"
+		}
+		if _, port, _ := net.SplitHostPort(p.Listen); u.Port() == "" && port != "" {
+			u.Host = net.JoinHostPort(u.Hostname(), port)
+		}
+		u.Path = cmp.Or(u.Path, p.Path, "/")
+		return u.String(), p, nil
+	case u.Scheme != "ws" && u.Scheme != "wss" && u.Scheme != "ws+unix":
+		return "", p, fmt.Errorf("there is no format %q; formats: %s", scheme, strings.Join(protocolNames(), ", "))
+	case t.protocol == "":
+		return "", p, fmt.Errorf("%s:// does not name the format: add --protocol, or write %s://…; formats: %s",
+			u.Scheme, protocolNames()[0], strings.Join(protocolNames(), ", "))
+	}
+	if p, known = protocolOf(t.protocol); !known {
+		return "", p, fmt.Errorf("there is no format %q; formats: %s", t.protocol, strings.Join(protocolNames(), ", "))
+	}
+	return name, p, nil
+}
+
+// endpoint returns the URL and format of an endpoint of the configuration, on this machine.
+func (t *target) endpoint(name string) (string, core.Protocol, error) {
+	cfg, err := t.load(os.Stderr)
+	if err != nil {
+		return "", core.Protocol{}, err
+	}
+	var names []string
+	for i := range cfg.Endpoints {
+		ep := &cfg.Endpoints[i]
+		if ep.Name != name {
+			names = append(names, ep.Name)
+			continue
+		}
+		p, known := protocolOf(ep.Protocol)
+		if !known {
+			return "", p, fmt.Errorf("the endpoint %s speaks a plugin's format, which has no client's side here", name)
+		}
+		if path, ok := strings.CutPrefix(ep.Listen, "unix:"); ok {
+			return "ws+unix://" + path + ":" + cmp.Or(ep.Path, "/"), p, nil
+		}
+		host, port, err := net.SplitHostPort(ep.Listen)
+		if err != nil {
+			return "", p, fmt.Errorf("the endpoint %s: %w", name, err)
+		}
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			host = "127.0.0.1"
+		}
+		scheme := "ws"
+		if ep.TLS.On() {
+			scheme = "wss"
+		}
+		return scheme + "://" + net.JoinHostPort(host, port) + cmp.Or(ep.Path, "/"), p, nil
+	}
+	slices.Sort(names)
+	return "", core.Protocol{}, fmt.Errorf("%s has no endpoint %q; endpoints: %s", t.settings.file.path, name, strings.Join(names, ", "))
+}
+
+// tls returns the TLS of the connection.
+func (t *target) tls() (*tls.Config, error) {
+	c := &tls.Config{ServerName: t.serverName, InsecureSkipVerify: t.insecure}
+	if t.ca != "" {
+		pem, err := os.ReadFile(t.ca)
+		if err != nil {
+			return nil, fmt.Errorf("reading --ca: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("reading --ca: %s holds no certificate in PEM", t.ca)
+		}
+	}
+	if (t.cert == "") != (t.key == "") {
+		return nil, errors.New("--cert and --key belong together")
+	}
+	if t.cert != "" {
+		pair, err := tls.LoadX509KeyPair(t.cert, t.key)
+		if err != nil {
+			return nil, fmt.Errorf("reading --cert: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
+
+// within returns a context for all of a command, and what makes of its end the command's error.
+func (t *target) within(ctx context.Context) (context.Context, context.CancelFunc, func(error) error) {
+	cancel := context.CancelFunc(func() {})
+	if t.timeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, t.timeout)
+	}
+	return ctx, cancel, func(err error) error {
+		var f core.Failure
+		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.As(err, &f) && f.Code == core.Timeout {
+			return timedOut{err}
+		}
+		var unsayable *core.Unsayable
+		if errors.As(err, &unsayable) && !t.byTopic && strings.Contains(unsayable.Closest, "topics for calls") {
+			return fmt.Errorf("%w (--by-topic does that)", err)
+		}
+		return err
+	}
+}

@@ -1,0 +1,48 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/polywire/polywire/codecs/vws"
+	"github.com/polywire/polywire/codecs/wsify"
+	"github.com/polywire/polywire/codecs/wubsub"
+	"github.com/polywire/polywire/core"
+)
+
+// Faults in a bridge name their key.
+func TestBridges(t *testing.T) {
+	const good = `{name: old, protocol: wubsub, url: "ws://h:1/", hear: [a]}`
+	for _, c := range []struct{ bridge, want string }{
+		{good, ""},
+		{`{name: old, protocol: vws, url: "wss://h/", tell: ["a/#"], tls: {ca: x}, token: t, queue_limit: 1MiB, calls: {timeout: 5s}}`, ""},
+		{`{protocol: wubsub, url: "ws://h:1/", hear: [a]}`, "bridges[0].name: is missing"},
+		{`{name: web, protocol: wubsub, url: "ws://h:1/", hear: [a]}`, `"web" is the name of an endpoint already`},
+		{`{name: a b, protocol: wubsub, url: "ws://h:1/", hear: [a]}`, "may hold letters, digits, - and _ only"},
+		{good + ", " + good, `"old" is the name of a bridge already`},
+		{`{name: old, url: "ws://h:1/", hear: [a]}`, "bridges[0].protocol: is missing"},
+		{`{name: old, protocol: wubsb, url: "ws://h:1/", hear: [a]}`, `not "wubsb"; did you mean "wubsub"?`},
+		{`{name: old, protocol: wubsub, hear: [a]}`, "bridges[0].url: is missing"},
+		{`{name: old, protocol: wubsub, url: "http://user:secret@h/", hear: [a]}`, "bridges[0].url: is no address"},
+		{`{name: old, protocol: wubsub, url: "ws://h:1/", hear: [a], tls: {ca: x}}`, "tls: is no use with ws://"},
+		{`{name: old, protocol: wubsub, url: "wss://h:1/", hear: [a], tls: {cert: x}}`, "cert and key belong together"},
+		{`{name: old, protocol: wubsub, url: "ws://h:1/"}`, "bridges[0]: does nothing"},
+		{`{name: old, protocol: wubsub, url: "ws://h:1/", hear: [""]}`, "bridges[0].hear[0]: is empty"},
+		{`{name: old, protocol: wubsub, url: "ws://h:1/", tell: [a, a]}`, `bridges[0].tell[1]: "a" is listed already`},
+		{`{name: old, protocol: wubsub, url: "ws://h:1/", tell: ["#/a"]}`, "matches nothing"},
+		{`{name: old, protocol: wubsub, url: "ws://h:1/", tell: ["$call/x"]}`, "belongs to the broker"},
+		{`{name: old, protocol: wubsub, url: "ws://h:1/", calls: {to: ["a/+"]}}`, "must not have wildcards"},
+		{`{name: old, protocol: wubsub, url: "ws://h:1/", hear: [a], token: t, headers: {authorization: x}}`, "is the header Authorization"},
+		{`{name: old, protocol: wubsub, url: "ws://h:1/", hear: [a], queue_limit: 1}`, "must be at least 1KiB"},
+		{`{name: old, protocol: wubsub, url: "ws://h:1/", here: [a]}`, `did you mean "hear"?`},
+	} {
+		text := "endpoints: [{name: web, protocol: wsify, listen: ':1'}]\nbridges: [" + c.bridge + "]\n"
+		cfg, err := Load(Source{Text: text}, []core.Protocol{wubsub.Protocol(), wsify.Protocol(), vws.Protocol()})
+		switch {
+		case c.want == "" && (err != nil || cfg.Bridges[0].Format == nil || cfg.Bridges[0].QueueLimit == 0):
+			t.Errorf("%s: %+v, %v", c.bridge, cfg, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret")):
+			t.Errorf("%s: %v, want %s", c.bridge, err, c.want)
+		}
+	}
+}
