@@ -2,6 +2,7 @@ package nats
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -91,17 +92,30 @@ func (in *intake) take(ctx context.Context) {
 		case m := <-in.ch:
 			batch = append(batch[:0], m)
 		}
-		for more := true; more && len(batch) < intakeBatch; {
-			select {
-			case m := <-in.ch:
-				batch = append(batch, m)
-			default:
-				more = false
-			}
-		}
+		batch = in.gather(batch)
 		in.put(batch)
 		clear(batch)
 	}
+}
+
+// gather appends what the client has read meanwhile. A server within this process hands over what it
+// has by 512 bytes, from one goroutine to the next: they get a chance to bring more, because what
+// reaches the clients here together costs one write for each, not one for each piece.
+func (in *intake) gather(batch []*natsgo.Msg) []*natsgo.Msg {
+	for yielded := false; len(batch) < intakeBatch; {
+		select {
+		case m := <-in.ch:
+			batch, yielded = append(batch, m), false
+			continue
+		default:
+		}
+		if yielded {
+			break
+		}
+		yielded = true
+		runtime.Gosched()
+	}
+	return batch
 }
 
 // put lets messages wait, as far as there is room.
