@@ -215,6 +215,10 @@ func TestSharedSessionOfWhoLeaves(t *testing.T) {
 		<-asked
 		y.gone(ended)
 		close(let)
+		// The place was taken, by now.
+		if err := s.tables[1].Written(t.Context()); err != nil {
+			t.Error(err)
+		}
 		s.wantPlaces(t, "")
 		s.restores(t, s.sites[0].connect(0), key)
 	}
