@@ -15,8 +15,8 @@
 // stopped, or the way between brokers is cut. The ledger knows what was said and what was done: of each
 // way between two clients only what was said between a fault that cuts it and the first thing that comes
 // through after that may be lost. All else arrives, nothing arrives twice or out of order, calls are
-// answered, and end with their answerer, and a channel has one owner at any time. (One moment is
-// declared: a broker that goes on after it stood still. See ledger.accepted.)
+// answered, and end with their answerer, and a channel has one owner at any time. (One
+// exception is declared: a Redis that is emptied. See ledger.declared.)
 //
 // -run TestCluster/redis chooses an engine, -clusterfaults=killed,isolated what is done, and
 // -clusterseed=N repeats the choices of a run, which prints it; when they are made depends on the

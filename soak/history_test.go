@@ -347,17 +347,10 @@ func TestLedger(t *testing.T) {
 			h.own("c", "y", 2)
 			h.accepted(1, h.tick())
 		}},
-		"two owners, after one stood still": {"", func(h history) {
+		"two owners, after one stood still": {"two own c", func(h history) {
 			h.own("c", "x", 0)
 			h.do(stopped, 0)
 			h.own("c", "y", 2)
-			h.accepted(1, h.tick())
-		}},
-		"two owners, long after one stood still": {"two own c", func(h history) {
-			h.own("c", "x", 0)
-			w := h.do(stopped, 0)
-			h.own("c", "y", 2)
-			h.healed(w)
 			h.accepted(1, h.tick())
 		}},
 		"two owners, after another one stood still": {"two own c", func(h history) {

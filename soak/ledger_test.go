@@ -640,10 +640,9 @@ func (l *ledger) declared(t *tenure, sent uint64) bool {
 		if w.over != 0 && w.over < t.began || w.mended != 0 && w.mended < sent {
 			return false
 		}
-		// A process that goes on after it stood still learns a moment later that its lease is over
-		// (cluster/nats and cluster/redis: guard). A Redis that is emptied does not know that it has
-		// forgotten owners, and may give channels to others before those claim them again.
-		return w.what == stopped && w.node == t.node || w.what == emptied
+		// A Redis that is emptied does not know that it has forgotten owners, and may give channels to
+		// others before those claim them again.
+		return w.what == emptied
 	})
 }
 
