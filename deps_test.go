@@ -160,7 +160,7 @@ var testRule = rule{
 		".", "core/...", "client", "cluster/clustertest", "cluster/places", "codecs/...", "auth", "admin", "certs/...", "config", "conversations/...", "plugin/...", "sessions", "sockets",
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 		"github.com/hashicorp/go-plugin", "google.golang.org/grpc", "google.golang.org/protobuf/proto", // plugins without the SDK
-		"github.com/nats-io/nats-server/v2/server", "github.com/google/uuid", "go.yaml.in/yaml/v3",
+		"github.com/nats-io/nats-server/v2/server", "github.com/nats-io/jwt/v2", "github.com/google/uuid", "go.yaml.in/yaml/v3",
 		"golang.org/x/sys/unix", // network namespaces
 	},
 }
