@@ -93,10 +93,12 @@ func (d *draft) newBridge(c config.Bridge, stats *core.Stats) (*bridging, error)
 	log := d.log.With("bridge", c.Name)
 	access := auth.NewRules(nil)
 	access.Replace(acl(c.ACL))
+	possible := core.PossibleWith(c.Format)
+	possible.Dropped |= core.Reasons(1 << core.ReasonDenied) // by the old server
 	b := &bridging{config: c}
 	b.endpoint = &core.Endpoint{
 		Name: c.Name, Protocol: c.Protocol, TopicPrefix: c.TopicPrefix, Access: access,
-		Limits: core.NewLiveLimits(core.Limits{CallTimeout: c.Calls.Timeout}), Possible: core.PossibleWith(c.Format), Stats: stats,
+		Limits: core.NewLiveLimits(core.Limits{CallTimeout: c.Calls.Timeout}), Possible: possible, Stats: stats,
 	}
 	b.bridge, err = bridge.New(bridge.Options{
 		Endpoint: b.endpoint, ID: d.network.NextNumber(), Hub: d.engine, Room: d.network.WaitForRoom, Format: c.Format,
