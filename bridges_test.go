@@ -257,7 +257,7 @@ func TestBridgeCalls(t *testing.T) {
 	if _, body := get(t, strings.TrimSuffix(b.AdminURL(), "/metrics")+"/readyz"); !strings.Contains(body, "ok, but for the bridge old: ") {
 		t.Errorf("/readyz says %q", body)
 	}
-	server = old(t, "wubsub", port)
+	old(t, "wubsub", port)
 	b.joined(t)
 }
 

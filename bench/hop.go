@@ -307,7 +307,7 @@ func (h *hop) window(ctx context.Context, b *bed, run func(time.Duration) (tally
 
 // roles are the processes of nodes by their role.
 func (c *nodes) roles() (roles [][]*process) {
-	for _, p := range append(c.brokers[:len(c.brokers):len(c.brokers)], c.engine) {
+	for _, p := range append(slices.Clip(c.brokers), c.engine) {
 		if p != nil {
 			roles = append(roles, []*process{p})
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -206,7 +207,7 @@ func (c *nodes) stop() {
 
 // processes are all that run.
 func (c *nodes) processes() (all []*process) {
-	for _, p := range append(c.brokers[:len(c.brokers):len(c.brokers)], c.engine) {
+	for _, p := range append(slices.Clip(c.brokers), c.engine) {
 		if p != nil {
 			all = append(all, p)
 		}

@@ -53,6 +53,7 @@ func (n *node) Lost(channel string) {
 		n.onLost()
 	}
 }
+
 func (n *node) Owned(by core.NodeID, c core.Claim) {
 	n.note(&n.owned, string(by)+" "+c.Channel)
 }
@@ -397,7 +398,7 @@ func TestHolds(t *testing.T) {
 			t.Error("the lease is over before its time")
 		}
 		asked := time.Now()
-		time.Sleep(1)
+		time.Sleep(1 * time.Nanosecond)
 		if n.Holds() {
 			t.Error("the lease lasts after its time")
 		}

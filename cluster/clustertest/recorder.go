@@ -260,7 +260,7 @@ func (r *Recorder) IsFree(channel string) bool {
 // that the node has lost.
 func (r *Recorder) Given() []string { return r.given() }
 
-// Losses: see Given.
+// Losses is Given for what was lost.
 func (r *Recorder) Losses() []string { return r.losses() }
 
 // HasLost reports whether the node has lost a channel.

@@ -1,9 +1,10 @@
 package nats
 
 import (
-	"github.com/polywire/polywire/cluster/clustertest"
 	"testing"
 	"time"
+
+	"github.com/polywire/polywire/cluster/clustertest"
 )
 
 // While JetStream does not take what is written, it is written again until the lease is lost: who

@@ -1,9 +1,10 @@
 package nats
 
 import (
-	"github.com/polywire/polywire/cluster/clustertest"
 	"testing"
 	"time"
+
+	"github.com/polywire/polywire/cluster/clustertest"
 )
 
 // A lease that is renewed while the log is read comes later than its channels. It is waited

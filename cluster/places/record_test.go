@@ -18,7 +18,7 @@ func TestRecords(t *testing.T) {
 		got.Places["n-a-1"] != 2 || string(got.info) != string(r.info) {
 		t.Errorf("read %+v, %v", got, err)
 	}
-	if r.over(now.Add(time.Hour-1)) || !r.over(now.Add(time.Hour)) || (new(record)).over(now) {
+	if r.over(now.Add(time.Hour-1)) || !r.over(now.Add(time.Hour)) || new(record).over(now) {
 		t.Error("its time is up at another moment")
 	}
 	if ttl := r.ttl(now.Add(2 * time.Hour)); ttl < time.Second {

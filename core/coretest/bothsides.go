@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/polywire/polywire/core"
@@ -172,11 +173,11 @@ func (h *heard) Refuse(core.Reason, []byte, core.Failure) { h.refused++ }
 func (h *heard) text(describe func(core.Command) string) string { return texts(h.commands, describe) }
 
 func texts[T any](all []T, describe func(T) string) string {
-	var out string
+	var out strings.Builder
 	for _, one := range all {
-		out += "\n" + describe(one)
+		out.WriteString("\n" + describe(one))
 	}
-	return out
+	return out.String()
 }
 
 // random makes commands and events of every kind.

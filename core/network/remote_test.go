@@ -309,7 +309,8 @@ func TestNobodyLingersForEver(t *testing.T) {
 		codec.answer(1)
 	}
 	eventually(t, "it has ended", func() bool { return r.stats.Open.Load() == 0 })
-	if n := r.stats.Dropped[core.ReasonGone].Load(); n != 1 {
-		t.Errorf("%d messages are counted as lost, want the one that was told before the client left", n)
+	// What was told later counts if it is encoded before the connection ends, which is in a later turn.
+	if n := r.stats.Dropped[core.ReasonGone].Load(); n == 0 {
+		t.Error("the message that was told before the client left is not counted as lost")
 	}
 }
