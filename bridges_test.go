@@ -261,6 +261,19 @@ func TestBridgeCalls(t *testing.T) {
 	b.joined(t)
 }
 
+// A bridge that leads to its own broker is refused, and says what is wrong.
+func TestBridgeToItself(t *testing.T) {
+	port := coretest.FreePort(t)
+	b := run(t, fmt.Sprintf(`
+endpoints: [{name: web, protocol: vws, listen: "127.0.0.1:%d", options: {allow_send: true}}]
+admin: {listen: "127.0.0.1:0"}
+bridges: [{name: old, protocol: vws, url: "ws://127.0.0.1:%d/ws", hear: ["#"], tell: ["#"]}]`, port, port))
+	coretest.Eventually(t, "the bridge is refused", func() bool {
+		_, body := get(t, strings.TrimSuffix(b.AdminURL(), "/metrics")+"/readyz")
+		return strings.Contains(body, "but for the bridge old: ") && strings.Contains(body, "508")
+	})
+}
+
 // What a format has no words for is told when the bridge is made.
 func TestBridgeFaults(t *testing.T) {
 	for fields, want := range map[string]string{

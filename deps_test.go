@@ -133,7 +133,7 @@ var rules = []rule{
 	{packages: "soak", why: "it is a test, of the broker as its users have it"},
 	{
 		packages: "assembly",
-		allow:    []string{"core", "core/engine", "core/network", "codecs/...", "auth", "admin", "certs", "config", "sessions", "upstream", "plugin", "client", "bridge", "cluster/nats", "cluster/redis"},
+		allow:    []string{"core", "core/engine", "core/network", "codecs/...", "auth", "admin", "certs", "config", "sessions", "upstream", "plugin", "client", "bridge", "cluster/nats", "cluster/redis", "github.com/google/uuid"},
 		why:      "what is made of a configuration knows all rooms, and not the broker that it is made for",
 	},
 	{

@@ -8,6 +8,8 @@ import (
 	"net"
 	"sync/atomic"
 
+	"github.com/google/uuid"
+
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/engine"
@@ -59,6 +61,7 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 	p.Network = network.New(network.Options{
 		Hub: p.Engine, Logger: log, BeforeUpgrade: program.Hooks.BeforeUpgrade,
 		Listen:           program.Listen,
+		Own:              uuid.NewString(),
 		Loops:            cfg.Network.Loops,
 		NumbersAfter:     p.cluster.numbersAfter(),
 		Places:           p.cluster.places(),

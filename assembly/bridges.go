@@ -17,6 +17,7 @@ import (
 	"github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/network"
 )
 
 // bridgeFarewell is how long an old server has to read what waits when a bridge ends.
@@ -83,7 +84,7 @@ func (d *draft) newBridge(c config.Bridge, stats *core.Stats) (*bridging, error)
 	if err != nil {
 		return nil, fmt.Errorf("bridge %q: %w", c.Name, err)
 	}
-	header := make(http.Header)
+	header := http.Header{network.BridgeHeader: {d.network.Own()}}
 	for name, value := range c.Headers {
 		header.Set(name, value)
 	}

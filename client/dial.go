@@ -112,6 +112,8 @@ func (r *refusal) explain(err error) error {
 	switch {
 	case r.status >= 300 && r.status < 400 && r.location != "":
 		return fmt.Errorf("the server redirects (%d) to %s: use that address", r.status, safeURL(r.location))
+	case r.status == http.StatusLoopDetected:
+		return fmt.Errorf("the server refused: %d %s: the URL leads back to where it comes from, and must be that of another server", r.status, http.StatusText(r.status))
 	case r.status != 0 && r.body != "":
 		return fmt.Errorf("the server refused: %d %s: %s", r.status, http.StatusText(r.status), r.body)
 	case r.status != 0:

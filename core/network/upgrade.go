@@ -203,6 +203,9 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, s *handshake
 	return t, true
 }
 
+// BridgeHeader is the field of an upgrade in which a bridge shows whose it is; see Options.Own.
+const BridgeHeader = "Polywire-Bridge"
+
 // check is called if the request is a valid upgrade. It checks origin, subprotocol, the
 // client's identity, and asks application and authorizer.
 func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHeader, terms, *refusal) {
@@ -214,6 +217,9 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 		return nil, t, &refusal{core.ReasonOrigin, http.StatusForbidden, "pages of this origin may not connect", []slog.Attr{
 			logging.Quoted("origin", h.get("Origin")), logging.Quoted("host", strings.Join(v.hosts, ", ")), slog.String("allowed", ep.allowedOrigins()),
 		}}
+	}
+	if own := ep.server.options.Own; own != "" && h.get(BridgeHeader) == own {
+		return nil, t, &refusal{core.ReasonDenied, http.StatusLoopDetected, "a bridge of this broker leads to the broker itself: its url must be that of the old server", nil}
 	}
 	offered := h.tokens("Sec-WebSocket-Protocol")
 	selected, ok := ep.subprotocol(offered, members(h.get("Sec-WebSocket-Protocol")))
