@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/polywire/polywire"
+	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core/coretest"
 )
@@ -260,4 +261,66 @@ func TestClientFailures(t *testing.T) {
 		return run(strings.Fields(s.real("call webwire://127.0.0.1:8081/ broken/one")), &out, &log) == 1 && strings.Contains(log.String(), "out of paper")
 	})
 	broken.stop()
+}
+
+// Servers with certificates, client certificates, tokens and Unix sockets are reached as the flags say.
+func TestClientsOfGuardedServers(t *testing.T) {
+	dir, ca := t.TempDir(), certstest.NewCA(t, "ca")
+	cert, key := certstest.Write(t, dir, "server", ca.Issue(nil, "broker.example"))
+	mine, myKey := certstest.Write(t, dir, "mine", ca.Issue(nil, "ann"))
+	authority := certstest.WriteFile(t, dir, "ca.pem", ca.PEM())
+	port, socket := coretest.FreePort(t), filepath.Join(t.TempDir(), "s")
+	file := write(t, fmt.Sprintf(`
+admin: {listen: ""}
+endpoints:
+  - {name: secure, protocol: wsify, listen: "127.0.0.1:%d", path: /ws, tls: {cert: %q, key: %q, client_auth: require, client_ca: %q}}
+  - {name: local, protocol: wsify, listen: "unix:%s", path: /ws, auth: [{type: token, tokens: [{token: s3cret, subject: ann}]}]}
+`, port, cert, key, authority, socket))
+	cfg, err := polywire.Load(config.Source{File: file}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := polywire.New(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	<-b.Ready()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	url := fmt.Sprintf("wsify+tls://127.0.0.1:%d/ws", port)
+	shown := []string{"--cert", mine, "--key", myKey}
+	trusted := append([]string{"--ca", authority, "--server-name", "broker.example"}, shown...)
+	for _, c := range []struct {
+		name string
+		args []string
+		want string // on standard error; "" is success
+	}{
+		{"as told", append([]string{"pub", url, "t", "x"}, trusted...), ""},
+		{"by name", append([]string{"pub", "secure", "t", "x", "-c", file}, trusted...), ""},
+		{"whoever it is", append([]string{"pub", url, "t", "x", "--insecure"}, shown...), ""},
+		{"another name", append([]string{"pub", url, "t", "x", "--ca", authority}, shown...), "127.0.0.1"},
+		{"unknown authority", append([]string{"pub", url, "t", "x", "--server-name", "broker.example"}, shown...), "unknown authority"},
+		{"half a certificate", []string{"pub", url, "t", "x", "--cert", mine}, "--cert and --key belong together"},
+		{"no authority", []string{"pub", url, "t", "x", "--ca", key}, "holds no certificate in PEM"},
+		{"without TLS", []string{"pub", fmt.Sprintf("wsify://127.0.0.1:%d/ws", port), "t", "x"}, "connecting to ws://127.0.0.1"},
+		{"a socket", []string{"pub", "local", "t", "x", "-c", file, "--token", "s3cret"}, ""},
+		{"a header", []string{"pub", "local", "t", "x", "-c", file, "-H", "Authorization: Bearer s3cret"}, ""},
+		{"no token", []string{"pub", "local", "t", "x", "-c", file}, "the server refused: 401 Unauthorized"},
+		{"no header", []string{"pub", "local", "t", "x", "-c", file, "-H", "Authorization"}, `write "NAME: VALUE"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var out, log bytes.Buffer
+			code := run(c.args, &out, &log)
+			if (code == 0) != (c.want == "") || !strings.Contains(log.String(), c.want) || strings.Contains(log.String(), "s3cret") {
+				t.Errorf("exit code %d\n%s%s", code, out.String(), log.String())
+			}
+		})
+	}
 }
