@@ -79,6 +79,7 @@ One YAML file lists its endpoints; each endpoint speaks one format.`,
 		newPub(),
 		newCall(),
 		newAnswer(),
+		newBench(),
 		newPlugin(),
 		newVersion(),
 	)

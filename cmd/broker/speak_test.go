@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -261,6 +262,42 @@ func TestClientFailures(t *testing.T) {
 		return run(strings.Fields(s.real("call webwire://127.0.0.1:8081/ broken/one")), &out, &log) == 1 && strings.Contains(log.String(), "out of paper")
 	})
 	broken.stop()
+}
+
+// bench measures messages and calls in every format that has words for them, and says what it cannot.
+func TestBench(t *testing.T) {
+	s := speak(t)
+	ex := examples(t, newBench(), 2)
+	if got := s.enter(t, ex[0]).ends(t); !regexp.MustCompile(`\nwsify://\S+, 10 subscribers, 128 bytes, 1\.\d s: [1-9]\d* deliveries/s, latency median \S+ ms, 99 % \S+ ms, max \S+ ms; lost \d+, failed 0\n$`).MatchString(got) {
+		t.Errorf("%s wrote %q", ex[0], got)
+	}
+	for protocol, usual := range usualPorts {
+		for _, calls := range []bool{false, true} {
+			args := []string{"bench", s.real(protocol + "://" + usual), "-s", "3", "-d", "200ms", "--rate", "50", "--json"}
+			if calls {
+				args = append(args, "--calls", "--by-topic")
+			}
+			var out, log bytes.Buffer
+			code := run(args, &out, &log)
+			var r result
+			if err := json.Unmarshal(out.Bytes(), &r); err != nil || code != 0 || r.Done == 0 || r.Delivered == 0 || r.Failed > 0 || r.MedianMS <= 0 || r.Clients != 3 {
+				t.Errorf("%v: exit code %d, %+v\n%s", args, code, r, log.String())
+			}
+		}
+	}
+	for args, want := range map[string]string{
+		"bench wsify://127.0.0.1:3000/ws --subscribers 0":     "--subscribers must be from 1",
+		"bench wsify://127.0.0.1:3000/ws --size 1":            "--size must be from 32",
+		"bench wsify://127.0.0.1:3000/ws --calls -s 1":        "the format has no words for offer",
+		"bench wsify://127.0.0.1:3000/ws --duration 0s":       "--duration must be longer",
+		"bench wsify://127.0.0.1:3000/ws --in-flight 0":       "--in-flight must be at least 1",
+		"bench wsify://127.0.0.1:3000/none --timeout 1s -s 1": "404",
+	} {
+		var out, log bytes.Buffer
+		if code := run(strings.Fields(s.real(args)), &out, &log); code != 1 || !strings.Contains(log.String(), want) || out.Len() > 0 {
+			t.Errorf("%s: exit code %d\n%s%s", args, code, out.String(), log.String())
+		}
+	}
 }
 
 // Servers with certificates, client certificates, tokens and Unix sockets are reached as the flags say.
