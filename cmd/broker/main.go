@@ -81,6 +81,7 @@ One YAML file lists its endpoints; each endpoint speaks one format.`,
 		newAnswer(),
 		newBench(),
 		newPlugin(),
+		newMan(),
 		newVersion(),
 	)
 	return root

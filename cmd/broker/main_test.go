@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -233,5 +234,44 @@ func TestMakeRoom(t *testing.T) {
 				t.Errorf("%d processors, %d loops; want %d, %d", got, cfg.Network.Loops, 3+tt.room, tt.wants)
 			}
 		})
+	}
+}
+
+// There is a manual page for each command, the same each time.
+func TestMan(t *testing.T) {
+	read := func() map[string]string {
+		dir := filepath.Join(t.TempDir(), "new", "man")
+		var out, log bytes.Buffer
+		if code := run([]string{"man", dir}, &out, &log); code != 0 {
+			t.Fatalf("exit code %d: %s", code, log.String())
+		}
+		pages := make(map[string]string)
+		files, err := filepath.Glob(filepath.Join(dir, "*.1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pages[filepath.Base(file)] = string(text)
+		}
+		return pages
+	}
+	pages := read()
+	for page, want := range map[string]string{
+		"broker.1": "One WebSocket broker", "broker-serve.1": "--config", "broker-sub.1": "news/today", "broker-plugin-verify.1": "verify",
+	} {
+		if !strings.Contains(strings.ReplaceAll(pages[page], `\-`, "-"), want) {
+			t.Errorf("%s does not say %q:\n%s", page, want, pages[page])
+		}
+	}
+	if !maps.Equal(pages, read()) {
+		t.Error("the pages differ from one time to the next")
+	}
+	var out, log bytes.Buffer
+	if code := run([]string{"man", os.DevNull + "/x"}, &out, &log); code != 1 || !strings.Contains(log.String(), "writing manual pages") {
+		t.Errorf("a folder that cannot be made: exit code %d, %s", code, log.String())
 	}
 }
