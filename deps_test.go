@@ -71,7 +71,7 @@ var rules = []rule{
 	{packages: "cluster/clustertest", allow: []string{"core", "core/coretest", "cluster/places"}, testing: true, why: "the suite of all backplanes knows none of them"},
 	{packages: "codecs/...", allow: []string{"core", "core/rawjson", "github.com/google/uuid"}, why: "a codec is bytes in, commands out: no socket, no engine, no other codec"},
 	{packages: "client", allow: []string{"core", "github.com/gobwas/ws/..."}, why: "a client speaks to any server, so it knows none"},
-	{packages: "bridge", allow: []string{"core", "client"}, why: "a bridge is a link of the engine and a client of an old server, and knows neither sockets nor formats"},
+	{packages: "bridge", allow: []string{"core", "core/logging", "client"}, why: "a bridge is a link of the engine and a client of an old server, and knows neither sockets nor formats"},
 	{
 		packages: "httpclient", allow: []string{"github.com/sony/gobreaker/v2"},
 		why: "settings of HTTP clients know nothing of what is asked",

@@ -9,6 +9,7 @@ import (
 
 	"github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // server is one connection to the old server.
@@ -110,12 +111,12 @@ func (s *server) changed(err error) {
 		}
 	case err != nil && was:
 		b.connected.Add(-1)
-		b.log.Warn("the bridge has lost the old server", slog.Any("error", err))
+		b.log.Warn("the bridge has lost the old server", logging.Bounded("", ""), slog.Any("error", err))
 		if s == b.servers[0] {
 			b.offerHere(core.Withdraw)
 		}
 	case err != nil:
-		b.log.Warn("the bridge cannot reach the old server", slog.Any("error", err))
+		b.log.Warn("the bridge cannot reach the old server", logging.Bounded("", ""), slog.Any("error", err))
 	}
 }
 
@@ -147,7 +148,7 @@ func (s *server) ask() {
 			s.asks[i], s.has[i] = false, err == nil
 			s.mu.Unlock()
 			if err != nil && !errors.Is(err, client.ErrLost) && !errors.Is(err, client.ErrClosed) {
-				s.bridge.log.Warn("the old server refuses", slog.String("verb", cmd.Verb.String()), slog.String("topic", string(cmd.Topic)), slog.Any("error", err))
+				s.bridge.log.Warn("the old server refuses", logging.Bounded("", ""), slog.String("verb", cmd.Verb.String()), slog.String("topic", string(cmd.Topic)), slog.Any("error", err))
 			}
 		}
 		if err := s.client.Post(cmd, done); err != nil {
@@ -196,7 +197,7 @@ func (b *Bridge) heard(ev core.Event) {
 		b.peer.Do(c)
 	case core.Failed, core.OfferLost:
 		b.o.Endpoint.Stats.Dropped.Inc(core.ReasonDenied)
-		b.log.Warn("the old server refuses", slog.Any("error", ev.Failure))
+		b.log.Warn("the old server refuses", logging.Bounded("", ""), slog.Any("error", ev.Failure))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 )
 
 // say says an event of the engine to the old server. Any goroutine; it does not block.
@@ -23,7 +24,7 @@ func (b *Bridge) say(ev core.Event) {
 			return
 		}
 		if ev.Kind == core.Failed {
-			b.log.Warn("the bridge may not", slog.String("verb", ev.Verb.String()), slog.String("topic", string(ev.Topic)), slog.Any("error", ev.Failure))
+			b.log.Warn("the bridge may not", logging.Bounded("", ""), slog.String("verb", ev.Verb.String()), slog.String("topic", string(ev.Topic)), slog.Any("error", ev.Failure))
 		}
 	case core.OfferLost:
 		b.log.Warn("the bridge offers a service no longer", slog.String("service", string(ev.Topic)), slog.Any("error", ev.Failure))
