@@ -402,3 +402,52 @@ func TestWrongServers(t *testing.T) {
 		})
 	}
 }
+
+// beating is a codec that has nothing to say but that it is there.
+type beating struct{ core.ClientCodec }
+
+func (beating) KeepAlive() (time.Duration, core.Frame) {
+	return 50 * time.Millisecond, core.Frame{Kind: core.TextFrame, Data: []byte("here")}
+}
+
+// What keeps an idle connection open is said however often pings are sent.
+func TestKeepAlive(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	beats := make(chan struct{}, 100)
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		if _, err := ws.Upgrade(conn); err != nil {
+			return
+		}
+		for {
+			f, err := ws.ReadFrame(conn)
+			if err != nil {
+				return
+			}
+			if f.Header.OpCode == ws.OpText {
+				beats <- struct{}{}
+			}
+		}
+	}()
+	codec := codecOf(t, "wsify")
+	c := client.New(client.Options{
+		URL: "ws://" + l.Addr().String() + "/", PingInterval: 5 * time.Millisecond,
+		Codec: func() core.ClientCodec { return beating{codec()} },
+	})
+	defer func() {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		c.Close(ctx)
+	}()
+	for range 3 {
+		coretest.Receive(t, "a beat", beats)
+	}
+}

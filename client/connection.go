@@ -148,13 +148,14 @@ func (k *connection) write() {
 	defer ping.Stop()
 	idle := time.NewTimer(0)
 	defer idle.Stop()
+	said := time.Now() // when the last message was
 	for {
 		k.mu.Lock()
 		after, beat := k.codec.KeepAlive()
 		k.mu.Unlock()
 		var due <-chan time.Time
 		if after > 0 {
-			idle.Reset(after)
+			idle.Reset(time.Until(said.Add(after)))
 			due = idle.C
 		}
 		ok := true
@@ -167,9 +168,13 @@ func (k *connection) write() {
 			<-k.dead
 			return
 		case <-q.more:
-			ok = k.say(q.take(batch))
+			orders := q.take(batch)
+			if ok = k.say(orders); len(orders) > 0 {
+				said = time.Now()
+			}
 		case <-due:
 			ok = k.send(appendFrame(nil, beat))
+			said = time.Now()
 		case now := <-ping.C:
 			ok = k.ping(now)
 		}
