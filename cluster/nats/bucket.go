@@ -236,9 +236,13 @@ func (b *bucket) serve(ctx context.Context) error {
 func (b *bucket) watch(ctx context.Context, watcher jetstream.KeyWatcher) error {
 	defer func() {
 		_ = watcher.Stop() // it fails if the connection is gone
-		for range watcher.Updates() {
-			continue // it may be about to pass an entry on
-		}
+		// It may be about to pass an entry on. Nobody waits for it: a consumer that is just being
+		// made anew, because its server is gone, ends when its requests have timed out.
+		go func() {
+			for range watcher.Updates() {
+				continue
+			}
+		}()
 	}()
 	r := &replay{c: b.c, view: newView(), ended: make(map[string]bool)}
 	ticker := time.NewTicker(replayTick)
