@@ -129,11 +129,11 @@ func (b *measuring) dial(ctx context.Context, o client.Options, hear func(core.E
 }
 
 // do is client.Do in bounded time.
-func (b *measuring) do(ctx context.Context, c *client.Client, cmd core.Command) (core.Event, error) {
+func (b *measuring) do(ctx context.Context, c *client.Client, cmd core.Command) error {
 	ctx, cancel, explain := b.target.within(ctx)
 	defer cancel()
-	ev, err := c.Do(ctx, cmd)
-	return ev, explain(err)
+	_, err := c.Do(ctx, cmd)
+	return explain(err)
 }
 
 // crowd connects n clients, some at a time, and says what begin says for each.
@@ -260,8 +260,7 @@ func (b *measuring) fanOut(ctx context.Context, o client.Options, log io.Writer)
 	}
 	fmt.Fprintf(log, "connecting %d subscribers\n", b.subscribers)
 	subscribers, err := b.crowd(ctx, o, b.subscribers, hear, func(c *client.Client) error {
-		_, err := b.do(ctx, c, core.Command{Verb: core.Subscribe, Topic: topic, Pattern: true})
-		return err
+		return b.do(ctx, c, core.Command{Verb: core.Subscribe, Topic: topic, Pattern: true})
 	})
 	defer func() { leaveAll(subscribers) }()
 	if err != nil {
@@ -273,7 +272,7 @@ func (b *measuring) fanOut(ctx context.Context, o client.Options, log io.Writer)
 		return r, err
 	}
 	defer leave(publisher)
-	_, err = b.do(ctx, publisher, core.Command{Verb: core.Offer, Exclusive: true, Channel: []byte(channel)})
+	err = b.do(ctx, publisher, core.Command{Verb: core.Offer, Exclusive: true, Channel: []byte(channel)})
 	if _, unsayable := errors.AsType[*core.Unsayable](err); err != nil && !unsayable {
 		return r, fmt.Errorf("owning the channel %s: %w", channel, err)
 	}
@@ -380,7 +379,7 @@ func (b *measuring) ask(ctx context.Context, o client.Options, log io.Writer) (r
 	}
 	// Formats that do not say when an offer has succeeded need a moment.
 	for began := time.Now(); ; {
-		if _, err = b.do(ctx, callers[0], call); err == nil {
+		if err = b.do(ctx, callers[0], call); err == nil {
 			break
 		}
 		if f, ok := errors.AsType[core.Failure](err); !ok || f.Code != core.NoService || time.Since(began) > leaveTimeout {
@@ -397,7 +396,7 @@ func (b *measuring) ask(ctx context.Context, o client.Options, log io.Writer) (r
 				asked := time.Now()
 				mine := call
 				mine.Payload = b.stamp()
-				if _, err := b.do(ctx, c, mine); err != nil {
+				if err := b.do(ctx, c, mine); err != nil {
 					failed.Add(1)
 					continue
 				}
