@@ -19,14 +19,6 @@ func ByTopic(inner core.ClientCodec) core.ClientCodec {
 	return &byTopic{ClientCodec: inner, calls: make(map[uint64]call)}
 }
 
-const (
-	callTopic    = "$call/"
-	replyTopic   = "$reply/"
-	errorTopic   = "$error/"
-	serveTopic   = "$serve/"
-	requestTopic = "$request/"
-)
-
 type byTopic struct {
 	core.ClientCodec
 
@@ -49,12 +41,12 @@ func (b *byTopic) Say(c core.Command, say func(core.Frame)) (answered bool, err 
 		return b.offer(c, say, err)
 	case c.Verb == core.Reply && c.Failure.Failed():
 		payload := core.Payload{Kind: core.JSON, Data: core.AppendFailure(nil, c.Failure)}
-		return false, b.publish(c.Call.Append([]byte(errorTopic)), payload, say, err)
+		return false, b.publish(c.Call.Append([]byte(core.ErrorTopic)), payload, say, err)
 	case c.Verb == core.Reply:
-		return false, b.publish(c.Call.Append([]byte(replyTopic)), c.Payload, say, err)
+		return false, b.publish(c.Call.Append([]byte(core.ReplyTopic)), c.Payload, say, err)
 	case c.Verb == core.Call && c.Headers == nil:
 		b.last++
-		topic := append(strconv.AppendUint([]byte(callTopic), b.last, 10), '/')
+		topic := append(strconv.AppendUint([]byte(core.CallTopic), b.last, 10), '/')
 		if err := b.publish(append(topic, c.Topic...), c.Payload, say, err); err != nil || c.OneWay {
 			return false, err
 		}
@@ -75,7 +67,7 @@ func (b *byTopic) offer(c core.Command, say func(core.Frame), err error) (answer
 		verb = core.Unsubscribe
 	}
 	for i, service := range c.Services {
-		one := core.Command{Verb: verb, Topic: append([]byte(serveTopic), service...), Pattern: true}
+		one := core.Command{Verb: verb, Topic: append([]byte(core.ServeTopic), service...), Pattern: true}
 		if i == len(c.Services)-1 {
 			one.Ref = c.Ref
 		}
@@ -119,19 +111,19 @@ func (b *byTopic) Hear(f core.Frame, tell func(core.Event)) error {
 // means returns what a message on one of the broker's topics stands for. ok is false if it is the
 // outcome of a call that was given up.
 func (b *byTopic) means(ev core.Event) (_ core.Event, ok bool) {
-	if rest, found := bytes.CutPrefix(ev.Topic, []byte(requestTopic)); found {
+	if rest, found := bytes.CutPrefix(ev.Topic, []byte(core.RequestTopic)); found {
 		text, service, _ := bytes.Cut(rest, []byte("/"))
 		id, isID := core.ParseCallID(text)
 		return core.Event{Kind: core.Request, Call: id, OneWay: id == core.CallID{}, Topic: service, Payload: ev.Payload}, isID
 	}
-	if service, found := bytes.CutPrefix(ev.Topic, []byte(serveTopic)); found {
+	if service, found := bytes.CutPrefix(ev.Topic, []byte(core.ServeTopic)); found {
 		return core.Event{Kind: core.OfferLost, Topic: service, Failure: core.FailureFrom(ev.Payload)}, true
 	}
-	if ref, found := bytes.CutPrefix(ev.Topic, []byte(replyTopic)); found {
+	if ref, found := bytes.CutPrefix(ev.Topic, []byte(core.ReplyTopic)); found {
 		c, ok := b.ended(ref)
 		return core.Event{Kind: core.Answer, Verb: core.Call, Ref: c.ref, Topic: c.service, Payload: ev.Payload}, ok
 	}
-	if ref, found := bytes.CutPrefix(ev.Topic, []byte(errorTopic)); found {
+	if ref, found := bytes.CutPrefix(ev.Topic, []byte(core.ErrorTopic)); found {
 		c, ok := b.ended(ref)
 		return core.Event{Kind: core.Failed, Verb: core.Call, Ref: c.ref, Topic: c.service, Failure: core.FailureFrom(ev.Payload)}, ok
 	}

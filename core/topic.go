@@ -5,9 +5,19 @@ import (
 	"strings"
 )
 
+// The topics by which formats that have no words for it call and serve begin so
+// (docs/formats/README.md, "Calls across formats").
+const (
+	CallTopic    = "$call/"    // and the ref and the service, with a slash between them
+	ReplyTopic   = "$reply/"   // and the ref, or the id of a request
+	ErrorTopic   = "$error/"   // likewise
+	ServeTopic   = "$serve/"   // and the service
+	RequestTopic = "$request/" // and the id and the service, with a slash between them
+)
+
 // reserved are the first levels that belong to the broker. Other topics that begin with $
 // are ordinary: clients of the originals use them.
-var reserved = []string{"$call/", "$reply/", "$error/", "$serve/", "$request/"}
+var reserved = []string{CallTopic, ReplyTopic, ErrorTopic, ServeTopic, RequestTopic}
 
 // Reserved reports whether topic belongs to the broker: clients may neither
 // publish to it nor own it as an ordinary topic.

@@ -119,7 +119,7 @@ func live(s *site, r *rand.Rand, commands int, taken, ended, byTopic *atomic.Int
 	l.onTell = func(ev core.Event) {
 		switch {
 		case ev.Kind == core.Message && core.Reserved(ev.Topic):
-			if id, isRequest := bytes.CutPrefix(ev.Topic, b(requestTopic)); isRequest {
+			if id, isRequest := bytes.CutPrefix(ev.Topic, b(core.RequestTopic)); isRequest {
 				call, _ := core.ParseCallID(id[:36])
 				asked = append(asked, call)
 				break
@@ -181,13 +181,13 @@ func live(s *site, r *rand.Rand, commands int, taken, ended, byTopic *atomic.Int
 				c.Topic, c.Call = nil, asked[len(asked)-1]
 				asked = asked[:len(asked)-1]
 				if n%2 == 0 {
-					c.Verb, c.Topic = core.Publish, c.Call.Append(b([]string{replyTopic, errorTopic}[n/2%2]))
+					c.Verb, c.Topic = core.Publish, c.Call.Append(b([]string{core.ReplyTopic, core.ErrorTopic}[n/2%2]))
 				}
 			}
 			if c.Verb == core.RestoreSession && len(keys) > 0 {
 				c.Key = b(keys[r.IntN(len(keys))])
 			}
-			if ref, isCall := bytes.CutPrefix(c.Topic, b(callTopic)); isCall {
+			if ref, isCall := bytes.CutPrefix(c.Topic, b(core.CallTopic)); isCall {
 				ref, _, _ = bytes.Cut(ref, b("/"))
 				refs[string(ref)] = true
 			}

@@ -6,8 +6,7 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// The broker's topics by which formats that have no words for it call and serve
-// (docs/formats/README.md, "Calls across formats"). In the language:
+// What the broker's topics for calls (core.CallTopic and so on) stand for in the language:
 //
 //	publish $call/<ref>/<service>    Call; its outcome is a Message on $reply/<ref>, or
 //	                                 on $error/<ref> with the failure as JSON
@@ -19,13 +18,6 @@ import (
 //
 // These messages go to the one connection alone, under As 0. Ids are the canonical
 // text of a CallID; the nil UUID is that of a request which wants no answer.
-const (
-	callTopic    = "$call/"
-	replyTopic   = "$reply/"
-	errorTopic   = "$error/"
-	serveTopic   = "$serve/"
-	requestTopic = "$request/"
-)
 
 // maxTopicRef bounds the ref of a topic-borne call, in bytes.
 const maxTopicRef = 128
@@ -37,7 +29,7 @@ func fromTopic(c, room *core.Command) *core.Command {
 	case core.Publish:
 		return fromPublish(c, room)
 	case core.Subscribe, core.Unsubscribe:
-		service, found := bytes.CutPrefix(c.Topic, []byte(serveTopic))
+		service, found := bytes.CutPrefix(c.Topic, []byte(core.ServeTopic))
 		if !found || len(service) == 0 || c.Pattern && core.HasWildcard(string(service)) {
 			return c
 		}
@@ -52,7 +44,7 @@ func fromTopic(c, room *core.Command) *core.Command {
 }
 
 func fromPublish(c, room *core.Command) *core.Command {
-	if rest, found := bytes.CutPrefix(c.Topic, []byte(callTopic)); found {
+	if rest, found := bytes.CutPrefix(c.Topic, []byte(core.CallTopic)); found {
 		ref, service, _ := bytes.Cut(rest, []byte("/"))
 		if len(ref) == 0 || len(ref) > maxTopicRef || len(service) == 0 {
 			return c
@@ -60,13 +52,13 @@ func fromPublish(c, room *core.Command) *core.Command {
 		*room = core.Command{Verb: core.Call, Ref: ref, Topic: service, Payload: c.Payload, Headers: c.Headers, Source: c.Source}
 		return room
 	}
-	if text, found := bytes.CutPrefix(c.Topic, []byte(replyTopic)); found {
+	if text, found := bytes.CutPrefix(c.Topic, []byte(core.ReplyTopic)); found {
 		// What is no id is the nil UUID, which nobody was asked.
 		id, _ := core.ParseCallID(text)
 		*room = core.Command{Verb: core.Reply, Call: id, Payload: c.Payload, Source: c.Source}
 		return room
 	}
-	if text, found := bytes.CutPrefix(c.Topic, []byte(errorTopic)); found {
+	if text, found := bytes.CutPrefix(c.Topic, []byte(core.ErrorTopic)); found {
 		id, _ := core.ParseCallID(text)
 		*room = core.Command{Verb: core.Reply, Call: id, Failure: core.FailureFrom(c.Payload), Source: c.Source}
 		return room
@@ -85,7 +77,7 @@ func (p *peer) publishByTopic(c *core.Command) {
 		p.callByTopic(m)
 	case m.Verb == core.Reply:
 		p.conclude(c, p.reply(m))
-	case bytes.HasPrefix(c.Topic, []byte(callTopic)):
+	case bytes.HasPrefix(c.Topic, []byte(core.CallTopic)):
 		p.refuse(c, refusedNoRef)
 	default:
 		p.refuse(c, refusedReserved)
@@ -125,7 +117,7 @@ func (p *peer) subscribeByTopic(c *core.Command) {
 	switch m := fromTopic(c, &room); {
 	case m.Verb == core.Offer:
 		p.offer(m, c, true)
-	case bytes.HasPrefix(c.Topic, []byte(serveTopic)):
+	case bytes.HasPrefix(c.Topic, []byte(core.ServeTopic)):
 		p.refuse(c, refusedNoName)
 	default:
 		p.refuse(c, refusedReserved)
@@ -146,24 +138,24 @@ func (p *peer) withdrawByTopic() {
 
 // requestByTopic returns the request of a call to who serves it by topic.
 func requestByTopic(id core.CallID, service []byte, payload core.Payload) core.Event {
-	topic := id.Append([]byte(requestTopic))
+	topic := id.Append([]byte(core.RequestTopic))
 	topic = append(append(topic, '/'), service...)
 	return core.Event{Kind: core.Message, Topic: topic, Call: id, OneWay: id == core.CallID{}, Payload: payload}
 }
 
 // answerByTopic returns the answer to a topic-borne call.
 func answerByTopic(ref []byte, payload core.Payload) core.Event {
-	return core.Event{Kind: core.Message, Topic: append([]byte(replyTopic), ref...), Payload: payload}
+	return core.Event{Kind: core.Message, Topic: append([]byte(core.ReplyTopic), ref...), Payload: payload}
 }
 
 // failureByTopic returns the failure of a topic-borne call.
 func failureByTopic(ref []byte, f core.Failure) core.Event {
 	payload := core.Payload{Kind: core.JSON, Data: core.AppendFailure(nil, f)}
-	return core.Event{Kind: core.Message, Topic: append([]byte(errorTopic), ref...), Payload: payload}
+	return core.Event{Kind: core.Message, Topic: append([]byte(core.ErrorTopic), ref...), Payload: payload}
 }
 
 // offerLostByTopic tells who serves by topic that it offers a service no longer.
 func offerLostByTopic(service []byte, why core.Failure) core.Event {
 	payload := core.Payload{Kind: core.JSON, Data: core.AppendFailure(nil, why)}
-	return core.Event{Kind: core.Message, Topic: append([]byte(serveTopic), service...), Payload: payload}
+	return core.Event{Kind: core.Message, Topic: append([]byte(core.ServeTopic), service...), Payload: payload}
 }
