@@ -54,11 +54,7 @@ func clientOf(t *testing.T, protocol string) core.ClientFormat {
 		if p.Name != protocol {
 			continue
 		}
-		var options any
-		if p.Options != nil {
-			options = p.Options()
-		}
-		format, err := p.New(options, 0)
+		format, err := p.Default()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,10 +3,8 @@ package assembly
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net/http"
-	"os"
 	"reflect"
 	"slices"
 	"sync"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/polywire/polywire/auth"
 	"github.com/polywire/polywire/bridge"
+	"github.com/polywire/polywire/certs"
 	"github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
@@ -110,25 +109,13 @@ func (d *draft) newBridge(c config.Bridge, stats *core.Stats) (*bridging, error)
 	return b, err
 }
 
+// bridgeTLS returns the TLS of the connection to the old server.
 func bridgeTLS(c config.BridgeTLS) (*tls.Config, error) {
-	t := &tls.Config{ServerName: c.ServerName, InsecureSkipVerify: c.Insecure}
-	if c.CA != "" {
-		pem, err := os.ReadFile(c.CA)
-		if err != nil {
-			return nil, fmt.Errorf("reading tls.ca: %w", err)
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("reading tls.ca: %s holds no certificate in PEM", c.CA)
-		}
+	t, err := certs.Peer{CA: c.CA, Pair: certs.Pair{Cert: c.Cert, Key: c.Key}}.Config()
+	if err != nil {
+		return nil, fmt.Errorf("reading tls.%w", err)
 	}
-	if c.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
-		if err != nil {
-			return nil, fmt.Errorf("reading tls.cert: %w", err)
-		}
-		t.Certificates = []tls.Certificate{pair}
-	}
+	t.ServerName, t.InsecureSkipVerify = c.ServerName, c.Insecure
 	return t, nil
 }
 

@@ -35,11 +35,7 @@ var formats = map[string]core.Protocol{
 func codecOf(t testing.TB, name string) func() core.ClientCodec {
 	t.Helper()
 	p := formats[name]
-	var options any
-	if p.Options != nil {
-		options = p.Options()
-	}
-	format, err := p.New(options, 0)
+	format, err := p.Default()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ const maxRefusal = 200
 // upgrade.
 func dial(ctx context.Context, o Options) (net.Conn, io.Reader, error) {
 	name := safeURL(o.URL)
-	target, network, address, err := where(o.URL)
+	target, socket, err := where(o.URL)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -31,11 +32,11 @@ func dial(ctx context.Context, o Options) (net.Conn, io.Reader, error) {
 	var refused refusal
 	d := ws.Dialer{
 		Header: ws.HandshakeHeaderHTTP(o.Header), Protocols: o.Subprotocols, TLSConfig: o.TLS,
-		NetDial: func(ctx context.Context, n, a string) (net.Conn, error) {
-			if network != "" {
-				n, a = network, address
+		NetDial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if socket != "" {
+				network, address = "unix", socket
 			}
-			return (&net.Dialer{KeepAliveConfig: keep}).DialContext(ctx, n, a)
+			return (&net.Dialer{KeepAliveConfig: keep}).DialContext(ctx, network, address)
 		},
 		OnStatusError: refused.read,
 	}
@@ -52,24 +53,20 @@ func dial(ctx context.Context, o Options) (net.Conn, io.Reader, error) {
 	return conn, early, nil
 }
 
-// where returns what to dial for a URL; network and address only for a Unix socket.
-func where(text string) (target, network, address string, err error) {
-	rest, unix := strings.CutPrefix(text, "ws+unix://")
-	if unix {
-		path, request, _ := strings.Cut(rest, ":")
-		if path == "" {
-			return "", "", "", errors.New("ws+unix:// needs the path of a socket, such as ws+unix:///run/broker.sock:/ws")
+// where returns the URL to dial, and for a Unix socket its path.
+func where(text string) (target, socket string, err error) {
+	if scheme, rest, unix := strings.Cut(text, "+unix:"); unix && (scheme == "ws" || scheme == "wss") {
+		socket, request, _ := strings.Cut(strings.TrimPrefix(rest, "//"), ":")
+		if socket == "" {
+			return "", "", errors.New("the URL of a Unix socket needs its path, such as ws+unix:/run/broker.sock:/ws")
 		}
-		if request == "" {
-			request = "/"
-		}
-		return "ws://localhost" + request, "unix", path, nil
+		return scheme + "://localhost" + cmp.Or(request, "/"), socket, nil
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
-		return "", "", "", fmt.Errorf("%q is no URL of a WebSocket, such as ws://host:port/path", safeURL(text))
+		return "", "", fmt.Errorf("%q is no URL of a WebSocket, such as ws://host:port/path", safeURL(text))
 	}
-	return text, "", "", nil
+	return text, "", nil
 }
 
 // safeURL returns a URL without its secrets.

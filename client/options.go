@@ -12,7 +12,7 @@ import (
 
 // Options say where a server is and how it is spoken to. Only URL and Codec are needed.
 type Options struct {
-	// URL is that of the WebSocket: ws://, wss://, or ws+unix://PATH:TARGET for a Unix socket.
+	// URL is that of the WebSocket: ws://, wss://, or for a Unix socket ws+unix:SOCKET:PATH or wss+unix:.
 	URL string
 	// Codec makes the codec of each new connection.
 	Codec func() core.ClientCodec

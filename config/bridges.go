@@ -98,7 +98,7 @@ func (r *report) checkBridges(bridges []Bridge, endpoints []Endpoint, protocols 
 func (r *report) checkBridgeFormat(path string, b *Bridge, protocols []core.Protocol) {
 	var names []string
 	for _, p := range protocols {
-		format, err := newFormat(p)
+		format, err := p.Default()
 		client, ok := format.(core.ClientFormat)
 		if err != nil || !ok {
 			continue
@@ -114,15 +114,6 @@ func (r *report) checkBridgeFormat(path string, b *Bridge, protocols []core.Prot
 	case b.Format == nil:
 		r.add(join(path, "protocol"), "must be one of %s, not %q%s", strings.Join(names, ", "), b.Protocol, suggest(b.Protocol, names))
 	}
-}
-
-// newFormat makes a format with its defaults.
-func newFormat(p core.Protocol) (core.Format, error) {
-	var options any
-	if p.Options != nil {
-		options = p.Options()
-	}
-	return p.New(options, 0)
 }
 
 func (r *report) checkBridgeServer(path string, b *Bridge) {

@@ -144,3 +144,12 @@ type Protocol struct {
 	// filled in; max is the endpoint's max_message_size.
 	New func(options any, max int) (Format, error)
 }
+
+// Default makes the format with the protocol's own options.
+func (p Protocol) Default() (Format, error) {
+	var options any
+	if p.Options != nil {
+		options = p.Options()
+	}
+	return p.New(options, 0)
+}

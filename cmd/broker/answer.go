@@ -86,7 +86,7 @@ func (a *answering) run(ctx context.Context, name, service string, command []str
 	if err != nil {
 		return err
 	}
-	ctx, cancel, explain := a.target.within(ctx)
+	ctx, cancel := a.target.within(ctx)
 	defer cancel()
 	end := make(chan error, 1)
 	requests := make(chan core.Event, maxWaiting)
@@ -109,11 +109,11 @@ func (a *answering) run(ctx context.Context, name, service string, command []str
 	}
 	c, err := client.Dial(ctx, o)
 	if err != nil {
-		return explain(err)
+		return a.target.explain(ctx, err)
 	}
 	defer leave(c)
 	if err := a.offer(ctx, c, service); err != nil {
-		return explain(fmt.Errorf("offering %s: %w", service, err))
+		return a.target.explain(ctx, fmt.Errorf("offering %s: %w", service, err))
 	}
 	a.answerAll(ctx, c, requests, command, end, log)
 	select {

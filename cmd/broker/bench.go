@@ -108,8 +108,7 @@ func (b *measuring) run(ctx context.Context, name string, out, log io.Writer) er
 	}
 	r, err := measure(ctx, o, log)
 	if err != nil {
-		_, _, explain := b.target.within(ctx)
-		return explain(err)
+		return b.target.explain(ctx, err)
 	}
 	r.Target, r.Clients, r.Size = name, b.subscribers, b.size
 	if b.json {
@@ -130,10 +129,10 @@ func (b *measuring) dial(ctx context.Context, o client.Options, hear func(core.E
 
 // do is client.Do in bounded time.
 func (b *measuring) do(ctx context.Context, c *client.Client, cmd core.Command) error {
-	ctx, cancel, explain := b.target.within(ctx)
+	ctx, cancel := b.target.within(ctx)
 	defer cancel()
 	_, err := c.Do(ctx, cmd)
-	return explain(err)
+	return b.target.explain(ctx, err)
 }
 
 // crowd connects n clients, some at a time, and says what begin says for each.

@@ -65,16 +65,16 @@ func (c *calling) run(ctx context.Context, name, service string, args []string, 
 	if err != nil {
 		return err
 	}
-	ctx, cancel, explain := c.target.within(ctx)
+	ctx, cancel := c.target.within(ctx)
 	defer cancel()
 	conn, err := client.Dial(ctx, o)
 	if err != nil {
-		return explain(err)
+		return c.target.explain(ctx, err)
 	}
 	defer leave(conn)
 	answer, err := conn.Do(ctx, core.Command{Verb: core.Call, Topic: []byte(service), Payload: payload})
 	if err != nil {
-		return explain(fmt.Errorf("calling %s: %w", service, err))
+		return c.target.explain(ctx, fmt.Errorf("calling %s: %w", service, err))
 	}
 	answer.Topic = nil
 	return c.form.print(out, answer, false)

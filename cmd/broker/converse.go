@@ -126,9 +126,11 @@ func (c *converse) playScript(ctx context.Context, script *conversations.Script,
 	}
 	defer func() { err = errors.Join(err, player.Close()) }()
 	if c.ca != "" {
-		if err := trust(player, c.ca); err != nil {
-			return fmt.Errorf("reading --ca: %w", err)
+		pool, err := authorities(c.ca)
+		if err != nil {
+			return err
 		}
+		player.Trust(pool)
 	}
 	if servers != nil {
 		player.Nodes = nodesOf(servers)
@@ -162,18 +164,17 @@ func nodesOf(servers map[string]*url.URL) (nodes []string) {
 	return nodes
 }
 
-// trust makes the player trust the authorities of a PEM file.
-func trust(player *conversations.Player, file string) error {
+// authorities reads a PEM file of authorities to trust.
+func authorities(file string) (*x509.CertPool, error) {
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("reading --ca: %w", err)
 	}
-	authorities := x509.NewCertPool()
-	if !authorities.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("%s holds no certificate in PEM", file)
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("reading --ca: %s holds no certificate in PEM", file)
 	}
-	player.Trust(authorities)
-	return nil
+	return pool, nil
 }
 
 // config loads the configuration of a script. Its metrics get a free port.

@@ -74,11 +74,11 @@ func (p *pub) run(ctx context.Context, name, topic string, args []string, stdin 
 	}
 	var refusals refusals
 	o.Heard = refusals.hear
-	opening, cancel, explain := p.target.within(ctx)
+	opening, cancel := p.target.within(ctx)
 	c, err := client.Dial(opening, o)
 	cancel()
 	if err != nil {
-		return explain(err)
+		return p.target.explain(opening, err)
 	}
 	said := p.publish(ctx, c, topic, args, stdin)
 	leave(c)
@@ -107,10 +107,10 @@ func (p *pub) publish(ctx context.Context, c *client.Client, topic string, args 
 			}
 			next = next.Add(pace)
 		}
-		ctx, cancel, explain := p.target.within(ctx)
+		ctx, cancel := p.target.within(ctx)
 		defer cancel()
 		if _, err := c.Do(ctx, core.Command{Verb: core.Publish, Topic: []byte(topic), Payload: payload}); err != nil {
-			return explain(fmt.Errorf("publishing on %s: %w", topic, err))
+			return p.target.explain(ctx, fmt.Errorf("publishing on %s: %w", topic, err))
 		}
 		return nil
 	}
@@ -161,14 +161,14 @@ func (p *pub) register(ctx context.Context, c *client.Client, topic string) erro
 	if channel == "" {
 		channel, _, _ = strings.Cut(topic, "/")
 	}
-	ctx, cancel, explain := p.target.within(ctx)
+	ctx, cancel := p.target.within(ctx)
 	defer cancel()
 	_, err := c.Do(ctx, core.Command{Verb: core.Offer, Exclusive: true, Channel: []byte(channel)})
 	if _, unsayable := errors.AsType[*core.Unsayable](err); unsayable && p.own == "" {
 		return nil
 	}
 	if err != nil {
-		return explain(fmt.Errorf("registering the channel %s: %w", channel, err))
+		return p.target.explain(ctx, fmt.Errorf("registering the channel %s: %w", channel, err))
 	}
 	return nil
 }

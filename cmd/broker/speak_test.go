@@ -34,7 +34,8 @@ type speaking struct {
 	ports map[string]string // a usual address to the real one
 }
 
-func speak(t *testing.T) *speaking {
+// speak serves; the keys are of each endpoint.
+func speak(t *testing.T, keys string) *speaking {
 	t.Helper()
 	s := &speaking{dir: t.TempDir(), ports: make(map[string]string)}
 	text := "admin: {listen: \"\"}\nendpoints:\n"
@@ -47,12 +48,19 @@ func speak(t *testing.T) *speaking {
 		case "vws":
 			extra = ", options: {allow_send: true}, limits: {subscriptions: 5}"
 		}
-		text += fmt.Sprintf("  - {name: %s, protocol: %s, listen: %q, call_timeout: 100ms%s}\n", name, protocol, s.ports[usual], extra)
+		text += fmt.Sprintf("  - {name: %s, protocol: %s, listen: %q%s%s}\n", name, protocol, s.ports[usual], keys, extra)
 	}
 	file := filepath.Join(s.dir, "config.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	serveHere(t, file)
+	return s
+}
+
+// serveHere serves a configuration in this process until the test ends.
+func serveHere(t *testing.T, file string) {
+	t.Helper()
 	cfg, err := polywire.Load(config.Source{File: file}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +82,6 @@ func speak(t *testing.T) *speaking {
 			t.Error(err)
 		}
 	})
-	return s
 }
 
 // real puts the real addresses into a command.
@@ -151,7 +158,7 @@ func examples(t *testing.T, cmd *cobra.Command, want int) []string {
 
 // The examples of the help do what the help says.
 func TestExamplesOfClients(t *testing.T) {
-	s := speak(t)
+	s := speak(t, "")
 	subs, pubs, calls, answers := examples(t, newSub(), 3), examples(t, newPub(), 3), examples(t, newCall(), 3), examples(t, newAnswer(), 3)
 
 	byURL, once, byName := s.enter(t, subs[0]), s.enter(t, subs[1]), s.enter(t, subs[2])
@@ -202,7 +209,7 @@ func TestExamplesOfClients(t *testing.T) {
 
 // What commands that speak to servers say when something is wrong, and how they end.
 func TestClientFailures(t *testing.T) {
-	s := speak(t)
+	s := speak(t, ", call_timeout: 100ms")
 	nobody := fmt.Sprintf("wsify://127.0.0.1:%d/ws", coretest.FreePort(t))
 	conf := filepath.Join(s.dir, "config.yaml")
 	for _, c := range []struct {
@@ -266,7 +273,7 @@ func TestClientFailures(t *testing.T) {
 
 // bench measures messages and calls in every format that has words for them, and says what it cannot.
 func TestBench(t *testing.T) {
-	s := speak(t)
+	s := speak(t, "")
 	ex := examples(t, newBench(), 2)
 	if got := s.enter(t, ex[0]).ends(t); !regexp.MustCompile(`\nwsify://\S+, 10 subscribers, 128 bytes, 1\.\d s: [1-9]\d* deliveries/s, latency median \S+ ms, 99 % \S+ ms, max \S+ ms; lost \d+, failed 0\n$`).MatchString(got) {
 		t.Errorf("%s wrote %q", ex[0], got)
@@ -286,12 +293,12 @@ func TestBench(t *testing.T) {
 		}
 	}
 	for args, want := range map[string]string{
-		"bench wsify://127.0.0.1:3000/ws --subscribers 0":     "--subscribers must be from 1",
-		"bench wsify://127.0.0.1:3000/ws --size 1":            "--size must be from 32",
-		"bench wsify://127.0.0.1:3000/ws --calls -s 1":        "the format has no words for offer",
-		"bench wsify://127.0.0.1:3000/ws --duration 0s":       "--duration must be longer",
-		"bench wsify://127.0.0.1:3000/ws --in-flight 0":       "--in-flight must be at least 1",
-		"bench wsify://127.0.0.1:3000/none --timeout 1s -s 1": "404",
+		"bench wsify://127.0.0.1:3000/ws --subscribers 0": "--subscribers must be from 1",
+		"bench wsify://127.0.0.1:3000/ws --size 1":        "--size must be from 32",
+		"bench wsify://127.0.0.1:3000/ws --calls -s 1":    "the format has no words for offer",
+		"bench wsify://127.0.0.1:3000/ws --duration 0s":   "--duration must be longer",
+		"bench wsify://127.0.0.1:3000/ws --in-flight 0":   "--in-flight must be at least 1",
+		"bench wsify://127.0.0.1:3000/none -s 1":          "404",
 	} {
 		var out, log bytes.Buffer
 		if code := run(strings.Fields(s.real(args)), &out, &log); code != 1 || !strings.Contains(log.String(), want) || out.Len() > 0 {
@@ -306,31 +313,15 @@ func TestClientsOfGuardedServers(t *testing.T) {
 	cert, key := certstest.Write(t, dir, "server", ca.Issue(nil, "broker.example"))
 	mine, myKey := certstest.Write(t, dir, "mine", ca.Issue(nil, "ann"))
 	authority := certstest.WriteFile(t, dir, "ca.pem", ca.PEM())
-	port, socket := coretest.FreePort(t), filepath.Join(t.TempDir(), "s")
+	port, sockets := coretest.FreePort(t), t.TempDir()
 	file := write(t, fmt.Sprintf(`
 admin: {listen: ""}
 endpoints:
   - {name: secure, protocol: wsify, listen: "127.0.0.1:%d", path: /ws, tls: {cert: %q, key: %q, client_auth: require, client_ca: %q}}
-  - {name: local, protocol: wsify, listen: "unix:%s", path: /ws, auth: [{type: token, tokens: [{token: s3cret, subject: ann}]}]}
-`, port, cert, key, authority, socket))
-	cfg, err := polywire.Load(config.Source{File: file}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := polywire.New(cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-	<-b.Ready()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
+  - {name: local, protocol: wsify, listen: "unix:%s/plain", path: /ws, auth: [{type: token, tokens: [{token: s3cret, subject: ann}]}]}
+  - {name: both, protocol: wsify, listen: "unix:%[5]s/secure", path: /ws, tls: {cert: %[2]q, key: %[3]q}}
+`, port, cert, key, authority, sockets))
+	serveHere(t, file)
 	url := fmt.Sprintf("wsify+tls://127.0.0.1:%d/ws", port)
 	shown := []string{"--cert", mine, "--key", myKey}
 	trusted := append([]string{"--ca", authority, "--server-name", "broker.example"}, shown...)
@@ -348,6 +339,8 @@ endpoints:
 		{"no authority", []string{"pub", url, "t", "x", "--ca", key}, "holds no certificate in PEM"},
 		{"without TLS", []string{"pub", fmt.Sprintf("wsify://127.0.0.1:%d/ws", port), "t", "x"}, "connecting to ws://127.0.0.1"},
 		{"a socket", []string{"pub", "local", "t", "x", "-c", file, "--token", "s3cret"}, ""},
+		{"a socket by its URL", []string{"pub", "ws+unix:" + sockets + "/plain:/ws", "t", "x", "--protocol", "wsify", "--token", "s3cret"}, ""},
+		{"a socket with TLS", append([]string{"pub", "both", "t", "x", "-c", file}, trusted...), ""},
 		{"a header", []string{"pub", "local", "t", "x", "-c", file, "-H", "Authorization: Bearer s3cret"}, ""},
 		{"no token", []string{"pub", "local", "t", "x", "-c", file}, "the server refused: 401 Unauthorized"},
 		{"no header", []string{"pub", "local", "t", "x", "-c", file, "-H", "Authorization"}, `write "NAME: VALUE"`},

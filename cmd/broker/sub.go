@@ -55,7 +55,7 @@ func (s *sub) run(ctx context.Context, name string, topics []string, out, log io
 	if err != nil {
 		return err
 	}
-	ctx, cancel, explain := s.target.within(ctx)
+	ctx, cancel := s.target.within(ctx)
 	defer cancel()
 	enough, printed := make(chan error, 1), 0
 	o.Heard = func(ev core.Event) {
@@ -76,12 +76,12 @@ func (s *sub) run(ctx context.Context, name string, topics []string, out, log io
 	}
 	c, err := client.Dial(ctx, o)
 	if err != nil {
-		return explain(err)
+		return s.target.explain(ctx, err)
 	}
 	defer leave(c)
 	for _, topic := range topics {
 		if _, err := c.Do(ctx, core.Command{Verb: core.Subscribe, Topic: []byte(topic), Pattern: true}); err != nil {
-			return explain(fmt.Errorf("subscribing to %s: %w", topic, err))
+			return s.target.explain(ctx, fmt.Errorf("subscribing to %s: %w", topic, err))
 		}
 	}
 	select {
@@ -89,7 +89,7 @@ func (s *sub) run(ctx context.Context, name string, topics []string, out, log io
 		return err
 	case <-ctx.Done():
 		if s.count > 0 && s.target.timeout > 0 {
-			return explain(fmt.Errorf("heard %d of %d messages: %w", printed, s.count, ctx.Err()))
+			return s.target.explain(ctx, fmt.Errorf("heard %d of %d messages: %w", printed, s.count, ctx.Err()))
 		}
 		return nil
 	}

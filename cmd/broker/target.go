@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -45,7 +44,7 @@ type target struct {
 const targetHelp = `TARGET is the URL of a server, ours or an original, whose scheme names the format:
 wubsub://HOST:PORT/PATH, or wsify, stocking, vws, webwire; with TLS wsify+tls://. Port
 and path may be left out where they are the original's. ws:// and wss:// need
---protocol. A name without :// is that of an endpoint of the broker's configuration.`
+--protocol. A name without a colon is that of an endpoint of the broker's configuration.`
 
 // exitTimeout is the exit code of a command that took too long.
 const exitTimeout = 3
@@ -106,11 +105,7 @@ func protocolNames() []string {
 
 // clientFormat returns a format that knows the client's side.
 func clientFormat(p core.Protocol) (core.ClientFormat, error) {
-	var options any
-	if p.Options != nil {
-		options = p.Options()
-	}
-	format, err := p.New(options, 0)
+	format, err := p.Default()
 	if err != nil {
 		return nil, fmt.Errorf("making the format %s: %w", p.Name, err)
 	}
@@ -170,37 +165,44 @@ func (t *target) options(name string) (client.Options, error) {
 
 // address returns the URL of the WebSocket, and the format.
 func (t *target) address(name string) (string, core.Protocol, error) {
-	if !strings.Contains(name, "://") {
+	if !strings.Contains(name, ":") {
 		return t.endpoint(name)
 	}
 	u, err := url.Parse(name)
-	if err != nil || u.Host == "" && u.Scheme != "ws+unix" {
+	if plain := []string{"ws", "wss", "ws+unix", "wss+unix"}; err == nil && slices.Contains(plain, u.Scheme) {
+		p, known := protocolOf(t.protocol)
+		switch {
+		case t.protocol == "":
+			return "", p, fmt.Errorf("%s:// does not name the format: add --protocol, or write %s://…; formats: %s",
+				u.Scheme, protocolNames()[0], strings.Join(protocolNames(), ", "))
+		case !known:
+			return "", p, unknownFormat(t.protocol)
+		}
+		return name, p, nil
+	}
+	if err != nil || u.Host == "" {
 		return "", core.Protocol{}, fmt.Errorf("%q is no URL of a server, such as wsify://host:3000/ws", name)
 	}
 	scheme, secure := strings.CutSuffix(u.Scheme, "+tls")
 	p, known := protocolOf(scheme)
 	switch {
-	case known && t.protocol != "" && t.protocol != scheme:
+	case !known:
+		return "", p, unknownFormat(scheme)
+	case t.protocol != "" && t.protocol != scheme:
 		return "", p, fmt.Errorf("the URL names the format %s, and --protocol the format %s", scheme, t.protocol)
-	case known:
-		if u.Scheme = "ws"; secure {
-			u.Scheme = "wss"
-		}
-		if _, port, _ := net.SplitHostPort(p.Listen); u.Port() == "" && port != "" {
-			u.Host = net.JoinHostPort(u.Hostname(), port)
-		}
-		u.Path = cmp.Or(u.Path, p.Path, "/")
-		return u.String(), p, nil
-	case u.Scheme != "ws" && u.Scheme != "wss" && u.Scheme != "ws+unix":
-		return "", p, fmt.Errorf("there is no format %q; formats: %s", scheme, strings.Join(protocolNames(), ", "))
-	case t.protocol == "":
-		return "", p, fmt.Errorf("%s:// does not name the format: add --protocol, or write %s://…; formats: %s",
-			u.Scheme, protocolNames()[0], strings.Join(protocolNames(), ", "))
 	}
-	if p, known = protocolOf(t.protocol); !known {
-		return "", p, fmt.Errorf("there is no format %q; formats: %s", t.protocol, strings.Join(protocolNames(), ", "))
+	if u.Scheme = "ws"; secure {
+		u.Scheme = "wss"
 	}
-	return name, p, nil
+	if _, port, _ := net.SplitHostPort(p.Listen); u.Port() == "" && port != "" {
+		u.Host = net.JoinHostPort(u.Hostname(), port)
+	}
+	u.Path = cmp.Or(u.Path, p.Path, "/")
+	return u.String(), p, nil
+}
+
+func unknownFormat(name string) error {
+	return fmt.Errorf("there is no format %q; formats: %s", name, strings.Join(protocolNames(), ", "))
 }
 
 // endpoint returns the URL and format of an endpoint of the configuration, on this machine.
@@ -210,8 +212,7 @@ func (t *target) endpoint(name string) (string, core.Protocol, error) {
 		return "", core.Protocol{}, err
 	}
 	var names []string
-	for i := range cfg.Endpoints {
-		ep := &cfg.Endpoints[i]
+	for _, ep := range polywire.Endpoints(cfg) {
 		if ep.Name != name {
 			names = append(names, ep.Name)
 			continue
@@ -220,21 +221,7 @@ func (t *target) endpoint(name string) (string, core.Protocol, error) {
 		if !known {
 			return "", p, fmt.Errorf("the endpoint %s speaks a plugin's format, which has no client's side here", name)
 		}
-		if path, ok := strings.CutPrefix(ep.Listen, "unix:"); ok {
-			return "ws+unix://" + path + ":" + cmp.Or(ep.Path, "/"), p, nil
-		}
-		host, port, err := net.SplitHostPort(ep.Listen)
-		if err != nil {
-			return "", p, fmt.Errorf("the endpoint %s: %w", name, err)
-		}
-		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-			host = "127.0.0.1"
-		}
-		scheme := "ws"
-		if ep.TLS.On() {
-			scheme = "wss"
-		}
-		return scheme + "://" + net.JoinHostPort(host, port) + cmp.Or(ep.Path, "/"), p, nil
+		return ep.URL, p, nil
 	}
 	slices.Sort(names)
 	return "", core.Protocol{}, fmt.Errorf("%s has no endpoint %q; endpoints: %s", t.settings.file.path, name, strings.Join(names, ", "))
@@ -244,13 +231,9 @@ func (t *target) endpoint(name string) (string, core.Protocol, error) {
 func (t *target) tls() (*tls.Config, error) {
 	c := &tls.Config{ServerName: t.serverName, InsecureSkipVerify: t.insecure}
 	if t.ca != "" {
-		pem, err := os.ReadFile(t.ca)
-		if err != nil {
-			return nil, fmt.Errorf("reading --ca: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("reading --ca: %s holds no certificate in PEM", t.ca)
+		var err error
+		if c.RootCAs, err = authorities(t.ca); err != nil {
+			return nil, err
 		}
 	}
 	if (t.cert == "") != (t.key == "") {
@@ -266,21 +249,26 @@ func (t *target) tls() (*tls.Config, error) {
 	return c, nil
 }
 
-// within returns a context for all of a command, and what makes of its end the command's error.
-func (t *target) within(ctx context.Context) (context.Context, context.CancelFunc, func(error) error) {
-	cancel := context.CancelFunc(func() {})
-	if t.timeout > 0 {
-		ctx, cancel = context.WithTimeout(ctx, t.timeout)
+// within returns a context for as long as something may take.
+func (t *target) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	if t.timeout <= 0 {
+		return context.WithCancel(ctx)
 	}
-	return ctx, cancel, func(err error) error {
-		var f core.Failure
-		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.As(err, &f) && f.Code == core.Timeout {
-			return timedOut{err}
-		}
-		var unsayable *core.Unsayable
-		if errors.As(err, &unsayable) && !t.byTopic && strings.Contains(unsayable.Closest, "topics for calls") {
-			return fmt.Errorf("%w (--by-topic does that)", err)
-		}
-		return err
+	return context.WithTimeout(ctx, t.timeout)
+}
+
+// explain returns the error of the command for one that came within ctx.
+func (t *target) explain(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
 	}
+	f, _ := errors.AsType[core.Failure](err)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) || f.Code == core.Timeout {
+		return timedOut{err}
+	}
+	unsayable, ok := errors.AsType[*core.Unsayable](err)
+	if ok && !t.byTopic && strings.Contains(unsayable.Closest, "topics for calls") {
+		return fmt.Errorf("%w (--by-topic does that)", err)
+	}
+	return err
 }
