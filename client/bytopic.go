@@ -16,19 +16,14 @@ import (
 //	Reply      publish $reply/ID or $error/ID    OfferLost  a message on $serve/SERVICE
 //	Call       publish $call/REF/SERVICE         outcome    a message on $reply/REF or $error/REF
 func ByTopic(inner core.ClientCodec) core.ClientCodec {
-	return &byTopic{ClientCodec: inner, calls: make(map[uint64]call)}
+	return &byTopic{ClientCodec: inner}
 }
 
 type byTopic struct {
 	core.ClientCodec
 
-	// Owned by the goroutine that uses it.
-	last  uint64 // the ref of the newest call
-	calls map[uint64]call
+	calls core.Pending // owned by the goroutine that uses it
 }
-
-// call is a call whose outcome is not heard yet.
-type call struct{ ref, service []byte }
 
 // Say says a command, or what stands for it.
 func (b *byTopic) Say(c core.Command, say func(core.Frame)) (answered bool, err error) {
@@ -45,12 +40,15 @@ func (b *byTopic) Say(c core.Command, say func(core.Frame)) (answered bool, err 
 	case c.Verb == core.Reply:
 		return false, b.publish(c.Call.Append([]byte(core.ReplyTopic)), c.Payload, say, err)
 	case c.Verb == core.Call && c.Headers == nil:
-		b.last++
-		topic := append(strconv.AppendUint([]byte(core.CallTopic), b.last, 10), '/')
-		if err := b.publish(append(topic, c.Topic...), c.Payload, say, err); err != nil || c.OneWay {
+		topic := append(strconv.AppendUint([]byte(core.CallTopic), b.calls.Next(), 10), '/')
+		if err := b.publish(append(topic, c.Topic...), c.Payload, say, err); err != nil {
 			return false, err
 		}
-		b.calls[b.last] = call{bytes.Clone(c.Ref), bytes.Clone(c.Topic)}
+		if c.OneWay {
+			b.calls.Skip()
+			return false, nil
+		}
+		b.calls.Add(c)
 		return true, nil
 	}
 	return answered, err
@@ -120,33 +118,29 @@ func (b *byTopic) means(ev core.Event) (_ core.Event, ok bool) {
 		return core.Event{Kind: core.OfferLost, Topic: service, Failure: core.FailureFrom(ev.Payload)}, true
 	}
 	if ref, found := bytes.CutPrefix(ev.Topic, []byte(core.ReplyTopic)); found {
-		c, ok := b.ended(ref)
-		return core.Event{Kind: core.Answer, Verb: core.Call, Ref: c.ref, Topic: c.service, Payload: ev.Payload}, ok
+		said, ok := b.ended(ref)
+		return core.Event{Kind: core.Answer, Verb: core.Call, Ref: said.Ref, Topic: said.Topic, Payload: ev.Payload}, ok
 	}
 	if ref, found := bytes.CutPrefix(ev.Topic, []byte(core.ErrorTopic)); found {
-		c, ok := b.ended(ref)
-		return core.Event{Kind: core.Failed, Verb: core.Call, Ref: c.ref, Topic: c.service, Failure: core.FailureFrom(ev.Payload)}, ok
+		said, ok := b.ended(ref)
+		return core.Event{Kind: core.Failed, Verb: core.Call, Ref: said.Ref, Topic: said.Topic, Failure: core.FailureFrom(ev.Payload)}, ok
 	}
 	return ev, true
 }
 
 // ended returns the call with this number, and forgets it.
-func (b *byTopic) ended(number []byte) (c call, ok bool) {
+func (b *byTopic) ended(number []byte) (said core.Said, ok bool) {
 	n, err := strconv.ParseUint(string(number), 10, 64)
 	if err != nil {
-		return call{}, false
+		return said, false
 	}
-	c, ok = b.calls[n]
-	delete(b.calls, n)
-	return c, ok
+	said, ok = b.calls.Get(n)
+	b.calls.End(n)
+	return said, ok
 }
 
 // Forget gives up the call with this ref.
 func (b *byTopic) Forget(ref []byte) {
-	for n, c := range b.calls {
-		if bytes.Equal(c.ref, ref) {
-			delete(b.calls, n)
-		}
-	}
+	b.calls.Forget(ref)
 	b.ClientCodec.Forget(ref)
 }

@@ -16,14 +16,10 @@ import (
 // number, pings are answered in their order.
 type clientCodec struct {
 	// Owned by the goroutine that uses it.
-	last  uint32 // the number of the newest call
-	calls map[uint32]asked
+	calls core.Pending
 	pings [][]byte // the refs of pings that are not answered yet
 	buf   []byte
 }
-
-// asked is a call whose outcome is not heard yet.
-type asked struct{ ref, service []byte }
 
 var _ core.ClientFormat = (*Format)(nil)
 
@@ -35,7 +31,7 @@ const (
 )
 
 // NewClientCodec returns the client's side of a connection.
-func (*Format) NewClientCodec() core.ClientCodec { return &clientCodec{calls: make(map[uint32]asked)} }
+func (*Format) NewClientCodec() core.ClientCodec { return new(clientCodec) }
 
 // NamesTopics reports true: a message names its room.
 func (*Format) NamesTopics() bool { return true }
@@ -107,10 +103,8 @@ func (c *clientCodec) appendCall(dst []byte, cmd core.Command) []byte {
 	if cmd.OneWay {
 		dst = append(dst, noAnswer...)
 	} else {
-		for c.last++; c.last == 0 || c.taken(c.last); c.last++ {
-		}
-		c.calls[c.last] = asked{slices.Clone(cmd.Ref), slices.Clone(cmd.Topic)}
-		dst = strconv.AppendUint(dst, uint64(c.last), 10)
+		dst = strconv.AppendUint(dst, c.calls.Next(), 10)
+		c.calls.Add(cmd)
 	}
 	dst = rawjson.AppendQuote(append(dst, `,{"e":`...), cmd.Topic)
 	if cmd.Payload.Kind != core.Absent {
@@ -119,18 +113,9 @@ func (c *clientCodec) appendCall(dst []byte, cmd core.Command) []byte {
 	return append(dst, '}')
 }
 
-func (c *clientCodec) taken(number uint32) bool {
-	_, taken := c.calls[number]
-	return taken
-}
-
 // Forget gives up the call, or the ping, with this ref.
 func (c *clientCodec) Forget(ref []byte) {
-	for number, a := range c.calls {
-		if bytes.Equal(a.ref, ref) {
-			delete(c.calls, number)
-		}
-	}
+	c.calls.Forget(ref)
 	c.pings = slices.DeleteFunc(c.pings, func(ping []byte) bool { return bytes.Equal(ping, ref) })
 }
 
@@ -182,18 +167,18 @@ func refusal(text []byte) core.Event {
 
 // outcome hears how a call has ended: {"c":-1,"p":RESULT}, {"c":CODE,"p":TEXT}, or nothing.
 func (c *clientCodec) outcome(code, content []byte, tell func(core.Event)) error {
-	number, err := strconv.ParseUint(string(code), 10, 32)
-	a, ok := c.calls[uint32(number)]
+	number, err := strconv.ParseUint(string(code), 10, 64)
+	said, ok := c.calls.Get(number)
 	if err != nil || !ok {
 		return nil // of a call that was given up
 	}
-	ev := core.Event{Kind: core.Answer, Verb: core.Call, Ref: a.ref, Topic: a.service}
+	ev := core.Event{Kind: core.Answer, Verb: core.Call, Ref: said.Ref, Topic: said.Topic}
 	if len(content) > 0 {
 		if err := readOutcome(content, &ev); err != nil {
 			return fmt.Errorf("%w: %w", errServer, err)
 		}
 	}
-	delete(c.calls, uint32(number))
+	c.calls.End(number)
 	tell(ev)
 	return nil
 }

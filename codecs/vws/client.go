@@ -1,10 +1,8 @@
 package vws
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -15,15 +13,8 @@ import (
 // clientCodec is the client's side of the format, for one connection. It numbers what is to be answered.
 type clientCodec struct {
 	// Owned by the goroutine that uses it.
-	last    uint32 // the id of the newest request
-	pending map[uint32]asked
+	pending core.Pending
 	buf     []byte
-}
-
-// asked is a request whose answer is not heard yet.
-type asked struct {
-	verb       core.Verb
-	ref, topic []byte
 }
 
 var _ core.ClientFormat = (*Format)(nil)
@@ -33,7 +24,7 @@ const maxScratch = 4 << 10
 
 // NewClientCodec returns the client's side of a connection.
 func (*Format) NewClientCodec() core.ClientCodec {
-	return &clientCodec{pending: make(map[uint32]asked)}
+	return new(clientCodec)
 }
 
 // NamesTopics reports true: an event names its topic.
@@ -80,12 +71,10 @@ func (c *clientCodec) Say(cmd core.Command, say func(core.Frame)) (answered bool
 	default:
 		return false, &core.Unsayable{What: cmd.Verb.String()}
 	}
-	before := len(c.pending)
 	dst, err := c.append(c.buf[:0], kind, cmd, answered)
 	if err != nil {
 		return false, err
 	}
-	answered = len(c.pending) > before
 	c.buf = dst
 	say(core.Frame{Kind: core.TextFrame, Data: dst})
 	if cap(c.buf) > maxScratch {
@@ -115,35 +104,16 @@ func (c *clientCodec) append(dst []byte, kind string, cmd core.Command, answered
 		}
 	}
 	if answered {
-		dst = strconv.AppendUint(append(dst, `"i":`...), uint64(c.await(cmd)), 10)
+		dst = strconv.AppendUint(append(dst, `"i":`...), c.pending.Next(), 10)
+		c.pending.Add(cmd)
 	} else {
 		dst = dst[:len(dst)-1]
 	}
 	return append(dst, '}'), nil
 }
 
-// await returns the id under which the answer to a command comes.
-func (c *clientCodec) await(cmd core.Command) uint32 {
-	for {
-		if c.last++; c.last == 0 {
-			continue
-		}
-		if _, taken := c.pending[c.last]; !taken {
-			break
-		}
-	}
-	c.pending[c.last] = asked{cmd.Verb, slices.Clone(cmd.Ref), slices.Clone(cmd.Topic)}
-	return c.last
-}
-
 // Forget gives up the requests with this ref.
-func (c *clientCodec) Forget(ref []byte) {
-	for id, a := range c.pending {
-		if bytes.Equal(a.ref, ref) {
-			delete(c.pending, id)
-		}
-	}
-}
+func (c *clientCodec) Forget(ref []byte) { c.pending.Forget(ref) }
 
 var errServer = errors.New("no message of a vws server")
 
@@ -190,19 +160,19 @@ func parseAnswer(frame []byte) (m message, text []byte, err error) {
 }
 
 func (c *clientCodec) answered(kind string, id, text []byte, tell func(core.Event)) {
-	number, err := strconv.ParseUint(string(id), 10, 32)
-	a, ok := c.pending[uint32(number)]
+	number, err := strconv.ParseUint(string(id), 10, 64)
+	said, ok := c.pending.Get(number)
 	if err != nil || !ok {
 		return
 	}
-	delete(c.pending, uint32(number))
-	ev := core.Event{Kind: core.Done, Verb: a.verb, Ref: a.ref, Topic: a.topic}
+	c.pending.End(number)
+	ev := core.Event{Kind: core.Done, Verb: said.Verb, Ref: said.Ref, Topic: said.Topic}
 	switch {
 	case kind == kindNack:
 		ev.Kind = core.Failed
-		ev.Failure = failureOf(a.verb, string(text))
-	case a.verb == core.Ping:
-		ev = core.Event{Kind: core.Pong, Ref: a.ref}
+		ev.Failure = failureOf(said.Verb, string(text))
+	case said.Verb == core.Ping:
+		ev = core.Event{Kind: core.Pong, Ref: said.Ref}
 	}
 	tell(ev)
 }

@@ -1,12 +1,10 @@
 package webwire
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -17,17 +15,10 @@ import (
 // original's clients do.
 type clientCodec struct {
 	// Owned by the goroutine that uses it.
-	last      uint64 // the id of the newest request
-	pending   map[uint64]asked
+	pending   core.Pending
 	heartbeat time.Duration // how often the server wants to hear something; 0 before it said so
 	limit     int           // the server's bound on messages, in bytes; 0 before it said so
 	buf       []byte
-}
-
-// asked is a request whose reply is not heard yet.
-type asked struct {
-	verb       core.Verb
-	ref, topic []byte
 }
 
 var _ core.ClientFormat = (*Format)(nil)
@@ -41,7 +32,7 @@ const (
 
 // NewClientCodec returns the client's side of a connection.
 func (*Format) NewClientCodec() core.ClientCodec {
-	return &clientCodec{pending: make(map[uint64]asked)}
+	return new(clientCodec)
 }
 
 // NamesTopics reports true: a signal has a name.
@@ -113,8 +104,11 @@ func (c *clientCodec) Say(cmd core.Command, say func(core.Frame)) (answered bool
 	if c.limit > 0 && len(dst) > c.limit {
 		return false, fmt.Errorf("a message of %d bytes: the server takes up to %d", len(dst), c.limit)
 	}
-	if answered {
-		c.pending[c.last] = asked{cmd.Verb, slices.Clone(cmd.Ref), slices.Clone(cmd.Topic)}
+	switch {
+	case answered:
+		c.pending.Add(cmd)
+	case cmd.Verb != core.Publish:
+		c.pending.Skip()
 	}
 	c.buf = dst
 	say(core.Frame{Kind: core.BinaryFrame, Data: dst})
@@ -126,8 +120,7 @@ func (c *clientCodec) Say(cmd core.Command, say func(core.Frame)) (answered bool
 
 // head begins a message that is answered: its type and the next id.
 func (c *clientCodec) head(kind byte) []byte {
-	c.last++
-	return binary.LittleEndian.AppendUint64(append(c.buf[:0], kind), c.last)
+	return binary.LittleEndian.AppendUint64(append(c.buf[:0], kind), c.pending.Next())
 }
 
 // appendNamed writes a signal or a request. Bytes are binary, text that came in UTF-16 stays so, and
@@ -166,13 +159,7 @@ func (c *clientCodec) appendNamed(kind byte, topic []byte, p core.Payload) ([]by
 }
 
 // Forget gives up the requests with this ref.
-func (c *clientCodec) Forget(ref []byte) {
-	for id, a := range c.pending {
-		if bytes.Equal(a.ref, ref) {
-			delete(c.pending, id)
-		}
-	}
-}
+func (c *clientCodec) Forget(ref []byte) { c.pending.Forget(ref) }
 
 var (
 	errServer  = errors.New("no message of a webwire server")
@@ -225,11 +212,11 @@ func (c *clientCodec) accepted(data []byte, tell func(core.Event)) error {
 // replied hears the outcome of a request.
 func (c *clientCodec) replied(data []byte, tell func(core.Event)) error {
 	id := binary.LittleEndian.Uint64(data[1:])
-	a, ok := c.pending[id]
+	said, ok := c.pending.Get(id)
 	if !ok {
 		return nil // of a request that was given up
 	}
-	ev := core.Event{Kind: core.Answer, Verb: a.verb, Ref: a.ref, Topic: a.topic}
+	ev := core.Event{Kind: core.Answer, Verb: said.Verb, Ref: said.Ref, Topic: said.Topic}
 	body := data[refSize:]
 	switch kind := data[0]; kind {
 	case typeErrorReply:
@@ -248,7 +235,7 @@ func (c *clientCodec) replied(data []byte, tell func(core.Event)) error {
 		ev.Payload = core.TextUTF16(body[1:])
 	}
 	if ev.Kind == core.Answer {
-		switch a.verb {
+		switch said.Verb {
 		case core.RestoreSession:
 			s, err := readSession(body)
 			if err != nil {
@@ -259,7 +246,7 @@ func (c *clientCodec) replied(data []byte, tell func(core.Event)) error {
 			ev.Kind, ev.Payload = core.Done, core.Payload{}
 		}
 	}
-	delete(c.pending, id)
+	c.pending.End(id)
 	tell(ev)
 	return nil
 }

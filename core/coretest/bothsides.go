@@ -24,7 +24,8 @@ type BothSides struct {
 }
 
 // Run lets a client say random commands to a server, and the server tell it random events and the
-// outcome of each command: what one side writes the other reads, or else it is Unsayable.
+// outcome of each command, for which it may not wait any more: what one side writes the other reads, or
+// else it is Unsayable.
 func (s BothSides) Run(t *testing.T) {
 	seed := rand.Uint64()
 	defer func() {
@@ -77,6 +78,10 @@ func (s BothSides) say(t *testing.T, server core.Codec, client core.ClientCodec,
 	}
 	if len(got.commands) != 1 || got.refused > 0 || s.Command(got.commands[0]) != s.Command(c) {
 		t.Fatalf("%s was said as %q, and heard as %s (%d refused)", s.Command(c), frames[0].Data, got.text(s.Command), got.refused)
+	}
+	if r.IntN(8) == 0 {
+		client.Forget(c.Ref) // nobody waits for the outcome any more
+		answered = false
 	}
 	s.end(t, server, client, c, got.commands[0], answered, r)
 	return true
