@@ -51,15 +51,15 @@ type Channels struct {
 	cluster  core.Cluster
 
 	began  time.Time      // static
-	until  atomic.Int64   // when the lease is over, in nanoseconds since began
+	until  atomic.Int64   // when this node holds the lease for lost, in nanoseconds since began; 0 without one
 	owners *roster.Owners // guarded by Roster.Tell
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed, and made anew, when anything changes
-	lease    lease
-	coming   string   // a lease that is being got
-	retired  []string // leases that were lost, and may still be in the register
-	counter  uint64   // of claims and leases
+	lease    string        // the lease of this node, which until is the end of; empty is none
+	coming   string        // a lease that is being got
+	retired  []string      // leases that were lost, and may still be in the register
+	counter  uint64        // of claims and leases
 	mine     map[string]*Entry
 	pending  map[uint64]*claim // handed out, or registered and not read yet, by their number
 	queue    []*Task
@@ -150,7 +150,7 @@ func (c *Channels) given(e *Entry) {
 		c.mu.Unlock()
 		return
 	}
-	if e.Lease != c.lease.id || c.closed {
+	if e.Lease != c.lease || c.closed {
 		c.mu.Unlock()
 		return
 	}
@@ -221,7 +221,7 @@ func (c *Channels) Release(channel string) {
 
 // giveBack queues a release. It is called with mu held.
 func (c *Channels) giveBack(e *Entry) {
-	if e.Lease == c.lease.id {
+	if e.Lease == c.lease {
 		c.queue = append(c.queue, &Task{Entry: e})
 		c.notify()
 	}

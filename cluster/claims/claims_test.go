@@ -350,7 +350,7 @@ func TestLeaseEnds(t *testing.T) {
 		if got := <-asked; got.Code != core.Unreachable || got.granted {
 			t.Errorf("what was asked ends with %v", got)
 		}
-		if n.Lasts() || n.Lease() != "" || n.Next(nil) != nil {
+		if n.Holds() || n.Lease() != "" || n.Next(nil) != nil {
 			t.Error("there is a lease")
 		}
 		r, ok := n.Renewal()
@@ -373,11 +373,11 @@ func TestLeaseEnds(t *testing.T) {
 			t.Errorf("the next task: %+v", task)
 		}
 		n.LeaseEnded(old)
-		if !n.Lasts() {
+		if !n.Holds() {
 			t.Error("the lease ends with another one")
 		}
 		n.LeaseEnded(n.Lease())
-		if got := <-waits; got.Code != core.Unreachable || n.Lasts() {
+		if got := <-waits; got.Code != core.Unreachable || n.Holds() {
 			t.Errorf("the lease has ended in the register: %v", got)
 		}
 		cancel()

@@ -23,32 +23,17 @@ const (
 	maxRetired = 16
 )
 
-// lease is what keeps the channels of this node. The zero value is none.
-type lease struct {
-	id    string
-	until time.Time // after it this node holds the lease for lost
-}
-
-func (l lease) lasts() bool { return l.id != "" && time.Now().Before(l.until) }
-
 // Lease returns the lease of this node, which may be over already; empty is none.
 func (c *Channels) Lease() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.lease.id
+	return c.lease
 }
 
-// Holds reports whether the lease of this node lasts. It takes no lock: the owners of channels ask it
-// for each message, since Guard looks only now and then, and not at all while the process stands
-// still.
+// Holds reports whether this node has a lease that is not over. It takes no lock: the owners of
+// channels ask it for each message, since Guard looks only now and then, and not at all while the
+// process stands still.
 func (c *Channels) Holds() bool { return time.Since(c.began) < time.Duration(c.until.Load()) }
-
-// Lasts reports whether this node has a lease that is not over.
-func (c *Channels) Lasts() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.lease.lasts()
-}
 
 // Renewal is what the register is to be asked for.
 type Renewal struct {
@@ -67,8 +52,8 @@ func (c *Channels) Renewal() (r Renewal, ok bool) {
 	if c.closed {
 		return r, false
 	}
-	if c.lease.id != "" {
-		return Renewal{Lease: c.lease.id}, true
+	if c.lease != "" {
+		return Renewal{Lease: c.lease}, true
 	}
 	if c.coming == "" {
 		c.counter++
@@ -90,11 +75,11 @@ func (c *Channels) Renewed(r Renewal, asked time.Time, lasts time.Duration) bool
 	defer c.mu.Unlock()
 	if r.New {
 		c.retired, c.coming = c.retired[min(len(r.Ended), len(c.retired)):], ""
-	} else if c.lease.id != r.Lease || !c.lease.lasts() {
+	} else if c.lease != r.Lease || !c.Holds() {
 		return false // if it is over, others may have got channels before it was renewed
 	}
-	c.lease = lease{id: r.Lease, until: asked.Add(lasts - lasts/safetyParts)}
-	c.until.Store(int64(c.lease.until.Sub(c.began)))
+	c.lease = r.Lease
+	c.until.Store(int64(asked.Add(lasts - lasts/safetyParts).Sub(c.began)))
 	c.notify()
 	return true
 }
@@ -140,7 +125,7 @@ func (c *Channels) Guard(ctx context.Context) {
 func (c *Channels) over() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.lease.id != "" && !c.lease.lasts()
+	return c.lease != "" && !c.Holds()
 }
 
 // LeaseEnded says that a lease has ended in the register. It is called with Roster.Tell held.
@@ -153,12 +138,12 @@ func (c *Channels) LeaseEnded(id string) {
 // Lose gives the lease up, and all channels with it. It is called with Roster.Tell held.
 func (c *Channels) Lose() {
 	c.mu.Lock()
-	if c.lease.id == "" || c.closed {
+	if c.lease == "" || c.closed {
 		c.mu.Unlock()
 		return
 	}
-	c.retire(c.lease.id)
-	c.lease = lease{}
+	c.retire(c.lease)
+	c.lease = ""
 	c.until.Store(0)
 	all := InOrder(slices.Collect(maps.Values(c.mine)))
 	clear(c.mine)
@@ -189,5 +174,5 @@ func (c *Channels) Leave() (lease string) {
 	}
 	c.queue = nil
 	c.notify()
-	return c.lease.id
+	return c.lease
 }

@@ -25,7 +25,7 @@ func (t *Task) Claims() bool { return t.claim != nil }
 func (c *Channels) Next(conflict func(channel string) *Conflict) *Task {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.lease.lasts() {
+	if !c.Holds() {
 		return nil
 	}
 	for i := 0; i < len(c.queue); {
@@ -43,7 +43,7 @@ func (c *Channels) Next(conflict func(channel string) *Conflict) *Task {
 		}
 		c.queue = slices.Delete(c.queue, i, i+1)
 		if cl := t.claim; cl != nil {
-			t.Entry = &Entry{Channel: cl.Channel, Node: c.id, Lease: c.lease.id, Claim: cl.number, Services: cl.Services}
+			t.Entry = &Entry{Channel: cl.Channel, Node: c.id, Lease: c.lease, Claim: cl.number, Services: cl.Services}
 			c.pending[cl.number] = cl
 		}
 		return t
@@ -114,7 +114,7 @@ func (c *Channels) Back(t *Task) {
 		if t.claim.decided {
 			return
 		}
-	} else if t.Lease != c.lease.id {
+	} else if t.Lease != c.lease {
 		return
 	}
 	c.queue = slices.Insert(c.queue, 0, t)

@@ -135,7 +135,7 @@ func (c *channels) next(ctx context.Context) (t *claims.Task, pos uint64, err er
 // ready reports whether the view has all that this node wrote, and its lease is there. It is
 // called with mu held.
 func (c *channels) ready() bool {
-	return c.live && c.view.pos >= c.acked && c.view.leases[c.own.Lease()] == c.id && c.own.Lasts()
+	return c.live && c.view.pos >= c.acked && c.view.leases[c.own.Lease()] == c.id && c.own.Holds()
 }
 
 // conflict returns why a channel cannot be given to this node; nil if it can. It is called with mu
