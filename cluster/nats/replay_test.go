@@ -1,10 +1,15 @@
 package nats
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/polywire/polywire/cluster/clustertest"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // A lease that is renewed while the log is read comes later than its channels. It is waited
@@ -61,4 +66,30 @@ func leased(t *testing.T, c *channels) (lease string) {
 		t.Fatal("no lease")
 	}
 	return r.Lease
+}
+
+// endless is a watcher that goes on after Stop, as one does whose consumer is just being made anew.
+type endless struct{ updates chan jetstream.KeyValueEntry }
+
+func (w endless) Updates() <-chan jetstream.KeyValueEntry { return w.updates }
+func (endless) Stop() error                               { return nil }
+func (endless) Error() <-chan error                       { return nil }
+
+// Who was cut off does not wait for the end of what it has watched before it connects again. Broken
+// version: the log is drained before watch returns.
+func TestNobodyWaitsForTheWatcher(t *testing.T) {
+	b, err := New(checkOptions(Options{URL: "nats://localhost:1"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := endless{make(chan jetstream.KeyValueEntry)}
+	defer close(w.updates)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- (&bucket{c: b.channels}).watch(ctx, w) }()
+	if err := coretest.Receive(t, "the end of the watch", ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("it ends with %v", err)
+	}
+	w.updates <- nil // what still comes is taken
 }
