@@ -5,10 +5,10 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	natsgo "github.com/nats-io/nats.go"
 
+	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 )
 
@@ -22,15 +22,14 @@ type outbox struct {
 	// unsent is told the calls that could not be asked.
 	unsent func(to core.NodeID, call core.CallID)
 
-	size       atomic.Int64  // of what waits or is being written, in bytes
-	done       atomic.Uint64 // how many messages were written or dropped
-	maxPayload atomic.Int64  // of the server
+	size       atomic.Int64    // of what waits or is being written, in bytes
+	maxPayload atomic.Int64    // of the server
+	progress   roster.Progress // Begin is called with mu held
 
-	mu       sync.Mutex
-	open     bool   // there is a connection
-	accepted uint64 // how many messages were put in
-	items    []outgoing
-	bytes    []byte // the subjects and payloads of items, in their order
+	mu    sync.Mutex
+	open  bool // there is a connection
+	items []outgoing
+	bytes []byte // the subjects and payloads of items, in their order
 }
 
 // outgoing is a message in an outbox. Its subject and payload are in outbox.bytes.
@@ -49,25 +48,8 @@ func newOutbox(limit int, stats *core.ClusterStats, unsent func(core.NodeID, cor
 }
 
 // written waits until what was put in before the call is written or dropped.
-func (o *outbox) written(ctx context.Context) error { return o.await(ctx, o.position()) }
-
-// position returns how many messages were put in.
-func (o *outbox) position() uint64 {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.accepted
-}
-
-// await waits until the messages up to a position are written or dropped.
-func (o *outbox) await(ctx context.Context, position uint64) error {
-	for o.done.Load() < position {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Millisecond):
-		}
-	}
-	return nil
+func (o *outbox) written(ctx context.Context) error {
+	return o.progress.Await(ctx, o.progress.Position())
 }
 
 // errors of put; each is counted already.
@@ -105,7 +87,7 @@ func (o *outbox) put(item outgoing, subject func([]byte) []byte, payload []byte)
 	}
 	o.bytes = append(o.bytes, payload...)
 	o.items = append(o.items, item)
-	o.accepted++
+	o.progress.Begin()
 	o.grow(size)
 	select {
 	case o.wake <- struct{}{}:
@@ -211,7 +193,7 @@ func (o *outbox) write(ctx context.Context, nc *natsgo.Conn, origin string, item
 		since++
 		if since == writeBatch || i == len(items)-1 {
 			o.grow(-written)
-			o.done.Add(uint64(since))
+			o.progress.End(since)
 			written, since = 0, 0
 		}
 	}

@@ -21,19 +21,19 @@ func TestWrittenUpToTheCall(t *testing.T) {
 	o.open = true
 	put()
 	put()
-	position := o.position()
+	position := o.progress.Position()
 	items, bytes := o.take(nil, nil)
 	put()
 	ended, cancel := context.WithCancel(t.Context())
 	cancel() // what is written then is dropped
 	o.write(ended, nil, "", items[:1], bytes[:2])
-	if err := o.await(ended, position); err == nil {
+	if err := o.progress.Await(ended, position); err == nil {
 		t.Error("the second message is not waited for")
 	}
 	o.write(ended, nil, "", items[1:], bytes[2:])
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := o.await(ctx, position); err != nil {
+	if err := o.progress.Await(ctx, position); err != nil {
 		t.Errorf("a message that came later is waited for: %v", err)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
+	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
 )
@@ -51,14 +51,13 @@ type outbox struct {
 	// unsent is told the calls that could not be asked, and whether their node is gone.
 	unsent func(to core.NodeID, call core.CallID, gone bool)
 
-	size atomic.Int64  // of what waits or is being written, in bytes
-	done atomic.Uint64 // how many messages were answered or dropped
+	size     atomic.Int64    // of what waits or is being written, in bytes
+	progress roster.Progress // Begin is called with mu held
 
-	mu       sync.Mutex
-	open     bool   // there is a connection
-	accepted uint64 // how many messages were put in
-	items    []outgoing
-	bytes    []byte // the channels and messages of items, in their order
+	mu    sync.Mutex
+	open  bool // there is a connection
+	items []outgoing
+	bytes []byte // the channels and messages of items, in their order
 }
 
 func newOutbox(limit int, stats *core.ClusterStats, log *slog.Logger, unsent func(core.NodeID, core.CallID, bool)) *outbox {
@@ -96,7 +95,7 @@ func (o *outbox) put(item outgoing, weight int, channel, message func([]byte) []
 		return errTooLarge
 	}
 	o.items = append(o.items, item)
-	o.accepted++
+	o.progress.Begin()
 	o.grow(item.size())
 	select {
 	case o.wake <- struct{}{}:
@@ -108,31 +107,14 @@ func (o *outbox) put(item outgoing, weight int, channel, message func([]byte) []
 // ended notes that a message was answered or dropped.
 func (o *outbox) ended(i *outgoing) {
 	o.grow(-i.size())
-	o.done.Add(1)
+	o.progress.End(1)
 }
 
 func (o *outbox) grow(n int) { o.stats.Queued.Store(o.size.Add(int64(n))) }
 
 // written waits until what was put in before the call is answered or dropped.
-func (o *outbox) written(ctx context.Context) error { return o.await(ctx, o.position()) }
-
-// position returns how many messages were put in.
-func (o *outbox) position() uint64 {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.accepted
-}
-
-// await waits until the messages up to a position are answered or dropped.
-func (o *outbox) await(ctx context.Context, position uint64) error {
-	for o.done.Load() < position {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Millisecond):
-		}
-	}
-	return nil
+func (o *outbox) written(ctx context.Context) error {
+	return o.progress.Await(ctx, o.progress.Position())
 }
 
 // start lets messages wait for a connection.

@@ -23,20 +23,20 @@ func TestWrittenUpToTheCall(t *testing.T) {
 	o.start()
 	put()
 	put()
-	position := o.position()
+	position := o.progress.Position()
 	items := o.items
 	o.items = nil
 	put()
 	o.drop(items[:1])
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := o.await(ended, position); err == nil {
+	if err := o.progress.Await(ended, position); err == nil {
 		t.Error("the second message is not waited for")
 	}
 	o.answered(&items[1], 1, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := o.await(ctx, position); err != nil {
+	if err := o.progress.Await(ctx, position); err != nil {
 		t.Errorf("a message that came later is waited for: %v", err)
 	}
 }
