@@ -36,12 +36,6 @@ const (
 	refusedPause = 30 * time.Millisecond
 	// replayTick is how often a view that may lack a lease is looked at.
 	replayTick = 50 * time.Millisecond
-	// replicas is how many servers keep a replicated bucket, and replicasPatience how long a new
-	// cluster waits until it has so many.
-	replicas         = 3
-	replicasPatience = 10 * time.Second
-	// growPause is how often it is tried to replicate a bucket that is not.
-	growPause = 10 * time.Second
 )
 
 var (
@@ -182,32 +176,19 @@ func (c *channels) open(ctx context.Context, nc *natsgo.Conn, servers int, wait 
 	if !ok || !info.StreamInfo().Config.AllowMsgTTL {
 		return nil, fmt.Errorf("the bucket %s cannot limit the time of single keys: delete it, or choose another prefix", c.names.bucket())
 	}
-	config, clustered := info.StreamInfo().Config, info.StreamInfo().Cluster != nil && info.StreamInfo().Cluster.Name != ""
-	return &bucket{
-		c: c, js: js, kv: kv, replicated: config.Replicas > 1,
-		grows: config.Replicas < replicas && clustered && (servers == 0 || servers >= replicas),
-	}, nil
+	stream := info.StreamInfo()
+	return &bucket{c: c, js: js, kv: kv, replicated: stream.Config.Replicas > 1, grows: grows(stream, servers)}, nil
 }
 
-// create makes the bucket, replicated if the cluster has enough servers for it, or will have
-// them soon. A cluster that begins with fewer servers can own channels nevertheless; who opens
-// the bucket later replicates it.
+// create makes the bucket.
 func (c *channels) create(ctx context.Context, js jetstream.JetStream, servers int) (jetstream.KeyValue, error) {
-	create := func(n int) (jetstream.KeyValue, error) {
+	return createReplicated(servers, c.joined, func(n int) (jetstream.KeyValue, error) {
 		kv, err := js.CreateKeyValue(ctx, c.names.config(n))
 		if errors.Is(err, jetstream.ErrBucketExists) {
 			return js.KeyValue(ctx, c.names.bucket()) // another node was faster
 		}
 		return kv, err
-	}
-	if servers == 0 || servers >= replicas {
-		kv, err := create(replicas)
-		_, refused := errors.AsType[*jetstream.APIError](err)
-		if !refused || servers >= replicas && time.Since(c.joined) < replicasPatience {
-			return kv, err
-		}
-	}
-	return create(1)
+	})
 }
 
 // serve reads and writes the log until something fails.
@@ -335,11 +316,10 @@ func (r *replay) lacks() bool {
 // grow replicates the bucket when there are enough servers. Then it is opened again.
 func (b *bucket) grow(ctx context.Context) error {
 	for b.grows && ctx.Err() == nil {
-		growing, cancel := context.WithTimeout(ctx, openWait)
-		// If there are not enough servers, this fails and does no harm.
-		_, err := b.js.UpdateKeyValue(growing, b.c.names.config(replicas))
-		cancel()
-		if err == nil {
+		if replicate(ctx, func(ctx context.Context) error {
+			_, err := b.js.UpdateKeyValue(ctx, b.c.names.config(replicas))
+			return err
+		}) {
 			return errGrown
 		}
 		roster.Sleep(ctx, growPause)

@@ -80,27 +80,19 @@ func (r *records) open(ctx context.Context) (jetstream.Stream, error) {
 		return nil, fmt.Errorf("the bucket %s is not one of polywire's: delete it, or choose another prefix", r.bucket)
 	}
 	r.stream = stream
-	r.grows = info.Config.Replicas < replicas && info.Cluster != nil && info.Cluster.Name != "" && (r.servers == 0 || r.servers >= replicas)
+	r.grows = grows(info, r.servers)
 	return stream, nil
 }
 
-// create makes the stream, replicated if there are enough servers, or will be soon.
+// create makes the stream.
 func (r *records) create(ctx context.Context) (jetstream.Stream, error) {
-	create := func(n int) (jetstream.Stream, error) {
+	return createReplicated(r.servers, r.joined, func(n int) (jetstream.Stream, error) {
 		stream, err := r.js.CreateStream(ctx, r.config(n))
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			return r.js.Stream(ctx, "KV_"+r.bucket) // another node was faster
 		}
 		return stream, err
-	}
-	if r.servers == 0 || r.servers >= replicas {
-		stream, err := create(replicas)
-		_, refused := errors.AsType[*jetstream.APIError](err)
-		if !refused || r.servers >= replicas && time.Since(r.joined) < replicasPatience {
-			return stream, err
-		}
-	}
-	return create(1)
+	})
 }
 
 // grow replicates the stream when there are enough servers, until ctx ends.
@@ -113,11 +105,10 @@ func (r *records) grow(ctx context.Context) {
 		if !grows {
 			continue
 		}
-		growing, cancel := context.WithTimeout(ctx, openWait)
-		// If there are not enough servers, this fails and does no harm.
-		_, err := r.js.UpdateStream(growing, r.config(replicas))
-		cancel()
-		if err == nil {
+		if replicate(ctx, func(ctx context.Context) error {
+			_, err := r.js.UpdateStream(ctx, r.config(replicas))
+			return err
+		}) {
 			r.forget()
 		}
 	}
