@@ -20,11 +20,19 @@ type server struct {
 	wanted []core.Command // what is subscribed and offered there; static
 
 	// Guarded by mu.
-	mu   sync.Mutex
-	has  []bool // by index of wanted: it succeeded, and the client restores it
-	asks []bool // it is being asked for
-	up   bool
+	mu    sync.Mutex
+	state []asked // by index of wanted
+	up    bool
 }
+
+// asked says how far something wanted at the old server is.
+type asked uint8
+
+const (
+	unasked asked = iota
+	asking
+	granted // the client restores it on the next connection
+)
 
 // prepare makes the connections to the old server: one, or if it does not say the topic of a message, one
 // for each topic. They do not connect yet.
@@ -47,7 +55,7 @@ func (b *Bridge) prepare() {
 		s.wanted = append(s.wanted, core.Command{Verb: core.Subscribe, Topic: []byte(topic), Pattern: true})
 	}
 	for _, s := range b.servers {
-		s.has, s.asks = make([]bool, len(s.wanted)), make([]bool, len(s.wanted))
+		s.state = make([]asked, len(s.wanted))
 		o := b.o.Server
 		o.Codec, o.Heard, o.Changed, o.Logger = b.o.Format.NewClientCodec, s.heard, s.changed, nil
 		s.client = client.Prepare(o)
@@ -136,17 +144,15 @@ func (b *Bridge) offerHere(verb core.Verb) {
 // ask subscribes and offers at the old server what the client does not restore by itself.
 func (s *server) ask() {
 	for i, cmd := range s.wanted {
-		s.mu.Lock()
-		skip := s.has[i] || s.asks[i]
-		s.asks[i] = true
-		s.mu.Unlock()
-		if skip {
+		if !s.turn(i, unasked, asking) {
 			continue
 		}
 		done := func(_ core.Event, err error) {
-			s.mu.Lock()
-			s.asks[i], s.has[i] = false, err == nil
-			s.mu.Unlock()
+			next := granted
+			if err != nil {
+				next = unasked
+			}
+			s.turn(i, asking, next)
 			if err != nil && !errors.Is(err, client.ErrLost) && !errors.Is(err, client.ErrClosed) {
 				s.bridge.log.Warn("the old server refuses", logging.Bounded("", ""), slog.String("verb", cmd.Verb.String()), slog.String("topic", string(cmd.Topic)), slog.Any("error", err))
 			}
@@ -155,6 +161,17 @@ func (s *server) ask() {
 			done(core.Event{}, err)
 		}
 	}
+}
+
+// turn moves something wanted from one state to another, and reports whether it was in the first.
+func (s *server) turn(i int, from, to asked) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state[i] != from {
+		return false
+	}
+	s.state[i] = to
+	return true
 }
 
 // heard takes what the old server says to the loop, when there is room for it. On the client's goroutine.

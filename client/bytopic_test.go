@@ -11,32 +11,12 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// dialByTopic is dial for a client that calls and answers by topics where its format has no words for it.
-func (s *server) dialByTopic(t *testing.T, name string) *speaker {
-	t.Helper()
-	codec := codecOf(t, name)
-	heard := make(chan core.Event, 1000)
-	c, err := client.Dial(deadline(t), client.Options{
-		URL: s.url(name), Codec: func() core.ClientCodec { return client.ByTopic(codec()) }, FirstPause: time.Millisecond,
-		Heard: func(ev core.Event) {
-			if ev.Kind != core.Welcome {
-				heard <- ev.Clone()
-			}
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close(deadline(t)) })
-	return &speaker{c, heard}
-}
-
 // A client of every format asks one of every format, which answers or fails.
 func TestByTopic(t *testing.T) {
 	s := serve(t, map[string]int{})
 	for answerer := range formats {
 		service := "bots/" + answerer
-		a := s.dialByTopic(t, answerer)
+		a := s.dial(t, answerer, client.ByTopic)
 		if answerer == "wubsub" {
 			service = answerer + "/bot"
 			a.own(t, answerer, "bot")
@@ -62,7 +42,7 @@ func TestByTopic(t *testing.T) {
 		}()
 		for caller := range formats {
 			t.Run(fmt.Sprintf("%s asks %s", caller, answerer), func(t *testing.T) {
-				c := s.dialByTopic(t, caller)
+				c := s.dial(t, caller, client.ByTopic)
 				ev := c.do(t, core.Command{Verb: core.Call, Topic: []byte(service), Payload: text("hello")})
 				if ev.Kind != core.Answer || string(core.AppendText(nil, ev.Payload)) != "hello" {
 					t.Errorf("answered %+v", ev)
@@ -79,11 +59,11 @@ func TestByTopic(t *testing.T) {
 // What a client offers by topic is its own again after a new connection, and its loss is told.
 func TestOffersAreRestored(t *testing.T) {
 	s := serve(t, map[string]int{})
-	a := s.dialByTopic(t, "vws")
+	a := s.dial(t, "vws", client.ByTopic)
 	a.do(t, core.Command{Verb: core.Offer, Services: [][]byte{[]byte("bots/a"), []byte("bots/b")}})
 	s.stop()
 	s = serve(t, s.ports)
-	c := s.dialByTopic(t, "stocking")
+	c := s.dial(t, "stocking", client.ByTopic)
 	coretest.Eventually(t, "the call is heard", func() bool {
 		if err := c.Post(core.Command{Verb: core.Call, Topic: []byte("bots/b"), OneWay: true}, nil); err != nil {
 			t.Fatal(err)

@@ -101,11 +101,19 @@ type speaker struct {
 	heard chan core.Event
 }
 
-func (s *server) dial(t testing.TB, name string) *speaker {
+// dial connects a client of a format, whose codec goes through wraps.
+func (s *server) dial(t testing.TB, name string, wraps ...func(core.ClientCodec) core.ClientCodec) *speaker {
 	t.Helper()
-	heard := make(chan core.Event, 1000)
+	heard, newCodec := make(chan core.Event, 1000), codecOf(t, name)
 	c, err := client.Dial(deadline(t), client.Options{
-		URL: s.url(name), Codec: codecOf(t, name), FirstPause: time.Millisecond, MaxPause: 20 * time.Millisecond,
+		URL: s.url(name), FirstPause: time.Millisecond, MaxPause: 20 * time.Millisecond,
+		Codec: func() core.ClientCodec {
+			codec := newCodec()
+			for _, wrap := range wraps {
+				codec = wrap(codec)
+			}
+			return codec
+		},
 		Heard: func(ev core.Event) {
 			if ev.Kind != core.Welcome {
 				heard <- ev.Clone()
