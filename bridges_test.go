@@ -291,3 +291,105 @@ bridges: [{name: old, url: "%s://127.0.0.1:1/", %s}]`, scheme, fields)), nil)
 		}
 	}
 }
+
+// What is said at the old server, on a topic that the bridge both hears and tells, is heard once on each
+// side: it is not told back. Broken version: the bridge is not the sender of what it has heard.
+func TestNothingGoesBack(t *testing.T) {
+	for _, protocol := range []string{"wsify", "stocking", "vws", "webwire"} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			port := coretest.FreePort(t)
+			server := old(t, protocol, port)
+			b := bridged(t, protocol, port, `hear: [chat/a], tell: ["chat/+"]`)
+			b.joined(t)
+			sender, _ := speaks(t, protocol, server.urls["old"].URL)
+			there, thereHears := speaks(t, protocol, server.urls["old"].URL)
+			here, hereHears := speaks(t, "vws", b.urls["web"].URL)
+			do(t, there, core.Command{Verb: core.Subscribe, Topic: []byte("chat/a")})
+			do(t, here, core.Command{Verb: core.Subscribe, Topic: []byte("chat/a"), Pattern: true})
+			coretest.Eventually(t, "both sides hear", func() bool {
+				do(t, sender, publish("chat/a", "probe"))
+				time.Sleep(5 * time.Millisecond)
+				return len(hereHears) > 0 && len(thereHears) > 0
+			})
+			const n = 20
+			for i := range n {
+				do(t, sender, publish("chat/a", fmt.Sprintf("no %d", i)))
+			}
+			do(t, sender, publish("chat/a", "last"))
+			down := collect(t, hereHears, "last")
+			// What the bridge has told before this comes before it.
+			do(t, here, publish("chat/a", "end"))
+			for side, heard := range map[string][]core.Event{"here": down, "there": collect(t, thereHears, "end")} {
+				seen := make(map[string]int)
+				for _, ev := range heard {
+					seen[textOf(ev.Payload)]++
+				}
+				for i := range n {
+					if times := seen[fmt.Sprintf("no %d", i)]; times != 1 {
+						t.Errorf("message %d was heard %d times %s", i, times, side)
+					}
+				}
+			}
+		})
+	}
+}
+
+// A channel of wubsub may have slashes: what is told there is published by the owner of the whole name.
+// What cannot be told is counted, and a bridge that a reload takes away is gone, others are not touched.
+func TestBridgesComeAndGo(t *testing.T) {
+	ports := []int{coretest.FreePort(t), coretest.FreePort(t)}
+	servers := []*running{old(t, "wubsub", ports[0]), old(t, "wubsub", ports[1])}
+	text := func(bridges ...int) string {
+		lines := "endpoints: [{name: web, protocol: vws, listen: \"127.0.0.1:0\", options: {allow_send: true}}]\nadmin: {listen: \"127.0.0.1:0\"}\nbridges:\n"
+		for _, i := range bridges {
+			lines += fmt.Sprintf("  - {name: b%d, protocol: wubsub, url: \"ws://127.0.0.1:%d/ws\", owns: [a/b], tell: [\"a/b/#\", only/%[1]d]}\n", i, ports[i])
+		}
+		return lines
+	}
+	b := run(t, text(0, 1))
+	b.joined(t)
+	here, _ := speaks(t, "vws", b.urls["web"].URL)
+	hearers := make([]<-chan core.Event, len(servers))
+	for i, server := range servers {
+		var c *clients.Client
+		c, hearers[i] = speaks(t, "wubsub", server.urls["old"].URL)
+		do(t, c, core.Command{Verb: core.Subscribe, Topic: []byte("a/b/c"), As: uint32(len("a/b"))})
+		coretest.Eventually(t, "it is heard at the old server", func() bool {
+			do(t, here, publish("a/b/c", "x"))
+			time.Sleep(5 * time.Millisecond)
+			return len(hearers[i]) > 0
+		})
+	}
+	topics := func() float64 { return b.metric(t, "polywire_topics") }
+	if n := topics(); n != 3 {
+		t.Errorf("%v topics and patterns are told, want 3", n)
+	}
+	if _, err := b.Reload(load(t, text(1))); err != nil {
+		t.Fatal(err)
+	}
+	series := func(name, bridge, more string) string {
+		return `polywire_` + name + `\{endpoint="` + bridge + `",protocol="wubsub"` + more + `\}`
+	}
+	coretest.Eventually(t, "nobody hears for the bridge that is gone", func() bool { return topics() == 2 })
+	coretest.Eventually(t, "the other one goes on", func() bool {
+		do(t, here, publish("a/b/c", "y"))
+		time.Sleep(5 * time.Millisecond)
+		select {
+		case ev := <-hearers[1]:
+			return textOf(ev.Payload) == "y"
+		default:
+			return false
+		}
+	})
+	if n := b.metric(t, series("connections_opened_total", "b1", "")); n != 1 {
+		t.Errorf("the bridge that stays was opened %v times", n)
+	}
+	if err := servers[1].stop(); err != nil {
+		t.Fatal(err)
+	}
+	coretest.Eventually(t, "what cannot be told is counted", func() bool {
+		do(t, here, publish("a/b/c", "z"))
+		return b.metric(t, series("messages_dropped_total", "b1", `,reason="gone"`)) > 0
+	})
+}

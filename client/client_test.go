@@ -348,28 +348,6 @@ func TestWrongServers(t *testing.T) {
 		t.Cleanup(h.Close)
 		return strings.Replace(h.URL, "http", "ws", 1)
 	}
-	// A server that answers the upgrade, and then does what after does.
-	upgraded := func(after func(net.Conn)) string {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = l.Close() })
-		go func() {
-			for {
-				conn, err := l.Accept()
-				if err != nil {
-					return
-				}
-				go func() {
-					if _, err := ws.Upgrade(conn); err == nil {
-						after(conn)
-					}
-				}()
-			}
-		}()
-		return "ws://" + l.Addr().String() + "/"
-	}
 	silent := make(chan struct{})
 	t.Cleanup(func() { close(silent) })
 	for _, c := range []struct{ name, url, format, want string }{
@@ -380,16 +358,16 @@ func TestWrongServers(t *testing.T) {
 		{"no URL", "host:80", "wsify", "is no URL of a WebSocket"},
 		{"a password", "ws://user:secret@127.0.0.1:1/?token=secret", "wsify", "connecting to ws://"},
 		{"another format", s.url("stocking"), "webwire", "no message of a webwire server"},
-		{"no greeting", upgraded(func(net.Conn) { <-silent }), "webwire", "did not greet"},
-		{"closed at once", upgraded(func(c net.Conn) {
+		{"no greeting", upgraded(t, func(net.Conn) { <-silent }), "webwire", "did not greet"},
+		{"closed at once", upgraded(t, func(c net.Conn) {
 			_ = ws.WriteFrame(c, ws.NewCloseFrame(ws.NewCloseFrameBody(1013, "later")))
 		}), "webwire", "the server closed the connection (1013 later)"},
-		{"cut at once", upgraded(func(c net.Conn) { _ = c.Close() }), "webwire", "without a goodbye"},
-		{"a masked frame", upgraded(func(c net.Conn) {
+		{"cut at once", upgraded(t, func(c net.Conn) { _ = c.Close() }), "webwire", "without a goodbye"},
+		{"a masked frame", upgraded(t, func(c net.Conn) {
 			_ = ws.WriteFrame(c, ws.MaskFrame(ws.NewTextFrame([]byte("x"))))
 			<-silent
 		}), "webwire", "mask"},
-		{"a huge frame", upgraded(func(c net.Conn) {
+		{"a huge frame", upgraded(t, func(c net.Conn) {
 			_, _ = c.Write([]byte{0x82, 127, 0, 0, 1, 0, 0, 0, 0, 0})
 			<-silent
 		}), "webwire", "over the limit"},
@@ -407,6 +385,154 @@ func TestWrongServers(t *testing.T) {
 	}
 }
 
+// upgraded is a server that answers the upgrade of each connection, and then does what after does. It
+// returns its URL.
+func upgraded(t *testing.T, after func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = conn.Close() }()
+				if _, err := ws.Upgrade(conn); err == nil {
+					after(conn)
+				}
+			}()
+		}
+	}()
+	return "ws://" + l.Addr().String() + "/"
+}
+
+// at connects a client without patience to a server that never says goodbye.
+func at(t *testing.T, o client.Options) *client.Client {
+	t.Helper()
+	c := client.New(o)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		c.Close(ctx)
+	})
+	return c
+}
+
+// A client answers pings, and leaves a server that has answered one of its own and does so no more.
+func TestPings(t *testing.T) {
+	ponged, connections := make(chan string, 100), make(chan struct{}, 100)
+	url := upgraded(t, func(conn net.Conn) {
+		connections <- struct{}{}
+		if err := ws.WriteFrame(conn, ws.NewPingFrame([]byte("are you there"))); err != nil {
+			return
+		}
+		for answered := false; ; {
+			f, err := ws.ReadFrame(conn)
+			if err != nil {
+				return
+			}
+			switch f.Header.OpCode {
+			case ws.OpPong:
+				ws.Cipher(f.Payload, f.Header.Mask, 0)
+				ponged <- string(f.Payload)
+			case ws.OpPing:
+				if !answered {
+					ws.Cipher(f.Payload, f.Header.Mask, 0)
+					_ = ws.WriteFrame(conn, ws.NewPongFrame(f.Payload))
+					answered = true
+				}
+			}
+		}
+	})
+	var why atomic.Value
+	at(t, client.Options{
+		URL: url, Codec: codecOf(t, "wsify"), PingInterval: 20 * time.Millisecond, FirstPause: time.Millisecond,
+		Changed: func(err error) {
+			if err != nil {
+				why.CompareAndSwap(nil, err.Error())
+			}
+		},
+	})
+	if got := coretest.Receive(t, "a pong", ponged); got != "are you there" {
+		t.Errorf("the pong is %q", got)
+	}
+	for range 2 {
+		coretest.Receive(t, "a connection", connections)
+	}
+	if got := why.Load(); got != "the server does not answer any more" {
+		t.Errorf("it has left because of %v", got)
+	}
+}
+
+// A message is bounded however many frames it comes in.
+func TestMessageIsBounded(t *testing.T) {
+	url := upgraded(t, func(conn net.Conn) {
+		for _, f := range []ws.Frame{ws.NewFrame(ws.OpText, false, []byte(`"12345`)), ws.NewFrame(ws.OpContinuation, true, []byte(`67890"`))} {
+			if err := ws.WriteFrame(conn, f); err != nil {
+				return
+			}
+		}
+		_, _ = ws.ReadFrame(conn)
+	})
+	for limit, want := range map[int]bool{11: false, 12: true} {
+		heard, ended := make(chan core.Event, 1), make(chan error, 100)
+		at(t, client.Options{
+			URL: url, Codec: codecOf(t, "wsify"), MaxMessage: limit, FirstPause: time.Hour,
+			Heard: func(ev core.Event) { heard <- ev.Clone() },
+			Changed: func(err error) {
+				if err != nil {
+					ended <- err
+				}
+			},
+		})
+		if want {
+			coretest.Receive(t, "the message", heard)
+		} else if err := coretest.Receive(t, "the end", ended); !strings.Contains(err.Error(), "over the limit") {
+			t.Errorf("it ends with %v", err)
+		}
+	}
+}
+
+// forgetful is a codec that says what it was told to forget.
+type forgetful struct {
+	core.ClientCodec
+	forgot chan string
+}
+
+func (f forgetful) Forget(ref []byte) {
+	f.ClientCodec.Forget(ref)
+	f.forgot <- string(ref)
+}
+
+// The codec keeps nothing of an outcome that nobody waits for any more.
+func TestForgotten(t *testing.T) {
+	silent := make(chan struct{})
+	t.Cleanup(func() { close(silent) })
+	heard, forgot := make(chan struct{}, 1), make(chan string, 1)
+	url := upgraded(t, func(conn net.Conn) {
+		if _, err := ws.ReadFrame(conn); err == nil {
+			heard <- struct{}{}
+		}
+		<-silent
+	})
+	codec := codecOf(t, "vws")
+	c := at(t, client.Options{URL: url, Codec: func() core.ClientCodec { return forgetful{codec(), forgot} }})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-heard
+		cancel()
+	}()
+	if _, err := c.Do(ctx, core.Command{Verb: core.Subscribe, Topic: []byte("t"), Pattern: true}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Do ends with %v", err)
+	}
+	coretest.Receive(t, "what is forgotten", forgot)
+}
+
 // beating is a codec that has nothing to say but that it is there.
 type beating struct{ core.ClientCodec }
 
@@ -416,21 +542,8 @@ func (beating) KeepAlive() (time.Duration, core.Frame) {
 
 // What keeps an idle connection open is said however often pings are sent.
 func TestKeepAlive(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
 	beats := make(chan struct{}, 100)
-	go func() {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		if _, err := ws.Upgrade(conn); err != nil {
-			return
-		}
+	url := upgraded(t, func(conn net.Conn) {
 		for {
 			f, err := ws.ReadFrame(conn)
 			if err != nil {
@@ -440,17 +553,9 @@ func TestKeepAlive(t *testing.T) {
 				beats <- struct{}{}
 			}
 		}
-	}()
-	codec := codecOf(t, "wsify")
-	c := client.New(client.Options{
-		URL: "ws://" + l.Addr().String() + "/", PingInterval: 5 * time.Millisecond,
-		Codec: func() core.ClientCodec { return beating{codec()} },
 	})
-	defer func() {
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		c.Close(ctx)
-	}()
+	codec := codecOf(t, "wsify")
+	at(t, client.Options{URL: url, PingInterval: 5 * time.Millisecond, Codec: func() core.ClientCodec { return beating{codec()} }})
 	for range 3 {
 		coretest.Receive(t, "a beat", beats)
 	}
