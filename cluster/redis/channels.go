@@ -35,8 +35,8 @@ type channels struct {
 	mu     sync.Mutex
 	view   *view
 	live   bool      // view follows the register
-	seen   uint64    // the newest event; if it is newer than view, others are missing
-	newest uint64    // the newest revision that the register has answered with
+	seen   uint64    // the highest event; if it is newer than view, others are missing
+	newest uint64    // the revision that the register has answered with last
 	reg    *register // nil while there is no connection
 }
 
@@ -64,12 +64,28 @@ func (c *channels) OfNode(n core.NodeID) []*claims.Entry {
 	return c.view.ofNode(n)
 }
 
-// replay takes the view that was read. back says that the register may have gone back.
-func (c *channels) replay(to *view, back bool) {
+// known is the highest revision of which this node has learned.
+func (c *channels) known() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := max(c.seen, c.newest)
+	if c.live {
+		n = max(n, c.view.rev)
+	}
+	return n
+}
+
+// replay takes the view that was read. known is what was known before it was asked for: a register
+// that does not have that has forgotten it, and whatever was known is void.
+func (c *channels) replay(to *view, known uint64) {
 	c.tell.Lock()
 	defer c.tell.Unlock()
 	c.mu.Lock()
-	if c.live && !back && to.rev < c.view.rev {
+	switch {
+	case to.rev < known:
+		// An event that was read meanwhile is missed perhaps. The next answer tells.
+		c.seen, c.newest = 0, 0
+	case c.live && to.rev < c.view.rev:
 		c.mu.Unlock()
 		return // events were faster
 	}

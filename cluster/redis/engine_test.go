@@ -160,6 +160,32 @@ func TestFlushed(t *testing.T) {
 	}
 }
 
+// An event from before Redis was emptied may be read when the node has registered its channels again: its
+// revision is one that the register does not have.
+func TestLateEvent(t *testing.T) {
+	srv := startRedis(t)
+	a, b, aStub, bStub := pair(t, srv.url())
+	gets(t, a, "mine")
+	coretest.Eventually(t, "b knows it", func() bool { return bStub.Knows("mine") })
+	c := srv.client(t)
+	lease := a.channels.own.Lease()
+	late := fmt.Sprintf("1000\nfree\n%s\n%s\n5\nother", lease, a.id)
+	if err := c.Publish(t.Context(), "pw:channels", late).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []*Backplane{a, b} {
+		if err := n.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gets(t, a, "new")
+	gets(t, b, "next")
+	coretest.Eventually(t, "all is known", func() bool { return bStub.Knows("new") && aStub.Knows("next") })
+	if n := len(aStub.Losses()); n > 0 {
+		t.Errorf("a has lost %q", aStub.Losses())
+	}
+}
+
 // Without memory Redis gives no channels, says so, and takes none away.
 func TestOutOfMemory(t *testing.T) {
 	srv := startRedis(t)

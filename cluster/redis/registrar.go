@@ -35,7 +35,6 @@ type registrar struct {
 	reg     *register
 	renewed time.Time // when the lease was renewed
 	stale   bool      // everything has to be read
-	back    bool      // the register may have gone back
 	behind  time.Time // since when events are expected
 	failing time.Time // since when nothing was answered
 }
@@ -153,13 +152,14 @@ func (r *registrar) look() {
 }
 
 func (r *registrar) readAll(ctx context.Context) error {
+	known := r.c.known()
 	v, refused, err := r.reg.read(ctx)
 	if err != nil {
 		return err
 	}
 	r.c.stats.Refused.Add(core.ReasonMalformed, refused)
-	r.c.replay(v, r.back)
-	r.stale, r.back, r.behind = false, false, time.Time{}
+	r.c.replay(v, known)
+	r.stale, r.behind = false, time.Time{}
 	return nil
 }
 
@@ -192,16 +192,8 @@ func (r *registrar) heardOf(rev uint64) {
 	c := r.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if rev < c.newest {
-		r.wentBack()
-	}
+	r.stale = r.stale || rev < c.newest // it has forgotten something
 	c.newest = rev
-}
-
-// wentBack notes that the register has forgotten something. It is called with channels.mu held.
-func (r *registrar) wentBack() {
-	r.stale, r.back = true, true
-	r.c.seen, r.c.newest = 0, 0
 }
 
 // restore begins the lease again that the server has forgotten, and claims again what this node
@@ -225,9 +217,7 @@ func (r *registrar) restore(ctx context.Context, l claims.Renewal) error {
 			return err
 		}
 	}
-	c.mu.Lock()
-	r.wentBack()
-	c.mu.Unlock()
+	r.stale = true
 	return nil
 }
 
