@@ -69,9 +69,9 @@ func (c *channels) run(ctx context.Context, reg *register) error {
 		default:
 			if r.failing.IsZero() {
 				r.failing = time.Now()
-				c.log.Warn("channels cannot be owned", slog.String("error", explain(err).Error()))
+				c.log.Warn("channels cannot be owned", slog.String("error", explain(asking, err).Error()))
 			}
-			c.health.Set(roster.AboutChannels, fmt.Errorf("%w: %w", roster.ErrNoChannels, explain(err)))
+			c.health.Set(roster.AboutChannels, fmt.Errorf("%w: %w", roster.ErrNoChannels, explain(asking, err)))
 			if time.Since(r.failing) > standstill && !refusedByServer(err) {
 				return err
 			}
@@ -244,7 +244,7 @@ func (r *registrar) work(ctx context.Context) (more bool, err error) {
 		// It may be there: then it is read, or else asked again.
 		r.stale = true
 		if refusedByServer(err) && !lostServer(err) {
-			c.own.Refuse(t, core.Failure{Code: core.Unreachable, Text: explain(err).Error()})
+			c.own.Refuse(t, core.Failure{Code: core.Unreachable, Text: explain(asking, err).Error()})
 		}
 		return false, err
 	}
