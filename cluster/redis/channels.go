@@ -30,6 +30,7 @@ type channels struct {
 	log    *slog.Logger
 	health *roster.Health
 	tell   *sync.Mutex // see roster.Roster
+	forgot func()      // is called when the server has forgotten what it had; it does not block
 
 	// What is below is guarded by mu; who changes it calls own.Notify.
 	mu     sync.Mutex
@@ -43,6 +44,7 @@ type channels struct {
 func newChannels(b *Backplane) *channels {
 	c := &channels{
 		id: b.id, ttl: b.o.LeaseTTL, stats: b.o.Stats, log: b.o.Logger, health: &b.health, tell: &b.nodes.Tell, view: newView(),
+		forgot: func() { b.places.LookAtAll() },
 	}
 	c.own = claims.New(claims.Options{
 		ID: b.id, Register: c, Fits: func(channel string) bool { return len(channel) <= maxChannel && utf8.ValidString(channel) },

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -157,6 +158,27 @@ func TestFlushed(t *testing.T) {
 	coretest.Eventually(t, "a knows the new channel", func() bool { return aStub.Knows("new") })
 	if len(aStub.Losses()) > 0 {
 		t.Errorf("a has lost %q", aStub.Losses())
+	}
+}
+
+// A flushed Redis has forgotten sessions while all are connected: those who have them are told.
+func TestSessionsFlushed(t *testing.T) {
+	srv := startRedis(t)
+	a, b, aStub, bStub := pair(t, srv.url())
+	sessions, others := a.Sessions(0), b.Sessions(0)
+	coretest.Eventually(t, "there is a session", func() bool {
+		_, err := sessions.Create(t.Context(), "key", []byte(`{"user":1}`))
+		return err == nil
+	})
+	if _, err := others.Join(t.Context(), []byte("key"), 0); err != nil {
+		t.Fatal(err)
+	}
+	srv.client(t).FlushAll(t.Context())
+	for _, stub := range []*clustertest.Recorder{aStub, bStub} {
+		coretest.Eventually(t, "the session has ended", func() bool { return slices.Equal(stub.EndedSessions(), []string{"key"}) })
+	}
+	if _, err := sessions.Create(t.Context(), "key", nil); err != nil {
+		t.Errorf("the key is not free: %v", err)
 	}
 }
 

@@ -210,6 +210,7 @@ func (r *registrar) restore(ctx context.Context, l claims.Renewal) error {
 		c.own.Retire(l.Lease)
 		return nil
 	}
+	c.forgot()
 	mine := c.own.Mine()
 	c.log.Warn("Redis has forgotten the lease of this node: its channels are registered again", slog.Int("channels", len(mine)))
 	for _, e := range mine {
