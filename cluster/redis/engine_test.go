@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
+
 	"github.com/polywire/polywire/cluster/clustertest"
 	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
@@ -146,11 +148,15 @@ func TestFlushed(t *testing.T) {
 	gets(t, a, "mine")
 	coretest.Eventually(t, "b knows it", func() bool { return bStub.Knows("mine") })
 	c := srv.client(t)
+	before := revision(t, c)
 	c.FlushAll(t.Context())
 	coretest.Eventually(t, "it is registered again", func() bool {
 		v, _ := c.HGet(t.Context(), "{pw}:owners", "mine").Result()
 		return strings.Contains(v, string(a.id))
 	})
+	if after := revision(t, c); after <= before {
+		t.Errorf("a revision after it is %d, before it was %d: a late event can pass for a new one", after, before)
+	}
 	if f := claimNow(t, b, "mine/x"); f.Code != core.NotOwner {
 		t.Errorf("b claims what lies in a's channel: %v", f)
 	}
@@ -159,6 +165,16 @@ func TestFlushed(t *testing.T) {
 	if len(aStub.Losses()) > 0 {
 		t.Errorf("a has lost %q", aStub.Losses())
 	}
+}
+
+// revision returns the last revision of the register.
+func revision(t testing.TB, c *goredis.Client) uint64 {
+	t.Helper()
+	n, err := c.Get(t.Context(), "{pw}:rev").Uint64()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // A flushed Redis has forgotten sessions while all are connected: those who have them are told.
@@ -182,8 +198,8 @@ func TestSessionsFlushed(t *testing.T) {
 	}
 }
 
-// An event from before Redis was emptied may be read when the node has registered its channels again: its
-// revision is one that the register does not have.
+// A server that takes over may have forgotten what events have told already: their revisions are higher
+// than those that it has. Claims go on.
 func TestLateEvent(t *testing.T) {
 	srv := startRedis(t)
 	a, b, aStub, bStub := pair(t, srv.url())
@@ -191,7 +207,7 @@ func TestLateEvent(t *testing.T) {
 	coretest.Eventually(t, "b knows it", func() bool { return bStub.Knows("mine") })
 	c := srv.client(t)
 	lease := a.channels.own.Lease()
-	late := fmt.Sprintf("1000\nfree\n%s\n%s\n5\nother", lease, a.id)
+	late := fmt.Sprintf("%d\nfree\n%s\n%s\n5\nother", revision(t, c)+1000, lease, a.id)
 	if err := c.Publish(t.Context(), "pw:channels", late).Err(); err != nil {
 		t.Fatal(err)
 	}
