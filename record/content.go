@@ -45,7 +45,7 @@ func (r *recorder) contentOf(server bool, data []byte, d core.Dissection) conten
 	case d.Key:
 		c.cuts = []cut{{end: len(c.text), v: r.values.given(string(c.text), "session")}}
 	case c.json:
-		scalars(c.text, func(s scalar) {
+		scalars(c.text, r.values.credential, func(s scalar) {
 			if x, ok := r.scalar(&c, s, d); ok {
 				c.cuts = append(c.cuts, x)
 			}
@@ -85,33 +85,53 @@ func (r *recorder) scalar(c *content, s scalar, d core.Dissection) (cut, bool) {
 		x.v = known
 		return x, true
 	}
-	secret := s.secret || s.top && slices.Contains(d.Keys, s.key) || mayHoldSecret(text) && secretText.MatchString(text)
+	secret := s.secret || s.top && slices.Contains(d.Keys, s.key)
+	if !secret && hasSecret(text) {
+		if r.inner(c.server, raw, text) {
+			return x, false
+		}
+		secret = true
+	}
 	made := c.server && s.top && slices.Contains(d.Made, s.key)
-	id := uuids.FindString(text)
+	ids, times := findUUIDs(text), findTimes(text)
 	switch {
 	case secret && s.top && slices.Contains(d.Keys, s.key):
 		return r.replace(c, x, text, "session"), true
 	case secret, made:
 		return r.replace(c, x, text, hint(s.key, "secret")), true
 	case !c.server:
-		if id != "" {
-			r.values.say(id)
+		for _, at := range append(ids, times...) {
+			r.values.say(text[at[0]:at[1]])
 		}
-		for _, t := range timestamps.FindAllString(text, -1) {
-			r.values.say(t)
-		}
-	case id != "" && !r.values.hasSaid(id):
+	case r.values.news(text, ids):
 		if _, _, _, known := r.values.find(raw, 0); known {
 			return x, false // within it
 		}
 		return r.replace(c, x, text, hint(s.key, "id")), true
-	default:
-		if t := timestamps.FindString(text); t != "" && !r.values.hasSaid(t) {
-			x.any = true
-			return x, true
-		}
+	case r.values.news(text, times):
+		x.any = true
+		return x, true
 	}
 	return x, false
+}
+
+// inner gives the secrets within a string variables of their own, as they may come again alone. It reports
+// whether the string can be written around them.
+func (r *recorder) inner(server bool, raw []byte, text string) bool {
+	around := true
+	for _, at := range secretText.FindAllStringSubmatchIndex(text, -1) {
+		for g := 2; g < len(at); g += 2 {
+			if at[g] < 0 {
+				continue
+			}
+			secret := text[at[g]:at[g+1]]
+			_, known := r.values.known[secret]
+			r.values.given(secret, "secret")
+			// Of a string that the server has made up, a part cannot be captured.
+			around = around && (known || !server) && foundWithin(secret) && bytes.Contains(raw, []byte(secret))
+		}
+	}
+	return around
 }
 
 func hint(key, otherwise string) string {
@@ -148,7 +168,7 @@ func (r *recorder) replace(c *content, x cut, value, hint string) cut {
 	var fresh bool
 	x.v, fresh = r.values.variable(value, hint, variable{captured: c.server && !c.wide, bare: !x.whole})
 	x.captures = fresh && !x.whole
-	x.any = c.server && c.wide && !x.v.captured
+	x.any = fresh && c.server && c.wide
 	return x
 }
 
@@ -166,7 +186,7 @@ func (r *recorder) textCuts(c *content) (cuts []cut) {
 	free := func(at []int) bool {
 		return !slices.ContainsFunc(cuts, func(x cut) bool { return at[0] < x.end && x.start < at[1] })
 	}
-	for _, at := range uuids.FindAllIndex(c.text, -1) {
+	for _, at := range findUUIDs(string(c.text)) {
 		id := string(c.text[at[0]:at[1]])
 		_, known := r.values.known[id]
 		switch {
@@ -176,7 +196,7 @@ func (r *recorder) textCuts(c *content) (cuts []cut) {
 			cuts = append(cuts, r.replace(c, cut{start: at[0], end: at[1]}, id, "id"))
 		}
 	}
-	for _, at := range timestamps.FindAllIndex(c.text, -1) {
+	for _, at := range findTimes(string(c.text)) {
 		t := string(c.text[at[0]:at[1]])
 		if !c.server {
 			r.values.say(t)

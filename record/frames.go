@@ -81,12 +81,16 @@ func (f *frames) frame(data []byte, tell func(message) error) (rest []byte, whol
 	if err != nil {
 		return data, false, err
 	}
-	if !h.OpCode.IsControl() && h.OpCode != ws.OpContinuation {
-		f.op, f.compressed = h.OpCode, h.Rsv1()
+	// The state changes only once the frame is used: its head is read again when more has come.
+	begin := func() {
+		if h.OpCode != ws.OpContinuation {
+			f.op, f.compressed = h.OpCode, h.Rsv1()
+		}
 	}
 	body := data[len(data)-r.Len():]
 	if !h.OpCode.IsControl() {
 		if f.size+h.Length > int64(f.max) {
+			begin()
 			f.size += h.Length
 			f.parts, f.skip, f.last = nil, h.Length, h.Fin
 			if h.Length == 0 {
@@ -105,6 +109,7 @@ func (f *frames) frame(data []byte, tell func(message) error) (rest []byte, whol
 	if h.OpCode.IsControl() {
 		return rest, true, tell(message{op: h.OpCode, data: payload})
 	}
+	begin()
 	f.size += h.Length
 	return rest, true, f.ended(payload, h.Fin, tell)
 }

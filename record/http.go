@@ -289,7 +289,7 @@ func (r *recorder) target(q *http.Request) string {
 			pairs[i] = escape(pair)
 		case isKnown:
 			pairs[i] = escape(name) + "=${query " + known.name + "}"
-		case parameterCredential(plain) || secretText.MatchString(value) || opaque(value):
+		case parameterCredential(plain) || hasSecret(value) || opaque(value):
 			pairs[i] = escape(name) + "=${query " + r.values.given(value, plain).name + "}"
 		default:
 			pairs[i] = r.replaced(pair, escape)
@@ -340,7 +340,7 @@ func (r *recorder) field(name, value string) string {
 	if known, ok := r.values.known[value]; ok && value != "" {
 		return "${text " + known.name + "}"
 	}
-	if value != "" && (credential(name) || strings.Contains(strings.ToLower(name), "key") || opaque(value) || secretText.MatchString(value)) {
+	if value != "" && (credential(name) || strings.Contains(strings.ToLower(name), "key") || opaque(value) || hasSecret(value)) {
 		return "${" + r.values.given(value, name).name + "}"
 	}
 	return r.replaced(value, escape)

@@ -16,14 +16,36 @@ var (
 		`|(?i:\b[\w-]*(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|session[_-]?key|credential|jwt)["']?\s*[=:]\s*["']?([^\s"'&,;{}\[\]]+))`)
 )
 
-// mayHoldSecret is a cheap test before secretText.
+// The expressions are slow, and most texts hold nothing that they find.
+
+// hasSecret reports whether a text holds what secretText finds.
+func hasSecret(s string) bool { return mayHoldSecret(s) && secretText.MatchString(s) }
+
 func mayHoldSecret(s string) bool {
-	return strings.ContainsAny(s, "=:") || strings.Contains(s, "eyJ") || len(s) >= 12 && strings.ContainsRune(s, ' ')
+	return strings.ContainsAny(s, "=:") || strings.Contains(s, "eyJ") || strings.Contains(s, "earer ") || strings.Contains(s, "asic ") ||
+		strings.Contains(s, "EARER ") || strings.Contains(s, "ASIC ")
 }
+
+// findUUIDs and findTimes return where these are in a text.
+func findUUIDs(s string) [][]int {
+	if len(s) < 36 || strings.Count(s, "-") < 4 {
+		return nil
+	}
+	return uuids.FindAllStringIndex(s, -1)
+}
+
+func findTimes(s string) [][]int {
+	if len(s) < 19 || strings.Count(s, ":") < 2 || strings.Count(s, "-") < 2 {
+		return nil
+	}
+	return timestamps.FindAllStringIndex(s, -1)
+}
+
+var separators = strings.NewReplacer("_", "", "-", "", ".", "")
 
 // credential reports whether a member, parameter or header of this name holds what lets one in.
 func credential(name string) bool {
-	name = strings.NewReplacer("_", "", "-", "", ".", "").Replace(strings.ToLower(name))
+	name = separators.Replace(strings.ToLower(name))
 	switch name {
 	case "auth", "pwd", "pass", "pw", "pin", "otp", "sig", "signature", "xauth":
 		return true

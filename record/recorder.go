@@ -393,7 +393,7 @@ func (r *recorder) ended(c *conversation, k kind) {
 			if k == clientReset {
 				verb = " abort\n"
 			}
-			r.acts(c.name + verb)
+			r.write(c.name + verb)
 			r.pause = true
 		}
 	}

@@ -125,7 +125,7 @@ func literal(b []byte, isText, wide bool) []string {
 	plain := 0 // where the bytes begin that are not written yet
 	for i := 0; i < len(b); {
 		end := i
-		for end < len(b) && b[end] >= ' ' && b[end] <= '~' {
+		for b[i] > ' ' && end < len(b) && b[end] >= ' ' && b[end] <= '~' {
 			end++
 		}
 		if end-i >= readable || end-i > 0 && end == len(b) && i == 0 {

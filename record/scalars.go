@@ -11,8 +11,9 @@ type scalar struct {
 	top bool
 }
 
-// scalars calls visit for each scalar of data, which is valid JSON.
-func scalars(data []byte, visit func(scalar)) {
+// scalars calls visit for each scalar of data, which is valid JSON. secret says which members hold what lets
+// one in.
+func scalars(data []byte, secret func(key string) bool, visit func(scalar)) {
 	type level struct {
 		key    string
 		secret bool
@@ -38,7 +39,7 @@ func scalars(data []byte, visit func(scalar)) {
 				if len(levels) > 1 {
 					outer = levels[len(levels)-2]
 				}
-				here.secret = outer.secret || credential(here.key)
+				here.secret = outer.secret || secret(here.key)
 				continue
 			}
 			visit(scalar{start, i, here.key, here.secret, len(levels) == 2})

@@ -11,6 +11,8 @@ const (
 	// maxValues bounds the variables of a recording, and maxSaid what is remembered of clients.
 	maxValues = 100_000
 	maxSaid   = 100_000
+	// maxMembers bounds the names of members that are remembered.
+	maxMembers = 10_000
 	// minWithin is the shortest value that is looked for within other text.
 	minWithin = 8
 )
@@ -35,13 +37,27 @@ type values struct {
 	may    [1 << 16]bool
 	// said are the ids and times that clients have written: a server that repeats them is compared.
 	said map[string]struct{}
+	// members remembers which members are credentials: most conversations have few names.
+	members map[string]bool
 }
 
 func newValues() *values {
 	return &values{
 		known: make(map[string]variable), names: make(map[string]bool), within: make(map[[minWithin]byte][]string),
-		said: make(map[string]struct{}),
+		said: make(map[string]struct{}), members: make(map[string]bool),
 	}
+}
+
+// credential is the function of that name, with a memory.
+func (v *values) credential(member string) bool {
+	is, ok := v.members[member]
+	if !ok {
+		is = credential(member)
+		if len(v.members) < maxMembers {
+			v.members[member] = is
+		}
+	}
+	return is
 }
 
 // full reports whether nothing more can be remembered.
@@ -59,7 +75,7 @@ func (v *values) variable(value, hint string, made variable) (x variable, fresh 
 	if !x.captured {
 		v.set = append(v.set, x.name)
 	}
-	if len(value) >= minWithin && strings.ContainsFunc(value, func(r rune) bool { return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') }) {
+	if foundWithin(value) {
 		start := [minWithin]byte([]byte(value))
 		v.within[start] = append(v.within[start], value)
 		// The longest first, so that of two with the same beginning the right one is found.
@@ -67,6 +83,11 @@ func (v *values) variable(value, hint string, made variable) (x variable, fresh 
 		v.may[mark(start[:])] = true
 	}
 	return x, true
+}
+
+// foundWithin reports whether a value is looked for within other text: not a short one, nor a word.
+func foundWithin(value string) bool {
+	return len(value) >= minWithin && strings.ContainsFunc(value, func(r rune) bool { return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') })
 }
 
 // given returns the variable of a value that the player is given.
@@ -115,6 +136,16 @@ func (v *values) say(text string) {
 func (v *values) hasSaid(text string) bool {
 	_, ok := v.said[text]
 	return ok
+}
+
+// news reports whether one of the places in text holds what no client has written.
+func (v *values) news(text string, places [][]int) bool {
+	for _, at := range places {
+		if !v.hasSaid(text[at[0]:at[1]]) {
+			return true
+		}
+	}
+	return false
 }
 
 // find looks for a known value in text, from a position on.
