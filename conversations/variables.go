@@ -108,8 +108,11 @@ func (v variables) value(expression string) (string, error) {
 		if raw != text {
 			return raw, nil
 		}
-		quoted, err := json.Marshal(text)
-		return string(quoted), err
+		var quoted strings.Builder
+		e := json.NewEncoder(&quoted)
+		e.SetEscapeHTML(false)
+		err := e.Encode(text)
+		return strings.TrimSpace(quoted.String()), err
 	}
 	return "", fmt.Errorf("there is no function %q: use repeat, time, text, upper, undashed, json, query or utf16", function)
 }

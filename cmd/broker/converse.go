@@ -41,7 +41,8 @@ names are NODE/ENDPOINT.
 The credentials that a recording of broker record lacks are given with --set.`,
 		Example: `  broker converse conversations/pairs/ownership.txt
   broker converse greeting.txt --url wubsub=ws://127.0.0.1:9190 --url wsify=ws://127.0.0.1:3000/ws
-  broker converse talk.txt --url a/web=ws://10.0.0.1:3000/ws --url b/web=ws://10.0.0.2:3000/ws`,
+  broker converse talk.txt --url a/web=ws://10.0.0.1:3000/ws --url b/web=ws://10.0.0.2:3000/ws
+  broker converse session.txt --url wubsub=ws://127.0.0.1:9190 --set secret=@secret.txt`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)

@@ -42,7 +42,12 @@ be written.
 ` + targetHelp,
 		Example: `  broker record --listen :9191 --to wubsub://127.0.0.1:9190/ -o session.txt
   broker record --listen :3001 --to ws://127.0.0.1:3000/ws --protocol wsify -o - --max-time 1h`,
-		Args: cobra.NoArgs,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := cobra.NoArgs(cmd, args); err != nil {
+				return err
+			}
+			return cmd.ValidateRequiredFlags() // here it is a mistake in the command line
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
