@@ -23,6 +23,8 @@ type cut struct {
 	whole, quoted bool
 	// captures: it is the part of a text that gives v its value.
 	captures bool
+	// form is the function that turns v into what was written; "" is none.
+	form string
 }
 
 // content is a message taken apart: head is the format's own, and text is what applications wrote, in UTF-8
@@ -83,6 +85,10 @@ func (r *recorder) scalar(c *content, s scalar, d core.Dissection) (cut, bool) {
 	}
 	if known, ok := r.values.known[text]; ok {
 		x.v = known
+		return x, true
+	}
+	if form, known := r.values.formOf(text); form != "" && !c.server {
+		x.v, x.form = known, form
 		return x, true
 	}
 	secret := s.secret || s.top && slices.Contains(d.Keys, s.key)

@@ -256,8 +256,8 @@ func (r *recorder) upgradeOptions(q *http.Request) string {
 	for _, line := range r.fields(q) {
 		b.WriteString(" header " + strconv.Quote(line))
 	}
-	if offered := q.Header.Values("Sec-WebSocket-Protocol"); len(offered) > 0 {
-		b.WriteString(" header " + strconv.Quote("Sec-WebSocket-Protocol: "+r.subprotocols(strings.Split(strings.Join(offered, ","), ","))))
+	for _, offered := range q.Header.Values("Sec-WebSocket-Protocol") {
+		b.WriteString(" header " + strconv.Quote("Sec-WebSocket-Protocol: "+r.subprotocols(strings.Split(offered, ","))))
 	}
 	return b.String()
 }

@@ -58,6 +58,8 @@ func (x *cut) text(server bool) string {
 	switch {
 	case x.any:
 		return "*"
+	case x.form != "":
+		return `"${` + x.form + " " + name + `}"`
 	case x.v.captured && server && (x.captures || x.whole && !x.v.bare):
 		return "$" + name
 	case x.v.captured && x.whole && !x.v.bare:
@@ -99,7 +101,7 @@ func (x *cut) word(server, wide bool) string {
 		return "2200 ${utf16 " + x.v.name + "} 2200"
 	case wide:
 		return "${utf16 " + x.v.name + "}"
-	case strings.HasPrefix(s, "${"):
+	case strings.Contains(s, "${"):
 		return "`" + s + "`"
 	default:
 		return s

@@ -138,6 +138,26 @@ func (v *values) hasSaid(text string) bool {
 	return ok
 }
 
+// formOf returns the function of scripts that turns the variable of a known UUID into text, which writes it
+// in another way; "" if it does not.
+func (v *values) formOf(text string) (form string, x variable) {
+	plain := strings.ToLower(text)
+	switch len(text) {
+	case 36:
+		form = "upper"
+	case 32:
+		form = "undashed"
+		plain = plain[:8] + "-" + plain[8:12] + "-" + plain[12:16] + "-" + plain[16:20] + "-" + plain[20:]
+	default:
+		return "", x
+	}
+	x, ok := v.known[plain]
+	if !ok || form == "upper" && text != strings.ToUpper(text) || form == "undashed" && text != strings.ToLower(text) {
+		return "", x
+	}
+	return form, x
+}
+
 // news reports whether one of the places in text holds what no client has written.
 func (v *values) news(text string, places [][]int) bool {
 	for _, at := range places {
