@@ -55,20 +55,26 @@ type timedOut struct{ error }
 // add adds the flags. timeout is the usual one.
 func (t *target) add(cmd *cobra.Command, timeout time.Duration, timeoutHelp string) {
 	flags := cmd.Flags()
-	t.settings.file.path = cmp.Or(os.Getenv("POLYWIRE_CONFIG"), usualFile)
-	flags.VarP(&t.settings.file, "config", "c", "the configuration in which an endpoint's name is looked up")
-	flags.StringVar(&t.protocol, "protocol", "", "the format, if the URL does not name it")
+	t.addServer(cmd)
 	flags.StringArrayVarP(&t.headers, "header", "H", nil, `a header of the upgrade, "NAME: VALUE"; may be repeated`)
 	flags.StringVar(&t.token, "token", "", "a token for the header Authorization: Bearer")
 	flags.StringSliceVar(&t.subprotocols, "subprotocol", nil, "a subprotocol to offer; may be repeated")
+	flags.DurationVar(&t.timeout, "timeout", timeout, timeoutHelp)
+	cmd.ValidArgsFunction = t.complete
+}
+
+// addServer adds the flags that say which server, and how to reach it.
+func (t *target) addServer(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	t.settings.file.path = cmp.Or(os.Getenv("POLYWIRE_CONFIG"), usualFile)
+	flags.VarP(&t.settings.file, "config", "c", "the configuration in which an endpoint's name is looked up")
+	flags.StringVar(&t.protocol, "protocol", "", "the format, if the URL does not name it")
 	flags.StringVar(&t.ca, "ca", "", "a PEM file with the authorities to trust; default: those of the system")
 	flags.StringVar(&t.cert, "cert", "", "a PEM file with the certificate to show, with --key")
 	flags.StringVar(&t.key, "key", "", "a PEM file with the key of --cert")
 	flags.StringVar(&t.serverName, "server-name", "", "the name that the server's certificate must have; default: the host")
 	flags.BoolVar(&t.insecure, "insecure", false, "trust any certificate")
-	flags.DurationVar(&t.timeout, "timeout", timeout, timeoutHelp)
 	_ = cmd.RegisterFlagCompletionFunc("protocol", cobra.FixedCompletions(protocolNames(), cobra.ShellCompDirectiveNoFileComp))
-	cmd.ValidArgsFunction = t.complete
 }
 
 // addByTopic adds the flag of commands that call or answer.
