@@ -111,7 +111,7 @@ func (s *server) changed(err error) {
 	case err == nil && !was:
 		if b.connected.Add(1) == int64(len(b.servers)) {
 			b.trouble.Store(nil)
-			b.log.Info("the bridge is connected", slog.String("url", b.o.Server.URL))
+			b.log.Info("the bridge is connected", slog.String("url", client.SafeURL(b.o.Server.URL)))
 		}
 		s.ask()
 		if s == b.servers[0] {
