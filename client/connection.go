@@ -91,10 +91,10 @@ func (c *Client) connect(ctx context.Context) (*connection, error) {
 	case <-k.ready:
 		return k, nil
 	case <-k.dead:
-		return nil, fmt.Errorf("connecting to %s: %w", safeURL(c.options.URL), k.err)
+		return nil, fmt.Errorf("connecting to %s: %w", SafeURL(c.options.URL), k.err)
 	case <-ctx.Done():
 		k.fail(errSilent)
-		return nil, fmt.Errorf("connecting to %s: %w", safeURL(c.options.URL), errSilent)
+		return nil, fmt.Errorf("connecting to %s: %w", SafeURL(c.options.URL), errSilent)
 	}
 }
 

@@ -18,7 +18,7 @@ func Reach(ctx context.Context, address string, conf *tls.Config) (net.Conn, err
 	}
 	u, err := url.Parse(target)
 	if err != nil {
-		return nil, fmt.Errorf("%q is no URL of a WebSocket", safeURL(address))
+		return nil, fmt.Errorf("%q is no URL of a WebSocket", SafeURL(address))
 	}
 	secure, port := u.Scheme == "wss", "80"
 	if secure {
@@ -44,6 +44,3 @@ func Reach(ctx context.Context, address string, conf *tls.Config) (net.Conn, err
 	}
 	return encrypted, nil
 }
-
-// SafeURL returns a URL without its secrets, for people to read.
-func SafeURL(address string) string { return safeURL(address) }
