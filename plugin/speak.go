@@ -49,18 +49,25 @@ type speakers struct {
 
 // NewClientCodec returns the client's side of a connection, in a process of the plugin.
 func (s speakers) NewClientCodec() core.ClientCodec {
-	c := &clientCodec{limit: s.format.options.AnswerTimeout, answers: make(chan []byte), ended: make(chan struct{})}
 	if n := uint64(len(s.format.shards)); n > 0 {
-		c.shard = s.format.shards[s.next.Add(1)%n]
-		c.process = c.shard.current()
+		on := s.format.shards[s.next.Add(1)%n]
+		p := on.current()
+		return newClientCodec(p, s.format.options.AnswerTimeout, func(err error) { on.complainOf(p, err) })
 	}
-	if c.process == nil {
+	return newClientCodec(nil, s.format.options.AnswerTimeout, nil)
+}
+
+// newClientCodec returns a codec in p, which is nil if no process runs. complain ends p because of a wrong
+// answer, or of none within limit.
+func newClientCodec(p *process, limit time.Duration, complain func(error)) *clientCodec {
+	c := &clientCodec{limit: limit, complain: complain, answers: make(chan []byte), ended: make(chan struct{})}
+	if p == nil {
 		c.end(errNoProcess)
 		return c
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
-	stream, err := c.process.speak(ctx)
+	stream, err := p.speak(ctx)
 	if err != nil {
 		c.end(fmt.Errorf("opening the stream: %w", err))
 		return c
@@ -85,13 +92,12 @@ func (p *process) speak(ctx context.Context) (stream, error) {
 // clientCodec asks the plugin, and waits for each answer: for one question a round trip.
 type clientCodec struct {
 	// Static after construction.
-	shard   *shard
-	process *process // nil if none ran
-	stream  stream
-	cancel  context.CancelFunc
-	limit   time.Duration
-	answers chan []byte   // from read
-	ended   chan struct{} // closed by end
+	complain func(error)
+	stream   stream
+	cancel   context.CancelFunc
+	limit    time.Duration
+	answers  chan []byte   // from read
+	ended    chan struct{} // closed by end
 
 	once sync.Once // end
 	err  error     // why it has ended; written before ended is closed
@@ -125,7 +131,7 @@ func (c *clientCodec) end(err error) {
 
 // blame ends the process, and with it the codec, because of a wrong answer.
 func (c *clientCodec) blame(err error) {
-	c.shard.complainOf(c.process, err)
+	c.complain(err)
 	c.end(err)
 }
 
