@@ -236,6 +236,7 @@ func TestHear(t *testing.T) {
 		{"MESSAGE\nsubscription:/temp-queue/calls\ncorrelation-id:4\nerror-code:gone\n\nx\x00", `failed call r4 "s" gone: x`},
 		{"MESSAGE\nsubscription:/temp-queue/calls\ncorrelation-id:5\n\nx\x00", ""},
 		{"RECEIPT\nreceipt-id:2\n\n\x00", `done subscribe r2 "b/#"`},
+		{"RECEIPT\nreceipt-id:2\n\n\x00RECEIPT\nreceipt-id:2\n\n\x00", `done subscribe r2 "b/#"`},
 		{"RECEIPT\nreceipt-id:two\n\n\x00\n\r\n", ""},
 		{"ERROR\nreceipt-id:1\nmessage:denied\n\n\x00", `failed subscribe r1 "a" denied`},
 		{"ERROR\nmessage:no such thing\n\n see the log\n\x00", `failed none  "" error: no such thing: see the log`},
@@ -260,6 +261,23 @@ func TestHear(t *testing.T) {
 		if got := c.heard(); err != nil && tt.want != "error" || err == nil && got != tt.want {
 			t.Errorf("%q: %s, %v; want %s", tt.said, got, err, tt.want)
 		}
+	}
+}
+
+// What was told stays what it was when the rest of the message, and the next one, is read.
+func TestToldIsKept(t *testing.T) {
+	c := newConversation(t, newFormat(options{}, 4096))
+	c.say(core.Command{Verb: core.Subscribe, Topic: []byte("a")})
+	var told []core.Event
+	for _, piece := range []string{
+		"MESSAGE\nsubscription:1\ndestination:/topic/a\n\nfir", "st\x00MESSAGE\nsubscription:1\ndestination:/topic/a\n\nsecond, which is long enough",
+	} {
+		if err := c.client.Hear(core.Frame{Kind: core.TextFrame, Data: []byte(piece)}, func(ev core.Event) { told = append(told, ev) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(told) != 1 || string(told[0].Topic) != "a" || string(told[0].Payload.Data) != "first" {
+		t.Errorf("told %+v", told)
 	}
 }
 
