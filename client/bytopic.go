@@ -19,6 +19,14 @@ func ByTopic(inner core.ClientCodec) core.ClientCodec {
 	return &byTopic{ClientCodec: inner}
 }
 
+// innermost returns the codec of a format, which may be able to do more than a [core.ClientCodec].
+func innermost(codec core.ClientCodec) core.ClientCodec {
+	if b, ok := codec.(*byTopic); ok {
+		return b.ClientCodec
+	}
+	return codec
+}
+
 type byTopic struct {
 	core.ClientCodec
 

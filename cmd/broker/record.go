@@ -108,7 +108,7 @@ func (r *recording) run(ctx context.Context, out, log io.Writer) (err error) {
 
 // options returns what is recorded, and where clients connect.
 func (r *recording) options(ctx context.Context) (o record.Options, l net.Listener, err error) {
-	address, p, err := r.target.address(r.to)
+	address, protocol, format, err := r.target.address(r.to)
 	if err != nil {
 		return o, nil, fmt.Errorf("--to: %w", err)
 	}
@@ -116,12 +116,8 @@ func (r *recording) options(ctx context.Context) (o record.Options, l net.Listen
 	if err != nil {
 		return o, nil, err
 	}
-	format, err := p.Default()
-	if err != nil {
-		return o, nil, fmt.Errorf("making the format %s: %w", p.Name, err)
-	}
 	o = record.Options{
-		Server: client.SafeURL(address), Endpoint: p.Name, Path: ownPath(address),
+		Server: client.SafeURL(address), Endpoint: protocol, Path: ownPath(address),
 		MaxSize: r.maxSize, MaxTime: r.maxTime, MaxMessage: r.maxMessage, MaxConnections: r.maxConnections,
 		Dial: func(ctx context.Context) (net.Conn, error) { return client.Reach(ctx, address, conf) },
 	}
