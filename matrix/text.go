@@ -67,11 +67,12 @@ func (m Matrix) WriteText(w io.Writer) error {
 
 func writeFormats(b *strings.Builder, formats []Format) {
 	line := func(label string, column func(Format) string) {
-		text := pad(label, labelWidth)
+		var text strings.Builder
+		text.WriteString(pad(label, labelWidth))
 		for _, f := range formats {
-			text += pad(column(f), formatWidth)
+			text.WriteString(pad(column(f), formatWidth))
 		}
-		b.WriteString(strings.TrimRight(text, " ") + "\n")
+		b.WriteString(strings.TrimRight(text.String(), " ") + "\n")
 	}
 	var notes []string
 	line("CLIENTS OF", func(f Format) string { return f.Name })

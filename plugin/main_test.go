@@ -174,7 +174,7 @@ func (c *testClient) Say(cmd core.Command, say func(core.Frame)) (bool, error) {
 		return false, &core.Unsayable{What: "a call", Closest: "write a letter"}
 	}
 	c.refs = append(c.refs, string(cmd.Ref))
-	for _, part := range strings.Fields(string(cmd.Payload.Data)) {
+	for part := range strings.FieldsSeq(string(cmd.Payload.Data)) {
 		say(core.Frame{Kind: core.BinaryFrame, Data: []byte(part)})
 	}
 	return len(cmd.Ref) > 0, nil

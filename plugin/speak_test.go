@@ -1,6 +1,7 @@
 package plugin_test
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -103,7 +104,7 @@ func TestSpeaking(t *testing.T) {
 	expectText(t, say(codec, "news", "", ""), "false")
 	expectText(t, say(codec, "wrong", "x", ""), "something is wrong")
 	_, err := codec.Say(core.Command{Verb: core.Call, Topic: []byte("s")}, func(core.Frame) { t.Error("something was said") })
-	if u, ok := err.(*core.Unsayable); !ok || *u != (core.Unsayable{What: "a call", Closest: "write a letter"}) {
+	if u, ok := errors.AsType[*core.Unsayable](err); !ok || *u != (core.Unsayable{What: "a call", Closest: "write a letter"}) {
 		t.Errorf("a call: %v", err)
 	}
 	codec.Forget([]byte("r1"))

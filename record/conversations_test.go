@@ -80,7 +80,7 @@ func again(t *testing.T, protocol, file, text string, between func(servers map[s
 	}
 	defer p.Close()
 	if _, lacks, found := strings.Cut(text, "needs them: --set "); found {
-		for _, set := range strings.Split(strings.TrimSpace(lacks), " --set ") {
+		for set := range strings.SplitSeq(strings.TrimSpace(lacks), " --set ") {
 			p.Set(strings.TrimSuffix(set, "=…"), "any")
 		}
 	}

@@ -131,7 +131,7 @@ func (r *recorder) told() {
 func (r *recorder) preamble() {
 	fmt.Fprintf(r.out, "# Recorded by broker record at %s, %s.\n", r.o.Server, time.Now().UTC().Format(time.RFC3339))
 	fmt.Fprintf(r.out, "# broker converse FILE --url %s=ws://HOST:PORT/PATH plays it. Pings and pongs are left out.\n", r.o.Endpoint)
-	r.out.Write([]byte("timeout 30s\n"))
+	fmt.Fprint(r.out, "timeout 30s\n")
 }
 
 // end completes the conversation; limit is what has ended it before its time.

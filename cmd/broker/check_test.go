@@ -88,9 +88,7 @@ bridges:
 func TestExamplesOfCheck(t *testing.T) {
 	s := speak(t, "")
 	for i, example := range examples(t, newCheck(), 5) {
-		if strings.Contains(example, "generate-config") {
-			example = strings.Replace(example, "generate-config", "cat config.yaml", 1)
-		}
+		example = strings.Replace(example, "generate-config", "cat config.yaml", 1)
 		got := s.enter(t, example).ends(t)
 		want := []string{"ENDPOINT", "\nCLIENTS OF", `"from": "wsify"`, ":3001/ws", "ENDPOINT"}[i]
 		if !strings.Contains(got, want) {

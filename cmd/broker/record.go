@@ -200,7 +200,8 @@ func (l *live) end(s record.Summary) {
 }
 
 func summary(s record.Summary) string {
-	text := fmt.Sprintf("%d connections, %d requests, %d messages of clients, %d of the server; %d bytes written",
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d connections, %d requests, %d messages of clients, %d of the server; %d bytes written",
 		s.Connections, s.Requests, s.Sent, s.Received, s.Bytes)
 	for _, x := range []struct {
 		count int
@@ -209,8 +210,8 @@ func summary(s record.Summary) string {
 		{s.Unreached, "answered 502"}, {s.TooLong, "messages too long"}, {s.Broken, "connections broken"}, {s.Lost, "connections LOST"}, {s.Unrecorded, "connections not recorded"},
 	} {
 		if x.count > 0 {
-			text += fmt.Sprintf("; %d %s", x.count, x.what)
+			fmt.Fprintf(&text, "; %d %s", x.count, x.what)
 		}
 	}
-	return text
+	return text.String()
 }

@@ -148,7 +148,7 @@ func (a *ClientAnswer) Err(err error) { a.dst = appendString(a.dst, clientError,
 func (a *ClientAnswer) KeepAlive(k KeepAlive) {
 	dst, start := begin(a.dst, clientKeepAlive, 0)
 	// Rounded down, but not to never.
-	dst = appendNumber(dst, keepAliveAfter, uint64(max((k.After)/time.Millisecond, min(k.After, 1), 0)))
+	dst = appendNumber(dst, keepAliveAfter, uint64(max(k.After/time.Millisecond, min(k.After, 1), 0)))
 	if k.After > 0 {
 		dst = appendFrame(dst, keepAliveMessage, k.Message)
 	}

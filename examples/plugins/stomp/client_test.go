@@ -249,8 +249,10 @@ func TestHear(t *testing.T) {
 	} {
 		c := newConversation(t, newFormat(options{}, 4096))
 		for i, cmd := range []core.Command{
-			{Verb: core.Subscribe, Topic: []byte("a")}, {Verb: core.Subscribe, Topic: []byte("b/#"), Pattern: true},
-			{Verb: core.Offer, Services: [][]byte{[]byte("q")}}, {Verb: core.Call, Topic: []byte("s")},
+			{Verb: core.Subscribe, Topic: []byte("a")},
+			{Verb: core.Subscribe, Topic: []byte("b/#"), Pattern: true},
+			{Verb: core.Offer, Services: [][]byte{[]byte("q")}},
+			{Verb: core.Call, Topic: []byte("s")},
 		} {
 			cmd.Ref = fmt.Appendf(nil, "r%d", i+1)
 			if _, err := c.client.Say(cmd, func(core.Frame) {}); err != nil {
@@ -335,7 +337,8 @@ func FuzzHear(f *testing.F) {
 		if connected {
 			_ = client.Hear(core.Frame{Kind: core.TextFrame, Data: []byte("CONNECTED\nversion:1.2\n\n\x00")}, nil)
 			for _, cmd := range []core.Command{
-				{Verb: core.Subscribe, Ref: []byte("1"), Topic: []byte("a")}, {Verb: core.Offer, Ref: []byte("2"), Services: [][]byte{[]byte("q")}},
+				{Verb: core.Subscribe, Ref: []byte("1"), Topic: []byte("a")},
+				{Verb: core.Offer, Ref: []byte("2"), Services: [][]byte{[]byte("q")}},
 				{Verb: core.Call, Ref: []byte("3"), Topic: []byte("s")},
 			} {
 				if _, err := client.Say(cmd, func(core.Frame) {}); err != nil {
