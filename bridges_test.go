@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/polywire/polywire"
 	clients "github.com/polywire/polywire/client"
+	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
 )
@@ -113,6 +117,53 @@ func TestBridge(t *testing.T) {
 				converseOverBridge(t, protocol, server, b, round)
 			}
 		})
+	}
+}
+
+// A bridge speaks the format of a plugin as a built-in one, and goes on when the old server was away.
+func TestBridgeByPlugin(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "stomp")
+	if out, err := exec.Command("go", "build", "-o", program, "./examples/plugins/stomp").CombinedOutput(); err != nil {
+		t.Fatalf("building the plugin: %v\n%s", err, out)
+	}
+	port := coretest.FreePort(t)
+	plugin := fmt.Sprintf("options: {login: me, passcode: secret}, plugin: {command: [%q]}", program)
+	stomp := func() *running {
+		return run(t, fmt.Sprintf(`
+endpoints:
+  - {name: old, protocol: vws, listen: "127.0.0.1:0", options: {allow_send: true}}
+  - {name: stomp, protocol: stomp, listen: "127.0.0.1:%d", %s}
+`, port, plugin))
+	}
+	server := stomp()
+	b := bridged(t, "stomp", port, plugin+`, hear: [news/today, chat/a, news/other], tell: ["chat/+"]`)
+	b.joined(t)
+	converseOverBridge(t, "vws", server, b, 0)
+	if err := server.stop(); err != nil {
+		t.Fatal(err)
+	}
+	server = stomp()
+	b.joined(t)
+	converseOverBridge(t, "vws", server, b, 1)
+}
+
+// A plugin that offers no client's side is no use to a bridge, and that is found in the configuration.
+func TestBridgeByPluginThatCannotSpeak(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "builtin")
+	if out, err := exec.Command("go", "build", "-o", program, "./examples/plugins/builtin").CombinedOutput(); err != nil {
+		t.Fatalf("building the plugin: %v\n%s", err, out)
+	}
+	for text, want := range map[string]string{
+		fmt.Sprintf("plugin: {command: [%q, echo]}", program):                     "bridges[0].plugin: does not offer the client's side of its format, echo, which a bridge speaks",
+		fmt.Sprintf("plugin: {command: [%q, vws]}, options: {lines: 1}", program): "bridges[0].options.lines: unknown key",
+		"protocol: vws, options: {allow_send: true}":                              "bridges[0].options: are those of a plugin, and there is none",
+		"plugin: {command: [/no/such/program]}":                                   `bridges[0].plugin: there is no program`,
+	} {
+		yaml := fmt.Sprintf("endpoints: [{name: web, protocol: vws, listen: \"127.0.0.1:0\"}]\nbridges:\n  - {name: old, url: \"ws://127.0.0.1:1/\", hear: [a], %s}\n", text)
+		_, err := polywire.Load(config.Source{Text: yaml}, slog.New(slog.DiscardHandler))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v; want %s", text, err, want)
+		}
 	}
 }
 

@@ -38,7 +38,7 @@ func load(t *testing.T, text string) *config.Config {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := config.Load(config.Source{File: path}, polywire.Protocols())
+	cfg, err := polywire.Load(config.Source{File: path}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,6 +73,7 @@ var rules = []rule{
 	{packages: "codecs/...", allow: []string{"core", "core/rawjson", "github.com/google/uuid"}, why: "a codec is bytes in, commands out: no socket, no engine, no other codec"},
 	{packages: "client", allow: []string{"core", "github.com/gobwas/ws/..."}, why: "a client speaks to any server, so it knows none"},
 	{packages: "bridge", allow: []string{"core", "core/logging", "client"}, why: "a bridge is a link of the engine and a client of an old server, and knows neither sockets nor formats"},
+	{packages: "matrix", allow: []string{"core", "core/rawjson", "client"}, why: "what formats carry is asked of formats, and of no broker"},
 	{
 		packages: "httpclient", allow: []string{"github.com/sony/gobreaker/v2"},
 		why: "settings of HTTP clients know nothing of what is asked",
@@ -129,6 +130,7 @@ var rules = []rule{
 		},
 		why: "the configuration is one struct; assembly makes the rooms that it describes",
 	},
+	{packages: "record", allow: []string{"core", "github.com/gobwas/ws/..."}, why: "what passes between a client and a server is recorded without speaking to either"},
 	{packages: "conversations", allow: []string{"github.com/gobwas/ws/..."}, why: "the player speaks to any server, so it knows none"},
 	{packages: "conversations/stage", allow: []string{".", "config", "conversations"}, why: "a stage is a broker as its users have it"},
 	{packages: "soak", why: "it is a test, of the broker as its users have it"},
@@ -146,7 +148,7 @@ var rules = []rule{
 	{
 		packages: "cmd/...",
 		allow: []string{
-			".", "core", "client", "config", "conversations", "conversations/stage", "plugin", "plugin/verify", "sockets",
+			".", "core", "client", "config", "conversations", "conversations/stage", "matrix", "plugin", "plugin/verify", "record", "sockets",
 			"github.com/coreos/go-systemd/v22/daemon", "github.com/google/uuid", "github.com/spf13/cobra/...", "github.com/spf13/pflag",
 		},
 		why: "the command line is thin: what it does, the root can do",
@@ -158,7 +160,7 @@ var rules = []rule{
 var testRule = rule{
 	testing: true,
 	allow: []string{
-		".", "core/...", "client", "cluster/clustertest", "cluster/places", "codecs/...", "auth", "admin", "certs/...", "config", "conversations/...", "plugin/...", "sessions", "sockets",
+		".", "core/...", "client", "cluster/clustertest", "cluster/places", "codecs/...", "auth", "admin", "certs/...", "config", "conversations/...", "matrix", "plugin/...", "sessions", "sockets",
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 		"github.com/hashicorp/go-plugin", "google.golang.org/grpc", "google.golang.org/protobuf/proto", // plugins without the SDK
 		"github.com/nats-io/nats-server/v2/server", "github.com/nats-io/jwt/v2", "github.com/google/uuid", "go.yaml.in/yaml/v3",

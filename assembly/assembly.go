@@ -90,9 +90,14 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 func (p *Parts) Start() error {
 	p.cluster.start(p.Engine, p.Network)
 	p.Engine.Start()
+	var errs []error
+	for _, b := range p.state.Load().bridges { // before they connect, which is one of starts
+		if err := b.start(p.log); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	callAll(p.starts)
 	sites := p.state.Load().sites
-	var errs []error
 	for _, s := range sites {
 		if err := s.start(p.log); err != nil {
 			errs = append(errs, fmt.Errorf("endpoint %q: %w", s.name(), err))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"reflect"
 	"slices"
@@ -100,6 +101,12 @@ func (d *draft) newBridge(c config.Bridge, stats *core.Stats) (*bridging, error)
 		Name: c.Name, Protocol: c.Protocol, TopicPrefix: c.TopicPrefix, Access: access,
 		Limits: core.NewLiveLimits(core.Limits{CallTimeout: c.Calls.Timeout}), Possible: possible, Stats: stats,
 	}
+	d.onDiscard(b.close)
+	if d.serving {
+		if err := b.startFormat(log); err != nil {
+			return nil, fmt.Errorf("bridge %q: %w", c.Name, err)
+		}
+	}
 	b.bridge, err = bridge.New(bridge.Options{
 		Endpoint: b.endpoint, ID: d.network.NextNumber(), Hub: d.engine, Room: d.network.WaitForRoom, Format: c.Format,
 		Server: client.Options{URL: c.URL, Header: header, Subprotocols: c.Subprotocols, TLS: security, QueueBytes: int(c.QueueLimit)},
@@ -107,6 +114,33 @@ func (d *draft) newBridge(c config.Bridge, stats *core.Stats) (*bridging, error)
 		Logger: log,
 	})
 	return b, err
+}
+
+// startFormat starts the plugin that speaks the format, if there is one. It runs until close.
+func (b *bridging) startFormat(log *slog.Logger) error {
+	t, ok := b.config.Format.(translator)
+	if !ok {
+		return nil
+	}
+	if err := t.Start(b.endpoint, log); err != nil {
+		return fmt.Errorf("plugin: %w", err)
+	}
+	return nil
+}
+
+// start starts the plugin, and then asks it what the bridge could not know without it.
+func (b *bridging) start(log *slog.Logger) error {
+	if err := b.startFormat(log.With("bridge", b.config.Name)); err != nil {
+		return fmt.Errorf("bridge %q: %w", b.config.Name, err)
+	}
+	return b.bridge.Check()
+}
+
+// close ends the plugin. The bridge has ended, or has never begun.
+func (b *bridging) close() {
+	if t, ok := b.config.Format.(translator); ok {
+		t.Stop()
+	}
 }
 
 // bridgeTLS returns the TLS of the connection to the old server.
@@ -127,7 +161,10 @@ func endAll(all []*bridging) {
 	defer cancel()
 	var ending sync.WaitGroup
 	for _, b := range all {
-		ending.Go(func() { b.bridge.Stop(ctx) })
+		ending.Go(func() {
+			b.bridge.Stop(ctx)
+			b.close()
+		})
 	}
 	ending.Wait()
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/polywire/polywire/plugin"
 )
 
-// Load reads and checks a configuration whose endpoints may name the built-in formats and plugins.
+// Load reads and checks a configuration whose endpoints and bridges may name the built-in formats and plugins.
 // It starts each plugin only to ask for its format; the output of plugins goes to log. The error is
 // that of [config.Load].
 func Load(src config.Source, log *slog.Logger) (*config.Config, error) {

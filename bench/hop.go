@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// The targets of a hop between two nodes (issue 13), relative to the base of a comparison, in the
+// The targets of a hop between two nodes, relative to the base of a comparison, in the
 // same round.
 const (
 	targetHopFanOut = 1.25 // maximum of the CPU per delivery to targetSubscribers

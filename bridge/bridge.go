@@ -73,8 +73,8 @@ func New(o Options) (*Bridge, error) {
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
-	if err := b.check(); err != nil {
-		return nil, fmt.Errorf("bridge %q: %w", o.Endpoint.Name, err)
+	if err := b.Check(); err != nil {
+		return nil, err
 	}
 	b.prepare()
 	return b, nil
@@ -142,9 +142,13 @@ func (b *Bridge) Health() error {
 	return errors.New("not connected yet")
 }
 
-// check returns what the format has no words for.
-func (b *Bridge) check() error {
+// Check returns what the format has no words for. New calls it; a format in a plugin that did not run then
+// can be asked again. Any goroutine.
+func (b *Bridge) Check() error {
 	codec := b.o.Format.NewClientCodec()
+	if remote, ok := codec.(core.RemoteClientCodec); ok {
+		defer remote.Close()
+	}
 	var errs []error
 	try := func(what string, c core.Command) {
 		_, err := codec.Say(c, func(core.Frame) {})
@@ -161,5 +165,8 @@ func (b *Bridge) check() error {
 	for _, service := range b.o.Offered {
 		try("ask for "+service, core.Command{Verb: core.Call, Topic: []byte(service), Payload: core.Payload{Kind: core.JSON, Data: []byte("1")}})
 	}
-	return errors.Join(errs...)
+	if len(errs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("bridge %q: %w", b.o.Endpoint.Name, errors.Join(errs...))
 }

@@ -12,8 +12,9 @@ import (
 const (
 	// echoWindow is how long the old server may take to say again what the bridge has said.
 	echoWindow = 30 * time.Second
-	// maxEchoes bounds what is remembered; beyond it the oldest is forgotten.
-	maxEchoes = 100_000
+	// maxEchoes bounds what is remembered: 30,000 messages a second for as long as the window is, of which the
+	// first was not heard again. Beyond it the oldest is forgotten.
+	maxEchoes = 1 << 20
 )
 
 // echoes are what the bridge has said to the old server, and may hear from there as any subscriber does.
@@ -25,30 +26,33 @@ type echoes struct {
 
 	// Guarded by mu.
 	mu    sync.Mutex
-	due   map[uint64]int // how often each is to be heard
-	order []echo         // the oldest first
+	marks map[uint64]count
+	order []echo // the oldest first
 }
 
-// echo is one that is to be heard until then.
+// count is how many equal messages in order are still to be heard, and how many were: the oldest of them.
+type count struct{ due, heard int }
+
+// echo is a message that is to be heard until then, or was.
 type echo struct {
 	mark  uint64
 	until time.Time
 }
 
-// said notes that a message is said, and returns its mark; 0 if it will not be heard.
-func (e *echoes) said(topic string, p core.Payload) (mark uint64) {
+// said notes at a time that a message is said, and returns its mark; 0 if it will not be heard.
+func (e *echoes) said(topic string, p core.Payload, now time.Time) (mark uint64) {
 	if e.on == nil || !e.on(topic) {
 		return 0
 	}
 	mark = e.mark(topic, p)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	now := time.Now()
 	for len(e.order) > 0 && (len(e.order) >= maxEchoes || now.After(e.order[0].until)) {
-		e.drop(e.order[0].mark)
-		e.order = e.order[1:]
+		e.removeOldest()
 	}
-	e.due[mark]++
+	n := e.marks[mark]
+	n.due++
+	e.marks[mark] = n
 	e.order = append(e.order, echo{mark, now.Add(echoWindow)})
 	return mark
 }
@@ -58,32 +62,43 @@ func (e *echoes) heard(topic string, p core.Payload) bool {
 	if e.on == nil || e.named && !e.on(topic) {
 		return false
 	}
-	mark := e.mark(topic, p)
+	return e.settle(e.mark(topic, p))
+}
+
+// forget takes said back. If others like it are due, it is the oldest that is not any more.
+func (e *echoes) forget(mark uint64) {
+	if mark != 0 {
+		e.settle(mark)
+	}
+}
+
+// settle expects an echo no longer, if it is due.
+func (e *echoes) settle(mark uint64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.due[mark] == 0 {
+	n := e.marks[mark]
+	if n.due == 0 {
 		return false
 	}
-	e.drop(mark)
+	e.marks[mark] = count{n.due - 1, n.heard + 1}
+	for len(e.order) > 0 && e.marks[e.order[0].mark].heard > 0 {
+		e.removeOldest()
+	}
 	return true
 }
 
-// forget takes said back.
-func (e *echoes) forget(mark uint64) {
-	if mark == 0 {
-		return
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.drop(mark)
-}
-
-// drop expects one echo less. The caller holds mu.
-func (e *echoes) drop(mark uint64) {
-	if n := e.due[mark]; n > 1 {
-		e.due[mark] = n - 1
+// removeOldest removes the oldest of order. The caller holds mu.
+func (e *echoes) removeOldest() {
+	mark := e.order[0].mark
+	e.order = e.order[1:]
+	n := e.marks[mark]
+	if n.heard > 0 {
+		n.heard--
 	} else {
-		delete(e.due, mark)
+		n.due--
+	}
+	if e.marks[mark] = n; n == (count{}) {
+		delete(e.marks, mark)
 	}
 }
 

@@ -37,7 +37,7 @@ const (
 // prepare makes the connections to the old server: one, or if it does not say the topic of a message, one
 // for each topic. They do not connect yet.
 func (b *Bridge) prepare() {
-	b.echoes = echoes{named: b.o.Format.NamesTopics(), seed: maphash.MakeSeed(), due: make(map[uint64]int)}
+	b.echoes = echoes{named: b.o.Format.NamesTopics(), seed: maphash.MakeSeed(), marks: make(map[uint64]count)}
 	if b.o.Format.HearsItself() {
 		b.echoes.on = b.hears
 	}
@@ -111,7 +111,7 @@ func (s *server) changed(err error) {
 	case err == nil && !was:
 		if b.connected.Add(1) == int64(len(b.servers)) {
 			b.trouble.Store(nil)
-			b.log.Info("the bridge is connected", slog.String("url", b.o.Server.URL))
+			b.log.Info("the bridge is connected", slog.String("url", client.SafeURL(b.o.Server.URL)))
 		}
 		s.ask()
 		if s == b.servers[0] {

@@ -45,7 +45,7 @@ func (b *Bridge) tell(ev core.Event) {
 	if channel, ok := b.channelOf(string(ev.Topic)); ok {
 		cmd.AsOwner, cmd.Channel = true, []byte(channel)
 	}
-	mark := b.echoes.said(string(ev.Topic), ev.Payload)
+	mark := b.echoes.said(string(ev.Topic), ev.Payload, time.Now())
 	done := func(_ core.Event, err error) {
 		if err == nil {
 			return

@@ -19,6 +19,14 @@ func ByTopic(inner core.ClientCodec) core.ClientCodec {
 	return &byTopic{ClientCodec: inner}
 }
 
+// innermost returns the codec of a format, which may be able to do more than a [core.ClientCodec].
+func innermost(codec core.ClientCodec) core.ClientCodec {
+	if b, ok := codec.(*byTopic); ok {
+		return b.ClientCodec
+	}
+	return codec
+}
+
 type byTopic struct {
 	core.ClientCodec
 
@@ -36,12 +44,12 @@ func (b *byTopic) Say(c core.Command, say func(core.Frame)) (answered bool, err 
 		return b.offer(c, say, err)
 	case c.Verb == core.Reply && c.Failure.Failed():
 		payload := core.Payload{Kind: core.JSON, Data: core.AppendFailure(nil, c.Failure)}
-		return false, b.publish(c.Call.Append([]byte(core.ErrorTopic)), payload, say, err)
+		return false, b.publish(c.Call.Append([]byte(core.ErrorTopic)), payload, nil, say, err)
 	case c.Verb == core.Reply:
-		return false, b.publish(c.Call.Append([]byte(core.ReplyTopic)), c.Payload, say, err)
-	case c.Verb == core.Call && c.Headers == nil:
+		return false, b.publish(c.Call.Append([]byte(core.ReplyTopic)), c.Payload, nil, say, err)
+	case c.Verb == core.Call:
 		topic := append(strconv.AppendUint([]byte(core.CallTopic), b.calls.Next(), 10), '/')
-		if err := b.publish(append(topic, c.Topic...), c.Payload, say, err); err != nil {
+		if err := b.publish(append(topic, c.Topic...), c.Payload, c.Headers, say, err); err != nil {
 			return false, err
 		}
 		if c.OneWay {
@@ -77,12 +85,12 @@ func (b *byTopic) offer(c core.Command, say func(core.Frame), err error) (answer
 }
 
 // publish says a message; err is returned if the format has no words for that either.
-func (b *byTopic) publish(topic []byte, p core.Payload, say func(core.Frame), err error) error {
-	_, wrong := b.ClientCodec.Say(core.Command{Verb: core.Publish, Topic: topic, Payload: p}, say)
+func (b *byTopic) publish(topic []byte, p core.Payload, headers []byte, say func(core.Frame), err error) error {
+	_, wrong := b.ClientCodec.Say(core.Command{Verb: core.Publish, Topic: topic, Payload: p, Headers: headers}, say)
 	_, unsayable := errors.AsType[*core.Unsayable](wrong)
 	if unsayable && p.Kind == core.Absent {
 		// Not every format has messages without content.
-		return b.publish(topic, core.Payload{Kind: core.JSON, Data: []byte(`""`)}, say, err)
+		return b.publish(topic, core.Payload{Kind: core.JSON, Data: []byte(`""`)}, headers, say, err)
 	}
 	if unsayable {
 		return err

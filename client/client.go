@@ -106,7 +106,7 @@ func (c *Client) run(ctx context.Context, conn *connection) {
 		default:
 		}
 		c.options.Changed(err)
-		c.options.Logger.Warn("connection to a server", slog.String("url", safeURL(c.options.URL)), slog.Any("error", err))
+		c.options.Logger.Warn("connection to a server", slog.String("url", SafeURL(c.options.URL)), slog.Any("error", err))
 		sleep(ctx, pause-rand.N(pause/2+1))
 		pause = min(2*pause, c.options.MaxPause)
 	}

@@ -52,10 +52,11 @@ type connection struct {
 	// Static after construction.
 	client *Client
 	net    net.Conn
-	from   io.Reader     // what net reads, with what came behind the upgrade
-	ready  chan struct{} // closed when the server has greeted
-	dead   chan struct{} // closed by fail
-	ending chan struct{} // closed by finish
+	from   io.Reader              // what net reads, with what came behind the upgrade
+	ready  chan struct{}          // closed when the server has greeted
+	dead   chan struct{}          // closed by fail
+	ending chan struct{}          // closed by finish
+	remote core.RemoteClientCodec // of the codec, nil if it is none
 
 	once   sync.Once // fail
 	err    error     // why it has ended; written before dead is closed
@@ -76,26 +77,69 @@ type connection struct {
 func (c *Client) connect(ctx context.Context) (*connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
+	codec := c.options.Codec()
+	remote, _ := innermost(codec).(core.RemoteClientCodec)
+	if remote != nil && over(remote) {
+		return nil, remote.Err()
+	}
 	conn, from, err := dial(ctx, c.options)
 	if err != nil {
+		if remote != nil {
+			remote.Close()
+		}
 		return nil, err
 	}
 	k := &connection{
 		client: c, net: conn, from: from, ready: make(chan struct{}), dead: make(chan struct{}), ending: make(chan struct{}),
-		codec: c.options.Codec(), pending: make(map[string]*order),
+		codec: codec, remote: remote, pending: make(map[string]*order),
 	}
 	k.heard.Store(time.Now().UnixNano())
+	if remote != nil {
+		go k.watch()
+	}
+	k.open()
 	k.greet()
 	go k.read()
 	select {
 	case <-k.ready:
 		return k, nil
 	case <-k.dead:
-		return nil, fmt.Errorf("connecting to %s: %w", safeURL(c.options.URL), k.err)
+		return nil, fmt.Errorf("connecting to %s: %w", SafeURL(c.options.URL), k.err)
 	case <-ctx.Done():
 		k.fail(errSilent)
-		return nil, fmt.Errorf("connecting to %s: %w", safeURL(c.options.URL), errSilent)
+		return nil, fmt.Errorf("connecting to %s: %w", SafeURL(c.options.URL), errSilent)
 	}
+}
+
+// over reports whether a codec has ended.
+func over(codec core.RemoteClientCodec) bool {
+	select {
+	case <-codec.Ended():
+		return true
+	default:
+		return false
+	}
+}
+
+// watch ends the connection with its codec, and the codec with its connection.
+func (k *connection) watch() {
+	select {
+	case <-k.remote.Ended():
+		k.fail(k.remote.Err())
+	case <-k.dead:
+	}
+	k.remote.Close()
+}
+
+// open says what a client says first.
+func (k *connection) open() {
+	o, ok := innermost(k.codec).(core.ClientOpener)
+	if !ok {
+		return
+	}
+	var out []byte
+	o.Open(func(f core.Frame) { out = appendFrame(out, f) })
+	k.send(out)
 }
 
 // greet closes ready once the codec is. The caller holds mu, or is alone.
@@ -206,6 +250,8 @@ func (k *connection) say(orders []*order) bool {
 	for _, o := range orders {
 		answered, err := k.codec.Say(o.cmd, func(f core.Frame) { out = appendFrame(out, f) })
 		switch {
+		case err != nil && k.remote != nil && over(k.remote):
+			o.done(core.Event{}, ErrLost)
 		case err != nil:
 			o.done(core.Event{}, fmt.Errorf("saying %s: %w", o.cmd.Verb, err))
 		case answered:

@@ -22,7 +22,7 @@ const maxRefusal = 200
 // dial makes the connection and the upgrade. It returns what is to be read, with what came behind the
 // upgrade.
 func dial(ctx context.Context, o Options) (net.Conn, io.Reader, error) {
-	name := safeURL(o.URL)
+	name := SafeURL(o.URL)
 	target, socket, err := where(o.URL)
 	if err != nil {
 		return nil, nil, err
@@ -64,13 +64,13 @@ func where(text string) (target, socket string, err error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
-		return "", "", fmt.Errorf("%q is no URL of a WebSocket, such as ws://host:port/path", safeURL(text))
+		return "", "", fmt.Errorf("%q is no URL of a WebSocket, such as ws://host:port/path", SafeURL(text))
 	}
 	return text, "", nil
 }
 
-// safeURL returns a URL without its secrets.
-func safeURL(text string) string {
+// SafeURL returns a URL for people: without passwords, and without its query, which may be a token.
+func SafeURL(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
 		return "the URL"
@@ -108,7 +108,7 @@ func (r *refusal) read(status int, _ []byte, response io.Reader) {
 func (r *refusal) explain(err error) error {
 	switch {
 	case r.status >= 300 && r.status < 400 && r.location != "":
-		return fmt.Errorf("the server redirects (%d) to %s: use that address", r.status, safeURL(r.location))
+		return fmt.Errorf("the server redirects (%d) to %s: use that address", r.status, SafeURL(r.location))
 	case r.status == http.StatusLoopDetected:
 		return fmt.Errorf("the server refused: %d %s: the URL leads back to where it comes from, and must be that of another server", r.status, http.StatusText(r.status))
 	case r.status != 0 && r.body != "":

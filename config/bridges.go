@@ -43,7 +43,12 @@ type Bridge struct {
 	// QueueLimit is how many bytes may wait to be said to the old server.
 	QueueLimit Size `koanf:"queue_limit"`
 
-	// Format is the format of Protocol.
+	// Plugin is the program that knows the old server's format, if it is not built in; Protocol is then
+	// only a name. Options are the format's own, which only a plugin has here.
+	Plugin  Plugin `koanf:"plugin"`
+	Options any    `koanf:"options"`
+
+	// Format is the format of Protocol or Plugin. That of a plugin has to be started.
 	Format core.ClientFormat `koanf:"-"`
 }
 
@@ -71,7 +76,8 @@ type BridgeTLS struct {
 }
 
 // checkBridges checks the bridges, fills in what was left out, and makes their formats.
-func (r *report) checkBridges(bridges []Bridge, endpoints []Endpoint, protocols []core.Protocol) {
+func (r *report) checkBridges(bridges []Bridge, tree map[string]any, endpoints []Endpoint, protocols []core.Protocol, plugin pluginMaker) {
+	entries, _ := tree["bridges"].(map[string]any)
 	taken := make(map[string]string)
 	for _, ep := range endpoints {
 		taken[canonical(ep.Name)] = "an endpoint"
@@ -89,7 +95,16 @@ func (r *report) checkBridges(bridges []Bridge, endpoints []Endpoint, protocols 
 		}
 		taken[canonical(b.Name)] = "a bridge"
 		b.Calls.Timeout, b.QueueLimit = cmp.Or(b.Calls.Timeout, 30*time.Second), cmp.Or(b.QueueLimit, 16<<20)
-		r.checkBridgeFormat(path, b, protocols)
+		fields, _ := entries[strconv.Itoa(i)].(map[string]any)
+		e := &endpointReader{report: r, path: path, fields: fields, plugin: plugin}
+		switch {
+		case e.given("plugin"):
+			e.bridgePlugin(b)
+		case e.given("options"):
+			e.fault("options", "are those of a plugin, and there is none")
+		default:
+			r.checkBridgeFormat(path, b, protocols)
+		}
 		r.checkBridgeServer(path, b)
 		r.checkBridgeTopics(path, b)
 	}
@@ -113,6 +128,29 @@ func (r *report) checkBridgeFormat(path string, b *Bridge, protocols []core.Prot
 		r.add(join(path, "protocol"), "is missing; formats of old servers: %s", strings.Join(names, ", "))
 	case b.Format == nil:
 		r.add(join(path, "protocol"), "must be one of %s, not %q%s", strings.Join(names, ", "), b.Protocol, suggest(b.Protocol, names))
+	}
+}
+
+// bridgePlugin asks the plugin of a bridge, as that of an endpoint, and makes its format.
+func (e *endpointReader) bridgePlugin(b *Bridge) {
+	ep := Endpoint{Name: b.Name, Protocol: b.Protocol, Plugin: b.Plugin}
+	p, ok := e.pluginProtocol(&ep)
+	if !ok {
+		return
+	}
+	before := len(e.problems)
+	e.options(&ep, p)
+	if len(e.problems) > before {
+		return
+	}
+	b.Protocol, b.Options = ep.Protocol, ep.Options
+	format, err := p.New(ep.Options, 0)
+	if err != nil {
+		e.fault("options", "%s", err)
+		return
+	}
+	if b.Format, ok = format.(core.ClientFormat); !ok {
+		e.fault("plugin", "does not offer the client's side of its format, %s, which a bridge speaks", p.Name)
 	}
 }
 

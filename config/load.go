@@ -25,7 +25,7 @@ type Source struct {
 	Env []string
 	// Set are the flags; a later one wins.
 	Set []Override
-	// Plugin returns the protocol that the plugin of an endpoint speaks. Its error may begin with a
+	// Plugin returns the protocol that the plugin of an endpoint, or of a bridge, speaks. Its error may begin with a
 	// key of the plugin, as in "command: text". Nil means that there are no plugins.
 	Plugin func(endpoint string, p Plugin) (core.Protocol, error)
 }
@@ -102,7 +102,7 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin plu
 	r.checkCluster(&cfg.Cluster)
 	r.checkClustered(&cfg)
 	r.checkNames(cfg.Endpoints)
-	r.checkBridges(cfg.Bridges, cfg.Endpoints, protocols)
+	r.checkBridges(cfg.Bridges, tree, cfg.Endpoints, protocols, plugin)
 	r.checkAddresses(cfg.Endpoints, cfg.Admin)
 	r.checkClusterAddresses(&cfg)
 	r.checkProxies(cfg.Endpoints, cfg.Network.TrustedProxies)

@@ -68,6 +68,7 @@
 //
 // Everywhere, ${name} is a captured value as it was written, ${text name} the characters of a
 // captured JSON string, ${upper name} and ${undashed name} these in upper case or without dashes,
+// ${json name}, ${query name} and ${utf16 name} these as a JSON string, as a part of a URL, or as hexadecimal UTF-16,
 // ${repeat N TEXT} a long text, ${i} the count within a repeated statement, and $${ a plain ${. A }
 // in an expression is \}.
 //
@@ -81,7 +82,8 @@
 // Many messages have no answer. Before the player turns to another connection it syncs the one that
 // sent last: it sends a ping and awaits its pong; as a server processes the frames of a connection
 // in order, everything sent before has been carried out. A connection that wrote raw bytes, closed,
-// or said "NAME nosync", is left alone until "sync NAME".
+// or said "NAME nosync", is left alone until "sync NAME". "pause 200ms" waits, in recordings, where
+// nothing says that the server has noticed something.
 //
 // # HTTP
 //

@@ -173,6 +173,9 @@ func (p *parser) step(l *line) (step, error) {
 		return &habitStep{rest, syncNow}, nil
 	case "repeat":
 		return p.repeat(rest, l)
+	case "pause":
+		wait, err := parseDuration(rest)
+		return pauseStep{wait}, err
 	case "broker":
 		if rest != "stop" {
 			return nil, wrong("write \"broker stop\"", "a broker has no %q", rest)
@@ -200,7 +203,7 @@ func (p *parser) unknown(name string) error {
 
 // statements are the reserved words, which cannot be names.
 var statements = []string{
-	"connect", "dial", "http", "metric", "sync", "repeat", "broker", "timeout", "nosync", "webhook",
+	"connect", "dial", "http", "metric", "sync", "repeat", "pause", "broker", "timeout", "nosync", "webhook",
 }
 
 // newName defines name.

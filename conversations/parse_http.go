@@ -80,7 +80,14 @@ func (p *parser) http(rest string, l *line) (step, error) {
 	s := &httpStep{}
 	s.method, rest = cutWord(rest)
 	s.endpoint, rest = cutWord(rest)
-	s.path, rest = cutWord(rest)
+	if strings.HasPrefix(rest, `"`) {
+		var err error
+		if s.path, rest, err = cutQuoted(rest); err != nil {
+			return nil, wrong(`write "http POST ENDPOINT /path", or the path in quotes`, "%v", err)
+		}
+	} else {
+		s.path, rest = cutWord(rest)
+	}
 	if !strings.HasPrefix(s.path, "/") {
 		return nil, wrong(`write "http POST ENDPOINT /path"`, "the path is missing")
 	}

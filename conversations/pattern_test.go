@@ -91,13 +91,16 @@ func TestMatchBytes(t *testing.T) {
 }
 
 func TestExpand(t *testing.T) {
-	v := variables{"id": `"ab-Cd"`, "n": "12", "webhook.auth": "http://x"}
+	v := variables{"id": `"ab-Cd"`, "n": "12", "webhook.auth": "http://x", "plain": `x "&y`, "short": "a😀"}
 	for _, c := range []struct{ text, want string }{
 		{"plain $ and {}", "plain $ and {}"},
 		{"${n}-${n}", "12-12"},
 		{`{"id":${id}}`, `{"id":"ab-Cd"}`},
 		{"{${text id}}", "{ab-Cd}"},
 		{"${upper id} ${undashed id}", "AB-CD abCd"},
+		{"${json id} ${json plain}", `"ab-Cd" "x \"&y"`},
+		{"${query plain} ${query id}", "x+%22%26y ab-Cd"},
+		{"${utf16 short}", "61003dd800de"},
 		{"${repeat 3 ab}", "ababab"},
 		{`${repeat 2 {"a":}1${repeat 2 \}}`, `{"a":{"a":1}}`},
 		{"${webhook.auth}/x", "http://x/x"},

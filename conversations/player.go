@@ -71,6 +71,10 @@ func (p *Player) Config(protocols []string) (string, error) {
 // before Play.
 func (p *Player) Trust(authorities *x509.CertPool) { p.trusted = authorities }
 
+// Set gives a variable its value before the script begins, such as a password that is not in the
+// script. Call it before Play.
+func (p *Player) Set(name, value string) { p.vars[name] = value }
+
 // Play plays the script against the servers at the given addresses: one ws:// or wss:// URL for
 // each endpoint of the script and, for metrics, "admin". If the conversation fails the error is a
 // [*Failure].

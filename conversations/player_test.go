@@ -146,6 +146,8 @@ func TestPlayed(t *testing.T) {
 		{"upgraded by hand", "dial b bird\nb >raw \"GET / HTTP/1.1\\r\\nHost: h\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\n" +
 			"Sec-WebSocket-Version: 13\\r\\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\\r\\n\\r\\n\"\nb <status 101\nb > hi\nb < hi"},
 		{"http", "http POST bird /x?y=1\n  body {\"a\":1}\n  => 201\n  header X-Query: y=1\n  body {\"a\":*}"},
+		{"http with a variable", "a > x y\na < $v\nhttp POST bird \"/x?y=${query v}\"\n  => 201\n  header X-Query: y=x+y"},
+		{"pause", "a > x\npause 1ms\na < x"},
 		{"metric", "metric seen_total{kind=\"a\"} == 2\nmetric seen_total >= 1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,11 +1,15 @@
 package conversations
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 )
 
 // maxRepeat limits the bytes that one ${repeat} may make.
@@ -96,16 +100,38 @@ func (v variables) value(expression string) (string, error) {
 		return strings.ToUpper(text), nil
 	case "undashed":
 		return strings.ReplaceAll(text, "-", ""), nil
+	case "query":
+		return url.QueryEscape(text), nil
+	case "utf16":
+		return wide(text), nil
+	case "json":
+		if raw != text {
+			return raw, nil
+		}
+		var quoted strings.Builder
+		e := json.NewEncoder(&quoted)
+		e.SetEscapeHTML(false)
+		err := e.Encode(text)
+		return strings.TrimSpace(quoted.String()), err
 	}
-	return "", fmt.Errorf("there is no function %q: use repeat, time, text, upper or undashed", function)
+	return "", fmt.Errorf("there is no function %q: use repeat, time, text, upper, undashed, json, query or utf16", function)
 }
 
 func (v variables) named(name string) (string, error) {
 	value, ok := v[name]
 	if !ok {
-		return "", fmt.Errorf("$%s has no value: capture it with an expectation before this line", name)
+		return "", fmt.Errorf("$%s has no value: capture it with an expectation before this line, or give it with --set %s=VALUE", name, name)
 	}
 	return value, nil
+}
+
+// wide returns text as hexadecimal UTF-16, little-endian.
+func wide(text string) string {
+	var b []byte
+	for _, unit := range utf16.Encode([]rune(text)) {
+		b = binary.LittleEndian.AppendUint16(b, unit)
+	}
+	return hex.EncodeToString(b)
 }
 
 // time evaluates ${time D}.

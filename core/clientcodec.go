@@ -33,6 +33,25 @@ type ClientCodec interface {
 	Forget(ref []byte)
 }
 
+// ClientOpener is a [ClientCodec] of a format in which a client speaks first.
+type ClientOpener interface {
+	// Open says what comes before all else. It is called once, when the connection is made; what is
+	// said is borrowed.
+	Open(say func(Frame))
+}
+
+// RemoteClientCodec is a [ClientCodec] in another process, which can end before its connection does.
+// Then nothing is said or heard any more: Say and Hear return errors.
+type RemoteClientCodec interface {
+	ClientCodec
+	// Ended is closed when the codec has ended. Any goroutine.
+	Ended() <-chan struct{}
+	// Err returns why it has ended, after Ended. Any goroutine.
+	Err() error
+	// Close ends it when its connection has ended. Any goroutine; it may be called again.
+	Close()
+}
+
 // ClientFormat is a Format that knows the client's side too.
 type ClientFormat interface {
 	Format

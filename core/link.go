@@ -19,6 +19,9 @@ type Peer interface {
 	// not reach the client: the call fails. r is ReasonUnwritable if the client's format cannot
 	// write it, and ReasonOverload if the client's backlog is full already.
 	RequestUndeliverable(id CallID, r Reason)
+	// Unwritten reports that an event that was told to this connection alone cannot be written in
+	// its format, if that is known at once. It is borrowed.
+	Unwritten(ev Event)
 	// Leaving reports that the connection is about to close, before the client can see its
 	// close frame or its end. When Leaving returns, what the connection held alone (channels,
 	// services, its place in a session) is free, and no further command is carried out. The

@@ -50,6 +50,13 @@
 // questions in the shard; messages are dropped then and counted. No event loop ever waits
 // for a plugin, and publishers of other endpoints do not wait for it at all.
 //
+// # The client's side
+//
+// A [ClientFormat] speaks the format as a client, too: to old servers for bridges, and for commands. Each of
+// its codecs (speak.go) has a stream of its own and waits for each answer, up to AnswerTimeout. It is a
+// [core.RemoteClientCodec]: the end of its process, or an answer that breaks the contract, is its end and that
+// of its connection; the client makes another one, in the next process.
+//
 // # Ends
 //
 // A process that ends, gives no answer for AnswerTimeout, or answers nonsense is killed

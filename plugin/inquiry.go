@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/plugin/codecpb"
@@ -117,8 +118,15 @@ func (c *candidate) format(options map[string]any, max int) (core.Format, error)
 		options: c.options, request: r, stateful: d.GetStateful(),
 		profile: profileOf(d.GetProfile()), goodbyes: goodbyesOf(d), needs: needsOf(d.GetNeeds()),
 	}
-	if d.GetHttp() {
+	side := d.GetClient()
+	speaks := speakers{format: f, namesTopics: side.GetNamesTopics(), hearsItself: side.GetHearsItself(), next: new(atomic.Uint64)}
+	switch {
+	case d.GetHttp() && side != nil:
+		return &HTTPClientFormat{&HTTPFormat{f}, speaks}, nil
+	case d.GetHttp():
 		return &HTTPFormat{f}, nil
+	case side != nil:
+		return &ClientFormat{f, speaks}, nil
 	}
 	return f, nil
 }

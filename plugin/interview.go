@@ -100,6 +100,13 @@ func (i *Interview) Ask(questions []contract.Question) ([]Reply, error) {
 	return replies, nil
 }
 
+// NewClientCodec returns the client's side of a connection to a server, after Describe. A wrong answer ends
+// the process.
+func (i *Interview) NewClientCodec() core.RemoteClientCodec {
+	p := i.candidate.process
+	return newClientCodec(p, i.candidate.options.AnswerTimeout, func(error) { p.kill() })
+}
+
 func appendQuestion(dst []byte, q contract.Question) []byte {
 	switch q.Kind {
 	case contract.Open:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -140,6 +141,72 @@ func (c testCodec) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, er
 	return dst, core.NoFrame, nil
 }
 
+// NewClientCodec returns a client that says what it publishes, and does what some topics say.
+func (*testFormat) NewClientCodec() core.ClientCodec { return new(testClient) }
+
+func (*testFormat) NamesTopics() bool { return true }
+
+func (*testFormat) HearsItself() bool { return false }
+
+// testClient is ready when it has heard "hello".
+type testClient struct {
+	ready bool
+	beat  time.Duration
+	refs  []string // that are waited for
+}
+
+func (c *testClient) Open(say func(core.Frame)) {
+	say(core.Frame{Kind: core.TextFrame, Data: []byte("process " + strconv.Itoa(os.Getpid()))})
+}
+
+func (c *testClient) Say(cmd core.Command, say func(core.Frame)) (bool, error) {
+	switch string(cmd.Topic) {
+	case "die":
+		os.Exit(1)
+	case "hang":
+		select {}
+	case "panic":
+		panic("as it was told")
+	case "wrong":
+		return false, errors.New("something is wrong")
+	}
+	if cmd.Verb == core.Call {
+		return false, &core.Unsayable{What: "a call", Closest: "write a letter"}
+	}
+	c.refs = append(c.refs, string(cmd.Ref))
+	for _, part := range strings.Fields(string(cmd.Payload.Data)) {
+		say(core.Frame{Kind: core.BinaryFrame, Data: []byte(part)})
+	}
+	return len(cmd.Ref) > 0, nil
+}
+
+func (c *testClient) Hear(f core.Frame, tell func(core.Event)) error {
+	switch text := string(f.Data); text {
+	case "hello":
+		c.ready, c.beat = true, 1500*time.Millisecond
+	case "nonsense":
+		return errors.New("no message of a test server")
+	case "outcomes":
+		for _, ref := range c.refs {
+			tell(core.Event{Kind: core.Done, Verb: core.Publish, Ref: []byte(ref)})
+		}
+		c.beat = 0
+	default:
+		tell(core.Event{Kind: core.Message, Topic: []byte("heard"), Payload: core.Payload{Kind: core.Text, Data: f.Data}})
+	}
+	return nil
+}
+
+func (c *testClient) Ready() bool { return c.ready }
+
+func (c *testClient) KeepAlive() (time.Duration, core.Frame) {
+	return c.beat, core.Frame{Kind: core.TextFrame, Data: []byte("beat")}
+}
+
+func (c *testClient) Forget(ref []byte) {
+	c.refs = slices.DeleteFunc(c.refs, func(r string) bool { return r == string(ref) })
+}
+
 // serveRaw serves a plugin made of the generated types alone, as one in another language would
 // be. It makes the mistake that role names.
 func serveRaw(role string) {
@@ -168,6 +235,9 @@ func (raw) GRPCClient(context.Context, *goplugin.GRPCBroker, *grpc.ClientConn) (
 func (r raw) Describe(_ context.Context, _ *codecpb.DescribeRequest) (*codecpb.Description, error) {
 	d := &codecpb.Description{
 		Contract: contract.Version, Format: "raw", Listen: "127.0.0.1:0", Profile: &codecpb.Profile{MaxMessage: 1 << 20},
+	}
+	if strings.HasPrefix(r.role, "client ") {
+		d.Client = &codecpb.ClientSide{}
 	}
 	switch r.role {
 	case "other contract":
@@ -208,6 +278,35 @@ func (r raw) Translate(stream grpc.BidiStreamingServer[codecpb.Questions, codecp
 			return err
 		}
 	}
+}
+
+// Speak makes the mistake that role names in its answer to the first question.
+func (r raw) Speak(stream grpc.BidiStreamingServer[codecpb.ClientQuestions, codecpb.ClientAnswers]) error {
+	if r.role == "client unasked" {
+		return errors.Join(stream.Send(&codecpb.ClientAnswers{}), stream.Send(&codecpb.ClientAnswers{}))
+	}
+	if _, err := stream.Recv(); err != nil {
+		return err
+	}
+	a := &codecpb.ClientAnswer{}
+	answers := []*codecpb.ClientAnswer{a}
+	switch r.role {
+	case "client too many":
+		answers = append(answers, a)
+	case "client bad text":
+		a.Frames = []*codecpb.Frame{{Kind: codecpb.Frame_TEXT, Data: []byte{0xff}}}
+	case "client no kind":
+		a.Frames = []*codecpb.Frame{{Data: []byte("x")}}
+	case "client bad json":
+		a.Events = []*codecpb.Event{{Kind: codecpb.EventKind_EVENT_MESSAGE, Payload: &codecpb.Payload{Kind: codecpb.PayloadKind_PAYLOAD_JSON, Data: []byte("{")}}}
+	case "client bad beat":
+		a.KeepAlive = &codecpb.KeepAlive{After: 5}
+	}
+	if err := stream.Send(&codecpb.ClientAnswers{Answers: answers}); err != nil {
+		return err
+	}
+	<-stream.Context().Done()
+	return nil
 }
 
 func (r raw) answer(q *codecpb.Question) *codecpb.Answer {

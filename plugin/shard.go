@@ -324,6 +324,13 @@ func (s *shard) complain(err error) {
 	}
 }
 
+// complainOf is complain unless p is no longer the process that is asked: its successor did nothing wrong.
+func (s *shard) complainOf(p *process, err error) {
+	if s.current() == p {
+		s.complain(err)
+	}
+}
+
 // begin makes p, with its stream, the process that is asked from now on.
 func (s *shard) begin(p *process, to stream) {
 	s.mu.Lock()

@@ -59,14 +59,14 @@ type crowd struct {
 	channels []string
 	random   *rand.Rand
 	bag      []fault // what is done next
-	injuries []*injury
+	active   []*activeFault
 	looked   time.Time               // when it was looked last whether nodes are well
-	healing  map[fault]time.Duration // how long that took at most, after it was undone
+	recovery map[fault]time.Duration // how long that took at most, after it was undone
 }
 
-// injury is a wound that has not healed.
-type injury struct {
-	*wound
+// activeFault is an incident of which the nodes have not recovered yet.
+type activeFault struct {
+	*incident
 	until  time.Time // when it is to be undone, or was
 	undone bool
 	joined []int64   // how often its nodes have joined the cluster,
@@ -103,7 +103,7 @@ func playCluster(t *testing.T, e engine, program string) {
 		t.Skip("none of the faults of -clusterfaults")
 	}
 	channels := contested(3)
-	c := &crowd{engine: e, ledger: newLedger(callPatience, channels...), channels: channels, random: rand.New(rand.NewPCG(seed, 0)), healing: make(map[fault]time.Duration)}
+	c := &crowd{engine: e, ledger: newLedger(callPatience, channels...), channels: channels, random: rand.New(rand.NewPCG(seed, 0)), recovery: make(map[fault]time.Duration)}
 	g := &ground{dir: t.TempDir()}
 	if e.spaces {
 		c.spaces = newSpaces(t, size)
@@ -116,7 +116,7 @@ func playCluster(t *testing.T, e engine, program string) {
 	}
 	members := c.members()
 	for _, n := range c.nodes {
-		c.hurt(t, &injury{wound: &wound{what: quit, node: n.number, weight: 1}, undone: true, until: time.Now()})
+		c.begin(t, &activeFault{incident: &incident{what: quit, node: n.number, weight: 1}, undone: true, until: time.Now()})
 		n.start(t, c.ledger.report)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -168,7 +168,7 @@ func playCluster(t *testing.T, e engine, program string) {
 	if n > len(troubles) {
 		t.Errorf("and %d more", n-len(troubles))
 	}
-	t.Logf("%d of 100 ways were judged strictly at any time, on average; all was well again after at most %v", c.ledger.strict(), c.healing)
+	t.Logf("%d of 100 ways were judged strictly at any time, on average; all was well again after at most %v", c.ledger.strict(), c.recovery)
 	t.Logf("%v; no channel found a new owner for %v; a call waited %v for an answerer that was gone (%s)", c.ledger.counted(),
 		c.ledger.unowned.Round(time.Millisecond), c.ledger.longest, c.ledger.slowest)
 }
@@ -200,7 +200,7 @@ func (c *crowd) wait(t *testing.T, what string, missing func() string) {
 func (c *crowd) members() (all []func(context.Context)) {
 	var services, held []service
 	var topics []string
-	for _, channel := range append(slices.Clone(c.channels), throne) {
+	for _, channel := range append(slices.Clone(c.channels), longOwned) {
 		topics = append(topics, topicOf(channel))
 	}
 	for _, n := range c.nodes {
@@ -241,7 +241,7 @@ func (c *crowd) members() (all []func(context.Context)) {
 		}
 		enter("holder", "wsify", patient, &server{services: []string{heldBy(n.letter)}, takes: holding}, insist)
 		enter("waiter", "wsify", patient, &asker{services: held}, askPace)
-		for which, channels := range map[string][]string{"1": c.channels, "2": c.channels, "3": {throne}} {
+		for which, channels := range map[string][]string{"1": c.channels, "2": c.channels, "3": {longOwned}} {
 			one := &contender{
 				ledger: c.ledger, name: "contender-" + n.letter + which, node: n.number, url: n.urls["wubsub"], by: n.by, channels: channels,
 			}
@@ -251,17 +251,17 @@ func (c *crowd) members() (all []func(context.Context)) {
 	return all
 }
 
-// hurt opens a wound.
-func (c *crowd) hurt(t *testing.T, i *injury) {
+// begin tells the ledger of a fault, just before it is done.
+func (c *crowd) begin(t *testing.T, i *activeFault) {
 	t.Helper()
-	c.ledger.open(i.wound)
-	c.injuries = append(c.injuries, i)
+	c.ledger.open(i.incident)
+	c.active = append(c.active, i)
 }
 
-// look undoes what is to be undone, and finds what has healed.
+// look undoes what is to be undone, and finds what has recovered.
 func (c *crowd) look(t *testing.T) {
 	t.Helper()
-	for _, i := range c.injuries {
+	for _, i := range c.active {
 		if !i.undone && time.Now().After(i.until) {
 			c.undo(t, i)
 		}
@@ -270,20 +270,20 @@ func (c *crowd) look(t *testing.T) {
 		return
 	}
 	c.looked = time.Now()
-	c.injuries = slices.DeleteFunc(c.injuries, func(i *injury) bool {
-		healed := i.undone && c.areWell(t, i)
-		if healed {
-			c.ledger.healed(i.wound)
-			c.healing[i.what] = max(c.healing[i.what], time.Since(i.until).Round(100*time.Millisecond))
+	c.active = slices.DeleteFunc(c.active, func(i *activeFault) bool {
+		recovered := i.undone && c.areWell(t, i)
+		if recovered {
+			c.ledger.recovered(i.incident)
+			c.recovery[i.what] = max(c.recovery[i.what], time.Since(i.until).Round(100*time.Millisecond))
 		}
-		return healed
+		return recovered
 	})
 	c.ledger.settle()
 }
 
-// areWell reports whether the nodes of an injury are well, and have been so for long enough. While
+// areWell reports whether the nodes of a fault are well, and have been so for long enough. While
 // something else is done to one of them that cannot be told.
-func (c *crowd) areWell(t *testing.T, i *injury) bool {
+func (c *crowd) areWell(t *testing.T, i *activeFault) bool {
 	t.Helper()
 	var joined []int64
 	for n := range c.nodes {
@@ -291,7 +291,7 @@ func (c *crowd) areWell(t *testing.T, i *injury) bool {
 		if !mine && c.isCut(n, n) {
 			continue
 		}
-		if mine && slices.ContainsFunc(c.injuries, func(other *injury) bool { return !other.undone && slices.Contains(other.nodes(), n) }) {
+		if mine && slices.ContainsFunc(c.active, func(other *activeFault) bool { return !other.undone && slices.Contains(other.nodes(), n) }) {
 			i.why, i.joined = c.nodes[n].name+" is not left alone", nil
 			return false
 		}
@@ -305,7 +305,7 @@ func (c *crowd) areWell(t *testing.T, i *injury) bool {
 		}
 		// A node that has come back is seen twice until the one before is missed. Whom they see does not
 		// tell that while others come and go.
-		if len(c.injuries) == 1 && s.others != size-1 || len(c.injuries) > 1 && time.Since(i.until) < missed {
+		if len(c.active) == 1 && s.others != size-1 || len(c.active) > 1 && time.Since(i.until) < missed {
 			i.why = fmt.Sprintf("%s sees %d nodes", c.nodes[n].name, s.others)
 			return false
 		}
@@ -318,7 +318,7 @@ func (c *crowd) areWell(t *testing.T, i *injury) bool {
 
 // isCut reports whether something is done between two nodes, or to a node itself.
 func (c *crowd) isCut(n, other int) bool {
-	return slices.ContainsFunc(c.injuries, func(i *injury) bool { return !i.undone && i.cuts(n, other) })
+	return slices.ContainsFunc(c.active, func(i *activeFault) bool { return !i.undone && i.cuts(n, other) })
 }
 
 // disturb does something, unless there is enough already.
@@ -335,18 +335,18 @@ func (c *crowd) disturb(t *testing.T) bool {
 	case c.random.IntN(5) == 0 && *clusterTime >= time.Minute:
 		lasts += longAway
 	}
-	c.hurt(t, i)
+	c.begin(t, i)
 	c.wait(t, "everything has arrived", c.ledger.arrived)
 	time.Sleep(time.Duration(c.random.Int64N(int64(200 * time.Millisecond))))
-	t.Logf("%s %v, for %v", now(), i.wound, lasts)
+	t.Logf("%s %v, for %v", now(), i.incident, lasts)
 	c.do(t, i)
 	i.until = time.Now().Add(lasts)
 	return true
 }
 
 // next returns what is to be done next; nil if there is enough.
-func (c *crowd) next() *injury {
-	away := slices.DeleteFunc(slices.Clone(c.injuries), func(i *injury) bool { return i.undone })
+func (c *crowd) next() *activeFault {
+	away := slices.DeleteFunc(slices.Clone(c.active), func(i *activeFault) bool { return i.undone })
 	if len(away) >= atOnceAway {
 		return nil
 	}
@@ -355,22 +355,22 @@ func (c *crowd) next() *injury {
 		c.random.Shuffle(len(c.bag), func(i, j int) { c.bag[i], c.bag[j] = c.bag[j], c.bag[i] })
 	}
 	for at, what := range c.bag {
-		w := c.wound(what)
-		// What is away cannot be hurt again.
-		if !slices.ContainsFunc(away, func(other *injury) bool {
+		w := c.incident(what)
+		// Nothing is done to what is away already.
+		if !slices.ContainsFunc(away, func(other *activeFault) bool {
 			return w.ofServer() && other.ofServer() && w.node == other.node || w.ofNode() && other.ofNode() && w.node == other.node ||
 				w.ofLink() && other.ofLink()
 		}) {
 			c.bag = slices.Delete(c.bag, at, at+1)
-			return &injury{wound: w}
+			return &activeFault{incident: w}
 		}
 	}
 	return nil
 }
 
-// wound returns one of a kind.
-func (c *crowd) wound(what fault) *wound {
-	w := &wound{what: what, node: c.random.IntN(size)}
+// incident returns one of a kind.
+func (c *crowd) incident(what fault) *incident {
+	w := &incident{what: what, node: c.random.IntN(size)}
 	w.other = (w.node + 1 + c.random.IntN(size-1)) % size
 	switch {
 	case w.ofServer():
@@ -388,7 +388,7 @@ func (c *crowd) wound(what fault) *wound {
 }
 
 // do does it.
-func (c *crowd) do(t *testing.T, i *injury) {
+func (c *crowd) do(t *testing.T, i *activeFault) {
 	t.Helper()
 	switch i.what {
 	case killed:
@@ -420,7 +420,7 @@ func (c *crowd) do(t *testing.T, i *injury) {
 }
 
 // undo undoes it.
-func (c *crowd) undo(t *testing.T, i *injury) {
+func (c *crowd) undo(t *testing.T, i *activeFault) {
 	t.Helper()
 	switch i.what {
 	case killed, quit:
@@ -460,11 +460,11 @@ func (c *crowd) settle(ctx context.Context, t *testing.T) {
 	t.Helper()
 	c.wait(t, "all clients reach each other", func() string {
 		c.look(t)
-		ill := c.ledger.unrest()
-		for _, i := range c.injuries {
-			ill += "; " + i.why
+		left := c.ledger.unproven()
+		for _, i := range c.active {
+			left += "; " + i.why
 		}
-		return ill
+		return left
 	})
 	t.Logf("%s all is well", now())
 	pause(ctx, rest)

@@ -15,12 +15,12 @@ import (
 
 const (
 	// tenureWords is how many messages an owner publishes at most, at most one each wordPause. The
-	// channel named throne is owned for half a minute and more: longer than a lease.
-	tenureWords, wordPause   = 20, 10 * time.Millisecond
-	throneWords, thronePause = 1200, 100 * time.Millisecond
-	throne                   = "throne"
-	// envy is how long a contender waits at most until it tries again.
-	envy = 150 * time.Millisecond
+	// channel named longOwned is owned for half a minute and more: longer than a lease.
+	tenureWords, wordPause            = 20, 10 * time.Millisecond
+	longOwnedMessages, longOwnedPause = 1200, 100 * time.Millisecond
+	longOwned                         = "longowned"
+	// retryPause is how long a contender waits at most until it tries again.
+	retryPause = 150 * time.Millisecond
 )
 
 // contender tries to own contested channels, publishes there while it does, and leaves.
@@ -38,11 +38,11 @@ func (c *contender) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		since := c.ledger.tick()
 		if err := c.visit(ctx, c.channels[rand.IntN(len(c.channels))]); err != nil && ctx.Err() == nil {
-			if !errors.Is(err, context.DeadlineExceeded) || c.ledger.calm() {
+			if !errors.Is(err, context.DeadlineExceeded) || c.ledger.quiet() {
 				c.ledger.cut(c.name, c.node, since, err)
 			}
 		}
-		pause(ctx, rand.N(envy))
+		pause(ctx, rand.N(retryPause))
 	}
 }
 
@@ -61,15 +61,17 @@ func (c *contender) visit(ctx context.Context, channel string) error {
 	}
 	for ctx.Err() == nil {
 		c.attempts++
+		c.ledger.tries(c.name, "tries %s", channel)
 		mark := fmt.Sprintf("%s.%d", c.name, c.attempts)
 		why, err := c.attempt(conn, channel, 0, c.attempts, mark, conn.own(channel))
 		if err != nil {
 			return err
 		}
 		if why == "" {
-			return c.reign(ctx, conn, channel, mark)
+			return c.publishAll(ctx, conn, channel, mark)
 		}
-		pause(ctx, rand.N(envy))
+		c.ledger.tries(c.name, "is refused %s: %s", channel, why)
+		pause(ctx, rand.N(retryPause))
 	}
 	return nil
 }
@@ -98,21 +100,22 @@ func (c *contender) attempt(conn *client, channel string, epoch, number int, mar
 	}
 }
 
-// reign publishes as the owner.
-func (c *contender) reign(ctx context.Context, conn *client, channel, mark string) error {
+// publishAll publishes as the owner.
+func (c *contender) publishAll(ctx context.Context, conn *client, channel, mark string) error {
 	epoch := c.ledger.own(channel, mark, c.node)
 	last, most := 1+rand.IntN(tenureWords), wordPause
-	if channel == throne {
-		last, most = throneWords/2+rand.IntN(throneWords/2), thronePause
+	if channel == longOwned {
+		last, most = longOwnedMessages/2+rand.IntN(longOwnedMessages/2), longOwnedPause
 	}
 	for n := 1; n <= last; n++ {
+		c.ledger.tries(c.name, "publishes message %d of %d of epoch %d of %s", n, last, epoch, channel)
 		sent := c.ledger.tick()
 		why, err := c.attempt(conn, channel, epoch, n, mark)
 		if err != nil {
 			return err
 		}
 		if why != "" {
-			c.ledger.deposed(epoch, why)
+			c.ledger.lostChannel(epoch, why)
 			return nil
 		}
 		c.ledger.accepted(epoch, sent)
@@ -120,6 +123,7 @@ func (c *contender) reign(ctx context.Context, conn *client, channel, mark strin
 	}
 	// Messages of different publishers have no order. So that its successor's cannot overtake its
 	// own, an owner that leaves waits until all have heard it.
+	c.ledger.tries(c.name, "waits until all have heard message %d of epoch %d of %s", last, epoch, channel)
 	for began := time.Now(); !c.ledger.everybodyHeard(epoch, last) && ctx.Err() == nil; pause(ctx, 5*time.Millisecond) {
 		if time.Since(began) > coretest.Patience {
 			c.ledger.report("not everybody has heard message %d of epoch %d of %s (node %s)", last, epoch, channel, letterOf(c.node))

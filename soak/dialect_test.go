@@ -24,7 +24,8 @@ const (
 	ended        // the call of that name has ended
 )
 
-// dialect is the language of a client of one format.
+// dialect is the language of a client of one format. It is not the format's own client codec: that tells
+// nothing of an outcome that nobody waits for any more, and the second end of a call is one of those.
 type dialect interface {
 	// binary reports whether messages are binary.
 	binary() bool

@@ -28,9 +28,9 @@ var faultNames = []string{"killed", "quit", "stopped", "serverkilled", "serverst
 
 func (f fault) String() string { return faultNames[f] }
 
-// wound is a fault, from just before it is done until it is proven that all is well again. Guarded by
+// incident is a fault, from just before it is done until it is proven that all is well again. Guarded by
 // ledger.mu once it is open.
-type wound struct {
+type incident struct {
 	// Static.
 	what        fault
 	node, other int // what it is done to; other is the second one of two
@@ -38,12 +38,12 @@ type wound struct {
 	// wherever their owners are.
 	weight int
 
-	healed bool // it is undone, and its nodes are well: what is said from now on arrives
-	// opened, mended and over are when it was done, healed, and proven to be over; 0 is not yet.
-	opened, mended, over uint64
+	recovered bool // it is undone, and its nodes are well: what is said from now on arrives
+	// opened, recoveredAt and over are when it was done, recovered, and proven to be over; 0 is not yet.
+	opened, recoveredAt, over uint64
 }
 
-func (w *wound) String() string {
+func (w *incident) String() string {
 	switch w.what {
 	case serverKilled, serverStopped, emptied:
 		return fmt.Sprintf("server %d is %v", w.node+1, w.what)
@@ -56,13 +56,13 @@ func (w *wound) String() string {
 }
 
 // ofNode reports whether it is done to a node, ofServer and ofLink the same of the others.
-func (w *wound) ofNode() bool   { return w.what <= stopped }
-func (w *wound) ofServer() bool { return w.what >= serverKilled && w.what <= emptied }
+func (w *incident) ofNode() bool   { return w.what <= stopped }
+func (w *incident) ofServer() bool { return w.what >= serverKilled && w.what <= emptied }
 
-func (w *wound) ofLink() bool { return w.what >= isolated }
+func (w *incident) ofLink() bool { return w.what >= isolated }
 
 // cuts reports whether something may be lost from one node to another one, or from a node to itself.
-func (w *wound) cuts(from, to int) bool {
+func (w *incident) cuts(from, to int) bool {
 	switch {
 	case w.ofNode():
 		return from == w.node || to == w.node
@@ -77,8 +77,8 @@ func (w *wound) cuts(from, to int) bool {
 	return from == w.node && to == w.other || from == w.other && to == w.node
 }
 
-// nodes returns the nodes that have to be well before it has healed.
-func (w *wound) nodes() (all []int) {
+// nodes returns the nodes that have to be well before it has recovered.
+func (w *incident) nodes() (all []int) {
 	if w.ofNode() {
 		return []int{w.node}
 	}
@@ -111,7 +111,7 @@ type flow struct {
 	proof   int  // what proves it is later than this: the number of a message, the time of a call
 	windows []span
 	await   int    // has to arrive before the next fault; 0 is nothing
-	mended  uint64 // when it became whole
+	wholeAt uint64 // when it became whole
 }
 
 // review brings a flow up to date with what is done to it. now is the number of its last message, or
@@ -132,7 +132,7 @@ func (f *flow) proven(number int, clock uint64) bool {
 		return false
 	}
 	f.windows = append(f.windows, span{f.first, number - 1})
-	f.broken, f.mended = false, clock
+	f.broken, f.wholeAt = false, clock
 	return true
 }
 
@@ -143,7 +143,7 @@ func (f *flow) excuses(number int) bool {
 }
 
 // brokenSince reports whether it was broken at some time since then.
-func (f *flow) brokenSince(clock uint64) bool { return f.broken || f.mended > clock }
+func (f *flow) brokenSince(clock uint64) bool { return f.broken || f.wholeAt > clock }
 
 // now is how times are written.
 func now() string { return time.Now().UTC().Format("15:04:05.000") }

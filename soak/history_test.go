@@ -52,9 +52,9 @@ func (h history) fail(number int, why string) { h.answered("q", number, "", why)
 
 func (h history) hearOwner(epoch, number int) { h.ledger.hearOwner("s", "c", epoch, number) }
 
-// do hurts a node, or another pair, with a weight.
-func (h history) do(what fault, node int, weight ...int) *wound {
-	w := &wound{what: what, node: node, other: (node + 1) % size}
+// do does something to a node, or another pair, with a weight.
+func (h history) do(what fault, node int, weight ...int) *incident {
+	w := &incident{what: what, node: node, other: (node + 1) % size}
 	if len(weight) > 0 {
 		w.weight = weight[0]
 	}
@@ -74,7 +74,7 @@ func TestLedger(t *testing.T) {
 			h.answer(1)
 			w := h.do(killed, 1)
 			h.say(5, 1, 4, 5)
-			h.healed(w)
+			h.recovered(w)
 			h.say(3, 2, 3)
 		}},
 		"twice": {"message 2 of p twice", func(h history) { h.say(2, 1, 2, 2) }},
@@ -117,21 +117,21 @@ func TestLedger(t *testing.T) {
 			h.say(1, 1)
 			w := h.do(killed, 0)
 			h.say(1)
-			h.healed(w)
+			h.recovered(w)
 			h.say(3, 1, 3)
 		}},
 		"lost before it has come back": {"", func(h history) {
 			h.say(1, 1)
 			w := h.do(killed, 0)
 			h.say(2)
-			h.healed(w)
+			h.recovered(w)
 			h.say(3, 2, 3)
 		}},
 		"lost, after one of two was undone": {"", func(h history) {
 			h.say(1, 1)
 			w := h.do(killed, 0)
 			h.do(stopped, 1)
-			h.healed(w)
+			h.recovered(w)
 			h.say(3, 1, 3)
 		}},
 		"lost before the second one": {"has not heard message 2 of p", func(h history) {
@@ -180,13 +180,13 @@ func TestLedger(t *testing.T) {
 
 		"never said":         {"what nobody has said", func(h history) { h.hear(1) }},
 		"at another topic":   {"what nobody has said", func(h history) { h.ledger.say("p"); h.ledger.hear("s", "p", 1, 1, "other/t") }},
-		"cut in a calm":      {"which runs, has ended", func(h history) { h.cut("s", 1, h.tick(), errors.New("cut")) }},
+		"cut in quiet":       {"which runs, has ended", func(h history) { h.cut("s", 1, h.tick(), errors.New("cut")) }},
 		"cut by another one": {"which runs, has ended", func(h history) { h.do(killed, 0); h.cut("s", 1, 0, errors.New("cut")) }},
 		"cut by a stop":      {"which runs, has ended", func(h history) { h.do(stopped, 1); h.cut("s", 1, 0, errors.New("cut")) }},
 		"cut by a server":    {"which runs, has ended", func(h history) { h.do(serverKilled, 1); h.cut("s", 1, 0, errors.New("cut")) }},
 		"cut after its node has come back": {"which runs, has ended", func(h history) {
 			w := h.do(killed, 1)
-			h.healed(w)
+			h.recovered(w)
 			w.over = h.tick()
 			h.cut("s", 1, h.tick(), errors.New("cut"))
 		}},
@@ -205,14 +205,14 @@ func TestLedger(t *testing.T) {
 		"a failure while the node is away": {"", func(h history) {
 			w := h.do(killed, 1)
 			h.ask(1, x)
-			h.healed(w)
+			h.recovered(w)
 			h.fail(1, "no")
 			h.ask(2, x)
 			h.fail(2, "no")
 		}},
 		"a failure after an answer": {"failed after", func(h history) {
 			w := h.do(killed, 1)
-			h.healed(w)
+			h.recovered(w)
 			h.ask(1, x)
 			h.answer(1)
 			h.ask(2, x)
@@ -315,7 +315,7 @@ func TestLedger(t *testing.T) {
 		"an older owner is heard, whose node stood still before": {"heard epoch 1 of c", func(h history) {
 			h.say(1, 1)
 			w := h.do(stopped, 0)
-			h.healed(w)
+			h.recovered(w)
 			h.say(1, 1)
 			h.own("c", "x", 0)
 			h.own("c", "y", 2)
@@ -373,17 +373,17 @@ func TestLedger(t *testing.T) {
 			h.accepted(1, sent)
 		}},
 		"an unknown owner": {"what nobody has said", func(h history) { h.hearOwner(1, 1) }},
-		"deposed":          {"has lost the channel c", func(h history) { h.do(killed, 2, 1); h.own("c", "x", 0); h.deposed(1, "lost") }},
-		"deposed after two faults": {"", func(h history) {
+		"a channel lost":   {"has lost the channel c", func(h history) { h.do(killed, 2, 1); h.own("c", "x", 0); h.lostChannel(1, "lost") }},
+		"a channel lost after two faults": {"", func(h history) {
 			h.do(killed, 2, 1)
 			h.do(killed, 2, 1)
 			h.own("c", "x", 0)
-			h.deposed(1, "lost")
+			h.lostChannel(1, "lost")
 		}},
-		"deposed without the server": {"", func(h history) { h.own("c", "x", 0); h.do(serverKilled, 0, 2); h.deposed(1, "lost") }},
-		"deposed after a server was back": {"has lost the channel c", func(h history) {
+		"a channel lost without the server": {"", func(h history) { h.own("c", "x", 0); h.do(serverKilled, 0, 2); h.lostChannel(1, "lost") }},
+		"a channel lost after a server was back": {"has lost the channel c", func(h history) {
 			w := h.do(serverKilled, 0, 2)
-			h.healed(w)
+			h.recovered(w)
 			h.own("c", "z", 1)
 			h.ask(1, x)
 			h.answer(1)
@@ -392,7 +392,7 @@ func TestLedger(t *testing.T) {
 			h.say(1, 1)
 			h.settle()
 			h.own("c", "x", 0)
-			h.deposed(2, "lost")
+			h.lostChannel(2, "lost")
 		}},
 	} {
 		h := newHistory(time.Minute)
@@ -415,7 +415,7 @@ func TestLedgerWaits(t *testing.T) {
 			t.Errorf("%s: %q, want %q", what, is, part)
 		}
 	}
-	missing("at first", "nobody owns c", h.unrest())
+	missing("at first", "nobody owns c", h.unproven())
 	h.say(2, 1)
 	h.ask(1, x)
 	h.ask(2, held)
@@ -430,37 +430,37 @@ func TestLedgerWaits(t *testing.T) {
 	missing("what may be lost", "", h.arrived())
 	h.fail(2, "gone")
 
-	h.healed(w)
+	h.recovered(w)
 	h.own("c", "x", 0)
 	h.settle()
 	if w.over == 0 || other.over != 0 {
 		t.Errorf("over are %v and %v, want the first one, as the other one cuts all that it has", w.over, other.over)
 	}
-	h.healed(other)
+	h.recovered(other)
 	h.hear(3)
-	missing("an old message is no proof", "s does not hear p", h.unrest())
+	missing("an old message is no proof", "s does not hear p", h.unproven())
 	h.say(1, 1)
-	missing("a call", "q has no answer of x/m", h.unrest())
+	missing("a call", "q has no answer of x/m", h.unproven())
 	h.ask(3, x)
 	h.fail(3, "no")
-	missing("a failure is no proof", "q has no answer of x/m", h.unrest())
+	missing("a failure is no proof", "q has no answer of x/m", h.unproven())
 	h.ask(4, x)
 	h.answer(4)
 	h.ask(5, held)
 	h.answer(5)
 	h.ask(6, own)
 	h.answer(6)
-	missing("an owner that publishes", "s does not hear o", h.unrest())
+	missing("an owner that publishes", "s does not hear o", h.unproven())
 	h.ledger.say("o")
 	h.ledger.hear("s", "o", 1, 1, topicOf("o"))
 	h.settle()
-	missing("a new owner", "b is stopped", h.unrest())
+	missing("a new owner", `no new owner of ["c"]`, h.unproven())
 	h.own("c", "y", 1)
 	h.settle()
-	missing("an owner at another node", "nobody owns c at a; nobody owns c at c", h.unrest())
+	missing("an owner at another node", "nobody owns c at a; nobody owns c at c", h.unproven())
 	h.own("c", "x", 0)
 	h.own("c", "z", 2)
-	missing("all is proven", "", h.unrest())
+	missing("all is proven", "", h.unproven())
 
 	h.say(2, 1)
 	h.ask(7, x)

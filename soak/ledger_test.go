@@ -10,7 +10,7 @@ import (
 )
 
 // ledger is told by all clients of a cluster what they say and hear, and what is done to the cluster,
-// and finds what must not be. What it may excuse is said by wound and flow; everything else has to
+// and finds what must not be. What it may excuse is said by incident and flow; everything else has to
 // arrive, once and in order, every call has to end, and a channel has one owner at any time.
 //
 // Any goroutine.
@@ -19,25 +19,26 @@ type ledger struct {
 	patience time.Duration // how long a call may take
 	channels []string      // contested, and soon another's
 
-	mu       sync.Mutex
-	wounds   []*wound // all that was done
-	shaken   bool     // channels may be lost now, wherever their owners are
-	shakenAt uint64   // when that was so last
-	pubs     map[string]*pub
-	subs     map[string]*sub
-	flows    map[link]*flow  // of messages
-	ways     map[route]*flow // of calls
-	calls    map[callKey]*call
-	tenures  []*tenure      // by epoch; the first one is none
-	lasts    map[string]int // the newest epoch of each channel
-	owned    time.Time      // when the newest owner of all was
-	unowned  time.Duration  // the longest time without a new owner
-	longest  time.Duration  // the longest call that ended as its answerer was gone,
-	slowest  string         // and which one it was
-	stops    map[int]*standing
-	clock    uint64 // counts events
-	counts   map[string]int
-	troubles []string
+	mu        sync.Mutex
+	incidents []*incident // all that was done
+	atRisk    bool        // channels may be lost now, wherever their owners are
+	atRiskAt  uint64      // when that was so last
+	pubs      map[string]*pub
+	subs      map[string]*sub
+	flows     map[link]*flow  // of messages
+	ways      map[route]*flow // of calls
+	calls     map[callKey]*call
+	tenures   []*tenure      // by epoch; the first one is none
+	lasts     map[string]int // the newest epoch of each channel
+	owned     time.Time      // when the newest owner of all was
+	unowned   time.Duration  // the longest time without a new owner
+	longest   time.Duration  // the longest call that ended as its answerer was gone,
+	slowest   string         // and which one it was
+	stops     map[int]*standing
+	tried     map[string]string // what each contender has done last
+	clock     uint64            // counts events
+	counts    map[string]int
+	troubles  []string
 }
 
 // pub is a client that publishes numbered messages.
@@ -104,7 +105,7 @@ func newLedger(patience time.Duration, channels ...string) *ledger {
 		patience: patience, channels: channels, pubs: make(map[string]*pub), subs: make(map[string]*sub),
 		flows: make(map[link]*flow), ways: make(map[route]*flow),
 		calls: make(map[callKey]*call), tenures: []*tenure{nil}, lasts: make(map[string]int),
-		stops: make(map[int]*standing), counts: make(map[string]int),
+		stops: make(map[int]*standing), tried: make(map[string]string), counts: make(map[string]int),
 	}
 }
 
@@ -118,9 +119,9 @@ func (l *ledger) trouble(format string, values ...any) {
 	}
 }
 
-// present returns the wounds that are not over.
-func (l *ledger) present() (all []*wound) {
-	for _, w := range l.wounds {
+// present returns the incidents that are not over.
+func (l *ledger) present() (all []*incident) {
+	for _, w := range l.incidents {
 		if w.over == 0 {
 			all = append(all, w)
 		}
@@ -187,13 +188,13 @@ func (l *ledger) asks(caller string, node int, s service) {
 }
 
 // open says that something is about to be done. The caller waits for arrived before it does so.
-func (l *ledger) open(w *wound) {
+func (l *ledger) open(w *incident) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.clock++
 	w.opened = l.clock
 	l.counts[w.what.String()]++
-	l.wounds = append(l.wounds, w)
+	l.incidents = append(l.incidents, w)
 	l.counts["most at once"] = max(l.counts["most at once"], len(l.present()))
 	l.update()
 	for _, c := range l.calls {
@@ -209,30 +210,30 @@ func (l *ledger) open(w *wound) {
 	}
 }
 
-// healed says that a wound is undone, and its nodes are well.
-func (l *ledger) healed(w *wound) {
+// recovered says that an incident is undone, and its nodes are well.
+func (l *ledger) recovered(w *incident) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.clock++
-	w.healed, w.mended = true, l.clock
+	w.recovered, w.recoveredAt = true, l.clock
 	l.update()
 }
 
-// update brings all flows up to date with the wounds. It is called with mu held.
+// update brings all flows up to date with the incidents. It is called with mu held.
 func (l *ledger) update() {
-	open, weight := []*wound(nil), 0
+	open, weight := []*incident(nil), 0
 	for _, w := range l.present() {
 		weight += w.weight
-		if !w.healed {
+		if !w.recovered {
 			open = append(open, w)
 		}
 	}
-	if l.shaken {
-		l.shakenAt = l.clock
+	if l.atRisk {
+		l.atRiskAt = l.clock
 	}
-	l.shaken = weight >= 2
+	l.atRisk = weight >= 2
 	covered := func(f *flow) bool {
-		return f.owned && l.shaken || slices.ContainsFunc(open, func(w *wound) bool { return w.cuts(f.from, f.to) })
+		return f.owned && l.atRisk || slices.ContainsFunc(open, func(w *incident) bool { return w.cuts(f.from, f.to) })
 	}
 	for link, f := range l.flows {
 		f.review(covered(f), l.pubs[link.pub].number)
@@ -242,13 +243,13 @@ func (l *ledger) update() {
 	}
 }
 
-// settle ends the wounds that have healed: each flow that they cut is proven to be whole, or cut by
+// settle ends the incidents that have recovered: each flow that they cut is proven to be whole, or cut by
 // another one, and each contested channel has found another owner.
 func (l *ledger) settle() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, w := range l.present() {
-		if w.healed && l.isOver(w) {
+		if w.recovered && l.isOver(w) {
 			l.clock++
 			w.over = l.clock
 			l.update()
@@ -256,7 +257,7 @@ func (l *ledger) settle() {
 	}
 }
 
-func (l *ledger) isOver(w *wound) bool {
+func (l *ledger) isOver(w *incident) bool {
 	still := func(f *flow) bool { return f.broken && !f.covered && w.cuts(f.from, f.to) }
 	for _, f := range l.flows {
 		if still(f) {
@@ -268,29 +269,41 @@ func (l *ledger) isOver(w *wound) bool {
 			return false
 		}
 	}
+	return !slices.ContainsFunc(l.channels, func(c string) bool { return !l.ownedSince(c, w.recoveredAt) })
+}
+
+// ownedSince reports whether somebody has got a contested channel after a time. It is called with mu held.
+func (l *ledger) ownedSince(channel string, since uint64) bool {
+	e := l.lasts[channel]
+	return e != 0 && l.tenures[e].began > since
+}
+
+// unclaimed returns the contested channels that nobody has got since the nodes recovered from a fault that
+// is not over. It is called with mu held.
+func (l *ledger) unclaimed() (all []string) {
 	for _, c := range l.channels {
-		if e := l.lasts[c]; e == 0 || l.tenures[e].began <= w.mended {
-			return false
+		if slices.ContainsFunc(l.present(), func(w *incident) bool { return w.recovered && !l.ownedSince(c, w.recoveredAt) }) {
+			all = append(all, c)
 		}
 	}
-	return true
+	return all
 }
 
-// calm reports whether nothing is done, and all is proven to be well.
-func (l *ledger) calm() bool {
+// quiet reports whether nothing is done, and all is proven to be well.
+func (l *ledger) quiet() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.uneasy() == ""
+	return l.missing() == ""
 }
 
-// unrest returns what is not proven to be well; "" if all is.
-func (l *ledger) unrest() string {
+// unproven returns what is not proven to be well; "" if all is.
+func (l *ledger) unproven() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.uneasy()
+	return l.missing()
 }
 
-func (l *ledger) uneasy() string {
+func (l *ledger) missing() string {
 	var all []string
 	for _, w := range l.present() {
 		all = append(all, w.String())
@@ -306,7 +319,10 @@ func (l *ledger) uneasy() string {
 		}
 	}
 	if len(all) == 0 {
-		all = l.unowners()
+		all = l.neverOwned()
+	}
+	if free := l.unclaimed(); len(free) > 0 {
+		all = slices.Insert(all, 0, fmt.Sprintf("no new owner of %q, for which there are %q", free, l.tried))
 	}
 	if len(all) > 8 {
 		all = append(all[:8], fmt.Sprintf("and %d more", len(all)-8))
@@ -314,12 +330,12 @@ func (l *ledger) uneasy() string {
 	return strings.Join(all, "; ")
 }
 
-// unowners returns at which nodes nobody has owned a contested channel since all is well: one that was
+// neverOwned returns at which nodes nobody has owned a contested channel since all is well: one that was
 // not given back could be owned again at its node alone. It is called with mu held.
-func (l *ledger) unowners() (missing []string) {
+func (l *ledger) neverOwned() (missing []string) {
 	since := uint64(0)
-	for _, w := range l.wounds {
-		since = max(since, w.mended)
+	for _, w := range l.incidents {
+		since = max(since, w.recoveredAt)
 	}
 	for _, c := range l.channels {
 		for n := range size {
@@ -434,10 +450,10 @@ func (l *ledger) tick() uint64 {
 	return l.clock
 }
 
-// hurt reports whether a node has one of these wounds, or had it since then. It is called with mu
+// hadFault reports whether a node has one of these incidents, or had it since then. It is called with mu
 // held.
-func (l *ledger) hurt(node int, since uint64, by ...fault) bool {
-	return slices.ContainsFunc(l.wounds, func(w *wound) bool {
+func (l *ledger) hadFault(node int, since uint64, by ...fault) bool {
+	return slices.ContainsFunc(l.incidents, func(w *incident) bool {
 		return w.ofNode() && w.node == node && slices.Contains(by, w.what) && (w.over == 0 || w.over >= since)
 	})
 }
@@ -451,7 +467,7 @@ func (l *ledger) cut(name string, node int, since uint64, err error) {
 		s.present = false
 	}
 	l.counts["cut"]++
-	if !l.hurt(node, since, killed, quit) {
+	if !l.hadFault(node, since, killed, quit) {
 		l.trouble("the connection of %s to node %s, which runs, has ended: %v", name, letterOf(node), err)
 	}
 	for key := range l.calls {
@@ -517,7 +533,7 @@ func (l *ledger) ask(caller string, number int, s service) {
 	f := l.ways[route{caller, s.name}]
 	l.calls[callKey{caller, number}] = &call{
 		route: route{caller, s.name}, node: f.from, asked: l.clock, excused: f.broken, held: s.held, began: time.Now(), waited: l.stood(f.from),
-		dropped: slices.ContainsFunc(l.present(), func(w *wound) bool { return w.what == serverKilled && w.cuts(f.from, f.to) }),
+		dropped: slices.ContainsFunc(l.present(), func(w *incident) bool { return w.what == serverKilled && w.cuts(f.from, f.to) }),
 	}
 }
 
@@ -618,6 +634,13 @@ func (l *ledger) own(channel, owner string, node int) (epoch int) {
 	return epoch
 }
 
+// tries says what a contender does.
+func (l *ledger) tries(name, format string, values ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tried[name] = now() + " " + fmt.Sprintf(format, values...)
+}
+
 // accepted says that a message, sent not before a time, has come back to the owner who signed it.
 // So it owned the channel at some time after that, and all the time since its epoch began.
 func (l *ledger) accepted(epoch int, sent uint64) {
@@ -636,8 +659,8 @@ func (l *ledger) accepted(epoch int, sent uint64) {
 // declared reports whether a client may still own a channel that somebody else has got. It is called
 // with mu held.
 func (l *ledger) declared(t *tenure, sent uint64) bool {
-	return slices.ContainsFunc(l.wounds, func(w *wound) bool {
-		if w.over != 0 && w.over < t.began || w.mended != 0 && w.mended < sent {
+	return slices.ContainsFunc(l.incidents, func(w *incident) bool {
+		if w.over != 0 && w.over < t.began || w.recoveredAt != 0 && w.recoveredAt < sent {
 			return false
 		}
 		// A Redis that is emptied does not know that it has forgotten owners, and may give channels to
@@ -646,13 +669,13 @@ func (l *ledger) declared(t *tenure, sent uint64) bool {
 	})
 }
 
-// deposed says that a client that owned a channel does not own it any more. why is what it read.
-func (l *ledger) deposed(epoch int, why string) {
+// lostChannel says that a client that owned a channel does not own it any more. why is what it read.
+func (l *ledger) lostChannel(epoch int, why string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.tenures[epoch]
-	l.counts["deposed"]++
-	if !l.shaken && l.shakenAt < t.began && !l.hurt(t.node, t.began, stopped) {
+	l.counts["channels lost"]++
+	if !l.atRisk && l.atRiskAt < t.began && !l.hadFault(t.node, t.began, stopped) {
 		l.trouble("%s (node %s) has lost the channel %s: %q", t.owner, letterOf(t.node), t.channel, why)
 	}
 }

@@ -63,7 +63,7 @@ func (m *member) dial(ctx context.Context) (conn *client, err error) {
 		limited, cancel := context.WithTimeout(ctx, dialTime)
 		conn, err = dial(limited, m.by, m.url, m.dialect)
 		cancel()
-		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) || m.ledger.calm() {
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) || m.ledger.quiet() {
 			return conn, err
 		}
 	}
@@ -135,7 +135,7 @@ func (p *talker) begin(m *member, conn *client, number int) error {
 
 func (p *talker) tick(m *member, conn *client) error {
 	var all []string
-	if own := conn.own(m.name); own != "" && time.Now().After(p.next) && !m.ledger.calm() {
+	if own := conn.own(m.name); own != "" && time.Now().After(p.next) && !m.ledger.quiet() {
 		p.next = time.Now().Add(insist)
 		all = append(all, own)
 	}
@@ -200,7 +200,7 @@ func (p *server) offer(conn *client) error {
 
 func (p *server) tick(m *member, conn *client) error {
 	// A channel may still belong to the client before, whose node is gone.
-	if conn.own(m.name) == "" || time.Now().Before(p.next) || m.ledger.calm() {
+	if conn.own(m.name) == "" || time.Now().Before(p.next) || m.ledger.quiet() {
 		return nil
 	}
 	p.next = time.Now().Add(insist)

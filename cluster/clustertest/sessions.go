@@ -13,8 +13,8 @@ import (
 	"github.com/polywire/polywire/core/coretest"
 )
 
-// endedSessions returns the sessions of which the node was told that they were ended.
-func (r *Recorder) endedSessions() []string {
+// EndedSessions returns the sessions of which the node was told that they were ended.
+func (r *Recorder) EndedSessions() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.ended)
@@ -91,7 +91,7 @@ func (m *member) closes(t testing.TB, key string, last bool) {
 // awaitEnd waits until a node is told that a session was ended.
 func (m *member) awaitEnd(t testing.TB, key string) {
 	t.Helper()
-	coretest.Eventually(t, m.name+" is told that the session was ended", func() bool { return slices.Contains(m.endedSessions(), key) })
+	coretest.Eventually(t, m.name+" is told that the session was ended", func() bool { return slices.Contains(m.EndedSessions(), key) })
 }
 
 // testSessions: a session of one node is one of all, with one bound of places.
@@ -132,7 +132,7 @@ func testSessions(t *testing.T, w *world) {
 		wantJoin(t, m, key, 0, core.SessionUnknown)
 		m.Sessions.Leave(key) // does not count
 		m.closes(t, key, false)
-		if ended := m.endedSessions(); len(ended) > 0 {
+		if ended := m.EndedSessions(); len(ended) > 0 {
 			t.Errorf("%s is told that %q were ended", m.name, ended)
 		}
 	}
@@ -176,7 +176,7 @@ func testSessionEnds(t *testing.T, w *world) {
 	}
 	a.awaitEnd(t, key)
 	for _, m := range all {
-		ended := m.endedSessions()
+		ended := m.EndedSessions()
 		if slices.Sort(ended); len(slices.Compact(slices.Clone(ended))) != len(ended) || slices.Contains(ended, other) || m == c && len(ended) > 0 {
 			t.Errorf("%s is told that %q were ended", m.name, ended)
 		}
@@ -292,7 +292,7 @@ func testSessionsAway(t *testing.T, w *world) {
 		code := b.joins(t, both, 2)
 		return code == ""
 	})
-	if got := a.endedSessions(); !slices.Equal(got, []string{ended}) {
+	if got := a.EndedSessions(); !slices.Equal(got, []string{ended}) {
 		t.Errorf("a is told that %q were ended, want %q", got, ended)
 	}
 }

@@ -31,13 +31,10 @@ const (
 func (t *Table) Run(ctx context.Context, s Store) {
 	t.mu.Lock()
 	t.store, t.since = s, time.Now()
-	for _, e := range t.entries {
-		t.dirty[e] = struct{}{}
-	}
 	close(t.changed)
 	t.changed = make(chan struct{})
 	t.mu.Unlock()
-	t.wakeWorker()
+	t.LookAtAll()
 	defer func() {
 		t.mu.Lock()
 		t.store = nil
@@ -57,6 +54,16 @@ func (t *Table) Run(ctx context.Context, s Store) {
 		case <-ticker.C:
 			t.recheck()
 		}
+	}
+}
+
+// LookAtAll has all records looked at that this node has places in: the engine may have forgotten some.
+// It does not block. Any goroutine.
+func (t *Table) LookAtAll() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range t.entries {
+		t.settleSoon(e)
 	}
 }
 

@@ -30,19 +30,21 @@ type channels struct {
 	log    *slog.Logger
 	health *roster.Health
 	tell   *sync.Mutex // see roster.Roster
+	forgot func()      // is called when the server has forgotten what it had; it does not block
 
 	// What is below is guarded by mu; who changes it calls own.Notify.
 	mu     sync.Mutex
 	view   *view
 	live   bool      // view follows the register
-	seen   uint64    // the newest event; if it is newer than view, others are missing
-	newest uint64    // the newest revision that the register has answered with
+	seen   uint64    // the highest event; if it is newer than view, others are missing
+	newest uint64    // the revision that the register has answered with last
 	reg    *register // nil while there is no connection
 }
 
 func newChannels(b *Backplane) *channels {
 	c := &channels{
 		id: b.id, ttl: b.o.LeaseTTL, stats: b.o.Stats, log: b.o.Logger, health: &b.health, tell: &b.nodes.Tell, view: newView(),
+		forgot: func() { b.places.LookAtAll() },
 	}
 	c.own = claims.New(claims.Options{
 		ID: b.id, Register: c, Fits: func(channel string) bool { return len(channel) <= maxChannel && utf8.ValidString(channel) },
@@ -64,12 +66,28 @@ func (c *channels) OfNode(n core.NodeID) []*claims.Entry {
 	return c.view.ofNode(n)
 }
 
-// replay takes the view that was read. back says that the register may have gone back.
-func (c *channels) replay(to *view, back bool) {
+// known is the highest revision of which this node has learned.
+func (c *channels) known() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := max(c.seen, c.newest)
+	if c.live {
+		n = max(n, c.view.rev)
+	}
+	return n
+}
+
+// replay takes the view that was read. known is what was known before it was asked for: a register
+// that does not have that has forgotten it, and whatever was known is void.
+func (c *channels) replay(to *view, known uint64) {
 	c.tell.Lock()
 	defer c.tell.Unlock()
 	c.mu.Lock()
-	if c.live && !back && to.rev < c.view.rev {
+	switch {
+	case to.rev < known:
+		// An event that was read meanwhile is missed perhaps. The next answer tells.
+		c.seen, c.newest = 0, 0
+	case c.live && to.rev < c.view.rev:
 		c.mu.Unlock()
 		return // events were faster
 	}

@@ -35,7 +35,7 @@ func connect(ctx context.Context, o *Options) (*server, error) {
 		err = t.secure(o.TLS)
 	}
 	if err != nil {
-		return nil, explain(err)
+		return nil, explain(connecting, err)
 	}
 	s := new(server)
 	name := "polywire-" + o.Node
@@ -62,15 +62,21 @@ func connect(ctx context.Context, o *Options) (*server, error) {
 	}
 	if err != nil {
 		s.close()
-		return nil, explain(err)
+		return nil, explain(connecting, err)
 	}
 	return s, nil
 }
 
 const hintEnded = "the server has ended the connection; if it does so each time, check whether cluster.url begins with redis or rediss, and cluster.tls"
 
-// explain says what to do about the errors that users make.
-func explain(err error) error {
+// What explain is told is being done.
+const (
+	connecting = "connecting to Redis"
+	asking     = "asking Redis who owns which channel"
+)
+
+// explain says what was being done, and what to do about the errors that users make.
+func explain(doing string, err error) error {
 	text := err.Error()
 	for _, e := range []struct{ has, hint string }{
 		{"NOAUTH", "check the user and the password in cluster.url"},
@@ -92,13 +98,13 @@ func explain(err error) error {
 		{"LOADING", "the server still loads its data"},
 	} {
 		if strings.Contains(text, e.has) {
-			return fmt.Errorf("connecting to Redis: %w: %s", err, e.hint)
+			return fmt.Errorf("%s: %w: %s", doing, err, e.hint)
 		}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("connecting to Redis: %w: check cluster.url, and whether the server answers", err)
+		return fmt.Errorf("%s: %w: check cluster.url, and whether the server answers", doing, err)
 	}
-	return fmt.Errorf("connecting to Redis: %w", err)
+	return fmt.Errorf("%s: %w", doing, err)
 }
 
 // Check tries whether a node with these options could join, without joining. It returns what is
@@ -115,7 +121,7 @@ func Check(ctx context.Context, o Options) error {
 	defer s.close()
 	w, err := dial(ctx, s.client.Options())
 	if err != nil {
-		return explain(err)
+		return explain(connecting, err)
 	}
 	defer w.close()
 	own := o.own()
@@ -129,7 +135,7 @@ func Check(ctx context.Context, o Options) error {
 		func() error { return w.subscribeOnce(command(own, "SUBSCRIBE"), own+"nodes") },
 	} {
 		if err := try(); err != nil {
-			return explain(err)
+			return explain("trying Redis", err)
 		}
 	}
 	return nil

@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/polywire/polywire/cluster/clustertest"
 	"github.com/polywire/polywire/cluster/roster"
@@ -145,17 +148,78 @@ func TestFlushed(t *testing.T) {
 	gets(t, a, "mine")
 	coretest.Eventually(t, "b knows it", func() bool { return bStub.Knows("mine") })
 	c := srv.client(t)
+	before := revision(t, c)
 	c.FlushAll(t.Context())
 	coretest.Eventually(t, "it is registered again", func() bool {
 		v, _ := c.HGet(t.Context(), "{pw}:owners", "mine").Result()
 		return strings.Contains(v, string(a.id))
 	})
+	if after := revision(t, c); after <= before {
+		t.Errorf("a revision after it is %d, before it was %d: a late event can pass for a new one", after, before)
+	}
 	if f := claimNow(t, b, "mine/x"); f.Code != core.NotOwner {
 		t.Errorf("b claims what lies in a's channel: %v", f)
 	}
 	gets(t, b, "new")
 	coretest.Eventually(t, "a knows the new channel", func() bool { return aStub.Knows("new") })
 	if len(aStub.Losses()) > 0 {
+		t.Errorf("a has lost %q", aStub.Losses())
+	}
+}
+
+// revision returns the last revision of the register.
+func revision(t testing.TB, c *goredis.Client) uint64 {
+	t.Helper()
+	n, err := c.Get(t.Context(), "{pw}:rev").Uint64()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// A flushed Redis has forgotten sessions while all are connected: those who have them are told.
+func TestSessionsFlushed(t *testing.T) {
+	srv := startRedis(t)
+	a, b, aStub, bStub := pair(t, srv.url())
+	sessions, others := a.Sessions(0), b.Sessions(0)
+	coretest.Eventually(t, "there is a session", func() bool {
+		_, err := sessions.Create(t.Context(), "key", []byte(`{"user":1}`))
+		return err == nil
+	})
+	if _, err := others.Join(t.Context(), []byte("key"), 0); err != nil {
+		t.Fatal(err)
+	}
+	srv.client(t).FlushAll(t.Context())
+	for _, stub := range []*clustertest.Recorder{aStub, bStub} {
+		coretest.Eventually(t, "the session has ended", func() bool { return slices.Equal(stub.EndedSessions(), []string{"key"}) })
+	}
+	if _, err := sessions.Create(t.Context(), "key", nil); err != nil {
+		t.Errorf("the key is not free: %v", err)
+	}
+}
+
+// A server that takes over may have forgotten what events have told already: their revisions are higher
+// than those that it has. Claims go on.
+func TestLateEvent(t *testing.T) {
+	srv := startRedis(t)
+	a, b, aStub, bStub := pair(t, srv.url())
+	gets(t, a, "mine")
+	coretest.Eventually(t, "b knows it", func() bool { return bStub.Knows("mine") })
+	c := srv.client(t)
+	lease := a.channels.own.Lease()
+	late := fmt.Sprintf("%d\nfree\n%s\n%s\n5\nother", revision(t, c)+1000, lease, a.id)
+	if err := c.Publish(t.Context(), "pw:channels", late).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []*Backplane{a, b} {
+		if err := n.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gets(t, a, "new")
+	gets(t, b, "next")
+	coretest.Eventually(t, "all is known", func() bool { return bStub.Knows("new") && aStub.Knows("next") })
+	if n := len(aStub.Losses()); n > 0 {
 		t.Errorf("a has lost %q", aStub.Losses())
 	}
 }

@@ -54,12 +54,12 @@ func (b *Backplane) session(ctx context.Context) error {
 	defer srv.close()
 	in, err := dial(ctx, srv.client.Options())
 	if err != nil {
-		return explain(err)
+		return explain(connecting, err)
 	}
 	defer in.close()
 	out, err := dial(ctx, srv.client.Options())
 	if err != nil {
-		return explain(err)
+		return explain(connecting, err)
 	}
 	defer out.close()
 
@@ -94,7 +94,7 @@ func (b *Backplane) session(ctx context.Context) error {
 			err = first
 		default:
 		}
-		return explain(err)
+		return explain(connecting, err)
 	}
 	b.out.start()
 	parts.Go(func() {
@@ -106,7 +106,7 @@ func (b *Backplane) session(ctx context.Context) error {
 	b.nodes.Hello()
 	parts.Go(func() {
 		if err := b.channels.run(ctx, newRegister(srv.client, b.o.Prefix, b.own)); err != nil {
-			end(explain(err))
+			end(explain(asking, err))
 		}
 	})
 	parts.Go(func() { b.places.Run(ctx, newRecords(srv.client, b.o.Prefix)) })
@@ -141,7 +141,7 @@ func (b *Backplane) readFrom(w *wire, in *intake, p *pings) error {
 		case err != nil:
 			return fmt.Errorf("%w: %w", errLost, err)
 		case m.err != nil:
-			err := explain(m.err)
+			err := explain("subscribing at Redis", m.err)
 			b.health.Set(roster.AboutPermissions, err)
 			b.o.Logger.Warn("Redis refuses what the cluster needs", logging.Bounded("", ""), slog.String("error", err.Error()))
 		case m.kind == "pong":

@@ -217,7 +217,7 @@ func (o *outbox) answered(item *outgoing, count int, err error) {
 	switch {
 	case err != nil:
 		o.stats.Dropped.Inc(core.ReasonDenied)
-		o.log.Warn("Redis refuses a message", logging.Bounded("", core.ReasonDenied.String()), slog.String("error", explain(err).Error()))
+		o.log.Warn("Redis refuses a message", logging.Bounded("", core.ReasonDenied.String()), slog.String("error", explain("publishing to Redis", err).Error()))
 		if asks {
 			o.unsent(item.to, item.call, false)
 		}

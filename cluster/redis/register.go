@@ -113,7 +113,7 @@ func (r *register) do(ctx context.Context, op string, args ...any) (a answer, er
 	defer cancel()
 	list, err := r.script.Run(ctx, r.client, []string{r.keys.owners}, append([]any{r.keys.base, r.out, op}, args...)...).StringSlice()
 	if err != nil {
-		return a, fmt.Errorf("the register of channels: %w", err)
+		return a, err
 	}
 	if len(list) < 2 {
 		return a, errAnswer

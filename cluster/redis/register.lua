@@ -5,7 +5,8 @@
 --   leases    hash: lease -> node; a lease lasts as long as its key lease:<lease>
 --   of:<l>    set: the channels of a lease
 --   below     hash: name -> how many owned channels lie in it; below:<node>: how many of a node
---   rev       the last revision
+--   rev       the last revision; the first one is the time, in microseconds: after a server has forgotten
+--             everything, no event of before can pass for a new one
 --   server    the process that has decided last; grace: another one has begun
 --
 -- The first write of what frees something is one that Redis allows also without memory, and then
@@ -14,8 +15,18 @@ local owners, base, out, op = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local publish = string.sub(out, 1, 1) == '{' and 'SPUBLISH' or 'PUBLISH'
 local leases, below, revision = base .. 'leases', base .. 'below', base .. 'rev'
 
+local function current()
+  local rev = redis.call('GET', revision)
+  if rev then return rev end
+  local time = redis.call('TIME')
+  rev = string.format('%.0f', time[1] * 1000000 + time[2])
+  redis.call('SET', revision, rev)
+  return rev
+end
+
 local function tell(kind, lease, node, channel, rest)
-  local rev = redis.call('INCR', revision)
+  current()
+  local rev = string.format('%.0f', redis.call('INCR', revision))
   redis.call(publish, out, table.concat({rev, kind, lease, node, #channel, channel .. rest}, '\n'))
   return rev
 end
@@ -82,8 +93,6 @@ local function holder(channel)
   return nil
 end
 
-local function current() return redis.call('GET', revision) or '0' end
-
 -- welcome notes which process decides. Another one may have forgotten the last claims: for as long as
 -- a lease lasts it gives channels only to those who had them.
 local function welcome(run, up, ttl)
@@ -138,7 +147,7 @@ elseif op == 'claim' then
   redis.call('HSET', owners, channel, table.concat({lease, node, rev, claim, services}, '\n'))
   redis.call('SADD', base .. 'of:' .. lease, channel)
   count(channel, node, 1)
-  return {'ok', tostring(rev)}
+  return {'ok', rev}
 elseif op == 'free' then
   local lease, channel, claim = ARGV[4], ARGV[5], ARGV[6]
   local value = redis.call('HGET', owners, channel)
@@ -146,7 +155,7 @@ elseif op == 'free' then
     local has, node, _, number = parse(value)
     if has == lease and number == claim then
       remove(channel, lease, node)
-      return {'ok', tostring(tell('free', lease, node, channel, ''))}
+      return {'ok', tell('free', lease, node, channel, '')}
     end
   end
   return {'missing', current()}

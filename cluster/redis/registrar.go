@@ -35,7 +35,6 @@ type registrar struct {
 	reg     *register
 	renewed time.Time // when the lease was renewed
 	stale   bool      // everything has to be read
-	back    bool      // the register may have gone back
 	behind  time.Time // since when events are expected
 	failing time.Time // since when nothing was answered
 }
@@ -70,9 +69,9 @@ func (c *channels) run(ctx context.Context, reg *register) error {
 		default:
 			if r.failing.IsZero() {
 				r.failing = time.Now()
-				c.log.Warn("channels cannot be owned", slog.String("error", explain(err).Error()))
+				c.log.Warn("channels cannot be owned", slog.String("error", explain(asking, err).Error()))
 			}
-			c.health.Set(roster.AboutChannels, fmt.Errorf("%w: %w", roster.ErrNoChannels, explain(err)))
+			c.health.Set(roster.AboutChannels, fmt.Errorf("%w: %w", roster.ErrNoChannels, explain(asking, err)))
 			if time.Since(r.failing) > standstill && !refusedByServer(err) {
 				return err
 			}
@@ -153,13 +152,14 @@ func (r *registrar) look() {
 }
 
 func (r *registrar) readAll(ctx context.Context) error {
+	known := r.c.known()
 	v, refused, err := r.reg.read(ctx)
 	if err != nil {
 		return err
 	}
 	r.c.stats.Refused.Add(core.ReasonMalformed, refused)
-	r.c.replay(v, r.back)
-	r.stale, r.back, r.behind = false, false, time.Time{}
+	r.c.replay(v, known)
+	r.stale, r.behind = false, time.Time{}
 	return nil
 }
 
@@ -192,16 +192,8 @@ func (r *registrar) heardOf(rev uint64) {
 	c := r.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if rev < c.newest {
-		r.wentBack()
-	}
+	r.stale = r.stale || rev < c.newest // it has forgotten something
 	c.newest = rev
-}
-
-// wentBack notes that the register has forgotten something. It is called with channels.mu held.
-func (r *registrar) wentBack() {
-	r.stale, r.back = true, true
-	r.c.seen, r.c.newest = 0, 0
 }
 
 // restore begins the lease again that the server has forgotten, and claims again what this node
@@ -218,6 +210,7 @@ func (r *registrar) restore(ctx context.Context, l claims.Renewal) error {
 		c.own.Retire(l.Lease)
 		return nil
 	}
+	c.forgot()
 	mine := c.own.Mine()
 	c.log.Warn("Redis has forgotten the lease of this node: its channels are registered again", slog.Int("channels", len(mine)))
 	for _, e := range mine {
@@ -225,9 +218,7 @@ func (r *registrar) restore(ctx context.Context, l claims.Renewal) error {
 			return err
 		}
 	}
-	c.mu.Lock()
-	r.wentBack()
-	c.mu.Unlock()
+	r.stale = true
 	return nil
 }
 
@@ -254,7 +245,7 @@ func (r *registrar) work(ctx context.Context) (more bool, err error) {
 		// It may be there: then it is read, or else asked again.
 		r.stale = true
 		if refusedByServer(err) && !lostServer(err) {
-			c.own.Refuse(t, core.Failure{Code: core.Unreachable, Text: explain(err).Error()})
+			c.own.Refuse(t, core.Failure{Code: core.Unreachable, Text: explain(asking, err).Error()})
 		}
 		return false, err
 	}

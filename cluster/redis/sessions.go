@@ -39,7 +39,7 @@ func (r *records) Get(ctx context.Context, name string) (value []byte, rev uint6
 	defer cancel()
 	list, err := r.client.HMGet(ctx, r.base+name, "rev", "value").Result()
 	if err != nil {
-		return nil, 0, explain(err)
+		return nil, 0, explain("reading a record in Redis", err)
 	}
 	text, ok := list[0].(string)
 	if !ok {
@@ -73,7 +73,7 @@ func (r *records) change(ctx context.Context, name string, rev uint64, more ...a
 	changed, err := r.script.Run(ctx, r.client, []string{r.base + name}, append([]any{was}, more...)...).Int()
 	switch {
 	case err != nil:
-		return explain(err)
+		return explain("writing a record in Redis", err)
 	case changed == 0:
 		return places.ErrStale
 	}

@@ -82,6 +82,7 @@ func (a *answering) run(ctx context.Context, name, service string, command []str
 	case a.parallel < 1:
 		return errors.New("--parallel must be at least 1")
 	}
+	defer a.target.close()
 	o, err := a.target.options(name)
 	if err != nil {
 		return err

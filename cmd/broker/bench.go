@@ -98,6 +98,7 @@ func (b *measuring) run(ctx context.Context, name string, out, log io.Writer) er
 	case b.duration <= 0:
 		return errors.New("--duration must be longer than nothing")
 	}
+	defer b.target.close()
 	o, err := b.target.options(name)
 	if err != nil {
 		return err

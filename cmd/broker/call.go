@@ -61,6 +61,7 @@ func (c *calling) run(ctx context.Context, name, service string, args []string, 
 	if err != nil {
 		return err
 	}
+	defer c.target.close()
 	o, err := c.target.options(name)
 	if err != nil {
 		return err

@@ -36,10 +36,13 @@ Without --url each script gets a broker of its own, in this process, with the
 configuration that the script says. With --url it is played against the servers
 at these addresses, one for each endpoint that the script names ("admin" is the
 metrics page), and its configuration is not used. With several nodes of a cluster the
-names are NODE/ENDPOINT.`,
+names are NODE/ENDPOINT.
+
+The credentials that a recording of broker record lacks are given with --set.`,
 		Example: `  broker converse conversations/pairs/ownership.txt
   broker converse greeting.txt --url wubsub=ws://127.0.0.1:9190 --url wsify=ws://127.0.0.1:3000/ws
-  broker converse talk.txt --url a/web=ws://10.0.0.1:3000/ws --url b/web=ws://10.0.0.2:3000/ws`,
+  broker converse talk.txt --url a/web=ws://10.0.0.1:3000/ws --url b/web=ws://10.0.0.2:3000/ws
+  broker converse session.txt --url wubsub=ws://127.0.0.1:9190 --set secret=@secret.txt`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
@@ -51,6 +54,7 @@ names are NODE/ENDPOINT.`,
 	flags := cmd.Flags()
 	flags.StringToStringVar(&c.urls, "url", nil, "the address of an endpoint, NAME=ws://HOST:PORT/PATH or wss://; may be repeated")
 	flags.StringVar(&c.ca, "ca", "", "a PEM file with the authorities to trust for wss://; default: those of the system")
+	flags.StringArrayVar(&c.set, "set", nil, "the value of a variable, such as a token that a recording lacks: NAME=VALUE or NAME=@FILE; may be repeated")
 	flags.StringToStringVar(&c.webhooks, "webhook", nil, "the listen address of a script's webhook, NAME=HOST:PORT; default: a free port")
 	flags.StringVar(&c.logLevel, "log-level", "error", "debug, info, warn or error; for the brokers of the scripts")
 	return cmd
@@ -59,6 +63,7 @@ names are NODE/ENDPOINT.`,
 // converse are the values of the flags.
 type converse struct {
 	urls, webhooks map[string]string
+	set            []string
 	ca             string
 	logLevel       string
 	log            io.Writer
@@ -125,6 +130,9 @@ func (c *converse) playScript(ctx context.Context, script *conversations.Script,
 		return err
 	}
 	defer func() { err = errors.Join(err, player.Close()) }()
+	if err := c.setAll(player); err != nil {
+		return err
+	}
 	if c.ca != "" {
 		pool, err := authorities(c.ca)
 		if err != nil {
@@ -141,6 +149,25 @@ func (c *converse) playScript(ctx context.Context, script *conversations.Script,
 		return fmt.Errorf("%s: the script's configuration: %w", script.File, err)
 	}
 	return stage.Play(ctx, player, cfg, newLogger(cfg.Log.Format, cfg.Log.Level, c.log))
+}
+
+// setAll gives the player the values of --set.
+func (c *converse) setAll(player *conversations.Player) error {
+	for _, s := range c.set {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok || name == "" {
+			return errors.New("--set: write NAME=VALUE or NAME=@FILE")
+		}
+		if file, fromFile := strings.CutPrefix(value, "@"); fromFile {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return fmt.Errorf("reading --set %s: %w", name, err)
+			}
+			value = strings.TrimRight(string(text), "\r\n")
+		}
+		player.Set(name, value)
+	}
+	return nil
 }
 
 // nodesOf returns the nodes that the names of servers say, and takes the first one out of its names,

@@ -68,6 +68,7 @@ type pub struct {
 }
 
 func (p *pub) run(ctx context.Context, name, topic string, args []string, stdin io.Reader) error {
+	defer p.target.close()
 	o, err := p.target.options(name)
 	if err != nil {
 		return err

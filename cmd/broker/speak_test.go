@@ -61,7 +61,7 @@ func speak(t *testing.T, keys string) *speaking {
 // serveHere serves a configuration in this process until the test ends.
 func serveHere(t *testing.T, file string) {
 	t.Helper()
-	cfg, err := polywire.Load(config.Source{File: file}, nil)
+	cfg, err := polywire.Load(config.Source{File: file}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,6 +51,7 @@ func (s *sub) run(ctx context.Context, name string, topics []string, out, log io
 	if err := s.form.check(); err != nil {
 		return err
 	}
+	defer s.target.close()
 	o, err := s.target.options(name)
 	if err != nil {
 		return err

@@ -38,13 +38,16 @@ type target struct {
 	insecure     bool
 	byTopic      bool
 	timeout      time.Duration
+
+	stop func() // ends the plugin that speaks the format; nil if none runs
 }
 
 // targetHelp tells what TARGET is; it is part of the help of each command that has one.
 const targetHelp = `TARGET is the URL of a server, ours or an original, whose scheme names the format:
 wubsub://HOST:PORT/PATH, or wsify, stocking, vws, webwire; with TLS wsify+tls://. Port
 and path may be left out where they are the original's. ws:// and wss:// need
---protocol. A name without a colon is that of an endpoint of the broker's configuration.`
+--protocol. A name without a colon is that of an endpoint of the broker's configuration,
+whose plugins name further formats, with the options of their endpoint.`
 
 // exitTimeout is the exit code of a command that took too long.
 const exitTimeout = 3
@@ -55,20 +58,26 @@ type timedOut struct{ error }
 // add adds the flags. timeout is the usual one.
 func (t *target) add(cmd *cobra.Command, timeout time.Duration, timeoutHelp string) {
 	flags := cmd.Flags()
-	t.settings.file.path = cmp.Or(os.Getenv("POLYWIRE_CONFIG"), usualFile)
-	flags.VarP(&t.settings.file, "config", "c", "the configuration in which an endpoint's name is looked up")
-	flags.StringVar(&t.protocol, "protocol", "", "the format, if the URL does not name it")
+	t.addServer(cmd)
 	flags.StringArrayVarP(&t.headers, "header", "H", nil, `a header of the upgrade, "NAME: VALUE"; may be repeated`)
 	flags.StringVar(&t.token, "token", "", "a token for the header Authorization: Bearer")
 	flags.StringSliceVar(&t.subprotocols, "subprotocol", nil, "a subprotocol to offer; may be repeated")
+	flags.DurationVar(&t.timeout, "timeout", timeout, timeoutHelp)
+	cmd.ValidArgsFunction = t.complete
+}
+
+// addServer adds the flags that say which server, and how to reach it.
+func (t *target) addServer(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	t.settings.file.path = cmp.Or(os.Getenv("POLYWIRE_CONFIG"), usualFile)
+	flags.VarP(&t.settings.file, "config", "c", "the configuration in which an endpoint's name is looked up")
+	flags.StringVar(&t.protocol, "protocol", "", "the format, if the URL does not name it")
 	flags.StringVar(&t.ca, "ca", "", "a PEM file with the authorities to trust; default: those of the system")
 	flags.StringVar(&t.cert, "cert", "", "a PEM file with the certificate to show, with --key")
 	flags.StringVar(&t.key, "key", "", "a PEM file with the key of --cert")
 	flags.StringVar(&t.serverName, "server-name", "", "the name that the server's certificate must have; default: the host")
 	flags.BoolVar(&t.insecure, "insecure", false, "trust any certificate")
-	flags.DurationVar(&t.timeout, "timeout", timeout, timeoutHelp)
 	_ = cmd.RegisterFlagCompletionFunc("protocol", cobra.FixedCompletions(protocolNames(), cobra.ShellCompDirectiveNoFileComp))
-	cmd.ValidArgsFunction = t.complete
 }
 
 // addByTopic adds the flag of commands that call or answer.
@@ -86,6 +95,7 @@ func (t *target) complete(_ *cobra.Command, args []string, _ string) ([]string, 
 		offers = append(offers, name+"://")
 	}
 	if cfg, err := t.load(io.Discard); err == nil {
+		offers = append(offers, pluginSchemes(cfg)...)
 		for i := range cfg.Endpoints {
 			offers = append(offers, cfg.Endpoints[i].Name)
 		}
@@ -96,23 +106,29 @@ func (t *target) complete(_ *cobra.Command, args []string, _ string) ([]string, 
 func protocolNames() []string {
 	var names []string
 	for _, p := range polywire.Protocols() {
-		if _, err := clientFormat(p); err == nil {
+		if format, err := p.Default(); err == nil && isClient(format) {
 			names = append(names, p.Name)
 		}
 	}
 	return names
 }
 
-// clientFormat returns a format that knows the client's side.
-func clientFormat(p core.Protocol) (core.ClientFormat, error) {
+func isClient(format core.Format) bool {
+	_, ok := format.(core.ClientFormat)
+	return ok
+}
+
+// find returns a format by its name: a built-in one, or that of a plugin in the configuration.
+func (t *target) find(name string) (core.Protocol, core.Format, error) {
+	p, known := protocolOf(name)
+	if !known {
+		return t.pluginOf(name)
+	}
 	format, err := p.Default()
 	if err != nil {
-		return nil, fmt.Errorf("making the format %s: %w", p.Name, err)
+		return p, nil, fmt.Errorf("making the format %s: %w", name, err)
 	}
-	if c, ok := format.(core.ClientFormat); ok {
-		return c, nil
-	}
-	return nil, fmt.Errorf("the format %s has no client's side here", p.Name)
+	return p, format, nil
 }
 
 func protocolOf(name string) (core.Protocol, bool) {
@@ -133,15 +149,15 @@ func (t *target) load(log io.Writer) (*config.Config, error) {
 	return polywire.Load(src, slog.New(slog.NewTextHandler(log, nil)))
 }
 
-// options returns how to connect to what the first argument names.
+// options returns how to connect to what the first argument names, until close.
 func (t *target) options(name string) (client.Options, error) {
 	o := client.Options{Subprotocols: t.subprotocols, Header: make(http.Header)}
-	address, p, err := t.address(name)
+	address, protocol, found, err := t.address(name)
 	if err != nil {
 		return o, err
 	}
 	o.URL = address
-	format, err := clientFormat(p)
+	format, err := t.speaker(protocol, found)
 	if err != nil {
 		return o, err
 	}
@@ -163,33 +179,30 @@ func (t *target) options(name string) (client.Options, error) {
 	return o, err
 }
 
-// address returns the URL of the WebSocket, and the format.
-func (t *target) address(name string) (string, core.Protocol, error) {
+// address returns the URL of the WebSocket, and the format with its name.
+func (t *target) address(name string) (address, protocol string, format core.Format, err error) {
 	if !strings.Contains(name, ":") {
 		return t.endpoint(name)
 	}
 	u, err := url.Parse(name)
 	if plain := []string{"ws", "wss", "ws+unix", "wss+unix"}; err == nil && slices.Contains(plain, u.Scheme) {
-		p, known := protocolOf(t.protocol)
-		switch {
-		case t.protocol == "":
-			return "", p, fmt.Errorf("%s:// does not name the format: add --protocol, or write %s://…; formats: %s",
+		if t.protocol == "" {
+			return "", "", nil, fmt.Errorf("%s:// does not name the format: add --protocol, or write %s://…; formats: %s",
 				u.Scheme, protocolNames()[0], strings.Join(protocolNames(), ", "))
-		case !known:
-			return "", p, unknownFormat(t.protocol)
 		}
-		return name, p, nil
+		_, format, err := t.find(t.protocol)
+		return name, t.protocol, format, err
 	}
 	if err != nil || u.Host == "" {
-		return "", core.Protocol{}, fmt.Errorf("%q is no URL of a server, such as wsify://host:3000/ws", name)
+		return "", "", nil, fmt.Errorf("%q is no URL of a server, such as wsify://host:3000/ws", name)
 	}
 	scheme, secure := strings.CutSuffix(u.Scheme, "+tls")
-	p, known := protocolOf(scheme)
+	p, format, err := t.find(scheme)
 	switch {
-	case !known:
-		return "", p, unknownFormat(scheme)
+	case err != nil:
+		return "", "", nil, err
 	case t.protocol != "" && t.protocol != scheme:
-		return "", p, fmt.Errorf("the URL names the format %s, and --protocol the format %s", scheme, t.protocol)
+		return "", "", nil, fmt.Errorf("the URL names the format %s, and --protocol the format %s", scheme, t.protocol)
 	}
 	if u.Scheme = "ws"; secure {
 		u.Scheme = "wss"
@@ -198,7 +211,7 @@ func (t *target) address(name string) (string, core.Protocol, error) {
 		u.Host = net.JoinHostPort(u.Hostname(), port)
 	}
 	u.Path = cmp.Or(u.Path, p.Path, "/")
-	return u.String(), p, nil
+	return u.String(), scheme, format, nil
 }
 
 func unknownFormat(name string) error {
@@ -206,25 +219,25 @@ func unknownFormat(name string) error {
 }
 
 // endpoint returns the URL and format of an endpoint of the configuration, on this machine.
-func (t *target) endpoint(name string) (string, core.Protocol, error) {
+func (t *target) endpoint(name string) (address, protocol string, format core.Format, err error) {
 	cfg, err := t.load(os.Stderr)
 	if err != nil {
-		return "", core.Protocol{}, err
+		return "", "", nil, err
 	}
 	var names []string
-	for _, ep := range polywire.Endpoints(cfg) {
-		if ep.Name != name {
-			names = append(names, ep.Name)
+	for i, info := range polywire.Endpoints(cfg) {
+		if info.Name != name {
+			names = append(names, info.Name)
 			continue
 		}
-		p, known := protocolOf(ep.Protocol)
-		if !known {
-			return "", p, fmt.Errorf("the endpoint %s speaks a plugin's format, which has no client's side here", name)
+		if ep := &cfg.Endpoints[i]; ofPlugin(ep) {
+			return info.URL, ep.Protocol, ep.Format, nil
 		}
-		return ep.URL, p, nil
+		_, format, err := t.find(info.Protocol)
+		return info.URL, info.Protocol, format, err
 	}
 	slices.Sort(names)
-	return "", core.Protocol{}, fmt.Errorf("%s has no endpoint %q; endpoints: %s", t.settings.file.path, name, strings.Join(names, ", "))
+	return "", "", nil, fmt.Errorf("%s has no endpoint %q; endpoints: %s", t.settings.file.path, name, strings.Join(names, ", "))
 }
 
 // tls returns the TLS of the connection.

@@ -88,6 +88,24 @@ func (p *policy) takes(topic []byte) bool {
 	return false
 }
 
+// Publishes returns the topics that clients may publish to, for people, and one of them; nothing if it is
+// all topics, or none.
+func (f *Format) Publishes() (where, topic string) {
+	switch p := f.send; p.rule {
+	case allowPrefix:
+		return p.match + "…", p.match + "x"
+	case allowPattern:
+		levels := strings.Split(p.match, "/")
+		for i, level := range levels {
+			if core.HasWildcard(level) {
+				levels[i] = "x"
+			}
+		}
+		return p.match, strings.Join(levels, "/")
+	}
+	return "", ""
+}
+
 func hasPrefix(topic []byte, prefix string) bool {
 	return len(topic) >= len(prefix) && string(topic[:len(prefix)]) == prefix
 }

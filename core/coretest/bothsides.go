@@ -34,14 +34,19 @@ func (s BothSides) Run(t *testing.T) {
 		}
 	}()
 	r := random{rand.New(rand.NewPCG(seed, 0))}
-	server, client := s.Format.NewCodec(), s.Format.NewClientCodec()
+	server, client := s.open(t)
 	said, told := make(map[core.Verb]int), make(map[core.EventKind]int)
 	for range 20_000 {
 		if ev := r.event(); s.tell(t, server, client, ev) {
 			told[ev.Kind]++
 		}
-		if c := r.command(); s.say(t, server, client, c, r) {
+		c := r.command()
+		ok, ended := s.say(t, server, client, c, r)
+		if ok {
 			said[c.Verb]++
+		}
+		if ended {
+			server, client = s.open(t)
 		}
 	}
 	for v := core.None; v.String() != "unknown"; v++ {
@@ -56,8 +61,32 @@ func (s BothSides) Run(t *testing.T) {
 	}
 }
 
-// say lets the client say c, and tells it the outcome. It reports whether c can be said.
-func (s BothSides) say(t *testing.T, server core.Codec, client core.ClientCodec, c core.Command, r random) bool {
+// open returns both sides of a new connection. A client that speaks first has done so, and was greeted.
+func (s BothSides) open(t *testing.T) (core.Codec, core.ClientCodec) {
+	t.Helper()
+	server, client := s.Format.NewCodec(), s.Format.NewClientCodec()
+	opener, ok := client.(core.ClientOpener)
+	if !ok {
+		return server, client
+	}
+	var got heard
+	opener.Open(func(f core.Frame) {
+		if err := server.Decode(core.Frame{Kind: f.Kind, Data: bytes.Clone(f.Data)}, &got); err != nil {
+			t.Fatalf("a client begins with %q: %v", f.Data, err)
+		}
+	})
+	for _, c := range got.commands {
+		s.hears(t, server, client, core.Event{Kind: core.Pong, Ref: c.Ref, As: c.As})
+	}
+	if got.refused > 0 || !client.Ready() {
+		t.Fatalf("a client has begun with %s (%d refused), and is not ready", got.text(s.Command), got.refused)
+	}
+	return server, client
+}
+
+// say lets the client say c, and tells it the outcome. It reports whether c can be said, and whether the
+// connection ends over it.
+func (s BothSides) say(t *testing.T, server core.Codec, client core.ClientCodec, c core.Command, r random) (ok, ended bool) {
 	t.Helper()
 	var frames []core.Frame
 	answered, err := client.Say(c, func(f core.Frame) { frames = append(frames, core.Frame{Kind: f.Kind, Data: bytes.Clone(f.Data)}) })
@@ -65,7 +94,7 @@ func (s BothSides) say(t *testing.T, server core.Codec, client core.ClientCodec,
 		if len(frames) > 0 || answered {
 			t.Fatalf("%+v: %v, but it was said", c, err)
 		}
-		return false
+		return false, false
 	}
 	if err != nil || len(frames) == 0 {
 		t.Fatalf("%+v: %d frames, %v", c, len(frames), err)
@@ -83,12 +112,13 @@ func (s BothSides) say(t *testing.T, server core.Codec, client core.ClientCodec,
 		client.Forget(c.Ref) // nobody waits for the outcome any more
 		answered = false
 	}
-	s.end(t, server, client, c, got.commands[0], answered, r)
-	return true
+	ended = s.end(t, server, client, c, got.commands[0], answered, r)
+	return true, ended || c.Verb == core.Leave
 }
 
-// end tells the client how its command has ended, which it hears if it is answered.
-func (s BothSides) end(t *testing.T, server core.Codec, client core.ClientCodec, said, got core.Command, answered bool, r random) {
+// end tells the client how its command has ended, which it hears if it is answered. It reports whether the
+// server ends the connection over it.
+func (s BothSides) end(t *testing.T, server core.Codec, client core.ClientCodec, said, got core.Command, answered bool, r random) (ended bool) {
 	t.Helper()
 	ev := core.Event{Kind: core.Done, Verb: got.Verb, Ref: got.Ref, Topic: got.Topic, As: got.As}
 	failure := core.Failure{Code: pick(r, core.Timeout, core.Gone, core.Denied, core.Overloaded, core.Shutdown)}
@@ -108,9 +138,12 @@ func (s BothSides) end(t *testing.T, server core.Codec, client core.ClientCodec,
 		ev.Kind, ev.Failure, ev.Payload = core.Failed, failure, core.Payload{}
 	}
 	dst, kind, err := server.Encode(nil, ev)
+	if _, ended = errors.AsType[*core.Violation](err); ended {
+		err = nil
+	}
 	switch {
 	case kind == core.NoFrame && !answered:
-		return
+		return ended
 	case err != nil || kind == core.NoFrame:
 		t.Fatalf("%s is answered, but %s is not written: %v", s.Command(said), s.Event(ev), err)
 	}
@@ -123,13 +156,14 @@ func (s BothSides) end(t *testing.T, server core.Codec, client core.ClientCodec,
 		if len(heard) > 0 && len(heard[0].Ref) > 0 {
 			t.Fatalf("%s is not answered, but heard: %s", s.Command(said), texts(heard, s.Event))
 		}
-		return
+		return ended
 	}
 	want := ev
 	want.Ref = said.Ref
 	if len(heard) != 1 || s.Event(heard[0]) != s.Event(want) || !bytes.Equal(heard[0].Ref, said.Ref) {
 		t.Fatalf("%s was told as %q, and heard as %+v, ref %x", s.Event(want), dst, heard, said.Ref)
 	}
+	return ended
 }
 
 // hears tells the client an event, and returns how many it heard of it.

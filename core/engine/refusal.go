@@ -42,6 +42,7 @@ var (
 	refusedNotAsked   = refusal{core.Failure{Code: core.Invalid, Text: "no such request waits for this answer"}, core.ReasonNotAsked}
 	refusedAnswer     = refusal{core.Failure{Code: core.Internal, Text: "the answer is nested too deeply"}, core.ReasonTooDeep}
 	refusedUnwritable = refusal{core.Failure{Code: core.Internal, Text: "the request cannot be written in the answerer's format"}, core.ReasonUnwritable}
+	refusedUnreadable = refusal{core.Failure{Code: core.Internal, Text: "the answer cannot be written in the caller's format"}, core.ReasonUnwritable}
 	refusedInternal   = refusal{core.Failure{Code: core.Internal}, core.ReasonInternal}
 
 	refusedSessionsOff   = refusal{core.Failure{Code: core.SessionsOff, Text: "the endpoint has no sessions"}, core.ReasonDenied}

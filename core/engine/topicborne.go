@@ -148,6 +148,16 @@ func answerByTopic(ref []byte, payload core.Payload) core.Event {
 	return core.Event{Kind: core.Message, Topic: append([]byte(core.ReplyTopic), ref...), Payload: payload}
 }
 
+// Unwritten tells a caller by topic that the answer cannot be written for it: else it would wait in vain.
+func (p *peer) Unwritten(ev core.Event) {
+	ref, isAnswer := bytes.CutPrefix(ev.Topic, []byte(core.ReplyTopic))
+	if ev.Kind != core.Message || !isAnswer {
+		return
+	}
+	p.endpoint.Stats.CallsFailed.Inc(refusedUnreadable.reason)
+	p.link.Tell(failureByTopic(ref, refusedUnreadable.Failure))
+}
+
 // failureByTopic returns the failure of a topic-borne call.
 func failureByTopic(ref []byte, f core.Failure) core.Event {
 	payload := core.Payload{Kind: core.JSON, Data: core.AppendFailure(nil, f)}

@@ -378,9 +378,10 @@ func (d *door) linger(v *visitor) {
 }
 
 // turnAwayTimeout is the write timeout of an answer that turns a client away. The socket has
-// room for the answer, but in a storm seconds can pass before a goroutine runs, and a write
-// that begins after its deadline writes nothing.
-const turnAwayTimeout = 10 * time.Second
+// room for the answer, but when a machine has far too much to do many seconds can pass before a
+// goroutine runs, and a write that begins after its deadline writes nothing: the client would not learn
+// why.
+const turnAwayTimeout = time.Minute
 
 // turnAway writes a whole HTTP response. An error does not matter: the client is
 // being turned away.

@@ -101,6 +101,7 @@ func (p *chatPeer) Do(c core.Command) {
 }
 
 func (p *chatPeer) RequestUndeliverable(core.CallID, core.Reason) {}
+func (p *chatPeer) Unwritten(core.Event)                          {}
 
 func (p *chatPeer) Leaving() {
 	select {

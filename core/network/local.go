@@ -93,6 +93,9 @@ func (l *local) tell(ev core.Event) {
 	case err != nil && !ends:
 		f.release()
 		c.dropUnwritableEvent(ev.PendingCall(), err)
+		if c.peer != nil {
+			c.peer.Unwritten(ev)
+		}
 	case ok && ev.IsRequest():
 		c.queueRequest(f, ev.PendingCall())
 	case ok:

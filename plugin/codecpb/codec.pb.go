@@ -52,6 +52,18 @@
 // One that does says so (Description.stateful); its connections are closed with 1012.
 //
 //
+// Speaking
+//
+// A plugin may know the format's other side too: what a client of the format says to a
+// server, and hears from it (Description.client). The broker's own clients then speak it:
+// `broker sub` and its like, and bridges to old servers. Speak is one stream for each
+// connection to a server; there may be several at once, and each has a state of its own.
+// The first question is open. Each ClientQuestions message is answered by exactly one
+// ClientAnswers message with as many answers as there were questions, in the same order.
+// Its end is the end of the connection, and not of the process. Whoever asks waits for
+// each answer, as long as for one of Translate; the bounds of Translate hold too.
+//
+//
 // Compatibility
 //
 // Fields are only ever added; what a side does not know it ignores. So it is with kinds of
@@ -337,7 +349,7 @@ func (x Frame_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Frame_Kind.Descriptor instead.
 func (Frame_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{12, 0}
+	return file_codec_proto_rawDescGZIP(), []int{13, 0}
 }
 
 type DescribeRequest struct {
@@ -431,7 +443,9 @@ type Description struct {
 	// What the host is to do for the endpoint besides.
 	Needs *Needs `protobuf:"bytes,9,opt,name=needs,proto3" json:"needs,omitempty"`
 	// The plugin serves plain HTTP, by Serve.
-	Http          bool `protobuf:"varint,10,opt,name=http,proto3" json:"http,omitempty"`
+	Http bool `protobuf:"varint,10,opt,name=http,proto3" json:"http,omitempty"`
+	// The plugin knows the client's side of the format, by Speak. Without it, it does not.
+	Client        *ClientSide `protobuf:"bytes,11,opt,name=client,proto3" json:"client,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -536,6 +550,68 @@ func (x *Description) GetHttp() bool {
 	return false
 }
 
+func (x *Description) GetClient() *ClientSide {
+	if x != nil {
+		return x.Client
+	}
+	return nil
+}
+
+// ClientSide is how servers of the format behave towards their clients.
+type ClientSide struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A server says on which topic a message is.
+	NamesTopics bool `protobuf:"varint,1,opt,name=names_topics,json=namesTopics,proto3" json:"names_topics,omitempty"`
+	// A client that has subscribed to a topic hears what it publishes there.
+	HearsItself   bool `protobuf:"varint,2,opt,name=hears_itself,json=hearsItself,proto3" json:"hears_itself,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClientSide) Reset() {
+	*x = ClientSide{}
+	mi := &file_codec_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClientSide) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClientSide) ProtoMessage() {}
+
+func (x *ClientSide) ProtoReflect() protoreflect.Message {
+	mi := &file_codec_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClientSide.ProtoReflect.Descriptor instead.
+func (*ClientSide) Descriptor() ([]byte, []int) {
+	return file_codec_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ClientSide) GetNamesTopics() bool {
+	if x != nil {
+		return x.NamesTopics
+	}
+	return false
+}
+
+func (x *ClientSide) GetHearsItself() bool {
+	if x != nil {
+		return x.HearsItself
+	}
+	return false
+}
+
 type Problem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The option, "read_timeout" or "sessions.store"; empty for the options as a whole.
@@ -548,7 +624,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_codec_proto_msgTypes[2]
+	mi := &file_codec_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -560,7 +636,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[2]
+	mi := &file_codec_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -573,7 +649,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{2}
+	return file_codec_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Problem) GetOption() string {
@@ -631,7 +707,7 @@ type Profile struct {
 
 func (x *Profile) Reset() {
 	*x = Profile{}
-	mi := &file_codec_proto_msgTypes[3]
+	mi := &file_codec_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -643,7 +719,7 @@ func (x *Profile) String() string {
 func (*Profile) ProtoMessage() {}
 
 func (x *Profile) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[3]
+	mi := &file_codec_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -656,7 +732,7 @@ func (x *Profile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Profile.ProtoReflect.Descriptor instead.
 func (*Profile) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{3}
+	return file_codec_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Profile) GetMaxMessage() uint64 {
@@ -782,7 +858,7 @@ type Goodbye struct {
 
 func (x *Goodbye) Reset() {
 	*x = Goodbye{}
-	mi := &file_codec_proto_msgTypes[4]
+	mi := &file_codec_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -794,7 +870,7 @@ func (x *Goodbye) String() string {
 func (*Goodbye) ProtoMessage() {}
 
 func (x *Goodbye) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[4]
+	mi := &file_codec_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -807,7 +883,7 @@ func (x *Goodbye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Goodbye.ProtoReflect.Descriptor instead.
 func (*Goodbye) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{4}
+	return file_codec_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Goodbye) GetReason() string {
@@ -855,7 +931,7 @@ type Needs struct {
 
 func (x *Needs) Reset() {
 	*x = Needs{}
-	mi := &file_codec_proto_msgTypes[5]
+	mi := &file_codec_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -867,7 +943,7 @@ func (x *Needs) String() string {
 func (*Needs) ProtoMessage() {}
 
 func (x *Needs) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[5]
+	mi := &file_codec_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -880,7 +956,7 @@ func (x *Needs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Needs.ProtoReflect.Descriptor instead.
 func (*Needs) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{5}
+	return file_codec_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Needs) GetAuthorizerUrl() string {
@@ -941,7 +1017,7 @@ type Questions struct {
 
 func (x *Questions) Reset() {
 	*x = Questions{}
-	mi := &file_codec_proto_msgTypes[6]
+	mi := &file_codec_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -953,7 +1029,7 @@ func (x *Questions) String() string {
 func (*Questions) ProtoMessage() {}
 
 func (x *Questions) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[6]
+	mi := &file_codec_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -966,7 +1042,7 @@ func (x *Questions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Questions.ProtoReflect.Descriptor instead.
 func (*Questions) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{6}
+	return file_codec_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Questions) GetQuestions() []*Question {
@@ -985,7 +1061,7 @@ type Answers struct {
 
 func (x *Answers) Reset() {
 	*x = Answers{}
-	mi := &file_codec_proto_msgTypes[7]
+	mi := &file_codec_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -997,7 +1073,7 @@ func (x *Answers) String() string {
 func (*Answers) ProtoMessage() {}
 
 func (x *Answers) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[7]
+	mi := &file_codec_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1010,7 +1086,7 @@ func (x *Answers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answers.ProtoReflect.Descriptor instead.
 func (*Answers) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{7}
+	return file_codec_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Answers) GetAnswers() []*Answer {
@@ -1038,7 +1114,7 @@ type Question struct {
 
 func (x *Question) Reset() {
 	*x = Question{}
-	mi := &file_codec_proto_msgTypes[8]
+	mi := &file_codec_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1050,7 +1126,7 @@ func (x *Question) String() string {
 func (*Question) ProtoMessage() {}
 
 func (x *Question) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[8]
+	mi := &file_codec_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1063,7 +1139,7 @@ func (x *Question) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Question.ProtoReflect.Descriptor instead.
 func (*Question) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{8}
+	return file_codec_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Question) GetConn() uint64 {
@@ -1179,7 +1255,7 @@ type Open struct {
 
 func (x *Open) Reset() {
 	*x = Open{}
-	mi := &file_codec_proto_msgTypes[9]
+	mi := &file_codec_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1191,7 +1267,7 @@ func (x *Open) String() string {
 func (*Open) ProtoMessage() {}
 
 func (x *Open) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[9]
+	mi := &file_codec_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1204,7 +1280,7 @@ func (x *Open) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Open.ProtoReflect.Descriptor instead.
 func (*Open) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{9}
+	return file_codec_proto_rawDescGZIP(), []int{10}
 }
 
 type Closed struct {
@@ -1215,7 +1291,7 @@ type Closed struct {
 
 func (x *Closed) Reset() {
 	*x = Closed{}
-	mi := &file_codec_proto_msgTypes[10]
+	mi := &file_codec_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1227,7 +1303,7 @@ func (x *Closed) String() string {
 func (*Closed) ProtoMessage() {}
 
 func (x *Closed) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[10]
+	mi := &file_codec_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1240,7 +1316,7 @@ func (x *Closed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Closed.ProtoReflect.Descriptor instead.
 func (*Closed) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{10}
+	return file_codec_proto_rawDescGZIP(), []int{11}
 }
 
 type Answer struct {
@@ -1256,7 +1332,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_codec_proto_msgTypes[11]
+	mi := &file_codec_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1268,7 +1344,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[11]
+	mi := &file_codec_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1281,7 +1357,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{11}
+	return file_codec_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Answer) GetSteps() []*Step {
@@ -1323,7 +1399,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_codec_proto_msgTypes[12]
+	mi := &file_codec_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1411,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[12]
+	mi := &file_codec_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +1424,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{12}
+	return file_codec_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Frame) GetKind() Frame_Kind {
@@ -1377,7 +1453,7 @@ type Violation struct {
 
 func (x *Violation) Reset() {
 	*x = Violation{}
-	mi := &file_codec_proto_msgTypes[13]
+	mi := &file_codec_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1389,7 +1465,7 @@ func (x *Violation) String() string {
 func (*Violation) ProtoMessage() {}
 
 func (x *Violation) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[13]
+	mi := &file_codec_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1402,7 +1478,7 @@ func (x *Violation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Violation.ProtoReflect.Descriptor instead.
 func (*Violation) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{13}
+	return file_codec_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Violation) GetReason() string {
@@ -1433,7 +1509,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_codec_proto_msgTypes[14]
+	mi := &file_codec_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1445,7 +1521,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[14]
+	mi := &file_codec_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1458,7 +1534,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{14}
+	return file_codec_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Step) GetWhat() isStep_What {
@@ -1518,7 +1594,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_codec_proto_msgTypes[15]
+	mi := &file_codec_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1530,7 +1606,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[15]
+	mi := &file_codec_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1543,7 +1619,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{15}
+	return file_codec_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Refusal) GetReason() string {
@@ -1622,7 +1698,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_codec_proto_msgTypes[16]
+	mi := &file_codec_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1634,7 +1710,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[16]
+	mi := &file_codec_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1647,7 +1723,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{16}
+	return file_codec_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Command) GetVerb() Verb {
@@ -1802,7 +1878,7 @@ type Payload struct {
 
 func (x *Payload) Reset() {
 	*x = Payload{}
-	mi := &file_codec_proto_msgTypes[17]
+	mi := &file_codec_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1814,7 +1890,7 @@ func (x *Payload) String() string {
 func (*Payload) ProtoMessage() {}
 
 func (x *Payload) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[17]
+	mi := &file_codec_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1827,7 +1903,7 @@ func (x *Payload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payload.ProtoReflect.Descriptor instead.
 func (*Payload) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{17}
+	return file_codec_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Payload) GetKind() PayloadKind {
@@ -1865,7 +1941,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_codec_proto_msgTypes[18]
+	mi := &file_codec_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1877,7 +1953,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[18]
+	mi := &file_codec_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1890,7 +1966,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{18}
+	return file_codec_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Failure) GetCode() string {
@@ -1934,7 +2010,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_codec_proto_msgTypes[19]
+	mi := &file_codec_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1946,7 +2022,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[19]
+	mi := &file_codec_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1959,7 +2035,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{19}
+	return file_codec_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Event) GetKind() EventKind {
@@ -2068,7 +2144,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_codec_proto_msgTypes[20]
+	mi := &file_codec_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2080,7 +2156,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[20]
+	mi := &file_codec_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2093,7 +2169,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{20}
+	return file_codec_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Session) GetKey() string {
@@ -2137,7 +2213,7 @@ type HTTPFromHost struct {
 
 func (x *HTTPFromHost) Reset() {
 	*x = HTTPFromHost{}
-	mi := &file_codec_proto_msgTypes[21]
+	mi := &file_codec_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2149,7 +2225,7 @@ func (x *HTTPFromHost) String() string {
 func (*HTTPFromHost) ProtoMessage() {}
 
 func (x *HTTPFromHost) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[21]
+	mi := &file_codec_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2162,7 +2238,7 @@ func (x *HTTPFromHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTTPFromHost.ProtoReflect.Descriptor instead.
 func (*HTTPFromHost) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{21}
+	return file_codec_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *HTTPFromHost) GetWhat() isHTTPFromHost_What {
@@ -2220,7 +2296,7 @@ type HTTPFromPlugin struct {
 
 func (x *HTTPFromPlugin) Reset() {
 	*x = HTTPFromPlugin{}
-	mi := &file_codec_proto_msgTypes[22]
+	mi := &file_codec_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2232,7 +2308,7 @@ func (x *HTTPFromPlugin) String() string {
 func (*HTTPFromPlugin) ProtoMessage() {}
 
 func (x *HTTPFromPlugin) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[22]
+	mi := &file_codec_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2245,7 +2321,7 @@ func (x *HTTPFromPlugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTTPFromPlugin.ProtoReflect.Descriptor instead.
 func (*HTTPFromPlugin) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{22}
+	return file_codec_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *HTTPFromPlugin) GetWhat() isHTTPFromPlugin_What {
@@ -2306,7 +2382,7 @@ type HTTPRequest struct {
 
 func (x *HTTPRequest) Reset() {
 	*x = HTTPRequest{}
-	mi := &file_codec_proto_msgTypes[23]
+	mi := &file_codec_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2318,7 +2394,7 @@ func (x *HTTPRequest) String() string {
 func (*HTTPRequest) ProtoMessage() {}
 
 func (x *HTTPRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[23]
+	mi := &file_codec_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2331,7 +2407,7 @@ func (x *HTTPRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTTPRequest.ProtoReflect.Descriptor instead.
 func (*HTTPRequest) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{23}
+	return file_codec_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HTTPRequest) GetMethod() string {
@@ -2386,7 +2462,7 @@ type HTTPHeader struct {
 
 func (x *HTTPHeader) Reset() {
 	*x = HTTPHeader{}
-	mi := &file_codec_proto_msgTypes[24]
+	mi := &file_codec_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2398,7 +2474,7 @@ func (x *HTTPHeader) String() string {
 func (*HTTPHeader) ProtoMessage() {}
 
 func (x *HTTPHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[24]
+	mi := &file_codec_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2411,7 +2487,7 @@ func (x *HTTPHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTTPHeader.ProtoReflect.Descriptor instead.
 func (*HTTPHeader) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{24}
+	return file_codec_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HTTPHeader) GetName() string {
@@ -2439,7 +2515,7 @@ type HTTPPublish struct {
 
 func (x *HTTPPublish) Reset() {
 	*x = HTTPPublish{}
-	mi := &file_codec_proto_msgTypes[25]
+	mi := &file_codec_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2451,7 +2527,7 @@ func (x *HTTPPublish) String() string {
 func (*HTTPPublish) ProtoMessage() {}
 
 func (x *HTTPPublish) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[25]
+	mi := &file_codec_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2464,7 +2540,7 @@ func (x *HTTPPublish) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTTPPublish.ProtoReflect.Descriptor instead.
 func (*HTTPPublish) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{25}
+	return file_codec_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HTTPPublish) GetTopic() []byte {
@@ -2494,7 +2570,7 @@ type HTTPResponse struct {
 
 func (x *HTTPResponse) Reset() {
 	*x = HTTPResponse{}
-	mi := &file_codec_proto_msgTypes[26]
+	mi := &file_codec_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2506,7 +2582,7 @@ func (x *HTTPResponse) String() string {
 func (*HTTPResponse) ProtoMessage() {}
 
 func (x *HTTPResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_codec_proto_msgTypes[26]
+	mi := &file_codec_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2519,7 +2595,7 @@ func (x *HTTPResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTTPResponse.ProtoReflect.Descriptor instead.
 func (*HTTPResponse) Descriptor() ([]byte, []int) {
-	return file_codec_proto_rawDescGZIP(), []int{26}
+	return file_codec_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HTTPResponse) GetStatus() uint32 {
@@ -2550,6 +2626,424 @@ func (x *HTTPResponse) GetRefused() []string {
 	return nil
 }
 
+type ClientQuestions struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Questions     []*ClientQuestion      `protobuf:"bytes,1,rep,name=questions,proto3" json:"questions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClientQuestions) Reset() {
+	*x = ClientQuestions{}
+	mi := &file_codec_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClientQuestions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClientQuestions) ProtoMessage() {}
+
+func (x *ClientQuestions) ProtoReflect() protoreflect.Message {
+	mi := &file_codec_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClientQuestions.ProtoReflect.Descriptor instead.
+func (*ClientQuestions) Descriptor() ([]byte, []int) {
+	return file_codec_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ClientQuestions) GetQuestions() []*ClientQuestion {
+	if x != nil {
+		return x.Questions
+	}
+	return nil
+}
+
+type ClientAnswers struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Answers       []*ClientAnswer        `protobuf:"bytes,1,rep,name=answers,proto3" json:"answers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClientAnswers) Reset() {
+	*x = ClientAnswers{}
+	mi := &file_codec_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClientAnswers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClientAnswers) ProtoMessage() {}
+
+func (x *ClientAnswers) ProtoReflect() protoreflect.Message {
+	mi := &file_codec_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClientAnswers.ProtoReflect.Descriptor instead.
+func (*ClientAnswers) Descriptor() ([]byte, []int) {
+	return file_codec_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ClientAnswers) GetAnswers() []*ClientAnswer {
+	if x != nil {
+		return x.Answers
+	}
+	return nil
+}
+
+type ClientQuestion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Ask:
+	//
+	//	*ClientQuestion_Open
+	//	*ClientQuestion_Say
+	//	*ClientQuestion_Hear
+	//	*ClientQuestion_Forget
+	Ask           isClientQuestion_Ask `protobuf_oneof:"ask"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClientQuestion) Reset() {
+	*x = ClientQuestion{}
+	mi := &file_codec_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClientQuestion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClientQuestion) ProtoMessage() {}
+
+func (x *ClientQuestion) ProtoReflect() protoreflect.Message {
+	mi := &file_codec_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClientQuestion.ProtoReflect.Descriptor instead.
+func (*ClientQuestion) Descriptor() ([]byte, []int) {
+	return file_codec_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ClientQuestion) GetAsk() isClientQuestion_Ask {
+	if x != nil {
+		return x.Ask
+	}
+	return nil
+}
+
+func (x *ClientQuestion) GetOpen() *Open {
+	if x != nil {
+		if x, ok := x.Ask.(*ClientQuestion_Open); ok {
+			return x.Open
+		}
+	}
+	return nil
+}
+
+func (x *ClientQuestion) GetSay() *Command {
+	if x != nil {
+		if x, ok := x.Ask.(*ClientQuestion_Say); ok {
+			return x.Say
+		}
+	}
+	return nil
+}
+
+func (x *ClientQuestion) GetHear() *Frame {
+	if x != nil {
+		if x, ok := x.Ask.(*ClientQuestion_Hear); ok {
+			return x.Hear
+		}
+	}
+	return nil
+}
+
+func (x *ClientQuestion) GetForget() []byte {
+	if x != nil {
+		if x, ok := x.Ask.(*ClientQuestion_Forget); ok {
+			return x.Forget
+		}
+	}
+	return nil
+}
+
+type isClientQuestion_Ask interface {
+	isClientQuestion_Ask()
+}
+
+type ClientQuestion_Open struct {
+	// The connection to the server is made. The answer has as frames what a client says
+	// before it has heard anything, often nothing.
+	Open *Open `protobuf:"bytes,1,opt,name=open,proto3,oneof"`
+}
+
+type ClientQuestion_Say struct {
+	// Something to say to the server. The answer has the frames, usually one, and answered;
+	// or unsayable or error, and then neither. In a command for a server, the topic and the
+	// services are whole addresses, ref is the host's own, and 0 as `as` is the usual way to
+	// write a topic.
+	Say *Command `protobuf:"bytes,2,opt,name=say,proto3,oneof"`
+}
+
+type ClientQuestion_Hear struct {
+	// A message of the server. The answer has the events that it means, usually one; or
+	// error if no server of the format writes this.
+	Hear *Frame `protobuf:"bytes,3,opt,name=hear,proto3,oneof"`
+}
+
+type ClientQuestion_Forget struct {
+	// The outcome of what was said with this ref is not waited for any more: it is not told.
+	// The answer has nothing.
+	Forget []byte `protobuf:"bytes,4,opt,name=forget,proto3,oneof"`
+}
+
+func (*ClientQuestion_Open) isClientQuestion_Ask() {}
+
+func (*ClientQuestion_Say) isClientQuestion_Ask() {}
+
+func (*ClientQuestion_Hear) isClientQuestion_Ask() {}
+
+func (*ClientQuestion_Forget) isClientQuestion_Ask() {}
+
+type ClientAnswer struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Frames []*Frame               `protobuf:"bytes,1,rep,name=frames,proto3" json:"frames,omitempty"`
+	// The outcome of a command has its verb and ref: DONE, FAILED, ANSWER, SESSION_OPENED or
+	// PONG. In a REQUEST call is the plugin's own, which the host's REPLY brings back.
+	Events []*Event `protobuf:"bytes,2,rep,name=events,proto3" json:"events,omitempty"`
+	// The outcome of the command will be heard, unless the server breaks the format.
+	Answered bool `protobuf:"varint,3,opt,name=answered,proto3" json:"answered,omitempty"`
+	// The format has no words for the command.
+	Unsayable *Unsayable `protobuf:"bytes,4,opt,name=unsayable,proto3" json:"unsayable,omitempty"`
+	Error     string     `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	// Commands can be said: a server that greets has done so. It stands in each answer.
+	Ready bool `protobuf:"varint,6,opt,name=ready,proto3" json:"ready,omitempty"`
+	// If it is not there, it is as in the last answer that has one; at first there is none.
+	KeepAlive     *KeepAlive `protobuf:"bytes,7,opt,name=keep_alive,json=keepAlive,proto3" json:"keep_alive,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClientAnswer) Reset() {
+	*x = ClientAnswer{}
+	mi := &file_codec_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClientAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClientAnswer) ProtoMessage() {}
+
+func (x *ClientAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_codec_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClientAnswer.ProtoReflect.Descriptor instead.
+func (*ClientAnswer) Descriptor() ([]byte, []int) {
+	return file_codec_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ClientAnswer) GetFrames() []*Frame {
+	if x != nil {
+		return x.Frames
+	}
+	return nil
+}
+
+func (x *ClientAnswer) GetEvents() []*Event {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *ClientAnswer) GetAnswered() bool {
+	if x != nil {
+		return x.Answered
+	}
+	return false
+}
+
+func (x *ClientAnswer) GetUnsayable() *Unsayable {
+	if x != nil {
+		return x.Unsayable
+	}
+	return nil
+}
+
+func (x *ClientAnswer) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *ClientAnswer) GetReady() bool {
+	if x != nil {
+		return x.Ready
+	}
+	return false
+}
+
+func (x *ClientAnswer) GetKeepAlive() *KeepAlive {
+	if x != nil {
+		return x.KeepAlive
+	}
+	return nil
+}
+
+type Unsayable struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What cannot be said, such as "a call".
+	What string `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"`
+	// What comes closest to it, a sentence for people; empty if nothing does.
+	Closest       string `protobuf:"bytes,2,opt,name=closest,proto3" json:"closest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Unsayable) Reset() {
+	*x = Unsayable{}
+	mi := &file_codec_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Unsayable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Unsayable) ProtoMessage() {}
+
+func (x *Unsayable) ProtoReflect() protoreflect.Message {
+	mi := &file_codec_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Unsayable.ProtoReflect.Descriptor instead.
+func (*Unsayable) Descriptor() ([]byte, []int) {
+	return file_codec_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Unsayable) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *Unsayable) GetClosest() string {
+	if x != nil {
+		return x.Closest
+	}
+	return ""
+}
+
+// KeepAlive is what a client says so that the server does not end the connection.
+type KeepAlive struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The time without a message of the client, in milliseconds; 0 for never.
+	After         uint64 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"`
+	Message       *Frame `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeepAlive) Reset() {
+	*x = KeepAlive{}
+	mi := &file_codec_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeepAlive) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeepAlive) ProtoMessage() {}
+
+func (x *KeepAlive) ProtoReflect() protoreflect.Message {
+	mi := &file_codec_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeepAlive.ProtoReflect.Descriptor instead.
+func (*KeepAlive) Descriptor() ([]byte, []int) {
+	return file_codec_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *KeepAlive) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *KeepAlive) GetMessage() *Frame {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
 var File_codec_proto protoreflect.FileDescriptor
 
 const file_codec_proto_rawDesc = "" +
@@ -2560,7 +3054,7 @@ const file_codec_proto_rawDesc = "" +
 	"\bendpoint\x18\x02 \x01(\tR\bendpoint\x12\x18\n" +
 	"\aoptions\x18\x03 \x01(\fR\aoptions\x12\x1f\n" +
 	"\vmax_message\x18\x04 \x01(\x04R\n" +
-	"maxMessage\"\xf3\x02\n" +
+	"maxMessage\"\xaa\x03\n" +
 	"\vDescription\x12\x1a\n" +
 	"\bcontract\x18\x01 \x01(\rR\bcontract\x126\n" +
 	"\bproblems\x18\x02 \x03(\v2\x1a.polywire.codec.v1.ProblemR\bproblems\x12\x16\n" +
@@ -2572,7 +3066,12 @@ const file_codec_proto_rawDesc = "" +
 	"\bgoodbyes\x18\b \x03(\v2\x1a.polywire.codec.v1.GoodbyeR\bgoodbyes\x12.\n" +
 	"\x05needs\x18\t \x01(\v2\x18.polywire.codec.v1.NeedsR\x05needs\x12\x12\n" +
 	"\x04http\x18\n" +
-	" \x01(\bR\x04http\"5\n" +
+	" \x01(\bR\x04http\x125\n" +
+	"\x06client\x18\v \x01(\v2\x1d.polywire.codec.v1.ClientSideR\x06client\"R\n" +
+	"\n" +
+	"ClientSide\x12!\n" +
+	"\fnames_topics\x18\x01 \x01(\bR\vnamesTopics\x12!\n" +
+	"\fhears_itself\x18\x02 \x01(\bR\vhearsItself\"5\n" +
 	"\aProblem\x12\x16\n" +
 	"\x06option\x18\x01 \x01(\tR\x06option\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\"\xed\x03\n" +
@@ -2742,7 +3241,32 @@ const file_codec_proto_rawDesc = "" +
 	"\x06status\x18\x01 \x01(\rR\x06status\x127\n" +
 	"\aheaders\x18\x02 \x03(\v2\x1d.polywire.codec.v1.HTTPHeaderR\aheaders\x12\x12\n" +
 	"\x04body\x18\x03 \x01(\fR\x04body\x12\x18\n" +
-	"\arefused\x18\x04 \x03(\tR\arefused*\x95\x02\n" +
+	"\arefused\x18\x04 \x03(\tR\arefused\"R\n" +
+	"\x0fClientQuestions\x12?\n" +
+	"\tquestions\x18\x01 \x03(\v2!.polywire.codec.v1.ClientQuestionR\tquestions\"J\n" +
+	"\rClientAnswers\x129\n" +
+	"\aanswers\x18\x01 \x03(\v2\x1f.polywire.codec.v1.ClientAnswerR\aanswers\"\xc0\x01\n" +
+	"\x0eClientQuestion\x12-\n" +
+	"\x04open\x18\x01 \x01(\v2\x17.polywire.codec.v1.OpenH\x00R\x04open\x12.\n" +
+	"\x03say\x18\x02 \x01(\v2\x1a.polywire.codec.v1.CommandH\x00R\x03say\x12.\n" +
+	"\x04hear\x18\x03 \x01(\v2\x18.polywire.codec.v1.FrameH\x00R\x04hear\x12\x18\n" +
+	"\x06forget\x18\x04 \x01(\fH\x00R\x06forgetB\x05\n" +
+	"\x03ask\"\xb3\x02\n" +
+	"\fClientAnswer\x120\n" +
+	"\x06frames\x18\x01 \x03(\v2\x18.polywire.codec.v1.FrameR\x06frames\x120\n" +
+	"\x06events\x18\x02 \x03(\v2\x18.polywire.codec.v1.EventR\x06events\x12\x1a\n" +
+	"\banswered\x18\x03 \x01(\bR\banswered\x12:\n" +
+	"\tunsayable\x18\x04 \x01(\v2\x1c.polywire.codec.v1.UnsayableR\tunsayable\x12\x14\n" +
+	"\x05error\x18\x05 \x01(\tR\x05error\x12\x14\n" +
+	"\x05ready\x18\x06 \x01(\bR\x05ready\x12;\n" +
+	"\n" +
+	"keep_alive\x18\a \x01(\v2\x1c.polywire.codec.v1.KeepAliveR\tkeepAlive\"9\n" +
+	"\tUnsayable\x12\x12\n" +
+	"\x04what\x18\x01 \x01(\tR\x04what\x12\x18\n" +
+	"\aclosest\x18\x02 \x01(\tR\aclosest\"U\n" +
+	"\tKeepAlive\x12\x14\n" +
+	"\x05after\x18\x01 \x01(\x04R\x05after\x122\n" +
+	"\amessage\x18\x02 \x01(\v2\x18.polywire.codec.v1.FrameR\amessage*\x95\x02\n" +
 	"\x04Verb\x12\r\n" +
 	"\tVERB_NONE\x10\x00\x12\x12\n" +
 	"\x0eVERB_SUBSCRIBE\x10\x01\x12\x14\n" +
@@ -2781,11 +3305,12 @@ const file_codec_proto_rawDesc = "" +
 	"EVENT_PONG\x10\b\x12\x11\n" +
 	"\rEVENT_GOODBYE\x10\t\x12\x14\n" +
 	"\x10EVENT_OFFER_LOST\x10\n" +
-	"2\xf3\x01\n" +
+	"2\xc6\x02\n" +
 	"\x05Codec\x12N\n" +
 	"\bDescribe\x12\".polywire.codec.v1.DescribeRequest\x1a\x1e.polywire.codec.v1.Description\x12I\n" +
 	"\tTranslate\x12\x1c.polywire.codec.v1.Questions\x1a\x1a.polywire.codec.v1.Answers(\x010\x01\x12O\n" +
-	"\x05Serve\x12\x1f.polywire.codec.v1.HTTPFromHost\x1a!.polywire.codec.v1.HTTPFromPlugin(\x010\x01B-Z+github.com/polywire/polywire/plugin/codecpbb\x06proto3"
+	"\x05Serve\x12\x1f.polywire.codec.v1.HTTPFromHost\x1a!.polywire.codec.v1.HTTPFromPlugin(\x010\x01\x12Q\n" +
+	"\x05Speak\x12\".polywire.codec.v1.ClientQuestions\x1a .polywire.codec.v1.ClientAnswers(\x010\x01B-Z+github.com/polywire/polywire/plugin/codecpbb\x06proto3"
 
 var (
 	file_codec_proto_rawDescOnce sync.Once
@@ -2800,7 +3325,7 @@ func file_codec_proto_rawDescGZIP() []byte {
 }
 
 var file_codec_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_codec_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_codec_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_codec_proto_goTypes = []any{
 	(Verb)(0),               // 0: polywire.codec.v1.Verb
 	(PayloadKind)(0),        // 1: polywire.codec.v1.PayloadKind
@@ -2808,80 +3333,100 @@ var file_codec_proto_goTypes = []any{
 	(Frame_Kind)(0),         // 3: polywire.codec.v1.Frame.Kind
 	(*DescribeRequest)(nil), // 4: polywire.codec.v1.DescribeRequest
 	(*Description)(nil),     // 5: polywire.codec.v1.Description
-	(*Problem)(nil),         // 6: polywire.codec.v1.Problem
-	(*Profile)(nil),         // 7: polywire.codec.v1.Profile
-	(*Goodbye)(nil),         // 8: polywire.codec.v1.Goodbye
-	(*Needs)(nil),           // 9: polywire.codec.v1.Needs
-	(*Questions)(nil),       // 10: polywire.codec.v1.Questions
-	(*Answers)(nil),         // 11: polywire.codec.v1.Answers
-	(*Question)(nil),        // 12: polywire.codec.v1.Question
-	(*Open)(nil),            // 13: polywire.codec.v1.Open
-	(*Closed)(nil),          // 14: polywire.codec.v1.Closed
-	(*Answer)(nil),          // 15: polywire.codec.v1.Answer
-	(*Frame)(nil),           // 16: polywire.codec.v1.Frame
-	(*Violation)(nil),       // 17: polywire.codec.v1.Violation
-	(*Step)(nil),            // 18: polywire.codec.v1.Step
-	(*Refusal)(nil),         // 19: polywire.codec.v1.Refusal
-	(*Command)(nil),         // 20: polywire.codec.v1.Command
-	(*Payload)(nil),         // 21: polywire.codec.v1.Payload
-	(*Failure)(nil),         // 22: polywire.codec.v1.Failure
-	(*Event)(nil),           // 23: polywire.codec.v1.Event
-	(*Session)(nil),         // 24: polywire.codec.v1.Session
-	(*HTTPFromHost)(nil),    // 25: polywire.codec.v1.HTTPFromHost
-	(*HTTPFromPlugin)(nil),  // 26: polywire.codec.v1.HTTPFromPlugin
-	(*HTTPRequest)(nil),     // 27: polywire.codec.v1.HTTPRequest
-	(*HTTPHeader)(nil),      // 28: polywire.codec.v1.HTTPHeader
-	(*HTTPPublish)(nil),     // 29: polywire.codec.v1.HTTPPublish
-	(*HTTPResponse)(nil),    // 30: polywire.codec.v1.HTTPResponse
+	(*ClientSide)(nil),      // 6: polywire.codec.v1.ClientSide
+	(*Problem)(nil),         // 7: polywire.codec.v1.Problem
+	(*Profile)(nil),         // 8: polywire.codec.v1.Profile
+	(*Goodbye)(nil),         // 9: polywire.codec.v1.Goodbye
+	(*Needs)(nil),           // 10: polywire.codec.v1.Needs
+	(*Questions)(nil),       // 11: polywire.codec.v1.Questions
+	(*Answers)(nil),         // 12: polywire.codec.v1.Answers
+	(*Question)(nil),        // 13: polywire.codec.v1.Question
+	(*Open)(nil),            // 14: polywire.codec.v1.Open
+	(*Closed)(nil),          // 15: polywire.codec.v1.Closed
+	(*Answer)(nil),          // 16: polywire.codec.v1.Answer
+	(*Frame)(nil),           // 17: polywire.codec.v1.Frame
+	(*Violation)(nil),       // 18: polywire.codec.v1.Violation
+	(*Step)(nil),            // 19: polywire.codec.v1.Step
+	(*Refusal)(nil),         // 20: polywire.codec.v1.Refusal
+	(*Command)(nil),         // 21: polywire.codec.v1.Command
+	(*Payload)(nil),         // 22: polywire.codec.v1.Payload
+	(*Failure)(nil),         // 23: polywire.codec.v1.Failure
+	(*Event)(nil),           // 24: polywire.codec.v1.Event
+	(*Session)(nil),         // 25: polywire.codec.v1.Session
+	(*HTTPFromHost)(nil),    // 26: polywire.codec.v1.HTTPFromHost
+	(*HTTPFromPlugin)(nil),  // 27: polywire.codec.v1.HTTPFromPlugin
+	(*HTTPRequest)(nil),     // 28: polywire.codec.v1.HTTPRequest
+	(*HTTPHeader)(nil),      // 29: polywire.codec.v1.HTTPHeader
+	(*HTTPPublish)(nil),     // 30: polywire.codec.v1.HTTPPublish
+	(*HTTPResponse)(nil),    // 31: polywire.codec.v1.HTTPResponse
+	(*ClientQuestions)(nil), // 32: polywire.codec.v1.ClientQuestions
+	(*ClientAnswers)(nil),   // 33: polywire.codec.v1.ClientAnswers
+	(*ClientQuestion)(nil),  // 34: polywire.codec.v1.ClientQuestion
+	(*ClientAnswer)(nil),    // 35: polywire.codec.v1.ClientAnswer
+	(*Unsayable)(nil),       // 36: polywire.codec.v1.Unsayable
+	(*KeepAlive)(nil),       // 37: polywire.codec.v1.KeepAlive
 }
 var file_codec_proto_depIdxs = []int32{
-	6,  // 0: polywire.codec.v1.Description.problems:type_name -> polywire.codec.v1.Problem
-	7,  // 1: polywire.codec.v1.Description.profile:type_name -> polywire.codec.v1.Profile
-	8,  // 2: polywire.codec.v1.Description.goodbyes:type_name -> polywire.codec.v1.Goodbye
-	9,  // 3: polywire.codec.v1.Description.needs:type_name -> polywire.codec.v1.Needs
-	12, // 4: polywire.codec.v1.Questions.questions:type_name -> polywire.codec.v1.Question
-	15, // 5: polywire.codec.v1.Answers.answers:type_name -> polywire.codec.v1.Answer
-	13, // 6: polywire.codec.v1.Question.open:type_name -> polywire.codec.v1.Open
-	16, // 7: polywire.codec.v1.Question.frame:type_name -> polywire.codec.v1.Frame
-	23, // 8: polywire.codec.v1.Question.event:type_name -> polywire.codec.v1.Event
-	23, // 9: polywire.codec.v1.Question.message:type_name -> polywire.codec.v1.Event
-	14, // 10: polywire.codec.v1.Question.closed:type_name -> polywire.codec.v1.Closed
-	18, // 11: polywire.codec.v1.Answer.steps:type_name -> polywire.codec.v1.Step
-	16, // 12: polywire.codec.v1.Answer.frame:type_name -> polywire.codec.v1.Frame
-	17, // 13: polywire.codec.v1.Answer.violation:type_name -> polywire.codec.v1.Violation
-	3,  // 14: polywire.codec.v1.Frame.kind:type_name -> polywire.codec.v1.Frame.Kind
-	20, // 15: polywire.codec.v1.Step.command:type_name -> polywire.codec.v1.Command
-	19, // 16: polywire.codec.v1.Step.refusal:type_name -> polywire.codec.v1.Refusal
-	22, // 17: polywire.codec.v1.Refusal.failure:type_name -> polywire.codec.v1.Failure
-	16, // 18: polywire.codec.v1.Refusal.expected:type_name -> polywire.codec.v1.Frame
-	0,  // 19: polywire.codec.v1.Command.verb:type_name -> polywire.codec.v1.Verb
-	21, // 20: polywire.codec.v1.Command.payload:type_name -> polywire.codec.v1.Payload
-	22, // 21: polywire.codec.v1.Command.failure:type_name -> polywire.codec.v1.Failure
-	16, // 22: polywire.codec.v1.Command.expected:type_name -> polywire.codec.v1.Frame
-	1,  // 23: polywire.codec.v1.Payload.kind:type_name -> polywire.codec.v1.PayloadKind
-	2,  // 24: polywire.codec.v1.Event.kind:type_name -> polywire.codec.v1.EventKind
-	0,  // 25: polywire.codec.v1.Event.verb:type_name -> polywire.codec.v1.Verb
-	21, // 26: polywire.codec.v1.Event.payload:type_name -> polywire.codec.v1.Payload
-	22, // 27: polywire.codec.v1.Event.failure:type_name -> polywire.codec.v1.Failure
-	24, // 28: polywire.codec.v1.Event.session:type_name -> polywire.codec.v1.Session
-	27, // 29: polywire.codec.v1.HTTPFromHost.request:type_name -> polywire.codec.v1.HTTPRequest
-	22, // 30: polywire.codec.v1.HTTPFromHost.published:type_name -> polywire.codec.v1.Failure
-	29, // 31: polywire.codec.v1.HTTPFromPlugin.publish:type_name -> polywire.codec.v1.HTTPPublish
-	30, // 32: polywire.codec.v1.HTTPFromPlugin.response:type_name -> polywire.codec.v1.HTTPResponse
-	28, // 33: polywire.codec.v1.HTTPRequest.headers:type_name -> polywire.codec.v1.HTTPHeader
-	21, // 34: polywire.codec.v1.HTTPPublish.payload:type_name -> polywire.codec.v1.Payload
-	28, // 35: polywire.codec.v1.HTTPResponse.headers:type_name -> polywire.codec.v1.HTTPHeader
-	4,  // 36: polywire.codec.v1.Codec.Describe:input_type -> polywire.codec.v1.DescribeRequest
-	10, // 37: polywire.codec.v1.Codec.Translate:input_type -> polywire.codec.v1.Questions
-	25, // 38: polywire.codec.v1.Codec.Serve:input_type -> polywire.codec.v1.HTTPFromHost
-	5,  // 39: polywire.codec.v1.Codec.Describe:output_type -> polywire.codec.v1.Description
-	11, // 40: polywire.codec.v1.Codec.Translate:output_type -> polywire.codec.v1.Answers
-	26, // 41: polywire.codec.v1.Codec.Serve:output_type -> polywire.codec.v1.HTTPFromPlugin
-	39, // [39:42] is the sub-list for method output_type
-	36, // [36:39] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	7,  // 0: polywire.codec.v1.Description.problems:type_name -> polywire.codec.v1.Problem
+	8,  // 1: polywire.codec.v1.Description.profile:type_name -> polywire.codec.v1.Profile
+	9,  // 2: polywire.codec.v1.Description.goodbyes:type_name -> polywire.codec.v1.Goodbye
+	10, // 3: polywire.codec.v1.Description.needs:type_name -> polywire.codec.v1.Needs
+	6,  // 4: polywire.codec.v1.Description.client:type_name -> polywire.codec.v1.ClientSide
+	13, // 5: polywire.codec.v1.Questions.questions:type_name -> polywire.codec.v1.Question
+	16, // 6: polywire.codec.v1.Answers.answers:type_name -> polywire.codec.v1.Answer
+	14, // 7: polywire.codec.v1.Question.open:type_name -> polywire.codec.v1.Open
+	17, // 8: polywire.codec.v1.Question.frame:type_name -> polywire.codec.v1.Frame
+	24, // 9: polywire.codec.v1.Question.event:type_name -> polywire.codec.v1.Event
+	24, // 10: polywire.codec.v1.Question.message:type_name -> polywire.codec.v1.Event
+	15, // 11: polywire.codec.v1.Question.closed:type_name -> polywire.codec.v1.Closed
+	19, // 12: polywire.codec.v1.Answer.steps:type_name -> polywire.codec.v1.Step
+	17, // 13: polywire.codec.v1.Answer.frame:type_name -> polywire.codec.v1.Frame
+	18, // 14: polywire.codec.v1.Answer.violation:type_name -> polywire.codec.v1.Violation
+	3,  // 15: polywire.codec.v1.Frame.kind:type_name -> polywire.codec.v1.Frame.Kind
+	21, // 16: polywire.codec.v1.Step.command:type_name -> polywire.codec.v1.Command
+	20, // 17: polywire.codec.v1.Step.refusal:type_name -> polywire.codec.v1.Refusal
+	23, // 18: polywire.codec.v1.Refusal.failure:type_name -> polywire.codec.v1.Failure
+	17, // 19: polywire.codec.v1.Refusal.expected:type_name -> polywire.codec.v1.Frame
+	0,  // 20: polywire.codec.v1.Command.verb:type_name -> polywire.codec.v1.Verb
+	22, // 21: polywire.codec.v1.Command.payload:type_name -> polywire.codec.v1.Payload
+	23, // 22: polywire.codec.v1.Command.failure:type_name -> polywire.codec.v1.Failure
+	17, // 23: polywire.codec.v1.Command.expected:type_name -> polywire.codec.v1.Frame
+	1,  // 24: polywire.codec.v1.Payload.kind:type_name -> polywire.codec.v1.PayloadKind
+	2,  // 25: polywire.codec.v1.Event.kind:type_name -> polywire.codec.v1.EventKind
+	0,  // 26: polywire.codec.v1.Event.verb:type_name -> polywire.codec.v1.Verb
+	22, // 27: polywire.codec.v1.Event.payload:type_name -> polywire.codec.v1.Payload
+	23, // 28: polywire.codec.v1.Event.failure:type_name -> polywire.codec.v1.Failure
+	25, // 29: polywire.codec.v1.Event.session:type_name -> polywire.codec.v1.Session
+	28, // 30: polywire.codec.v1.HTTPFromHost.request:type_name -> polywire.codec.v1.HTTPRequest
+	23, // 31: polywire.codec.v1.HTTPFromHost.published:type_name -> polywire.codec.v1.Failure
+	30, // 32: polywire.codec.v1.HTTPFromPlugin.publish:type_name -> polywire.codec.v1.HTTPPublish
+	31, // 33: polywire.codec.v1.HTTPFromPlugin.response:type_name -> polywire.codec.v1.HTTPResponse
+	29, // 34: polywire.codec.v1.HTTPRequest.headers:type_name -> polywire.codec.v1.HTTPHeader
+	22, // 35: polywire.codec.v1.HTTPPublish.payload:type_name -> polywire.codec.v1.Payload
+	29, // 36: polywire.codec.v1.HTTPResponse.headers:type_name -> polywire.codec.v1.HTTPHeader
+	34, // 37: polywire.codec.v1.ClientQuestions.questions:type_name -> polywire.codec.v1.ClientQuestion
+	35, // 38: polywire.codec.v1.ClientAnswers.answers:type_name -> polywire.codec.v1.ClientAnswer
+	14, // 39: polywire.codec.v1.ClientQuestion.open:type_name -> polywire.codec.v1.Open
+	21, // 40: polywire.codec.v1.ClientQuestion.say:type_name -> polywire.codec.v1.Command
+	17, // 41: polywire.codec.v1.ClientQuestion.hear:type_name -> polywire.codec.v1.Frame
+	17, // 42: polywire.codec.v1.ClientAnswer.frames:type_name -> polywire.codec.v1.Frame
+	24, // 43: polywire.codec.v1.ClientAnswer.events:type_name -> polywire.codec.v1.Event
+	36, // 44: polywire.codec.v1.ClientAnswer.unsayable:type_name -> polywire.codec.v1.Unsayable
+	37, // 45: polywire.codec.v1.ClientAnswer.keep_alive:type_name -> polywire.codec.v1.KeepAlive
+	17, // 46: polywire.codec.v1.KeepAlive.message:type_name -> polywire.codec.v1.Frame
+	4,  // 47: polywire.codec.v1.Codec.Describe:input_type -> polywire.codec.v1.DescribeRequest
+	11, // 48: polywire.codec.v1.Codec.Translate:input_type -> polywire.codec.v1.Questions
+	26, // 49: polywire.codec.v1.Codec.Serve:input_type -> polywire.codec.v1.HTTPFromHost
+	32, // 50: polywire.codec.v1.Codec.Speak:input_type -> polywire.codec.v1.ClientQuestions
+	5,  // 51: polywire.codec.v1.Codec.Describe:output_type -> polywire.codec.v1.Description
+	12, // 52: polywire.codec.v1.Codec.Translate:output_type -> polywire.codec.v1.Answers
+	27, // 53: polywire.codec.v1.Codec.Serve:output_type -> polywire.codec.v1.HTTPFromPlugin
+	33, // 54: polywire.codec.v1.Codec.Speak:output_type -> polywire.codec.v1.ClientAnswers
+	51, // [51:55] is the sub-list for method output_type
+	47, // [47:51] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_codec_proto_init() }
@@ -2889,29 +3434,35 @@ func file_codec_proto_init() {
 	if File_codec_proto != nil {
 		return
 	}
-	file_codec_proto_msgTypes[8].OneofWrappers = []any{
+	file_codec_proto_msgTypes[9].OneofWrappers = []any{
 		(*Question_Open)(nil),
 		(*Question_Frame)(nil),
 		(*Question_Event)(nil),
 		(*Question_Message)(nil),
 		(*Question_Closed)(nil),
 	}
-	file_codec_proto_msgTypes[14].OneofWrappers = []any{
+	file_codec_proto_msgTypes[15].OneofWrappers = []any{
 		(*Step_Command)(nil),
 		(*Step_Refusal)(nil),
 	}
-	file_codec_proto_msgTypes[15].OneofWrappers = []any{}
 	file_codec_proto_msgTypes[16].OneofWrappers = []any{}
 	file_codec_proto_msgTypes[17].OneofWrappers = []any{}
-	file_codec_proto_msgTypes[19].OneofWrappers = []any{}
+	file_codec_proto_msgTypes[18].OneofWrappers = []any{}
 	file_codec_proto_msgTypes[20].OneofWrappers = []any{}
-	file_codec_proto_msgTypes[21].OneofWrappers = []any{
+	file_codec_proto_msgTypes[21].OneofWrappers = []any{}
+	file_codec_proto_msgTypes[22].OneofWrappers = []any{
 		(*HTTPFromHost_Request)(nil),
 		(*HTTPFromHost_Published)(nil),
 	}
-	file_codec_proto_msgTypes[22].OneofWrappers = []any{
+	file_codec_proto_msgTypes[23].OneofWrappers = []any{
 		(*HTTPFromPlugin_Publish)(nil),
 		(*HTTPFromPlugin_Response)(nil),
+	}
+	file_codec_proto_msgTypes[30].OneofWrappers = []any{
+		(*ClientQuestion_Open)(nil),
+		(*ClientQuestion_Say)(nil),
+		(*ClientQuestion_Hear)(nil),
+		(*ClientQuestion_Forget)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2919,7 +3470,7 @@ func file_codec_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_codec_proto_rawDesc), len(file_codec_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   27,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

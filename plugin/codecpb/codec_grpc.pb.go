@@ -52,6 +52,18 @@
 // One that does says so (Description.stateful); its connections are closed with 1012.
 //
 //
+// Speaking
+//
+// A plugin may know the format's other side too: what a client of the format says to a
+// server, and hears from it (Description.client). The broker's own clients then speak it:
+// `broker sub` and its like, and bridges to old servers. Speak is one stream for each
+// connection to a server; there may be several at once, and each has a state of its own.
+// The first question is open. Each ClientQuestions message is answered by exactly one
+// ClientAnswers message with as many answers as there were questions, in the same order.
+// Its end is the end of the connection, and not of the process. Whoever asks waits for
+// each answer, as long as for one of Translate; the bounds of Translate hold too.
+//
+//
 // Compatibility
 //
 // Fields are only ever added; what a side does not know it ignores. So it is with kinds of
@@ -83,6 +95,7 @@ const (
 	Codec_Describe_FullMethodName  = "/polywire.codec.v1.Codec/Describe"
 	Codec_Translate_FullMethodName = "/polywire.codec.v1.Codec/Translate"
 	Codec_Serve_FullMethodName     = "/polywire.codec.v1.Codec/Serve"
+	Codec_Speak_FullMethodName     = "/polywire.codec.v1.Codec/Speak"
 )
 
 // CodecClient is the client API for Codec service.
@@ -96,6 +109,9 @@ type CodecClient interface {
 	// Serve is one request of plain HTTP, for formats that have some
 	// (Description.http). It is called for each request.
 	Serve(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[HTTPFromHost, HTTPFromPlugin], error)
+	// Speak is one connection to a server, for formats whose client's side the plugin knows
+	// (Description.client). It is called for each connection.
+	Speak(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ClientQuestions, ClientAnswers], error)
 }
 
 type codecClient struct {
@@ -142,6 +158,19 @@ func (c *codecClient) Serve(ctx context.Context, opts ...grpc.CallOption) (grpc.
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Codec_ServeClient = grpc.BidiStreamingClient[HTTPFromHost, HTTPFromPlugin]
 
+func (c *codecClient) Speak(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ClientQuestions, ClientAnswers], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Codec_ServiceDesc.Streams[2], Codec_Speak_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ClientQuestions, ClientAnswers]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Codec_SpeakClient = grpc.BidiStreamingClient[ClientQuestions, ClientAnswers]
+
 // CodecServer is the server API for Codec service.
 // All implementations must embed UnimplementedCodecServer
 // for forward compatibility.
@@ -153,6 +182,9 @@ type CodecServer interface {
 	// Serve is one request of plain HTTP, for formats that have some
 	// (Description.http). It is called for each request.
 	Serve(grpc.BidiStreamingServer[HTTPFromHost, HTTPFromPlugin]) error
+	// Speak is one connection to a server, for formats whose client's side the plugin knows
+	// (Description.client). It is called for each connection.
+	Speak(grpc.BidiStreamingServer[ClientQuestions, ClientAnswers]) error
 	mustEmbedUnimplementedCodecServer()
 }
 
@@ -171,6 +203,9 @@ func (UnimplementedCodecServer) Translate(grpc.BidiStreamingServer[Questions, An
 }
 func (UnimplementedCodecServer) Serve(grpc.BidiStreamingServer[HTTPFromHost, HTTPFromPlugin]) error {
 	return status.Error(codes.Unimplemented, "method Serve not implemented")
+}
+func (UnimplementedCodecServer) Speak(grpc.BidiStreamingServer[ClientQuestions, ClientAnswers]) error {
+	return status.Error(codes.Unimplemented, "method Speak not implemented")
 }
 func (UnimplementedCodecServer) mustEmbedUnimplementedCodecServer() {}
 func (UnimplementedCodecServer) testEmbeddedByValue()               {}
@@ -225,6 +260,13 @@ func _Codec_Serve_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Codec_ServeServer = grpc.BidiStreamingServer[HTTPFromHost, HTTPFromPlugin]
 
+func _Codec_Speak_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(CodecServer).Speak(&grpc.GenericServerStream[ClientQuestions, ClientAnswers]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Codec_SpeakServer = grpc.BidiStreamingServer[ClientQuestions, ClientAnswers]
+
 // Codec_ServiceDesc is the grpc.ServiceDesc for Codec service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -247,6 +289,12 @@ var Codec_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Serve",
 			Handler:       _Codec_Serve_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Speak",
+			Handler:       _Codec_Speak_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
 		},

@@ -326,6 +326,8 @@ func readAll(message []byte) {
 	for elements.Next() {
 		_, _ = contract.ReadAnswer(elements.Bytes(), &steps)
 		_ = contract.ReadQuestion(elements.Bytes(), &q)
+		_, _ = contract.ReadClientQuestion(elements.Bytes())
+		_, _ = contract.ReadClientAnswer(elements.Bytes(), func(core.Frame) {}, func(core.Event) {})
 	}
 }
 
@@ -375,4 +377,67 @@ func FuzzReadAnswer(f *testing.F) {
 			t.Errorf("generated types read what this package does not: %v", elements.Err())
 		}
 	})
+}
+
+// What is asked of a client's side, and answered, is read as it was written, by the generated types too.
+func TestClientQuestions(t *testing.T) {
+	want := []contract.ClientQuestion{
+		{Kind: contract.ClientOpen},
+		{Kind: contract.ClientSay, Command: command},
+		{Kind: contract.ClientHear, Frame: core.Frame{Kind: core.TextFrame, Data: b("hello")}},
+		{Kind: contract.ClientForget, Ref: b("ref")},
+	}
+	var message []byte
+	for i := range want {
+		message = contract.AppendClientQuestion(message, &want[i])
+	}
+	for range 2 {
+		var got []contract.ClientQuestion
+		elements := contract.ElementsOf(message)
+		for elements.Next() {
+			q, err := contract.ReadClientQuestion(elements.Bytes())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, q)
+		}
+		if err := elements.Err(); err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("read %+v, %v\nwant %+v", got, err, want)
+		}
+		var generated codecpb.ClientQuestions
+		message = again(t, message, &generated)
+		requireFilled(t, generated.GetQuestions()[1].GetSay().ProtoReflect(), "expected")
+	}
+}
+
+func TestClientAnswers(t *testing.T) {
+	a := contract.BeginClientAnswer(nil)
+	a.Frame(core.Frame{Kind: core.BinaryFrame, Data: b("one")})
+	a.Frame(core.Frame{Kind: core.TextFrame, Data: b("two")})
+	a.Event(event)
+	a.Answered()
+	a.Unsayable(&core.Unsayable{What: "a call", Closest: "none"})
+	a.Err(errors.New("why"))
+	alive := contract.KeepAlive{After: 3 * time.Second, Message: core.Frame{Kind: core.TextFrame, Data: b("beat")}}
+	a.KeepAlive(alive)
+	message := a.End(true)
+	for range 2 {
+		elements := contract.ElementsOf(message)
+		if !elements.Next() {
+			t.Fatal(elements.Err())
+		}
+		var frames []string
+		var events []core.Event
+		got, err := contract.ReadClientAnswer(elements.Bytes(),
+			func(f core.Frame) { frames = append(frames, string(f.Data)) }, func(ev core.Event) { events = append(events, ev) })
+		want := contract.ClientReply{
+			Answered: true, Unsayable: &core.Unsayable{What: "a call", Closest: "none"}, Error: "why", Ready: true, KeepAlive: &alive,
+		}
+		if err != nil || !reflect.DeepEqual(got, want) || !slices.Equal(frames, []string{"one", "two"}) || !reflect.DeepEqual(events, []core.Event{event}) {
+			t.Fatalf("read %+v, %v, %q, %+v", got, err, frames, events)
+		}
+		var generated codecpb.ClientAnswers
+		message = again(t, message, &generated)
+		requireFilled(t, generated.GetAnswers()[0].ProtoReflect())
+	}
 }

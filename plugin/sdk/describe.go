@@ -49,6 +49,9 @@ func (s *service) Describe(_ context.Context, r *codecpb.DescribeRequest) (*code
 func describe(d *codecpb.Description, f core.Format, options any) {
 	d.Stateful = !stateless(f)
 	_, d.Http = f.(httpFormat)
+	if c, ok := f.(core.ClientFormat); ok {
+		d.Client = &codecpb.ClientSide{NamesTopics: c.NamesTopics(), HearsItself: c.HearsItself()}
+	}
 	p := f.Profile()
 	d.Profile = &codecpb.Profile{
 		MaxMessage: uint64(p.MaxMessage), PingInterval: ms(p.PingInterval), PongTimeout: ms(p.PongTimeout),

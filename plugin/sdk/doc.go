@@ -27,6 +27,12 @@
 // An event of a broker that is newer than this package is answered with nothing, and Encode
 // is not called.
 //
+// # The client's side
+//
+// A format that is a [core.ClientFormat] too lets the broker speak to servers as a client of it. Each
+// connection to a server has a codec and a goroutine of its own, so NewClientCodec is called on several; a
+// panic ends the connection. A codec that is a [core.ClientOpener] speaks first.
+//
 // # State
 //
 // A format whose NewCodec always returns the same value has no per-connection state. If

@@ -22,6 +22,7 @@ type facts struct {
 	format     string
 	stateful   bool
 	maxMessage int
+	client     bool
 }
 
 // contract returns the checks of the handshake and the description.
@@ -56,7 +57,7 @@ func (v *verifier) checkOptions(context.Context) (string, error) {
 	for _, p := range d.GetProblems() {
 		problems = append(problems, errors.New(strings.TrimPrefix(p.GetOption()+": "+p.GetText(), ": ")))
 	}
-	v.facts = facts{d.GetFormat(), d.GetStateful(), int(d.GetProfile().GetMaxMessage())}
+	v.facts = facts{d.GetFormat(), d.GetStateful(), int(d.GetProfile().GetMaxMessage()), d.GetClient() != nil}
 	return "", errors.Join(problems...)
 }
 

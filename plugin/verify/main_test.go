@@ -83,7 +83,12 @@ func talk(role string) core.Protocol {
 			}
 			return nil
 		},
-		New: func(any, int) (core.Format, error) { return talkFormat{role}, nil },
+		New: func(any, int) (core.Format, error) {
+			if strings.HasPrefix(role, "client") {
+				return mumbling{talkFormat{role}}, nil
+			}
+			return talkFormat{role}, nil
+		},
 	}
 }
 
@@ -105,6 +110,42 @@ func (f talkFormat) EncodeMessage(dst []byte, ev core.Event) ([]byte, core.Frame
 		return dst, core.NoFrame, nil
 	}
 	return talkCodec(f).Encode(dst, ev)
+}
+
+// mumbling is talk with a client's side, which gets wrong what role says.
+type mumbling struct{ talkFormat }
+
+func (mumbling) NamesTopics() bool { return false }
+
+func (mumbling) HearsItself() bool { return true }
+
+func (f mumbling) NewClientCodec() core.ClientCodec { return f }
+
+func (f mumbling) Ready() bool { return f.role != "client never ready" }
+
+func (mumbling) KeepAlive() (time.Duration, core.Frame) { return 0, core.Frame{} }
+
+func (mumbling) Forget([]byte) {}
+
+func (f mumbling) Say(c core.Command, say func(core.Frame)) (bool, error) {
+	switch word := map[core.Verb]string{core.Subscribe: "join ", core.Publish: "say "}[c.Verb]; {
+	case word == "" && f.role == "client says nothing":
+		return false, nil
+	case word == "":
+		return false, &core.Unsayable{What: c.Verb.String()}
+	case f.role == "client says another thing":
+		say(core.Frame{Kind: core.TextFrame, Data: append([]byte("say "), c.Topic...)})
+	default:
+		say(core.Frame{Kind: core.TextFrame, Data: append([]byte(word), c.Topic...)})
+	}
+	return false, nil
+}
+
+func (f mumbling) Hear(core.Frame, func(core.Event)) error {
+	if f.role == "client panics" {
+		panic("what was that?")
+	}
+	return errors.New("nothing that a server says")
 }
 
 // told counts the messages, and hoard is where a plugin that keeps everything keeps it.

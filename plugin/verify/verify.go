@@ -47,6 +47,7 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	checks := v.contract()
 	checks = append(checks, v.conversations()...)
 	checks = append(checks, v.messages()...)
+	checks = append(checks, v.speaking()...)
 	checks = append(checks, v.service()...)
 	for _, c := range checks {
 		if err := ctx.Err(); err != nil {

@@ -114,7 +114,7 @@ func scripts(t *testing.T, name string) string {
 func TestGood(t *testing.T) {
 	for name, want := range map[string]string{
 		"talk": "its connections stayed", "stateful": "its connections were closed with 1012",
-		"demanding": "its connections stayed",
+		"demanding": "its connections stayed", "client": "ok           speaks as a client: says subscribe, publish",
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := role(t, name)
@@ -157,6 +157,10 @@ func TestBad(t *testing.T) {
 		{"crashes at random", "takes random messages", []string{`a random message, behind the text "`}},
 		{"crashes over a lost offer", "takes input cut at every byte", []string{"it ended"}},
 		{"crashes over a closed session", "takes input cut at every byte", []string{"it ended"}},
+		{"client never ready", "speaks as a client", []string{"it is not ready although its own server's side has greeted it"}},
+		{"client says another thing", "speaks as a client", []string{`it says subscribe as "say news/today", which its server's side takes for publish`}},
+		{"client says nothing", "speaks as a client", []string{"saying call: it says nothing"}},
+		{"client panics", "speaks as a client", []string{"the codec panicked"}},
 		{"drops", "serves beside a client that does not read", []string{"a client that reads heard"}},
 		{"hoards", "serves beside a client that does not read", []string{"it has grown by"}},
 		{"quits", "comes back after kill -9", []string{"a client that connects after the death"}},

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/polywire/polywire/core"
 )
@@ -16,15 +19,30 @@ type options struct {
 	// nothing is asked, and what clients show is ignored.
 	Login    string `koanf:"login"`
 	Passcode string `koanf:"passcode"`
+	// Host is the virtual host that the client's side asks for; a server of this format has one
+	// only.
+	Host string `koanf:"host"`
+}
+
+// validate checks what the client's side writes into CONNECT, where nothing is escaped.
+func (o *options) validate() error {
+	var faults []error
+	for _, option := range []struct{ name, value string }{{"login", o.Login}, {"passcode", o.Passcode}, {"host", o.Host}} {
+		if strings.ContainsAny(option.value, "\r\n\x00") || !utf8.ValidString(option.value) {
+			faults = append(faults, errors.New(option.name+": must be one line of text"))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // protocol introduces the format.
 func protocol() core.Protocol {
 	return core.Protocol{
-		Name:    "stomp",
-		Listen:  ":15674",
-		Path:    "/ws",
-		Options: func() any { return new(options) },
+		Name:     "stomp",
+		Listen:   ":15674",
+		Path:     "/ws",
+		Options:  func() any { return &options{Host: "/"} },
+		Validate: func(o any) error { return o.(*options).validate() },
 		New: func(o any, maxMessage int) (core.Format, error) {
 			if maxMessage <= 0 {
 				maxMessage = defaultMaxMessage

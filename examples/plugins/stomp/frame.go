@@ -29,7 +29,7 @@ var (
 	errHasABody = malformed("only SEND has a body")
 )
 
-// frame is one frame of a client. Its bytes are borrowed.
+// frame is one frame, of a client or of a server. Its bytes are borrowed.
 type frame struct {
 	command string
 	headers []header
@@ -77,7 +77,11 @@ func (f *frame) parse(data []byte, v version) error {
 		f.headers = append(f.headers, h)
 	}
 	f.body = rest[:len(rest)-1]
-	if len(f.body) > 0 && f.command != "SEND" {
+	switch f.command {
+	case "SEND", "MESSAGE", "ERROR":
+		return nil
+	}
+	if len(f.body) > 0 {
 		return errHasABody
 	}
 	return nil
@@ -93,9 +97,10 @@ func cutLine(data []byte, v version) (line, rest []byte) {
 	return line, rest
 }
 
-// commands are those of clients.
+// commands are those of clients, and of servers.
 var commands = [...]string{
 	"CONNECT", "STOMP", "SEND", "SUBSCRIBE", "UNSUBSCRIBE", "ACK", "NACK", "BEGIN", "COMMIT", "ABORT", "DISCONNECT",
+	"CONNECTED", "MESSAGE", "RECEIPT", "ERROR",
 }
 
 // commandOf returns the command that line is, "" if it is none.
@@ -119,7 +124,7 @@ func parseHeader(line []byte, v version, command string) (header, error) {
 		return header{}, errUTF8
 	case v != v11 && bytes.IndexByte(line, '\r') >= 0:
 		return header{}, errReturn
-	case command == "CONNECT" || command == "STOMP":
+	case command == "CONNECT" || command == "STOMP" || command == "CONNECTED":
 		// Nothing is escaped before the version is known.
 		return header{name, value}, nil
 	}

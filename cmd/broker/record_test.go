@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/polywire/polywire/certs/certstest"
+	"github.com/polywire/polywire/core/coretest"
+)
+
+// The examples of the help record what clients say, and play it.
+func TestExamplesOfRecord(t *testing.T) {
+	s := speak(t, "")
+	for _, usual := range []string{":9191", ":3001"} {
+		s.ports[usual] = fmt.Sprintf(":%d", coretest.FreePort(t))
+	}
+	ex := examples(t, newRecord(), 2)
+	recorder := s.enter(t, ex[0])
+	coretest.Eventually(t, "it listens", func() bool { return strings.Contains(recorder.text(), "an interrupt ends it") })
+	const proxy = "wubsub://127.0.0.1:9191/"
+	answerer := s.enter(t, "broker answer "+proxy+" bots/echo --echo")
+	file := filepath.Join(s.dir, "session.txt")
+	coretest.Eventually(t, "a call is answered", func() bool {
+		c := s.enter(t, "broker call "+proxy+` bots/echo '{"secret":"open sesame 1"}' -H 'Authorization: Bearer sesame-2'`)
+		return coretest.Receive(t, "the end of the call", c.done) == nil
+	})
+	answerer.stop()
+	answerer.ends(t)
+	recorder.stop()
+	if got := recorder.ends(t); !strings.Contains(got, " messages of clients, ") {
+		t.Errorf("it wrote %q", got)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil || strings.Contains(string(text), "sesame") || !strings.Contains(string(text), `"reqid":$reqid`) {
+		t.Errorf("%v\n%s", err, text)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+
+	// Against the same broker nothing differs, and without the credentials nothing goes.
+	if err := os.WriteFile(filepath.Join(s.dir, "secret.txt"), []byte("open sesame 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	converses := examples(t, newConverse(), 4)
+	if got := s.enter(t, converses[3]+" --set authorization=sesame-2").ends(t); got != "ok session.txt\n" {
+		t.Errorf("%s: %s", converses[3], got)
+	}
+	without := s.enter(t, strings.Split(converses[3], " --set ")[0])
+	if err := coretest.Receive(t, "the end of the command", without.done); err == nil || !strings.Contains(without.text(), "or give it with --set ") {
+		t.Errorf("%v: %s", err, without.text())
+	}
+
+	second := s.enter(t, ex[1])
+	coretest.Eventually(t, "it listens", func() bool { return strings.Contains(second.text(), "an interrupt ends it") })
+	s.enter(t, "broker pub wsify://127.0.0.1:3001/ws t hello").ends(t)
+	second.stop()
+	if got := second.ends(t); !strings.Contains(got, `c1 > {"command":"broadcast","args":{"channel":"t","content":"hello"}}`) {
+		t.Error(got)
+	}
+}
+
+// Servers with certificates and Unix sockets are recorded as the flags say.
+func TestRecordGuardedServers(t *testing.T) {
+	dir, ca := t.TempDir(), certstest.NewCA(t, "ca")
+	cert, key := certstest.Write(t, dir, "server", ca.Issue(nil, "broker.example"))
+	authority := certstest.WriteFile(t, dir, "ca.pem", ca.PEM())
+	port, sockets := coretest.FreePort(t), t.TempDir()
+	serveHere(t, write(t, fmt.Sprintf(`
+admin: {listen: ""}
+endpoints:
+  - {name: secure, protocol: wsify, listen: "127.0.0.1:%d", path: /ws, tls: {cert: %q, key: %q}}
+  - {name: local, protocol: wsify, listen: "unix:%s/plain", path: /ws}
+`, port, cert, key, sockets)))
+	s := &speaking{dir: dir}
+	for name, to := range map[string]string{
+		"TLS":      fmt.Sprintf("wsify+tls://127.0.0.1:%d/ws --ca %s --server-name broker.example", port, authority),
+		"a socket": "ws+unix:" + sockets + "/plain:/ws --protocol wsify",
+	} {
+		t.Run(name, func(t *testing.T) {
+			address := fmt.Sprintf("127.0.0.1:%d", coretest.FreePort(t))
+			recorder := s.enter(t, "broker record --listen "+address+" -o - --to "+to)
+			coretest.Eventually(t, "it listens", func() bool { return strings.Contains(recorder.text(), "an interrupt ends it") })
+			s.enter(t, "broker pub wsify://"+address+"/ws t hello").ends(t)
+			recorder.stop()
+			if got := recorder.ends(t); !strings.Contains(got, "connect c1 wsify\nc1 > {") {
+				t.Error(got)
+			}
+		})
+	}
+}
+
+// What cannot be recorded is said in one line.
+func TestRecordMistakes(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for args, want := range map[string]string{
+		"":                                   "required flag(s)",
+		"-l 127.0.0.1:0 --to ws://h -o -":    "ws:// does not name the format",
+		"-l 127.0.0.1:0 --to wubsb://h -o -": `there is no format "wubsb"`,
+		"-l " + taken.Addr().String() + " --to wubsub://h -o -": "--listen: ",
+		"-l 127.0.0.1:0 --to wubsub://h -o /dev/null/x":         "writing the conversation: ",
+		"-l 127.0.0.1:0 --to wubsub://h -o - --max-size 0":      "must be at least 1",
+		"-l 127.0.0.1:0 --to wubsub://h -o - --cert x":          "--cert and --key belong together",
+	} {
+		var out, log bytes.Buffer
+		code := run(append([]string{"record"}, strings.Fields(args)...), &out, &log)
+		if code == 0 || (code == 2) != (args == "") || !strings.Contains(log.String(), want) || out.Len() > 0 {
+			t.Errorf("%q: exit code %d\n%s%s", args, code, out.String(), log.String())
+		}
+	}
+}
+
+// Variables that a script lacks are given.
+func TestConverseSet(t *testing.T) {
+	file := script(t, "connect a echo\na > {\"p\":${json p}}\na <= {\"p\":\"x\\\"y\"}\n")
+	if out, err := converseWith(t, "--set", `p=x"y`, file); err != nil || out != "ok "+file+"\n" {
+		t.Errorf("said %q, error %v", out, err)
+	}
+	for set, want := range map[string]string{"p": "write NAME=VALUE", "p=@/no/such": "reading --set p: "} {
+		if _, err := converseWith(t, "--set", set, file); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("--set %s: %v", set, err)
+		}
+	}
+}
