@@ -57,15 +57,16 @@ var rules = []rule{
 	{packages: "sessions", allow: []string{"core", "core/rawjson"}, why: "a store of sessions is a folder or a map: it knows no engine and no format"},
 	{packages: "cluster/claims", allow: []string{"core", "cluster/roster"}, why: "who gets a channel does not depend on what keeps the register"},
 	{packages: "cluster/roster", allow: []string{"core", "core/logging"}, why: "who is in the cluster does not depend on what joins it"},
+	{packages: "cluster/frame", allow: []string{"core", "cluster/roster"}, why: "what nodes say to each other does not depend on what carries it"},
 	{packages: "cluster/places", allow: []string{"core", "core/logging", "core/rawjson", "cluster/roster"}, why: "what is counted over all nodes does not depend on what joins them"},
 	{
 		packages: "cluster/redis",
-		allow:    []string{"core", "core/logging", "core/rawjson", "certs", "cluster/claims", "cluster/roster", "cluster/places", "github.com/redis/go-redis/v9"},
+		allow:    []string{"core", "core/logging", "core/rawjson", "certs", "cluster/claims", "cluster/frame", "cluster/roster", "cluster/places", "github.com/redis/go-redis/v9"},
 		why:      "a backplane knows its engine and core's ports, and nothing of what is published",
 	},
 	{
 		packages: "cluster/nats",
-		allow:    []string{"core", "core/logging", "core/rawjson", "certs", "cluster/claims", "cluster/roster", "cluster/places", "github.com/nats-io/nats.go/...", "github.com/nats-io/nkeys", "github.com/nats-io/nats-server/v2/..."},
+		allow:    []string{"core", "core/logging", "core/rawjson", "certs", "cluster/claims", "cluster/frame", "cluster/roster", "cluster/places", "github.com/nats-io/nats.go/...", "github.com/nats-io/nkeys", "github.com/nats-io/nats-server/v2/..."},
 		why:      "a backplane knows its engine and core's ports, and nothing of what is published",
 	},
 	{packages: "cluster/clustertest", allow: []string{"core", "core/coretest", "cluster/places"}, testing: true, why: "the suite of all backplanes knows none of them"},

@@ -14,7 +14,8 @@
 // a URL: the topic "a//b c" is pw.t.a.%.b%20c. A payload travels as it is. Who reads it finds out
 // what it is: JSON if it is JSON, text if it is UTF-8, or else bytes. Only if that would be wrong,
 // the header Polywire-Kind says what it is. The header Polywire-Headers has the headers of a
-// publish. So `nats sub 'pw.t.>'` shows messages as they are, `nats pub` reaches all clients, and
+// publish. What one node says to another one is a binary frame, without headers ([frame]).
+// So `nats sub 'pw.t.>'` shows messages as they are, `nats pub` reaches all clients, and
 // `nats request pw.s.<service>` is answered by one.
 //
 // Order and duplicates: a node hears its topics in a queue group that is its own, so that it gets

@@ -2,6 +2,7 @@ package nats
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -20,6 +21,9 @@ const (
 	foreignCalls = 65_536
 	// foreignTimeout is how long such a caller waits, if it does not say.
 	foreignTimeout = 30 * time.Second
+
+	// maxForeignFailure bounds the code and the text of a failure: an answerer can fail with any.
+	maxForeignFailure = 21 << 10
 
 	// The headers of a failure, as NATS' own services have them.
 	foreignCode = "Nats-Service-Error-Code"
@@ -163,9 +167,20 @@ func (f *foreign) reply(to string, p core.Payload, failure core.Failure) {
 	if failure.Failed() {
 		kind, data = "", nil
 	}
-	h := withKind(withFailure(nil, failure, foreignCode, foreignText), kind)
+	h := withKind(failureHeader(failure), kind)
 	err := f.out.put(outgoing{header: h, publish: true}, func(dst []byte) []byte { return append(dst, to...) }, data)
 	if errors.Is(err, errTooLarge) && !failure.Failed() {
 		f.reply(to, core.Payload{}, core.Failure{Code: core.Internal, Text: "the answer is larger than the server takes"})
 	}
+}
+
+// failureHeader returns the header of a failure; nil if f is none.
+func failureHeader(f core.Failure) natsgo.Header {
+	if !f.Failed() {
+		return nil
+	}
+	short := func(text string) string {
+		return escapeText(strings.ToValidUTF8(text[:min(len(text), maxForeignFailure)], ""))
+	}
+	return natsgo.Header{foreignCode: {short(string(f.Code))}, foreignText: {short(f.Text)}}
 }

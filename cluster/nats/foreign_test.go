@@ -11,6 +11,7 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/polywire/polywire/cluster/frame"
 	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
@@ -171,7 +172,8 @@ func TestGarbage(t *testing.T) {
 		}
 		return h
 	}
-	const id = "00000000-0000-4000-8000-000000000001"
+	frameOf := func(f frame.Frame) string { return string(f.Append(nil)) }
+	call := core.CallID{6: 0x40, 8: 0x80, 15: 1}
 	me := string(b.id)
 	for _, c := range []struct {
 		name, subject string
@@ -195,16 +197,15 @@ func TestGarbage(t *testing.T) {
 		{"a state for all", "pw.nodes", nil, `{"type":"state","node":"n-x-1","changes":1,"last":true}`},
 		{"a huge notice", "pw.nodes", nil, `{"type":"hello","node":"n-x-1","name":"x","on":["` + strings.Repeat("x", 900_000) + `"]}`},
 		{"nothing", inbox, nil, ""},
-		{"an unknown type", inbox, header(typeHeader, "x", fromHeader, "n-x-1"), ""},
-		{"a call of nobody", inbox, header(typeHeader, "ask", callHeader, id, serviceHeader, "svc"), ""},
-		{"a call of this node", inbox, header(typeHeader, "ask", fromHeader, me, callHeader, id, serviceHeader, "svc"), ""},
-		{"a call of the programs", inbox, header(typeHeader, "ask", fromHeader, string(foreignNode), callHeader, id, serviceHeader, "svc"), ""},
-		{"a call without a name", inbox, header(typeHeader, "ask", fromHeader, "n-x-1", callHeader, "7", serviceHeader, "svc"), ""},
-		{"a call for ever", inbox, header(typeHeader, "ask", fromHeader, "n-x-1", callHeader, id, serviceHeader, "svc", timeoutHeader, "-1"), ""},
-		{"an answer to nothing", inbox, header(typeHeader, "answer", fromHeader, "n-x-1"), "x"},
-		{"an answer that is no JSON", inbox, header(typeHeader, "answer", fromHeader, "n-x-1", callHeader, id, kindHeader, "json"), "{"},
-		{"a state that nobody asked for", inbox, header(typeHeader, "state"), `{"type":"state","node":"` + string(other.id) + `","changes":9,"on":["fake"],"last":true}`},
-		{"who may not ask for it", inbox, header(typeHeader, "describe", fromHeader, "n-x-1"), ""},
+		{"an unknown version", inbox, nil, "\x09\x01\x05n-x-1"},
+		{"an unknown kind of frame", inbox, nil, "\x01\x63\x05n-x-1"},
+		{"a call of nobody", inbox, nil, frameOf(frame.Frame{Kind: frame.Ask, Call: call, Service: []byte("svc")})},
+		{"a call of this node", inbox, nil, frameOf(frame.Frame{Kind: frame.Ask, From: b.id, Call: call, Service: []byte("svc")})},
+		{"a call of the programs", inbox, nil, frameOf(frame.Frame{Kind: frame.Ask, From: foreignNode, Call: call, Service: []byte("svc")})},
+		{"a call with JSON that is none", inbox, nil, frameOf(frame.Frame{Kind: frame.Ask, From: "n-x-1", Call: call, Service: []byte("svc"), Payload: core.Payload{Kind: core.JSON, Data: []byte("{")}})},
+		{"an answer to nothing", inbox, nil, frameOf(frame.Frame{Kind: frame.Answer, From: "n-x-1"})},
+		{"a state that nobody asked for", inbox, nil, frameOf(frame.Frame{Kind: frame.State, From: other.id, Notice: []byte(`{"type":"state","node":"` + string(other.id) + `","changes":9,"on":["fake"],"last":true}`)})},
+		{"who may not ask for it", inbox, nil, frameOf(frame.Frame{Kind: frame.Describe, From: "n-x-1"})},
 		{"a request that cannot be read", "pw.s.svc", header(kindHeader, "json"), "{"},
 	} {
 		before := refusals(stats)

@@ -3,6 +3,7 @@ package nats
 import (
 	natsgo "github.com/nats-io/nats.go"
 
+	"github.com/polywire/polywire/cluster/frame"
 	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 )
@@ -17,19 +18,23 @@ type mail struct {
 var _ roster.Mail = (*mail)(nil)
 
 // All passes a notice on to all other nodes.
-func (m *mail) All(notice []byte) { _ = send(m.nc, m.subjects.nodes(), nil, notice) }
+func (m *mail) All(notice []byte) { _ = m.nc.Publish(m.subjects.nodes(), notice) }
 
 // State passes a notice on to one node.
 func (m *mail) State(to core.NodeID, notice []byte) {
-	_ = send(m.nc, m.subjects.node(to), natsgo.Header{typeHeader: {typeState}}, notice)
+	m.say(to, frame.Frame{Kind: frame.State, From: m.id, Notice: notice})
 }
 
 // Describe asks a node for all its services.
 func (m *mail) Describe(to core.NodeID) {
-	_ = send(m.nc, m.subjects.node(to), natsgo.Header{typeHeader: {typeDescribe}, fromHeader: {string(m.id)}}, nil)
+	m.say(to, frame.Frame{Kind: frame.Describe, From: m.id})
 }
 
 // Taken tells a node that its name is that of another one.
 func (m *mail) Taken(to, by core.NodeID) {
-	_ = send(m.nc, m.subjects.node(to), natsgo.Header{typeHeader: {typeTaken}, fromHeader: {string(by)}}, nil)
+	m.say(to, frame.Frame{Kind: frame.Taken, From: m.id, Notice: []byte(by)})
+}
+
+func (m *mail) say(to core.NodeID, f frame.Frame) {
+	_ = m.nc.Publish(m.subjects.node(to), f.Append(nil))
 }

@@ -180,7 +180,7 @@ func (o *outbox) write(ctx context.Context, nc *natsgo.Conn, origin string, item
 			if item.topic {
 				reply = origin
 			}
-			err = sendFrom(nc, subject, reply, item.header, payload)
+			err = send(nc, subject, reply, item.header, payload)
 		}
 		switch {
 		case err != nil:
@@ -212,11 +212,7 @@ func (o *outbox) drop(item *outgoing, err error) {
 }
 
 // send publishes one message. The client copies it.
-func send(nc *natsgo.Conn, subject string, header natsgo.Header, payload []byte) error {
-	return sendFrom(nc, subject, "", header, payload)
-}
-
-func sendFrom(nc *natsgo.Conn, subject, reply string, header natsgo.Header, payload []byte) error {
+func send(nc *natsgo.Conn, subject, reply string, header natsgo.Header, payload []byte) error {
 	if len(header) == 0 {
 		return nc.PublishRequest(subject, reply, payload)
 	}

@@ -6,7 +6,6 @@ import (
 
 	natsgo "github.com/nats-io/nats.go"
 
-	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 )
 
@@ -93,26 +92,6 @@ func FuzzPayload(f *testing.F) {
 		again, packed := pack(p)
 		if back, err := unpack(again, packed); err != nil || !reflect.DeepEqual(back, p) {
 			t.Errorf("%+v comes back as %+v, %v", p, back, err)
-		}
-	})
-}
-
-// FuzzHear: nothing that anybody says to a node does harm.
-func FuzzHear(f *testing.F) {
-	f.Add("ask", "n-a-1", "00000000-0000-4000-8000-000000000000", "a.b", "500", "", "", "x")
-	f.Add("answer", "n-a-1", "00000000-0000-4000-8000-000000000000", "", "", "gone", "it left", "")
-	f.Fuzz(func(t *testing.T, kind, from, call, service, timeout, code, text, data string) {
-		s, err := hear(&natsgo.Msg{Data: []byte(data), Header: natsgo.Header{
-			typeHeader: {kind}, fromHeader: {from}, callHeader: {call}, serviceHeader: {service}, timeoutHeader: {timeout}, codeHeader: {code}, textHeader: {text},
-		}})
-		if err != nil {
-			return
-		}
-		if err := s.payload.Check(); err != nil {
-			t.Error(err)
-		}
-		if s.timeout < 0 || s.timeout > maxTimeout || !roster.ValidNode(s.from) {
-			t.Errorf("%+v", s)
 		}
 	})
 }

@@ -9,13 +9,11 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/polywire/polywire/cluster/frame"
 	"github.com/polywire/polywire/cluster/places"
 	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 )
-
-// typeLook says that a record was changed so that the node has to look at it; the payload is its name.
-const typeLook = "look"
 
 // goneTTL is how long a removed record is remembered.
 const goneTTL = time.Minute
@@ -190,8 +188,7 @@ func newPlaces(b *Backplane) *places.Table {
 	return places.New(places.Options{
 		ID: b.id, Reached: b.nodes.Known, Stats: b.o.Stats, Logger: b.o.Logger,
 		Tell: func(to core.NodeID, name string) {
-			h := natsgo.Header{typeHeader: {typeLook}, fromHeader: {string(b.id)}}
-			_ = b.out.put(outgoing{header: h}, b.inboxOf(to), []byte(name)) // it is counted
+			_ = b.say(to, outgoing{}, frame.Frame{Kind: frame.Look, Notice: []byte(name)}) // it is counted
 		},
 	})
 }

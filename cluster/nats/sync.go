@@ -2,22 +2,12 @@ package nats
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
 
 	natsgo "github.com/nats-io/nats.go"
 
+	"github.com/polywire/polywire/cluster/frame"
 	"github.com/polywire/polywire/core"
-)
-
-const (
-	typeSync   = "sync"   // say when you have got everything up to here
-	typeSynced = "synced" // I have
-	// syncHeader has the number of a sync, logHeader the position in the log of the channels
-	// up to which it asks.
-	syncHeader = "Polywire-Sync"
-	logHeader  = "Polywire-Log"
 )
 
 // Sync waits until the other nodes have got everything that this one was told before the call.
@@ -40,10 +30,8 @@ func (b *Backplane) Sync(ctx context.Context) error {
 		return fmt.Errorf("waiting for NATS: %w", err)
 	}
 	ask := func(to core.NodeID, id uint64) {
-		_ = send(nc, b.subjects.node(to), natsgo.Header{
-			typeHeader: {typeSync}, fromHeader: {string(b.id)}, syncHeader: {strconv.FormatUint(id, 10)},
-			logHeader: {strconv.FormatUint(b.channels.position(), 10)},
-		}, nil)
+		f := frame.Frame{Kind: frame.Sync, From: b.id, Sync: id, Rev: b.channels.position()}
+		_ = nc.Publish(b.subjects.node(to), f.Append(nil))
 	}
 	return b.syncs.Wait(ctx, ask, func() error {
 		if nc.IsClosed() {
@@ -55,42 +43,26 @@ func (b *Backplane) Sync(ctx context.Context) error {
 
 // syncAsked handles the sync of another node: behind all messages of topics that have come
 // before it, which another goroutine handles, it is answered.
-func (b *Backplane) syncAsked(s speech) {
+func (b *Backplane) syncAsked(m *natsgo.Msg) {
 	topics := b.topics.Load()
 	if topics == nil {
 		return
 	}
 	// A message that no subscription has got. If there is no room, the other node asks again.
-	mark := &natsgo.Msg{Header: natsgo.Header{fromHeader: {string(s.from)}, syncHeader: {strconv.FormatUint(s.sync, 10)}, logHeader: {strconv.FormatUint(s.log, 10)}}}
 	select {
-	case topics.ch <- mark:
+	case topics.ch <- &natsgo.Msg{Data: m.Data}:
 	default:
 	}
 }
 
 // marked answers a sync. It is called behind the messages that have come before it.
 func (b *Backplane) marked(m *natsgo.Msg) {
-	log, _ := strconv.ParseUint(m.Header.Get(logHeader), 10, 64) // written by syncAsked
-	answer := func() {
-		h := natsgo.Header{typeHeader: {typeSynced}, fromHeader: {string(b.id)}, syncHeader: {m.Header.Get(syncHeader)}}
-		_ = b.out.put(outgoing{header: h}, b.inboxOf(core.NodeID(m.Header.Get(fromHeader))), nil)
+	f, err := frame.Read(m.Data)
+	if err != nil {
+		return // it is what spokenTo has read
 	}
-	b.syncs.Answer(b.ctx, &b.running, b.channels.position() >= log, func(ctx context.Context) bool { return b.channels.readTo(ctx, log) }, answer)
-}
-
-var errSync = errors.New("a sync has no number")
-
-// syncOf reads the numbers of a sync or its answer.
-func syncOf(m *natsgo.Msg) (id, log uint64, err error) {
-	if id, err = strconv.ParseUint(m.Header.Get(syncHeader), 10, 64); err != nil {
-		return 0, 0, errSync
-	}
-	if text := m.Header.Get(logHeader); text != "" {
-		if log, err = strconv.ParseUint(text, 10, 64); err != nil {
-			return 0, 0, errSync
-		}
-	}
-	return id, log, nil
+	answer := func() { _ = b.say(f.From, outgoing{}, frame.Frame{Kind: frame.Synced, Sync: f.Sync}) }
+	b.syncs.Answer(b.ctx, &b.running, b.channels.position() >= f.Rev, func(ctx context.Context) bool { return b.channels.readTo(ctx, f.Rev) }, answer)
 }
 
 // position is how far the log was read; 0 if it is not.

@@ -2,19 +2,19 @@ package redis
 
 import (
 	"errors"
-	"strings"
 
+	"github.com/polywire/polywire/cluster/frame"
 	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 )
 
 // say puts a frame into the outbox, for one node.
-func (b *Backplane) say(to core.NodeID, item outgoing, f frame) error {
-	f.from = b.id
-	weight := f.payload.Size() + len(f.service) + len(f.notice) + messageOverhead
+func (b *Backplane) say(to core.NodeID, item outgoing, f frame.Frame) error {
+	f.From = b.id
+	weight := f.Payload.Size() + len(f.Service) + len(f.Notice) + messageOverhead
 	return b.out.put(item, weight,
 		func(dst []byte) []byte { return append(append(append(dst, b.own...), "node:"...), to...) },
-		f.append)
+		f.Append)
 }
 
 // Ask puts a call to a client of another node.
@@ -23,7 +23,7 @@ func (b *Backplane) Ask(to core.NodeID, q core.Question) core.Failure {
 		return core.Failure{Code: core.Gone, Text: "the node that answers is gone"}
 	}
 	err := b.say(to, outgoing{publish: q.Payload.Size() + 1, to: to, call: q.Call},
-		frame{kind: kindAsk, call: q.Call, service: q.Service, timeout: q.Timeout, payload: q.Payload})
+		frame.Frame{Kind: frame.Ask, Call: q.Call, Service: q.Service, Timeout: q.Timeout, Payload: q.Payload})
 	switch {
 	case err == nil:
 		return core.Failure{}
@@ -46,13 +46,12 @@ func (b *Backplane) unsent(to core.NodeID, call core.CallID, gone bool) {
 
 // Answer answers a call of Cluster.Asked.
 func (b *Backplane) Answer(to core.NodeID, call core.CallID, o core.Outcome) {
-	f := frame{kind: kindAnswer, call: call, payload: o.Answer}
+	f := frame.Frame{Kind: frame.Answer, Call: call, Payload: o.Answer}
 	if o.Failure.Failed() {
-		f.payload = core.Payload{}
-		f.failure = core.Failure{Code: core.Code(shortened(string(o.Failure.Code))), Text: shortened(o.Failure.Text)}
-		f.reason = o.Reason
+		f.Payload = core.Payload{}
+		f.Failure, f.Reason = o.Failure, o.Reason
 	}
-	err := b.say(to, outgoing{publish: f.payload.Size() + 1}, f)
+	err := b.say(to, outgoing{publish: f.Payload.Size() + 1}, f)
 	if errors.Is(err, errTooLarge) && !o.Failure.Failed() {
 		// The caller need not wait for what never comes.
 		b.Answer(to, call, core.Outcome{
@@ -61,47 +60,39 @@ func (b *Backplane) Answer(to core.NodeID, call core.CallID, o core.Outcome) {
 	}
 }
 
-// shortened returns a text that the other node takes: an answerer can fail with any text.
-func shortened(text string) string {
-	if len(text) > maxFailure/3 {
-		text = text[:maxFailure/3]
-	}
-	return strings.ToValidUTF8(text, "")
-}
-
 // Cancel says that nobody waits for the answer to a call any more.
 func (b *Backplane) Cancel(to core.NodeID, call core.CallID) {
-	_ = b.say(to, outgoing{urgent: true}, frame{kind: kindCancel, call: call})
+	_ = b.say(to, outgoing{urgent: true}, frame.Frame{Kind: frame.Cancel, Call: call})
 }
 
 // spokenTo handles a message to this node.
 func (b *Backplane) spokenTo(data []byte) {
-	f, err := readFrame(data)
-	if err != nil || f.from == b.id {
+	f, err := frame.Read(data)
+	if err != nil || f.From == b.id {
 		b.o.Stats.Refused.Inc(core.ReasonMalformed)
 		return
 	}
-	switch f.kind {
-	case kindDescribe:
-		b.nodes.Describe(f.from)
-	case kindState:
-		b.nodes.State(f.notice)
-	case kindTaken:
-		b.nodes.Taken(core.NodeID(f.notice))
-	case kindAsk:
+	switch f.Kind {
+	case frame.Describe:
+		b.nodes.Describe(f.From)
+	case frame.State:
+		b.nodes.State(f.Notice)
+	case frame.Taken:
+		b.nodes.Taken(core.NodeID(f.Notice))
+	case frame.Ask:
 		b.count(len(data))
-		b.cluster.Asked(f.from, core.Question{Call: f.call, Service: f.service, Payload: f.payload, Timeout: f.timeout})
-	case kindAnswer:
+		b.cluster.Asked(f.From, core.Question{Call: f.Call, Service: f.Service, Payload: f.Payload, Timeout: f.Timeout})
+	case frame.Answer:
 		b.count(len(data))
-		b.cluster.Answered(f.from, f.call, core.Outcome{Answer: f.payload, Failure: f.failure, Reason: f.reason})
-	case kindCancel:
-		b.cluster.Cancelled(f.from, f.call)
-	case kindLook:
-		b.places.Look(string(f.notice))
-	case kindSync:
+		b.cluster.Answered(f.From, f.Call, core.Outcome{Answer: f.Payload, Failure: f.Failure, Reason: f.Reason})
+	case frame.Cancel:
+		b.cluster.Cancelled(f.From, f.Call)
+	case frame.Look:
+		b.places.Look(string(f.Notice))
+	case frame.Sync:
 		b.syncAsked(f)
-	case kindSynced:
-		b.syncs.Answered(f.sync, f.from)
+	case frame.Synced:
+		b.syncs.Answered(f.Sync, f.From)
 	}
 }
 
@@ -118,15 +109,15 @@ func (m mail) All(notice []byte) {
 
 // State passes a notice on to one node.
 func (m mail) State(to core.NodeID, notice []byte) {
-	_ = m.b.say(to, outgoing{urgent: true}, frame{kind: kindState, notice: notice})
+	_ = m.b.say(to, outgoing{urgent: true}, frame.Frame{Kind: frame.State, Notice: notice})
 }
 
 // Describe asks a node for all its services.
 func (m mail) Describe(to core.NodeID) {
-	_ = m.b.say(to, outgoing{urgent: true}, frame{kind: kindDescribe})
+	_ = m.b.say(to, outgoing{urgent: true}, frame.Frame{Kind: frame.Describe})
 }
 
 // Taken tells a node that its name is that of another one.
 func (m mail) Taken(to, by core.NodeID) {
-	_ = m.b.say(to, outgoing{urgent: true}, frame{kind: kindTaken, notice: []byte(by)})
+	_ = m.b.say(to, outgoing{urgent: true}, frame.Frame{Kind: frame.Taken, Notice: []byte(by)})
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/polywire/polywire/cluster/frame"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
 )
@@ -80,7 +81,7 @@ func TestGarbage(t *testing.T) {
 	}
 	c := srv.client(t)
 	inbox := "pw:node:" + string(b.id)
-	frameOf := func(f frame) string { return string(f.append(nil)) }
+	frameOf := func(f frame.Frame) string { return string(f.Append(nil)) }
 	call := core.CallID{6: 0x40, 8: 0x80, 15: 1}
 	for _, g := range []struct{ name, channel, data string }{
 		{"JSON that is none", "x", string(appendMark([]byte("{"), formJSON, 1))},
@@ -105,13 +106,13 @@ func TestGarbage(t *testing.T) {
 		{"nothing", inbox, ""},
 		{"an unknown version", inbox, "\x09\x01\x05n-x-1"},
 		{"an unknown kind", inbox, "\x01\x63\x05n-x-1"},
-		{"a call of nobody", inbox, frameOf(frame{kind: kindAsk, call: call, service: []byte("svc")})},
-		{"a call of this node", inbox, frameOf(frame{kind: kindAsk, from: b.id, call: call, service: []byte("svc")})},
-		{"a service that is not UTF-8", inbox, frameOf(frame{kind: kindAsk, from: "n-x-1", call: call, service: []byte("\xff")})},
-		{"a call with JSON that is none", inbox, frameOf(frame{kind: kindAsk, from: "n-x-1", call: call, payload: core.Payload{Kind: core.JSON, Data: []byte("{")}})},
-		{"an answer to nothing", inbox, frameOf(frame{kind: kindAnswer, from: "n-x-1"})},
-		{"a cancellation of nothing", inbox, frameOf(frame{kind: kindCancel, from: "n-x-1"})},
-		{"a state that nobody has asked for", inbox, frameOf(frame{kind: kindState, from: "n-x-1", notice: []byte(`{"type":"state","node":"n-x-1","last":true}`)})},
+		{"a call of nobody", inbox, frameOf(frame.Frame{Kind: frame.Ask, Call: call, Service: []byte("svc")})},
+		{"a call of this node", inbox, frameOf(frame.Frame{Kind: frame.Ask, From: b.id, Call: call, Service: []byte("svc")})},
+		{"a service that is not UTF-8", inbox, frameOf(frame.Frame{Kind: frame.Ask, From: "n-x-1", Call: call, Service: []byte("\xff")})},
+		{"a call with JSON that is none", inbox, frameOf(frame.Frame{Kind: frame.Ask, From: "n-x-1", Call: call, Payload: core.Payload{Kind: core.JSON, Data: []byte("{")}})},
+		{"an answer to nothing", inbox, frameOf(frame.Frame{Kind: frame.Answer, From: "n-x-1"})},
+		{"a cancellation of nothing", inbox, frameOf(frame.Frame{Kind: frame.Cancel, From: "n-x-1"})},
+		{"a state that nobody has asked for", inbox, frameOf(frame.Frame{Kind: frame.State, From: "n-x-1", Notice: []byte(`{"type":"state","node":"n-x-1","last":true}`)})},
 		{"a length that is not there", inbox, "\x01\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7f"},
 	} {
 		before := refusals(stats)

@@ -127,35 +127,6 @@ func FuzzForged(f *testing.F) {
 	})
 }
 
-// FuzzFrame: no message to a node makes one that cannot be.
-func FuzzFrame(f *testing.F) {
-	call := core.CallID{6: 0x40, 8: 0x80}
-	for _, fr := range []frame{
-		{kind: kindAsk, call: call, service: []byte("s"), timeout: 5, payload: core.Payload{Kind: core.JSON, Data: []byte("1")}},
-		{kind: kindAnswer, call: call, failure: core.Failure{Code: "x", Text: "y"}},
-		{kind: kindAnswer, call: call, payload: core.TextUTF16([]byte("ab"))},
-		{kind: kindCancel, call: call},
-		{kind: kindSync, sync: 5, rev: 1 << 60},
-		{kind: kindTaken, notice: []byte("n-a-1")},
-	} {
-		fr.from = "n-a-1"
-		f.Add(fr.append(nil))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := readFrame(data)
-		if err != nil {
-			return
-		}
-		if err := got.payload.Check(); err != nil || got.timeout < 0 || got.timeout > maxTimeout {
-			t.Errorf("%+v: %v", got, err)
-		}
-		again, err := readFrame(got.append(nil))
-		if err != nil || !reflect.DeepEqual(again.payload, got.payload) || again.failure != got.failure || again.call != got.call {
-			t.Errorf("%+v is written as %+v: %v", got, again, err)
-		}
-	})
-}
-
 // FuzzEvent: no event makes an entry that cannot be.
 func FuzzEvent(f *testing.F) {
 	f.Add([]byte("5\nclaim\nn-a-1-1\nn-a-1\n3\na\nb7\n[\"s\"]"))

@@ -10,6 +10,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/polywire/polywire/cluster/frame"
 	"github.com/polywire/polywire/cluster/places"
 	"github.com/polywire/polywire/core"
 )
@@ -92,7 +93,7 @@ func newPlaces(b *Backplane) *places.Table {
 	return places.New(places.Options{
 		ID: b.id, Reached: b.nodes.Known, Stats: b.o.Stats, Logger: b.o.Logger,
 		Tell: func(to core.NodeID, name string) {
-			_ = b.say(to, outgoing{urgent: true}, frame{kind: kindLook, notice: []byte(name)}) // it is counted
+			_ = b.say(to, outgoing{urgent: true}, frame.Frame{Kind: frame.Look, Notice: []byte(name)}) // it is counted
 		},
 	})
 }

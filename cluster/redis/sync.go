@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/polywire/polywire/cluster/frame"
 	"github.com/polywire/polywire/core"
 )
 
@@ -35,7 +36,7 @@ func (b *Backplane) Sync(ctx context.Context) error {
 		return fmt.Errorf("waiting for Redis: %w", err)
 	}
 	ask := func(to core.NodeID, id uint64) {
-		_ = b.say(to, outgoing{urgent: true}, frame{kind: kindSync, sync: id, rev: rev})
+		_ = b.say(to, outgoing{urgent: true}, frame.Frame{Kind: frame.Sync, Sync: id, Rev: rev})
 	}
 	return b.syncs.Wait(ctx, ask, func() error {
 		if b.pings.Load() != p {
@@ -47,10 +48,10 @@ func (b *Backplane) Sync(ctx context.Context) error {
 
 // syncAsked answers the sync of another node. It is called behind all messages that have come
 // before it.
-func (b *Backplane) syncAsked(f frame) {
-	from := core.NodeID(strings.Clone(string(f.from)))
-	answer := func() { _ = b.say(from, outgoing{urgent: true}, frame{kind: kindSynced, sync: f.sync}) }
-	rev := f.rev
+func (b *Backplane) syncAsked(f frame.Frame) {
+	from := core.NodeID(strings.Clone(string(f.From)))
+	answer := func() { _ = b.say(from, outgoing{urgent: true}, frame.Frame{Kind: frame.Synced, Sync: f.Sync}) }
+	rev := f.Rev
 	b.syncs.Answer(b.ctx, &b.running, b.channels.position() >= rev, func(ctx context.Context) bool { return b.channels.readTo(ctx, rev) }, answer)
 }
 
