@@ -2,12 +2,10 @@ package record
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/polywire/polywire/core"
@@ -39,7 +37,7 @@ type content struct {
 func (r *recorder) contentOf(server bool, data []byte, d core.Dissection) content {
 	c := content{head: data[:d.Start], text: data[d.Start:], wide: d.Wide, server: server}
 	if c.wide {
-		c.text = narrow(c.text)
+		c.text = core.AppendUTF8(nil, c.text)
 	}
 	valid := utf8.Valid(c.text)
 	c.json = valid && len(c.text) > 0 && json.Valid(c.text)
@@ -58,15 +56,6 @@ func (r *recorder) contentOf(server bool, data []byte, d core.Dissection) conten
 	c.cuts = r.within(c.text, c.cuts)
 	c.headCuts = r.within(c.head, nil)
 	return c
-}
-
-// narrow returns UTF-16, little-endian, as UTF-8.
-func narrow(data []byte) []byte {
-	units := make([]uint16, len(data)/2)
-	for i := range units {
-		units[i] = binary.LittleEndian.Uint16(data[2*i:])
-	}
-	return []byte(string(utf16.Decode(units)))
 }
 
 // scalar returns what is written in the place of a JSON scalar; false if it is written as it is.
@@ -248,17 +237,4 @@ func (r *recorder) dissect(server bool, f core.Frame) core.Dissection {
 	d := r.o.Dissector.Dissect(server, f)
 	d.Start = min(max(d.Start, 0), len(f.Data))
 	return d
-}
-
-// oneLine makes the white space between the values of a JSON text fit on one line.
-func oneLine(b []byte) []byte {
-	if bytes.ContainsAny(b, "\r\n\t") {
-		return bytes.Map(func(c rune) rune {
-			if c == 0x0d || c == 0x0a || c == 0x09 {
-				return 0x20
-			}
-			return c
-		}, b)
-	}
-	return b
 }

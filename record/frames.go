@@ -61,7 +61,9 @@ func (f *frames) feed(data []byte, tell func(message) error) error {
 			break
 		}
 	}
-	f.in = append(f.in[:0], data...)
+	if len(data) != len(f.in) { // else it is all there already
+		f.in = append(f.in[:0], data...)
+	}
 	if len(f.in) == 0 && cap(f.in) > 64<<10 {
 		f.in = nil
 	}

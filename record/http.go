@@ -40,12 +40,8 @@ func (r *recorder) http(c *conversation, server bool, data []byte) {
 		err = errors.New("it is too long")
 	}
 	if err != nil && !c.over {
-		who := "client"
-		if server {
-			who = "server"
-		}
 		r.seen.Broken++
-		r.note("%s: what the %s sent is no HTTP message that can be recorded: %v", c.called(), who, err)
+		r.note("%s: what the %s sent is no HTTP message that can be recorded: %v", c.called(), sideName(server), err)
 		r.abandon(c)
 	}
 }
@@ -147,7 +143,7 @@ func (r *recorder) answered(c *conversation, a *asked, answer *http.Response, bo
 		content := r.contentOf(true, body, core.Dissection{})
 		pattern := content.plain(escapePattern)
 		if content.json {
-			pattern = content.plain(func(s string) string { return escape(string(oneLine([]byte(s)))) })
+			pattern = content.plain(escapeJSON)
 		}
 		if fits(pattern) && (content.json || !strings.ContainsRune(`{["`, rune(pattern[0]))) {
 			text += "  body " + pattern + "\n"
@@ -232,7 +228,7 @@ func (r *recorder) request(q *http.Request, body []byte) string {
 	content := r.contentOf(false, body, core.Dissection{})
 	text := content.plain(escape)
 	if content.json {
-		text = content.plain(func(s string) string { return escape(string(oneLine([]byte(s)))) })
+		text = content.plain(escapeJSON)
 	}
 	if fits(text) {
 		b.WriteString("  body " + text + "\n")

@@ -82,11 +82,6 @@ func opaque(s string) bool {
 
 var plainProtocol = regexp.MustCompile(`^[A-Za-z][A-Za-z_-]{0,20}([./v-]?[0-9]{1,3}){0,3}(\.[a-z]{1,12}){0,3}$`)
 
-// openProtocol reports whether a subprotocol is a name and not a token.
-func openProtocol(p, before string) bool {
-	return plainProtocol.MatchString(p) && before == ""
-}
-
 // announces reports whether what follows a subprotocol may be a token.
 func announces(p string) bool {
 	p = strings.ToLower(p)

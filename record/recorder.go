@@ -307,14 +307,17 @@ func (r *recorder) bytes(c *conversation, server bool, data []byte) {
 		return nil
 	})
 	if err != nil && !c.over {
-		who := "client"
-		if server {
-			who = "server"
-		}
 		r.seen.Broken++
-		r.note("%s: the %s sent what cannot be recorded (%v); the connection is not recorded any further", c.name, who, err)
+		r.note("%s: the %s sent what cannot be recorded (%v); the connection is not recorded any further", c.name, sideName(server), err)
 		r.abandon(c)
 	}
+}
+
+func sideName(server bool) string {
+	if server {
+		return "server"
+	}
+	return "client"
 }
 
 // message records one message or control frame.

@@ -7,10 +7,11 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
+
+	"github.com/polywire/polywire/core"
 )
 
 // message returns the statement of a message, without the name of its connection.
@@ -26,7 +27,7 @@ func (c *content) message(op ws.OpCode) string {
 	case !c.server && !c.wide && fits(all):
 		return "> " + c.plain(escape)
 	case c.server && len(c.head) == 0 && c.json && !c.wide:
-		return "< " + c.plain(func(s string) string { return escape(string(oneLine([]byte(s)))) })
+		return "< " + c.plain(escapeJSON)
 	case c.server && !c.wide && fits(all) && len(c.cuts)+len(c.headCuts) == 0:
 		return "<= " + escape(all)
 	case c.server && !c.wide && fits(all) && !strings.ContainsRune(`{["`, rune(all[0])):
@@ -114,11 +115,7 @@ func literal(b []byte, isText, wide bool) []string {
 	case len(b) == 0:
 		return nil
 	case wide:
-		var units []byte
-		for _, u := range utf16.Encode([]rune(string(b))) {
-			units = append(units, byte(u), byte(u>>8))
-		}
-		return []string{hex.EncodeToString(units)}
+		return []string{hex.EncodeToString(core.AppendUTF16(nil, b))}
 	case isText:
 		return []string{escape(strconv.Quote(string(b)))}
 	}
@@ -147,6 +144,16 @@ func literal(b []byte, isText, wide bool) []string {
 
 // escape keeps a text from being taken for an expression.
 func escape(s string) string { return strings.ReplaceAll(s, "${", "$${") }
+
+// escapeJSON is escape for JSON, whose white space between values fits on one line then.
+func escapeJSON(s string) string {
+	return escape(strings.Map(func(c rune) rune {
+		if c == '\r' || c == '\n' || c == '\t' {
+			return ' '
+		}
+		return c
+	}, s))
+}
 
 var special = regexp.MustCompile(`[*$\\]`)
 
