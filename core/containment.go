@@ -36,6 +36,17 @@ func (t *Template) Overlaps(by *Identity, pattern string) bool {
 	return found || !complete
 }
 
+// PatternsOverlap reports whether a topic is possible that both patterns match.
+func PatternsOverlap(a, b string) bool {
+	switch {
+	case !HasWildcard(a):
+		return MatchPattern(b, []byte(a))
+	case !HasWildcard(b):
+		return MatchPattern(a, []byte(b))
+	}
+	return overlap(levelsOf(a), levelsOf(b))
+}
+
 // level is one level of a pattern.
 type level struct {
 	kind partKind

@@ -58,7 +58,7 @@ func notesOf(b *config.Bridge) []string {
 			note("tell %s: in %s only the owner of a channel publishes; without owns, messages are refused", topic, b.Protocol)
 		}
 		for _, heard := range b.Hear {
-			if format.Get("hears_itself").Outcome == matrix.Yes && overlap(topic, heard) {
+			if format.Get("hears_itself").Outcome == matrix.Yes && core.PatternsOverlap(topic, heard) {
 				note("tell %s and hear %s: a message there that equals one just told is taken for that one", topic, heard)
 			}
 		}
@@ -78,7 +78,7 @@ func twice(b *config.Bridge, earlier []config.Bridge) (notes []string) {
 		}
 		for _, topic := range b.Hear {
 			for _, heard := range other.Hear {
-				if overlap(topic, heard) {
+				if core.PatternsOverlap(topic, heard) {
 					notes = append(notes, fmt.Sprintf("hear %s: the bridge %s hears %s at the same server; messages are published twice", topic, other.Name, heard))
 				}
 			}
@@ -95,28 +95,6 @@ func owned(pattern string, channels []string) bool {
 		}
 	}
 	return false
-}
-
-// overlap reports whether a topic can match both patterns.
-func overlap(a, b string) bool {
-	if !core.HasWildcard(a) || !core.HasWildcard(b) {
-		return a == b || core.MatchPattern(a, []byte(b)) || core.MatchPattern(b, []byte(a))
-	}
-	for {
-		levelA, restA, moreA := strings.Cut(a, "/")
-		levelB, restB, moreB := strings.Cut(b, "/")
-		switch {
-		case strings.HasPrefix(levelA, "#") || strings.HasPrefix(levelB, "#"):
-			return true
-		case levelA != levelB && levelA != "" && levelB != "" && !core.HasWildcard(levelA) && !core.HasWildcard(levelB):
-			return false
-		case moreA != moreB:
-			return false
-		case !moreA:
-			return true
-		}
-		a, b = restA, restB
-	}
 }
 
 // printBridges writes a table of the bridges and their notes; nothing if there are none.
