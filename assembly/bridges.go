@@ -103,7 +103,7 @@ func (d *draft) newBridge(c config.Bridge, stats *core.Stats) (*bridging, error)
 	}
 	d.onDiscard(b.close)
 	if d.serving {
-		if err := b.startFormat(log); err != nil {
+		if err := startPlugin(c.Format, b.endpoint, log); err != nil {
 			return nil, fmt.Errorf("bridge %q: %w", c.Name, err)
 		}
 	}
@@ -116,21 +116,9 @@ func (d *draft) newBridge(c config.Bridge, stats *core.Stats) (*bridging, error)
 	return b, err
 }
 
-// startFormat starts the plugin that speaks the format, if there is one. It runs until close.
-func (b *bridging) startFormat(log *slog.Logger) error {
-	t, ok := b.config.Format.(translator)
-	if !ok {
-		return nil
-	}
-	if err := t.Start(b.endpoint, log); err != nil {
-		return fmt.Errorf("plugin: %w", err)
-	}
-	return nil
-}
-
 // start starts the plugin, and then asks it what the bridge could not know without it.
 func (b *bridging) start(log *slog.Logger) error {
-	if err := b.startFormat(log.With("bridge", b.config.Name)); err != nil {
+	if err := startPlugin(b.config.Format, b.endpoint, log.With("bridge", b.config.Name)); err != nil {
 		return fmt.Errorf("bridge %q: %w", b.config.Name, err)
 	}
 	return b.bridge.Check()
@@ -138,9 +126,7 @@ func (b *bridging) start(log *slog.Logger) error {
 
 // close ends the plugin. The bridge has ended, or has never begun.
 func (b *bridging) close() {
-	if t, ok := b.config.Format.(translator); ok {
-		t.Stop()
-	}
+	stopPlugin(b.config.Format)
 }
 
 // bridgeTLS returns the TLS of the connection to the old server.

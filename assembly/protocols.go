@@ -1,6 +1,7 @@
 package assembly
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 
@@ -38,6 +39,25 @@ type (
 		Stop()
 	}
 )
+
+// startPlugin starts the plugin of a format, if it has one. It runs until stopPlugin.
+func startPlugin(format core.Format, ep *core.Endpoint, log *slog.Logger) error {
+	t, ok := format.(translator)
+	if !ok {
+		return nil
+	}
+	if err := t.Start(ep, log); err != nil {
+		return fmt.Errorf("plugin: %w", err)
+	}
+	return nil
+}
+
+// stopPlugin ends the plugin of a format, if it has one.
+func stopPlugin(format core.Format) {
+	if t, ok := format.(translator); ok {
+		t.Stop()
+	}
+}
 
 var (
 	_ httpFormat = (*wsify.Format)(nil)

@@ -3,7 +3,6 @@ package assembly
 import (
 	"cmp"
 	"crypto/tls"
-	"fmt"
 	"log/slog"
 
 	"github.com/polywire/polywire/config"
@@ -71,21 +70,12 @@ func (s *site) name() string { return s.endpoint.Name }
 
 // start starts the plugin of the endpoint, if it has one. It runs until close.
 func (s *site) start(log *slog.Logger) error {
-	t, ok := s.served.Format.(translator)
-	if !ok {
-		return nil
-	}
-	if err := t.Start(s.endpoint, log.With("endpoint", s.name())); err != nil {
-		return fmt.Errorf("plugin: %w", err)
-	}
-	return nil
+	return startPlugin(s.served.Format, s.endpoint, log.With("endpoint", s.name()))
 }
 
 // close ends what the site runs. Its endpoint has no connections any more, or never had any.
 func (s *site) close() {
-	if t, ok := s.served.Format.(translator); ok {
-		t.Stop()
-	}
+	stopPlugin(s.served.Format)
 	s.trust.close()
 }
 
