@@ -23,7 +23,7 @@ const maxRefusal = 200
 // upgrade.
 func dial(ctx context.Context, o Options) (net.Conn, io.Reader, error) {
 	name := SafeURL(o.URL)
-	target, socket, err := where(o.URL)
+	to, socket, err := where(o.URL)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -40,7 +40,7 @@ func dial(ctx context.Context, o Options) (net.Conn, io.Reader, error) {
 		},
 		OnStatusError: refused.read,
 	}
-	conn, early, _, err := d.Dial(ctx, target)
+	conn, early, _, err := d.Dial(ctx, to.String())
 	if err != nil {
 		if conn != nil {
 			_ = conn.Close()
@@ -54,19 +54,20 @@ func dial(ctx context.Context, o Options) (net.Conn, io.Reader, error) {
 }
 
 // where returns the URL to dial, and for a Unix socket its path.
-func where(text string) (target, socket string, err error) {
+func where(text string) (to *url.URL, socket string, err error) {
+	plain := text
 	if scheme, rest, unix := strings.Cut(text, "+unix:"); unix && (scheme == "ws" || scheme == "wss") {
-		socket, request, _ := strings.Cut(strings.TrimPrefix(rest, "//"), ":")
-		if socket == "" {
-			return "", "", errors.New("the URL of a Unix socket needs its path, such as ws+unix:/run/broker.sock:/ws")
+		var request string
+		if socket, request, _ = strings.Cut(strings.TrimPrefix(rest, "//"), ":"); socket == "" {
+			return nil, "", errors.New("the URL of a Unix socket needs its path, such as ws+unix:/run/broker.sock:/ws")
 		}
-		return scheme + "://localhost" + cmp.Or(request, "/"), socket, nil
+		plain = scheme + "://localhost" + cmp.Or(request, "/")
 	}
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
-		return "", "", fmt.Errorf("%q is no URL of a WebSocket, such as ws://host:port/path", SafeURL(text))
+	to, err = url.Parse(plain)
+	if err != nil || to.Host == "" || to.Scheme != "ws" && to.Scheme != "wss" {
+		return nil, "", fmt.Errorf("%q is no URL of a WebSocket, such as ws://host:port/path", SafeURL(text))
 	}
-	return text, "", nil
+	return to, socket, nil
 }
 
 // SafeURL returns a URL for people: without passwords, and without its query, which may be a token.

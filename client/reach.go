@@ -4,21 +4,24 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"fmt"
 	"net"
-	"net/url"
 )
+
+// Path returns the path that is asked for at a URL as in [Options]; "/" if it has none.
+func Path(address string) string {
+	to, _, err := where(address)
+	if err != nil {
+		return "/"
+	}
+	return cmp.Or(to.Path, "/")
+}
 
 // Reach opens the connection to the server at a URL as in [Options], with TLS for wss, and does not send
 // anything: the upgrade is the caller's. conf may be nil.
 func Reach(ctx context.Context, address string, conf *tls.Config) (net.Conn, error) {
-	target, socket, err := where(address)
+	u, socket, err := where(address)
 	if err != nil {
 		return nil, err
-	}
-	u, err := url.Parse(target)
-	if err != nil {
-		return nil, fmt.Errorf("%q is no URL of a WebSocket", SafeURL(address))
 	}
 	secure, port := u.Scheme == "wss", "80"
 	if secure {

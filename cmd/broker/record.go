@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -117,7 +116,7 @@ func (r *recording) options(ctx context.Context) (o record.Options, l net.Listen
 		return o, nil, err
 	}
 	o = record.Options{
-		Server: client.SafeURL(address), Endpoint: protocol, Path: ownPath(address),
+		Server: client.SafeURL(address), Endpoint: protocol, Path: client.Path(address),
 		MaxSize: r.maxSize, MaxTime: r.maxTime, MaxMessage: r.maxMessage, MaxConnections: r.maxConnections,
 		Dial: func(ctx context.Context) (net.Conn, error) { return client.Reach(ctx, address, conf) },
 	}
@@ -127,19 +126,6 @@ func (r *recording) options(ctx context.Context) (o record.Options, l net.Listen
 		return o, nil, fmt.Errorf("--listen: %w", err)
 	}
 	return o, l, nil
-}
-
-// ownPath returns the path of a URL of a WebSocket.
-func ownPath(address string) string {
-	if _, rest, unix := strings.Cut(address, "+unix:"); unix {
-		_, path, _ := strings.Cut(strings.TrimPrefix(rest, "//"), ":")
-		address = "ws://unix" + path
-	}
-	u, err := url.Parse(address)
-	if err != nil || u.Path == "" {
-		return "/"
-	}
-	return u.Path
 }
 
 // live writes a line about what was seen: at a terminal in the same place, elsewhere when much time has
