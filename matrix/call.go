@@ -74,12 +74,10 @@ func (a answerer) ask(c core.Command) heard {
 	if c.OneWay {
 		id = core.CallID{}
 	}
-	ev := core.Event{Kind: core.Request, Call: id, Topic: []byte(service), As: a.as, Payload: c.Payload, OneWay: c.OneWay}
 	if a.byTopic {
-		topic := append(id.Append([]byte(core.RequestTopic)), "/"+service...)
-		ev = core.Event{Kind: core.Message, Topic: topic, Call: id, Payload: c.Payload, OneWay: c.OneWay}
+		return a.hear(core.RequestByTopic(id, []byte(service), c.Payload))
 	}
-	return a.hear(ev)
+	return a.hear(core.Event{Kind: core.Request, Call: id, Topic: []byte(service), As: a.as, Payload: c.Payload, OneWay: c.OneWay})
 }
 
 // reply lets the answerer answer, and returns the Reply that its endpoint makes of it.
@@ -94,11 +92,10 @@ func (a answerer) reply(p core.Payload, f core.Failure) said {
 // end tells the caller how its call has ended.
 func (a asked) end(c core.Command) heard {
 	if a.byTopic {
-		ev := core.Event{Kind: core.Message, Topic: append([]byte(core.ReplyTopic), a.ref...), Payload: c.Payload}
 		if c.Failure.Failed() {
 			return a.fail(c.Failure)
 		}
-		h := a.caller.hear(ev)
+		h := a.caller.hear(core.AnswerByTopic(a.ref, c.Payload))
 		if h.err != nil {
 			return a.fail(core.Failure{Code: core.Internal})
 		}
@@ -128,8 +125,7 @@ func asking(to *row) func(core.Command) heard {
 
 // fail tells a caller by topic that its call has failed.
 func (a asked) fail(f core.Failure) heard {
-	payload := core.Payload{Kind: core.JSON, Data: core.AppendFailure(nil, f)}
-	return a.caller.hear(core.Event{Kind: core.Message, Topic: append([]byte(core.ErrorTopic), a.ref...), Payload: payload})
+	return a.caller.hear(core.FailureByTopic(a.ref, f))
 }
 
 // requests returns the cells of what is asked, without its size.

@@ -245,7 +245,7 @@ func (p *peer) admits(n int) bool { return p.link.Admits(n) }
 func (p *peer) ask(q question) {
 	service := q.service[len(p.endpoint.TopicPrefix):]
 	if q.byTopic {
-		p.link.Send(requestByTopic(q.call, service, q.payload))
+		p.link.Send(core.RequestByTopic(q.call, service, q.payload))
 		return
 	}
 	p.link.Send(core.Event{
@@ -372,9 +372,9 @@ func (p *peer) callEnded(c *call, o outcome) {
 func (c *call) event(s *scratch, o outcome) core.Event {
 	switch {
 	case c.byTopic && o.Failed():
-		return failureByTopic(c.ref, o.Failure)
+		return core.FailureByTopic(c.ref, o.Failure)
 	case c.byTopic:
-		return answerByTopic(c.ref, o.answer)
+		return core.AnswerByTopic(c.ref, o.answer)
 	}
 	ev := core.Event{Kind: core.Answer, Verb: core.Call, Call: c.id, Ref: c.ref, Topic: c.topic(s), As: c.as, Payload: o.answer}
 	if o.Failed() {

@@ -261,7 +261,7 @@ func (p *peer) lostOffer(o *offer, why core.Failure) {
 		p.forgetOffer(o)
 		service := []byte(o.shared.name[len(p.endpoint.TopicPrefix):])
 		if o.byTopic {
-			p.link.Tell(offerLostByTopic(service, why))
+			p.link.Tell(core.OfferLostByTopic(service, why))
 			return
 		}
 		p.link.Tell(core.Event{Kind: core.OfferLost, Topic: service, As: o.as, Failure: why})

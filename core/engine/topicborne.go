@@ -93,7 +93,7 @@ func (p *peer) callByTopic(m *core.Command) {
 		p.endpoint.Stats.CallsFailed.Inc(r.reason)
 	}
 	if r.Failed() {
-		p.link.Tell(failureByTopic(m.Ref, r.Failure))
+		p.link.Tell(core.FailureByTopic(m.Ref, r.Failure))
 	}
 }
 
@@ -108,7 +108,7 @@ func (p *peer) deny(c *core.Command) {
 	}
 	p.endpoint.Stats.Refused.Inc(refusedDenied.reason)
 	p.tellDone(c)
-	p.link.Tell(failureByTopic(m.Ref, refusedDenied.Failure))
+	p.link.Tell(core.FailureByTopic(m.Ref, refusedDenied.Failure))
 }
 
 // subscribeByTopic carries out a subscription to one of the broker's topics.
@@ -136,18 +136,6 @@ func (p *peer) withdrawByTopic() {
 	}
 }
 
-// requestByTopic returns the request of a call to who serves it by topic.
-func requestByTopic(id core.CallID, service []byte, payload core.Payload) core.Event {
-	topic := id.Append([]byte(core.RequestTopic))
-	topic = append(append(topic, '/'), service...)
-	return core.Event{Kind: core.Message, Topic: topic, Call: id, OneWay: id == core.CallID{}, Payload: payload}
-}
-
-// answerByTopic returns the answer to a topic-borne call.
-func answerByTopic(ref []byte, payload core.Payload) core.Event {
-	return core.Event{Kind: core.Message, Topic: append([]byte(core.ReplyTopic), ref...), Payload: payload}
-}
-
 // Unwritten tells a caller by topic that the answer cannot be written for it: else it would wait in vain.
 func (p *peer) Unwritten(ev core.Event) {
 	ref, isAnswer := bytes.CutPrefix(ev.Topic, []byte(core.ReplyTopic))
@@ -155,17 +143,5 @@ func (p *peer) Unwritten(ev core.Event) {
 		return
 	}
 	p.endpoint.Stats.CallsFailed.Inc(refusedUnreadable.reason)
-	p.link.Tell(failureByTopic(ref, refusedUnreadable.Failure))
-}
-
-// failureByTopic returns the failure of a topic-borne call.
-func failureByTopic(ref []byte, f core.Failure) core.Event {
-	payload := core.Payload{Kind: core.JSON, Data: core.AppendFailure(nil, f)}
-	return core.Event{Kind: core.Message, Topic: append([]byte(core.ErrorTopic), ref...), Payload: payload}
-}
-
-// offerLostByTopic tells who serves by topic that it offers a service no longer.
-func offerLostByTopic(service []byte, why core.Failure) core.Event {
-	payload := core.Payload{Kind: core.JSON, Data: core.AppendFailure(nil, why)}
-	return core.Event{Kind: core.Message, Topic: append([]byte(core.ServeTopic), service...), Payload: payload}
+	p.link.Tell(core.FailureByTopic(ref, refusedUnreadable.Failure))
 }

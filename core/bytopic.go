@@ -1,0 +1,25 @@
+package core
+
+// RequestByTopic returns the request of a call to who serves it by topic; the nil id is that of a call
+// which wants no answer.
+func RequestByTopic(id CallID, service []byte, payload Payload) Event {
+	topic := append(append(id.Append([]byte(RequestTopic)), '/'), service...)
+	return Event{Kind: Message, Topic: topic, Call: id, OneWay: id == CallID{}, Payload: payload}
+}
+
+// AnswerByTopic returns the answer to a call by topic.
+func AnswerByTopic(ref []byte, payload Payload) Event {
+	return Event{Kind: Message, Topic: append([]byte(ReplyTopic), ref...), Payload: payload}
+}
+
+// FailureByTopic returns the failure of a call by topic.
+func FailureByTopic(ref []byte, f Failure) Event {
+	return Event{Kind: Message, Topic: append([]byte(ErrorTopic), ref...), Payload: failurePayload(f)}
+}
+
+// OfferLostByTopic tells who serves by topic that it offers a service no longer.
+func OfferLostByTopic(service []byte, why Failure) Event {
+	return Event{Kind: Message, Topic: append([]byte(ServeTopic), service...), Payload: failurePayload(why)}
+}
+
+func failurePayload(f Failure) Payload { return Payload{Kind: JSON, Data: AppendFailure(nil, f)} }
