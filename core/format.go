@@ -1,6 +1,9 @@
 package core
 
-import "time"
+import (
+	"bytes"
+	"time"
+)
 
 // FrameKind is the kind of a WebSocket data message.
 type FrameKind uint8
@@ -19,6 +22,9 @@ type Frame struct {
 	Kind FrameKind
 	Data []byte
 }
+
+// Clone returns a frame with bytes of its own.
+func (f Frame) Clone() Frame { return Frame{Kind: f.Kind, Data: bytes.Clone(f.Data)} }
 
 // Sink receives what a codec decodes. The codec calls it on the connection's
 // own loop, from within Decode; events may be encoded before a call returns.

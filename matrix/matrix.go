@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/polywire/polywire/core"
 )
@@ -119,15 +120,11 @@ type row struct {
 func rowsOf(endpoints []Endpoint) (rows []*row) {
 	same := make(map[string]int)
 	for _, e := range endpoints {
-		known := false
-		for _, r := range rows {
-			if r.Protocol == e.Protocol && r.MaxMessage == e.MaxMessage && reflect.DeepEqual(r.Options, e.Options) && builtin(r.Format) == builtin(e.Format) {
-				r.endpoints = append(r.endpoints, e.Name)
-				known = true
-				break
-			}
-		}
-		if known {
+		i := slices.IndexFunc(rows, func(r *row) bool {
+			return r.Protocol == e.Protocol && r.MaxMessage == e.MaxMessage && reflect.DeepEqual(r.Options, e.Options) && builtin(r.Format) == builtin(e.Format)
+		})
+		if i >= 0 {
+			rows[i].endpoints = append(rows[i].endpoints, e.Name)
 			continue
 		}
 		r := &row{Endpoint: e, name: e.Protocol, endpoints: []string{e.Name}}

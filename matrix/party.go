@@ -1,7 +1,6 @@
 package matrix
 
 import (
-	"bytes"
 	"errors"
 
 	"github.com/polywire/polywire/client"
@@ -38,14 +37,14 @@ var errViolation = errors.New("it ends the connection")
 
 // say lets the client say a command.
 func (p *party) say(c core.Command) (s said) {
-	_, err := p.client.Say(c, func(f core.Frame) { s.frame = core.Frame{Kind: f.Kind, Data: bytes.Clone(f.Data)} })
+	_, err := p.client.Say(c, func(f core.Frame) { s.frame = f.Clone() })
 	if err != nil {
 		s.unsayable = err
 		return s
 	}
 	to := sink{p, &s}
 	// The decoder may overwrite what it reads.
-	if err := p.server.Decode(core.Frame{Kind: s.frame.Kind, Data: bytes.Clone(s.frame.Data)}, to); err != nil {
+	if err := p.server.Decode(s.frame.Clone(), to); err != nil {
 		s.ok, s.unsayable = false, errViolation
 	}
 	return s
@@ -90,6 +89,6 @@ func (p *party) hear(ev core.Event) (h heard) {
 		return h
 	}
 	h.frame = core.Frame{Kind: kind, Data: data}
-	h.err = p.client.Hear(core.Frame{Kind: kind, Data: bytes.Clone(data)}, func(ev core.Event) { h.event, h.ok = ev.Clone(), true })
+	h.err = p.client.Hear(h.frame.Clone(), func(ev core.Event) { h.event, h.ok = ev.Clone(), true })
 	return h
 }

@@ -103,32 +103,32 @@ func writeFormats(b *strings.Builder, formats []Format) {
 	b.WriteString("\n")
 }
 
-// lot is what has one fate: names of some kinds of content.
-type lot struct {
-	kinds, names    []string
-	outcome, detail string
+// group is what has the same outcome: names of some kinds of content.
+type group struct {
+	kinds, names []string
+	outcome      Outcome
+	detail       string
 }
 
 func (p Pair) write(b *strings.Builder) {
 	fmt.Fprintf(b, "%s -> %s\n", p.From, p.To)
-	lots := p.lots()
-	for _, l := range lots {
-		if l.outcome == string(Whole) || l.outcome == string(Unsayable) {
+	groups := p.groups()
+	for _, g := range groups {
+		if g.outcome == Whole || g.outcome == Unsayable {
 			continue
 		}
-		detail := l.detail
-		for i, line := range wrap(strings.Join(l.names, ", ")+" ("+strings.Join(l.kinds, ", ")+")", whatWidth-1) {
+		for i, line := range wrap(strings.Join(g.names, ", ")+" ("+strings.Join(g.kinds, ", ")+")", whatWidth-1) {
 			if i > 0 {
 				fmt.Fprintf(b, "  %s\n", line)
 				continue
 			}
-			b.WriteString(strings.TrimRight("  "+pad(line, whatWidth)+"  "+pad(l.outcome, 9)+detail, " ") + "\n")
+			b.WriteString(strings.TrimRight("  "+pad(line, whatWidth)+"  "+pad(string(g.outcome), 9)+g.detail, " ") + "\n")
 		}
 	}
 	var whole []string
-	for _, l := range lots {
-		if l.outcome == string(Whole) {
-			whole = append(whole, strings.Join(l.kinds, ", ")+": "+strings.Join(l.names, ", "))
+	for _, g := range groups {
+		if g.outcome == Whole {
+			whole = append(whole, strings.Join(g.kinds, ", ")+": "+strings.Join(g.names, ", "))
 		}
 	}
 	if len(whole) > 0 {
@@ -139,33 +139,33 @@ func (p Pair) write(b *strings.Builder) {
 	b.WriteString("\n")
 }
 
-// lots puts together what has one fate.
-func (p Pair) lots() (lots []lot) {
+// groups puts together what has the same outcome.
+func (p Pair) groups() (groups []group) {
 	// First what is of one kind, then kinds of the same names.
 	for _, c := range p.Cells {
 		kind, name, _ := strings.Cut(c.Property, ".")
-		one := lot{[]string{kind}, []string{names[name]}, string(c.Outcome), c.Detail}
+		one := group{[]string{kind}, []string{names[name]}, c.Outcome, c.Detail}
 		if c.Limit > 0 && c.Outcome != Whole {
 			one.detail = fmt.Sprintf("up to %d bytes; %s", c.Limit, c.Detail)
 		}
-		at := slices.IndexFunc(lots, func(l lot) bool {
-			return l.kinds[0] == kind && l.outcome == one.outcome && l.detail == one.detail
+		at := slices.IndexFunc(groups, func(g group) bool {
+			return g.kinds[0] == kind && g.outcome == one.outcome && g.detail == one.detail
 		})
 		if at < 0 {
-			lots = append(lots, one)
+			groups = append(groups, one)
 		} else {
-			lots[at].names = append(lots[at].names, names[name])
+			groups[at].names = append(groups[at].names, names[name])
 		}
 	}
-	var joined []lot
-	for _, l := range lots {
-		at := slices.IndexFunc(joined, func(j lot) bool {
-			return slices.Equal(j.names, l.names) && j.outcome == l.outcome && j.detail == l.detail
+	var joined []group
+	for _, g := range groups {
+		at := slices.IndexFunc(joined, func(j group) bool {
+			return slices.Equal(j.names, g.names) && j.outcome == g.outcome && j.detail == g.detail
 		})
 		if at < 0 {
-			joined = append(joined, l)
+			joined = append(joined, g)
 		} else {
-			joined[at].kinds = append(joined[at].kinds, l.kinds...)
+			joined[at].kinds = append(joined[at].kinds, g.kinds...)
 		}
 	}
 	return joined

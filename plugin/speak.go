@@ -1,7 +1,6 @@
 package plugin
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -183,7 +182,7 @@ func (c *clientCodec) ask(q contract.ClientQuestion, say func(core.Frame), tell 
 	}
 	c.ready = r.Ready
 	if k := r.KeepAlive; k != nil {
-		c.alive = contract.KeepAlive{After: k.After, Message: core.Frame{Kind: k.Message.Kind, Data: bytes.Clone(k.Message.Data)}}
+		c.alive = contract.KeepAlive{After: k.After, Message: k.Message.Clone()}
 	}
 	_, err = contract.ReadClientAnswer(answer, say, tell)
 	return r, err

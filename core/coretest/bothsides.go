@@ -71,7 +71,7 @@ func (s BothSides) open(t *testing.T) (core.Codec, core.ClientCodec) {
 	}
 	var got heard
 	opener.Open(func(f core.Frame) {
-		if err := server.Decode(core.Frame{Kind: f.Kind, Data: bytes.Clone(f.Data)}, &got); err != nil {
+		if err := server.Decode(f.Clone(), &got); err != nil {
 			t.Fatalf("a client begins with %q: %v", f.Data, err)
 		}
 	})
@@ -89,7 +89,7 @@ func (s BothSides) open(t *testing.T) (core.Codec, core.ClientCodec) {
 func (s BothSides) say(t *testing.T, server core.Codec, client core.ClientCodec, c core.Command, r random) (ok, ended bool) {
 	t.Helper()
 	var frames []core.Frame
-	answered, err := client.Say(c, func(f core.Frame) { frames = append(frames, core.Frame{Kind: f.Kind, Data: bytes.Clone(f.Data)}) })
+	answered, err := client.Say(c, func(f core.Frame) { frames = append(frames, f.Clone()) })
 	if _, unsayable := errors.AsType[*core.Unsayable](err); unsayable {
 		if len(frames) > 0 || answered {
 			t.Fatalf("%+v: %v, but it was said", c, err)

@@ -1,7 +1,6 @@
 package coretest
 
 import (
-	"bytes"
 	"runtime"
 	"testing"
 
@@ -44,7 +43,7 @@ func allocated(f func()) uint64 {
 func FrugalCodec(t testing.TB, codec core.Codec, f core.Frame) {
 	t.Helper()
 	Frugal(t, len(f.Data), func() {
-		_ = codec.Decode(core.Frame{Kind: f.Kind, Data: bytes.Clone(f.Data)}, &mirror{codec: codec})
+		_ = codec.Decode(f.Clone(), &mirror{codec: codec})
 	})
 }
 

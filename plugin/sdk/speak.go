@@ -105,7 +105,7 @@ func (s *speaker) answerOne(dst []byte, q *contract.ClientQuestion) []byte {
 		message = core.Frame{}
 	}
 	if after != s.alive.After || message.Kind != s.alive.Message.Kind || !bytes.Equal(message.Data, s.alive.Message.Data) {
-		s.alive = contract.KeepAlive{After: after, Message: core.Frame{Kind: message.Kind, Data: bytes.Clone(message.Data)}}
+		s.alive = contract.KeepAlive{After: after, Message: message.Clone()}
 		a.KeepAlive(s.alive)
 	}
 	return a.End(s.codec.Ready())

@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"bytes"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -100,7 +99,7 @@ func (c *recordedCodec) Decode(f core.Frame) {
 	c.to.mu.Lock()
 	if c.to.bytes+len(f.Data) <= maxRecorded {
 		c.to.bytes += len(f.Data)
-		c.frames = append(c.frames, core.Frame{Kind: f.Kind, Data: bytes.Clone(f.Data)})
+		c.frames = append(c.frames, f.Clone())
 	}
 	c.to.mu.Unlock()
 	c.RemoteCodec.Decode(f)

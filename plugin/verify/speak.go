@@ -69,7 +69,7 @@ func (b *bothSides) converse() (string, error) {
 	}
 	if o, ok := b.client.(core.ClientOpener); ok {
 		var first []core.Frame
-		o.Open(func(f core.Frame) { first = append(first, core.Frame{Kind: f.Kind, Data: bytes.Clone(f.Data)}) })
+		o.Open(func(f core.Frame) { first = append(first, f.Clone()) })
 		if err := b.decode(core.None, first); err != nil {
 			return "", err
 		}
@@ -84,7 +84,7 @@ func (b *bothSides) converse() (string, error) {
 	for n, c := range sayings {
 		c.Ref = fmt.Appendf(nil, "ref%d", n)
 		var frames []core.Frame
-		_, err := b.client.Say(c, func(f core.Frame) { frames = append(frames, core.Frame{Kind: f.Kind, Data: bytes.Clone(f.Data)}) })
+		_, err := b.client.Say(c, func(f core.Frame) { frames = append(frames, f.Clone()) })
 		unsayable, ok := errors.AsType[*core.Unsayable](err)
 		switch {
 		case ok && unsayable.What == "":
@@ -114,7 +114,7 @@ func (b *bothSides) converse() (string, error) {
 // else. Pings, which may be how it makes the connection, are answered.
 func (b *bothSides) decode(said core.Verb, frames []core.Frame) error {
 	for _, f := range frames {
-		r, err := b.ask(contract.Question{Kind: contract.Decode, Conn: speakingConn, Frame: core.Frame{Kind: f.Kind, Data: bytes.Clone(f.Data)}})
+		r, err := b.ask(contract.Question{Kind: contract.Decode, Conn: speakingConn, Frame: f.Clone()})
 		if err != nil {
 			return err
 		}
@@ -152,7 +152,7 @@ func (b *bothSides) hear(f core.Frame) error {
 	if f.Kind == core.NoFrame {
 		return nil
 	}
-	return b.client.Hear(core.Frame{Kind: f.Kind, Data: bytes.Clone(f.Data)}, func(core.Event) {})
+	return b.client.Hear(f.Clone(), func(core.Event) {})
 }
 
 // hearNonsense shows the client's side what no server says: it may be an error, but not its end.
