@@ -280,16 +280,23 @@ func (r raw) Translate(stream grpc.BidiStreamingServer[codecpb.Questions, codecp
 	}
 }
 
-// Speak makes the mistake that role names in its answer to the first question.
+// Speak makes the mistake that role names in its answer to the first question, or answers that twice.
 func (r raw) Speak(stream grpc.BidiStreamingServer[codecpb.ClientQuestions, codecpb.ClientAnswers]) error {
-	if r.role == "client unasked" {
-		return errors.Join(stream.Send(&codecpb.ClientAnswers{}), stream.Send(&codecpb.ClientAnswers{}))
-	}
 	if _, err := stream.Recv(); err != nil {
 		return err
 	}
 	a := &codecpb.ClientAnswer{}
 	answers := []*codecpb.ClientAnswer{a}
+	if r.role == "client unasked" {
+		one := &codecpb.ClientAnswers{Answers: answers}
+		err := stream.Send(one)
+		for err == nil {
+			if err = stream.Send(one); err == nil {
+				_, err = stream.Recv()
+			}
+		}
+		return err
+	}
 	switch r.role {
 	case "client too many":
 		answers = append(answers, a)

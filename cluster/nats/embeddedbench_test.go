@@ -88,7 +88,9 @@ func BenchmarkHopPublish(b *testing.B) {
 		from.b.Publish(topic, p, nil)
 		return to.n.Load() > 0
 	})
-	time.Sleep(200 * time.Millisecond)
+	if err := from.b.Sync(b.Context()); err != nil { // nothing is on its way then
+		b.Fatal(err)
+	}
 	to.n.Store(0)
 	report := reportCPU(b)
 	b.ResetTimer()
