@@ -12,6 +12,7 @@ import (
 
 	natsgo "github.com/nats-io/nats.go"
 
+	"github.com/polywire/polywire/cluster/frame"
 	"github.com/polywire/polywire/cluster/places"
 	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
@@ -36,6 +37,7 @@ type Backplane struct {
 
 	// Static after Start.
 	cluster core.Cluster
+	frames  frame.Receiver
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -90,6 +92,10 @@ func (b *Backplane) Start(c core.Cluster) {
 	b.channels.own.Start(c)
 	b.places.Start(c)
 	b.nodes.Start(c)
+	b.frames = frame.Receiver{
+		Mine: []core.NodeID{b.id, foreignNode}, Nodes: b.nodes, Syncs: b.syncs, Cluster: c, Stats: b.o.Stats,
+		Look: b.places.Look, Sync: b.syncAsked,
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	b.ctx, b.cancel = ctx, cancel
 	b.health.Set(roster.AboutEngine, errors.New("cluster: not connected yet"))

@@ -44,8 +44,7 @@ func (b *Backplane) Ask(to core.NodeID, q core.Question) core.Failure {
 	if !b.nodes.Known(to) {
 		return core.Failure{Code: core.Gone, Text: "the node that answers is gone"}
 	}
-	err := b.say(to, outgoing{publish: true, to: to, call: q.Call},
-		frame.Frame{Kind: frame.Ask, Call: q.Call, Service: q.Service, Timeout: q.Timeout, Payload: q.Payload})
+	err := b.say(to, outgoing{publish: true, to: to, call: q.Call}, frame.AskOf(q))
 	switch {
 	case err == nil:
 		return core.Failure{}
@@ -68,11 +67,7 @@ func (b *Backplane) Answer(to core.NodeID, call core.CallID, o core.Outcome) {
 		b.foreign.answer(call, o.Answer, o.Failure)
 		return
 	}
-	f := frame.Frame{Kind: frame.Answer, Call: call, Payload: o.Answer}
-	if o.Failure.Failed() {
-		f.Payload, f.Failure, f.Reason = core.Payload{}, o.Failure, o.Reason
-	}
-	err := b.say(to, outgoing{publish: true}, f)
+	err := b.say(to, outgoing{publish: true}, frame.AnswerOf(call, o))
 	if errors.Is(err, errTooLarge) && !o.Failure.Failed() {
 		// The caller need not wait for what never comes.
 		b.Answer(to, call, core.Outcome{
@@ -88,37 +83,6 @@ func (b *Backplane) Cancel(to core.NodeID, call core.CallID) {
 
 func (b *Backplane) inboxOf(to core.NodeID) func([]byte) []byte {
 	return func(dst []byte) []byte { return append(dst, b.subjects.node(to)...) }
-}
-
-// spokenTo handles a message to this node.
-func (b *Backplane) spokenTo(m *natsgo.Msg) {
-	f, err := frame.Read(m.Data)
-	if err != nil || f.From == b.id || f.From == foreignNode {
-		b.o.Stats.Refused.Inc(core.ReasonMalformed)
-		return
-	}
-	switch f.Kind {
-	case frame.Describe:
-		b.nodes.Describe(f.From)
-	case frame.State:
-		b.nodes.State(f.Notice)
-	case frame.Taken:
-		b.nodes.Taken(core.NodeID(f.Notice))
-	case frame.Ask:
-		b.count(m)
-		b.cluster.Asked(f.From, core.Question{Call: f.Call, Service: f.Service, Payload: f.Payload, Timeout: f.Timeout})
-	case frame.Answer:
-		b.count(m)
-		b.cluster.Answered(f.From, f.Call, core.Outcome{Answer: f.Payload, Failure: f.Failure, Reason: f.Reason})
-	case frame.Cancel:
-		b.cluster.Cancelled(f.From, f.Call)
-	case frame.Look:
-		b.places.Look(string(f.Notice))
-	case frame.Sync:
-		b.syncAsked(m)
-	case frame.Synced:
-		b.syncs.Answered(f.Sync, f.From)
-	}
 }
 
 // count counts a message that has come in.

@@ -164,7 +164,7 @@ func (b *Backplane) spoken(m *natsgo.Msg) {
 	case b.subjects.nodes():
 		b.nodes.Notice(m.Data)
 	case b.subjects.node(b.id):
-		b.spokenTo(m)
+		b.frames.Receive(m.Data)
 	default:
 		b.count(m)
 		b.foreign.asked(m)

@@ -43,14 +43,14 @@ func (b *Backplane) Sync(ctx context.Context) error {
 
 // syncAsked handles the sync of another node: behind all messages of topics that have come
 // before it, which another goroutine handles, it is answered.
-func (b *Backplane) syncAsked(m *natsgo.Msg) {
+func (b *Backplane) syncAsked(f frame.Frame) {
 	topics := b.topics.Load()
 	if topics == nil {
 		return
 	}
 	// A message that no subscription has got. If there is no room, the other node asks again.
 	select {
-	case topics.ch <- &natsgo.Msg{Data: m.Data}:
+	case topics.ch <- &natsgo.Msg{Data: f.Append(nil)}:
 	default:
 	}
 }
@@ -59,7 +59,7 @@ func (b *Backplane) syncAsked(m *natsgo.Msg) {
 func (b *Backplane) marked(m *natsgo.Msg) {
 	f, err := frame.Read(m.Data)
 	if err != nil {
-		return // it is what spokenTo has read
+		return // it is what syncAsked has written
 	}
 	answer := func() { _ = b.say(f.From, outgoing{}, frame.Frame{Kind: frame.Synced, Sync: f.Sync}) }
 	b.syncs.Answer(b.ctx, &b.running, b.channels.position() >= f.Rev, func(ctx context.Context) bool { return b.channels.readTo(ctx, f.Rev) }, answer)

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/polywire/polywire/cluster/frame"
 	"github.com/polywire/polywire/cluster/places"
 	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
@@ -34,6 +35,7 @@ type Backplane struct {
 
 	// Static after Start.
 	cluster core.Cluster
+	frames  frame.Receiver
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -78,6 +80,10 @@ func (b *Backplane) Start(c core.Cluster) {
 	b.channels.own.Start(c)
 	b.places.Start(c)
 	b.nodes.Start(c)
+	b.frames = frame.Receiver{
+		Mine: []core.NodeID{b.id}, Nodes: b.nodes, Syncs: b.syncs, Cluster: c, Stats: b.o.Stats,
+		Look: b.places.Look, Sync: b.syncAsked,
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	b.ctx, b.cancel = ctx, cancel
 	b.health.Set(roster.AboutEngine, errors.New("cluster: not connected yet"))
@@ -208,7 +214,7 @@ func (b *Backplane) handle(channel, data []byte) {
 		}
 		b.channels.read(ev)
 	case strings.TrimPrefix(name, "node:") == string(b.id):
-		b.spokenTo(data)
+		b.frames.Receive(data)
 	}
 }
 

@@ -22,8 +22,7 @@ func (b *Backplane) Ask(to core.NodeID, q core.Question) core.Failure {
 	if !b.nodes.Known(to) {
 		return core.Failure{Code: core.Gone, Text: "the node that answers is gone"}
 	}
-	err := b.say(to, outgoing{publish: q.Payload.Size() + 1, to: to, call: q.Call},
-		frame.Frame{Kind: frame.Ask, Call: q.Call, Service: q.Service, Timeout: q.Timeout, Payload: q.Payload})
+	err := b.say(to, outgoing{publish: q.Payload.Size() + 1, to: to, call: q.Call}, frame.AskOf(q))
 	switch {
 	case err == nil:
 		return core.Failure{}
@@ -46,11 +45,7 @@ func (b *Backplane) unsent(to core.NodeID, call core.CallID, gone bool) {
 
 // Answer answers a call of Cluster.Asked.
 func (b *Backplane) Answer(to core.NodeID, call core.CallID, o core.Outcome) {
-	f := frame.Frame{Kind: frame.Answer, Call: call, Payload: o.Answer}
-	if o.Failure.Failed() {
-		f.Payload = core.Payload{}
-		f.Failure, f.Reason = o.Failure, o.Reason
-	}
+	f := frame.AnswerOf(call, o)
 	err := b.say(to, outgoing{publish: f.Payload.Size() + 1}, f)
 	if errors.Is(err, errTooLarge) && !o.Failure.Failed() {
 		// The caller need not wait for what never comes.
@@ -63,37 +58,6 @@ func (b *Backplane) Answer(to core.NodeID, call core.CallID, o core.Outcome) {
 // Cancel says that nobody waits for the answer to a call any more.
 func (b *Backplane) Cancel(to core.NodeID, call core.CallID) {
 	_ = b.say(to, outgoing{urgent: true}, frame.Frame{Kind: frame.Cancel, Call: call})
-}
-
-// spokenTo handles a message to this node.
-func (b *Backplane) spokenTo(data []byte) {
-	f, err := frame.Read(data)
-	if err != nil || f.From == b.id {
-		b.o.Stats.Refused.Inc(core.ReasonMalformed)
-		return
-	}
-	switch f.Kind {
-	case frame.Describe:
-		b.nodes.Describe(f.From)
-	case frame.State:
-		b.nodes.State(f.Notice)
-	case frame.Taken:
-		b.nodes.Taken(core.NodeID(f.Notice))
-	case frame.Ask:
-		b.count(len(data))
-		b.cluster.Asked(f.From, core.Question{Call: f.Call, Service: f.Service, Payload: f.Payload, Timeout: f.Timeout})
-	case frame.Answer:
-		b.count(len(data))
-		b.cluster.Answered(f.From, f.Call, core.Outcome{Answer: f.Payload, Failure: f.Failure, Reason: f.Reason})
-	case frame.Cancel:
-		b.cluster.Cancelled(f.From, f.Call)
-	case frame.Look:
-		b.places.Look(string(f.Notice))
-	case frame.Sync:
-		b.syncAsked(f)
-	case frame.Synced:
-		b.syncs.Answered(f.Sync, f.From)
-	}
 }
 
 // mail carries what this node says of itself.

@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/polywire/polywire/cluster/frame"
@@ -49,10 +48,8 @@ func (b *Backplane) Sync(ctx context.Context) error {
 // syncAsked answers the sync of another node. It is called behind all messages that have come
 // before it.
 func (b *Backplane) syncAsked(f frame.Frame) {
-	from := core.NodeID(strings.Clone(string(f.From)))
-	answer := func() { _ = b.say(from, outgoing{urgent: true}, frame.Frame{Kind: frame.Synced, Sync: f.Sync}) }
-	rev := f.Rev
-	b.syncs.Answer(b.ctx, &b.running, b.channels.position() >= rev, func(ctx context.Context) bool { return b.channels.readTo(ctx, rev) }, answer)
+	answer := func() { _ = b.say(f.From, outgoing{urgent: true}, frame.Frame{Kind: frame.Synced, Sync: f.Sync}) }
+	b.syncs.Answer(b.ctx, &b.running, b.channels.position() >= f.Rev, func(ctx context.Context) bool { return b.channels.readTo(ctx, f.Rev) }, answer)
 }
 
 // pings are the PINGs of one subscribing connection. Its server answers them behind all that it
