@@ -348,3 +348,21 @@ func TestAuthorizeTopicBorne(t *testing.T) {
 	}
 	wants(t, "denied nonsense", x.said(), "failed publish $call/1 denied")
 }
+
+// An answer that cannot be written for its caller is a failure; nobody is told of anything else that cannot.
+func TestUnwrittenAnswer(t *testing.T) {
+	w := newWorld(t, 1)
+	x := w.site(core.Endpoint{}).connect(0)
+	x.peer.Unwritten(core.AnswerByTopic(b("1"), core.Payload{Kind: core.JSON, Data: b("1")}))
+	w.pump()
+	wants(t, "the caller", x.said(), `message $error/1 ={"code":"internal","text":"the answer cannot be written in the caller's format"}`)
+	for _, ev := range []core.Event{
+		core.FailureByTopic(b("1"), core.Failure{Code: core.Gone}),
+		{Kind: core.Message, Topic: b("news/today")},
+		{Kind: core.Failed, Verb: core.Publish, Topic: b("$reply/1")},
+	} {
+		x.peer.Unwritten(ev)
+	}
+	w.pump()
+	wants(t, "of others", x.said(), "")
+}
