@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -39,7 +40,7 @@ func paths(levels []string, most int) (all []string) {
 		var longer [][]string
 		for _, path := range last {
 			for _, level := range levels {
-				longer = append(longer, append(path[:len(path):len(path)], level))
+				longer = append(longer, append(slices.Clip(path), level))
 			}
 		}
 		for _, path := range longer {
