@@ -25,10 +25,13 @@ func TestExamplesOfRecord(t *testing.T) {
 	const proxy = "wubsub://127.0.0.1:9191/"
 	answerer := s.enter(t, "broker answer "+proxy+" bots/echo --echo")
 	file := filepath.Join(s.dir, "session.txt")
-	coretest.Eventually(t, "a call is answered", func() bool {
-		c := s.enter(t, "broker call "+proxy+` bots/echo '{"secret":"open sesame 1"}' -H 'Authorization: Bearer sesame-2'`)
-		return coretest.Receive(t, "the end of the call", c.done) == nil
+	// A call that races the registration would be recorded, and might go otherwise when it is played.
+	coretest.Eventually(t, "the channel has its owner", func() bool {
+		c := s.enter(t, "broker pub vws://127.0.0.1:8080/ws bots/x 1")
+		err := coretest.Receive(t, "the end of the publish", c.done)
+		return err != nil && strings.Contains(c.text(), "owned")
 	})
+	s.enter(t, "broker call "+proxy+` bots/echo '{"secret":"open sesame 1"}' -H 'Authorization: Bearer sesame-2'`).ends(t)
 	answerer.stop()
 	answerer.ends(t)
 	recorder.stop()
