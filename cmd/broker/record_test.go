@@ -29,7 +29,7 @@ func TestExamplesOfRecord(t *testing.T) {
 	coretest.Eventually(t, "the channel has its owner", func() bool {
 		c := s.enter(t, "broker pub vws://127.0.0.1:8080/ws bots/x 1")
 		err := coretest.Receive(t, "the end of the publish", c.done)
-		return err != nil && strings.Contains(c.text(), "owned")
+		return err != nil && strings.Contains(c.text(), "is not the sender's")
 	})
 	s.enter(t, "broker call "+proxy+` bots/echo '{"secret":"open sesame 1"}' -H 'Authorization: Bearer sesame-2'`).ends(t)
 	answerer.stop()
