@@ -19,10 +19,10 @@ func TestByTopic(t *testing.T) {
 		a := s.dial(t, answerer, client.ByTopic)
 		if answerer == "wubsub" {
 			service = answerer + "/bot"
-			a.own(t, answerer, "bot")
+			a.own(t, s, answerer, "bot")
 		} else {
 			a.do(t, core.Command{Verb: core.Offer, Services: [][]byte{[]byte(service)}})
-			a.settle(t, s)
+			a.settle(t, s, "any")
 		}
 		go func() {
 			for {

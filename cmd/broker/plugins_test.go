@@ -83,7 +83,8 @@ func TestPluginsSpeak(t *testing.T) {
 			return strings.Contains(sub.text(), "the plugin that speaks the format: its process, or its part in this connection, has ended")
 		})
 		coretest.Eventually(t, "the subscriber hears something again", func() bool {
-			s.enter(t, "broker pub wubsub news/today '\"again\"' --config config.yaml")
+			// It owns the channel until it ends.
+			s.enter(t, "broker pub wubsub news/today '\"again\"' --config config.yaml").ends(t)
 			return strings.Contains(sub.text(), "again\"}")
 		})
 	}
