@@ -33,7 +33,7 @@ func speaks(t *testing.T, protocol, url string) (*clients.Client, <-chan core.Ev
 	t.Helper()
 	heard := make(chan core.Event, 10_000)
 	c, err := clients.Dial(t.Context(), clients.Options{
-		URL: url, Codec: clientOf(t, protocol).NewClientCodec, FirstPause: time.Millisecond, MaxPause: 20 * time.Millisecond,
+		URL: url, Codec: clientOf(t, protocol).NewClientCodec, Timeout: coretest.Patience, FirstPause: time.Millisecond, MaxPause: 20 * time.Millisecond,
 		Heard: func(ev core.Event) {
 			if ev.Kind == core.Message || ev.Kind == core.Request {
 				heard <- ev.Clone()

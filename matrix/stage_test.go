@@ -186,6 +186,7 @@ func (s *stage) connect(t *testing.T, protocol string) *speaker {
 				k.gone <- err
 			}
 		},
+		Timeout:    coretest.Patience,
 		FirstPause: time.Hour, MaxPause: time.Hour, // a connection that ends is not made again
 	})
 	if err != nil {

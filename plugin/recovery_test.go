@@ -186,9 +186,7 @@ func TestGrace(t *testing.T) {
 	b.dial("p").expect("close 1012")
 	link()
 	until(t, "the plugin", func() bool { return b.dial("p").read() == "hello" })
-	if !b.log.has("there is no program") {
-		t.Error("the log does not say why")
-	}
+	until(t, "the log says why", func() bool { return b.log.has("there is no program") })
 }
 
 // Wrong answers of a plugin end, at worst, connections of its endpoint.
@@ -209,8 +207,8 @@ func TestNonsense(t *testing.T) {
 			}
 			other.send("y")
 			other.expect("y")
-			if want == "close 1012" && !b.log.has("endpoint=p") {
-				t.Error("the log does not name the endpoint")
+			if want == "close 1012" {
+				until(t, "the log names the endpoint", func() bool { return b.log.has("endpoint=p") })
 			}
 		})
 	}
@@ -257,9 +255,7 @@ func TestFaultyCodec(t *testing.T) {
 	if other.ask("y") != pid {
 		t.Error("the process has ended")
 	}
-	if !b.log.has("codec panicked") || !b.log.has("as it was told") {
-		t.Error("the log does not tell of the panic")
-	}
+	until(t, "the log tells of the panic", func() bool { return b.log.has("codec panicked") && b.log.has("as it was told") })
 }
 
 // Several processes share the connections, and a message reaches those of all.

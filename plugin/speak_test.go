@@ -1,6 +1,7 @@
 package plugin_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,10 +16,12 @@ import (
 	"github.com/polywire/polywire/plugin"
 )
 
-// speaking returns the running format of a plugin of a kind.
+// speaking returns the running format of a plugin of a kind. The timeouts are those of a busy machine unless o
+// sets them.
 func speaking(t *testing.T, role string, o plugin.Options) core.ClientFormat {
 	t.Helper()
 	o.Command, o.Env = []string{os.Args[0]}, map[string]string{roleVariable: role}
+	o.StartTimeout, o.AnswerTimeout = cmp.Or(o.StartTimeout, coretest.Patience), cmp.Or(o.AnswerTimeout, coretest.Patience)
 	inquiry := plugin.NewInquiry(slog.New(slog.DiscardHandler))
 	defer inquiry.Close()
 	p, err := inquiry.Protocol("old", o)

@@ -13,6 +13,7 @@ import (
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/conversations"
 	"github.com/polywire/polywire/conversations/stage"
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // speaksTo finds the endpoints that a script speaks to.
@@ -74,6 +75,7 @@ func again(t *testing.T, protocol, file, text string, between func(servers map[s
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
+	s.Timeout = max(s.Timeout, coretest.Patience)
 	p, err := conversations.NewPlayer(s, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -158,6 +158,7 @@ func play(t *testing.T, name, text string, servers map[string]*url.URL, set map[
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
+	s.Timeout = max(s.Timeout, coretest.Patience)
 	p, err := conversations.NewPlayer(s, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/polywire/polywire/cluster/frame"
-	"github.com/polywire/polywire/cluster/roster"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
 )
@@ -238,24 +237,18 @@ func refusals(stats *core.ClusterStats) uint64 {
 	return n
 }
 
-// Strangers that pretend to be nodes are not kept without a bound, and are gone again.
+// Strangers that pretend to be nodes are gone again.
 func TestForgedNodes(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	srv := startExternal(t, nil)
-	b, stub, stats := join(t, srv, "a")
+	_, stub, stats := join(t, srv, "a")
 	nc := dial(t, srv)
-	for i := range 3 * roster.MaxNodes {
+	const forged = 100
+	for i := range forged {
 		_ = nc.Publish("pw.nodes", fmt.Appendf(nil, `{"type":"hello","node":"n-x-%d","name":"x","changes":7}`, i))
 		_ = nc.Publish("pw.nodes", fmt.Appendf(nil, `{"type":"services","node":"n-x-%d","changes":1,"on":["fake.%d"]}`, i, i))
 	}
-	coretest.Eventually(t, "too many are refused", func() bool { return stats.Refused[core.ReasonOverload].Load() > roster.MaxNodes })
-	if kept := len(b.nodes.All()); kept > roster.MaxNodes {
-		t.Errorf("%d nodes are kept", kept)
-	}
-	coretest.Eventually(t, "they are gone", func() bool { return stats.Nodes.Load() == 0 })
-	if gone := stub.Departures(); gone < roster.MaxNodes {
-		t.Errorf("%d are gone", gone)
-	}
+	coretest.Eventually(t, "they are gone", func() bool { return stub.Departures() >= forged && stats.Nodes.Load() == 0 })
 }
 
 // Wrong values in the bucket are counted. An owner whose entry is overwritten has lost its

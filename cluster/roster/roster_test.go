@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -162,6 +163,24 @@ func TestSilence(t *testing.T) {
 	deliver()
 	if b.gone != 1 {
 		t.Errorf("who is gone goes again")
+	}
+}
+
+// Strangers that pretend to be nodes are not kept without a bound, and are gone again.
+func TestForgedNodes(t *testing.T) {
+	_, b, _ := two(t)
+	for i := range 3 * MaxNodes {
+		b.Notice(fmt.Appendf(nil, `{"type":"hello","node":"n-x-%d","name":"x","changes":7}`, i))
+		b.Notice(fmt.Appendf(nil, `{"type":"services","node":"n-x-%d","changes":1,"on":["fake.%[1]d"]}`, i))
+	}
+	if kept, refused := len(b.All()), b.stats.Refused[core.ReasonOverload].Load(); kept != MaxNodes || refused < 2*MaxNodes {
+		t.Errorf("%d nodes are kept, %d notices refused", kept, refused)
+	}
+	for range goneTicks + 1 {
+		b.Tick()
+	}
+	if kept := len(b.All()); kept > 0 || b.gone != MaxNodes {
+		t.Errorf("%d are left, %d are gone", kept, b.gone)
 	}
 }
 

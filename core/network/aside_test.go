@@ -64,11 +64,11 @@ func TestBigMessageOfOneWhoLeaves(t *testing.T) {
 	for _, secured := range []bool{false, true} {
 		t.Run(fmt.Sprintf("tls=%v", secured), func(t *testing.T) {
 			d := dawdler{begun: make(chan struct{}, 100), go_: make(chan struct{})}
-			r, dial := startWith(t, secured, func(_ *Options, ep *Endpoint) { ep.Format = d })
-			other := dial()
+			r, connect := startWith(t, secured, func(_ *Options, ep *Endpoint) { ep.Format = d })
+			other := connect().upgrade()
 			other.send("sub")
 			other.expect("ok")
-			big := dial()
+			big := connect().upgrade()
 			link := r.hub.newest()
 			text := strings.Repeat("x", decodeAside)
 			big.write(masked(ws.OpText, true, "pub "+text))

@@ -236,28 +236,41 @@ func upgradeRequest(extra ...string) string {
 // dial connects and upgrades.
 func (r *rig) dial(endpoint string) *client {
 	r.t.Helper()
-	c := r.dialTCP(endpoint)
+	return r.dialTCP(endpoint).upgrade()
+}
+
+// upgrade upgrades a connection, and returns it.
+func (c *client) upgrade() *client {
+	c.t.Helper()
 	c.write([]byte(upgradeRequest()))
 	c.readResponse("HTTP/1.1 101 ")
 	return c
 }
 
-// readResponse reads an HTTP response head, byte by byte so that nothing after it is
-// lost.
+// readResponse reads an HTTP response head.
 func (c *client) readResponse(prefix string) string {
 	c.t.Helper()
+	head, err := c.response()
+	if err != nil {
+		c.t.Fatalf("reading response: %v after %q", err, head)
+	}
+	if !strings.HasPrefix(head, prefix) {
+		c.t.Fatalf("response %q, want %q", head, prefix)
+	}
+	return head
+}
+
+// response reads an HTTP response head, byte by byte so that nothing after it is lost.
+func (c *client) response() (string, error) {
 	var head []byte
 	var b [1]byte
 	for !bytes.HasSuffix(head, []byte("\r\n\r\n")) {
 		if _, err := c.Read(b[:]); err != nil {
-			c.t.Fatalf("reading response: %v after %q", err, head)
+			return string(head), err
 		}
 		head = append(head, b[0])
 	}
-	if !bytes.HasPrefix(head, []byte(prefix)) {
-		c.t.Fatalf("response %q, want %q", head, prefix)
-	}
-	return string(head)
+	return string(head), nil
 }
 
 func (c *client) write(b []byte) {

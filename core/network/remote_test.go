@@ -258,14 +258,14 @@ func TestLastWords(t *testing.T) {
 	for _, secured := range []bool{false, true} {
 		t.Run(fmt.Sprintf("tls=%v", secured), func(t *testing.T) {
 			format := slowChat{codecs: make(chan *slowCodec, 1)}
-			r, dial := startWith(t, secured, func(_ *Options, ep *Endpoint) { ep.Format = format })
-			reader := dial()
+			r, connect := startWith(t, secured, func(_ *Options, ep *Endpoint) { ep.Format = format })
+			reader := connect().upgrade()
 			reader.send("sub")
 			codec := <-format.codecs
 			eventually(t, "it subscribes", func() bool { return codec.pending() > 0 })
 			codec.answerAll()
 			reader.expect("ok")
-			writer := dial()
+			writer := connect().upgrade()
 			codec, link := <-format.codecs, r.hub.newest()
 			for i := range pauseAt {
 				writer.send(fmt.Sprint("pub ", i))

@@ -42,15 +42,21 @@ func startSecure(t testing.TB, change func(o *Options, chat *Endpoint)) *secureR
 	}
 }
 
-// startWith starts a rig with TLS or without, and returns how to dial its chat endpoint.
+// startWith starts a rig with TLS or without, and returns how to connect to its chat endpoint, without an upgrade.
 func startWith(t testing.TB, secured bool, change func(o *Options, chat *Endpoint)) (*rig, func() *client) {
 	t.Helper()
 	if !secured {
 		r := start(t, change)
-		return r, func() *client { return r.dial("chat") }
+		return r, func() *client { return r.dialTCP("chat") }
 	}
 	s := startSecure(t, change)
-	return s.rig, func() *client { return s.dial(s.config(), nil) }
+	return s.rig, func() *client {
+		c, err := s.shakeHands(s.config(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
 }
 
 // config returns the TLS configuration of clients.
@@ -77,9 +83,7 @@ func (r *secureRig) dial(config *tls.Config, wrap func(net.Conn) net.Conn) *clie
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	c.write([]byte(upgradeRequest()))
-	c.readResponse("HTTP/1.1 101 ")
-	return c
+	return c.upgrade()
 }
 
 func TestSecureEcho(t *testing.T) {

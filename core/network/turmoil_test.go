@@ -77,7 +77,7 @@ func holdAll(t *testing.T, remote, secured, harsh bool) {
 			t.Cleanup(func() { close(format.codecs) })
 		}
 	}
-	r, dial := startWith(t, secured, change)
+	r, connect := startWith(t, secured, change)
 	over := make(chan struct{})
 	var helpers sync.WaitGroup
 	helpers.Go(func() {
@@ -121,10 +121,10 @@ func holdAll(t *testing.T, remote, secured, harsh bool) {
 		dice := rand.New(rand.NewPCG(seed, uint64(i)))
 		all.Go(func() {
 			for range lives {
-				if c := dial(); i < polite {
-					stay(t, c, dice, remote)
+				if c := connect(); i < polite {
+					stay(t, c.upgrade(), dice, remote)
 				} else {
-					leaveAnyhow(c, dice)
+					leaveAnyhow(t, c, dice)
 				}
 			}
 		})
@@ -243,8 +243,16 @@ func stay(t *testing.T, c *client, dice *rand.Rand, remote bool) {
 	_ = c.Close()
 }
 
-// leaveAnyhow says something, reads little or nothing, and leaves at any time.
-func leaveAnyhow(c *client, dice *rand.Rand) {
+// leaveAnyhow upgrades, says something, reads little or nothing, and leaves at any time.
+func leaveAnyhow(t *testing.T, c *client, dice *rand.Rand) {
+	c.write([]byte(upgradeRequest()))
+	// Where it is harsh, the connection may be cut before the response was read.
+	if head, err := c.response(); err != nil {
+		_ = c.Close()
+		return
+	} else if !strings.HasPrefix(head, "HTTP/1.1 101 ") {
+		t.Errorf("response %q", head)
+	}
 	var says []byte
 	if dice.IntN(2) == 0 {
 		says = masked(ws.OpText, true, "sub")
