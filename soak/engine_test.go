@@ -45,7 +45,7 @@ var engines = []engine{
 		begin: func(t *testing.T, g *ground) ([]*process, []string) {
 			var listen []string
 			for range size {
-				listen = append(listen, g.address(t))
+				listen = append(listen, freeAddress(t))
 			}
 			return nil, embedded(g.dir, listen)
 		},
@@ -93,21 +93,7 @@ var engines = []engine{
 }
 
 // ground is what a cluster has for itself.
-type ground struct {
-	dir   string
-	taken []string // addresses
-}
-
-// address returns a free address that nothing else of the cluster has.
-func (g *ground) address(t *testing.T) string {
-	t.Helper()
-	for {
-		if a := freeAddress(t); !slices.Contains(g.taken, a) {
-			g.taken = append(g.taken, a)
-			return a
-		}
-	}
-}
+type ground struct{ dir string }
 
 // embedded returns the lines of nodes that have servers in themselves.
 func embedded(dir string, listen []string) (lines []string) {
@@ -129,7 +115,7 @@ func natsServers(t *testing.T, g *ground, n int) (servers []*process, lines []st
 	t.Helper()
 	var urls, routes []string
 	for range n {
-		urls, routes = append(urls, "nats://"+g.address(t)), append(routes, "nats://"+g.address(t))
+		urls, routes = append(urls, "nats://"+freeAddress(t)), append(routes, "nats://"+freeAddress(t))
 	}
 	for i := range n {
 		name := fmt.Sprintf("nats%d", i+1)
@@ -157,7 +143,7 @@ func redisServer(t *testing.T, g *ground, more ...string) (servers []*process, l
 	if err != nil {
 		t.Fatal("there is no redis-server, which make test installs: install the package of that name")
 	}
-	address := g.address(t)
+	address := freeAddress(t)
 	host, port, _ := strings.Cut(address, ":")
 	args := append([]string{"--bind", host, "--port", port, "--dir", g.dir, "--save", ""}, more...)
 	for i := range size {

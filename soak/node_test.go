@@ -58,7 +58,7 @@ func newNodes(t *testing.T, g *ground, program string, lines []string, s *spaces
 		text := new(strings.Builder)
 		fmt.Fprintln(text, "endpoints:")
 		endpoint := func(name, protocol string, timeout time.Duration, more string) {
-			a := g.address(t)
+			a := freeAddress(t)
 			n.urls[name] = "ws://" + a + "/"
 			fmt.Fprintf(text, "  - {name: %s, protocol: %s, listen: %q, path: /, call_timeout: %v%s}\n", name, protocol, a, timeout, more)
 		}
@@ -68,7 +68,7 @@ func newNodes(t *testing.T, g *ground, program string, lines []string, s *spaces
 			}[f])
 		}
 		endpoint(patient, "wsify", patientTimeout, "")
-		admin := g.address(t)
+		admin := freeAddress(t)
 		n.admin = "http://" + admin
 		fmt.Fprintf(text, "admin: {listen: %q}\n%s\n", admin, line)
 		config := filepath.Join(g.dir, letter+".yaml")
