@@ -50,7 +50,7 @@ check: build ## check CONFIG without serving it
 # The tests need Go modules, which the go command fetches, and for -race a C
 # compiler: where there is none they run without the race detector, and say so.
 test: redis vet quick conformance ## everything that must hold: quick, conformance, a little of every fuzz target
-	@echo "fuzzing: every target a little (usually 2 minutes)"
+	@echo "fuzzing: every target a little (usually 3 minutes)"
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
 
 RACE = $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo -race)
@@ -61,22 +61,22 @@ GOTEST = $(GO) test $(RACE) -shuffle=on -timeout 30m
 # that others wrote. The module of clients is the other part.
 CONFORMANCE := ./conversations ./plugin/verify ./soak ./cluster/...
 
-quick: ## all tests but those of conformance (usually 3 minutes on two cores)
+quick: ## all tests but those of conformance (usually 5 minutes on two cores)
 	@$(if $(RACE),,echo "note: no C compiler, so no race detector; install gcc for it")
-	@echo "quick tests (usually 3 minutes)"
+	@echo "quick tests (usually 5 minutes)"
 	@all=$$($(GO) list ./...); slow=$$($(GO) list $(CONFORMANCE)); $(GOTEST) $$(grep -vxF "$$slow" <<<"$$all")
 	@cd bench && $(GOTEST) ./...
 
-conformance: redis clients ## the tests that take minutes: scripts, plugins, storms, real clients (usually 6 minutes)
-	@echo "conformance: the conversations, over TLS and through plugins too (usually a minute and a half)"
+conformance: redis clients ## the tests that take minutes: scripts, plugins, storms, real clients (usually 20 minutes)
+	@echo "conformance: the conversations, over TLS and through plugins too (usually 5 minutes)"
 	@$(GOTEST) ./conversations
-	@echo "conformance: good and bad plugins are verified (usually 2 minutes)"
+	@echo "conformance: good and bad plugins are verified (usually 3 minutes)"
 	@$(GOTEST) ./plugin/verify
-	@echo "conformance: calls, storms, slow readers and reloads at once, and the nodes of clusters die (usually four minutes)"
+	@echo "conformance: calls, storms, slow readers and reloads at once, and the nodes of clusters die (usually 5 minutes)"
 	@$(GOTEST) ./soak
-	@echo "conformance: backplanes of clusters, whose nodes and engines are killed (usually a minute and a half)"
+	@echo "conformance: backplanes of clusters, whose nodes and engines are killed (usually 5 minutes)"
 	@$(GOTEST) ./cluster/...
-	@echo "conformance: clients that others wrote (usually a minute and a half)"
+	@echo "conformance: clients that others wrote (usually 2 minutes)"
 	@cd clients && $(GOTEST) ./...
 
 ROUNDS   ?= 10

@@ -31,6 +31,9 @@ var (
 func TestCitations(t *testing.T) {
 	n := 0
 	eachText(t, []string{".go", ".txt", ".md", ".yaml", ".proto", ".js"}, func(file, text string) {
+		if !strings.Contains(text, ".md") {
+			return // the expressions take long, and most files cite nothing
+		}
 		if filepath.Ext(file) != ".md" {
 			text = continued.ReplaceAllString(text, " ")
 		}
