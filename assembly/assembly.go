@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/polywire/polywire/bridge"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/engine"
@@ -41,6 +42,7 @@ type Parts struct {
 	background *background
 	starts     []func() // run by Start
 	cluster    *cluster // nil if the broker is alone
+	neighbours *bridge.Neighbours
 
 	// Atomic. Written by Replace.
 	state atomic.Pointer[state]
@@ -49,7 +51,7 @@ type Parts struct {
 // New builds everything that serves a loaded configuration. Nothing runs until Start. Close
 // releases it in any case; after an error there is nothing to release.
 func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) {
-	p := &Parts{log: log, background: newBackground()}
+	p := &Parts{log: log, background: newBackground(), neighbours: bridge.NewNeighbours(uuid.NewString())}
 	var err error
 	if p.cluster, err = newCluster(cfg.Cluster, log); err != nil {
 		return nil, err
@@ -61,7 +63,7 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 	p.Network = network.New(network.Options{
 		Hub: p.Engine, Logger: log, BeforeUpgrade: program.Hooks.BeforeUpgrade,
 		Listen:           program.Listen,
-		Own:              uuid.NewString(),
+		Bridges:          p.neighbours,
 		Loops:            cfg.Network.Loops,
 		NumbersAfter:     p.cluster.numbersAfter(),
 		Places:           p.cluster.places(),
@@ -159,7 +161,7 @@ func (p *Parts) Close() {
 func (p *Parts) prepare(cfg *config.Config, program Program, serving bool) (*draft, error) {
 	d := &draft{
 		state: newState(cfg), old: p.state.Load(), program: program,
-		engine: p.Engine, network: p.Network, cluster: p.cluster, log: p.log, background: p.background, serving: serving,
+		engine: p.Engine, network: p.Network, cluster: p.cluster, neighbours: p.neighbours, log: p.log, background: p.background, serving: serving,
 	}
 	if err := d.fill(); err != nil {
 		d.discard()

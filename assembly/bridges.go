@@ -17,7 +17,6 @@ import (
 	"github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/core/network"
 )
 
 // bridgeFarewell is how long an old server has to read what waits when a bridge ends.
@@ -84,7 +83,7 @@ func (d *draft) newBridge(c config.Bridge, stats *core.Stats) (*bridging, error)
 	if err != nil {
 		return nil, fmt.Errorf("bridge %q: %w", c.Name, err)
 	}
-	header := http.Header{network.BridgeHeader: {d.network.Own()}}
+	header := http.Header{}
 	for name, value := range c.Headers {
 		header.Set(name, value)
 	}
@@ -109,8 +108,9 @@ func (d *draft) newBridge(c config.Bridge, stats *core.Stats) (*bridging, error)
 	}
 	b.bridge, err = bridge.New(bridge.Options{
 		Endpoint: b.endpoint, ID: d.network.NextNumber(), Hub: d.engine, Room: d.network.WaitForRoom, Format: c.Format,
-		Server: client.Options{URL: c.URL, Header: header, Subprotocols: c.Subprotocols, TLS: security, QueueBytes: int(c.QueueLimit)},
-		Hear:   c.Hear, Tell: c.Tell, Owned: c.Owns, Answered: c.Calls.From, Offered: c.Calls.To, CallTimeout: c.Calls.Timeout,
+		Neighbours: d.neighbours,
+		Server:     client.Options{URL: c.URL, Header: header, Subprotocols: c.Subprotocols, TLS: security, QueueBytes: int(c.QueueLimit)},
+		Hear:       c.Hear, Tell: c.Tell, Owned: c.Owns, Answered: c.Calls.From, Offered: c.Calls.To, CallTimeout: c.Calls.Timeout,
 		Logger: log,
 	})
 	return b, err

@@ -23,8 +23,10 @@ type Options struct {
 	Hub core.Hub
 	// Room waits until there is room for what is published next, or ctx ends.
 	Room func(ctx context.Context) error
-	// Server says how the old server is reached. Codec, Heard and Changed are set here.
+	// Server says how the old server is reached. Codec, Heard, Changed and Field are set here.
 	Server client.Options
+	// Neighbours are those of the broker.
+	Neighbours *Neighbours
 	// Format is that of the old server.
 	Format core.ClientFormat
 
@@ -119,6 +121,7 @@ func (b *Bridge) Stop(ctx context.Context) {
 	b.stop()
 	for _, s := range b.servers {
 		s.client.Close(ctx)
+		b.o.Neighbours.left(s)
 	}
 	<-b.loop.ended
 	// The loop's goroutine is over: this one is the loop now.
