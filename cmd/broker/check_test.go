@@ -80,7 +80,7 @@ endpoints:
 bridges:
   - {name: good, protocol: stocking, url: "ws://other.example:12345/ws", hear: [news/today], tell: ["chat/+"], calls: {to: [bots/echo]}}
   - {name: old, protocol: wubsub, url: "ws://me:s3cret@old.example:9190/?token=s3cret", hear: [news/today, chat/x], tell: ["chat/+", chat, other/x], owns: [chat]}
-  - {name: old2, protocol: wsify, url: "ws://old.example:9190/", hear: [news/today, chat/x], tell: [other/x]}
+  - {name: old2, protocol: wsify, url: "ws://old.example:9190/", hear: [news/today, chat/x], tell: [other/y]}
   - {name: old3, protocol: vws, url: "ws://old.example:9190/", hear: ["news/+/#", "+/x"], tell: [chat/y]}
 `
 
@@ -110,7 +110,7 @@ old     wubsub    ws://%E2%80%A6@old.example:9190/?…  hear: news/today, chat/x
                                                       tell: chat/+, chat, other/x
                                                       owns: chat
 old2    wsify     ws://old.example:9190/              hear: news/today, chat/x
-                                                      tell: other/x
+                                                      tell: other/y
 old3    vws       ws://old.example:9190/              hear: news/+/#, +/x
                                                       tell: chat/y
 note: bridge old: tell chat/+ and hear chat/x: a message there that equals one just told is taken for that one
