@@ -94,7 +94,7 @@ func (p *Parts) Start() error {
 	p.Engine.Start()
 	var errs []error
 	for _, b := range p.state.Load().bridges { // before they connect, which is one of starts
-		if err := b.start(p.log); err != nil {
+		if err := b.startPlugin(p.log); err != nil {
 			errs = append(errs, err)
 		}
 	}

@@ -215,6 +215,11 @@ func (b *Bridge) heard(ev core.Event) {
 		if b.echoes.heard(string(ev.Topic), ev.Payload) {
 			return
 		}
+		if !b.o.Leads() {
+			// The node has stood still for so long that another one has heard this too.
+			b.o.Endpoint.Stats.Dropped.Inc(core.ReasonGone)
+			return
+		}
 		if len(ev.Topic) == 0 || core.Reserved(ev.Topic) {
 			b.o.Endpoint.Stats.Refused.Inc(core.ReasonReserved)
 			return

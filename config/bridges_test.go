@@ -52,3 +52,18 @@ func TestBridges(t *testing.T) {
 		}
 	}
 }
+
+// In a cluster the nodes agree on who runs a bridge, which takes what channels take.
+func TestBridgesOfClusters(t *testing.T) {
+	for cluster, want := range map[string]string{
+		`{engine: nats, node: a, embedded: {listen: "127.0.0.1:6222", routes: ["nats://h:6222"]}}`:                    "cluster.embedded.store_dir: is missing: one node runs a bridge",
+		`{engine: nats, node: a, embedded: {listen: "127.0.0.1:6222", routes: ["nats://h:6222"], store_dir: ./data}}`: "",
+		`{engine: redis, node: a, url: "redis://h:6379"}`:                                                             "",
+	} {
+		text := "endpoints: [{name: web, protocol: wsify, listen: ':1'}]\nbridges: [{name: old, protocol: wsify, url: 'ws://h:1/', hear: [a]}]\ncluster: " + cluster + "\n"
+		_, err := Load(Source{Text: text}, []core.Protocol{wsify.Protocol()})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", cluster, err, want)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/polywire/polywire/core/coretest"
 	"github.com/polywire/polywire/matrix"
 )
 
@@ -128,6 +130,11 @@ note: bridge old3: hear +/x: the bridge old2 hears chat/x at the same server; me
 	}
 	if len(got.Bridges) != 4 || len(got.Endpoints) != 6 || got.Matrix != nil || len(got.Bridges[1].Notes) != 2 || got.Bridges[0].CallsTo[0] != "bots/echo" || got.Bridges[0].Notes == nil {
 		t.Errorf("got %+v", got)
+	}
+	file = write(t, fleet+fmt.Sprintf("cluster: {engine: nats, node: a, embedded: {listen: \"127.0.0.1:%d\", routes: [\"nats://127.0.0.1:1\"], store_dir: %q}}\n", coretest.FreePort(t), t.TempDir()))
+	const standby = "note: bridge good: one node of the cluster runs it, and the others stand by\n"
+	if text := succeeds(t, "check", "-c", file); !strings.Contains(text, standby) {
+		t.Errorf("got\n%s\nwant\n%s", text, standby)
 	}
 }
 
