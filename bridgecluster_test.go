@@ -124,6 +124,28 @@ func TestBridgeOfCluster(t *testing.T) {
 	}
 }
 
+// A bridge that leads to another node of its own cluster is refused, as one that leads to its own broker.
+func TestBridgeToItsCluster(t *testing.T) {
+	joins := overRedis(t)
+	ports := map[string]int{"a": coretest.FreePort(t), "b": coretest.FreePort(t)}
+	node := func(name string) *running {
+		return run(t, fmt.Sprintf(`
+endpoints: [{name: web, protocol: vws, listen: "127.0.0.1:%d", path: /ws, options: {allow_send: true}}]
+admin: {listen: "127.0.0.1:0"}
+cluster: %s
+bridges: [{name: old, protocol: vws, url: "ws://127.0.0.1:%d/ws", hear: ["#"], tell: ["#"]}]`, ports[name], joins(name), ports["b"]))
+	}
+	a := node("a")
+	coretest.Eventually(t, "a runs the bridge, and there is nobody to reach", func() bool {
+		return strings.Contains(a.readiness(t), "but for the bridge old: connecting to ")
+	})
+	b := node("b")
+	coretest.Eventually(t, "b refuses it", func() bool { return strings.Contains(a.readiness(t), "508") })
+	if text := b.readiness(t); !strings.Contains(text, "standing by for the bridge old, which node n-a-") {
+		t.Errorf("b says %q", text)
+	}
+}
+
 // heardOnce lets clients of the old server and of all nodes speak, and everything be heard once by each.
 func heardOnce(t *testing.T, server string, all []*member, round int) {
 	t.Helper()

@@ -8,8 +8,6 @@ import (
 	"net"
 	"sync/atomic"
 
-	"github.com/google/uuid"
-
 	"github.com/polywire/polywire/bridge"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
@@ -51,11 +49,12 @@ type Parts struct {
 // New builds everything that serves a loaded configuration. Nothing runs until Start. Close
 // releases it in any case; after an error there is nothing to release.
 func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) {
-	p := &Parts{log: log, background: newBackground(), neighbours: bridge.NewNeighbours(uuid.NewString())}
+	p := &Parts{log: log, background: newBackground()}
 	var err error
 	if p.cluster, err = newCluster(cfg.Cluster, log); err != nil {
 		return nil, err
 	}
+	p.neighbours = p.cluster.neighbours()
 	p.Engine = engine.New(engine.Options{
 		Logger: log, Hooks: program.Hooks, Backplane: p.cluster.port(),
 		MaxServiceCalls: cfg.Calls.MaxPerService, CallBudget: int(cfg.Calls.Budget),

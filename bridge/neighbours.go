@@ -16,7 +16,9 @@ import (
 // mark. So only a server that a bridge was pointed at could say that it is this broker, no client that asks
 // for its id.
 type Neighbours struct {
-	mark, id string // static
+	// Static.
+	mark, id string
+	ours     func(mark string) bool // whether it is that of another node of the cluster
 
 	// Guarded by mu.
 	mu   sync.Mutex
@@ -24,9 +26,10 @@ type Neighbours struct {
 	from map[uint64]string  // those whose bridges are connected, by connection
 }
 
-// NewNeighbours returns the neighbours of a broker that has none. mark is what no other broker knows.
-func NewNeighbours(mark string) *Neighbours {
-	return &Neighbours{mark: mark, id: idOf(mark), to: make(map[*server]string), from: make(map[uint64]string)}
+// NewNeighbours returns the neighbours of a broker that has none. mark is what nobody can guess; ours reports
+// whether it is that of another node of the cluster.
+func NewNeighbours(mark string, ours func(mark string) bool) *Neighbours {
+	return &Neighbours{mark: mark, id: idOf(mark), ours: ours, to: make(map[*server]string), from: make(map[uint64]string)}
 }
 
 // idOf returns the id of the broker with a mark.
@@ -41,8 +44,8 @@ func (n *Neighbours) Mark() string { return n.mark }
 // Join is told that a bridge that shows mark wants to connect here, and returns the id of this broker.
 // The error says why it must not.
 func (n *Neighbours) Join(conn uint64, mark string) (answer string, err error) {
-	if mark == n.mark {
-		return "", errors.New("a bridge of this broker leads to the broker itself: its url must be that of the old server")
+	if mark == n.mark || n.ours(mark) {
+		return "", errors.New("a bridge of this broker, or of another node of its cluster, leads to the broker itself: its url must be that of the old server")
 	}
 	id := idOf(mark)
 	n.mu.Lock()
