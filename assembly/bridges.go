@@ -70,7 +70,7 @@ func (b *bridging) run(ctx context.Context) {
 	b.running.Store(nil)
 	farewell, cancel := context.WithTimeout(context.Background(), bridgeFarewell)
 	defer cancel()
-	if context.Cause(ctx) == engine.ErrLeadLost {
+	if errors.Is(context.Cause(ctx), engine.ErrLeadLost) {
 		cancel() // another node does all that already
 	}
 	one.Stop(farewell)
