@@ -72,7 +72,7 @@ func source(ready *atomic.Bool) admin.Source {
 			return []admin.Certificate{{Endpoint: "one", File: "one.pem", Expires: time.Unix(20, 0)}}
 		},
 		Bridges: func() []admin.Bridge {
-			return []admin.Bridge{{Name: "old", Health: func() error { return nil }}}
+			return []admin.Bridge{{Name: "old", Health: func() error { return nil }, Standby: func() string { return "" }}}
 		},
 		Ready:   ready.Load,
 		Reloads: reloads,

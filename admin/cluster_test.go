@@ -14,10 +14,14 @@ import (
 func TestClusterReadiness(t *testing.T) {
 	var ready atomic.Bool
 	ready.Store(true)
-	var health error
+	var health, away error
+	var standby string
 	stats := new(core.ClusterStats)
 	src := source(&ready)
 	src.Cluster = &admin.Cluster{Stats: stats, Health: func() error { return health }}
+	src.Bridges = func() []admin.Bridge {
+		return []admin.Bridge{{Name: "old", Health: func() error { return away }, Standby: func() string { return standby }}}
+	}
 	s, base := start(t, src)
 	defer stop(t, s)
 	wants := func(status int, text string) {
@@ -33,6 +37,10 @@ func TestClusterReadiness(t *testing.T) {
 	wants(200, "ok")
 	health = errors.New("NATS is away")
 	wants(200, "ok, but for the cluster: NATS is away")
+	health, away, standby = nil, errors.New("it is away"), "n-b-1"
+	wants(200, "ok, standing by for the bridge old, which node n-b-1 runs")
+	standby = ""
+	wants(200, "ok, but for the bridge old: it is away")
 	ready.Store(false)
 	wants(503, "not ready")
 }

@@ -8,6 +8,8 @@ type Bridge struct {
 	Name string
 	// Health returns why the old server cannot be reached; nil if it can.
 	Health func() error
+	// Standby returns the node of the cluster that runs the bridge instead of this one; empty if none does.
+	Standby func() string
 }
 
 // readiness returns the answer to /readyz. A node that has not been part of the cluster yet is not
@@ -29,7 +31,9 @@ func (s *Source) readiness() (text string, ready bool) {
 		}
 	}
 	for _, b := range s.Bridges() {
-		if err := b.Health(); err != nil {
+		if node := b.Standby(); node != "" {
+			text += fmt.Sprintf(", standing by for the bridge %s, which node %s runs", b.Name, node)
+		} else if err := b.Health(); err != nil {
 			text += fmt.Sprintf(", but for the bridge %s: %v", b.Name, err)
 		}
 	}

@@ -8,8 +8,7 @@ import (
 	"net"
 	"sync/atomic"
 
-	"github.com/google/uuid"
-
+	"github.com/polywire/polywire/bridge"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/engine"
@@ -41,6 +40,7 @@ type Parts struct {
 	background *background
 	starts     []func() // run by Start
 	cluster    *cluster // nil if the broker is alone
+	neighbours *bridge.Neighbours
 
 	// Atomic. Written by Replace.
 	state atomic.Pointer[state]
@@ -54,6 +54,7 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 	if p.cluster, err = newCluster(cfg.Cluster, log); err != nil {
 		return nil, err
 	}
+	p.neighbours = p.cluster.neighbours()
 	p.Engine = engine.New(engine.Options{
 		Logger: log, Hooks: program.Hooks, Backplane: p.cluster.port(),
 		MaxServiceCalls: cfg.Calls.MaxPerService, CallBudget: int(cfg.Calls.Budget),
@@ -61,7 +62,7 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 	p.Network = network.New(network.Options{
 		Hub: p.Engine, Logger: log, BeforeUpgrade: program.Hooks.BeforeUpgrade,
 		Listen:           program.Listen,
-		Own:              uuid.NewString(),
+		Bridges:          p.neighbours,
 		Loops:            cfg.Network.Loops,
 		NumbersAfter:     p.cluster.numbersAfter(),
 		Places:           p.cluster.places(),
@@ -92,7 +93,7 @@ func (p *Parts) Start() error {
 	p.Engine.Start()
 	var errs []error
 	for _, b := range p.state.Load().bridges { // before they connect, which is one of starts
-		if err := b.start(p.log); err != nil {
+		if err := b.startPlugin(p.log); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -159,7 +160,7 @@ func (p *Parts) Close() {
 func (p *Parts) prepare(cfg *config.Config, program Program, serving bool) (*draft, error) {
 	d := &draft{
 		state: newState(cfg), old: p.state.Load(), program: program,
-		engine: p.Engine, network: p.Network, cluster: p.cluster, log: p.log, background: p.background, serving: serving,
+		engine: p.Engine, network: p.Network, cluster: p.cluster, neighbours: p.neighbours, log: p.log, background: p.background, serving: serving,
 	}
 	if err := d.fill(); err != nil {
 		d.discard()

@@ -3,12 +3,14 @@ package assembly
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/polywire/polywire/auth"
@@ -17,17 +19,85 @@ import (
 	"github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/core/network"
+	"github.com/polywire/polywire/core/engine"
 )
 
 // bridgeFarewell is how long an old server has to read what waits when a bridge ends.
 const bridgeFarewell = 3 * time.Second
 
-// bridging is a configured bridge. Static after construction.
+// leadPrefix begins the names by which the nodes of a cluster agree on who runs which bridge.
+const leadPrefix = core.ServeTopic + "$bridge/"
+
+// bridging is a configured bridge. In a cluster each node has it, and one of them runs it.
 type bridging struct {
+	// Static after construction.
 	config   config.Bridge
 	endpoint *core.Endpoint
-	bridge   *bridge.Bridge
+	engine   *engine.Engine
+	build    func() *bridge.Bridge // makes the bridge anew for each time that this node runs it
+	ctx      context.Context
+	cancel   context.CancelFunc // ends ctx
+	ended    chan struct{}      // closed when what start began has ended
+
+	// Atomic. The bridge while this node runs it; else nil.
+	running atomic.Pointer[bridge.Bridge]
+
+	life    sync.Mutex // held by start and stop
+	started bool       // guarded by life
+}
+
+// start runs the bridge in the background, until stop, when it is this node that is to run it. After stop
+// it does nothing.
+func (b *bridging) start() {
+	b.life.Lock()
+	defer b.life.Unlock()
+	if b.ctx.Err() != nil {
+		return
+	}
+	b.started = true
+	go func() {
+		defer close(b.ended)
+		b.engine.Lead(b.ctx, leadPrefix+b.config.Name, b.run)
+	}()
+}
+
+// run runs the bridge until ctx ends.
+func (b *bridging) run(ctx context.Context) {
+	one := b.build()
+	one.Start()
+	b.running.Store(one)
+	<-ctx.Done()
+	b.running.Store(nil)
+	farewell, cancel := context.WithTimeout(context.Background(), bridgeFarewell)
+	defer cancel()
+	if errors.Is(context.Cause(ctx), engine.ErrLeadLost) {
+		cancel() // another node does all that already
+	}
+	one.Stop(farewell)
+}
+
+// stop ends the bridge, if it was started, and waits for that.
+func (b *bridging) stop() {
+	b.life.Lock()
+	defer b.life.Unlock()
+	b.cancel()
+	if b.started {
+		<-b.ended
+	}
+}
+
+// health returns why the old server cannot be reached; nil if it can.
+func (b *bridging) health() error {
+	if one := b.running.Load(); one != nil {
+		return one.Health()
+	}
+	return errors.New("it does not run yet")
+}
+
+// standby returns the node that runs the bridge instead of this one; empty if none is known.
+func (b *bridging) standby() string {
+	node, _ := b.engine.Leader(leadPrefix + b.config.Name)
+	return string(node)
 }
 
 // addBridges makes the bridges. One that does not change goes on; another one of the same name ends
@@ -56,7 +126,7 @@ func (d *draft) addBridges() error {
 		d.background.run(func() {
 			endAll(ended)
 			for _, b := range added {
-				b.bridge.Start()
+				b.start()
 			}
 		})
 	})
@@ -84,7 +154,7 @@ func (d *draft) newBridge(c config.Bridge, stats *core.Stats) (*bridging, error)
 	if err != nil {
 		return nil, fmt.Errorf("bridge %q: %w", c.Name, err)
 	}
-	header := http.Header{network.BridgeHeader: {d.network.Own()}}
+	header := http.Header{}
 	for name, value := range c.Headers {
 		header.Set(name, value)
 	}
@@ -96,7 +166,8 @@ func (d *draft) newBridge(c config.Bridge, stats *core.Stats) (*bridging, error)
 	access.Replace(acl(c.ACL))
 	possible := core.PossibleWith(c.Format)
 	possible.Dropped |= core.Reasons(1 << core.ReasonDenied) // by the old server
-	b := &bridging{config: c}
+	b := &bridging{config: c, engine: d.engine, ended: make(chan struct{})}
+	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.endpoint = &core.Endpoint{
 		Name: c.Name, Protocol: c.Protocol, TopicPrefix: c.TopicPrefix, Access: access,
 		Limits: core.NewLiveLimits(core.Limits{CallTimeout: c.Calls.Timeout}), Possible: possible, Stats: stats,
@@ -107,21 +178,26 @@ func (d *draft) newBridge(c config.Bridge, stats *core.Stats) (*bridging, error)
 			return nil, fmt.Errorf("bridge %q: %w", c.Name, err)
 		}
 	}
-	b.bridge, err = bridge.New(bridge.Options{
-		Endpoint: b.endpoint, ID: d.network.NextNumber(), Hub: d.engine, Room: d.network.WaitForRoom, Format: c.Format,
+	options := bridge.Options{
+		Endpoint: b.endpoint, Hub: d.engine, Room: d.network.WaitForRoom, Leads: d.engine.Leads, Neighbours: d.neighbours, Format: c.Format,
 		Server: client.Options{URL: c.URL, Header: header, Subprotocols: c.Subprotocols, TLS: security, QueueBytes: int(c.QueueLimit)},
 		Hear:   c.Hear, Tell: c.Tell, Owned: c.Owns, Answered: c.Calls.From, Offered: c.Calls.To, CallTimeout: c.Calls.Timeout,
 		Logger: log,
-	})
-	return b, err
+	}
+	b.build = func() *bridge.Bridge {
+		o := options
+		o.ID = d.network.NextNumber()
+		return bridge.New(o)
+	}
+	return b, b.build().Check()
 }
 
-// start starts the plugin, and then asks it what the bridge could not know without it.
-func (b *bridging) start(log *slog.Logger) error {
+// startPlugin starts the plugin, and then asks it what the bridge could not know without it.
+func (b *bridging) startPlugin(log *slog.Logger) error {
 	if err := startPlugin(b.config.Format, b.endpoint, log.With("bridge", b.config.Name)); err != nil {
 		return fmt.Errorf("bridge %q: %w", b.config.Name, err)
 	}
-	return b.bridge.Check()
+	return b.build().Check()
 }
 
 // close ends the plugin. The bridge has ended, or has never begun.
@@ -143,12 +219,10 @@ func bridgeTLS(c config.BridgeTLS) (*tls.Config, error) {
 func (p *Parts) endBridges() { endAll(p.state.Load().bridges) }
 
 func endAll(all []*bridging) {
-	ctx, cancel := context.WithTimeout(context.Background(), bridgeFarewell)
-	defer cancel()
 	var ending sync.WaitGroup
 	for _, b := range all {
 		ending.Go(func() {
-			b.bridge.Stop(ctx)
+			b.stop()
 			b.close()
 		})
 	}

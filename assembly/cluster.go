@@ -8,7 +8,10 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/polywire/polywire/admin"
+	"github.com/polywire/polywire/bridge"
 	"github.com/polywire/polywire/cluster/nats"
 	"github.com/polywire/polywire/cluster/redis"
 	"github.com/polywire/polywire/config"
@@ -29,6 +32,9 @@ type cluster struct {
 // backplane is what there is for each engine.
 type backplane interface {
 	core.Backplane
+	// ID returns the id of this node, and Known reports whether another node can be reached. Any goroutine.
+	ID() core.NodeID
+	Known(n core.NodeID) bool
 	// Health returns what is wrong, and what to do; nil if nothing is. Any goroutine.
 	Health() error
 	// Sync waits until the other nodes have got everything that this one was told before the
@@ -114,6 +120,14 @@ func (c *cluster) places() core.Places {
 		return nil
 	}
 	return c.backplane.Places()
+}
+
+// neighbours returns those of the broker, whose bridges show what the other nodes know it by.
+func (c *cluster) neighbours() *bridge.Neighbours {
+	if c == nil {
+		return bridge.NewNeighbours(uuid.NewString(), func(string) bool { return false })
+	}
+	return bridge.NewNeighbours(string(c.backplane.ID()), func(mark string) bool { return c.backplane.Known(core.NodeID(mark)) })
 }
 
 // numbersAfter returns where the numbers of this node's connections begin. They have 53 bits, as

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 
+	"github.com/polywire/polywire/bridge"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/engine"
@@ -23,6 +24,7 @@ type draft struct {
 	engine     *engine.Engine
 	network    *network.Server
 	cluster    *cluster // nil if the broker is alone
+	neighbours *bridge.Neighbours
 	log        *slog.Logger
 	background *background
 	serving    bool // start the plugins of added endpoints at once

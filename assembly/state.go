@@ -75,7 +75,7 @@ func (p *Parts) Counted() []*core.Endpoint {
 func (p *Parts) Bridges() []admin.Bridge {
 	var list []admin.Bridge
 	for _, b := range p.state.Load().bridges {
-		list = append(list, admin.Bridge{Name: b.config.Name, Health: b.bridge.Health})
+		list = append(list, admin.Bridge{Name: b.config.Name, Health: b.health, Standby: b.standby})
 	}
 	return list
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,8 +22,12 @@ type Options struct {
 	Hub core.Hub
 	// Room waits until there is room for what is published next, or ctx ends.
 	Room func(ctx context.Context) error
-	// Server says how the old server is reached. Codec, Heard and Changed are set here.
+	// Leads reports whether no other node of the cluster may have begun to do what the bridge does.
+	Leads func() bool
+	// Server says how the old server is reached. Codec, Heard, Changed and Field are set here.
 	Server client.Options
+	// Neighbours are those of the broker.
+	Neighbours *Neighbours
 	// Format is that of the old server.
 	Format core.ClientFormat
 
@@ -59,35 +62,24 @@ type Bridge struct {
 	inbox  chan core.Event
 	echoes echoes
 
-	servers   []*server  // static; one for all topics, or one for each
-	life      sync.Mutex // held by Start and Stop
-	stopped   bool       // guarded by life
+	servers   []*server // static; one for all topics, or one for each
 	connected atomic.Int64
 	trouble   atomic.Pointer[error] // why the old server cannot be reached; nil if it can
 }
 
-// New returns a bridge that does nothing until Start. The error is that the format has no words for
-// what is wanted.
-func New(o Options) (*Bridge, error) {
+// New returns a bridge that does nothing until Start.
+func New(o Options) *Bridge {
 	b := &Bridge{o: o, log: o.Logger, loop: newLoop(), inbox: make(chan core.Event, inboxSize)}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
-	if err := b.Check(); err != nil {
-		return nil, err
-	}
 	b.prepare()
-	return b, nil
+	return b
 }
 
 // Start connects to the engine and, in the background, to the old server, as often as it takes. It is
-// called once, after the engine was started; after Stop it does nothing. Any goroutine.
+// called once, after the engine was started. Any goroutine.
 func (b *Bridge) Start() {
-	b.life.Lock()
-	defer b.life.Unlock()
-	if b.stopped {
-		return
-	}
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	b.opened = time.Now()
 	ready := make(chan struct{})
@@ -107,27 +99,20 @@ func (b *Bridge) Start() {
 	}
 }
 
-// Stop leaves the old server and the engine, and does nothing if Start was not called. What waits is said
-// before, as far as ctx allows. It is called once. Any goroutine.
+// Stop leaves the old server and the engine. What waits is said before, as far as ctx allows. It is called
+// once, after Start. Any goroutine.
 func (b *Bridge) Stop(ctx context.Context) {
-	b.life.Lock()
-	defer b.life.Unlock()
-	b.stopped = true
-	if b.stop == nil {
-		return
-	}
 	b.stop()
 	for _, s := range b.servers {
 		s.client.Close(ctx)
+		b.o.Neighbours.left(s)
 	}
 	<-b.loop.ended
 	// The loop's goroutine is over: this one is the loop now.
-	if b.peer != nil {
-		b.peer.Leaving()
-		b.peer.Gone(core.ReasonNormal)
-		b.o.Endpoint.Stats.Open.Add(-1)
-		b.o.Endpoint.Stats.Closed.Inc(core.ReasonNormal)
-	}
+	b.peer.Leaving()
+	b.peer.Gone(core.ReasonNormal)
+	b.o.Endpoint.Stats.Open.Add(-1)
+	b.o.Endpoint.Stats.Closed.Inc(core.ReasonNormal)
 	b.loop.end()
 }
 
@@ -142,8 +127,8 @@ func (b *Bridge) Health() error {
 	return errors.New("not connected yet")
 }
 
-// Check returns what the format has no words for. New calls it; a format in a plugin that did not run then
-// can be asked again. Any goroutine.
+// Check returns what the format has no words for; that of a plugin which does not run yet is not known. Any
+// goroutine.
 func (b *Bridge) Check() error {
 	codec := b.o.Format.NewClientCodec()
 	if remote, ok := codec.(core.RemoteClientCodec); ok {

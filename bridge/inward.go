@@ -57,7 +57,9 @@ func (b *Bridge) prepare() {
 	for _, s := range b.servers {
 		s.state = make([]asked, len(s.wanted))
 		o := b.o.Server
-		o.Codec, o.Heard, o.Changed, o.Logger = b.o.Format.NewClientCodec, s.heard, s.changed, nil
+		o.Codec, o.Heard, o.Changed, o.Field, o.Logger = b.o.Format.NewClientCodec, s.heard, s.changed, s.field, nil
+		o.Header = o.Header.Clone()
+		o.Header.Set(core.BridgeHeader, b.o.Neighbours.Mark())
 		s.client = client.Prepare(o)
 	}
 }
@@ -97,9 +99,20 @@ func (b *Bridge) offers() (all []core.Command) {
 	return all
 }
 
+// field looks for whom the response to an upgrade is from.
+func (s *server) field(name, value []byte) error {
+	if !strings.EqualFold(string(name), core.BridgeHeader) {
+		return nil
+	}
+	return s.bridge.o.Neighbours.reached(s, string(value))
+}
+
 // changed hears that a connection is made or has ended.
 func (s *server) changed(err error) {
 	b := s.bridge
+	if err != nil {
+		b.o.Neighbours.left(s)
+	}
 	s.mu.Lock()
 	was := s.up
 	s.up = err == nil
@@ -200,6 +213,11 @@ func (b *Bridge) heard(ev core.Event) {
 	switch ev.Kind {
 	case core.Message:
 		if b.echoes.heard(string(ev.Topic), ev.Payload) {
+			return
+		}
+		if !b.o.Leads() {
+			// The node has stood still for so long that another one has heard this too.
+			b.o.Endpoint.Stats.Dropped.Inc(core.ReasonGone)
 			return
 		}
 		if len(ev.Topic) == 0 || core.Reserved(ev.Topic) {

@@ -38,7 +38,7 @@ func dial(ctx context.Context, o Options) (net.Conn, io.Reader, error) {
 			}
 			return (&net.Dialer{KeepAliveConfig: keep}).DialContext(ctx, network, address)
 		},
-		OnStatusError: refused.read,
+		OnHeader: o.Field, OnStatusError: refused.read,
 	}
 	conn, early, _, err := d.Dial(ctx, to.String())
 	if err != nil {
@@ -111,7 +111,7 @@ func (r *refusal) explain(err error) error {
 	case r.status >= 300 && r.status < 400 && r.location != "":
 		return fmt.Errorf("the server redirects (%d) to %s: use that address", r.status, SafeURL(r.location))
 	case r.status == http.StatusLoopDetected:
-		return fmt.Errorf("the server refused: %d %s: the URL leads back to where it comes from, and must be that of another server", r.status, http.StatusText(r.status))
+		return fmt.Errorf("the server refused: %d %s: the URL leads back to where it comes from, or to a broker whose bridge leads here already: a bridge carries both ways, so one is enough", r.status, http.StatusText(r.status))
 	case r.status != 0 && r.body != "":
 		return fmt.Errorf("the server refused: %d %s: %s", r.status, http.StatusText(r.status), r.body)
 	case r.status != 0:

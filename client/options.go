@@ -28,6 +28,10 @@ type Options struct {
 	// Changed is told when a connection is made (nil) and why one has ended or cannot be made. It is
 	// called on one goroutine.
 	Changed func(error)
+	// Field is told each field of the response to an upgrade that is not the protocol's own; an error
+	// gives the connection up. The bytes are borrowed. It is called on the goroutine of Changed, or of
+	// Dial, and before Changed.
+	Field func(name, value []byte) error
 	// Timeout bounds an attempt to connect, up to the server's greeting; 0 is 10 s.
 	Timeout time.Duration
 	// FirstPause and MaxPause are the pauses before a connection is tried again: each is up to twice as

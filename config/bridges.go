@@ -108,6 +108,39 @@ func (r *report) checkBridges(bridges []Bridge, tree map[string]any, endpoints [
 		r.checkBridgeServer(path, b)
 		r.checkBridgeTopics(path, b)
 	}
+	r.checkBridgePairs(bridges)
+}
+
+// checkBridgePairs looks for topics that go round and round: what one bridge tells, another one hears at the
+// same server, and publishes here, where the first tells it again.
+func (r *report) checkBridgePairs(bridges []Bridge) {
+	for i := range bridges {
+		for j := range bridges {
+			teller, hearer := &bridges[i], &bridges[j]
+			if i == j || teller.TopicPrefix != hearer.TopicPrefix || !sameServer(teller.URL, hearer.URL) {
+				continue
+			}
+			for k, told := range teller.Tell {
+				for _, heard := range hearer.Hear {
+					if core.PatternsOverlap(told, heard) {
+						r.add(join("bridges."+strconv.Itoa(i)+".tell", strconv.Itoa(k)), "%q goes round and round: the bridge %q tells it, and the bridge %q hears %q at the same server and publishes it here again; let one of them do both, or take the topic from one",
+							told, teller.Name, hearer.Name, heard)
+					}
+				}
+			}
+		}
+	}
+}
+
+// sameServer reports whether two URLs lead to one server, as whoever.
+func sameServer(a, b string) bool {
+	x, err := url.Parse(a)
+	if err != nil || x.Host == "" {
+		return false
+	}
+	y, err := url.Parse(b)
+	return err == nil && x.Scheme == y.Scheme && strings.EqualFold(x.Host, y.Host) &&
+		cmp.Or(x.Path, "/") == cmp.Or(y.Path, "/") && x.RawQuery == y.RawQuery
 }
 
 func (r *report) checkBridgeFormat(path string, b *Bridge, protocols []core.Protocol) {

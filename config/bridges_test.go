@@ -34,6 +34,12 @@ func TestBridges(t *testing.T) {
 		{`{name: old, protocol: wubsub, url: "ws://h:1/", calls: {to: ["a/+"]}}`, "must not have wildcards"},
 		{`{name: old, protocol: wubsub, url: "ws://h:1/", hear: [a], token: t, headers: {authorization: x}}`, "is the header Authorization"},
 		{`{name: old, protocol: wubsub, url: "ws://h:1/", hear: [a], queue_limit: 1}`, "must be at least 1KiB"},
+		{good + `, {name: two, protocol: wubsub, url: "ws://h:1", tell: [b, a]}`, `bridges[1].tell[1]: "a" goes round and round: the bridge "two" tells it, and the bridge "old" hears "a" at the same server`},
+		{`{name: one, protocol: vws, url: "ws://H:1/x", tell: ["a/#"]}, {name: two, protocol: vws, url: "ws://u:secret@h:1/x", hear: [b, "+/b"]}`, `bridges[0].tell[0]: "a/#" goes round and round: the bridge "one" tells it, and the bridge "two" hears "+/b"`},
+		{`{name: one, protocol: vws, url: "ws://h:1/x", hear: [a], tell: [b, "c/+"]}, {name: two, protocol: vws, url: "ws://h:1/x", hear: [a, "c/+/d"], tell: ["d/#"]}`, ""},
+		{good + `, {name: two, protocol: wubsub, url: "ws://h:1/", tell: [a], topic_prefix: two/}`, ""},
+		{good + `, {name: two, protocol: wubsub, url: "ws://h:2/", tell: [a]}`, ""},
+		{good + `, {name: two, protocol: wubsub, url: "ws://h:1/?room=2", tell: [a]}`, ""},
 		{`{name: old, protocol: wubsub, url: "ws://h:1/", here: [a]}`, `did you mean "hear"?`},
 	} {
 		text := "endpoints: [{name: web, protocol: wsify, listen: ':1'}]\nbridges: [" + c.bridge + "]\n"
@@ -43,6 +49,21 @@ func TestBridges(t *testing.T) {
 			t.Errorf("%s: %+v, %v", c.bridge, cfg, err)
 		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret")):
 			t.Errorf("%s: %v, want %s", c.bridge, err, c.want)
+		}
+	}
+}
+
+// In a cluster the nodes agree on who runs a bridge, which takes what channels take.
+func TestBridgesOfClusters(t *testing.T) {
+	for cluster, want := range map[string]string{
+		`{engine: nats, node: a, embedded: {listen: "127.0.0.1:6222", routes: ["nats://h:6222"]}}`:                    "cluster.embedded.store_dir: is missing: one node runs a bridge",
+		`{engine: nats, node: a, embedded: {listen: "127.0.0.1:6222", routes: ["nats://h:6222"], store_dir: ./data}}`: "",
+		`{engine: redis, node: a, url: "redis://h:6379"}`:                                                             "",
+	} {
+		text := "endpoints: [{name: web, protocol: wsify, listen: ':1'}]\nbridges: [{name: old, protocol: wsify, url: 'ws://h:1/', hear: [a]}]\ncluster: " + cluster + "\n"
+		_, err := Load(Source{Text: text}, []core.Protocol{wsify.Protocol()})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", cluster, err, want)
 		}
 	}
 }

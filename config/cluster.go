@@ -115,9 +115,13 @@ func (r *report) checkCluster(c *Cluster) {
 	}
 }
 
-// checkClustered checks that there is a cluster where endpoints need one.
+// checkClustered checks that there is a cluster where endpoints need one, and one that can give a bridge to
+// one node.
 func (r *report) checkClustered(cfg *Config) {
 	if cfg.Cluster.On() {
+		if e := cfg.Cluster.Embedded; e.Listen != "" && e.StoreDir == "" && len(cfg.Bridges) > 0 {
+			r.add("cluster.embedded.store_dir", "is missing: one node runs a bridge, and the nodes keep there which")
+		}
 		return
 	}
 	for i := range cfg.Endpoints {

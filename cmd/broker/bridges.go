@@ -28,14 +28,18 @@ type checkedBridge struct {
 }
 
 // checkBridges describes the bridges.
-func checkBridges(bridges []config.Bridge) []checkedBridge {
-	all := make([]checkedBridge, 0, len(bridges))
-	for i := range bridges {
-		b := &bridges[i]
+func checkBridges(cfg *config.Config) []checkedBridge {
+	all := make([]checkedBridge, 0, len(cfg.Bridges))
+	for i := range cfg.Bridges {
+		b := &cfg.Bridges[i]
+		notes := append(notesOf(b), twice(b, cfg.Bridges[:i])...)
+		if cfg.Cluster.On() {
+			notes = append(notes, "one node of the cluster runs it, and the others stand by")
+		}
 		all = append(all, checkedBridge{
 			Name: b.Name, Protocol: b.Protocol, URL: client.SafeURL(b.URL),
 			Hear: list(b.Hear), Tell: list(b.Tell), CallsTo: list(b.Calls.To), CallsFrom: list(b.Calls.From), Owns: list(b.Owns),
-			Notes: append(notesOf(b), twice(b, bridges[:i])...),
+			Notes: notes,
 		})
 	}
 	return all
@@ -98,13 +102,13 @@ func owned(pattern string, channels []string) bool {
 }
 
 // printBridges writes a table of the bridges and their notes; nothing if there are none.
-func printBridges(w io.Writer, bridges []config.Bridge) error {
-	if len(bridges) == 0 {
+func printBridges(w io.Writer, cfg *config.Config) error {
+	if len(cfg.Bridges) == 0 {
 		return nil
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "\nBRIDGE\tPROTOCOL\tURL\tWHAT")
-	all := checkBridges(bridges)
+	all := checkBridges(cfg)
 	for _, b := range all {
 		first := fmt.Sprintf("%s\t%s\t%s", b.Name, b.Protocol, b.URL)
 		for _, line := range []struct {

@@ -95,7 +95,7 @@ func (c *checking) run(stdin io.Reader, stdout io.Writer) error {
 	if err := printEndpoints(stdout, polywire.Endpoints(cfg), polywire.AdminURL(cfg)); err != nil {
 		return err
 	}
-	if err := printBridges(stdout, cfg.Bridges); err != nil || m == nil {
+	if err := printBridges(stdout, cfg); err != nil || m == nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(stdout); err != nil {
@@ -105,7 +105,7 @@ func (c *checking) run(stdin io.Reader, stdout io.Writer) error {
 }
 
 func printChecked(w io.Writer, cfg *config.Config, m *matrix.Matrix) error {
-	out := checked{Endpoints: []checkedEndpoint{}, Bridges: checkBridges(cfg.Bridges), Admin: polywire.AdminURL(cfg), Matrix: m}
+	out := checked{Endpoints: []checkedEndpoint{}, Bridges: checkBridges(cfg), Admin: polywire.AdminURL(cfg), Matrix: m}
 	for _, ep := range polywire.Endpoints(cfg) {
 		out.Endpoints = append(out.Endpoints, checkedEndpoint(ep))
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/polywire/polywire/core/coretest"
 	"github.com/polywire/polywire/matrix"
 )
 
@@ -98,7 +100,7 @@ endpoints:
 bridges:
   - {name: good, protocol: stocking, url: "ws://other.example:12345/ws", hear: [news/today], tell: ["chat/+"], calls: {to: [bots/echo]}}
   - {name: old, protocol: wubsub, url: "ws://me:s3cret@old.example:9190/?token=s3cret", hear: [news/today, chat/x], tell: ["chat/+", chat, other/x], owns: [chat]}
-  - {name: old2, protocol: wsify, url: "ws://old.example:9190/", hear: [news/today, chat/x], tell: [other/x]}
+  - {name: old2, protocol: wsify, url: "ws://old.example:9190/", hear: [news/today, chat/x], tell: [other/y]}
   - {name: old3, protocol: vws, url: "ws://old.example:9190/", hear: ["news/+/#", "+/x"], tell: [chat/y]}
 `
 
@@ -128,7 +130,7 @@ old     wubsub    ws://%E2%80%A6@old.example:9190/?…  hear: news/today, chat/x
                                                       tell: chat/+, chat, other/x
                                                       owns: chat
 old2    wsify     ws://old.example:9190/              hear: news/today, chat/x
-                                                      tell: other/x
+                                                      tell: other/y
 old3    vws       ws://old.example:9190/              hear: news/+/#, +/x
                                                       tell: chat/y
 note: bridge old: tell chat/+ and hear chat/x: a message there that equals one just told is taken for that one
@@ -146,6 +148,11 @@ note: bridge old3: hear +/x: the bridge old2 hears chat/x at the same server; me
 	}
 	if len(got.Bridges) != 4 || len(got.Endpoints) != 6 || got.Matrix != nil || len(got.Bridges[1].Notes) != 2 || got.Bridges[0].CallsTo[0] != "bots/echo" || got.Bridges[0].Notes == nil {
 		t.Errorf("got %+v", got)
+	}
+	file = write(t, fleet+fmt.Sprintf("cluster: {engine: nats, node: a, embedded: {listen: \"127.0.0.1:%d\", routes: [\"nats://127.0.0.1:1\"], store_dir: %q}}\n", coretest.FreePort(t), t.TempDir()))
+	const standby = "note: bridge good: one node of the cluster runs it, and the others stand by\n"
+	if text := succeeds(t, "check", "-c", file); !strings.Contains(text, standby) {
+		t.Errorf("got\n%s\nwant\n%s", text, standby)
 	}
 }
 

@@ -204,4 +204,7 @@ func (c *conn) leave() {
 	delete(c.loop.conns, c)
 	c.ep.Stats.Open.Add(-1)
 	c.ep.leave(c.address(), c.user, c.counted)
+	if c.bridge {
+		c.ep.server.leaveBridge(c.id)
+	}
 }

@@ -44,6 +44,7 @@ type conn struct {
 	// Owned by the loop. These are small, and grouped to save memory.
 	window  wsflate.WindowBits // of permessage-deflate; 0 without
 	counted bool               // its user's connections are counted in the cluster; static
+	bridge  bool               // Options.Bridges knows it; static
 	awake   bool               // it is in loop.awake
 	missed  bool               // an unwritable message was logged
 	backoff uint8              // retries since the socket was found full

@@ -57,9 +57,8 @@ type Options struct {
 	// SendBuffer is the kernel's send buffer for each connection, in bytes: what a
 	// stalled client may hold in the kernel. The default is 128 KiB.
 	SendBuffer int
-	// Own marks the bridges of this broker: an upgrade whose field Polywire-Bridge has this value is
-	// refused, or what a bridge tells would go round and round. "" refuses none.
-	Own string
+	// Bridges judges the upgrades of bridges; nil takes them for those of other clients.
+	Bridges Bridges
 	// Places counts the connections of users over all nodes of a cluster; nil if the broker is alone.
 	Places core.Places
 	// OutboundBudget bounds the memory of encoded messages, in bytes: those in
@@ -317,6 +316,3 @@ func stack() string { return string(debug.Stack()) }
 
 // NextNumber returns the number of a connection that is not one of the server's. Any goroutine.
 func (s *Server) NextNumber() uint64 { return s.ids.Add(1) }
-
-// Own returns Options.Own. Any goroutine.
-func (s *Server) Own() string { return s.options.Own }

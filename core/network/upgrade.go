@@ -51,6 +51,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 		if !opened {
 			s.windows.close(terms.history)
 			ep.leave(v.client.Addr(), terms.user, terms.counted)
+			s.leaveBridge(terms.bridge)
 		}
 	}()
 	shake := newHandshake(h)
@@ -61,7 +62,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 		return
 	}
 	c := &conn{
-		ep: ep, id: s.ids.Add(1),
+		ep: ep, id: terms.number(s), bridge: terms.bridge != 0,
 		remote:  v.remote(),
 		user:    terms.user,
 		counted: terms.counted,
@@ -110,6 +111,15 @@ type terms struct {
 	history *history           // of what the client compresses; nil if it keeps no context
 	user    *core.Identity     // counted by enterAs
 	counted bool               // in the cluster too
+	bridge  uint64             // the number of the connection if it is a bridge's; else 0
+}
+
+// number returns the number of the connection.
+func (t *terms) number(s *Server) uint64 {
+	if t.bridge != 0 {
+		return t.bridge
+	}
+	return s.ids.Add(1)
 }
 
 // handshake is the upgrader's connection: it reads the request as parseHead has understood
@@ -203,9 +213,6 @@ func (ep *endpoint) handshake(v *visitor, h *head, target *url.URL, s *handshake
 	return t, true
 }
 
-// BridgeHeader is the field of an upgrade in which a bridge shows whose it is; see Options.Own.
-const BridgeHeader = "Polywire-Bridge"
-
 // check is called if the request is a valid upgrade. It checks origin, subprotocol, the
 // client's identity, and asks application and authorizer.
 func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHeader, terms, *refusal) {
@@ -217,9 +224,6 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 		return nil, t, &refusal{core.ReasonOrigin, http.StatusForbidden, "pages of this origin may not connect", []slog.Attr{
 			logging.Quoted("origin", h.get("Origin")), logging.Quoted("host", strings.Join(v.hosts, ", ")), slog.String("allowed", ep.allowedOrigins()),
 		}}
-	}
-	if own := ep.server.options.Own; own != "" && h.get(BridgeHeader) == own {
-		return nil, t, &refusal{core.ReasonDenied, http.StatusLoopDetected, "a bridge of this broker leads to the broker itself: its url must be that of the old server", nil}
 	}
 	offered := h.tokens("Sec-WebSocket-Protocol")
 	selected, ok := ep.subprotocol(offered, members(h.get("Sec-WebSocket-Protocol")))
@@ -240,6 +244,15 @@ func (ep *endpoint) check(v *visitor, h *head, target *url.URL) (ws.HandshakeHea
 	// Some clients compare field names with case: they are spelled as in the standard, not as
 	// in http.Header.
 	response := http.Header{}
+	if mark := h.get(core.BridgeHeader); mark != "" && ep.server.options.Bridges != nil {
+		number := ep.server.ids.Add(1)
+		answer, err := ep.server.options.Bridges.Join(number, mark)
+		if err != nil {
+			return nil, t, &refusal{core.ReasonDenied, http.StatusLoopDetected, err.Error(), nil}
+		}
+		t.bridge = number
+		response[core.BridgeHeader] = []string{answer}
+	}
 	if selected != "" {
 		response["Sec-WebSocket-Protocol"] = []string{selected}
 	}
