@@ -96,7 +96,7 @@ func (r *scribe) scalar(c *content, s scalar, d core.Dissection) (cut, bool) {
 		secret = true
 	}
 	made := c.server && s.top && slices.Contains(d.Made, s.key)
-	ids, times := findUUIDs(text), findTimes(text)
+	ids, times := FindUUIDs(text), FindTimes(text)
 	switch {
 	case secret && s.top && slices.Contains(d.Keys, s.key):
 		return r.replace(c, x, text, "session"), true
@@ -157,7 +157,7 @@ func (r *scribe) number(c *content, s scalar, x cut, raw []byte) (cut, bool) {
 	case !c.server:
 		r.values.say(text)
 		return x, false
-	case aTime(raw, time.Now()) && !r.values.hasSaid(text):
+	case IsTime(raw, time.Now()) && !r.values.hasSaid(text):
 		x.any = true
 		return x, true
 	}
@@ -189,7 +189,7 @@ func (r *scribe) textCuts(c *content) (cuts []cut) {
 	free := func(at []int) bool {
 		return !slices.ContainsFunc(cuts, func(x cut) bool { return at[0] < x.end && x.start < at[1] })
 	}
-	for _, at := range findUUIDs(string(c.text)) {
+	for _, at := range FindUUIDs(string(c.text)) {
 		id := string(c.text[at[0]:at[1]])
 		_, known := r.values.known[id]
 		switch {
@@ -199,7 +199,7 @@ func (r *scribe) textCuts(c *content) (cuts []cut) {
 			cuts = append(cuts, r.replace(c, cut{start: at[0], end: at[1]}, id, "id"))
 		}
 	}
-	for _, at := range findTimes(string(c.text)) {
+	for _, at := range FindTimes(string(c.text)) {
 		t := string(c.text[at[0]:at[1]])
 		if !c.server {
 			r.values.say(t)

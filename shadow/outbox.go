@@ -1,0 +1,120 @@
+package shadow
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+)
+
+// budget is what may wait for all connections together, in bytes. Any goroutine.
+type budget struct{ left atomic.Int64 }
+
+// take takes n bytes; false if there are not so many left.
+func (b *budget) take(n int) bool {
+	if b.left.Add(-int64(n)) >= 0 {
+		return true
+	}
+	b.give(n)
+	return false
+}
+
+func (b *budget) give(n int) { b.left.Add(int64(n)) }
+
+// ending says how a side of a connection ends.
+type ending uint8
+
+const (
+	goesOn ending = iota
+	inOrder
+	byReset
+)
+
+// outbox holds what is still to be written to the shadow on one connection. Nobody who adds to it waits.
+type outbox struct {
+	max    int // static
+	budget *budget
+	wake   chan struct{} // of one; never closed
+
+	// Guarded by mu.
+	mu     sync.Mutex
+	bytes  []byte
+	ending ending
+	closed bool
+}
+
+func newOutbox(max int, b *budget) *outbox {
+	return &outbox{max: max, budget: b, wake: make(chan struct{}, 1)}
+}
+
+// put adds bytes; false if there is no room for them.
+func (o *outbox) put(b []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return true // nobody reads it any more
+	}
+	if len(o.bytes)+len(b) > o.max || !o.budget.take(len(b)) {
+		return false
+	}
+	o.bytes = append(o.bytes, b...)
+	o.signal()
+	return true
+}
+
+// end ends the client's side when all was written.
+func (o *outbox) end(how ending) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ending = how
+	o.signal()
+}
+
+func (o *outbox) signal() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// write writes to conn until done is closed, the client's side has ended, or conn fails.
+func (o *outbox) write(conn net.Conn, done <-chan struct{}) {
+	var free []byte
+	for {
+		o.mu.Lock()
+		next, how := o.bytes, o.ending
+		o.bytes, free = free[:0], nil
+		o.mu.Unlock()
+		if len(next) > 0 {
+			_, err := conn.Write(next)
+			o.budget.give(len(next))
+			if err != nil {
+				break
+			}
+		}
+		if cap(next) <= 64<<10 {
+			free = next
+		}
+		if len(next) > 0 {
+			continue
+		}
+		if how != goesOn {
+			if t, ok := conn.(interface{ CloseWrite() error }); ok && how == inOrder {
+				_ = t.CloseWrite()
+			} else {
+				_ = conn.Close()
+			}
+			break
+		}
+		select {
+		case <-o.wake:
+			continue
+		case <-done:
+		}
+		break
+	}
+	o.mu.Lock()
+	o.closed = true
+	o.budget.give(len(o.bytes))
+	o.bytes = nil
+	o.mu.Unlock()
+}
