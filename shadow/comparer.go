@@ -28,6 +28,8 @@ type comparer struct {
 	pairs map[*pair]struct{}
 	// waiting are pairs with messages of clients that wait.
 	waiting  map[*pair]struct{}
+	order    order
+	held     []*request // that the shadow was not asked yet
 	requests map[*relay.Exchange]*request
 	asking   int // requests that the shadow is asked now
 	answers  chan shadowAnswer
@@ -43,6 +45,7 @@ func newComparer(s *Shadow, q *relay.Queue) *comparer {
 		pairs: make(map[*pair]struct{}), waiting: make(map[*pair]struct{}),
 		requests: make(map[*relay.Exchange]*request), answers: make(chan shadowAnswer, maxAsking),
 	}
+	c.order.lag = s.o.Lag
 	c.budget.give(s.o.TotalBytes)
 	c.running, c.end = context.WithCancel(context.Background())
 	return c
@@ -54,12 +57,15 @@ func (c *comparer) run(stop <-chan struct{}) error {
 	defer told.Stop()
 	due := time.NewTicker(min(max(c.o.Window/10, 5*time.Millisecond), 200*time.Millisecond))
 	defer due.Stop()
+	lag := time.NewTicker(min(max(c.o.Lag/4, 5*time.Millisecond), 200*time.Millisecond))
+	defer lag.Stop()
 	var pieces []relay.Piece
 	work := func() {
 		pieces = c.queue.Take(pieces)
 		for i := range pieces {
 			c.piece(&pieces[i])
 		}
+		c.flushAll()
 	}
 	for {
 		select {
@@ -67,10 +73,13 @@ func (c *comparer) run(stop <-chan struct{}) error {
 			work()
 		case a := <-c.answers:
 			c.shadowAnswered(a)
+			c.flushAll()
 		case <-due.C:
 			// What came before counts as in time.
 			work()
 			c.settle(time.Now())
+		case <-lag.C:
+			work()
 		case <-told.C:
 			c.tell()
 		case <-stop:
@@ -185,7 +194,10 @@ func (c *comparer) stopComparing(p *pair) {
 	for _, side := range []*side{&p.old, &p.new} {
 		for _, e := range side.pending {
 			c.budget.give(e.cost())
+			e.removed = true
+			e.said.ends()
 		}
+		side.said.ends()
 		side.pending, side.bytes = nil, 0
 	}
 }
@@ -193,6 +205,7 @@ func (c *comparer) stopComparing(p *pair) {
 // dropTwin ends the connection to the shadow.
 func (c *comparer) dropTwin(p *pair) {
 	if p.twin == nil {
+		c.dropHeld(p)
 		return
 	}
 	p.twin.of.Ignore()
@@ -201,7 +214,9 @@ func (c *comparer) dropTwin(p *pair) {
 	c.dropHeld(p)
 }
 
+// dropHeld forgets what the shadow was not told.
 func (c *comparer) dropHeld(p *pair) {
+	p.asked = nil
 	c.budget.give(p.heldBytes)
 	p.held, p.heldBytes = nil, 0
 	delete(c.waiting, p)

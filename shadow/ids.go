@@ -92,9 +92,8 @@ func (x *ids) same(old, fresh []string) bool {
 	return true
 }
 
-// join makes the shadow's ids stand for those of the old server, which same has allowed. It reports whether
-// one of them is new.
-func (x *ids) join(old, fresh []string) (learned bool) {
+// join makes the shadow's ids stand for those of the old server, which same has allowed.
+func (x *ids) join(old, fresh []string) {
 	for i, o := range old {
 		known, there := x.news[o]
 		switch {
@@ -106,7 +105,5 @@ func (x *ids) join(old, fresh []string) (learned bool) {
 		default:
 			x.add(o, strings.Clone(fresh[i]))
 		}
-		learned = true
 	}
-	return learned
 }

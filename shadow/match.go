@@ -20,12 +20,16 @@ type entry struct {
 	code    ws.StatusCode
 
 	formed  bool
-	form    form // once formed
-	overdue bool // it has found no equal in time, and is only compared with what is overdue too
+	form    form  // once formed
+	said    *said // of the old server
+	overdue bool  // it has found no equal in time, and is only compared with what is overdue too
 	removed bool
 }
 
 func (e *entry) cost() int { return len(e.data) + entryCost }
+
+// counts reports whether it is a message.
+func (e *entry) counts() bool { return !e.closing && !e.op.IsControl() }
 
 // meet pairs what a server has sent with an equal of the other one's, or lets it wait for that.
 func (c *comparer) meet(p *pair, s *side, e *entry) {
@@ -37,7 +41,7 @@ func (c *comparer) meet(p *pair, s *side, e *entry) {
 	for _, x := range other.pending {
 		if !x.overdue && c.equal(p, s, e, x) {
 			c.remove(other, x)
-			if !e.closing {
+			if e.counts() {
 				c.seen.Equal++
 			}
 			return
@@ -46,6 +50,9 @@ func (c *comparer) meet(p *pair, s *side, e *entry) {
 	if s.bytes+e.cost() > c.o.ConnectionBytes || !c.budget.take(e.cost()) {
 		c.giveUp(p, TooMuch)
 		return
+	}
+	if s == &p.old {
+		e.said = c.order.opens()
 	}
 	s.pending = append(s.pending, e)
 	s.bytes += e.cost()
@@ -59,6 +66,9 @@ func (c *comparer) equal(p *pair, s *side, e, x *entry) bool {
 	if e.op != x.op {
 		return false
 	}
+	if e.op.IsControl() {
+		return bytes.Equal(e.data, x.data)
+	}
 	if bytes.Equal(e.data, x.data) {
 		if d, _, _ := c.reader.parts(true, e.op, e.data); !mayHoldIDs(d, e.data) {
 			return true
@@ -71,11 +81,7 @@ func (c *comparer) equal(p *pair, s *side, e, x *entry) bool {
 	if old.text != fresh.text || !c.ids.same(old.ids, fresh.ids) {
 		return false
 	}
-	if c.ids.join(old.ids, fresh.ids) {
-		for p := range c.waiting {
-			c.flush(p)
-		}
-	}
+	c.ids.join(old.ids, fresh.ids)
 	return true
 }
 
@@ -95,6 +101,7 @@ func (c *comparer) remove(s *side, e *entry) {
 	s.bytes -= e.cost()
 	c.budget.give(e.cost())
 	e.removed = true
+	e.said.ends()
 }
 
 // similar returns what is overdue on the other side and can be called the same with another content; nil if

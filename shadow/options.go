@@ -22,6 +22,9 @@ type Options struct {
 	Dissector core.Dissector
 	// Window is how long a message may wait for an equal one of the other server; 0 is 2 s.
 	Window time.Duration
+	// Lag is how long what clients say may wait until the shadow has said what the old server had said
+	// before it; 0 is 100 ms, but at most a quarter of Window.
+	Lag time.Duration
 	// Out gets samples of the differences, as comments of a conversation; nil is nobody. It is written
 	// to on one goroutine. Samples bounds their number; 0 is 100.
 	Out     io.Writer
@@ -59,6 +62,9 @@ func (o Options) complete() Options {
 	}
 	if o.Window == 0 {
 		o.Window = 2 * time.Second
+	}
+	if o.Lag == 0 {
+		o.Lag = min(100*time.Millisecond, o.Window/4)
 	}
 	if o.Interval == 0 {
 		o.Interval = time.Second

@@ -20,15 +20,6 @@ func (b *budget) take(n int) bool {
 
 func (b *budget) give(n int) { b.left.Add(int64(n)) }
 
-// ending says how a side of a connection ends.
-type ending uint8
-
-const (
-	goesOn ending = iota
-	inOrder
-	byReset
-)
-
 // outbox holds what is still to be written to the shadow on one connection. Nobody who adds to it waits.
 type outbox struct {
 	max    int // static
@@ -38,7 +29,7 @@ type outbox struct {
 	// Guarded by mu.
 	mu     sync.Mutex
 	bytes  []byte
-	ending ending
+	ended  bool
 	closed bool
 }
 
@@ -61,11 +52,11 @@ func (o *outbox) put(b []byte) bool {
 	return true
 }
 
-// end ends the client's side when all was written.
-func (o *outbox) end(how ending) {
+// end ends the client's side in order when all was written.
+func (o *outbox) end() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.ending = how
+	o.ended = true
 	o.signal()
 }
 
@@ -81,7 +72,7 @@ func (o *outbox) write(conn net.Conn, done <-chan struct{}) {
 	var free []byte
 	for {
 		o.mu.Lock()
-		next, how := o.bytes, o.ending
+		next, ended := o.bytes, o.ended
 		o.bytes, free = free[:0], nil
 		o.mu.Unlock()
 		if len(next) > 0 {
@@ -97,11 +88,9 @@ func (o *outbox) write(conn net.Conn, done <-chan struct{}) {
 		if len(next) > 0 {
 			continue
 		}
-		if how != goesOn {
-			if t, ok := conn.(interface{ CloseWrite() error }); ok && how == inOrder {
+		if ended {
+			if t, ok := conn.(interface{ CloseWrite() error }); ok {
 				_ = t.CloseWrite()
-			} else {
-				_ = conn.Close()
 			}
 			break
 		}

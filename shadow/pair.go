@@ -25,12 +25,11 @@ type pair struct {
 	since    time.Time // when both had answered the upgrade
 	recent   []string
 
-	twin *twin // nil before the upgrade, and after its end
-	// held are what the client has said and the shadow has not been told yet, in order; end is what
-	// follows.
+	asked *heldUpgrade // nil once the shadow was asked too
+	twin  *twin        // nil before the upgrade, and after its end
+	// held are what the client has said and the shadow has not been told yet, in order.
 	held      []heldMessage
 	heldBytes int
-	end       ending
 
 	leaving   bool // the client has begun to end it: what has found no equal then is no difference
 	cut       bool // by ending the TCP connection
@@ -45,6 +44,7 @@ type pair struct {
 // side is what one server has said on a connection.
 type side struct {
 	upgrade *outcome // nil before the answer
+	said    *said    // it, by the old server
 	// pending has found no equal yet, in order.
 	pending []*entry
 	bytes   int
@@ -67,11 +67,18 @@ func (o outcome) String() string {
 	return fmt.Sprint(o.status)
 }
 
+// heldUpgrade is an upgrade that a client has asked for.
+type heldUpgrade struct {
+	exchange *relay.Exchange
+	seq      uint64 // of the order
+}
+
 // heldMessage is a message or control frame of a client.
 type heldMessage struct {
 	op   ws.OpCode
 	data []byte
 	at   time.Time
+	seq  uint64 // of the order
 }
 
 // entryCost is what an entry costs beside its data, in bytes.
@@ -103,7 +110,8 @@ func (l *relaySaid) Asked(e *relay.Exchange) {
 	p.name = "c" + strconv.Itoa(c.seen.Connections)
 	c.dropTwin(p) // of an upgrade that was refused before
 	p.old, p.new = side{}, side{}
-	p.twin = c.newTwin(p, e)
+	p.asked = &heldUpgrade{e, c.order.seq}
+	c.flush(p)
 	c.recently(p, func() string { return "connect " + c.out.censor.Upgrade(e.Request) })
 }
 
@@ -168,6 +176,12 @@ func (l *shadowSaid) Said(_ bool, m relay.Message) {
 // upgrades compares the answers to an upgrade once both are there.
 func (c *comparer) upgrades(p *pair) {
 	p.since = time.Now()
+	switch {
+	case p.new.upgrade != nil:
+		p.old.said.ends()
+	case p.old.upgrade != nil && !p.off:
+		p.old.said = c.order.opens()
+	}
 	if p.off || p.old.upgrade == nil || p.new.upgrade == nil {
 		return
 	}
@@ -201,7 +215,7 @@ func (c *comparer) forward(p *pair, m relay.Message) {
 			c.recently(p, func() string { return c.out.censor.Message(false, m.Op, m.Data) })
 		}
 	}
-	if p.twin == nil {
+	if p.twin == nil && p.asked == nil {
 		return
 	}
 	if m.Size > 0 {
@@ -209,7 +223,7 @@ func (c *comparer) forward(p *pair, m relay.Message) {
 		c.dropTwin(p)
 		return
 	}
-	h := heldMessage{op: m.Op, data: bytes.Clone(m.Data), at: time.Now()}
+	h := heldMessage{op: m.Op, data: bytes.Clone(m.Data), at: time.Now(), seq: c.order.seq}
 	if p.heldBytes+h.cost() > c.o.ConnectionBytes || !c.budget.take(h.cost()) {
 		c.giveUp(p, TooMuch)
 		c.dropTwin(p)
@@ -220,11 +234,23 @@ func (c *comparer) forward(p *pair, m relay.Message) {
 	c.flush(p)
 }
 
-// flush tells the shadow what was held, as far as its ids are known.
+// flush tells the shadow what was held, as far as the order allows it and its ids are known.
 func (c *comparer) flush(p *pair) {
+	if p.asked != nil {
+		if !c.order.passed(p.asked.seq) {
+			c.waiting[p] = struct{}{}
+			return
+		}
+		p.twin = c.newTwin(p, p.asked.exchange)
+		p.asked = nil
+	}
 	for len(p.held) > 0 && p.twin != nil {
 		h := p.held[0]
-		if !p.twin.up {
+		switch {
+		case !p.twin.up:
+			return
+		case !c.order.passed(h.seq):
+			c.waiting[p] = struct{}{}
 			return
 		}
 		data := h.data
@@ -252,8 +278,9 @@ func (c *comparer) flush(p *pair) {
 		}
 	}
 	delete(c.waiting, p)
-	if p.twin != nil && p.end != goesOn {
-		p.twin.out.end(p.end)
+	if p.twin != nil && p.twin.up && p.cut {
+		// A reset is an end too: it might reach the shadow before what was said.
+		p.twin.out.end()
 	}
 }
 
@@ -265,7 +292,7 @@ func (c *comparer) ended(p *pair, k relay.Kind) {
 	}
 	if k.Server() {
 		p.serverOver = true
-		if p.twin != nil && p.old.upgrade == nil && !p.leaving {
+		if (p.twin != nil || p.asked != nil) && p.old.upgrade == nil && !p.leaving {
 			p.old.upgrade = new(outcome)
 			c.upgrades(p)
 		}
@@ -274,10 +301,6 @@ func (c *comparer) ended(p *pair, k relay.Kind) {
 		p.clientOver = true
 		if !p.old.closed {
 			p.leaving, p.cut = true, true
-			p.end = inOrder
-			if k.Reset() {
-				p.end = byReset
-			}
 			c.flush(p)
 		}
 	}
@@ -302,7 +325,10 @@ func (c *comparer) said(p *pair, s *side, m relay.Message) {
 	case m.Op == ws.OpPing && s == &p.new:
 		_ = p.twin.send(ws.OpPong, m.Data) // if there is no room, it shows soon enough
 		return
-	case m.Op == ws.OpPing, m.Op == ws.OpPong, s.closed:
+	case m.Op == ws.OpPing, s.closed:
+		return
+	case m.Op == ws.OpPong: // only for the order: a client may rely on it
+		c.meet(p, s, &entry{op: m.Op, data: bytes.Clone(m.Data)})
 		return
 	case m.Op == ws.OpClose:
 		if s == &p.old {
@@ -333,6 +359,17 @@ func (c *comparer) said(p *pair, s *side, m relay.Message) {
 	c.meet(p, s, &entry{op: m.Op, data: bytes.Clone(m.Data)})
 }
 
+// flushAll tells the shadow what waits for that no longer.
+func (c *comparer) flushAll() {
+	for p := range c.waiting {
+		c.flush(p)
+	}
+	for len(c.held) > 0 && c.order.passed(c.held[0].seq) {
+		c.askNow(c.held[0])
+		c.held = c.held[1:]
+	}
+}
+
 // settle looks for what has waited too long.
 func (c *comparer) settle(now time.Time) {
 	for p := range c.pairs {
@@ -340,15 +377,13 @@ func (c *comparer) settle(now time.Time) {
 		over := !p.over.IsZero()
 		switch {
 		case p.gone:
-		case over && p.twin == nil && len(p.old.pending)+len(p.new.pending) == 0,
+		case over && p.twin == nil && p.asked == nil && len(p.old.pending)+len(p.new.pending) == 0,
 			over && now.Sub(p.over) > 2*c.o.Window+time.Second:
 			c.forget(p)
 		}
 	}
-	for p := range c.waiting {
-		c.flush(p)
-	}
 	c.settleRequests(now)
+	c.flushAll()
 }
 
 // settlePair counts what has found no equal in time.
@@ -373,9 +408,13 @@ func (c *comparer) settlePair(p *pair, now time.Time) {
 			age := now.Sub(since)
 			switch {
 			case e.removed:
+			case e.op == ws.OpPong:
+				if age >= c.o.Window {
+					c.remove(s, e)
+				}
 			case !e.overdue && (c.stopping || age >= c.o.Window && p.leaving && (!e.closing || p.cut)):
 				c.remove(s, e)
-				if !e.closing {
+				if e.counts() {
 					c.seen.Unsettled++
 				}
 			case !e.overdue && age >= c.o.Window:

@@ -25,6 +25,9 @@ const (
 // request is an HTTP request that is no upgrade, of which both servers are asked.
 type request struct {
 	pair       *pair
+	exchange   *relay.Exchange
+	seq        uint64    // of the order
+	said       *said     // the old server's answer
 	at         time.Time // when the old server answered
 	old, fresh *httpAnswer
 }
@@ -48,13 +51,30 @@ func (c *comparer) ask(p *pair, e *relay.Exchange) {
 	for _, id := range (reader{}).idsOf(ws.OpText, e.Body) {
 		c.ids.said(id)
 	}
-	if c.asking == maxAsking || len(c.requests) == maxRequests {
+	if len(c.requests) == maxRequests || len(e.Body) > c.o.ConnectionBytes || !c.budget.take(len(e.Body)) {
 		c.seen.NotCompared[Beyond]++
 		return
 	}
+	r := &request{pair: p, exchange: e, seq: c.order.seq}
+	c.requests[e] = r
+	c.held = append(c.held, r)
+	c.flushAll()
+}
+
+// askNow asks the shadow.
+func (c *comparer) askNow(r *request) {
+	e := r.exchange
+	c.budget.give(len(e.Body))
+	if _, wanted := c.requests[e]; !wanted {
+		return
+	}
+	if c.asking == maxAsking {
+		c.seen.NotCompared[Beyond]++
+		c.dropRequest(r)
+		return
+	}
 	c.asking++
-	c.requests[e] = &request{pair: p}
-	head := requestHead(e.Request, p.of.Client, fmt.Sprintf("Connection: close\r\nContent-Length: %d\r\n", len(e.Body)))
+	head := requestHead(e.Request, r.pair.of.Client, fmt.Sprintf("Connection: close\r\nContent-Length: %d\r\n", len(e.Body)))
 	c.twins.Go(func() {
 		a := shadowAnswer{to: e}
 		a.answer, a.err = c.askShadow(e.Request, append(head, e.Body...))
@@ -102,6 +122,9 @@ func (c *comparer) shadowAnswered(a shadowAnswer) {
 func (c *comparer) oldAnswered(e *relay.Exchange, a httpAnswer) {
 	if r, ok := c.requests[e]; ok {
 		r.old, r.at = &a, time.Now()
+		if r.fresh == nil {
+			r.said = c.order.opens()
+		}
 		c.compareAnswers(e, r)
 	}
 }
@@ -111,7 +134,7 @@ func (c *comparer) compareAnswers(e *relay.Exchange, r *request) {
 	if r.old == nil || r.fresh == nil {
 		return
 	}
-	delete(c.requests, e)
+	c.dropRequest(r)
 	if r.old.status == r.fresh.status && c.sameBody(e.Request, r.old.body, r.fresh.body) {
 		c.seen.Equal++
 		return
@@ -132,6 +155,11 @@ func (c *comparer) compareAnswers(e *relay.Exchange, r *request) {
 			"the broker:     " + line(r.fresh),
 		}
 	})
+}
+
+func (c *comparer) dropRequest(r *request) {
+	delete(c.requests, r.exchange)
+	r.said.ends()
 }
 
 // sameBody compares the bodies of two answers.
