@@ -1,11 +1,13 @@
 package shadow
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -479,5 +481,19 @@ func TestIDs(t *testing.T) {
 	}
 	if got, known := x.said("old1"); !known || got != "old1" {
 		t.Errorf("%q, %v", got, known)
+	}
+}
+
+// The shadow is asked what the old server was asked, but for what belongs to the connection.
+func TestRequestHead(t *testing.T) {
+	q, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET /a%20b?key=1 HTTP/1.1\r\nHost: old:9190\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Key: k\r\nSec-WebSocket-Protocol: p\r\nSec-WebSocket-Extensions: permessage-deflate\r\nOrigin: http://old:9190\r\nX-Forwarded-For: 10.0.0.1\r\nCookie: a=b\r\n\r\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "GET /a%20b?key=1 HTTP/1.1\r\nHost: old:9190\r\nCookie: a=b\r\nOrigin: http://old:9190\r\nSec-Websocket-Key: k\r\nSec-Websocket-Protocol: p\r\n" +
+		"X-Forwarded-For: 10.0.0.1, 10.0.0.2\r\nUpgrade: websocket\r\n\r\n"
+	if got := string(requestHead(q, &net.TCPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 5}, "Upgrade: websocket\r\n")); got != want {
+		t.Errorf("%q", got)
 	}
 }

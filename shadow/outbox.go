@@ -67,6 +67,15 @@ func (o *outbox) signal() {
 	}
 }
 
+// close gives back what is left. Nothing more is kept.
+func (o *outbox) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	o.budget.give(len(o.bytes))
+	o.bytes = nil
+}
+
 // write writes to conn until done is closed, the client's side has ended, or conn fails.
 func (o *outbox) write(conn net.Conn, done <-chan struct{}) {
 	var free []byte
@@ -79,7 +88,7 @@ func (o *outbox) write(conn net.Conn, done <-chan struct{}) {
 			_, err := conn.Write(next)
 			o.budget.give(len(next))
 			if err != nil {
-				break
+				return
 			}
 		}
 		if cap(next) <= 64<<10 {
@@ -92,18 +101,12 @@ func (o *outbox) write(conn net.Conn, done <-chan struct{}) {
 			if t, ok := conn.(interface{ CloseWrite() error }); ok {
 				_ = t.CloseWrite()
 			}
-			break
+			return
 		}
 		select {
 		case <-o.wake:
-			continue
 		case <-done:
+			return
 		}
-		break
 	}
-	o.mu.Lock()
-	o.closed = true
-	o.budget.give(len(o.bytes))
-	o.bytes = nil
-	o.mu.Unlock()
 }

@@ -230,15 +230,21 @@ func TestSickShadows(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := compare(t, "wsify", server(t, echo), test.fresh(t), func(o *shadow.Options) {
-				o.ConnectionBytes, o.MaxMessage = 20_000, 1000
-				o.Lag = time.Millisecond
+				o.MaxMessage, o.Lag = 1000, time.Millisecond
+				if test.reason == shadow.TooMuch {
+					o.ConnectionBytes = 20_000
+				}
 			})
 			p := c.connect(t, ws.OpText)
-			for i := 0; c.seen().NotCompared[test.reason] == 0; i++ {
+			for i := range 50 {
+				if i > 0 && test.reason != shadow.TooMuch {
+					break // one is enough
+				}
 				text := fmt.Sprintf("%d %s", i, strings.Repeat("x", 500))
 				p.says(text)
 				p.hears(text)
 			}
+			c.until(t, "it is counted", func(s shadow.Summary) bool { return s.NotCompared[test.reason] == 1 })
 			p.says("still here")
 			p.hears("still here")
 			p.leaves()

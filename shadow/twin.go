@@ -45,6 +45,7 @@ func (c *comparer) newTwin(p *pair, e *relay.Exchange) *twin {
 	t.stop = stop
 	c.twins.Go(func() {
 		defer stop()
+		defer t.out.close()
 		dialling, cancel := context.WithTimeout(ctx, dialTimeout)
 		conn, err := c.o.New(dialling)
 		cancel()
