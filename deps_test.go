@@ -130,7 +130,9 @@ var rules = []rule{
 		},
 		why: "the configuration is one struct; assembly makes the rooms that it describes",
 	},
-	{packages: "record", allow: []string{"core", "github.com/gobwas/ws/..."}, why: "what passes between a client and a server is recorded without speaking to either"},
+	{packages: "relay", allow: []string{"github.com/gobwas/ws/..."}, why: "who passes bytes on knows none who look at them"},
+	{packages: "record", allow: []string{"core", "relay", "github.com/gobwas/ws/..."}, why: "what passes between a client and a server is recorded without speaking to either"},
+	{packages: "shadow", allow: []string{"core", "core/rawjson", "record", "relay", "github.com/gobwas/ws/..."}, why: "who compares two servers knows neither"},
 	{packages: "conversations", allow: []string{"github.com/gobwas/ws/..."}, why: "the player speaks to any server, so it knows none"},
 	{packages: "conversations/stage", allow: []string{".", "config", "conversations"}, why: "a stage is a broker as its users have it"},
 	{packages: "soak", why: "it is a test, of the broker as its users have it"},
@@ -148,7 +150,7 @@ var rules = []rule{
 	{
 		packages: "cmd/...",
 		allow: []string{
-			".", "core", "client", "config", "conversations", "conversations/stage", "matrix", "plugin", "plugin/verify", "record", "sockets",
+			".", "core", "client", "config", "conversations", "conversations/stage", "matrix", "plugin", "plugin/verify", "record", "shadow", "sockets",
 			"github.com/coreos/go-systemd/v22/daemon", "github.com/google/uuid", "github.com/spf13/cobra/...", "github.com/spf13/pflag",
 		},
 		why: "the command line is thin: what it does, the root can do",

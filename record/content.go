@@ -11,6 +11,14 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
+// scribe writes what was said, with variables for what differs from run to run and for credentials. One
+// goroutine.
+type scribe struct {
+	dissector      core.Dissector // nil knows that messages are JSON or text
+	endpoint, path string         // as in Options
+	values         *values
+}
+
 // cut is a stretch of a text that is not written as it was.
 type cut struct {
 	start, end int
@@ -34,7 +42,7 @@ type content struct {
 }
 
 // contentOf takes a message apart and finds what is not to be written.
-func (r *recorder) contentOf(server bool, data []byte, d core.Dissection) content {
+func (r *scribe) contentOf(server bool, data []byte, d core.Dissection) content {
 	c := content{head: data[:d.Start], text: data[d.Start:], wide: d.Wide, server: server}
 	if c.wide {
 		c.text = core.AppendUTF8(nil, c.text)
@@ -59,7 +67,7 @@ func (r *recorder) contentOf(server bool, data []byte, d core.Dissection) conten
 }
 
 // scalar returns what is written in the place of a JSON scalar; false if it is written as it is.
-func (r *recorder) scalar(c *content, s scalar, d core.Dissection) (cut, bool) {
+func (r *scribe) scalar(c *content, s scalar, d core.Dissection) (cut, bool) {
 	raw := c.text[s.start:s.end]
 	x := cut{start: s.start, end: s.end, whole: true, quoted: raw[0] == '"'}
 	if !x.quoted {
@@ -88,7 +96,7 @@ func (r *recorder) scalar(c *content, s scalar, d core.Dissection) (cut, bool) {
 		secret = true
 	}
 	made := c.server && s.top && slices.Contains(d.Made, s.key)
-	ids, times := findUUIDs(text), findTimes(text)
+	ids, times := FindUUIDs(text), FindTimes(text)
 	switch {
 	case secret && s.top && slices.Contains(d.Keys, s.key):
 		return r.replace(c, x, text, "session"), true
@@ -112,7 +120,7 @@ func (r *recorder) scalar(c *content, s scalar, d core.Dissection) (cut, bool) {
 
 // inner gives the secrets within a string variables of their own, as they may come again alone. It reports
 // whether the string can be written around them.
-func (r *recorder) inner(server bool, raw []byte, text string) bool {
+func (r *scribe) inner(server bool, raw []byte, text string) bool {
 	around := true
 	for _, at := range secretText.FindAllStringSubmatchIndex(text, -1) {
 		for g := 2; g < len(at); g += 2 {
@@ -137,7 +145,7 @@ func hint(key, otherwise string) string {
 }
 
 // number is scalar for what is no string.
-func (r *recorder) number(c *content, s scalar, x cut, raw []byte) (cut, bool) {
+func (r *scribe) number(c *content, s scalar, x cut, raw []byte) (cut, bool) {
 	text := string(raw)
 	switch {
 	case raw[0] != '-' && (raw[0] < '0' || raw[0] > '9'): // true, false and null
@@ -149,7 +157,7 @@ func (r *recorder) number(c *content, s scalar, x cut, raw []byte) (cut, bool) {
 	case !c.server:
 		r.values.say(text)
 		return x, false
-	case aTime(raw, time.Now()) && !r.values.hasSaid(text):
+	case IsTime(raw, time.Now()) && !r.values.hasSaid(text):
 		x.any = true
 		return x, true
 	}
@@ -158,7 +166,7 @@ func (r *recorder) number(c *content, s scalar, x cut, raw []byte) (cut, bool) {
 
 // replace puts a variable into a cut: one that the server's message gives its value, or one that the
 // player is given.
-func (r *recorder) replace(c *content, x cut, value, hint string) cut {
+func (r *scribe) replace(c *content, x cut, value, hint string) cut {
 	// What arrives as UTF-16 cannot be captured as text.
 	var fresh bool
 	x.v, fresh = r.values.variable(value, hint, variable{captured: c.server && !c.wide, bare: !x.whole})
@@ -168,7 +176,7 @@ func (r *recorder) replace(c *content, x cut, value, hint string) cut {
 }
 
 // textCuts finds what is secret, an id or a time in text that is no JSON.
-func (r *recorder) textCuts(c *content) (cuts []cut) {
+func (r *scribe) textCuts(c *content) (cuts []cut) {
 	if mayHoldSecret(string(c.text)) {
 		for _, at := range secretText.FindAllSubmatchIndex(c.text, -1) {
 			for g := 2; g < len(at); g += 2 {
@@ -181,7 +189,7 @@ func (r *recorder) textCuts(c *content) (cuts []cut) {
 	free := func(at []int) bool {
 		return !slices.ContainsFunc(cuts, func(x cut) bool { return at[0] < x.end && x.start < at[1] })
 	}
-	for _, at := range findUUIDs(string(c.text)) {
+	for _, at := range FindUUIDs(string(c.text)) {
 		id := string(c.text[at[0]:at[1]])
 		_, known := r.values.known[id]
 		switch {
@@ -191,7 +199,7 @@ func (r *recorder) textCuts(c *content) (cuts []cut) {
 			cuts = append(cuts, r.replace(c, cut{start: at[0], end: at[1]}, id, "id"))
 		}
 	}
-	for _, at := range findTimes(string(c.text)) {
+	for _, at := range FindTimes(string(c.text)) {
 		t := string(c.text[at[0]:at[1]])
 		if !c.server {
 			r.values.say(t)
@@ -204,7 +212,7 @@ func (r *recorder) textCuts(c *content) (cuts []cut) {
 }
 
 // within adds the known values that stand within what is left between cuts, which are in order.
-func (r *recorder) within(text []byte, cuts []cut) []cut {
+func (r *scribe) within(text []byte, cuts []cut) []cut {
 	if len(r.values.within) == 0 {
 		return cuts
 	}
@@ -230,11 +238,11 @@ func (r *recorder) within(text []byte, cuts []cut) []cut {
 }
 
 // dissect asks the format about a message.
-func (r *recorder) dissect(server bool, f core.Frame) core.Dissection {
-	if r.o.Dissector == nil {
+func (r *scribe) dissect(server bool, f core.Frame) core.Dissection {
+	if r.dissector == nil {
 		return core.Dissection{}
 	}
-	d := r.o.Dissector.Dissect(server, f)
+	d := r.dissector.Dissect(server, f)
 	d.Start = min(max(d.Start, 0), len(f.Data))
 	return d
 }

@@ -1,11 +1,7 @@
 package record
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -14,129 +10,51 @@ import (
 	"strings"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/relay"
 )
-
-// maxHead bounds the head of an HTTP message.
-const maxHead = 64 << 10
 
 // asked is an HTTP request that waits for its answer.
 type asked struct {
-	request *http.Request
-	place   *statement // nil for an upgrade, which is written with its answer
-	lines   string     // of the request
+	exchange *relay.Exchange
+	place    *statement // nil for an upgrade, which is written with its answer
+	lines    string     // of the request
 }
 
-// http takes apart what is said before, or without, an upgrade.
-func (r *recorder) http(c *conversation, server bool, data []byte) {
-	var err error
-	if server {
-		c.server = append(c.server, data...)
-		err = r.answers(c, false)
-	} else {
-		c.client = append(c.client, data...)
-		err = r.asks(c)
+// Asked writes a request; an upgrade is written with its answer.
+func (h *heard) Asked(e *relay.Exchange) {
+	r, c := h.r, h.c
+	if c.over || r.over {
+		return
 	}
-	if err == nil && max(len(c.client), len(c.server)) > r.o.MaxMessage+maxHead {
-		err = errors.New("it is too long")
+	a := &asked{exchange: e}
+	if !e.Upgrade {
+		r.seen.Requests++
+		a.lines = r.request(e.Request, e.Body)
+		a.place = r.hold("# a request that was not answered: " + strings.ReplaceAll(strings.TrimSuffix(a.lines, "\n"), "\n", "\n# ") + "\n")
 	}
-	if err != nil && !c.over {
-		r.seen.Broken++
-		r.note("%s: what the %s sent is no HTTP message that can be recorded: %v", c.called(), sideName(server), err)
-		r.abandon(c)
-	}
+	c.requests = append(c.requests, a)
 }
 
-var headEnd = []byte("\r\n\r\n")
-
-// asks parses requests, up to an upgrade.
-func (r *recorder) asks(c *conversation) error {
-	for c.upgrade == nil && len(c.client) > 0 {
-		if !bytes.Contains(c.client, headEnd) {
-			if len(c.client) > maxHead || !looksLikeHTTP(c.client) {
-				return errors.New("it has no head")
-			}
-			return nil
-		}
-		in := bytes.NewReader(c.client)
-		reader := bufio.NewReader(in)
-		request, err := http.ReadRequest(reader)
-		if err != nil {
-			return err
-		}
-		body, err := io.ReadAll(request.Body)
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		c.client = c.client[len(c.client)-in.Len()-reader.Buffered():]
-		a := &asked{request: request}
-		if strings.EqualFold(request.Header.Get("Upgrade"), "websocket") {
-			c.upgrade = request
-		} else {
-			r.seen.Requests++
-			a.lines = r.request(request, body)
-			a.place = r.hold("# a request that was not answered: " + strings.ReplaceAll(strings.TrimSuffix(a.lines, "\n"), "\n", "\n# ") + "\n")
-		}
-		c.requests = append(c.requests, a)
+// Answered writes an answer: requests are answered in their order.
+func (h *heard) Answered(_ *relay.Exchange, answer *http.Response, body []byte) {
+	if h.c.over || h.r.over || len(h.c.requests) == 0 {
+		return
 	}
-	return nil
-}
-
-// looksLikeHTTP reports whether a request may begin like that.
-func looksLikeHTTP(b []byte) bool {
-	return !bytes.ContainsFunc(b[:min(len(b), 3)], func(c rune) bool { return c < 'A' || c > 'Z' })
-}
-
-// answers parses answers. end says that nothing follows.
-func (r *recorder) answers(c *conversation, end bool) error {
-	for len(c.requests) > 0 && len(c.server) > 0 {
-		if !bytes.Contains(c.server, headEnd) {
-			if len(c.server) > maxHead {
-				return errors.New("it has no head")
-			}
-			return nil
-		}
-		a := c.requests[0]
-		in := bytes.NewReader(c.server)
-		reader := bufio.NewReader(in)
-		answer, err := http.ReadResponse(reader, a.request)
-		if err != nil {
-			return err
-		}
-		if answer.StatusCode == http.StatusSwitchingProtocols {
-			c.server = c.server[len(c.server)-in.Len()-reader.Buffered():]
-			return r.upgraded(c, answer)
-		}
-		body, err := io.ReadAll(answer.Body)
-		if !end && (errors.Is(err, io.ErrUnexpectedEOF) || answer.ContentLength < 0 && len(answer.TransferEncoding) == 0) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		c.server = c.server[len(c.server)-in.Len()-reader.Buffered():]
-		if answer.StatusCode < 200 {
-			continue
-		}
-		c.requests = c.requests[1:]
-		r.answered(c, a, answer, body)
-	}
-	return nil
+	a := h.c.requests[0]
+	h.c.requests = h.c.requests[1:]
+	h.r.answered(a, answer, body)
 }
 
 // answered completes the statement of a request.
-func (r *recorder) answered(c *conversation, a *asked, answer *http.Response, body []byte) {
+func (r *recorder) answered(a *asked, answer *http.Response, body []byte) {
 	if a.place == nil {
-		c.upgrade = nil
 		r.seen.Connections++
-		r.acts(fmt.Sprintf("connect c%d %s => %d\n", r.seen.Connections, r.upgradeOptions(a.request), answer.StatusCode))
+		r.acts(fmt.Sprintf("connect c%d %s => %d\n", r.seen.Connections, r.upgradeOptions(a.exchange.Request), answer.StatusCode))
 		return
 	}
 	text := fmt.Sprintf("%s  => %d\n", a.lines, answer.StatusCode)
 	switch {
-	case a.request.Method == http.MethodHead:
+	case a.exchange.Request.Method == http.MethodHead:
 	case len(body) == 0:
 		text += "  no body\n"
 	default:
@@ -158,41 +76,20 @@ func (r *recorder) answered(c *conversation, a *asked, answer *http.Response, bo
 	r.write("") // the limits
 }
 
-// upgraded begins a WebSocket.
-func (r *recorder) upgraded(c *conversation, answer *http.Response) error {
-	a := c.requests[0]
-	if a.place != nil || c.upgrade == nil {
-		return errors.New("an upgrade that nobody has asked for")
+// Upgraded begins the recording of a WebSocket.
+func (h *heard) Upgraded(e *relay.Exchange, answer *http.Response) {
+	r, c := h.r, h.c
+	if c.over || r.over {
+		return
 	}
 	c.requests = nil
 	r.seen.Connections++
 	c.name = "c" + strconv.Itoa(r.seen.Connections)
-	text := "connect " + c.name + " " + r.upgradeOptions(a.request) + "\n"
+	text := "connect " + c.name + " " + r.upgradeOptions(e.Request) + "\n"
 	if chosen := answer.Header.Get("Sec-WebSocket-Protocol"); chosen != "" {
 		text += "  header Sec-WebSocket-Protocol: " + r.replaced(chosen, escapePattern) + "\n"
 	}
 	r.acts(text)
-	c.clientFrames, c.serverFrames = &frames{max: r.o.MaxMessage}, &frames{max: r.o.MaxMessage, fromServer: true}
-	c.clientFrames.inflate, c.serverFrames.inflate = inflaters(answer.Header.Values("Sec-WebSocket-Extensions"), r.o.MaxMessage)
-	client, server := c.client, c.server
-	c.client, c.server = nil, nil
-	if len(client) > 0 {
-		r.bytes(c, false, client)
-	}
-	if len(server) > 0 && !c.over {
-		r.bytes(c, true, server)
-	}
-	return nil
-}
-
-// httpEnded records the end of one side before an upgrade.
-func (r *recorder) httpEnded(c *conversation, server bool) {
-	if server {
-		_ = r.answers(c, true) // what is left is not answered
-		r.unanswered(c)
-	} else if len(c.client) > 0 && c.upgrade == nil {
-		r.note("a client ended its connection within an HTTP request, after %d bytes", len(c.client))
-	}
 }
 
 // unanswered completes the requests that get no answer any more.
@@ -205,20 +102,20 @@ func (r *recorder) unanswered(c *conversation) {
 			}
 			continue
 		}
-		r.note("an upgrade that was not answered: %s", r.upgradeOptions(a.request))
+		r.note("an upgrade that was not answered: %s", r.upgradeOptions(a.exchange.Request))
 	}
 	c.requests = nil
 	r.release(false)
 }
 
 // request writes a request that is no upgrade.
-func (r *recorder) request(q *http.Request, body []byte) string {
+func (r *scribe) request(q *http.Request, body []byte) string {
 	var b strings.Builder
 	target := r.target(q)
 	if strings.ContainsAny(target, " \"") {
 		target = strconv.Quote(target)
 	}
-	fmt.Fprintf(&b, "http %s %s %s\n", q.Method, r.o.Endpoint, target)
+	fmt.Fprintf(&b, "http %s %s %s\n", q.Method, r.endpoint, target)
 	for _, line := range r.fields(q) {
 		b.WriteString("  header " + line + "\n")
 	}
@@ -239,12 +136,12 @@ func (r *recorder) request(q *http.Request, body []byte) string {
 }
 
 // upgradeOptions writes what follows the name in a connect statement.
-func (r *recorder) upgradeOptions(q *http.Request) string {
+func (r *scribe) upgradeOptions(q *http.Request) string {
 	var b strings.Builder
-	b.WriteString(r.o.Endpoint)
+	b.WriteString(r.endpoint)
 	target := r.target(q)
-	if q.URL.Path == r.o.Path {
-		target = strings.TrimPrefix(target, r.o.Path)
+	if q.URL.Path == r.path {
+		target = strings.TrimPrefix(target, r.path)
 	}
 	if target != "" {
 		b.WriteString(" path=" + strconv.Quote(target))
@@ -259,7 +156,7 @@ func (r *recorder) upgradeOptions(q *http.Request) string {
 }
 
 // target writes the path and the query of a request.
-func (r *recorder) target(q *http.Request) string {
+func (r *scribe) target(q *http.Request) string {
 	path, query, has := strings.Cut(q.RequestURI, "?")
 	if !strings.HasPrefix(path, "/") {
 		path = q.URL.EscapedPath()
@@ -301,7 +198,7 @@ var usual = []string{
 }
 
 // fields writes the headers of a request that matter, in order, with variables for credentials.
-func (r *recorder) fields(q *http.Request) []string {
+func (r *scribe) fields(q *http.Request) []string {
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(q.Header)) {
 		if slices.Contains(usual, name) || strings.HasPrefix(name, "Sec-") || strings.HasPrefix(name, "X-Forwarded-") {
@@ -321,7 +218,7 @@ func (r *recorder) fields(q *http.Request) []string {
 }
 
 // field writes the value of a header.
-func (r *recorder) field(name, value string) string {
+func (r *scribe) field(name, value string) string {
 	switch name {
 	case "Content-Type":
 		return r.replaced(value, escape)
@@ -343,7 +240,7 @@ func (r *recorder) field(name, value string) string {
 }
 
 // cookies writes the value of the header Cookie.
-func (r *recorder) cookies(value string) string {
+func (r *scribe) cookies(value string) string {
 	pairs := strings.Split(value, ";")
 	for i, pair := range pairs {
 		name, v, _ := strings.Cut(strings.TrimSpace(pair), "=")
@@ -355,7 +252,7 @@ func (r *recorder) cookies(value string) string {
 }
 
 // subprotocols writes the offered subprotocols, with variables for those that may be tokens.
-func (r *recorder) subprotocols(offered []string) string {
+func (r *scribe) subprotocols(offered []string) string {
 	const short = 12
 	for i, p := range offered {
 		p = strings.TrimSpace(p)

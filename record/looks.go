@@ -26,15 +26,16 @@ func mayHoldSecret(s string) bool {
 		strings.Contains(s, "EARER ") || strings.Contains(s, "ASIC ")
 }
 
-// findUUIDs and findTimes return where these are in a text.
-func findUUIDs(s string) [][]int {
+// FindUUIDs returns where UUIDs are in a text, as [regexp.Regexp.FindAllStringIndex] does.
+func FindUUIDs(s string) [][]int {
 	if len(s) < 36 || strings.Count(s, "-") < 4 {
 		return nil
 	}
 	return uuids.FindAllStringIndex(s, -1)
 }
 
-func findTimes(s string) [][]int {
+// FindTimes returns where times are in a text, such as those of RFC 3339.
+func FindTimes(s string) [][]int {
 	if len(s) < 19 || strings.Count(s, ":") < 2 || strings.Count(s, "-") < 2 {
 		return nil
 	}
@@ -88,8 +89,8 @@ func announces(p string) bool {
 	return credential(p) || strings.Contains(p, "bearer") || strings.Contains(p, "auth")
 }
 
-// aTime reports whether a number is a time of these days, in seconds, ms, µs or ns.
-func aTime(number []byte, now time.Time) bool {
+// IsTime reports whether a number is a time of these days, in seconds, ms, µs or ns.
+func IsTime(number []byte, now time.Time) bool {
 	whole, _, _ := strings.Cut(string(number), ".")
 	if len(whole) < 10 || len(whole) > 19 {
 		return false

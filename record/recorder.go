@@ -3,14 +3,13 @@ package record
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/relay"
 )
 
 const (
@@ -24,13 +23,13 @@ const (
 	cutPause = "200ms"
 )
 
-// recorder takes apart what the tap has queued, and writes the conversation. All but seen is used by run's
+// recorder takes apart what the relay has queued, and writes the conversation. All but seen is used by run's
 // goroutine alone; seen may be read when run has returned.
 type recorder struct {
+	scribe
 	o          Options
-	tap        *tap
+	queue      *relay.Queue
 	unrecorded func() int64
-	values     *values
 	out        *writer
 	seen       Summary
 
@@ -45,17 +44,12 @@ type recorder struct {
 	over  bool      // nothing is recorded any more
 }
 
-// conversation is one connection. All but ignored is owned by the recorder.
+// conversation is one connection. Owned by the recorder.
 type conversation struct {
-	// ignored: nothing more of it is queued.
-	ignored atomic.Bool
-
-	name           string // "" before the upgrade
-	client, server []byte // what is not parsed yet of HTTP
-	requests       []*asked
-	upgrade        *http.Request
-	clientFrames   *frames // nil before the upgrade
-	serverFrames   *frames
+	of       *relay.Connection
+	dialog   *relay.Dialog
+	name     string   // "" before the upgrade
+	requests []*asked // without an answer
 	// closed by a close frame, and ended at all, from either side.
 	clientClosed, serverClosed bool
 	clientEnded, serverEnded   bool
@@ -68,8 +62,11 @@ type statement struct {
 	complete bool
 }
 
-func newRecorder(o Options, t *tap, unrecorded func() int64) *recorder {
-	return &recorder{o: o, tap: t, unrecorded: unrecorded, values: newValues(), out: newWriter(o.Out), open: make(map[*conversation]struct{})}
+func newRecorder(o Options, q *relay.Queue, unrecorded func() int64) *recorder {
+	return &recorder{
+		scribe: scribe{dissector: o.Dissector, endpoint: o.Endpoint, path: o.Path, values: newValues()},
+		o:      o, queue: q, unrecorded: unrecorded, out: newWriter(o.Out), open: make(map[*conversation]struct{}),
+	}
 }
 
 // run records until stop is closed.
@@ -83,9 +80,9 @@ func (r *recorder) run(stop <-chan struct{}) error {
 		defer timer.Stop()
 		late = timer.C
 	}
-	var pieces []piece
+	var pieces []relay.Piece
 	work := func() {
-		pieces = r.tap.take(pieces)
+		pieces = r.queue.Take(pieces)
 		for i := range pieces {
 			if r.over {
 				return
@@ -96,7 +93,7 @@ func (r *recorder) run(stop <-chan struct{}) error {
 	}
 	for {
 		select {
-		case <-r.tap.wake:
+		case <-r.queue.Wake():
 			work()
 		case <-ticks.C:
 			r.told()
@@ -104,7 +101,7 @@ func (r *recorder) run(stop <-chan struct{}) error {
 			work()
 			r.end("time")
 		case <-stop:
-			r.tap.close()
+			r.queue.Close()
 			work()
 			r.end("")
 			r.told()
@@ -116,7 +113,7 @@ func (r *recorder) run(stop <-chan struct{}) error {
 		}
 		if err := r.out.err; err != nil && !r.over {
 			r.o.Note(fmt.Sprintf("%v; nothing more is recorded, and connections are passed on", err))
-			r.tap.close()
+			r.queue.Close()
 			r.over = true
 		}
 	}
@@ -140,7 +137,7 @@ func (r *recorder) end(limit string) {
 		return
 	}
 	r.over = true
-	r.tap.close()
+	r.queue.Close()
 	for c := range r.open {
 		r.unanswered(c)
 	}
@@ -244,27 +241,32 @@ func (r *recorder) acts(text string) {
 }
 
 // piece records one piece.
-func (r *recorder) piece(p *piece) {
-	c := p.of
+func (r *recorder) piece(p *relay.Piece) {
+	c, ok := p.Of.State.(*conversation)
+	if !ok {
+		c = &conversation{of: p.Of}
+		c.dialog = relay.NewDialog(r.o.MaxMessage, &heard{r, c})
+		p.Of.State = c
+	}
 	r.last = time.Now()
 	if c.over {
 		return
 	}
 	r.open[c] = struct{}{}
-	switch p.kind {
-	case unreached:
+	switch p.Kind {
+	case relay.Unreached:
 		r.seen.Unreached++
-		r.note("the server could not be reached, and a client was answered 502: %s", p.data)
+		r.note("the server could not be reached, and a client was answered 502: %s", p.Data)
 		r.leave(c)
-	case overflow:
+	case relay.Overflow:
 		r.seen.Lost++
 		r.note("%s: what follows is lost: the recorder was too slow", c.called())
 		r.o.Note("the recorder is too slow: a connection is passed on without being recorded")
 		r.abandon(c)
-	case fromClient, fromServer:
-		r.bytes(c, p.kind == fromServer, p.data)
+	case relay.FromClient, relay.FromServer:
+		r.bytes(c, p.Kind.Server(), p.Data)
 	default:
-		r.ended(c, p.kind)
+		r.ended(c, p.Kind)
 	}
 }
 
@@ -287,30 +289,31 @@ func (r *recorder) abandon(c *conversation) {
 func (r *recorder) leave(c *conversation) {
 	r.unanswered(c)
 	c.over = true
-	c.ignored.Store(true)
-	c.clientFrames, c.serverFrames, c.client, c.server = nil, nil, nil, nil
+	c.of.Ignore()
+	c.dialog = nil
 	delete(r.open, c)
+}
+
+// heard is told what is said on a connection.
+type heard struct {
+	r *recorder
+	c *conversation
 }
 
 // bytes records bytes of one direction.
 func (r *recorder) bytes(c *conversation, server bool, data []byte) {
-	if c.clientFrames == nil {
-		r.http(c, server, data)
+	dialog := c.dialog
+	err := dialog.Feed(server, data)
+	if err == nil || c.over {
 		return
 	}
-	f := c.clientFrames
-	if server {
-		f = c.serverFrames
-	}
-	err := f.feed(data, func(m message) error {
-		r.message(c, server, m)
-		return nil
-	})
-	if err != nil && !c.over {
-		r.seen.Broken++
+	r.seen.Broken++
+	if dialog.Upgraded() {
 		r.note("%s: the %s sent what cannot be recorded (%v); the connection is not recorded any further", c.name, sideName(server), err)
-		r.abandon(c)
+	} else {
+		r.note("%s: what the %s sent is no HTTP message that can be recorded: %v", c.called(), sideName(server), err)
 	}
+	r.abandon(c)
 }
 
 func sideName(server bool) string {
@@ -320,30 +323,31 @@ func sideName(server bool) string {
 	return "client"
 }
 
-// message records one message or control frame.
-func (r *recorder) message(c *conversation, server bool, m message) {
+// Said records one message or control frame.
+func (h *heard) Said(server bool, m relay.Message) {
+	r, c := h.r, h.c
 	switch {
 	case c.over || r.over || server && (c.serverClosed || c.clientEnded) || !server && c.clientClosed:
 		return
-	case m.op == ws.OpClose:
-		r.closes(c, server, m.data)
+	case m.Op == ws.OpClose:
+		r.closes(c, server, m.Data)
 		return
-	case m.op.IsControl():
+	case m.Op.IsControl():
 		return
-	case m.size > 0:
+	case m.Size > 0:
 		r.tooLong(c, server, m)
 		return
 	}
-	f := core.Frame{Kind: core.TextFrame, Data: m.data}
-	if m.op == ws.OpBinary {
+	f := core.Frame{Kind: core.TextFrame, Data: m.Data}
+	if m.Op == ws.OpBinary {
 		f.Kind = core.BinaryFrame
 	}
 	d := r.dissect(server, f)
 	if d.Idle {
 		return
 	}
-	content := r.contentOf(server, m.data, d)
-	line := c.name + " " + content.message(m.op) + "\n"
+	content := r.contentOf(server, m.Data, d)
+	line := c.name + " " + content.message(m.Op) + "\n"
 	if server {
 		r.seen.Received++
 		r.write(line)
@@ -353,19 +357,19 @@ func (r *recorder) message(c *conversation, server bool, m message) {
 	}
 }
 
-func (r *recorder) tooLong(c *conversation, server bool, m message) {
+func (r *recorder) tooLong(c *conversation, server bool, m relay.Message) {
 	kind := "text"
-	if m.op == ws.OpBinary {
+	if m.Op == ws.OpBinary {
 		kind = "binary"
 	}
 	if !server {
 		r.seen.TooLong++
 		r.seen.Sent++
-		r.note("%s > a %s message of %d bytes, too long to be recorded", c.name, kind, m.size)
+		r.note("%s > a %s message of %d bytes, too long to be recorded", c.name, kind, m.Size)
 		return
 	}
 	r.seen.Received++
-	r.note("%s < a %s message of %d bytes, too long to be recorded", c.name, kind, m.size)
+	r.note("%s < a %s message of %d bytes, too long to be recorded", c.name, kind, m.Size)
 	r.write(c.name + " <" + kind[:1] + " *\n")
 }
 
@@ -382,30 +386,37 @@ func (r *recorder) closes(c *conversation, server bool, payload []byte) {
 }
 
 // ended records the end of one side of the TCP connection. After close frames it says nothing more.
-func (r *recorder) ended(c *conversation, k kind) {
-	switch server := k == serverEnd || k == serverReset; {
-	case c.clientFrames == nil:
-		r.httpEnded(c, server)
-	case server:
+func (r *recorder) ended(c *conversation, k relay.Kind) {
+	left := c.dialog.End(k.Server())
+	switch {
+	case c.over: // the last answer was too much
+		return
+	case !c.dialog.Upgraded() && k.Server():
+		r.unanswered(c)
+	case !c.dialog.Upgraded():
+		if left > 0 {
+			r.note("a client ended its connection within an HTTP request, after %d bytes", left)
+		}
+	case k.Server():
 		if !c.serverClosed && !c.clientEnded {
 			r.write(c.name + " <end\n")
 		}
 	default:
 		if !c.clientClosed && !c.serverEnded {
 			verb := " cut\n"
-			if k == clientReset {
+			if k.Reset() {
 				verb = " abort\n"
 			}
 			r.write(c.name + verb)
 			r.pause = true
 		}
 	}
-	if k == serverEnd || k == serverReset {
+	if k.Server() {
 		c.serverEnded = true
 	} else {
 		c.clientEnded = true
 	}
-	if c.serverEnded && c.clientEnded || k == serverReset || k == clientReset {
+	if c.serverEnded && c.clientEnded || k.Reset() {
 		r.leave(c)
 	}
 }

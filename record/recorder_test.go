@@ -8,30 +8,32 @@ import (
 	"testing"
 
 	"github.com/gobwas/ws"
+
+	"github.com/polywire/polywire/relay"
 )
 
 // seeing is a recorder and what it has written.
 type seeing struct {
 	*recorder
 	out bytes.Buffer
-	c   *conversation
+	c   *relay.Connection
 }
 
 func see(request, answer string) *seeing {
-	s := &seeing{c: &conversation{}}
-	s.recorder = newRecorder(Options{Out: &s.out, Endpoint: "x", Path: "/"}.complete(), newTap(1<<20), func() int64 { return 0 })
-	s.piece(&piece{of: s.c, kind: fromClient, data: []byte(request)})
-	s.piece(&piece{of: s.c, kind: fromServer, data: []byte(answer)})
+	s := &seeing{c: &relay.Connection{}}
+	s.recorder = newRecorder(Options{Out: &s.out, Endpoint: "x", Path: "/"}.complete(), relay.NewQueue(1<<20), func() int64 { return 0 })
+	s.piece(&relay.Piece{Of: s.c, Kind: relay.FromClient, Data: []byte(request)})
+	s.piece(&relay.Piece{Of: s.c, Kind: relay.FromServer, Data: []byte(answer)})
 	return s
 }
 
 const upgrade, switching = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "HTTP/1.1 101 Switching Protocols\r\n\r\n"
 
-func (s *seeing) said(k kind, frame ws.Frame) {
-	if k == fromClient {
+func (s *seeing) said(k relay.Kind, frame ws.Frame) {
+	if k == relay.FromClient {
 		frame = ws.MaskFrame(frame)
 	}
-	s.piece(&piece{of: s.c, kind: k, data: ws.MustCompileFrame(frame)})
+	s.piece(&relay.Piece{Of: s.c, Kind: k, Data: ws.MustCompileFrame(frame)})
 }
 
 func (s *seeing) text() string {
@@ -46,10 +48,10 @@ func TestSecrets(t *testing.T) {
 		return strings.Replace(upgrade, "Host: h\r\n", "Host: h\r\n"+line+"\r\n", 1)
 	}
 	client := func(text string) func(*seeing) {
-		return func(s *seeing) { s.said(fromClient, ws.NewTextFrame([]byte(text))) }
+		return func(s *seeing) { s.said(relay.FromClient, ws.NewTextFrame([]byte(text))) }
 	}
 	server := func(text string) func(*seeing) {
-		return func(s *seeing) { s.said(fromServer, ws.NewTextFrame([]byte(text))) }
+		return func(s *seeing) { s.said(relay.FromServer, ws.NewTextFrame([]byte(text))) }
 	}
 	for name, say := range map[string]struct {
 		request string
@@ -76,11 +78,11 @@ func TestSecrets(t *testing.T) {
 		"bearer in a string":  {say: client(`["Authorization: Bearer ` + secret + `"]`)},
 		"of the server":       {say: server(`{"token":"` + secret + `"}`)},
 		"text of the server":  {say: server(`your secret: ` + secret)},
-		"binary":              {say: func(s *seeing) { s.said(fromClient, ws.NewBinaryFrame([]byte("\x01token="+secret))) }},
+		"binary":              {say: func(s *seeing) { s.said(relay.FromClient, ws.NewBinaryFrame([]byte("\x01token="+secret))) }},
 		"behind what is too…": {say: client(`{"token":"` + secret + `","x":"` + strings.Repeat("x", 1000) + `"}`)},
 		"fragments": {say: func(s *seeing) { // of one message
-			s.said(fromClient, ws.NewFrame(ws.OpText, false, []byte(`{"token":"s3cr3t-`)))
-			s.said(fromClient, ws.NewFrame(ws.OpContinuation, true, []byte(`Value/42"}`)))
+			s.said(relay.FromClient, ws.NewFrame(ws.OpText, false, []byte(`{"token":"s3cr3t-`)))
+			s.said(relay.FromClient, ws.NewFrame(ws.OpContinuation, true, []byte(`Value/42"}`)))
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -102,51 +104,18 @@ func TestSecrets(t *testing.T) {
 			// Of these two only the whole value is known to be secret.
 			if answer == switching && name != "digest" && name != "opaque header" {
 				// Again, by both, where nothing says that it is one.
-				for _, k := range []kind{fromClient, fromServer} {
+				for _, k := range []relay.Kind{relay.FromClient, relay.FromServer} {
 					s.said(k, ws.NewTextFrame([]byte(`{"x":"`+secret+`"}`)))
 					s.said(k, ws.NewTextFrame([]byte("5,room,as "+secret+" said")))
 					s.said(k, ws.NewTextFrame([]byte("{broken "+secret)))
 					s.said(k, ws.NewBinaryFrame([]byte("\x00\x01"+secret+"\xff")))
 				}
-				s.said(fromServer, ws.NewCloseFrame(ws.NewCloseFrameBody(1008, "not "+secret)))
+				s.said(relay.FromServer, ws.NewCloseFrame(ws.NewCloseFrameBody(1008, "not "+secret)))
 			}
 			if text := s.text(); strings.Contains(text, secret[:8]) || strings.Contains(text, fmt.Sprintf("%x", secret[:8])) {
 				t.Error(text)
 			}
 		})
-	}
-}
-
-// Frames are read alike in whatever pieces they come.
-func TestPieces(t *testing.T) {
-	var all []byte
-	for _, f := range []ws.Frame{
-		ws.NewTextFrame([]byte("one")), ws.NewFrame(ws.OpText, false, []byte("t")), ws.NewPingFrame([]byte("p")), ws.NewFrame(ws.OpContinuation, true, []byte("wo")),
-		ws.NewBinaryFrame(bytes.Repeat([]byte{1}, 70)), ws.NewTextFrame(nil), ws.NewCloseFrame(ws.NewCloseFrameBody(1000, "bye")),
-	} {
-		all = append(all, ws.MustCompileFrame(ws.MaskFrame(f))...)
-	}
-	want := "1:one 9:p 1:two 2-:70 1: 8:\x03\xe8bye "
-	for size := 1; size <= len(all); size++ {
-		f := &frames{max: 60}
-		var got strings.Builder
-		for rest := bytes.Clone(all); len(rest) > 0; {
-			n := min(size, len(rest))
-			if err := f.feed(rest[:n:n], func(m message) error {
-				if m.size > 0 {
-					fmt.Fprintf(&got, "%d-:%d ", m.op, m.size)
-				} else {
-					fmt.Fprintf(&got, "%d:%s ", m.op, m.data)
-				}
-				return nil
-			}); err != nil {
-				t.Fatal(size, err)
-			}
-			rest = rest[n:]
-		}
-		if got.String() != want {
-			t.Fatalf("in pieces of %d: %q", size, got.String())
-		}
 	}
 }
 
@@ -165,7 +134,7 @@ func TestCompression(t *testing.T) {
 		_ = w.Flush()
 		f := ws.NewTextFrame(bytes.Clone(bytes.TrimSuffix(buf.Bytes(), []byte{0, 0, 0xff, 0xff})))
 		f.Header.Rsv = ws.Rsv(true, false, false)
-		s.said(fromServer, f)
+		s.said(relay.FromServer, f)
 	}
 	if want := "c1 <= " + long + "\nc1 <= " + long + "!\nc1 <= short\n"; !strings.Contains(s.text(), want) {
 		t.Error(s.out.String())
@@ -175,13 +144,13 @@ func TestCompression(t *testing.T) {
 // A request stands where it was sent, though its answer comes after what it has caused.
 func TestOrderOfRequests(t *testing.T) {
 	s := see(upgrade, switching)
-	other := &conversation{}
-	s.piece(&piece{of: other, kind: fromClient, data: []byte("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}")})
-	s.said(fromServer, ws.NewTextFrame([]byte("caused")))
-	s.piece(&piece{of: other, kind: fromServer, data: []byte("HTTP/1.1 201 Created\r\nContent-Length: 4\r\n\r\ndo")})
-	s.piece(&piece{of: other, kind: fromServer, data: []byte("ne")})
-	s.piece(&piece{of: other, kind: fromClient, data: []byte("GET /b HTTP/1.1\r\nHost: h\r\n\r\n")})
-	s.piece(&piece{of: other, kind: serverReset})
+	other := &relay.Connection{}
+	s.piece(&relay.Piece{Of: other, Kind: relay.FromClient, Data: []byte("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}")})
+	s.said(relay.FromServer, ws.NewTextFrame([]byte("caused")))
+	s.piece(&relay.Piece{Of: other, Kind: relay.FromServer, Data: []byte("HTTP/1.1 201 Created\r\nContent-Length: 4\r\n\r\ndo")})
+	s.piece(&relay.Piece{Of: other, Kind: relay.FromServer, Data: []byte("ne")})
+	s.piece(&relay.Piece{Of: other, Kind: relay.FromClient, Data: []byte("GET /b HTTP/1.1\r\nHost: h\r\n\r\n")})
+	s.piece(&relay.Piece{Of: other, Kind: relay.ServerReset})
 	if want := "connect c1 x\nhttp POST x /a\n  body {}\n  => 201\n  body done\nc1 <= caused\n# a request that was not answered: http GET x /b\n"; !strings.HasPrefix(s.text(), want) {
 		t.Error(s.out.String())
 	}
@@ -191,10 +160,10 @@ func TestOrderOfRequests(t *testing.T) {
 func TestWhatVaries(t *testing.T) {
 	s := see(upgrade, switching)
 	const said, made = "550e8400-e29b-41d4-a716-446655440000", "650e8400-e29b-41d4-a716-446655440000"
-	s.said(fromClient, ws.NewTextFrame([]byte(`{"a":"`+said+`","t":"2026-01-01T00:00:00Z"}`)))
-	s.said(fromServer, ws.NewTextFrame([]byte(`{"a":"`+said+`","b":"`+made+`","t":"2026-01-01T00:00:00Z","u":"2026-01-01T00:00:01Z"}`)))
-	s.said(fromClient, ws.NewTextFrame([]byte(`about/`+made)))
-	s.said(fromServer, ws.NewTextFrame([]byte(`7,`+made+`,* at 2026-01-01 00:00:02`)))
+	s.said(relay.FromClient, ws.NewTextFrame([]byte(`{"a":"`+said+`","t":"2026-01-01T00:00:00Z"}`)))
+	s.said(relay.FromServer, ws.NewTextFrame([]byte(`{"a":"`+said+`","b":"`+made+`","t":"2026-01-01T00:00:00Z","u":"2026-01-01T00:00:01Z"}`)))
+	s.said(relay.FromClient, ws.NewTextFrame([]byte(`about/`+made)))
+	s.said(relay.FromServer, ws.NewTextFrame([]byte(`7,`+made+`,* at 2026-01-01 00:00:02`)))
 	want := "c1 < {\"a\":\"" + said + "\",\"b\":$b,\"t\":\"2026-01-01T00:00:00Z\",\"u\":*}\nc1 > about/${text b}\nc1 < 7,${text b},\\* at *\n"
 	if !strings.Contains(s.text(), want) {
 		t.Error(s.out.String())

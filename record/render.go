@@ -166,7 +166,7 @@ func fits(s string) bool {
 }
 
 // closing returns the statement of a close frame.
-func (r *recorder) closing(server bool, payload []byte) string {
+func (r *scribe) closing(server bool, payload []byte) string {
 	arrow, escape := ">close", escape
 	if server {
 		arrow, escape = "<close", escapePattern
@@ -187,7 +187,7 @@ func (r *recorder) closing(server bool, payload []byte) string {
 }
 
 // replaced writes a text whose known values are replaced.
-func (r *recorder) replaced(s string, escape func(string) string) string {
+func (r *scribe) replaced(s string, escape func(string) string) string {
 	c := content{text: []byte(s)}
 	c.cuts = r.within(c.text, nil)
 	return c.plain(escape)

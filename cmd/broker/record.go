@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -98,10 +97,10 @@ func (r *recording) run(ctx context.Context, out, log io.Writer) (err error) {
 		o.Out = file
 	}
 	live := newLive(log)
-	o.Seen, o.Note = live.seen, live.note
+	o.Seen, o.Note = func(s record.Summary) { live.seen(summary(s)) }, live.note
 	live.note(fmt.Sprintf("recording what clients say at %s to %s; an interrupt ends it", l.Addr(), o.Server))
 	seen, err := record.New(o).Serve(ctx, l)
-	live.end(seen)
+	live.end(summary(seen))
 	return err
 }
 
@@ -126,63 +125,6 @@ func (r *recording) options(ctx context.Context) (o record.Options, l net.Listen
 		return o, nil, fmt.Errorf("--listen: %w", err)
 	}
 	return o, l, nil
-}
-
-// live writes a line about what was seen: at a terminal in the same place, elsewhere when much time has
-// passed. Any goroutine.
-type live struct {
-	out      io.Writer
-	terminal bool
-
-	mu      sync.Mutex
-	line    string    // guarded by mu: the last one
-	written time.Time // guarded by mu: when
-}
-
-// livePause is the time between two lines where they do not replace each other.
-const livePause = 10 * time.Second
-
-func newLive(out io.Writer) *live {
-	l := &live{out: out}
-	if f, ok := out.(*os.File); ok {
-		info, err := f.Stat()
-		l.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
-	}
-	return l
-}
-
-func (l *live) seen(s record.Summary) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	line := summary(s)
-	switch {
-	case line == l.line:
-	case l.terminal:
-		fmt.Fprintf(l.out, "\r\x1b[K%s", line)
-		l.line = line
-	case time.Since(l.written) >= livePause:
-		fmt.Fprintln(l.out, line)
-		l.line, l.written = line, time.Now()
-	}
-}
-
-// note writes a line that stays.
-func (l *live) note(text string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.terminal {
-		fmt.Fprint(l.out, "\r\x1b[K")
-	}
-	fmt.Fprintf(l.out, "broker: %s\n", text)
-}
-
-func (l *live) end(s record.Summary) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.terminal {
-		fmt.Fprint(l.out, "\r\x1b[K")
-	}
-	fmt.Fprintln(l.out, summary(s))
 }
 
 func summary(s record.Summary) string {

@@ -1,4 +1,4 @@
-package record
+package relay
 
 import (
 	"bytes"
@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// inflater undoes the compression of one direction (RFC 7692). Owned by the recorder.
+// inflater undoes the compression of one direction (RFC 7692). Owned by its dialog.
 type inflater struct {
 	max int
 	// keeps: a message may refer to those before it.

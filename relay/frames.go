@@ -1,4 +1,4 @@
-package record
+package relay
 
 import (
 	"bytes"
@@ -8,15 +8,15 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// message is a whole message or a control frame of one direction. data is borrowed.
-type message struct {
-	op   ws.OpCode
-	data []byte
-	// size is how many bytes it had if it was too long to be kept; data is nil then.
-	size int64
+// Message is a whole message or a control frame of one direction. Data is borrowed.
+type Message struct {
+	Op   ws.OpCode
+	Data []byte
+	// Size is how many bytes it had if it was too long to be kept, 0 otherwise; Data is nil then.
+	Size int64
 }
 
-// frames takes the bytes of one direction apart. Owned by the recorder.
+// frames takes the bytes of one direction apart. Owned by its dialog.
 type frames struct {
 	max        int
 	fromServer bool
@@ -36,7 +36,7 @@ type frames struct {
 
 // feed takes bytes, which it may change, and tells whole messages. An error says how the sender breaks the
 // protocol; nothing can be read after it.
-func (f *frames) feed(data []byte, tell func(message) error) error {
+func (f *frames) feed(data []byte, tell func(Message) error) error {
 	if len(f.in) > 0 {
 		f.in = append(f.in, data...)
 		data = f.in
@@ -71,7 +71,7 @@ func (f *frames) feed(data []byte, tell func(message) error) error {
 }
 
 // frame reads one frame; whole is false if it has to wait for more.
-func (f *frames) frame(data []byte, tell func(message) error) (rest []byte, whole bool, err error) {
+func (f *frames) frame(data []byte, tell func(Message) error) (rest []byte, whole bool, err error) {
 	r := bytes.NewReader(data)
 	h, err := ws.ReadHeader(r)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -109,7 +109,7 @@ func (f *frames) frame(data []byte, tell func(message) error) (rest []byte, whol
 		ws.Cipher(payload, h.Mask, 0)
 	}
 	if h.OpCode.IsControl() {
-		return rest, true, tell(message{op: h.OpCode, data: payload})
+		return rest, true, tell(Message{Op: h.OpCode, Data: payload})
 	}
 	begin()
 	f.size += h.Length
@@ -117,7 +117,7 @@ func (f *frames) frame(data []byte, tell func(message) error) (rest []byte, whol
 }
 
 // ended adds the payload of a data frame to the message, and tells it if it was the last one.
-func (f *frames) ended(payload []byte, last bool, tell func(message) error) error {
+func (f *frames) ended(payload []byte, last bool, tell func(Message) error) error {
 	long := f.size > int64(f.max)
 	if !last {
 		if !long {
@@ -125,9 +125,9 @@ func (f *frames) ended(payload []byte, last bool, tell func(message) error) erro
 		}
 		return nil
 	}
-	m := message{op: f.op, data: payload}
+	m := Message{Op: f.op, Data: payload}
 	if len(f.parts) > 0 {
-		m.data = append(f.parts, payload...)
+		m.Data = append(f.parts, payload...)
 	}
 	size, compressed := f.size, f.compressed
 	f.op, f.parts, f.size, f.compressed = 0, nil, 0, false
@@ -135,10 +135,10 @@ func (f *frames) ended(payload []byte, last bool, tell func(message) error) erro
 	case long && compressed && f.inflate.keeps:
 		return errWindow
 	case long:
-		m.data, m.size = nil, size
+		m.Data, m.Size = nil, size
 	case compressed:
 		var err error
-		if m.data, err = f.inflate.message(m.data); err != nil {
+		if m.Data, err = f.inflate.message(m.Data); err != nil {
 			return err
 		}
 	}
@@ -146,7 +146,7 @@ func (f *frames) ended(payload []byte, last bool, tell func(message) error) erro
 }
 
 // errWindow is the error for messages that were compressed with reference to one that was not kept.
-var errWindow = errors.New("a compressed message was too long to be recorded, and later ones refer to it")
+var errWindow = errors.New("a compressed message was too long to be kept, and later ones refer to it")
 
 // check checks a frame against RFC 6455, section 5.
 func (f *frames) check(h ws.Header) error {
