@@ -8,8 +8,10 @@ import (
 	"github.com/polywire/polywire/shadow"
 )
 
-// binary writes webwire messages.
+// signal writes a signal of webwire.
 func signal(name, payload string) string { return "\x40" + string(rune(len(name))) + name + payload }
+
+// request writes a request of webwire.
 func request(id, name, payload string) string {
 	return "\x80" + id + string(rune(len(name))) + name + payload
 }

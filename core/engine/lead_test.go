@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -68,7 +69,7 @@ func TestLead(t *testing.T) {
 	}
 	l.stops[first]()
 	coretest.Receive(t, "the end of Lead", l.ended[first])
-	if err := coretest.Receive(t, "the cause", l.causes); err != context.Canceled {
+	if err := coretest.Receive(t, "the cause", l.causes); !errors.Is(err, context.Canceled) {
 		t.Errorf("who was stopped was told %v", err)
 	}
 	second := coretest.Receive(t, "the next leader", l.terms)
@@ -76,7 +77,7 @@ func TestLead(t *testing.T) {
 		t.Fatal("it leads again")
 	}
 	w.nodes[second].engine.Lost(name)
-	if err := coretest.Receive(t, "the cause", l.causes); err != ErrLeadLost {
+	if err := coretest.Receive(t, "the cause", l.causes); !errors.Is(err, ErrLeadLost) {
 		t.Errorf("who has lost its lease was told %v", err)
 	}
 	w.take(name)
