@@ -265,6 +265,8 @@ func (r *recorder) piece(p *relay.Piece) {
 		r.abandon(c)
 	case relay.FromClient, relay.FromServer:
 		r.bytes(c, p.Kind.Server(), p.Data)
+	case relay.Over:
+		r.leave(c)
 	default:
 		r.ended(c, p.Kind)
 	}

@@ -1,16 +1,11 @@
 package relay
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 )
-
-// maxHead bounds the head of an HTTP message.
-const maxHead = 64 << 10
 
 // Listener is told what is said in a dialog, in order. It may keep requests, answers and their bodies.
 type Listener interface {
@@ -37,8 +32,10 @@ type Dialog struct {
 	max      int
 	listener Listener
 
-	client, server []byte      // what is not parsed yet of HTTP
-	waiting        []*Exchange // for their answers
+	client, server unread         // what has not been read yet of HTTP
+	request        *http.Request  // whose head was read, and whose body was not
+	answer         *http.Response // the same
+	waiting        []*Exchange    // for their answers
 	upgrading      bool
 	clientFrames   *frames // nil before the upgrade
 	serverFrames   *frames
@@ -60,13 +57,13 @@ func (d *Dialog) Feed(server bool, data []byte) error {
 	case d.clientFrames != nil:
 		return d.clientFrames.feed(data, d.tell(false))
 	case server:
-		d.server = append(d.server, data...)
+		d.server.data = append(d.server.data, data...)
 		err = d.answers(false)
 	default:
-		d.client = append(d.client, data...)
+		d.client.data = append(d.client.data, data...)
 		err = d.asks()
 	}
-	if err == nil && max(len(d.client), len(d.server)) > d.max+maxHead {
+	if err == nil && max(len(d.client.data), len(d.server.data)) > d.max+maxHead {
 		err = errors.New("it is too long")
 	}
 	return err
@@ -87,40 +84,35 @@ func (d *Dialog) End(server bool) (left int) {
 		return 0
 	case server:
 		_ = d.answers(true) // what is left is not answered
-		return len(d.server)
+		return len(d.server.data)
 	case d.upgrading:
 		return 0
 	}
-	return len(d.client)
+	return len(d.client.data)
 }
 
-var headEnd = []byte("\r\n\r\n")
-
-// asks parses requests, up to an upgrade.
+// asks reads requests, up to an upgrade.
 func (d *Dialog) asks() error {
-	for !d.upgrading && len(d.client) > 0 {
-		if !bytes.Contains(d.client, headEnd) {
-			if len(d.client) > maxHead || !looksLikeHTTP(d.client) {
-				return errors.New("it has no head")
+	for !d.upgrading {
+		if len(d.client.data) > 0 && !looksLikeHTTP(d.client.data) {
+			return errors.New("it has no head")
+		}
+		if d.client.body == nil {
+			head, err := d.client.head()
+			if head == nil {
+				return err
 			}
-			return nil
+			if d.request, err = http.ReadRequest(head); err != nil {
+				return err
+			}
+			d.client.body = newBody(d.request.ContentLength, d.request.TransferEncoding)
 		}
-		in := bytes.NewReader(d.client)
-		reader := bufio.NewReader(in)
-		request, err := http.ReadRequest(reader)
-		if err != nil {
+		body, whole, err := d.client.message(false)
+		if !whole {
 			return err
 		}
-		body, err := io.ReadAll(request.Body)
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		d.client = d.client[len(d.client)-in.Len()-reader.Buffered():]
-		e := &Exchange{Request: request, Body: body, Upgrade: strings.EqualFold(request.Header.Get("Upgrade"), "websocket")}
-		d.upgrading = e.Upgrade
+		e := &Exchange{Request: d.request, Body: body, Upgrade: strings.EqualFold(d.request.Header.Get("Upgrade"), "websocket")}
+		d.request, d.upgrading = nil, e.Upgrade
 		d.waiting = append(d.waiting, e)
 		d.listener.Asked(e)
 	}
@@ -132,40 +124,45 @@ func looksLikeHTTP(b []byte) bool {
 	return !bytes.ContainsFunc(b[:min(len(b), 3)], func(c rune) bool { return c < 'A' || c > 'Z' })
 }
 
-// answers parses answers. end says that nothing follows.
+// answers reads answers. end says that nothing follows.
 func (d *Dialog) answers(end bool) error {
-	for len(d.waiting) > 0 && len(d.server) > 0 {
-		if !bytes.Contains(d.server, headEnd) {
-			if len(d.server) > maxHead {
-				return errors.New("it has no head")
-			}
-			return nil
-		}
+	for len(d.waiting) > 0 {
 		e := d.waiting[0]
-		in := bytes.NewReader(d.server)
-		reader := bufio.NewReader(in)
-		answer, err := http.ReadResponse(reader, e.Request)
-		if err != nil {
-			return err
+		if d.server.body == nil {
+			head, err := d.server.head()
+			if head == nil {
+				return err
+			}
+			if d.answer, err = http.ReadResponse(head, e.Request); err != nil {
+				return err
+			}
+			length := d.answer.ContentLength
+			if e.Request.Method == http.MethodHead {
+				length = 0 // it says how long that of a GET is, if it says so
+			}
+			d.server.body = newBody(length, d.answer.TransferEncoding)
 		}
+		answer := d.answer
 		if answer.StatusCode == http.StatusSwitchingProtocols {
-			d.server = d.server[len(d.server)-in.Len()-reader.Buffered():]
+			d.server.data = d.server.data[d.server.headLen:]
 			return d.upgraded(e, answer)
 		}
-		body, err := io.ReadAll(answer.Body)
-		if !end && (errors.Is(err, io.ErrUnexpectedEOF) || answer.ContentLength < 0 && len(answer.TransferEncoding) == 0) {
-			return nil
-		}
-		if err != nil {
+		body, whole, err := d.server.message(end)
+		if !whole {
 			return err
 		}
-		d.server = d.server[len(d.server)-in.Len()-reader.Buffered():]
+		d.answer = nil
 		if answer.StatusCode < 200 {
 			continue
 		}
 		d.waiting = d.waiting[1:]
-		d.upgrading = d.upgrading && !e.Upgrade
 		d.listener.Answered(e, answer, body)
+		if e.Upgrade { // it was refused, and further requests may wait behind it
+			d.upgrading = false
+			if err := d.asks(); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -179,8 +176,8 @@ func (d *Dialog) upgraded(e *Exchange, answer *http.Response) error {
 	d.clientFrames, d.serverFrames = &frames{max: d.max}, &frames{max: d.max, fromServer: true}
 	d.clientFrames.inflate, d.serverFrames.inflate = inflaters(answer.Header.Values("Sec-WebSocket-Extensions"), d.max)
 	d.listener.Upgraded(e, answer)
-	client, server := d.client, d.server
-	d.client, d.server = nil, nil
+	client, server := d.client.data, d.server.data
+	d.client, d.server = unread{}, unread{}
 	err := d.clientFrames.feed(client, d.tell(false))
 	if err == nil {
 		err = d.serverFrames.feed(server, d.tell(true))

@@ -19,6 +19,7 @@ const (
 	ServerReset
 	Unreached // the server cannot be reached; the data says why
 	Overflow  // what follows on this connection was not queued
+	Over      // nothing follows; the ends of both sides need not have been seen
 )
 
 // Server reports whether a piece is about the server's side.

@@ -148,6 +148,7 @@ func (r *Relay) serve(ctx context.Context, c *Connection, client net.Conn) {
 	both.Go(func() { r.pass(c, FromClient, client, server) })
 	r.pass(c, FromServer, server, client)
 	both.Wait()
+	r.queue.Add(c, Over, nil)
 }
 
 // pass passes one direction on. It reads no more than the other side takes.

@@ -143,6 +143,10 @@ func (c *comparer) fromRelay(p *pair, piece *relay.Piece) {
 			c.giveUp(p, Broken)
 			c.forget(p) // nothing of it can be understood any more
 		}
+	case relay.Over:
+		if p.over.IsZero() {
+			p.over = time.Now()
+		}
 	default:
 		c.ended(p, k)
 	}

@@ -290,6 +290,39 @@ func TestMaxConnections(t *testing.T) {
 	})
 }
 
+// A client that goes on writing when the old server has left takes nobody's place.
+func TestClientOfServerThatLeft(t *testing.T) {
+	old := server(t, func(conn net.Conn) {
+		first := make([]byte, 4) // all that came: else its end would be a reset
+		if _, err := io.ReadFull(conn, first); err == nil && string(first) == "GET " {
+			echo(&begun{conn, bytes.NewReader(first)})
+		}
+	})
+	c := compare(t, "wsify", old, server(t, echo), func(o *shadow.Options) { o.MaxConnections, o.Window = 1, 10*time.Millisecond })
+	left, err := net.Dial("tcp", c.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer left.Close()
+	_ = left.SetDeadline(coretest.Deadline())
+	if _, err = left.Write([]byte("POST")); err == nil {
+		_, err = left.Read(make([]byte, 1))
+	}
+	if err == nil {
+		t.Fatal("the server has answered")
+	}
+	coretest.Eventually(t, "the relay finds the server gone", func() bool {
+		_, err := left.Write([]byte(" / HTTP/1.1"))
+		return err != nil
+	})
+	coretest.Eventually(t, "there is room again", func() bool {
+		p := c.connect(t, ws.OpText)
+		p.says("hello")
+		p.hears("hello")
+		return c.seen().Connections > 0
+	})
+}
+
 // At the end nothing is left of it, even if clients and servers go on.
 func TestEnd(t *testing.T) {
 	old, fresh := server(t, echo), server(t, echo)
