@@ -89,7 +89,7 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 // Start starts the engine, the background work and the plugins, and then listens. It is called
 // once. After an error no client is served, and Close ends what runs.
 func (p *Parts) Start() error {
-	p.cluster.start(p.Engine, p.Network)
+	p.cluster.start(p.Engine, p.Network, p.neighbours)
 	p.Engine.Start()
 	var errs []error
 	for _, b := range p.state.Load().bridges { // before they connect, which is one of starts

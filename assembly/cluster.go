@@ -32,9 +32,8 @@ type cluster struct {
 // backplane is what there is for each engine.
 type backplane interface {
 	core.Backplane
-	// ID returns the id of this node, and Known reports whether another node can be reached. Any goroutine.
+	// ID returns the id of this node. Any goroutine.
 	ID() core.NodeID
-	Known(n core.NodeID) bool
 	// Health returns what is wrong, and what to do; nil if nothing is. Any goroutine.
 	Health() error
 	// Sync waits until the other nodes have got everything that this one was told before the
@@ -125,9 +124,9 @@ func (c *cluster) places() core.Places {
 // neighbours returns those of the broker, whose bridges show what the other nodes know it by.
 func (c *cluster) neighbours() *bridge.Neighbours {
 	if c == nil {
-		return bridge.NewNeighbours(uuid.NewString(), func(string) bool { return false })
+		return bridge.NewNeighbours(uuid.NewString())
 	}
-	return bridge.NewNeighbours(string(c.backplane.ID()), func(mark string) bool { return c.backplane.Known(core.NodeID(mark)) })
+	return bridge.NewNeighbours(string(c.backplane.ID()))
 }
 
 // numbersAfter returns where the numbers of this node's connections begin. They have 53 bits, as
@@ -142,13 +141,13 @@ func (c *cluster) numbersAfter() uint64 {
 }
 
 // start joins the cluster, in the background.
-func (c *cluster) start(e *engine.Engine, n *network.Server) {
+func (c *cluster) start(e *engine.Engine, n *network.Server, neighbours *bridge.Neighbours) {
 	if c == nil {
 		return
 	}
 	var ctx context.Context
 	ctx, c.end = context.WithCancel(context.Background())
-	c.backplane.Start(arrivals{Engine: e, network: n, ctx: ctx, stats: c.stats})
+	c.backplane.Start(arrivals{Engine: e, network: n, neighbours: neighbours, ctx: ctx, stats: c.stats})
 }
 
 // close leaves the cluster.
@@ -163,9 +162,10 @@ func (c *cluster) close() {
 // arrivals is the engine as the backplane calls it.
 type arrivals struct {
 	*engine.Engine
-	network *network.Server
-	ctx     context.Context
-	stats   *core.ClusterStats
+	network    *network.Server
+	neighbours *bridge.Neighbours
+	ctx        context.Context
+	stats      *core.ClusterStats
 }
 
 // Together runs f, and lets each loop handle in one turn what comes meanwhile.
@@ -179,6 +179,15 @@ func (a arrivals) Published(topic []byte, p core.Payload, headers []byte) {
 		return
 	}
 	a.Engine.Published(topic, p, headers)
+}
+
+// Joined ends bridges that lead to the node.
+func (a arrivals) Joined(n core.NodeID) { a.neighbours.NodeJoined(string(n)) }
+
+// Gone forgets the node.
+func (a arrivals) Gone(n core.NodeID) {
+	a.neighbours.NodeGone(string(n))
+	a.Engine.Gone(n)
 }
 
 // Cluster returns the broker as a node of a cluster; nil if it is alone.

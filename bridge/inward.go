@@ -107,11 +107,18 @@ func (s *server) field(name, value []byte) error {
 	return s.bridge.o.Neighbours.reached(s, string(value))
 }
 
+// leave ends the connection, which must not be; another one is tried. Any goroutine; it does not block.
+func (s *server) leave(err error) {
+	s.bridge.loop.post(func() { s.client.Drop(err) })
+}
+
 // changed hears that a connection is made or has ended.
 func (s *server) changed(err error) {
 	b := s.bridge
 	if err != nil {
 		b.o.Neighbours.left(s)
+	} else if why := b.o.Neighbours.allowed(s); why != nil {
+		s.leave(why)
 	}
 	s.mu.Lock()
 	was := s.up

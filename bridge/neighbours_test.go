@@ -12,8 +12,6 @@ func bridgeOf(name string) *server {
 	return &server{bridge: &Bridge{o: Options{Endpoint: &core.Endpoint{Name: name}}}}
 }
 
-func nobody(string) bool { return false }
-
 // Of two brokers that connect to each other, in whatever order the steps of both happen, one stays
 // connected, and the other is refused for as long as it does; both would go round and round.
 func TestNeighboursOfEachOther(t *testing.T) {
@@ -21,7 +19,7 @@ func TestNeighboursOfEachOther(t *testing.T) {
 		// Of each attempt, the upgrade is judged there, and then its response is heard here.
 		for _, order := range [][]int{{0, 0, 1, 1}, {0, 1, 0, 1}, {0, 1, 1, 0}, {1, 0, 0, 1}, {1, 0, 1, 0}, {1, 1, 0, 0}} {
 			t.Run(fmt.Sprint(marks, order), func(t *testing.T) {
-				brokers := [2]*Neighbours{NewNeighbours(marks[0], nobody), NewNeighbours(marks[1], nobody)}
+				brokers := [2]*Neighbours{NewNeighbours(marks[0]), NewNeighbours(marks[1])}
 				links := [2]*server{bridgeOf("one"), bridgeOf("two")}
 				var answers [2]string
 				var failed [2]error
@@ -69,7 +67,7 @@ func TestNeighboursOfEachOther(t *testing.T) {
 
 // Brokers that do not lead to each other, and clients that say they are one of them, keep nobody away.
 func TestNeighboursOfOthers(t *testing.T) {
-	a, b, c := NewNeighbours("a", nobody), NewNeighbours("b", nobody), NewNeighbours("c", nobody)
+	a, b, c := NewNeighbours("a"), NewNeighbours("b"), NewNeighbours("c")
 	toB, again, toC := bridgeOf("b"), bridgeOf("b"), bridgeOf("c")
 	for i, s := range []*server{toB, again, toC} {
 		other := []*Neighbours{b, b, c}[i]
@@ -91,7 +89,8 @@ func TestNeighboursOfOthers(t *testing.T) {
 	if _, err := a.Join(6, a.Mark()); err == nil {
 		t.Error("a bridge may lead to its own broker")
 	}
-	node := NewNeighbours("d", func(mark string) bool { return mark == a.Mark() })
+	node := NewNeighbours("d")
+	node.NodeJoined(a.Mark())
 	if _, err := node.Join(8, a.Mark()); err == nil {
 		t.Error("a bridge may lead to another node of its cluster")
 	}

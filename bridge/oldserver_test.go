@@ -350,13 +350,15 @@ func TestOldServerDoesNotRead(t *testing.T) {
 	b.stop()
 }
 
+// idOf returns the id of a broker with a mark.
+func idOf(mark string) string {
+	sum := sha256.Sum256([]byte(mark))
+	return hex.EncodeToString(sum[:16])
+}
+
 // When both brokers connect to each other at once, the one whose id is greater ends its bridge, says so,
 // and connects when the other one has left.
 func TestOldServerLeadsHere(t *testing.T) {
-	id := func(mark string) string {
-		sum := sha256.Sum256([]byte(mark))
-		return hex.EncodeToString(sum[:16])
-	}
 	ask := func(url, mark string) (net.Conn, string) {
 		t.Helper()
 		var answer string
@@ -386,10 +388,10 @@ func TestOldServerLeadsHere(t *testing.T) {
 	conn, own := ask(b.url, "anybody")
 	_ = conn.Close()
 	mark := ""
-	for i := 0; mark == "" || id(mark) > own; i++ {
+	for i := 0; mark == "" || idOf(mark) > own; i++ {
 		mark = fmt.Sprint(i)
 	}
-	shown = id(mark)
+	shown = idOf(mark)
 	bridge, _ := ask(b.url, mark)
 	close(begin)
 	const why = "a bridge of the broker there leads here: one carries both ways, so remove one of the two"

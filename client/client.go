@@ -51,7 +51,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.current = first // so that Close says what waits even if it is called before run
+	c.use(first) // so that Close says what waits even if it is called before run
 	c.start(first)
 	return c, nil
 }
@@ -91,6 +91,7 @@ func (c *Client) run(ctx context.Context, conn *connection) {
 			conn, err = c.connect(ctx)
 		}
 		if conn != nil {
+			c.use(conn)
 			c.options.Changed(nil)
 			began := time.Now()
 			err = conn.serve(ctx)
@@ -109,6 +110,24 @@ func (c *Client) run(ctx context.Context, conn *connection) {
 		c.options.Logger.Warn("connection to a server", slog.String("url", SafeURL(c.options.URL)), slog.Any("error", err))
 		sleep(ctx, pause-rand.N(pause/2+1))
 		pause = min(2*pause, c.options.MaxPause)
+	}
+}
+
+// use makes a connection the current one; nil is none.
+func (c *Client) use(conn *connection) {
+	c.mu.Lock()
+	c.current = conn
+	c.mu.Unlock()
+}
+
+// Drop ends the connection, if there is one, as if the server had, and err is why. Another one is made as
+// usual. It may block for some seconds over TLS.
+func (c *Client) Drop(err error) {
+	c.mu.Lock()
+	current := c.current
+	c.mu.Unlock()
+	if current != nil {
+		current.fail(err)
 	}
 }
 

@@ -150,18 +150,13 @@ func (k *connection) greet() {
 	}
 }
 
-// serve says what is to be said until the connection ends, and returns why it has.
+// serve says what is to be said until the connection ends, and returns why it has. It is the current one.
 func (k *connection) serve(ctx context.Context) error {
 	c := k.client
-	c.mu.Lock()
-	c.current = k
-	c.mu.Unlock()
 	stop := context.AfterFunc(ctx, func() { k.fail(ErrClosed) })
 	k.write()
 	stop()
-	c.mu.Lock()
-	c.current = nil
-	c.mu.Unlock()
+	c.use(nil)
 	k.mu.Lock()
 	lost := k.pending
 	k.pending = nil

@@ -89,6 +89,9 @@ type Cluster interface {
 	// SessionEnded says that a session of [SharedSessions], in which connections here have places,
 	// was ended elsewhere: they have none any more.
 	SessionEnded(key string)
+	// Joined says that another node can be reached, from now on until Gone. Channels of it may be
+	// told before.
+	Joined(n NodeID)
 	// Gone says that a node has ended, or cannot be reached any more: its calls fail, and
 	// its services and channels are free. A node that can be reached again is told of anew.
 	Gone(n NodeID)

@@ -59,8 +59,9 @@ type Recorder struct {
 	asked    []Asked
 	answers  []Answered
 	cancels  []Cancelled
-	gone     map[core.NodeID]int // how often
-	ended    []string            // sessions
+	joined   map[core.NodeID]bool // and not gone
+	gone     map[core.NodeID]int  // how often
+	ended    []string             // sessions
 	faults   []string
 	closed   bool
 	answer   func(from core.NodeID, q core.Question)
@@ -70,7 +71,7 @@ var _ core.Cluster = (*Recorder)(nil)
 
 // NewRecorder returns a Recorder; name is for its faults.
 func NewRecorder(name string) *Recorder {
-	return &Recorder{name: name, services: make(map[core.NodeID]map[string]bool), owners: make(map[string]Owner), gone: make(map[core.NodeID]int)}
+	return &Recorder{name: name, services: make(map[core.NodeID]map[string]bool), owners: make(map[string]Owner), joined: make(map[core.NodeID]bool), gone: make(map[core.NodeID]int)}
 }
 
 func (r *Recorder) fault(format string, args ...any) {
@@ -215,10 +216,24 @@ func (r *Recorder) SessionEnded(key string) {
 	r.ended = append(r.ended, key)
 }
 
+// Joined keeps that a node can be reached.
+func (r *Recorder) Joined(n core.NodeID) {
+	r.enter()
+	defer r.mu.Unlock()
+	if r.joined[n] {
+		r.fault("%s joins twice", n)
+	}
+	r.joined[n] = true
+}
+
 // Gone forgets what a node has.
 func (r *Recorder) Gone(n core.NodeID) {
 	r.enter()
 	defer r.mu.Unlock()
+	if !r.joined[n] {
+		r.fault("%s is gone, and had not joined", n)
+	}
+	delete(r.joined, n)
 	r.gone[n]++
 	delete(r.services, n)
 	maps.DeleteFunc(r.owners, func(_ string, o Owner) bool { return o.By == n })

@@ -81,9 +81,6 @@ func New(o Options) (*Backplane, error) {
 // ID returns the id that this node has for the others, from New to Close. Any goroutine.
 func (b *Backplane) ID() core.NodeID { return b.id }
 
-// Known reports whether another node can be reached at present. Any goroutine.
-func (b *Backplane) Known(n core.NodeID) bool { return b.nodes.Known(n) }
-
 // Health returns nil if the node is joined to the cluster and can own channels, or what is
 // wrong and what can be done about it. Any goroutine.
 func (b *Backplane) Health() error { return b.health.Err() }

@@ -259,6 +259,7 @@ func (r *Roster) touch(n *notice) *node {
 	if isNew {
 		r.log.Info("a node has joined", logging.Bounded("", "", slog.String("node", string(n.Node))))
 		r.heard(n.Node)
+		r.cluster.Joined(n.Node)
 		// It need not wait for our next one.
 		r.Hello()
 	}

@@ -23,6 +23,7 @@ type member struct {
 	*Roster
 	mail     *exchange
 	services map[string]bool
+	joined   int
 	gone     int
 	heard    int
 }
@@ -39,6 +40,8 @@ func (m *member) Served(_ core.NodeID, changes []core.Service) {
 		}
 	}
 }
+
+func (m *member) Joined(core.NodeID) { m.joined++ }
 
 func (m *member) Gone(core.NodeID) { m.gone++; clear(m.services) }
 

@@ -27,7 +27,8 @@ func known(t *testing.T, nodes ...core.NodeID) *Roster {
 
 type goneCluster struct{ core.Cluster }
 
-func (goneCluster) Gone(core.NodeID) {}
+func (goneCluster) Joined(core.NodeID) {}
+func (goneCluster) Gone(core.NodeID)   {}
 
 // A sync ends when each node has answered it, or is gone; nodes are asked until then.
 func TestSyncs(t *testing.T) {

@@ -17,6 +17,9 @@ var _ core.Cluster = (*Engine)(nil)
 // connections sees to that. Any goroutine.
 func (e *Engine) Together(f func()) { f() }
 
+// Joined does nothing: the engine knows a node by what it has. Any goroutine.
+func (e *Engine) Joined(core.NodeID) {}
+
 // Published delivers a message of another node to those here who hear it. Nobody judges it
 // again, and it goes nowhere else. Any goroutine.
 func (e *Engine) Published(topic []byte, payload core.Payload, headers []byte) {
