@@ -2,6 +2,7 @@ package record
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -14,6 +15,8 @@ import (
 type Options struct {
 	// Dial opens a connection to the server. It is called on a goroutine for each client.
 	Dial func(context.Context) (net.Conn, error)
+	// TLS is that towards clients; nil is none.
+	TLS *tls.Config
 	// Server names the server in what people read. It holds no secrets.
 	Server string
 	// Endpoint is the name that the conversation uses for the server's endpoint.

@@ -22,7 +22,7 @@ type Proxy struct {
 func New(o Options) *Proxy {
 	p := &Proxy{o: o.complete()}
 	p.relay = relay.New(relay.Options{
-		Dial: o.Dial, Server: o.Server, Program: "broker record", QueueBytes: p.o.QueueBytes, Note: p.o.Note, Admit: p.admit,
+		Dial: o.Dial, Server: o.Server, Program: "broker record", TLS: p.o.TLS, QueueBytes: p.o.QueueBytes, Note: p.o.Note, Admit: p.admit,
 	})
 	return p
 }

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 )
 
@@ -9,6 +10,8 @@ import (
 type Options struct {
 	// Dial opens a connection to the server. It is called on a goroutine for each client.
 	Dial func(context.Context) (net.Conn, error)
+	// TLS is that towards clients; nil is none.
+	TLS *tls.Config
 	// Server names the server in what people read. It holds no secrets.
 	Server string
 	// Program names the relay to clients of a server that cannot be reached.
@@ -16,7 +19,7 @@ type Options struct {
 	// QueueBytes bounds what waits for the watcher; 0 is 64 MiB.
 	QueueBytes int
 	// Admit is asked whether a further connection is watched; others are only passed on. nil watches
-	// all. It is called on one goroutine.
+	// all. Its calls do not overlap.
 	Admit func() bool
 	// Note is told for people what they have to know at once, such as that the server cannot be
 	// reached; nil is nobody. Any goroutine.

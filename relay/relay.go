@@ -3,6 +3,7 @@ package relay
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +13,8 @@ import (
 )
 
 const (
-	dialTimeout = 10 * time.Second
+	dialTimeout      = 10 * time.Second
+	handshakeTimeout = 10 * time.Second
 	// headTimeout is how long a client may take for its request before it is told that there is no server.
 	headTimeout = 5 * time.Second
 	// lastTimeout is how long a client may go on after the server has ended the connection.
@@ -26,6 +28,8 @@ type Relay struct {
 	o       Options
 	queue   *Queue
 	passing sync.WaitGroup
+
+	admitting sync.Mutex // held while Options.Admit is called
 
 	// Guarded by mu.
 	mu     sync.Mutex
@@ -87,11 +91,7 @@ func (r *Relay) accept(ctx context.Context, l net.Listener) error {
 			continue
 		}
 		pause = time.Millisecond
-		c := &Connection{Client: conn.RemoteAddr()}
-		if !r.o.Admit() {
-			c.Ignore()
-		}
-		r.passing.Go(func() { r.serve(ctx, c, conn) })
+		r.passing.Go(func() { r.welcome(ctx, conn) })
 	}
 }
 
@@ -123,12 +123,36 @@ func (r *Relay) closeAll() {
 	}
 }
 
-// serve passes one connection on until both sides have ended.
-func (r *Relay) serve(ctx context.Context, c *Connection, client net.Conn) {
-	if !r.track(client) {
+// welcome takes a connection of a client, and serves it until it has ended.
+func (r *Relay) welcome(ctx context.Context, conn net.Conn) {
+	if !r.track(conn) {
 		return
 	}
-	defer r.drop(client)
+	defer r.drop(conn)
+	c, client := &Connection{Client: conn.RemoteAddr()}, conn
+	if r.o.TLS != nil {
+		secure := tls.Server(conn, r.o.TLS)
+		shaking, cancel := context.WithTimeout(ctx, handshakeTimeout)
+		err := secure.HandshakeContext(shaking)
+		cancel()
+		if err != nil {
+			if ctx.Err() == nil {
+				r.o.Note(fmt.Sprintf("the TLS handshake of a client (%s) failed: %v", c.Client, err))
+			}
+			return
+		}
+		client = secure
+	}
+	r.admitting.Lock()
+	if !r.o.Admit() {
+		c.Ignore()
+	}
+	r.admitting.Unlock()
+	r.serve(ctx, c, client)
+}
+
+// serve passes one connection on until both sides have ended.
+func (r *Relay) serve(ctx context.Context, c *Connection, client net.Conn) {
 	dialling, cancel := context.WithTimeout(ctx, dialTimeout)
 	server, err := r.o.Dial(dialling)
 	cancel()
@@ -170,7 +194,7 @@ func (r *Relay) pass(c *Connection, k Kind, from, to net.Conn) {
 		}
 		switch {
 		case err == nil:
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // over TLS without a goodbye
 			r.queue.Add(c, ended, nil)
 			if t, ok := to.(interface{ CloseWrite() error }); ok {
 				_ = t.CloseWrite()

@@ -2,6 +2,7 @@ package shadow
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"time"
@@ -14,6 +15,8 @@ type Options struct {
 	// Old opens a connection to the old server, New one to the shadow. They are called on goroutines
 	// of their own.
 	Old, New func(context.Context) (net.Conn, error)
+	// TLS is that towards clients; nil is none.
+	TLS *tls.Config
 	// Server names the old server in what people read. It holds no secrets.
 	Server string
 	// Endpoint is what samples call the endpoint, and Path its own path.

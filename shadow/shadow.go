@@ -22,7 +22,7 @@ type Shadow struct {
 func New(o Options) *Shadow {
 	s := &Shadow{o: o.complete()}
 	s.relay = relay.New(relay.Options{
-		Dial: s.o.Old, Server: s.o.Server, Program: "broker shadow", QueueBytes: s.o.QueueBytes, Note: s.o.Note, Admit: s.admit,
+		Dial: s.o.Old, Server: s.o.Server, Program: "broker shadow", TLS: s.o.TLS, QueueBytes: s.o.QueueBytes, Note: s.o.Note, Admit: s.admit,
 	})
 	return s
 }

@@ -53,7 +53,7 @@ be written.
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&r.listen, "listen", "l", "", "where clients connect, HOST:PORT")
+	r.front.add(cmd)
 	flags.StringVar(&r.to, "to", "", "the server, a TARGET")
 	flags.StringVarP(&r.file, "output", "o", "", "the file to write, which is replaced; - is standard output")
 	flags.Int64Var(&r.maxSize, "max-size", 64<<20, "end the recording at so many bytes")
@@ -71,7 +71,8 @@ be written.
 // recording are the values of the flags.
 type recording struct {
 	target                     target
-	listen, to, file           string
+	front                      front
+	to, file                   string
 	maxSize                    int64
 	maxTime                    time.Duration
 	maxMessage, maxConnections int
@@ -120,11 +121,8 @@ func (r *recording) options(ctx context.Context) (o record.Options, l net.Listen
 		Dial: func(ctx context.Context) (net.Conn, error) { return client.Reach(ctx, address, conf) },
 	}
 	o.Dissector, _ = format.(core.Dissector)
-	l, err = new(net.ListenConfig).Listen(ctx, "tcp", r.listen)
-	if err != nil {
-		return o, nil, fmt.Errorf("--listen: %w", err)
-	}
-	return o, l, nil
+	l, o.TLS, err = r.front.listen(ctx)
+	return o, l, err
 }
 
 func summary(s record.Summary) string {

@@ -63,7 +63,7 @@ Exit code 1 says that there were differences, or that something was not compared
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&s.listen, "listen", "l", "", "where clients connect, HOST:PORT")
+	s.front.add(cmd)
 	flags.StringVar(&s.to, "to", "", "the old server, a TARGET")
 	flags.StringVar(&s.endpoint, "endpoint", "", "the endpoint of the configuration, if several have the format")
 	flags.StringVarP(&s.file, "output", "o", "", "a file for samples of the differences, which is replaced; - is standard output")
@@ -84,7 +84,8 @@ Exit code 1 says that there were differences, or that something was not compared
 // shadowing are the values of the flags.
 type shadowing struct {
 	target                              target
-	listen, to, endpoint, file          string
+	front                               front
+	to, endpoint, file                  string
 	window                              time.Duration
 	samples, maxMessage, maxConnections int
 	allowEffects                        bool
@@ -102,10 +103,11 @@ func (s *shadowing) run(ctx context.Context, in io.Reader, out, log io.Writer) (
 	if err != nil {
 		return err
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", s.listen)
+	l, tls, err := s.front.listen(ctx)
 	if err != nil {
-		return fmt.Errorf("--listen: %w", err)
+		return err
 	}
+	o.TLS = tls
 	defer func() { _ = l.Close() }()
 	switch s.file {
 	case "":

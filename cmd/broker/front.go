@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"github.com/polywire/polywire/certs"
+)
+
+// front is where the clients of a command that stands before a server connect: the values of the flags.
+type front struct {
+	address, cert, key string
+}
+
+func (f *front) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVarP(&f.address, "listen", "l", "", "where clients connect, HOST:PORT")
+	flags.StringVar(&f.cert, "listen-cert", "", "the PEM file of the certificate that clients see: they connect with TLS")
+	flags.StringVar(&f.key, "listen-key", "", "the PEM file of its key")
+	for _, name := range []string{"listen-cert", "listen-key"} {
+		_ = cmd.MarkFlagFilename(name, "pem", "crt", "key")
+	}
+}
+
+// listen begins to listen. security is nil if clients connect without TLS.
+func (f *front) listen(ctx context.Context) (l net.Listener, security *tls.Config, err error) {
+	if (f.cert == "") != (f.key == "") {
+		return nil, nil, errors.New("--listen-cert and --listen-key belong together")
+	}
+	if f.cert != "" {
+		source, err := certs.New(certs.Settings{Pairs: []certs.Pair{{Cert: f.cert, Key: f.key}}}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			return nil, nil, fmt.Errorf("--listen-cert and --listen-key: %w", err)
+		}
+		security = source.Config()
+	}
+	if l, err = new(net.ListenConfig).Listen(ctx, "tcp", f.address); err != nil {
+		return nil, nil, fmt.Errorf("--listen: %w", err)
+	}
+	return l, security, nil
+}
