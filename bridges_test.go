@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -127,16 +128,19 @@ func TestBridgeByPlugin(t *testing.T) {
 		t.Fatalf("building the plugin: %v\n%s", err, out)
 	}
 	port := coretest.FreePort(t)
-	plugin := fmt.Sprintf("options: {login: me, passcode: secret}, plugin: {command: [%q]}", program)
+	plugin := func(mark string) string {
+		return fmt.Sprintf("options: {login: me, passcode: secret}, plugin: {command: [%q, %q]}", program, mark)
+	}
 	stomp := func() *running {
 		return run(t, fmt.Sprintf(`
 endpoints:
   - {name: old, protocol: vws, listen: "127.0.0.1:0", options: {allow_send: true}}
   - {name: stomp, protocol: stomp, listen: "127.0.0.1:%d", %s}
-`, port, plugin))
+admin: {listen: "127.0.0.1:0"}
+`, port, plugin("the server's")))
 	}
 	server := stomp()
-	b := bridged(t, "stomp", port, plugin+`, hear: [news/today, chat/a, news/other], tell: ["chat/+"]`)
+	b := bridged(t, "stomp", port, plugin("the bridge's")+`, hear: [news/today, chat/a, news/other], tell: ["chat/+"]`)
 	b.joined(t)
 	converseOverBridge(t, "vws", server, b, 0)
 	if err := server.stop(); err != nil {
@@ -145,6 +149,27 @@ endpoints:
 	server = stomp()
 	b.joined(t)
 	converseOverBridge(t, "vws", server, b, 1)
+
+	connected := func() bool {
+		_, page := get(t, server.AdminURL())
+		return strings.Contains(page, `polywire_connections_opened_total{endpoint="stomp",protocol="stomp"} 2`)
+	}
+	if connected() {
+		t.Fatal("the bridge has connected twice")
+	}
+	killed := 0
+	for _, pid := range processes(t, program, "the bridge's") {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		killed++
+	}
+	if killed == 0 {
+		t.Fatal("no process of the bridge's plugin")
+	}
+	coretest.Eventually(t, "the bridge connects with another process", connected)
+	b.joined(t)
+	converseOverBridge(t, "vws", server, b, 2)
 }
 
 // A plugin that offers no client's side is no use to a bridge, and that is found in the configuration.

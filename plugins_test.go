@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -31,19 +32,7 @@ func TestPluginsAreReloaded(t *testing.T) {
 	plugged := func(name string) string {
 		return fmt.Sprintf(", {name: %s, protocol: wsify, listen: '127.0.0.1:0', plugin: {command: [%q, wsify]}}", name, program)
 	}
-	processes := func() (n int) {
-		lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
-		if err != nil || len(lines) == 0 {
-			t.Skip("processes cannot be counted here")
-		}
-		for _, line := range lines {
-			// Some may end meanwhile.
-			if b, err := os.ReadFile(line); err == nil && strings.HasPrefix(string(b), program) {
-				n++
-			}
-		}
-		return n
-	}
+
 	r := run(t, "endpoints: [{name: e, protocol: echo, listen: '127.0.0.1:0'}]\nadmin: {listen: ''}\n")
 	reload := func(cfg *config.Config, want string) {
 		t.Helper()
@@ -62,16 +51,37 @@ func TestPluginsAreReloaded(t *testing.T) {
 	hears := dial(t, r.urls["a"].URL)
 	hears.send(`{"command":"join","args":{"channel":"c"}}`)
 	reload(file(plugged("a")+plugged("b")), "e unchanged; a unchanged; b new |  | ")
-	eventually(t, "there are two processes", func() bool { return processes() == 2 })
+	eventually(t, "there are two processes", func() bool { return len(processes(t, program, "wsify")) == 2 })
 	other := dial(t, r.urls["b"].URL)
 	other.send(`{"command":"broadcast","args":{"channel":"c","content":"from b"}}`)
 	hears.want(`"from b"`)
 	reload(file(plugged("a")), "e unchanged; a unchanged; b removed: 1 disconnect |  | ")
 	other.endsWith(1001)
 	_ = other.conn.Close()
-	eventually(t, "there is one process", func() bool { return processes() == 1 })
+	eventually(t, "there is one process", func() bool { return len(processes(t, program, "wsify")) == 1 })
 	reload(file(""), "e unchanged; a removed: 1 disconnect |  | ")
 	hears.endsWith(1001)
 	_ = hears.conn.Close()
-	eventually(t, "there is none", func() bool { return processes() == 0 })
+	eventually(t, "there is none", func() bool { return len(processes(t, program, "wsify")) == 0 })
+}
+
+// processes returns the ids of processes with these arguments.
+func processes(t *testing.T, args ...string) (pids []int) {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		line, err := os.ReadFile(file)
+		if err != nil || string(line) != strings.Join(args, "\x00")+"\x00" {
+			continue // gone meanwhile, or another one
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids
 }
