@@ -5,12 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 
 	"github.com/spf13/cobra"
-
-	"github.com/polywire/polywire/certs"
 )
 
 // front is where the clients of a command that stands before a server connect: the values of the flags.
@@ -34,11 +31,11 @@ func (f *front) listen(ctx context.Context) (l net.Listener, security *tls.Confi
 		return nil, nil, errors.New("--listen-cert and --listen-key belong together")
 	}
 	if f.cert != "" {
-		source, err := certs.New(certs.Settings{Pairs: []certs.Pair{{Cert: f.cert, Key: f.key}}}, slog.New(slog.DiscardHandler))
+		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
 		if err != nil {
-			return nil, nil, fmt.Errorf("--listen-cert and --listen-key: %w", err)
+			return nil, nil, fmt.Errorf("reading --listen-cert and --listen-key: %w", err)
 		}
-		security = source.Config()
+		security = &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}}
 	}
 	if l, err = new(net.ListenConfig).Listen(ctx, "tcp", f.address); err != nil {
 		return nil, nil, fmt.Errorf("--listen: %w", err)

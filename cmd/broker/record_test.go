@@ -107,7 +107,7 @@ func TestRecordMistakes(t *testing.T) {
 	defer taken.Close()
 	for args, want := range map[string]string{
 		"-l 127.0.0.1:0 --to wsify://h -o - --listen-cert x":                                "--listen-cert and --listen-key belong together",
-		"-l 127.0.0.1:0 --to wsify://h -o - --listen-cert /dev/null --listen-key /dev/null": "--listen-cert and --listen-key: loading certificates: ",
+		"-l 127.0.0.1:0 --to wsify://h -o - --listen-cert /dev/null --listen-key /dev/null": "reading --listen-cert and --listen-key: ",
 		"":                                   "required flag(s)",
 		"-l 127.0.0.1:0 --to ws://h -o -":    "ws:// does not name the format",
 		"-l 127.0.0.1:0 --to wubsb://h -o -": `there is no format "wubsb"`,
