@@ -22,6 +22,8 @@ type Peer interface {
 	// Unwritten reports that an event that was told to this connection alone cannot be written in
 	// its format, if that is known at once. It is borrowed.
 	Unwritten(ev Event)
+	// Holdings returns what the connection has, for an operator.
+	Holdings() Holdings
 	// Leaving reports that the connection is about to close, before the client can see its
 	// close frame or its end. When Leaving returns, what the connection held alone (channels,
 	// services, its place in a session) is free, and no further command is carried out. The

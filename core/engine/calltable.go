@@ -92,6 +92,16 @@ func (t *callTable) init(now time.Time, o Options) {
 	t.clock.Start(now, now)
 }
 
+// of returns how many calls a party waits for, and how many it is to answer.
+func (t *callTable) of(p *party) (asking, asked int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p.calls == nil {
+		return 0, 0
+	}
+	return p.calls.asking.size, p.calls.asked.size
+}
+
 // add gives c an id, unless another node has given it one, and returns the id. It keeps c until
 // it is taken out, or for timeout from now. The caller may have limit calls. The refusal is
 // refusedGone if the answerer left before it could be asked, and refusedLeft if the caller did.

@@ -110,6 +110,8 @@ func (p *chatPeer) Leaving() {
 	}
 }
 
+func (p *chatPeer) Holdings() core.Holdings { return core.Holdings{} }
+
 func (p *chatPeer) Gone(core.Reason) {
 	if p.aud != nil {
 		p.aud.Remove(&p.at)

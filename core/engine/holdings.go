@@ -1,0 +1,50 @@
+package engine
+
+import (
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/polywire/polywire/core"
+)
+
+// Holdings returns what the connection has, for an operator.
+func (p *peer) Holdings() core.Holdings {
+	var h core.Holdings
+	prefix := p.link.Endpoint().TopicPrefix
+	names := func(all iter.Seq[string], n int) (some []string) {
+		for name := range all {
+			if len(some) == core.MaxHoldings {
+				h.More += n - len(some)
+				break
+			}
+			some = append(some, strings.TrimPrefix(name, prefix))
+		}
+		slices.Sort(some)
+		return some
+	}
+	h.Topics = names(func(yield func(string) bool) {
+		for _, s := range p.subscriptions {
+			if !yield(s.audience.address.name) {
+				return
+			}
+		}
+	}, len(p.subscriptions))
+	if r := p.rare; r != nil {
+		if r.patterns != nil {
+			h.Patterns = names(func(yield func(string) bool) {
+				for key := range r.patterns.byName {
+					if !yield(prefix + key.name) {
+						return
+					}
+				}
+			}, len(r.patterns.byName))
+		}
+		h.Services = names(maps.Keys(r.offers), len(r.offers))
+		h.Channels = names(maps.Keys(r.channels), len(r.channels))
+	}
+	h.Session = p.session.Load() != nil
+	h.Asking, h.Asked = p.engine.calls.of(&p.party)
+	return h
+}
