@@ -26,6 +26,7 @@ func (b *Broker) adminSource() admin.Source {
 		Inbound: b.parts.Network.Inbound, InboundBudget: b.parts.Network.InboundBudget,
 		Memory:       b.parts.Network.Memory,
 		LogDropped:   b.lines.Dropped,
+		Connections:  b.parts.Network,
 		Certificates: b.parts.Certificates,
 		Services:     b.parts.Services,
 		Ready:        b.parts.Network.Ready,

@@ -73,22 +73,22 @@ func localAddr(r *http.Request) (netip.Addr, bool) {
 // forwarded are the header fields that show that a proxy asks for somebody else.
 var forwarded = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"}
 
-// mayReload returns the status and the reason with which a reload request is refused; 0 if it is
-// allowed. If a token is set the request must show it; otherwise it must come from a program on
-// this machine.
-func mayReload(r *http.Request, token string) (status int, why string) {
+// mayOperate returns the status and the reason with which a request is refused that wants to do what
+// is not for everybody; 0 if it is allowed. If a token is set the request must show it; otherwise it
+// must come from a program on this machine.
+func mayOperate(r *http.Request, token, what string) (status int, why string) {
 	if r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
-		return http.StatusForbidden, "web pages may not reload the configuration"
+		return http.StatusForbidden, "web pages may not " + what
 	}
 	if token != "" {
 		scheme, shown, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare([]byte(strings.TrimSpace(shown)), []byte(token)) == 0 {
-			return http.StatusUnauthorized, "a reload needs admin.reload_token: Authorization: Bearer TOKEN"
+			return http.StatusUnauthorized, "to " + what + " needs admin.reload_token: Authorization: Bearer TOKEN"
 		}
 		return 0, ""
 	}
 	if !fromHere(r) {
-		return http.StatusForbidden, "only programs of the broker's machine may reload the configuration; for others set admin.reload_token"
+		return http.StatusForbidden, "only programs of the broker's machine may " + what + "; for others set admin.reload_token"
 	}
 	return 0, ""
 }

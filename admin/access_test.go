@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/admin"
+	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
 )
 
@@ -40,6 +41,14 @@ func asked(t *testing.T, at net.Addr, request string) (status int, body string) 
 		t.Fatal(err)
 	}
 	return response.StatusCode, string(b)
+}
+
+// nobody are no connections.
+type nobody struct{ admin.Connections }
+
+func (nobody) List(context.Context, func(core.ConnectionInfo)) error { return nil }
+func (nobody) End(context.Context, uint64, core.Reason) (c core.ConnectionInfo, err error) {
+	return c, core.ErrNoConnection
 }
 
 // elsewhere is a listener whose clients seem to be on another machine.
@@ -141,6 +150,7 @@ func TestHosts(t *testing.T) {
 func TestWhoMayReload(t *testing.T) {
 	src := source(new(atomic.Bool))
 	src.Reload = func(bool) (any, error) { return "done", nil }
+	src.Connections = nobody{}
 	silent := slog.New(slog.DiscardHandler)
 	near := serve(t, "tcp", "127.0.0.1:0", src, silent)
 	socket := serve(t, "unix", filepath.Join(t.TempDir(), "s"), src, silent)
@@ -149,6 +159,11 @@ func TestWhoMayReload(t *testing.T) {
 	post := func(at *admin.Server, fields string) int {
 		t.Helper()
 		status, _ := asked(t, at.Addr(), "POST /reload HTTP/1.1\r\nHost: localhost\r\n"+fields+"\r\n")
+		for _, other := range []string{"GET /v1/connections", "DELETE /v1/connections/1"} {
+			if got, body := asked(t, at.Addr(), other+" HTTP/1.1\r\nHost: localhost\r\n"+fields+"\r\n"); got != status && got != http.StatusNotFound || (status != http.StatusOK) != strings.Contains(body, `"forbidden"`) {
+				t.Errorf("with %q a reload is answered %d, and %s %d", fields, status, other, got)
+			}
+		}
 		return status
 	}
 	for _, c := range []struct {

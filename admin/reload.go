@@ -15,7 +15,7 @@ import (
 // TEXT} if the configuration cannot be used; then nothing has changed.
 //
 // It refuses a request that asks for something else, rather than do a reload that nobody wanted.
-// mayReload decides who may ask.
+// mayOperate decides who may ask.
 type reloader struct {
 	reload func(dryRun bool) (any, error) // nil if there is no source to read
 	token  string
@@ -23,7 +23,7 @@ type reloader struct {
 }
 
 func (h reloader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if status, why := mayReload(r, h.token); status != 0 {
+	if status, why := mayOperate(r, h.token, "reload the configuration"); status != 0 {
 		if status == http.StatusUnauthorized {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 		}

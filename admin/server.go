@@ -48,6 +48,7 @@ func New(src Source, log *slog.Logger) *Server {
 		}
 		answer(w, status, text)
 	})
+	newConnections(src, log).serve(mux)
 	mux.Handle("POST /reload", reloader{src.Reload, src.ReloadToken, log})
 	s := &Server{
 		log: log,

@@ -21,6 +21,8 @@ type Source struct {
 	Panics func() uint64
 	// Certificates returns the TLS certificates in use.
 	Certificates func() []Certificate
+	// Connections are the open connections.
+	Connections Connections
 	// Services returns the services that HTTP servers answer.
 	Services func() []Service
 	// Bridges returns the bridges to old servers.
@@ -47,8 +49,8 @@ type Source struct {
 	// change; the report can be marshalled as JSON. Nil if there is nothing to read. This field and
 	// those below are optional.
 	Reload func(dryRun bool) (report any, err error)
-	// ReloadToken is the token that a reload request must show; "" restricts reloads to programs on
-	// this machine.
+	// ReloadToken is the token that a request must show which reloads, or looks at connections; ""
+	// restricts that to programs on this machine.
 	ReloadToken string
 	// Hosts are the host names under which the server answers, besides those of the loopback
 	// interface; "*" is any.

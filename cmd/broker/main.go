@@ -73,6 +73,8 @@ One YAML file lists its endpoints; each endpoint speaks one format.`,
 	root.AddCommand(
 		newServe(),
 		newReload(),
+		newConnections(),
+		newKick(),
 		newCheck(),
 		newConverse(),
 		newSub(),

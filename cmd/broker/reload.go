@@ -3,20 +3,16 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"net/url"
 	"strings"
-	"syscall"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/polywire/polywire"
-	"github.com/polywire/polywire/config"
 )
 
 // newReload returns the command that makes a running broker read its configuration again.
@@ -38,10 +34,11 @@ file changes nothing, and every problem is printed.`,
 			if err != nil {
 				return err
 			}
-			if cfg.Admin.Listen == "" {
-				return errors.New("the configuration has no admin address to ask at; send SIGHUP to the broker instead")
+			o, err := newOperator(cfg, "send SIGHUP to the broker instead")
+			if err != nil {
+				return err
 			}
-			plan, err := askReload(cmd.Context(), cfg, dryRun)
+			plan, err := askReload(cmd.Context(), o, dryRun)
 			if err != nil {
 				return err
 			}
@@ -53,45 +50,17 @@ file changes nothing, and every problem is printed.`,
 	return cmd
 }
 
-// reloadTimeout bounds a reload: it is the time that the admin server allows.
-const reloadTimeout = 30 * time.Second
-
-// askReload asks the broker of a configuration. It ignores a proxy of the environment, because the
-// broker is near.
-func askReload(ctx context.Context, cfg *config.Config, dryRun bool) (polywire.Plan, error) {
-	var plan polywire.Plan
-	transport := &http.Transport{DisableKeepAlives: true}
-	url := strings.TrimSuffix(polywire.AdminURL(cfg), "/metrics") + "/reload"
-	if socket, ok := strings.CutPrefix(cfg.Admin.Listen, "unix:"); ok {
-		url = "http://localhost/reload"
-		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		}
-	}
+// askReload asks the broker to reload.
+func askReload(ctx context.Context, o *operator, dryRun bool) (plan polywire.Plan, err error) {
+	query := url.Values{}
 	if dryRun {
-		url += "?dry_run=1"
+		query.Set("dry_run", "1")
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, nil)
+	status, body, err := o.ask(ctx, http.MethodPost, "/reload", query)
 	if err != nil {
-		return plan, fmt.Errorf("asking the broker: %w", err)
+		return plan, err
 	}
-	if token := cfg.Admin.ReloadToken; token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	client := http.Client{Timeout: reloadTimeout, Transport: transport}
-	response, err := client.Do(request)
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
-		return plan, fmt.Errorf("asking the broker: %w; if it runs with another admin address than the file has now, --admin names that", err)
-	}
-	if err != nil {
-		return plan, fmt.Errorf("asking the broker: %w", err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return plan, fmt.Errorf("asking the broker: %w", err)
-	}
-	switch response.StatusCode {
+	switch status {
 	case http.StatusOK:
 		if err := json.Unmarshal(body, &plan); err != nil {
 			return plan, fmt.Errorf("reading the broker's answer: %w", err)
@@ -104,7 +73,7 @@ func askReload(ctx context.Context, cfg *config.Config, dryRun bool) (polywire.P
 		}
 		return plan, fmt.Errorf("nothing has changed:\n%s", fault.Error)
 	}
-	return plan, fmt.Errorf("asking the broker: %s: %s", response.Status, strings.TrimSpace(string(body)))
+	return plan, refusedBy(status, body)
 }
 
 // printPlan writes a table of what happens to the endpoints, and the other changes.

@@ -38,7 +38,7 @@ type speaking struct {
 func speak(t *testing.T, keys string) *speaking {
 	t.Helper()
 	s := &speaking{dir: t.TempDir(), ports: make(map[string]string)}
-	text := "admin: {listen: \"\"}\nendpoints:\n"
+	text := fmt.Sprintf("admin: {listen: \"127.0.0.1:%d\"}\nendpoints:\n", coretest.FreePort(t))
 	for protocol, usual := range usualPorts {
 		s.ports[usual] = fmt.Sprintf("127.0.0.1:%d", coretest.FreePort(t))
 		name, extra := protocol, ""

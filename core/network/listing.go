@@ -15,25 +15,10 @@ import (
 // listBatch is how many connections a loop describes in one turn.
 const listBatch = 256
 
-// ErrNoConnection says that there is no connection of a number, or that it has ended.
-var ErrNoConnection = errors.New("there is no such connection")
-
-// Listed is an open connection as an operator sees it.
-type Listed struct {
-	ID                         uint64
-	Endpoint, Protocol, Remote string
-	User                       string // "" if the client was not authenticated, or its credential names nobody
-	Opened                     time.Time
-	Idle                       time.Duration // since its last message, to a tenth of a second
-	Queued                     int           // bytes that wait to be written
-	Held                       bool          // its messages wait: for an outcome, a hook, its rate, or room
-	TLS, Compressed            bool
-}
-
 // List calls visit with each open connection, on the calling goroutine. Connections that come or leave
 // meanwhile may be missing. The loops describe them in many short turns, between their work.
-func (s *Server) List(ctx context.Context, visit func(Listed)) error {
-	return s.walk(ctx, func(*conn) bool { return true }, func(batch []Listed) bool {
+func (s *Server) List(ctx context.Context, visit func(core.ConnectionInfo)) error {
+	return s.walk(ctx, func(*conn) bool { return true }, func(batch []core.ConnectionInfo) bool {
 		for _, one := range batch {
 			visit(one)
 		}
@@ -42,7 +27,7 @@ func (s *Server) List(ctx context.Context, visit func(Listed)) error {
 }
 
 // Find returns a connection, and what it has at the engine. The error is ErrNoConnection, or that of ctx.
-func (s *Server) Find(ctx context.Context, id uint64) (found Listed, h core.Holdings, err error) {
+func (s *Server) Find(ctx context.Context, id uint64) (found core.ConnectionInfo, h core.Holdings, err error) {
 	found, err = s.one(ctx, id, func(c *conn) {
 		if c.peer != nil {
 			h = c.peer.Holdings()
@@ -53,38 +38,38 @@ func (s *Server) Find(ctx context.Context, id uint64) (found Listed, h core.Hold
 
 // End ends a connection with its format's goodbye for a reason, after what is queued for it. The error is
 // ErrNoConnection, or that of ctx.
-func (s *Server) End(ctx context.Context, id uint64, r core.Reason) (ended Listed, err error) {
+func (s *Server) End(ctx context.Context, id uint64, r core.Reason) (ended core.ConnectionInfo, err error) {
 	return s.one(ctx, id, func(c *conn) { c.sayGoodbye(r) })
 }
 
 // one calls f with the connection of a number, on its loop.
-func (s *Server) one(ctx context.Context, id uint64, f func(*conn)) (found Listed, err error) {
+func (s *Server) one(ctx context.Context, id uint64, f func(*conn)) (found core.ConnectionInfo, err error) {
 	err = s.walk(ctx, func(c *conn) bool {
 		if c.id != id {
 			return false
 		}
 		f(c)
 		return true
-	}, func(batch []Listed) bool {
+	}, func(batch []core.ConnectionInfo) bool {
 		found = batch[0]
 		return false
 	})
 	if err == nil && found.ID != id {
-		err = ErrNoConnection
+		err = core.ErrNoConnection
 	}
 	return found, err
 }
 
 // walk calls wanted on the loops with each open connection, and visit on the calling goroutine with those for
 // which it is true, until visit returns false.
-func (s *Server) walk(ctx context.Context, wanted func(*conn) bool, visit func([]Listed) bool) error {
+func (s *Server) walk(ctx context.Context, wanted func(*conn) bool, visit func([]core.ConnectionInfo) bool) error {
 	for _, l := range s.loopList() {
 		all, err := askLoop(ctx, l, func() []*conn { return slices.AppendSeq(make([]*conn, 0, len(l.conns)), maps.Keys(l.conns)) })
 		if err != nil {
 			return err
 		}
 		for batch := range slices.Chunk(all, listBatch) {
-			listed, err := askLoop(ctx, l, func() []Listed { return describe(batch, wanted) })
+			listed, err := askLoop(ctx, l, func() []core.ConnectionInfo { return describe(batch, wanted) })
 			if err != nil {
 				return err
 			}
@@ -97,7 +82,7 @@ func (s *Server) walk(ctx context.Context, wanted func(*conn) bool, visit func([
 }
 
 // describe returns those of some connections that are open and wanted. On their loop.
-func describe(batch []*conn, wanted func(*conn) bool) (all []Listed) {
+func describe(batch []*conn, wanted func(*conn) bool) (all []core.ConnectionInfo) {
 	for _, c := range batch {
 		if !c.isOpen() {
 			continue
@@ -110,8 +95,8 @@ func describe(batch []*conn, wanted func(*conn) bool) (all []Listed) {
 	return all
 }
 
-func (c *conn) listed() Listed {
-	return Listed{
+func (c *conn) listed() core.ConnectionInfo {
+	return core.ConnectionInfo{
 		ID: c.id, Endpoint: c.ep.Name, Protocol: c.ep.Protocol, Remote: c.remote, User: c.user.User(), Opened: c.OpenedAt(),
 		Idle: time.Duration(c.loop.ticks.Load()-c.lastMessage) * timers.Tick, Queued: c.out.size, Held: c.heldBack(),
 		TLS: c.secure != nil, Compressed: c.window != 0,

@@ -13,10 +13,10 @@ import (
 )
 
 // list returns what List visits, by number.
-func (r *rig) list() map[uint64]Listed {
+func (r *rig) list() map[uint64]core.ConnectionInfo {
 	r.t.Helper()
-	all := make(map[uint64]Listed)
-	err := r.List(r.t.Context(), func(one Listed) {
+	all := make(map[uint64]core.ConnectionInfo)
+	err := r.List(r.t.Context(), func(one core.ConnectionInfo) {
 		if _, twice := all[one.ID]; twice {
 			r.t.Errorf("%d is listed twice", one.ID)
 		}
@@ -80,16 +80,16 @@ func TestList(t *testing.T) {
 		c.expectClose(1008)
 		coretest.Eventually(t, "it is listed no more", func() bool {
 			_, _, err := r.Find(t.Context(), id)
-			return errors.Is(err, ErrNoConnection)
+			return errors.Is(err, core.ErrNoConnection)
 		})
 		break
 	}
-	if _, err := r.End(t.Context(), 1<<60, core.ReasonDenied); !errors.Is(err, ErrNoConnection) {
+	if _, err := r.End(t.Context(), 1<<60, core.ReasonDenied); !errors.Is(err, core.ErrNoConnection) {
 		t.Errorf("a number that nobody has: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := r.List(ctx, func(Listed) {}); !errors.Is(err, context.Canceled) && err != nil {
+	if err := r.List(ctx, func(core.ConnectionInfo) {}); !errors.Is(err, context.Canceled) && err != nil {
 		t.Errorf("nobody waits: %v", err)
 	}
 }

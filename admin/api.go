@@ -1,0 +1,97 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// apiError is what a request of /v1 is refused with: an HTTP status, a code for programs, and for people what
+// is wrong and what to do.
+type apiError struct {
+	status  int
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+func (e *apiError) Error() string { return e.Message }
+
+func invalid(format string, args ...any) *apiError {
+	return &apiError{http.StatusBadRequest, "invalid", fmt.Sprintf(format, args...)}
+}
+
+// operation is one request of /v1. It returns what is answered as JSON.
+type operation func(r *http.Request, q url.Values) (any, error)
+
+// api serves the operations of /v1 to those who may operate the broker.
+type api struct {
+	token string
+	log   *slog.Logger
+}
+
+// handle serves an operation that a pattern of [http.ServeMux] names. params are the parameters of the query that
+// it knows; what is for the refusal of those who may not: "web pages may not …".
+func (a api) handle(mux *http.ServeMux, pattern, what string, params []string, op operation) {
+	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		status, why := mayOperate(r, a.token, what)
+		if status != 0 {
+			if status == http.StatusUnauthorized {
+				w.Header().Set("WWW-Authenticate", "Bearer")
+			}
+			a.write(w, status, failed{&apiError{status, "forbidden", why}})
+			return
+		}
+		result, err := a.run(r, params, op)
+		if err != nil {
+			e, ok := errors.AsType[*apiError](err)
+			if !ok {
+				e = &apiError{http.StatusServiceUnavailable, "unavailable", err.Error()}
+			}
+			a.write(w, e.status, failed{e})
+			return
+		}
+		a.write(w, http.StatusOK, result)
+	})
+}
+
+// failed is the answer to a request that is refused.
+type failed struct {
+	Error *apiError `json:"error"`
+}
+
+func (a api) run(r *http.Request, params []string, op operation) (any, error) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, invalid("the query cannot be read")
+	}
+	for name, values := range q {
+		switch {
+		case len(params) == 0:
+			return nil, invalid("%.50q is no parameter of %s, which has none", name, r.URL.Path)
+		case !slices.Contains(params, name):
+			return nil, invalid("%.50q is no parameter of %s; there are: %s", name, r.URL.Path, strings.Join(params, ", "))
+		case len(values) > 1:
+			return nil, invalid("%s is given more than once", name)
+		}
+	}
+	return op(r, q)
+}
+
+func (a api) write(w http.ResponseWriter, status int, body any) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		a.log.Error("writing an answer of the admin server", "error", err)
+		answer(w, http.StatusInternalServerError, "the answer cannot be written")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	// If this fails the client has gone, and there is nobody to tell.
+	_, _ = w.Write(append(data, '\n'))
+}
