@@ -27,6 +27,8 @@ func (b *Broker) adminSource() admin.Source {
 		Memory:       b.parts.Network.Memory,
 		LogDropped:   b.lines.Dropped,
 		Connections:  b.parts.Network,
+		Publish:      b.Publish,
+		Call:         b.Call,
 		Certificates: b.parts.Certificates,
 		Services:     b.parts.Services,
 		Ready:        b.parts.Network.Ready,

@@ -42,6 +42,32 @@ func (b *Broker) Publish(endpoint, topic string, p core.Payload) error {
 	return nil
 }
 
+// Call asks whoever answers a service, a client of any format, a handler or an HTTP server, on behalf
+// of an endpoint, whose clients name the service so and whose counters count. It waits until ctx ends, but at most as
+// long as calls of the endpoint may take. p is copied, and the answer is the caller's own. The error is a
+// [core.Failure], as a client of the endpoint would hear it, or says what is wrong with service or p.
+func (b *Broker) Call(ctx context.Context, endpoint, service string, p core.Payload) (core.Payload, error) {
+	ep := b.parts.Endpoint(endpoint)
+	if ep == nil {
+		return core.Payload{}, fmt.Errorf("calling %q: there is no endpoint %q", service, endpoint)
+	}
+	err := checkTopic(service)
+	if err == nil {
+		err = p.Check()
+	}
+	if err == nil {
+		err = b.life.running()
+	}
+	if err != nil {
+		return core.Payload{}, fmt.Errorf("calling %q: %w", service, err)
+	}
+	answer, f := b.parts.Engine.Call(ctx, ep, []byte(service), p)
+	if f.Failed() {
+		return core.Payload{}, fmt.Errorf("calling %q: %w", service, f)
+	}
+	return answer, nil
+}
+
 // checkTopic returns what is wrong with a topic that a program gives.
 func checkTopic(topic string) error {
 	switch {

@@ -9,7 +9,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
+
+// operationTimeout bounds the time from a request of /v1 to its answer, as the server's WriteTimeout does.
+const operationTimeout = 30 * time.Second
 
 // apiError is what a request of /v1 is refused with: an HTTP status, a code for programs, and for people what
 // is wrong and what to do.
@@ -25,7 +29,7 @@ func invalid(format string, args ...any) *apiError {
 	return &apiError{http.StatusBadRequest, "invalid", fmt.Sprintf(format, args...)}
 }
 
-// operation is one request of /v1. It returns what is answered as JSON.
+// operation is one request of /v1. It returns a document, or what is answered as JSON.
 type operation func(r *http.Request, q url.Values) (any, error)
 
 // api serves the operations of /v1 to those who may operate the broker.
@@ -46,6 +50,8 @@ func (a api) handle(mux *http.ServeMux, pattern, what string, params []string, o
 			a.write(w, status, failed{&apiError{status, "forbidden", why}})
 			return
 		}
+		// The server's own bound is for the request: at its end the context would end too.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(operationTimeout))
 		result, err := a.run(r, params, op)
 		if err != nil {
 			e, ok := errors.AsType[*apiError](err)
@@ -53,6 +59,10 @@ func (a api) handle(mux *http.ServeMux, pattern, what string, params []string, o
 				e = &apiError{http.StatusServiceUnavailable, "unavailable", err.Error()}
 			}
 			a.write(w, e.status, failed{e})
+			return
+		}
+		if d, ok := result.(document); ok {
+			d.write(w)
 			return
 		}
 		a.write(w, http.StatusOK, result)
@@ -75,7 +85,7 @@ func (a api) run(r *http.Request, params []string, op operation) (any, error) {
 			return nil, invalid("%.50q is no parameter of %s, which has none", name, r.URL.Path)
 		case !slices.Contains(params, name):
 			return nil, invalid("%.50q is no parameter of %s; there are: %s", name, r.URL.Path, strings.Join(params, ", "))
-		case len(values) > 1:
+		case len(values) > 1 && name != "topic":
 			return nil, invalid("%s is given more than once", name)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -40,12 +39,11 @@ type connections struct {
 	all       Connections
 	endpoints func() []*core.Endpoint
 	api       api
-	log       *slog.Logger
 	walking   chan struct{} // holds an element while a request walks through all connections
 }
 
-func newConnections(src Source, log *slog.Logger) *connections {
-	return &connections{all: src.Connections, endpoints: src.Endpoints, api: api{src.ReloadToken, log}, log: log, walking: make(chan struct{}, 1)}
+func newConnections(src Source, a api) *connections {
+	return &connections{all: src.Connections, endpoints: src.Endpoints, api: a, walking: make(chan struct{}, 1)}
 }
 
 func (c *connections) serve(mux *http.ServeMux) {
@@ -171,7 +169,7 @@ func (c *connections) end(r *http.Request, q url.Values) (any, error) {
 	if err != nil {
 		return nil, missing(id, err)
 	}
-	c.log.Info("an operator ends a connection", "endpoint", one.Endpoint, "conn", one.ID, "remote", one.Remote, logging.Quoted("user", one.User), "reason", reason.String(), "by", r.RemoteAddr)
+	c.api.log.Info("an operator ends a connection", "endpoint", one.Endpoint, "conn", one.ID, "remote", one.Remote, logging.Quoted("user", one.User), "reason", reason.String(), "by", r.RemoteAddr)
 	return connectionOf(one), nil
 }
 

@@ -48,7 +48,9 @@ func New(src Source, log *slog.Logger) *Server {
 		}
 		answer(w, status, text)
 	})
-	newConnections(src, log).serve(mux)
+	v1 := api{src.ReloadToken, log}
+	newConnections(src, v1).serve(mux)
+	newMessages(src, v1).serve(mux)
 	mux.Handle("POST /reload", reloader{src.Reload, src.ReloadToken, log})
 	s := &Server{
 		log: log,
@@ -56,7 +58,7 @@ func New(src Source, log *slog.Logger) *Server {
 			Handler:           &hosts{names: src.Hosts, next: mux, log: log},
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       10 * time.Second,
-			WriteTimeout:      30 * time.Second,
+			WriteTimeout:      operationTimeout,
 			IdleTimeout:       2 * time.Minute,
 			MaxHeaderBytes:    16 << 10,
 			// OPTIONS * must pass hosts too.

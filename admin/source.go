@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"sync/atomic"
 
 	"github.com/polywire/polywire/core"
@@ -23,6 +24,10 @@ type Source struct {
 	Certificates func() []Certificate
 	// Connections are the open connections.
 	Connections Connections
+	// Publish publishes in the name of an endpoint, and Call asks a service. The errors are those of the
+	// same methods of the broker.
+	Publish func(endpoint, topic string, p core.Payload) error
+	Call    func(ctx context.Context, endpoint, service string, p core.Payload) (core.Payload, error)
 	// Services returns the services that HTTP servers answer.
 	Services func() []Service
 	// Bridges returns the bridges to old servers.

@@ -144,8 +144,8 @@ type Admin struct {
 	// Hosts are the host names, besides those of the loopback interface, under which the server
 	// answers; "*" is any.
 	Hosts []string `koanf:"hosts"`
-	// ReloadToken is the bearer token that a reload request must show. If it is empty only programs
-	// on the same machine may ask.
+	// ReloadToken is the bearer token that must be shown by who reloads, or asks something below /v1. If it
+	// is empty only programs on the same machine may.
 	ReloadToken string `koanf:"reload_token"`
 }
 
