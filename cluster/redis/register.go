@@ -65,7 +65,7 @@ const minShardedMajor = 7
 // info is what a server says of itself.
 type info struct {
 	run     string
-	up      time.Duration
+	up      time.Duration // at least
 	version string
 	major   int // 0 if it is not known
 }
@@ -77,8 +77,9 @@ func parseInfo(text string) (i info) {
 		case "run_id":
 			i.run = value
 		case "uptime_in_seconds":
+			// It is the difference of two times in whole seconds, so it can be almost one too much.
 			if n, err := strconv.ParseInt(value, 10, 32); err == nil {
-				i.up = time.Duration(n) * time.Second
+				i.up = time.Duration(max(n-1, 0)) * time.Second
 			}
 		case "redis_version":
 			major, _, _ := strings.Cut(value, ".")
