@@ -57,8 +57,15 @@ func (d *draft) fill() (err error) {
 			return fmt.Errorf("endpoint %q: %w", change.Name(), err)
 		}
 	}
+	d.logAccess()
 	d.addServices()
 	return d.addBridges()
+}
+
+// logAccess sets what is logged of clients.
+func (d *draft) logAccess() {
+	mode := map[string]engine.AccessLog{"off": engine.AccessOff, "refusals": engine.AccessRefusals, "all": engine.AccessAll}[d.cfg.Log.Access]
+	d.onCommit(func() { d.engine.LogAccess(mode) })
 }
 
 // apply carries out the change of one endpoint.

@@ -174,6 +174,10 @@ func (r *report) checkLog(l Log) {
 	if !slices.Contains(formats, l.Format) {
 		r.add("log.format", "must be text or json, not %q%s", l.Format, suggest(l.Format, formats))
 	}
+	modes := []string{"off", "refusals", "all"}
+	if !slices.Contains(modes, l.Access) {
+		r.add("log.access", "must be off, refusals or all, not %q%s", l.Access, suggest(l.Access, modes))
+	}
 }
 
 func (r *report) checkNetwork(n Network, endpoints []Endpoint) {

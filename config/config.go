@@ -155,6 +155,8 @@ type Log struct {
 	Level Level `koanf:"level"`
 	// Format is text or json.
 	Format string `koanf:"format"`
+	// Access is what is logged of clients: off, refusals or all.
+	Access string `koanf:"access"`
 }
 
 // Level is a [slog.Leveler] written as debug, info, warn or error.
@@ -232,7 +234,7 @@ func Defaults() Config {
 	return Config{
 		Calls: Calls{MaxPerService: 1 << 16, Budget: 256 << 20},
 		Admin: Admin{Listen: "127.0.0.1:9100"},
-		Log:   Log{Level: Level(slog.LevelInfo), Format: "text"},
+		Log:   Log{Level: Level(slog.LevelInfo), Format: "text", Access: "refusals"},
 		Drain: Drain{Rate: Rate{N: 500, Per: time.Second}, Timeout: 30 * time.Second},
 
 		Cluster: Cluster{QueueLimit: 64 << 20},

@@ -241,7 +241,7 @@ endpoints:
 services: [{match: echo, builtin: echo}, {match: up, url: "http://h/", max_calls: 8}, {match: "", builtin: echo}]
 calls: {max_per_service: 9, budget: 64MiB}
 admin: {listen: ""}
-log: {level: warn, format: json}
+log: {level: warn, format: json, access: off}
 network: {loops: 2, max_connections: 10, max_handshakes: 20, handshake_timeout: 3s, max_header: 16KiB, max_header_fields: 50, send_buffer: 1MiB,
   max_handshakes_per_address: 5, max_http_per_address: 6, http_idle_timeout: 90s, handshake_rate: 500/s, handshake_burst: 1000, memory_watermark: 80%,
   trusted_proxies: [10.0.0.0/8, 192.168.1.1, "2001:db8::/32"]}
@@ -282,7 +282,7 @@ cluster: {engine: nats, node: n-1, embedded: {listen: "10.0.0.1:6222", routes: [
 	rest := config.Config{
 		Services: []config.Service{{Match: "echo", Builtin: "echo"}, {Match: "up", URL: "http://h/", MaxCalls: 8}, {Builtin: "echo"}},
 		Calls:    config.Calls{MaxPerService: 9, Budget: 64 << 20},
-		Log:      config.Log{Level: config.Level(slog.LevelWarn), Format: "json"},
+		Log:      config.Log{Level: config.Level(slog.LevelWarn), Format: "json", Access: "off"},
 		Network: config.Network{
 			Loops: 2, MaxConnections: 10, MaxHandshakes: 20, HandshakeTimeout: 3 * time.Second,
 			MaxHeader: 16 << 10, MaxHeaderFields: 50, SendBuffer: 1 << 20,

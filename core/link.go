@@ -22,6 +22,8 @@ type Peer interface {
 	// Unwritten reports that an event that was told to this connection alone cannot be written in
 	// its format, if that is known at once. It is borrowed.
 	Unwritten(ev Event)
+	// Refused reports that the format has refused a message, for the log.
+	Refused(r Reason, f Failure)
 	// Holdings returns what the connection has, for an operator.
 	Holdings() Holdings
 	// Leaving reports that the connection is about to close, before the client can see its

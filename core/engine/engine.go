@@ -37,6 +37,7 @@ type Options struct {
 type Engine struct {
 	// Static after construction.
 	log       *slog.Logger
+	access    accessLog
 	now       func() time.Time
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
@@ -113,6 +114,7 @@ func newEngine(o Options, now func() time.Time) *Engine {
 	}
 	e := &Engine{
 		log:       o.Logger,
+		access:    accessLog{log: o.Logger},
 		now:       now,
 		hooks:     o.Hooks,
 		hooking:   make(chan struct{}, maxHooks),
@@ -145,6 +147,7 @@ func newEngine(o Options, now func() time.Time) *Engine {
 // Connect introduces an open connection. On the connection's loop.
 func (e *Engine) Connect(l core.Link) core.Peer {
 	p := &peer{engine: e, link: l, endpoint: e.enlist(l)}
+	e.access.connected(l)
 	p.callConnected()
 	return p
 }

@@ -149,6 +149,7 @@ func (p *peer) Gone(r core.Reason) {
 	}
 	p.leaveCalls()
 	p.engine.delist(p.endpoint)
+	p.engine.access.left(p.link, r)
 	p.callDisconnected(r)
 }
 
@@ -158,6 +159,11 @@ func (p *peer) close(r core.Reason) {
 	p.link.Close(r)
 }
 
+// Refused logs what the connection's codec has refused.
+func (p *peer) Refused(r core.Reason, f core.Failure) {
+	p.engine.access.refused(p.link, core.None, nil, refusal{f, r})
+}
+
 // tellDone tells that c succeeded.
 func (p *peer) tellDone(c *core.Command) {
 	p.link.Tell(core.Event{Kind: core.Done, Verb: c.Verb, Ref: c.Ref, Topic: c.Topic, As: c.As})
@@ -165,6 +171,7 @@ func (p *peer) tellDone(c *core.Command) {
 
 // tellFailed tells that c did not succeed.
 func (p *peer) tellFailed(c *core.Command, r refusal) {
+	p.engine.access.refused(p.link, c.Verb, c.Topic, r)
 	p.link.Tell(core.Event{Kind: core.Failed, Verb: c.Verb, Ref: c.Ref, Topic: c.Topic, As: c.As, Failure: r.Failure})
 }
 

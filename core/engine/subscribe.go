@@ -70,6 +70,7 @@ func (p *peer) subscribe(c *core.Command) {
 		} else {
 			p.add(k)
 		}
+		p.engine.access.subscribed(p.link, c.Topic)
 	}
 	p.tellDone(c)
 }
@@ -107,6 +108,7 @@ func (p *peer) unsubscribe(c *core.Command) {
 		s := p.remove(i)
 		p.engine.leave([]*subscription{s})
 	}
+	p.engine.access.unsubscribed(p.link, c.Topic)
 	p.tellDone(c)
 }
 

@@ -110,6 +110,8 @@ func (p *chatPeer) Leaving() {
 	}
 }
 
+func (p *chatPeer) Refused(core.Reason, core.Failure) {}
+
 func (p *chatPeer) Holdings() core.Holdings { return core.Holdings{} }
 
 func (p *chatPeer) Gone(core.Reason) {

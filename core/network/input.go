@@ -210,6 +210,7 @@ func (c *conn) Do(cmd core.Command) { c.peer.Do(cmd) }
 // Refuse counts a message that the codec refused, and tells the client if f is a failure.
 func (c *conn) Refuse(r core.Reason, ref []byte, f core.Failure) {
 	c.ep.Stats.Refused.Inc(r)
+	c.peer.Refused(r, f)
 	if f.Failed() {
 		c.Tell(core.Event{Kind: core.Failed, Ref: ref, Failure: f})
 	}
