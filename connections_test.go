@@ -80,6 +80,8 @@ admin: {listen: "127.0.0.1:0"}
 			t.Errorf("sorted by %s there are %d", sort, len(seen))
 		}
 	}
+	// A subscription of wubsub is not acknowledged.
+	coretest.Eventually(t, "the bot hears its topic", func() bool { return list("topic=chat").Total == 1 })
 	bots := list("protocol=wubsub").Connections
 	if len(bots) != 1 {
 		t.Fatalf("%+v", bots)
@@ -87,7 +89,7 @@ admin: {listen: "127.0.0.1:0"}
 	at := bots[0].Remote
 	for query, want := range map[string]int{
 		"address=" + at: 1, "address=127.0.0.1": n + 1, "address=127.0.0.0/8": n + 1, "address=::ffff:127.0.0.1": n + 1, "address=10.0.0.0/8": 0,
-		"user=ann": 0, "endpoint=web&protocol=wubsub": 0,
+		"user=ann": 0, "topic=chat": 1, "topic=news/today": 0, "topic=chat&protocol=vws": 0, "endpoint=web&protocol=wubsub": 0,
 	} {
 		if got := list(query).Total; got != want {
 			t.Errorf("%s: %d, want %d", query, got, want)

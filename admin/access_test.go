@@ -46,7 +46,7 @@ func asked(t *testing.T, at net.Addr, request string) (status int, body string) 
 // nobody are no connections.
 type nobody struct{ admin.Connections }
 
-func (nobody) List(context.Context, func(core.ConnectionInfo)) error { return nil }
+func (nobody) List(context.Context, string, func(core.ConnectionInfo)) error { return nil }
 func (nobody) End(context.Context, uint64, core.Reason) (c core.ConnectionInfo, err error) {
 	return c, core.ErrNoConnection
 }

@@ -19,8 +19,9 @@ import (
 
 // Connections are the open connections of the broker. Any goroutine but those of the event loops.
 type Connections interface {
-	// List calls visit with each open connection, on the calling goroutine.
-	List(ctx context.Context, visit func(core.ConnectionInfo)) error
+	// List calls visit with each open connection that hears a whole topic, or with all if it is empty, on
+	// the calling goroutine.
+	List(ctx context.Context, topic string, visit func(core.ConnectionInfo)) error
 	// Find returns a connection and what it has at the engine, End ends one with its format's goodbye.
 	// The error is [core.ErrNoConnection] if there is none.
 	Find(ctx context.Context, id uint64) (core.ConnectionInfo, core.Holdings, error)
@@ -48,7 +49,7 @@ func newConnections(src Source, a api) *connections {
 
 func (c *connections) serve(mux *http.ServeMux) {
 	const look, end = "look at connections", "end connections"
-	c.api.handle(mux, "GET /v1/connections", look, []string{"endpoint", "protocol", "user", "address", "sort", "limit", "after"}, c.list)
+	c.api.handle(mux, "GET /v1/connections", look, []string{"endpoint", "protocol", "user", "address", "topic", "sort", "limit", "after"}, c.list)
 	c.api.handle(mux, "GET /v1/connections/{id}", look, nil, c.show)
 	c.api.handle(mux, "DELETE /v1/connections/{id}", end, []string{"reason"}, c.end)
 }
@@ -113,7 +114,7 @@ func (c *connections) list(r *http.Request, q url.Values) (any, error) {
 		return nil, err
 	}
 	err = c.walk(r.Context(), func(ctx context.Context) error {
-		return c.all.List(ctx, func(one core.ConnectionInfo) {
+		return c.all.List(ctx, q.Get("topic"), func(one core.ConnectionInfo) {
 			if wanted(one) {
 				p.add(one)
 			}

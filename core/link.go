@@ -24,6 +24,8 @@ type Peer interface {
 	Unwritten(ev Event)
 	// Refused reports that the format has refused a message, for the log.
 	Refused(r Reason, f Failure)
+	// Hears reports whether the connection hears a whole topic.
+	Hears(topic string) bool
 	// Holdings returns what the connection has, for an operator.
 	Holdings() Holdings
 	// Leaving reports that the connection is about to close, before the client can see its

@@ -66,6 +66,7 @@ changed, and the clients are not held up.`,
 		{"protocol", "only those that speak a format"},
 		{"user", "only those of a user"},
 		{"address", "only those from an address, a network (10.0.0.0/8), or an address with a port"},
+		{"topic", "only those that hear a topic, named with its prefix if the endpoint has one"},
 		{"sort", "what comes first: the smallest id, or by queued, idle, oldest or newest"},
 	} {
 		query[one.name] = flags.String(one.name, "", one.usage)

@@ -9,6 +9,25 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
+// Hears reports whether the connection hears a whole topic, by a subscription to it or to a pattern.
+func (p *peer) Hears(topic string) bool {
+	for _, s := range p.subscriptions {
+		if s.audience.address.name == topic {
+			return true
+		}
+	}
+	name, within := strings.CutPrefix(topic, p.link.Endpoint().TopicPrefix)
+	if !within || p.rare == nil || p.rare.patterns == nil {
+		return false
+	}
+	for key := range p.rare.patterns.byCanonical {
+		if core.MatchPattern(key.name, []byte(name)) {
+			return true
+		}
+	}
+	return false
+}
+
 // Holdings returns what the connection has, for an operator.
 func (p *peer) Holdings() core.Holdings {
 	var h core.Holdings

@@ -23,6 +23,11 @@ func TestHoldings(t *testing.T) {
 	if got := x.peer.Holdings(); !reflect.DeepEqual(got, want) {
 		t.Errorf("it has %+v, want %+v", got, want)
 	}
+	for topic, hears := range map[string]bool{"in/a": true, "in/p/x": true, "a": false, "p/x": false, "in/p": false, "in/c": false} {
+		if x.peer.Hears(topic) != hears {
+			t.Errorf("it hears %s: %v", topic, !hears)
+		}
+	}
 	if got := other.peer.Holdings(); !reflect.DeepEqual(got, core.Holdings{Asking: 2}) {
 		t.Errorf("who asks has %+v", got)
 	}

@@ -112,6 +112,8 @@ func (p *chatPeer) Leaving() {
 
 func (p *chatPeer) Refused(core.Reason, core.Failure) {}
 
+func (p *chatPeer) Hears(string) bool { return p.aud != nil }
+
 func (p *chatPeer) Holdings() core.Holdings { return core.Holdings{} }
 
 func (p *chatPeer) Gone(core.Reason) {

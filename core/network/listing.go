@@ -12,13 +12,18 @@ import (
 	"github.com/polywire/polywire/core/timers"
 )
 
-// listBatch is how many connections a loop describes in one turn.
-const listBatch = 256
+const (
+	// listBatch is how many connections a loop describes in one turn at most, and listTime about how long
+	// that takes.
+	listBatch = 256
+	listTime  = turnTime / 2
+)
 
-// List calls visit with each open connection, on the calling goroutine. Connections that come or leave
-// meanwhile may be missing. The loops describe them in many short turns, between their work.
-func (s *Server) List(ctx context.Context, visit func(core.ConnectionInfo)) error {
-	return s.walk(ctx, func(*conn) bool { return true }, func(batch []core.ConnectionInfo) bool {
+// List calls visit with each open connection that hears a topic, a whole one, or with all if it is empty, on the
+// calling goroutine. Connections that come or leave meanwhile may be missing. The loops describe them in many
+// short turns, between their work.
+func (s *Server) List(ctx context.Context, topic string, visit func(core.ConnectionInfo)) error {
+	return s.walk(ctx, func(c *conn) bool { return topic == "" || c.peer != nil && c.peer.Hears(topic) }, func(batch []core.ConnectionInfo) bool {
 		for _, one := range batch {
 			visit(one)
 		}
@@ -28,12 +33,18 @@ func (s *Server) List(ctx context.Context, visit func(core.ConnectionInfo)) erro
 
 // Find returns a connection, and what it has at the engine. The error is ErrNoConnection, or that of ctx.
 func (s *Server) Find(ctx context.Context, id uint64) (found core.ConnectionInfo, h core.Holdings, err error) {
+	has := make(chan core.Holdings, 1)
 	found, err = s.one(ctx, id, func(c *conn) {
+		var h core.Holdings
 		if c.peer != nil {
 			h = c.peer.Holdings()
 		}
+		has <- h
 	})
-	return found, h, err
+	if err != nil {
+		return found, h, err
+	}
+	return found, <-has, nil
 }
 
 // End ends a connection with its format's goodbye for a reason, after what is queued for it. The error is
@@ -68,31 +79,44 @@ func (s *Server) walk(ctx context.Context, wanted func(*conn) bool, visit func([
 		if err != nil {
 			return err
 		}
-		for batch := range slices.Chunk(all, listBatch) {
-			listed, err := askLoop(ctx, l, func() []core.ConnectionInfo { return describe(batch, wanted) })
+		for rest := all; len(rest) > 0; {
+			of := rest // the loop may look at it when nobody waits any more
+			some, err := askLoop(ctx, l, func() described { return describe(of, wanted) })
 			if err != nil {
 				return err
 			}
-			if len(listed) > 0 && !visit(listed) {
+			if len(some.listed) > 0 && !visit(some.listed) {
 				return nil
 			}
+			rest = some.rest
 		}
 	}
 	return nil
 }
 
-// describe returns those of some connections that are open and wanted. On their loop.
-func describe(batch []*conn, wanted func(*conn) bool) (all []core.ConnectionInfo) {
-	for _, c := range batch {
+// described is what a loop says of some connections.
+type described struct {
+	listed []core.ConnectionInfo
+	rest   []*conn // those that were not looked at
+}
+
+// describe describes those of the first of some connections that are open and wanted. On their loop.
+func describe(all []*conn, wanted func(*conn) bool) (d described) {
+	start := time.Now()
+	for i, c := range all {
+		if i == listBatch || i%16 == 15 && time.Since(start) > listTime {
+			d.rest = all[i:]
+			break
+		}
 		if !c.isOpen() {
 			continue
 		}
 		one := c.listed() // before wanted, which may end it
 		if wanted(c) {
-			all = append(all, one)
+			d.listed = append(d.listed, one)
 		}
 	}
-	return all
+	return d
 }
 
 func (c *conn) listed() core.ConnectionInfo {

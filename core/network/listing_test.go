@@ -16,7 +16,7 @@ import (
 func (r *rig) list() map[uint64]core.ConnectionInfo {
 	r.t.Helper()
 	all := make(map[uint64]core.ConnectionInfo)
-	err := r.List(r.t.Context(), func(one core.ConnectionInfo) {
+	err := r.List(r.t.Context(), "", func(one core.ConnectionInfo) {
 		if _, twice := all[one.ID]; twice {
 			r.t.Errorf("%d is listed twice", one.ID)
 		}
@@ -89,7 +89,7 @@ func TestList(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := r.List(ctx, func(core.ConnectionInfo) {}); !errors.Is(err, context.Canceled) && err != nil {
+	if err := r.List(ctx, "", func(core.ConnectionInfo) {}); !errors.Is(err, context.Canceled) && err != nil {
 		t.Errorf("nobody waits: %v", err)
 	}
 }
@@ -107,6 +107,14 @@ func TestListedState(t *testing.T) {
 		}
 	}
 	pub := r.dial("chat")
+	err := r.List(t.Context(), "x", func(one core.ConnectionInfo) {
+		if one.ID != link.ID() {
+			t.Errorf("who hears nothing hears x: %+v", one)
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
 	coretest.Eventually(t, "bytes wait for who does not read", func() bool {
 		pub.send("pub " + strings.Repeat("x", 100<<10))
 		return r.list()[link.ID()].Queued > 1<<20
