@@ -3,7 +3,6 @@ package polywire_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -20,15 +19,7 @@ func (r *running) v1(t *testing.T, method, path string, result any) (status int)
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	response, body := asDescribed(t, request, nil)
 	if err := json.Unmarshal(body, result); err != nil {
 		t.Fatalf("%s %s: %d %q: %v", method, path, response.StatusCode, body, err)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"runtime"
 	"strings"
@@ -150,22 +149,14 @@ func TestCall(t *testing.T) {
 // post sends a body to the admin API, and returns the answer in a line.
 func (r *running) post(t *testing.T, path, kind, body string) string {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, strings.TrimSuffix(r.AdminURL(), "/metrics")+"/v1/"+path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, strings.TrimSuffix(r.AdminURL(), "/metrics")+"/v1/"+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if kind != "" {
 		request.Header.Set("Content-Type", kind)
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	response, answer := asDescribed(t, request, []byte(body))
 	var refused struct {
 		Error struct{ Code, Message string }
 	}

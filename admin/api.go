@@ -1,6 +1,7 @@
 package admin
 
 import (
+	_ "embed" // openapi.yaml
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,11 @@ import (
 	"strings"
 	"time"
 )
+
+// description is the OpenAPI document of /v1.
+//
+//go:embed openapi.yaml
+var description []byte
 
 // operationTimeout bounds the time from a request of /v1 to its answer, as the server's WriteTimeout does.
 const operationTimeout = 30 * time.Second
@@ -27,6 +33,11 @@ func (e *apiError) Error() string { return e.Message }
 
 func invalid(format string, args ...any) *apiError {
 	return &apiError{http.StatusBadRequest, "invalid", fmt.Sprintf(format, args...)}
+}
+
+// document is an answer that is written in its own way.
+type document interface {
+	write(w http.ResponseWriter)
 }
 
 // operation is one request of /v1. It returns a document, or what is answered as JSON.
@@ -62,6 +73,7 @@ func (a api) handle(mux *http.ServeMux, pattern, what string, params []string, o
 			return
 		}
 		if d, ok := result.(document); ok {
+			w.Header().Set("Cache-Control", "no-store")
 			d.write(w)
 			return
 		}
@@ -104,4 +116,20 @@ func (a api) write(w http.ResponseWriter, status int, body any) {
 	w.WriteHeader(status)
 	// If this fails the client has gone, and there is nobody to tell.
 	_, _ = w.Write(append(data, '\n'))
+}
+
+// serve serves the description of /v1.
+func (a api) serve(mux *http.ServeMux) {
+	a.handle(mux, "GET /v1/openapi.yaml", "look at the broker", nil, func(*http.Request, url.Values) (any, error) {
+		return described{}, nil
+	})
+}
+
+// described is the description as an answer.
+type described struct{}
+
+func (described) write(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/yaml")
+	// If this fails the client has gone, and there is nobody to tell.
+	_, _ = w.Write(description)
 }

@@ -102,7 +102,7 @@ func (m *messages) call(r *http.Request, q url.Values) (any, error) {
 	if err != nil {
 		return nil, failureOf(err)
 	}
-	return document{answer}, nil
+	return message{answer}, nil
 }
 
 // endpoint returns the endpoint in whose name something is done.
@@ -154,11 +154,10 @@ func payload(r *http.Request) (core.Payload, error) {
 	return p, nil
 }
 
-// document is an answer that is not made of JSON by us.
-type document struct{ core.Payload }
+// message is the answer to a call.
+type message struct{ core.Payload }
 
-func (d document) write(w http.ResponseWriter) {
-	w.Header().Set("Cache-Control", "no-store")
+func (d message) write(w http.ResponseWriter) {
 	// What clients answer is not for a browser to look into.
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	switch d.Kind {

@@ -49,6 +49,7 @@ func New(src Source, log *slog.Logger) *Server {
 		answer(w, status, text)
 	})
 	v1 := api{src.ReloadToken, log}
+	v1.serve(mux)
 	newConnections(src, v1).serve(mux)
 	newMessages(src, v1).serve(mux)
 	mux.Handle("POST /reload", reloader{src.Reload, src.ReloadToken, log})
