@@ -179,7 +179,7 @@ func (d *draft) newBridge(c config.Bridge, stats *core.Stats) (*bridging, error)
 		}
 	}
 	options := bridge.Options{
-		Endpoint: b.endpoint, Hub: d.engine, Room: d.network.WaitForRoom, Leads: d.engine.Leads, Neighbours: d.neighbours, Format: c.Format,
+		Endpoint: b.endpoint, Hub: d.engine, Room: d.network.WaitForRoom, Together: d.network.Together, Leads: d.engine.Leads, Neighbours: d.neighbours, Format: c.Format,
 		Server: client.Options{URL: c.URL, Header: header, Subprotocols: c.Subprotocols, TLS: security, QueueBytes: int(c.QueueLimit)},
 		Hear:   c.Hear, Tell: c.Tell, Owned: c.Owns, Answered: c.Calls.From, Offered: c.Calls.To, CallTimeout: c.Calls.Timeout,
 		Logger: log,

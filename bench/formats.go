@@ -83,7 +83,10 @@ func stocking(content string) dialect {
 }
 
 // vws is docs/formats/vws.md: an event without an id is not acknowledged.
-func vws(content string) dialect {
+func vws(content string) dialect { return vwsOn(topic, content) }
+
+// vwsOn is vws on another topic.
+func vwsOn(topic, content string) dialect {
 	event := `{"d":"` + content + `","t":"` + topic + `"}`
 	return dialect{
 		subPath:    "/vws",

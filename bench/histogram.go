@@ -20,6 +20,14 @@ func (h *histogram) add(d time.Duration) {
 	h.total++
 }
 
+// merge adds the durations that another histogram has counted.
+func (h *histogram) merge(other *histogram) {
+	for i, n := range other.counts {
+		h.counts[i] += n
+	}
+	h.total += other.total
+}
+
 // quantile returns the upper bound of the bucket that holds the q-th part of
 // the values; 0 if there are none.
 func (h *histogram) quantile(q float64) time.Duration {

@@ -51,3 +51,14 @@ func TestBuckets(t *testing.T) {
 		}
 	}
 }
+
+// TestMerge checks that a histogram has what both have counted.
+func TestMerge(t *testing.T) {
+	var h, other histogram
+	h.add(1)
+	other.add(2)
+	other.add(3)
+	if h.merge(&other); h.total != 3 || h.quantile(0) != 1 || h.quantile(0.5) != 2 || h.quantile(1) != 3 {
+		t.Errorf("%d values from %v over %v to %v, want 3 from 1 over 2 to 3", h.total, h.quantile(0), h.quantile(0.5), h.quantile(1))
+	}
+}

@@ -335,7 +335,7 @@ func (h *hop) brokers(ctx context.Context, name string, e *engine) (*bed, error)
 	if err != nil {
 		return nil, err
 	}
-	return &bed{name: name, roles: c.roles(), pub: pub, sub: sub, stream: vwsStream(), stop: c.stop}, nil
+	return &bed{name: name, roles: c.roles(), pub: pub, sub: sub, stream: vwsStream(topic), stop: c.stop}, nil
 }
 
 // fanOut measures a publisher at one node and targetSubscribers at another one.

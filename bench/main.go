@@ -29,9 +29,13 @@
 // joins. The CPU time is that of both brokers and of the engine, if that is a process of its own;
 // all of them have one core.
 //
+// Then a bridge: 20,000 messages a second, half of which travel from an old server to the
+// broker's clients and half from these to its clients, against two more clients of the broker
+// that publish and hear the same.
+//
 // Parts are run again with -only, a regular expression of contenders
 // (-only 'vws$'; the reference always runs), and with -fanout=false, -weigh=false,
-// -calls=false, -tls=false, -plugins=false or -hop=false:
+// -calls=false, -tls=false, -plugins=false, -hop=false or -bridge=false:
 //
 //	make bench BENCHFLAGS='-quick -only broker -weigh=false -calls=false'
 //
@@ -84,6 +88,7 @@ func main() {
 	secure := flag.Bool("tls", true, "measure the broker and the reference with TLS too")
 	plugins := flag.Bool("plugins", true, "measure formats in plugins against the same ones built in")
 	hops := flag.Bool("hop", true, "measure what a hop between two nodes of a cluster costs")
+	bridges := flag.Bool("bridge", true, "measure what a bridge to an old server costs")
 	builtin := flag.String("builtin", "bin/builtin", "the program that runs each built-in format as a plugin")
 	sleep := flag.Bool("sleep", false, "let the load sleep between messages instead of polling")
 	flag.Parse()
@@ -134,6 +139,11 @@ func main() {
 	}
 	if *hops {
 		if err := runHop(ctx, p, *broker, *peers, choice); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if *bridges {
+		if err := runBridge(ctx, p, *broker); err != nil {
 			log.Fatal(err)
 		}
 	}

@@ -24,8 +24,8 @@ type streamDialect struct {
 }
 
 // vwsStream is docs/formats/vws.md.
-func vwsStream() streamDialect {
-	d := sized(vws)
+func vwsStream(topic string) streamDialect {
+	d := sized(func(content string) dialect { return vwsOn(topic, content) })
 	return streamDialect{
 		subscriber: greeted{path: d.subPath, hello: []string{d.subscribe}, welcome: d.subscribed},
 		publishing: greeted{path: d.pubPath},

@@ -22,9 +22,12 @@ type Options struct {
 	Hub core.Hub
 	// Room waits until there is room for what is published next, or ctx ends.
 	Room func(ctx context.Context) error
+	// Together runs f. What f publishes reaches each client here in one write.
+	Together func(f func())
 	// Leads reports whether no other node of the cluster may have begun to do what the bridge does.
 	Leads func() bool
-	// Server says how the old server is reached. Codec, Heard, Changed and Field are set here.
+	// Server says how the old server is reached. Codec, Heard, Lull, Changed and Field are set
+	// here.
 	Server client.Options
 	// Neighbours are those of the broker.
 	Neighbours *Neighbours
@@ -47,9 +50,6 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// inboxSize is how many messages of the old server may wait for the loop; then it is not read.
-const inboxSize = 256
-
 // Bridge is one bridge. Static after construction, but where it says otherwise.
 type Bridge struct {
 	o      Options
@@ -59,7 +59,6 @@ type Bridge struct {
 	opened time.Time
 	ctx    context.Context
 	stop   context.CancelFunc
-	inbox  chan core.Event
 	echoes echoes
 
 	servers   []*server // static; one for all topics, or one for each
@@ -69,7 +68,7 @@ type Bridge struct {
 
 // New returns a bridge that does nothing until Start.
 func New(o Options) *Bridge {
-	b := &Bridge{o: o, log: o.Logger, loop: newLoop(), inbox: make(chan core.Event, inboxSize)}
+	b := &Bridge{o: o, log: o.Logger, loop: newLoop()}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
@@ -92,7 +91,7 @@ func (b *Bridge) Start() {
 		}
 		close(ready)
 	})
-	go b.loop.run(b.ctx, b.inbox, b.heard)
+	go b.loop.run(b.ctx)
 	<-ready
 	for _, s := range b.servers {
 		s.client.Start()
@@ -108,7 +107,7 @@ func (b *Bridge) Stop(ctx context.Context) {
 		b.o.Neighbours.left(s)
 	}
 	<-b.loop.ended
-	// The loop's goroutine is over: this one is the loop now.
+	// Nothing runs on the loop any more: this goroutine is the loop now.
 	b.peer.Leaving()
 	b.peer.Gone(core.ReasonNormal)
 	b.o.Endpoint.Stats.Open.Add(-1)

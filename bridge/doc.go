@@ -1,7 +1,7 @@
 // Package bridge joins the broker to an old server: to that server it is a client of its format, to the
 // engine a connection like any other.
 //
-//	old server ──> client.Heard ──> inbox ──> loop ──> Peer.Do ──> engine
+//	old server ──> client.Heard ──> batch ──> loop ──> Peer.Do ──> engine
 //	old server <── client.Post  <── Outlet.Deliver, Link.Send <─── engine
 //
 // What the old server says is published here, and what is published here on certain topics is said

@@ -20,7 +20,7 @@ const (
 // echoes are what the bridge has said to the old server, and may hear from there as any subscriber does.
 // Any goroutine.
 type echoes struct {
-	on    func(topic string) bool // static: whether the bridge hears what it says on a topic
+	on    func(topic []byte) bool // static: whether the bridge hears what it says on a topic
 	named bool                    // static: whether the old server says the topic of a message
 	seed  maphash.Seed            // static
 
@@ -40,7 +40,7 @@ type echo struct {
 }
 
 // said notes at a time that a message is said, and returns its mark; 0 if it will not be heard.
-func (e *echoes) said(topic string, p core.Payload, now time.Time) (mark uint64) {
+func (e *echoes) said(topic []byte, p core.Payload, now time.Time) (mark uint64) {
 	if e.on == nil || !e.on(topic) {
 		return 0
 	}
@@ -58,11 +58,14 @@ func (e *echoes) said(topic string, p core.Payload, now time.Time) (mark uint64)
 }
 
 // heard reports whether a message is an echo; the next one like it is not, unless it was said twice.
-func (e *echoes) heard(topic string, p core.Payload) bool {
+func (e *echoes) heard(topic []byte, p core.Payload) bool {
 	if e.on == nil || e.named && !e.on(topic) {
 		return false
 	}
-	return e.settle(e.mark(topic, p))
+	e.mu.Lock()
+	none := len(e.order) == 0
+	e.mu.Unlock()
+	return !none && e.settle(e.mark(topic, p))
 }
 
 // forget takes said back. If others like it are due, it is the oldest that is not any more.
@@ -104,7 +107,7 @@ func (e *echoes) removeOldest() {
 
 // mark returns a number for a message that is the same after an old server has decoded its JSON and
 // encoded it again: numbers are rounded, keys sorted, white space lost (the originals do so).
-func (e *echoes) mark(topic string, p core.Payload) uint64 {
+func (e *echoes) mark(topic []byte, p core.Payload) uint64 {
 	text := core.AppendJSON(nil, p)
 	var value any
 	if json.Unmarshal(text, &value) == nil {
@@ -115,7 +118,7 @@ func (e *echoes) mark(topic string, p core.Payload) uint64 {
 	var h maphash.Hash
 	h.SetSeed(e.seed)
 	if e.named {
-		_, _ = h.WriteString(topic)
+		_, _ = h.Write(topic)
 		_ = h.WriteByte(0)
 	}
 	_, _ = h.Write(text)

@@ -10,8 +10,11 @@ import (
 )
 
 func newEchoes() *echoes {
-	return &echoes{on: func(string) bool { return true }, named: true, seed: maphash.MakeSeed(), marks: make(map[uint64]count)}
+	return &echoes{on: func([]byte) bool { return true }, named: true, seed: maphash.MakeSeed(), marks: make(map[uint64]count)}
 }
+
+// topic is that of all messages.
+var topic = []byte("t")
 
 func word(s string) core.Payload { return core.Payload{Kind: core.Text, Data: []byte(s)} }
 
@@ -19,21 +22,21 @@ func word(s string) core.Payload { return core.Payload{Kind: core.Text, Data: []
 // newer one.
 func TestEchoWindow(t *testing.T) {
 	e, now := newEchoes(), time.Unix(1000, 0)
-	e.said("t", word("first"), now) // is never heard: what comes after it is kept
-	e.said("t", word("tick"), now)
-	if !e.heard("t", word("tick")) {
+	e.said(topic, word("first"), now) // is never heard: what comes after it is kept
+	e.said(topic, word("tick"), now)
+	if !e.heard(topic, word("tick")) {
 		t.Fatal("an echo passes for new")
 	}
 	later := now.Add(echoWindow - time.Second)
-	e.said("t", word("tick"), later)
-	e.said("t", word("other"), later.Add(2*time.Second)) // the first two are removed now
-	if !e.heard("t", word("tick")) {
+	e.said(topic, word("tick"), later)
+	e.said(topic, word("other"), later.Add(2*time.Second)) // the first two are removed now
+	if !e.heard(topic, word("tick")) {
 		t.Error("an echo passes for new when the window of an equal message before it is over")
 	}
-	if e.heard("t", word("tick")) || e.heard("t", word("first")) {
+	if e.heard(topic, word("tick")) || e.heard(topic, word("first")) {
 		t.Error("what was not said within the window is an echo")
 	}
-	if !e.heard("t", word("other")) || len(e.order) != 0 || len(e.marks) != 0 {
+	if !e.heard(topic, word("other")) || len(e.order) != 0 || len(e.marks) != 0 {
 		t.Errorf("%d messages and %d marks are left", len(e.order), len(e.marks))
 	}
 }
@@ -47,7 +50,7 @@ func TestEchoes(t *testing.T) {
 		now = now.Add(rand.N(2 * time.Second))
 		w := words[rand.IntN(len(words))]
 		if rand.IntN(2) == 0 {
-			e.said("t", word(w), now)
+			e.said(topic, word(w), now)
 			due[w] = append(due[w], now.Add(echoWindow))
 			for _, w := range words {
 				for len(due[w]) > 0 && now.After(due[w][0]) {
@@ -56,7 +59,7 @@ func TestEchoes(t *testing.T) {
 			}
 			continue
 		}
-		if got, want := e.heard("t", word(w)), len(due[w]) > 0; got != want {
+		if got, want := e.heard(topic, word(w)), len(due[w]) > 0; got != want {
 			t.Fatalf("%s is an echo: %v, want %v", w, got, want)
 		} else if got {
 			due[w] = due[w][1:]

@@ -19,6 +19,8 @@ type server struct {
 	topic  string         // what is heard is on this topic; empty if the old server says it
 	wanted []core.Command // what is subscribed and offered there; static
 
+	batch batch
+
 	// Guarded by mu.
 	mu    sync.Mutex
 	state []asked // by index of wanted
@@ -57,7 +59,7 @@ func (b *Bridge) prepare() {
 	for _, s := range b.servers {
 		s.state = make([]asked, len(s.wanted))
 		o := b.o.Server
-		o.Codec, o.Heard, o.Changed, o.Field, o.Logger = b.o.Format.NewClientCodec, s.heard, s.changed, s.field, nil
+		o.Codec, o.Heard, o.Lull, o.Changed, o.Field, o.Logger = b.o.Format.NewClientCodec, s.heard, s.lull, s.changed, s.field, nil
 		o.Header = o.Header.Clone()
 		o.Header.Set(core.BridgeHeader, b.o.Neighbours.Mark())
 		s.client = client.Prepare(o)
@@ -65,9 +67,9 @@ func (b *Bridge) prepare() {
 }
 
 // hears reports whether the bridge hears a topic at the old server.
-func (b *Bridge) hears(topic string) bool {
+func (b *Bridge) hears(topic []byte) bool {
 	for _, pattern := range b.o.Hear {
-		if pattern == topic || core.HasWildcard(pattern) && core.MatchPattern(pattern, []byte(topic)) {
+		if pattern == string(topic) || core.HasWildcard(pattern) && core.MatchPattern(pattern, topic) {
 			return true
 		}
 	}
@@ -194,32 +196,45 @@ func (s *server) turn(i int, from, to asked) bool {
 	return true
 }
 
-// heard takes what the old server says to the loop, when there is room for it. On the client's goroutine.
+// heard takes what the old server says into the batch. On the client's goroutine.
 func (s *server) heard(ev core.Event) {
 	b := s.bridge
 	if ev.Kind == core.Message || ev.Kind == core.Request {
 		b.o.Endpoint.Stats.MessagesIn.Add(1)
 		b.o.Endpoint.Stats.BytesIn.Add(uint64(ev.Payload.Size()))
 	}
-	if ev.Kind == core.Message {
-		if b.o.Room(b.ctx) != nil {
-			return
-		}
-		if len(ev.Topic) == 0 {
-			ev.Topic = []byte(s.topic)
-		}
+	if ev.Kind == core.Message && len(ev.Topic) == 0 {
+		ev.Topic = []byte(s.topic)
 	}
-	select {
-	case b.inbox <- ev.Clone():
-	case <-b.ctx.Done():
+	s.batch.mu.Lock()
+	defer s.batch.mu.Unlock()
+	if s.batch.add(ev) {
+		s.handle()
 	}
 }
 
-// heard handles what the old server says. On the loop.
-func (b *Bridge) heard(ev core.Event) {
+// lull handles the batch, before the client waits for more.
+func (s *server) lull() {
+	s.batch.mu.Lock()
+	defer s.batch.mu.Unlock()
+	s.handle()
+}
+
+// handle handles the batch on the loop, when there is room for what it publishes, and empties it. The caller
+// holds batch.mu.
+func (s *server) handle() {
+	b, n := s.bridge, len(s.batch.heard)
+	if n > 0 && b.o.Room(b.ctx) == nil {
+		b.loop.each(n, b.o.Together, func(i int) { b.heard(&s.batch.heard[i].ev) })
+	}
+	s.batch.empty()
+}
+
+// heard handles what the old server says. The event is borrowed. On the loop.
+func (b *Bridge) heard(ev *core.Event) {
 	switch ev.Kind {
 	case core.Message:
-		if b.echoes.heard(string(ev.Topic), ev.Payload) {
+		if b.echoes.heard(ev.Topic, ev.Payload) {
 			return
 		}
 		if !b.o.Leads() {
@@ -235,7 +250,8 @@ func (b *Bridge) heard(ev core.Event) {
 	case core.Request:
 		// What the answer is said with comes back as Ref and As.
 		c := core.Command{Verb: core.Call, Topic: ev.Topic, As: ev.As, Payload: ev.Payload, OneWay: ev.OneWay, Timeout: b.o.CallTimeout}
-		c.Ref = ev.Call[:]
+		call := ev.Call
+		c.Ref = call[:]
 		b.peer.Do(c)
 	case core.Failed, core.OfferLost:
 		b.o.Endpoint.Stats.Dropped.Inc(core.ReasonDenied)

@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"context"
 	"encoding/binary"
 	"net"
 	"net/http"
@@ -65,6 +66,7 @@ func TestNodeJoinsLate(t *testing.T) {
 			neighbours := bridge.NewNeighbours("here")
 			b := bridge.New(bridge.Options{
 				Endpoint: &core.Endpoint{Name: "old", Stats: new(core.Stats)}, Hub: e, Neighbours: neighbours,
+				Room: func(context.Context) error { return nil }, Together: func(f func()) { f() },
 				Server: client.Options{URL: server.url, Header: http.Header{}}, Format: &opening{format.(core.ClientFormat), upgraded}, Hear: []string{"a"}, Tell: []string{"a"},
 			})
 			b.Start()

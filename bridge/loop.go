@@ -3,16 +3,20 @@ package bridge
 import (
 	"context"
 	"sync"
-
-	"github.com/polywire/polywire/core"
 )
 
-// loop is the event loop of a bridge: one goroutine.
+// loop is the event loop of a bridge. One thing runs on it at a time: what is posted runs on a goroutine of
+// its own, and what the old server says on the goroutine that has read it, which so need not be woken.
 type loop struct {
 	wake  chan struct{} // holds an element if something is posted
 	ended chan struct{} // closed when run has returned
 
-	held int // owned by the loop: how often the bridge is held
+	turn sync.Mutex // held by who runs something
+
+	// Guarded by turn.
+	free    sync.Cond // of turn: held has become 0, or stopped is set
+	held    int       // how often the bridge is held
+	stopped bool      // run has returned, or will at once
 
 	// Guarded by mu.
 	mu     sync.Mutex
@@ -20,7 +24,11 @@ type loop struct {
 	over   bool // nothing posted is run any more
 }
 
-func newLoop() *loop { return &loop{wake: make(chan struct{}, 1), ended: make(chan struct{})} }
+func newLoop() *loop {
+	l := &loop{wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	l.free.L = &l.turn
+	return l
+}
 
 // post runs f on the loop. Any goroutine.
 func (l *loop) post(f func()) {
@@ -36,25 +44,50 @@ func (l *loop) post(f func()) {
 	}
 }
 
-// run runs what is posted, and handles what is in the inbox while the bridge is not held, until ctx ends.
-func (l *loop) run(ctx context.Context, inbox <-chan core.Event, handle func(core.Event)) {
+// run runs what is posted until ctx ends. Then nothing runs on the loop any more.
+func (l *loop) run(ctx context.Context) {
 	defer close(l.ended)
 	for {
-		l.runPosted()
-		from := inbox
-		if l.held > 0 {
-			from = nil
-		}
 		select {
 		case <-ctx.Done():
+			l.turn.Lock()
+			l.stopped = true
+			l.free.Broadcast()
+			l.turn.Unlock()
 			return
 		case <-l.wake:
-		case ev := <-from:
-			handle(ev)
+			l.turn.Lock()
+			l.runPosted()
+			l.turn.Unlock()
 		}
 	}
 }
 
+// each runs f for the numbers below n on the loop, as soon as and as long as the bridge is not held, and what
+// is posted before each of them. together runs what is run in one go. It returns early if the loop ends.
+// Any goroutine that is not on the loop.
+func (l *loop) each(n int, together func(func()), f func(i int)) {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	for i := 0; i < n; {
+		for l.held > 0 && !l.stopped {
+			l.free.Wait()
+		}
+		if l.stopped {
+			return
+		}
+		together(func() {
+			for ; i < n; i++ {
+				if l.runPosted(); l.held > 0 {
+					return
+				}
+				f(i)
+			}
+		})
+	}
+}
+
+// runPosted runs what is posted. The caller holds turn.
 func (l *loop) runPosted() {
 	l.mu.Lock()
 	batch := l.posted
@@ -62,6 +95,9 @@ func (l *loop) runPosted() {
 	l.mu.Unlock()
 	for _, f := range batch {
 		f()
+	}
+	if l.held == 0 {
+		l.free.Broadcast()
 	}
 }
 

@@ -45,7 +45,7 @@ func (b *Bridge) tell(ev core.Event) {
 	if channel, ok := b.channelOf(string(ev.Topic)); ok {
 		cmd.AsOwner, cmd.Channel = true, []byte(channel)
 	}
-	mark := b.echoes.said(string(ev.Topic), ev.Payload, time.Now())
+	mark := b.echoes.said(ev.Topic, ev.Payload, time.Now())
 	done := func(_ core.Event, err error) {
 		if err == nil {
 			return
@@ -54,18 +54,7 @@ func (b *Bridge) tell(ev core.Event) {
 		b.lost(err)
 	}
 	if cmd.Headers != nil {
-		// Not every format carries them; the message matters more.
-		with := done
-		bare := cmd.Clone()
-		bare.Headers = nil
-		done = func(ev core.Event, err error) {
-			if _, unsayable := errors.AsType[*core.Unsayable](err); unsayable {
-				if err = b.servers[0].client.Post(bare, with); err == nil {
-					return
-				}
-			}
-			with(ev, err)
-		}
+		done = b.orBare(cmd, done)
 	}
 	if err := b.servers[0].client.Post(cmd, done); err != nil {
 		done(core.Event{}, err)
@@ -73,6 +62,21 @@ func (b *Bridge) tell(ev core.Event) {
 	}
 	stats.MessagesOut.Add(1)
 	stats.BytesOut.Add(uint64(ev.Payload.Size()))
+}
+
+// orBare returns what is told the outcome of a publication with headers, and publishes it without them if
+// the format does not carry them; the message matters more. done is told the final outcome.
+func (b *Bridge) orBare(cmd core.Command, done func(core.Event, error)) func(core.Event, error) {
+	bare := cmd.Clone()
+	bare.Headers = nil
+	return func(ev core.Event, err error) {
+		if _, unsayable := errors.AsType[*core.Unsayable](err); unsayable {
+			if err = b.servers[0].client.Post(bare, done); err == nil {
+				return
+			}
+		}
+		done(ev, err)
+	}
 }
 
 // lost counts a message that the old server did not get.

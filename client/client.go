@@ -194,9 +194,8 @@ func (c *Client) Do(ctx context.Context, cmd core.Command) (core.Event, error) {
 // goroutine; it must not block. forget gives up the outcome, which may be too late. The error is that the
 // command cannot be queued; then done is not called.
 func (c *Client) Begin(cmd core.Command, done func(core.Event, error)) (forget func(), err error) {
-	o := &order{cmd: cmd.Clone(), done: done}
-	o.cmd.Ref = binary.BigEndian.AppendUint64(nil, c.lastRef.Add(1))
-	if err := c.queue.add(o); err != nil {
+	o, err := c.order(cmd, done)
+	if err != nil {
 		return nil, err
 	}
 	return func() {
@@ -207,9 +206,18 @@ func (c *Client) Begin(cmd core.Command, done func(core.Event, error)) (forget f
 		current := c.current
 		c.mu.Unlock()
 		if current != nil {
-			current.forget(o.cmd.Ref)
+			current.forget(o)
 		}
 	}, nil
+}
+
+// order queues a command as an order.
+func (c *Client) order(cmd core.Command, done func(core.Event, error)) (*order, error) {
+	cmd.Ref = nil
+	o := &order{cmd: cmd.Clone(), done: done}
+	binary.BigEndian.PutUint64(o.ref[:], c.lastRef.Add(1))
+	o.cmd.Ref = o.ref[:]
+	return o, c.queue.add(o)
 }
 
 // Post is Begin without a way to give up; done may be nil.
@@ -217,6 +225,6 @@ func (c *Client) Post(cmd core.Command, done func(core.Event, error)) error {
 	if done == nil {
 		done = func(core.Event, error) {}
 	}
-	_, err := c.Begin(cmd, done)
+	_, err := c.order(cmd, done)
 	return err
 }

@@ -1,9 +1,11 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -503,6 +505,68 @@ func TestMessageIsBounded(t *testing.T) {
 		} else if err := coretest.Receive(t, "the end", ended); !strings.Contains(err.Error(), "over the limit") {
 			t.Errorf("it ends with %v", err)
 		}
+	}
+}
+
+// A client says when it has heard all that it has read, also what came behind the upgrade, and before it
+// says that the connection has ended.
+func TestLull(t *testing.T) {
+	const texts, early = 3, 2
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	lulled, more := make(chan int, 1000), make(chan struct{})
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		var response bytes.Buffer
+		if _, err := ws.Upgrade(struct {
+			io.Reader
+			io.Writer
+		}{conn, &response}); err != nil {
+			return
+		}
+		// One write, most of which is usually read at once.
+		for range early {
+			_ = ws.WriteFrame(&response, ws.NewTextFrame([]byte(`"hello"`)))
+		}
+		_, _ = conn.Write(response.Bytes())
+		<-more
+		for range texts - early {
+			_ = ws.WriteFrame(conn, ws.NewTextFrame([]byte(`"hello"`)))
+		}
+		_, _ = conn.Write([]byte{0x83, 0}) // there is no such opcode
+		_, _ = ws.ReadFrame(conn)
+	}()
+	var heard int // owned by the client's goroutine
+	ended := make(chan int, 100)
+	var last atomic.Int64
+	at(t, client.Options{
+		URL: "ws://" + l.Addr().String() + "/", Codec: codecOf(t, "wsify"), Timeout: coretest.Patience, FirstPause: time.Hour,
+		Heard: func(core.Event) { heard++ },
+		Lull: func() {
+			if heard > 0 {
+				last.Store(int64(heard))
+				lulled <- heard
+			}
+		},
+		Changed: func(err error) {
+			if err != nil {
+				ended <- int(last.Load())
+			}
+		},
+	})
+	for got := 0; got != early; {
+		got = coretest.Receive(t, "a lull", lulled)
+	}
+	close(more)
+	if got := coretest.Receive(t, "the end", ended); got != texts {
+		t.Errorf("the connection ends when %d messages were followed by a lull, want %d", got, texts)
 	}
 }
 

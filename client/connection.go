@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -13,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
@@ -43,6 +45,10 @@ var (
 const (
 	// batch is how many bytes of commands are written at once, or a little more.
 	batch = 64 << 10
+	// readBuffer is how many bytes are read at once.
+	readBuffer = 16 << 10
+	// keptOutcomes is for how many events of a message there is room that is kept for the next message.
+	keptOutcomes = 64
 	// keptBuffer is the biggest buffer, in bytes, that is kept for the next message.
 	keptBuffer = 1 << 20
 )
@@ -52,7 +58,7 @@ type connection struct {
 	// Static after construction.
 	client *Client
 	net    net.Conn
-	from   io.Reader              // what net reads, with what came behind the upgrade
+	from   *bufio.Reader          // of what net reads, with what came behind the upgrade
 	ready  chan struct{}          // closed when the server has greeted
 	dead   chan struct{}          // closed by fail
 	ending chan struct{}          // closed by finish
@@ -65,11 +71,20 @@ type connection struct {
 
 	writing sync.Mutex // held while frames are written
 
+	// Owned by the goroutine of write.
+	out    []byte   // scratch of say
+	silent []*order // scratch of say
+
+	// Owned by the goroutine of read.
+	outcomes []outcome        // of the message that is heard now
+	take     func(core.Event) // takes one of them
+	limited  io.LimitedReader // scratch of assemble
+
 	// Guarded by mu.
 	mu      sync.Mutex
 	codec   core.ClientCodec
 	greeted bool
-	pending map[string]*order // by Ref
+	pending map[uint64]*order // by the number that their Ref is
 	rest    []*order          // what finish wants to be said
 }
 
@@ -82,7 +97,7 @@ func (c *Client) connect(ctx context.Context) (*connection, error) {
 	if remote != nil && over(remote) {
 		return nil, remote.Err()
 	}
-	conn, from, err := dial(ctx, c.options)
+	conn, unread, err := dial(ctx, c.options)
 	if err != nil {
 		if remote != nil {
 			remote.Close()
@@ -90,9 +105,11 @@ func (c *Client) connect(ctx context.Context) (*connection, error) {
 		return nil, err
 	}
 	k := &connection{
-		client: c, net: conn, from: from, ready: make(chan struct{}), dead: make(chan struct{}), ending: make(chan struct{}),
-		codec: codec, remote: remote, pending: make(map[string]*order),
+		client: c, net: conn, ready: make(chan struct{}), dead: make(chan struct{}), ending: make(chan struct{}),
+		codec: codec, remote: remote, pending: make(map[uint64]*order),
 	}
+	k.take = k.takeOutcome
+	k.from = bufio.NewReaderSize(stamped{unread, k}, readBuffer)
 	k.heard.Store(time.Now().UnixNano())
 	if remote != nil {
 		go k.watch()
@@ -239,31 +256,35 @@ func (k *connection) restored() []*order {
 
 // say writes orders. It reports false if the connection has ended.
 func (k *connection) say(orders []*order) bool {
-	var out []byte
-	var silent []*order // whose outcome is that they were said
+	k.out, k.silent = k.out[:0], k.silent[:0]
+	add := func(f core.Frame) { k.out = appendFrame(k.out, f) }
 	k.mu.Lock()
 	for _, o := range orders {
-		answered, err := k.codec.Say(o.cmd, func(f core.Frame) { out = appendFrame(out, f) })
+		answered, err := k.codec.Say(o.cmd, add)
 		switch {
 		case err != nil && k.remote != nil && over(k.remote):
 			o.done(core.Event{}, ErrLost)
 		case err != nil:
 			o.done(core.Event{}, fmt.Errorf("saying %s: %w", o.cmd.Verb, err))
 		case answered:
-			k.pending[string(o.cmd.Ref)] = o
+			k.pending[binary.BigEndian.Uint64(o.cmd.Ref)] = o
 		default:
-			silent = append(silent, o)
+			k.silent = append(k.silent, o) // its outcome is that it was said
 		}
 	}
 	k.mu.Unlock()
-	ok := k.send(out)
-	for _, o := range silent {
+	ok := k.send(k.out)
+	for _, o := range k.silent {
 		if !ok {
 			o.done(core.Event{}, ErrLost)
 			continue
 		}
 		k.client.remember(o.cmd)
 		o.done(core.Event{}, nil)
+	}
+	clear(k.silent)
+	if cap(k.out) > keptBuffer {
+		k.out = nil
 	}
 	return ok
 }
@@ -321,20 +342,20 @@ func (k *connection) goodbye() {
 	k.send(appendRaw(nil, ws.OpClose, ws.NewCloseFrameBody(ws.StatusNormalClosure, "")))
 }
 
-// forget gives up the order with this ref.
-func (k *connection) forget(ref []byte) {
+// forget gives up an order.
+func (k *connection) forget(o *order) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.pending[string(ref)] != nil {
-		delete(k.pending, string(ref))
-		k.codec.Forget(ref)
+	if number := binary.BigEndian.Uint64(o.cmd.Ref); k.pending[number] != nil {
+		delete(k.pending, number)
+		k.codec.Forget(o.cmd.Ref)
 	}
 }
 
 // read hears what the server says until the connection ends.
 func (k *connection) read() {
 	r := &wsutil.Reader{
-		Source: stamped{k}, State: ws.StateClientSide, CheckUTF8: true, MaxFrameSize: int64(k.client.options.MaxMessage),
+		Source: k.from, State: ws.StateClientSide, MaxFrameSize: int64(k.client.options.MaxMessage),
 		OnIntermediate: k.control,
 	}
 	var message bytes.Buffer
@@ -346,7 +367,10 @@ func (k *connection) read() {
 			err = k.control(h, r)
 		default:
 			message.Reset()
-			if err = k.assemble(r, &message); err == nil {
+			if err = k.assemble(r, &message); err == nil && h.OpCode == ws.OpText && !utf8.Valid(message.Bytes()) {
+				err = wsutil.ErrInvalidUTF8
+			}
+			if err == nil {
 				err = k.hear(h.OpCode, message.Bytes())
 			}
 			if message.Cap() > keptBuffer {
@@ -354,24 +378,30 @@ func (k *connection) read() {
 			}
 		}
 		if err != nil {
+			k.client.options.Lull()
 			k.fail(whyEnded(err))
 			return
 		}
 	}
 }
 
-// stamped is what a connection reads; it notes when.
-type stamped struct{ k *connection }
+// stamped is what a connection reads. It notes when, and tells that all is heard that was read before.
+type stamped struct {
+	from io.Reader
+	k    *connection
+}
 
 func (s stamped) Read(p []byte) (int, error) {
-	n, err := s.k.from.Read(p)
+	s.k.client.options.Lull()
+	n, err := s.from.Read(p)
 	s.k.heard.Store(time.Now().UnixNano())
 	return n, err
 }
 
 // assemble reads the rest of a message.
 func (k *connection) assemble(r io.Reader, into *bytes.Buffer) error {
-	n, err := into.ReadFrom(io.LimitReader(r, int64(k.client.options.MaxMessage)+1))
+	k.limited = io.LimitedReader{R: r, N: int64(k.client.options.MaxMessage) + 1}
+	n, err := into.ReadFrom(&k.limited)
 	if err == nil && n > int64(k.client.options.MaxMessage) {
 		return errTooLarge
 	}
@@ -411,31 +441,25 @@ func (k *connection) control(h ws.Header, r io.Reader) error {
 	return nil
 }
 
+// outcome is an event of the server, and the order whose outcome it is; nil if it is none.
+type outcome struct {
+	ev core.Event
+	o  *order
+}
+
 // hear tells what a message means: outcomes to who waits for them, all else to Heard.
 func (k *connection) hear(op ws.OpCode, message []byte) error {
 	f := core.Frame{Kind: core.TextFrame, Data: message}
 	if op == ws.OpBinary {
 		f.Kind = core.BinaryFrame
 	}
-	type outcome struct {
-		ev core.Event
-		o  *order // nil if nobody waits for it
-	}
-	var all []outcome
+	k.outcomes = k.outcomes[:0]
 	k.mu.Lock()
-	err := k.codec.Hear(f, func(ev core.Event) {
-		o := k.pending[string(ev.Ref)]
-		accepted := ev.Kind == core.Done && ev.Verb == core.Call
-		if o != nil && !accepted {
-			delete(k.pending, string(ev.Ref))
-		}
-		if !accepted {
-			all = append(all, outcome{ev, o})
-		}
-	})
+	err := k.codec.Hear(f, k.take)
 	k.greet()
 	k.mu.Unlock()
-	for _, one := range all {
+	for i := range k.outcomes {
+		one := &k.outcomes[i]
 		switch {
 		case one.o == nil:
 			k.client.options.Heard(one.ev)
@@ -446,7 +470,24 @@ func (k *connection) hear(op ws.OpCode, message []byte) error {
 			one.o.done(one.ev.Clone(), nil)
 		}
 	}
+	if clear(k.outcomes); cap(k.outcomes) > keptOutcomes {
+		k.outcomes = nil
+	}
 	return err
+}
+
+// takeOutcome notes an event, and whose outcome it is. The caller holds mu.
+func (k *connection) takeOutcome(ev core.Event) {
+	if ev.Kind == core.Done && ev.Verb == core.Call {
+		return // the call is accepted; its outcome is the answer
+	}
+	var o *order
+	if len(ev.Ref) == refSize {
+		number := binary.BigEndian.Uint64(ev.Ref)
+		o = k.pending[number]
+		delete(k.pending, number)
+	}
+	k.outcomes = append(k.outcomes, outcome{ev, o})
 }
 
 // appendFrame appends a message as a frame.

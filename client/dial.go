@@ -2,6 +2,7 @@ package client
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -48,9 +49,12 @@ func dial(ctx context.Context, o Options) (net.Conn, io.Reader, error) {
 		return nil, nil, fmt.Errorf("connecting to %s: %w", name, refused.explain(err))
 	}
 	if early == nil {
-		return conn, bufio.NewReaderSize(conn, 16<<10), nil
+		return conn, conn, nil
 	}
-	return conn, early, nil
+	behind, _ := early.Peek(early.Buffered())
+	from := io.MultiReader(bytes.NewReader(bytes.Clone(behind)), conn)
+	ws.PutReader(early)
+	return conn, from, nil
 }
 
 // where returns the URL to dial, and for a Unix socket its path.

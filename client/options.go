@@ -25,6 +25,8 @@ type Options struct {
 	// Heard is told what the server says, but for the outcomes of Do. It is called on one goroutine;
 	// while it runs nothing is read, so it must not wait for an outcome. The event's bytes are borrowed.
 	Heard func(core.Event)
+	// Lull is called on the goroutine of Heard when it has heard all that was read, before it waits for more.
+	Lull func()
 	// Changed is told when a connection is made (nil) and why one has ended or cannot be made. It is
 	// called on one goroutine.
 	Changed func(error)
@@ -59,6 +61,9 @@ func (o Options) complete() Options {
 	o.QueueBytes, o.MaxMessage = cmp.Or(o.QueueBytes, 16<<20), cmp.Or(o.MaxMessage, 64<<20)
 	if o.Heard == nil {
 		o.Heard = func(core.Event) {}
+	}
+	if o.Lull == nil {
+		o.Lull = func() {}
 	}
 	if o.Changed == nil {
 		o.Changed = func(error) {}

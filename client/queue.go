@@ -6,9 +6,13 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
+// refSize is the length of a Ref of the client: a number.
+const refSize = 8
+
 // order is a command and who waits for its outcome.
 type order struct {
-	cmd core.Command // owns its bytes
+	cmd core.Command  // owns its bytes
+	ref [refSize]byte // the bytes of its Ref, if it is new
 	// done is told the outcome, once: an event of the server (Answer, Done, …), an empty one if the
 	// format has none, or an error. Any goroutine; it does not block.
 	done func(core.Event, error)

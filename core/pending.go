@@ -28,7 +28,8 @@ func (p *Pending) Add(c Command) {
 		p.said = make(map[uint64]Said)
 	}
 	p.last++
-	p.said[p.last] = Said{c.Verb, bytes.Clone(c.Ref), bytes.Clone(c.Topic)}
+	a := make(arena, 0, len(c.Ref)+len(c.Topic))
+	p.said[p.last] = Said{c.Verb, a.clone(c.Ref), a.clone(c.Topic)}
 }
 
 // Get returns what the answer under a number is to; ok is false if nobody waits for it.

@@ -123,7 +123,7 @@ func (c *clientCodec) Hear(f core.Frame, tell func(core.Event)) error {
 	if f.Kind != core.TextFrame {
 		return fmt.Errorf("%w: it is binary", errServer)
 	}
-	m, text, err := parseAnswer(f.Data)
+	m, err := parseMessage(f.Data)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errServer, err)
 	}
@@ -140,26 +140,24 @@ func (c *clientCodec) Hear(f core.Frame, tell func(core.Event)) error {
 		}
 		tell(ev)
 	case kindAck, kindNack:
-		c.answered(string(kind), m.id, text, tell)
+		c.answered(string(kind), m.id, f.Data, tell)
 	}
 	return nil
 }
 
-// parseAnswer is parseMessage with the text of a nack.
-func parseAnswer(frame []byte) (m message, text []byte, err error) {
-	if m, err = parseMessage(frame); err != nil {
-		return m, nil, err
-	}
+// textOf returns the text of a nack.
+func textOf(frame []byte) (text []byte) {
 	members := rawjson.Object(frame)
 	for members.Next() {
 		if members.KeyIs("e") {
 			text, _ = rawjson.Unquote(members.Value(), nil)
 		}
 	}
-	return m, text, nil
+	return text
 }
 
-func (c *clientCodec) answered(kind string, id, text []byte, tell func(core.Event)) {
+// answered tells what an ack or a nack, in frame, is the outcome of.
+func (c *clientCodec) answered(kind string, id, frame []byte, tell func(core.Event)) {
 	number, err := strconv.ParseUint(string(id), 10, 64)
 	said, ok := c.pending.Get(number)
 	if err != nil || !ok {
@@ -170,7 +168,7 @@ func (c *clientCodec) answered(kind string, id, text []byte, tell func(core.Even
 	switch {
 	case kind == kindNack:
 		ev.Kind = core.Failed
-		ev.Failure = failureOf(said.Verb, string(text))
+		ev.Failure = failureOf(said.Verb, string(textOf(frame)))
 	case said.Verb == core.Ping:
 		ev = core.Event{Kind: core.Pong, Ref: said.Ref}
 	}
