@@ -4,6 +4,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 
@@ -87,8 +88,9 @@ func (b *Bridge) offers() (all []core.Command) {
 				continue
 			}
 			delete(left, service)
-			c.Services = append(c.Services, []byte(strings.TrimPrefix(strings.TrimPrefix(service, channel), "/")))
+			c.Services = append(c.Services, below(channel, service))
 		}
+		c.Topics = b.topicsOf(channel)
 		all = append(all, c)
 	}
 	for _, service := range b.o.Answered {
@@ -97,6 +99,23 @@ func (b *Bridge) offers() (all []core.Command) {
 		}
 	}
 	return all
+}
+
+// topicsOf returns the topics of an owned channel that the bridge knows by name.
+func (b *Bridge) topicsOf(channel string) (topics [][]byte) {
+	all := slices.Concat(b.o.Tell, b.o.Hear)
+	slices.Sort(all)
+	for _, topic := range slices.Compact(all) {
+		if owner, ok := b.channelOf(topic); ok && owner == channel && !core.HasWildcard(topic) {
+			topics = append(topics, below(channel, topic))
+		}
+	}
+	return topics
+}
+
+// below returns the name of a topic or service below a channel that it lies in.
+func below(channel, address string) []byte {
+	return []byte(strings.TrimPrefix(strings.TrimPrefix(address, channel), "/"))
 }
 
 // field looks for whom the response to an upgrade is from.

@@ -16,8 +16,10 @@ type order struct {
 
 func (o *order) size() int {
 	n := 256 + len(o.cmd.Topic) + len(o.cmd.Channel) + o.cmd.Payload.Size() + len(o.cmd.Headers) + len(o.cmd.Key)
-	for _, s := range o.cmd.Services {
-		n += len(s)
+	for _, names := range [...][][]byte{o.cmd.Services, o.cmd.Topics} {
+		for _, s := range names {
+			n += len(s)
+		}
 	}
 	return n
 }

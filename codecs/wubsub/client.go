@@ -120,17 +120,32 @@ func appendRegister(dst []byte, cmd core.Command) []byte {
 	if len(cmd.Channel) > 0 {
 		dst = appendField(dst, "channel", cmd.Channel)
 	}
-	if len(cmd.Services) == 0 {
+	if len(cmd.Services)+len(cmd.Topics) == 0 {
 		return dst
 	}
-	dst = append(dst, `,"data":{"restpie":{"methods":[`...)
-	for i, method := range cmd.Services {
+	dst = append(dst, `,"data":{`...)
+	if len(cmd.Topics) > 0 {
+		// The original dies of an owner that does not declare a topic which has subscribers already.
+		dst = appendNames(append(dst, `"pubsub":{"topics":`...), cmd.Topics)
+		if dst = append(dst, '}'); len(cmd.Services) > 0 {
+			dst = append(dst, ',')
+		}
+	}
+	if len(cmd.Services) > 0 {
+		dst = append(appendNames(append(dst, `"restpie":{"methods":`...), cmd.Services), '}')
+	}
+	return append(dst, '}')
+}
+
+func appendNames(dst []byte, names [][]byte) []byte {
+	dst = append(dst, '[')
+	for i, name := range names {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = rawjson.AppendQuote(dst, method)
+		dst = rawjson.AppendQuote(dst, name)
 	}
-	return append(dst, `]}}`...)
+	return append(dst, ']')
 }
 
 var errServer = errors.New("no message of a wubsub server")
