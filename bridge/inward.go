@@ -59,6 +59,8 @@ func (b *Bridge) prepare() {
 		s.state = make([]asked, len(s.wanted))
 		o := b.o.Server
 		o.Codec, o.Heard, o.Changed, o.Field, o.Logger = b.o.Format.NewClientCodec, s.heard, s.changed, s.field, nil
+		o.FailAway = true
+		o.Unconfirmed = func(n int) { b.o.Endpoint.Stats.Dropped.Add(core.ReasonGone, uint64(n)) }
 		o.Header = o.Header.Clone()
 		o.Header.Set(core.BridgeHeader, b.o.Neighbours.Mark())
 		s.client = client.Prepare(o)
@@ -192,7 +194,7 @@ func (s *server) ask() {
 				next = unasked
 			}
 			s.turn(i, asking, next)
-			if err != nil && !errors.Is(err, client.ErrLost) && !errors.Is(err, client.ErrClosed) {
+			if err != nil && !errors.Is(err, client.ErrLost) && !errors.Is(err, client.ErrAway) && !errors.Is(err, client.ErrClosed) {
 				s.bridge.log.Warn("the old server refuses", logging.Bounded("", ""), slog.String("verb", cmd.Verb.String()), slog.String("topic", string(cmd.Topic)), slog.Any("error", err))
 			}
 		}

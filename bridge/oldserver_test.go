@@ -86,9 +86,10 @@ func (s *oldServer) connections() []time.Time {
 
 // broker is one with a bridge to an old server, and its log.
 type broker struct {
-	t                *testing.T
-	url, bots, admin string
-	stop             func()
+	t          *testing.T
+	url, admin string
+	urls       map[string]string // by endpoint
+	stop       func()
 
 	mu  sync.Mutex
 	log bytes.Buffer
@@ -125,11 +126,12 @@ func joins(t *testing.T, old *oldServer, more string) *broker {
 // bridged runs a broker with a bridge called old.
 func bridged(t *testing.T, bridge string) *broker {
 	t.Helper()
-	b := &broker{t: t}
+	b := &broker{t: t, urls: make(map[string]string)}
 	text := fmt.Sprintf(`
 endpoints:
   - {name: web, protocol: vws, listen: "127.0.0.1:0", path: /ws, options: {allow_send: true}}
   - {name: bots, protocol: wubsub, listen: "127.0.0.1:0", path: /ws}
+  - {name: apps, protocol: webwire, listen: "127.0.0.1:0", path: /ws}
 admin: {listen: "127.0.0.1:0"}
 bridges: [{name: old, %s}]`, bridge)
 	cfg, err := config.Load(config.Source{Text: text}, polywire.Protocols())
@@ -151,7 +153,11 @@ bridges: [{name: old, %s}]`, bridge)
 	})
 	t.Cleanup(b.stop)
 	coretest.Receive(t, "the broker is ready", one.Ready())
-	b.url, b.bots, b.admin = one.Endpoints()[0].URL, one.Endpoints()[1].URL, strings.TrimSuffix(one.AdminURL(), "/metrics")
+	b.admin = strings.TrimSuffix(one.AdminURL(), "/metrics")
+	for _, e := range one.Endpoints() {
+		b.urls[e.Name] = e.URL
+	}
+	b.url = b.urls["web"]
 	return b
 }
 

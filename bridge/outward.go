@@ -37,10 +37,6 @@ func (b *Bridge) tell(ev core.Event) {
 		return
 	}
 	stats := b.o.Endpoint.Stats
-	if b.connected.Load() == 0 {
-		stats.Dropped.Inc(core.ReasonGone)
-		return
-	}
 	cmd := core.Command{Verb: core.Publish, Topic: ev.Topic, Payload: ev.Payload, Headers: ev.Headers, NotToSelf: true}
 	if channel, ok := b.channelOf(string(ev.Topic)); ok {
 		cmd.AsOwner, cmd.Channel = true, []byte(channel)

@@ -54,8 +54,9 @@ type standIn struct {
 	begins  func(p *process) original
 
 	mu      sync.Mutex
-	running *process // nil while there is none
-	crashes []string // why processes have ended by themselves
+	running *process   // nil while there is none
+	lives   []*process // all, also the running one
+	crashes []string   // why processes have ended by themselves
 }
 
 // process is one life of a stand-in.
@@ -101,7 +102,7 @@ func (s *standIn) start() {
 	p.behaves = s.begins(p)
 	p.server = &http.Server{Handler: p}
 	s.mu.Lock()
-	s.running = p
+	s.running, s.lives = p, append(s.lives, p)
 	s.mu.Unlock()
 	p.serving.Go(func() { _ = p.server.Serve(l) })
 }
@@ -163,6 +164,17 @@ func (p *process) took(bridge bool) (all []string) {
 		if one.bridge == bridge {
 			all = append(all, one.message)
 		}
+	}
+	return all
+}
+
+// tookEver returns what all processes have handled.
+func (s *standIn) tookEver(bridge bool) (all []string) {
+	s.mu.Lock()
+	lives := slices.Clone(s.lives)
+	s.mu.Unlock()
+	for _, p := range lives {
+		all = append(all, p.took(bridge)...)
 	}
 	return all
 }

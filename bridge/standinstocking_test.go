@@ -9,7 +9,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// stockingOriginal stands in for the original of stocking. Its program has the routes echo, fail, void and never,
+// stockingOriginal stands in for the original of stocking. Its program has the routes app/echo, app/fail, app/void and app/never,
 // without type hints, and no other.
 type stockingOriginal struct {
 	rooms map[string]map[*caller]bool // a room whose members have left is still there
@@ -81,17 +81,17 @@ func (o *stockingOriginal) calls(c *caller, code, content string) bool {
 	}
 	outcome := `{"c":-1,"p":{}}` // the fallback's
 	switch call.Route {
-	case "echo":
+	case "app/echo":
 		result, err := json.Marshal(value)
 		if err != nil {
 			return false
 		}
 		outcome = fmt.Sprintf(`{"c":-1,"p":%s}`, result)
-	case "fail":
+	case "app/fail":
 		outcome = `{"c":0,"p":"it does not work"}`
-	case "void":
+	case "app/void":
 		outcome = ""
-	case "never":
+	case "app/never":
 		// The original would stand still, for everybody.
 		return true
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // webwireOriginal stands in for a program with the original library of webwire: it sends each signal on to all other
-// connections, and answers the requests echo, fail and break; never is not answered. All else is an error of its own.
+// connections, and answers the requests app/echo, app/fail and app/break; app/never is not answered. All else is an error of its own.
 type webwireOriginal struct {
 	all map[*caller]bool
 }
@@ -78,17 +78,17 @@ func (o *webwireOriginal) answers(c *caller, kind byte, id []byte, name string, 
 		webwireSays(c, append(append(append(append([]byte{0}, id...), byte(len(code))), code...), text...))
 	}
 	switch name {
-	case "echo":
+	case "app/echo":
 		reply := append([]byte{kind + 191 - 127}, id...)
 		if kind == 129 {
 			reply = append(reply, 0)
 		}
 		webwireSays(c, append(reply, payload...))
-	case "fail":
+	case "app/fail":
 		fails("NOT_TODAY", "it does not work")
-	case "break":
+	case "app/break":
 		webwireSays(c, append([]byte{2}, id...))
-	case "never":
+	case "app/never":
 	default:
 		fails("UNKNOWN", "there is no "+name)
 	}

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -306,6 +307,120 @@ func TestCloseSaysWhatWaits(t *testing.T) {
 		if got := string(core.AppendText(nil, hearer.hears(t).Payload)); got != fmt.Sprintf("no %d", i) {
 			t.Fatalf("heard %q as number %d", got, i)
 		}
+	}
+}
+
+// A client that is not to wait for a connection says so of each command while there is none, and of those
+// that had not been said when it ended.
+func TestFailAway(t *testing.T) {
+	up, end := make(chan struct{}), make(chan struct{})
+	url := upgraded(t, func(net.Conn) {
+		select {
+		case up <- struct{}{}:
+			<-end // it reads nothing
+		case <-t.Context().Done():
+		}
+	})
+	lost := make(chan error, 100)
+	c := at(t, client.Options{URL: url, Codec: codecOf(t, "wsify"), Timeout: coretest.Patience, FailAway: true, FirstPause: time.Millisecond, MaxPause: time.Millisecond, Changed: func(err error) {
+		if err != nil {
+			lost <- err
+		}
+	}})
+	say := func(size int) error {
+		_, err := c.Do(deadline(t), core.Command{Verb: core.Publish, Topic: []byte("t"), Payload: text(strings.Repeat("x", size))})
+		return err
+	}
+	coretest.Receive(t, "a connection", up)
+	coretest.Eventually(t, "a command is said", func() bool { return say(1) == nil })
+	outcomes := make(chan error, 100)
+	for range cap(outcomes) { // more than the kernel takes
+		if err := c.Post(core.Command{Verb: core.Publish, Topic: []byte("t"), Payload: text(strings.Repeat("x", 150_000))}, func(_ core.Event, err error) { outcomes <- err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end <- struct{}{}
+	coretest.Receive(t, "the end of the connection", lost)
+	for range cap(outcomes) {
+		if err := coretest.Receive(t, "an outcome", outcomes); err != nil && !errors.Is(err, client.ErrLost) {
+			t.Errorf("what waited: %v", err)
+		}
+	}
+	coretest.Receive(t, "another connection", up)
+	coretest.Eventually(t, "a command is said again", func() bool { return say(1) == nil })
+	close(end)
+	never := at(t, client.Options{URL: fmt.Sprintf("ws://127.0.0.1:%d/", coretest.FreePort(t)), Codec: codecOf(t, "wsify"), FailAway: true})
+	if _, err := never.Do(deadline(t), core.Command{Verb: core.Publish, Topic: []byte("t"), Payload: text("x")}); !errors.Is(err, client.ErrAway) {
+		t.Errorf("without a connection: %v", err)
+	}
+}
+
+// Of what has no outcome, a client tells how much the server may not have read: what came behind the last ping
+// that it has answered.
+func TestUnconfirmed(t *testing.T) {
+	for name, answers := range map[string]bool{"a server that answers pings": true, "one that does not": false} {
+		t.Run(name, func(t *testing.T) {
+			const read, n = 10, 25
+			allRead, said := make(chan struct{}), make(chan struct{})
+			url := upgraded(t, func(conn net.Conn) {
+				// A second ping says that the first pong was heard.
+				for messages, again := 0, !answers; messages < read || !again; {
+					f, err := ws.ReadFrame(conn)
+					if err != nil {
+						return
+					}
+					ws.Cipher(f.Payload, f.Header.Mask, 0)
+					switch {
+					case f.Header.OpCode == ws.OpPing && answers:
+						again = again || !bytes.Equal(f.Payload, make([]byte, 8))
+						_ = ws.WriteFrame(conn, ws.NewPongFrame(f.Payload))
+					case f.Header.OpCode == ws.OpText:
+						messages++
+					}
+				}
+				close(allRead)
+				<-said
+			})
+			lost, unconfirmed := make(chan error, 100), make(chan int, 100)
+			c := at(t, client.Options{
+				URL: url, Codec: codecOf(t, "wsify"), Timeout: coretest.Patience, FirstPause: time.Hour, MaxPause: time.Hour,
+				Unconfirmed: func(n int) { unconfirmed <- n },
+				Changed: func(err error) {
+					if err != nil {
+						lost <- err
+					}
+				},
+			})
+			say := func() {
+				t.Helper()
+				if _, err := c.Do(deadline(t), core.Command{Verb: core.Publish, Topic: []byte("t"), Payload: text("hello")}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := c.Do(deadline(t), core.Command{Verb: core.Subscribe, Topic: []byte("not a message")}); err != nil {
+				t.Fatal(err)
+			}
+			for range read - 1 {
+				say()
+			}
+			coretest.Receive(t, "all is read", allRead)
+			for range n {
+				say()
+			}
+			close(said)
+			coretest.Receive(t, "the end of the connection", lost)
+			select {
+			case got := <-unconfirmed:
+				// Some of what was read may not have been followed by a pong.
+				if !answers || got < n || got > n+read-1 {
+					t.Errorf("%d messages are unconfirmed, of %d that were not read", got, n)
+				}
+			default:
+				if answers {
+					t.Error("nothing is told")
+				}
+			}
+		})
 	}
 }
 

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,6 +73,8 @@ type connection struct {
 	greeted bool
 	pending map[string]*order // by Ref
 	rest    []*order          // what finish wants to be said
+
+	confirmed confirmation
 }
 
 // connect makes a connection to the server, and waits for its greeting.
@@ -158,9 +162,15 @@ func (k *connection) serve(ctx context.Context) error {
 	stop()
 	c.use(nil)
 	k.mu.Lock()
-	lost := k.pending
+	lost := slices.Collect(maps.Values(k.pending))
 	k.pending = nil
 	k.mu.Unlock()
+	if n := k.confirmed.unconfirmed(); n > 0 && c.answers.Load() {
+		c.options.Unconfirmed(n)
+	}
+	if c.options.FailAway {
+		lost = append(lost, c.queue.shut()...)
+	}
 	for _, o := range lost {
 		o.done(core.Event{}, ErrLost)
 	}
@@ -179,7 +189,7 @@ func (k *connection) fail(err error) {
 // write says what is restored, then what is queued, until the connection ends.
 func (k *connection) write() {
 	q := k.client.queue
-	if !k.say(k.restored()) {
+	if !k.confirm(0) || !k.say(k.restored()) {
 		return
 	}
 	q.wake() // another connection may have taken the last signal
@@ -257,13 +267,20 @@ func (k *connection) say(orders []*order) bool {
 	}
 	k.mu.Unlock()
 	ok := k.send(out)
+	messages := 0
 	for _, o := range silent {
+		if confirmable(&o.cmd) {
+			messages++
+		}
 		if !ok {
 			o.done(core.Event{}, ErrLost)
 			continue
 		}
 		k.client.remember(o.cmd)
 		o.done(core.Event{}, nil)
+	}
+	if ok && messages > 0 {
+		ok = k.confirm(messages)
 	}
 	return ok
 }
@@ -399,6 +416,8 @@ func (k *connection) control(h ws.Header, r io.Reader) error {
 		k.send(appendRaw(nil, ws.OpPong, body))
 	case ws.OpPong:
 		k.ponged.Store(true)
+		k.client.answers.Store(true)
+		k.answered(body)
 	case ws.OpClose:
 		code, text := ws.ParseCloseFrameData(body)
 		if !code.Empty() {
