@@ -243,6 +243,12 @@ func (b *Bridge) heard(ev core.Event) {
 		if b.echoes.heard(string(ev.Topic), ev.Payload) {
 			return
 		}
+		if b.echoes.named && !b.hears(string(ev.Topic)) {
+			// Not every server sends only what was asked for: an original of webwire sends what its program wants,
+			// and one of stocking what anybody says to the number of a connection.
+			b.o.Endpoint.Stats.Refused.Inc(core.ReasonDenied)
+			return
+		}
 		if !b.o.Leads() {
 			// The node has stood still for so long that another one has heard this too.
 			b.o.Endpoint.Stats.Dropped.Inc(core.ReasonGone)
@@ -272,13 +278,24 @@ func (b *Bridge) answer(ev core.Event) {
 	reply := core.Command{Verb: core.Reply, Call: core.CallID(ev.Ref), Topic: ev.Topic, As: ev.As, Payload: ev.Payload, Failure: ev.Failure}
 	c := b.servers[0].client
 	done := func(_ core.Event, err error) {
-		if _, unsayable := errors.AsType[*core.Unsayable](err); unsayable && reply.Failure.Failed() {
+		_, unsayable := errors.AsType[*core.Unsayable](err)
+		_, big := errors.AsType[*core.TooBig](err)
+		switch {
+		case err == nil:
+			return
+		case unsayable && reply.Failure.Failed():
 			// The format has no failed answers: the failure is the answer.
-			data := core.AppendFailure(nil, reply.Failure)
-			reply.Failure, reply.Payload = core.Failure{}, core.Payload{Kind: core.JSON, Data: data}
-			err = c.Post(reply, nil)
+		case big && !reply.Failure.Failed():
+			// Who has asked would wait for ever.
+			b.lost(err)
+			reply.Failure = core.Failure{Code: core.Invalid, Text: "the answer is too big for the server"}
+		default:
+			b.lost(err)
+			return
 		}
-		if err != nil {
+		data := core.AppendFailure(nil, reply.Failure)
+		reply.Failure, reply.Payload = core.Failure{}, core.Payload{Kind: core.JSON, Data: data}
+		if err := c.Post(reply, nil); err != nil {
 			b.lost(err)
 		}
 	}

@@ -129,7 +129,7 @@ func bridged(t *testing.T, bridge string) *broker {
 	b := &broker{t: t, urls: make(map[string]string)}
 	text := fmt.Sprintf(`
 endpoints:
-  - {name: web, protocol: vws, listen: "127.0.0.1:0", path: /ws, options: {allow_send: true}}
+  - {name: web, protocol: vws, listen: "127.0.0.1:0", path: /ws, max_message_size: 1MiB, options: {allow_send: true}}
   - {name: bots, protocol: wubsub, listen: "127.0.0.1:0", path: /ws}
   - {name: apps, protocol: webwire, listen: "127.0.0.1:0", path: /ws}
 admin: {listen: "127.0.0.1:0"}

@@ -189,6 +189,10 @@ func TestOriginalWubsubCalls(t *testing.T) {
 		if n := len(l.messages()); n != 5 {
 			t.Errorf("the old server's client heard %q", l.messages())
 		}
+		// What the original does not take fails by itself.
+		requireOutcome(t, "a call that is too big", asking(t, asker, "down/add", `"`+strings.Repeat("x", 600)+`"`), outcome{code: core.AnswererError, text: "the server takes up to 512"})
+		l.says(`{"type":"pie-do","channel":"up","topic":"echo","data":"` + strings.Repeat("x", 420) + `"}`)
+		l.find(`^\{"type":"pie-recv","channel":"up","topic":"echo","reqid":"[0-9a-f-]{36}","data":\{"code":"invalid","text":"the answer is too big`)
 		killedWhileAsked(t, s, b, asker, "down/never")
 	}
 	if why := s.crashed(); len(why) > 0 {

@@ -540,3 +540,57 @@ func numbers(in *regexp.Regexp, messages []string) (all []int) {
 	}
 	return all
 }
+
+// What an original does not take is not said: it would end the connection, with all that is on the way. The
+// message is counted, and the next one is heard.
+func TestOriginalLimits(t *testing.T) {
+	for i, limit := range map[int]int{0: 512, 3: 32768, 4: webwireBuffer} {
+		d := dialects[i]
+		t.Run(d.protocol, func(t *testing.T) {
+			t.Parallel()
+			s := stands(t, d.begins)
+			b := joinsOriginal(t, s, d, "")
+			v := b.visits()
+			l := s.dials(d)
+			l.settles(s, d)
+			b.meets(s, d)
+			// The biggest message that there is room for, and one byte more.
+			overhead := len(d.publish("up/b", ""))
+			if d.protocol == "vws" {
+				overhead += len(`,"i":3`) // its acknowledgement, behind those of the subscriptions
+			}
+			fits, tooBig := strings.Repeat("x", limit-overhead), strings.Repeat("y", limit-overhead+1)
+			v.says("up/b", fits)
+			l.hears(d.heard("up/b", fits))
+			v.says("up/b", tooBig)
+			v.says("up/b", "the next one")
+			l.hears(d.heard("up/b", "the next one"))
+			if n := b.dropped(core.ReasonTooLarge); n != 1 {
+				t.Errorf("%d messages were too large", n)
+			}
+			if n := l.times(d.heard("up/b", tooBig)); n != 0 || !b.ready() || b.logged("the bridge has lost the old server") {
+				t.Errorf("the message that is too big was heard %d times, and /readyz says %s", n, b.page("/readyz"))
+			}
+		})
+	}
+}
+
+// A bridge publishes what it is to hear, whatever else an original sends it: one of webwire sends what its program
+// wants, and one of stocking what anybody says to the number of a connection.
+func TestOriginalSaysMore(t *testing.T) {
+	for _, d := range []dialect{dialects[2], dialects[4]} {
+		t.Run(d.protocol, func(t *testing.T) {
+			t.Parallel()
+			s := stands(t, d.begins)
+			b := joinsOriginal(t, s, d, "")
+			v := b.visits()
+			b.meets(s, d)
+			l := s.dials(d)
+			l.says(d.publish("1", "for the first connection"), d.publish("other/c", "for nobody"), d.publish("down/a", "for the bridge"))
+			v.hears("down/a", "for the bridge")
+			if got := v.messages(); len(got) != 1 {
+				t.Errorf("the broker's client heard %q", got)
+			}
+		})
+	}
+}

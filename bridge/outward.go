@@ -80,6 +80,8 @@ func (b *Bridge) lost(err error) {
 		}
 	} else if _, unsayable := errors.AsType[*core.Unsayable](err); unsayable {
 		reason = core.ReasonUnwritable
+	} else if _, big := errors.AsType[*core.TooBig](err); big {
+		reason = core.ReasonTooLarge
 	}
 	b.o.Endpoint.Stats.Dropped.Inc(reason)
 	b.log.Debug("a message did not reach the old server", slog.Any("error", err))
@@ -138,5 +140,9 @@ func failureOf(err error) core.Failure {
 	if f, ok := errors.AsType[core.Failure](err); ok {
 		return f
 	}
-	return core.Failure{Code: core.Gone, Text: "the old server cannot be asked: " + err.Error()}
+	code := core.Gone
+	if _, big := errors.AsType[*core.TooBig](err); big {
+		code = core.Invalid
+	}
+	return core.Failure{Code: code, Text: "the old server cannot be asked: " + err.Error()}
 }

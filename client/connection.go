@@ -82,6 +82,9 @@ func (c *Client) connect(ctx context.Context) (*connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
 	codec := c.options.Codec()
+	if bounded, ok := innermost(codec).(core.BoundedClientCodec); ok && c.options.MaxSaid > 0 {
+		bounded.Bound(c.options.MaxSaid)
+	}
 	remote, _ := innermost(codec).(core.RemoteClientCodec)
 	if remote != nil && over(remote) {
 		return nil, remote.Err()

@@ -50,6 +50,9 @@ type Options struct {
 	// FailAway makes commands fail while there is no connection, instead of waiting for one: those that come
 	// with [ErrAway], and those that waited to be said when it ended with [ErrLost].
 	FailAway bool
+	// MaxSaid bounds a message to the server, in bytes, if the codec is a [core.BoundedClientCodec]: bigger
+	// ones fail with [core.TooBig]. 0 is no bound.
+	MaxSaid int
 	// MaxMessage bounds a message of the server, in bytes; 0 is 64 MiB.
 	MaxMessage int
 	// Logger logs connections that end or cannot be made; nil logs nothing.
