@@ -173,6 +173,8 @@ func TestOriginalWubsubCalls(t *testing.T) {
 		l := s.dials(d)
 		l.settles(s, d)
 		b.meets(s, d)
+		// What the original does not take fails by itself, and the next call gets its own answer.
+		requireOutcome(t, "a call that is too big", asking(t, asker, "down/add", `"`+strings.Repeat("x", 600)+`"`), outcome{code: core.AnswererError, text: "the server takes up to 512"})
 		// From here, with an answer and without.
 		added := asking(t, asker, "down/add", `[1,2]`)
 		asked := l.find(`^\{"type":"pie-req","channel":"down","topic":"add","reqid":"([0-9a-f-]{36})","data":\[1,2\]\}$`)
@@ -189,8 +191,7 @@ func TestOriginalWubsubCalls(t *testing.T) {
 		if n := len(l.messages()); n != 5 {
 			t.Errorf("the old server's client heard %q", l.messages())
 		}
-		// What the original does not take fails by itself.
-		requireOutcome(t, "a call that is too big", asking(t, asker, "down/add", `"`+strings.Repeat("x", 600)+`"`), outcome{code: core.AnswererError, text: "the server takes up to 512"})
+		// An answer that the original does not take becomes a failure.
 		l.says(`{"type":"pie-do","channel":"up","topic":"echo","data":"` + strings.Repeat("x", 420) + `"}`)
 		l.find(`^\{"type":"pie-recv","channel":"up","topic":"echo","reqid":"[0-9a-f-]{36}","data":\{"code":"invalid","text":"the answer is too big`)
 		killedWhileAsked(t, s, b, asker, "down/never")
