@@ -399,6 +399,12 @@ func TestOriginals(t *testing.T) {
 					t.Errorf("the old server took %q", message)
 				}
 			}
+			// The original of wsify dies of a member that breaks off.
+			b.stop()
+			coretest.Eventually(t, "the bridge leaves", func() bool {
+				_, connections := s.pongs()
+				return connections == 1
+			})
 			if why := s.crashed(); len(why) > 0 {
 				t.Errorf("the original died: %v", why)
 			}

@@ -88,8 +88,8 @@ type Command struct {
 	// out, because a long channel with many services would fill the memory.
 	Services [][]byte
 	// Topics, on Offer with Exclusive, are names below Channel, as of Services, of topics that the owner
-	// announces. Only a client says them, where the format has them: the broker's clients need not announce
-	// anything.
+	// announces. Only a [ClientCodec] reads them, where its format has words for them: the broker's own clients
+	// need not announce anything. Plugins are not told them.
 	Topics [][]byte
 
 	// NotToSelf, on Publish: the sender does not receive its own message.
