@@ -436,6 +436,31 @@ func TestUnconfirmed(t *testing.T) {
 	}
 }
 
+// A server that answers the goodbye has read what was said before it.
+func TestNothingUnconfirmedAfterGoodbye(t *testing.T) {
+	s := serve(t, map[string]int{})
+	var unconfirmed atomic.Int64
+	c, err := client.Dial(deadline(t), client.Options{
+		URL: s.url("wsify"), Codec: codecOf(t, "wsify"), Timeout: coretest.Patience, Unconfirmed: func(n int) { unconfirmed.Add(int64(n)) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	say := func() {
+		t.Helper()
+		if err := c.Post(core.Command{Verb: core.Publish, Topic: []byte("t"), Payload: text("hello")}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 1000 {
+		say()
+	}
+	c.Close(deadline(t))
+	if n := unconfirmed.Load(); n != 0 {
+		t.Errorf("%d messages are unconfirmed", n)
+	}
+}
+
 // A message that the server does not take is not said, and one that it just takes is.
 func TestBoundToServer(t *testing.T) {
 	for _, name := range []string{"wubsub", "wsify", "vws"} {

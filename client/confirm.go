@@ -58,5 +58,12 @@ func (k *connection) answered(body []byte) {
 	k.send(ping)
 }
 
+// allRead notes that the server has read everything.
+func (k *connection) allRead() {
+	k.mu.Lock()
+	k.confirmed.read = k.confirmed.said
+	k.mu.Unlock()
+}
+
 // unconfirmed returns how many messages the server may not have read.
 func (c *confirmation) unconfirmed() int { return int(c.said - c.read) }

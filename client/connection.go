@@ -422,6 +422,11 @@ func (k *connection) control(h ws.Header, r io.Reader) error {
 		k.client.answers.Store(true)
 		k.answered(body)
 	case ws.OpClose:
+		select {
+		case <-k.ending:
+			k.allRead() // it answers our goodbye
+		default:
+		}
 		code, text := ws.ParseCloseFrameData(body)
 		if !code.Empty() {
 			k.send(appendRaw(nil, ws.OpClose, ws.NewCloseFrameBody(code, "")))
