@@ -167,8 +167,9 @@ func (k *connection) serve(ctx context.Context) error {
 	k.mu.Lock()
 	lost := slices.Collect(maps.Values(k.pending))
 	k.pending = nil
+	n := k.confirmed.unconfirmed()
 	k.mu.Unlock()
-	if n := k.confirmed.unconfirmed(); n > 0 && c.answers.Load() {
+	if n > 0 && c.answers.Load() {
 		c.options.Unconfirmed(n)
 	}
 	if c.options.FailAway {
