@@ -165,7 +165,7 @@ func (d *draft) newBridge(c config.Bridge, stats *core.Stats) (*bridging, error)
 	access := auth.NewRules(nil)
 	access.Replace(acl(c.ACL))
 	possible := core.PossibleWith(c.Format)
-	possible.Dropped |= core.Reasons(1 << core.ReasonDenied) // by the old server
+	possible.Dropped |= core.Reasons(1<<core.ReasonDenied | 1<<core.ReasonTooLarge) // by the old server
 	b := &bridging{config: c, engine: d.engine, ended: make(chan struct{})}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.endpoint = &core.Endpoint{
@@ -180,7 +180,7 @@ func (d *draft) newBridge(c config.Bridge, stats *core.Stats) (*bridging, error)
 	}
 	options := bridge.Options{
 		Endpoint: b.endpoint, Hub: d.engine, Room: d.network.WaitForRoom, Together: d.network.Together, Leads: d.engine.Leads, Neighbours: d.neighbours, Format: c.Format,
-		Server: client.Options{URL: c.URL, Header: header, Subprotocols: c.Subprotocols, TLS: security, QueueBytes: int(c.QueueLimit)},
+		Server: client.Options{URL: c.URL, Header: header, Subprotocols: c.Subprotocols, TLS: security, QueueBytes: int(c.QueueLimit), MaxSaid: int(c.MaxMessageSize)},
 		Hear:   c.Hear, Tell: c.Tell, Owned: c.Owns, Answered: c.Calls.From, Offered: c.Calls.To, CallTimeout: c.Calls.Timeout,
 		Logger: log,
 	}

@@ -133,10 +133,14 @@ func (b *Bridge) Check() error {
 	if remote, ok := codec.(core.RemoteClientCodec); ok {
 		defer remote.Close()
 	}
+	if bounded, ok := codec.(core.BoundedClientCodec); ok && b.o.Server.MaxSaid > 0 {
+		bounded.Bound(b.o.Server.MaxSaid)
+	}
 	var errs []error
 	try := func(what string, c core.Command) {
 		_, err := codec.Say(c, func(core.Frame) {})
-		if _, unsayable := errors.AsType[*core.Unsayable](err); unsayable {
+		_, unsayable := errors.AsType[*core.Unsayable](err)
+		if _, big := errors.AsType[*core.TooBig](err); unsayable || big {
 			errs = append(errs, fmt.Errorf("%s: %w", what, err))
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 
@@ -60,6 +61,8 @@ func (b *Bridge) prepare() {
 		s.state = make([]asked, len(s.wanted))
 		o := b.o.Server
 		o.Codec, o.Heard, o.Lull, o.Changed, o.Field, o.Logger = b.o.Format.NewClientCodec, s.heard, s.lull, s.changed, s.field, nil
+		o.FailAway = true
+		o.Unconfirmed = func(n int) { b.o.Endpoint.Stats.Dropped.Add(core.ReasonGone, uint64(n)) }
 		o.Header = o.Header.Clone()
 		o.Header.Set(core.BridgeHeader, b.o.Neighbours.Mark())
 		s.client = client.Prepare(o)
@@ -89,8 +92,9 @@ func (b *Bridge) offers() (all []core.Command) {
 				continue
 			}
 			delete(left, service)
-			c.Services = append(c.Services, []byte(strings.TrimPrefix(strings.TrimPrefix(service, channel), "/")))
+			c.Services = append(c.Services, below(channel, service))
 		}
+		c.Topics = b.topicsOf(channel)
 		all = append(all, c)
 	}
 	for _, service := range b.o.Answered {
@@ -99,6 +103,23 @@ func (b *Bridge) offers() (all []core.Command) {
 		}
 	}
 	return all
+}
+
+// topicsOf returns the topics of an owned channel that the bridge knows by name.
+func (b *Bridge) topicsOf(channel string) (topics [][]byte) {
+	all := slices.Concat(b.o.Tell, b.o.Hear)
+	slices.Sort(all)
+	for _, topic := range slices.Compact(all) {
+		if owner, ok := b.channelOf(topic); ok && owner == channel && !core.HasWildcard(topic) {
+			topics = append(topics, below(channel, topic))
+		}
+	}
+	return topics
+}
+
+// below returns the name of a topic or service below a channel that it lies in.
+func below(channel, address string) []byte {
+	return []byte(strings.TrimPrefix(strings.TrimPrefix(address, channel), "/"))
 }
 
 // field looks for whom the response to an upgrade is from.
@@ -175,7 +196,7 @@ func (s *server) ask() {
 				next = unasked
 			}
 			s.turn(i, asking, next)
-			if err != nil && !errors.Is(err, client.ErrLost) && !errors.Is(err, client.ErrClosed) {
+			if err != nil && !errors.Is(err, client.ErrLost) && !errors.Is(err, client.ErrAway) && !errors.Is(err, client.ErrClosed) {
 				s.bridge.log.Warn("the old server refuses", logging.Bounded("", ""), slog.String("verb", cmd.Verb.String()), slog.String("topic", string(cmd.Topic)), slog.Any("error", err))
 			}
 		}
@@ -237,6 +258,12 @@ func (b *Bridge) heard(ev *core.Event) {
 		if b.echoes.heard(ev.Topic, ev.Payload) {
 			return
 		}
+		if b.echoes.named && !b.hears(ev.Topic) {
+			// Not every server sends only what was asked for: an original of webwire sends what its program wants,
+			// and one of stocking what anybody says to the number of a connection.
+			b.o.Endpoint.Stats.Refused.Inc(core.ReasonDenied)
+			return
+		}
 		if !b.o.Leads() {
 			// The node has stood still for so long that another one has heard this too.
 			b.o.Endpoint.Stats.Dropped.Inc(core.ReasonGone)
@@ -267,13 +294,24 @@ func (b *Bridge) answer(ev core.Event) {
 	reply := core.Command{Verb: core.Reply, Call: core.CallID(ev.Ref), Topic: ev.Topic, As: ev.As, Payload: ev.Payload, Failure: ev.Failure}
 	c := b.servers[0].client
 	done := func(_ core.Event, err error) {
-		if _, unsayable := errors.AsType[*core.Unsayable](err); unsayable && reply.Failure.Failed() {
+		_, unsayable := errors.AsType[*core.Unsayable](err)
+		_, big := errors.AsType[*core.TooBig](err)
+		switch {
+		case err == nil:
+			return
+		case unsayable && reply.Failure.Failed():
 			// The format has no failed answers: the failure is the answer.
-			data := core.AppendFailure(nil, reply.Failure)
-			reply.Failure, reply.Payload = core.Failure{}, core.Payload{Kind: core.JSON, Data: data}
-			err = c.Post(reply, nil)
+		case big && !reply.Failure.Failed():
+			// Who has asked would wait for ever.
+			b.lost(err)
+			reply.Failure = core.Failure{Code: core.Invalid, Text: "the answer is too big for the server"}
+		default:
+			b.lost(err)
+			return
 		}
-		if err != nil {
+		data := core.AppendFailure(nil, reply.Failure)
+		reply.Failure, reply.Payload = core.Failure{}, core.Payload{Kind: core.JSON, Data: data}
+		if err := c.Post(reply, nil); err != nil {
 			b.lost(err)
 		}
 	}

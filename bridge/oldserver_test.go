@@ -88,6 +88,7 @@ func (s *oldServer) connections() []time.Time {
 type broker struct {
 	t          *testing.T
 	url, admin string
+	urls       map[string]string // by endpoint
 	stop       func()
 
 	mu  sync.Mutex
@@ -119,11 +120,20 @@ func (b *broker) logged(words ...string) bool {
 // joins runs a broker whose bridge leads to an old server.
 func joins(t *testing.T, old *oldServer, more string) *broker {
 	t.Helper()
-	b := &broker{t: t}
+	return bridged(t, fmt.Sprintf("protocol: wsify, url: %q, hear: [chat/a], tell: [chat/b], %s", old.url, more))
+}
+
+// bridged runs a broker with a bridge called old.
+func bridged(t *testing.T, bridge string) *broker {
+	t.Helper()
+	b := &broker{t: t, urls: make(map[string]string)}
 	text := fmt.Sprintf(`
-endpoints: [{name: web, protocol: vws, listen: "127.0.0.1:0", path: /ws, options: {allow_send: true}}]
+endpoints:
+  - {name: web, protocol: vws, listen: "127.0.0.1:0", path: /ws, max_message_size: 1MiB, options: {allow_send: true}}
+  - {name: bots, protocol: wubsub, listen: "127.0.0.1:0", path: /ws}
+  - {name: apps, protocol: webwire, listen: "127.0.0.1:0", path: /ws}
 admin: {listen: "127.0.0.1:0"}
-bridges: [{name: old, protocol: wsify, url: %q, hear: [chat/a], tell: [chat/b], %s}]`, old.url, more)
+bridges: [{name: old, %s}]`, bridge)
 	cfg, err := config.Load(config.Source{Text: text}, polywire.Protocols())
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +153,11 @@ bridges: [{name: old, protocol: wsify, url: %q, hear: [chat/a], tell: [chat/b], 
 	})
 	t.Cleanup(b.stop)
 	coretest.Receive(t, "the broker is ready", one.Ready())
-	b.url, b.admin = one.Endpoints()[0].URL, strings.TrimSuffix(one.AdminURL(), "/metrics")
+	b.admin = strings.TrimSuffix(one.AdminURL(), "/metrics")
+	for _, e := range one.Endpoints() {
+		b.urls[e.Name] = e.URL
+	}
+	b.url = b.urls["web"]
 	return b
 }
 
@@ -165,7 +179,7 @@ func (b *broker) page(path string) string {
 // dropped returns how many messages for the old server were dropped for a reason.
 func (b *broker) dropped(reason core.Reason) int {
 	b.t.Helper()
-	found := regexp.MustCompile(`polywire_messages_dropped_total\{endpoint="old",protocol="wsify",reason="` + reason.String() + `"\} (\d+)`).FindStringSubmatch(b.page("/metrics"))
+	found := regexp.MustCompile(`polywire_messages_dropped_total\{endpoint="old",protocol="[a-z]+",reason="` + reason.String() + `"\} (\d+)`).FindStringSubmatch(b.page("/metrics"))
 	if found == nil {
 		return 0
 	}

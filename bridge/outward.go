@@ -37,10 +37,6 @@ func (b *Bridge) tell(ev core.Event) {
 		return
 	}
 	stats := b.o.Endpoint.Stats
-	if b.connected.Load() == 0 {
-		stats.Dropped.Inc(core.ReasonGone)
-		return
-	}
 	cmd := core.Command{Verb: core.Publish, Topic: ev.Topic, Payload: ev.Payload, Headers: ev.Headers, NotToSelf: true}
 	if channel, ok := b.channelOf(string(ev.Topic)); ok {
 		cmd.AsOwner, cmd.Channel = true, []byte(channel)
@@ -88,6 +84,8 @@ func (b *Bridge) lost(err error) {
 		}
 	} else if _, unsayable := errors.AsType[*core.Unsayable](err); unsayable {
 		reason = core.ReasonUnwritable
+	} else if _, big := errors.AsType[*core.TooBig](err); big {
+		reason = core.ReasonTooLarge
 	}
 	b.o.Endpoint.Stats.Dropped.Inc(reason)
 	b.log.Debug("a message did not reach the old server", slog.Any("error", err))
@@ -146,5 +144,9 @@ func failureOf(err error) core.Failure {
 	if f, ok := errors.AsType[core.Failure](err); ok {
 		return f
 	}
-	return core.Failure{Code: core.Gone, Text: "the old server cannot be asked: " + err.Error()}
+	code := core.Gone
+	if _, big := errors.AsType[*core.TooBig](err); big {
+		code = core.Invalid
+	}
+	return core.Failure{Code: code, Text: "the old server cannot be asked: " + err.Error()}
 }

@@ -19,6 +19,8 @@ var (
 	ErrClosed = errors.New("the connection was closed")
 	// ErrLost is the error of a command that was said, and whose connection ended before its outcome.
 	ErrLost = errors.New("the connection ended before the outcome was known")
+	// ErrAway is the error of a command while there is no connection, with Options.FailAway.
+	ErrAway = errors.New("there is no connection")
 
 	errFull = core.Failure{Code: core.Overloaded, Text: "too much waits to be said to the server"}
 )
@@ -36,6 +38,7 @@ type Client struct {
 	closed sync.Once
 
 	lastRef atomic.Uint64
+	answers atomic.Bool // the server has answered a ping, on whatever connection
 
 	// Guarded by mu.
 	mu       sync.Mutex
@@ -67,7 +70,7 @@ func New(o Options) *Client {
 // know it.
 func Prepare(o Options) *Client {
 	o = o.complete()
-	return &Client{options: o, queue: newQueue(o.QueueBytes), closing: make(chan struct{}), ended: make(chan struct{})}
+	return &Client{options: o, queue: newQueue(o.QueueBytes, o.FailAway), closing: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // Start connects in the background. It is called once, unless by Dial or New.
@@ -118,6 +121,9 @@ func (c *Client) use(conn *connection) {
 	c.mu.Lock()
 	c.current = conn
 	c.mu.Unlock()
+	if conn != nil {
+		c.queue.open()
+	}
 }
 
 // Drop ends the connection, if there is one, as if the server had, and err is why. Another one is made as

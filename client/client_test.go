@@ -3,6 +3,7 @@ package client_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -308,6 +309,187 @@ func TestCloseSaysWhatWaits(t *testing.T) {
 		if got := string(core.AppendText(nil, hearer.hears(t).Payload)); got != fmt.Sprintf("no %d", i) {
 			t.Fatalf("heard %q as number %d", got, i)
 		}
+	}
+}
+
+// A client that is not to wait for a connection says so of each command while there is none, and of those
+// that had not been said when it ended.
+func TestFailAway(t *testing.T) {
+	up, end := make(chan struct{}), make(chan struct{})
+	url := upgraded(t, func(net.Conn) {
+		select {
+		case up <- struct{}{}:
+			<-end // it reads nothing
+		case <-t.Context().Done():
+		}
+	})
+	lost := make(chan error, 100)
+	c := at(t, client.Options{URL: url, Codec: codecOf(t, "wsify"), Timeout: coretest.Patience, FailAway: true, FirstPause: time.Millisecond, MaxPause: time.Millisecond, Changed: func(err error) {
+		if err != nil {
+			lost <- err
+		}
+	}})
+	say := func(size int) error {
+		_, err := c.Do(deadline(t), core.Command{Verb: core.Publish, Topic: []byte("t"), Payload: text(strings.Repeat("x", size))})
+		return err
+	}
+	coretest.Receive(t, "a connection", up)
+	coretest.Eventually(t, "a command is said", func() bool { return say(1) == nil })
+	outcomes := make(chan error, 100)
+	for range cap(outcomes) { // more than the kernel takes
+		if err := c.Post(core.Command{Verb: core.Publish, Topic: []byte("t"), Payload: text(strings.Repeat("x", 150_000))}, func(_ core.Event, err error) { outcomes <- err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end <- struct{}{}
+	coretest.Receive(t, "the end of the connection", lost)
+	for range cap(outcomes) {
+		if err := coretest.Receive(t, "an outcome", outcomes); err != nil && !errors.Is(err, client.ErrLost) {
+			t.Errorf("what waited: %v", err)
+		}
+	}
+	coretest.Receive(t, "another connection", up)
+	coretest.Eventually(t, "a command is said again", func() bool { return say(1) == nil })
+	close(end)
+	never := at(t, client.Options{URL: fmt.Sprintf("ws://127.0.0.1:%d/", coretest.FreePort(t)), Codec: codecOf(t, "wsify"), FailAway: true})
+	if _, err := never.Do(deadline(t), core.Command{Verb: core.Publish, Topic: []byte("t"), Payload: text("x")}); !errors.Is(err, client.ErrAway) {
+		t.Errorf("without a connection: %v", err)
+	}
+}
+
+// Of what has no outcome, a client tells how much the server may not have read: what came behind the last ping
+// that it has answered.
+func TestUnconfirmed(t *testing.T) {
+	for name, answers := range map[string]bool{"a server that answers pings": true, "one that does not": false} {
+		t.Run(name, func(t *testing.T) {
+			const read, n = 9, 25
+			confirmed, heard, said := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			url := upgraded(t, func(conn net.Conn) {
+				for messages := 0; ; {
+					f, err := ws.ReadFrame(conn)
+					if err != nil {
+						return
+					}
+					ws.Cipher(f.Payload, f.Header.Mask, 0)
+					if f.Header.OpCode == ws.OpText {
+						messages++
+					}
+					if !answers && messages == 1+read+1 { // with the subscription
+						break
+					}
+					if f.Header.OpCode != ws.OpPing || !answers {
+						continue
+					}
+					before := binary.BigEndian.Uint64(f.Payload)
+					if before > read {
+						break // the pong for all before has been heard
+					}
+					_ = ws.WriteFrame(conn, ws.NewPongFrame(f.Payload))
+					if before == read {
+						close(confirmed)
+					}
+				}
+				close(heard)
+				<-said
+			})
+			lost, unconfirmed := make(chan error, 100), make(chan int, 100)
+			c := at(t, client.Options{
+				URL: url, Codec: codecOf(t, "wsify"), Timeout: coretest.Patience, FirstPause: time.Hour, MaxPause: time.Hour,
+				Unconfirmed: func(n int) { unconfirmed <- n },
+				Changed: func(err error) {
+					if err != nil {
+						lost <- err
+					}
+				},
+			})
+			say := func() {
+				t.Helper()
+				if _, err := c.Do(deadline(t), core.Command{Verb: core.Publish, Topic: []byte("t"), Payload: text("hello")}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := c.Do(deadline(t), core.Command{Verb: core.Subscribe, Topic: []byte("not a message")}); err != nil {
+				t.Fatal(err)
+			}
+			for range read {
+				say()
+			}
+			if answers {
+				coretest.Receive(t, "a ping behind all", confirmed)
+			}
+			say()
+			coretest.Receive(t, "the server reads no more", heard)
+			for range n - 1 {
+				say()
+			}
+			close(said)
+			coretest.Receive(t, "the end of the connection", lost)
+			select {
+			case got := <-unconfirmed:
+				if !answers || got != n {
+					t.Errorf("%d messages are unconfirmed, want %d", got, n)
+				}
+			default:
+				if answers {
+					t.Error("nothing is told")
+				}
+			}
+		})
+	}
+}
+
+// A server that answers the goodbye has read what was said before it.
+func TestNothingUnconfirmedAfterGoodbye(t *testing.T) {
+	s := serve(t, map[string]int{})
+	var unconfirmed atomic.Int64
+	c, err := client.Dial(deadline(t), client.Options{
+		URL: s.url("wsify"), Codec: codecOf(t, "wsify"), Timeout: coretest.Patience, Unconfirmed: func(n int) { unconfirmed.Add(int64(n)) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	say := func() {
+		t.Helper()
+		if err := c.Post(core.Command{Verb: core.Publish, Topic: []byte("t"), Payload: text("hello")}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 1000 {
+		say()
+	}
+	c.Close(deadline(t))
+	if n := unconfirmed.Load(); n != 0 {
+		t.Errorf("%d messages are unconfirmed", n)
+	}
+}
+
+// A message that the server does not take is not said, and one that it just takes is.
+func TestBoundToServer(t *testing.T) {
+	for _, name := range []string{"wubsub", "wsify", "vws"} {
+		t.Run(name, func(t *testing.T) {
+			publish := func(size int) core.Command {
+				return core.Command{Verb: core.Publish, Ref: []byte("r"), Topic: []byte("a/b"), Payload: text(strings.Repeat("x", size))}
+			}
+			codec := codecOf(t, name)().(core.BoundedClientCodec)
+			said := 0
+			say := func(c core.Command) error {
+				_, err := codec.Say(c, func(f core.Frame) { said = len(f.Data) })
+				return err
+			}
+			if err := say(publish(100)); err != nil {
+				t.Fatal(err)
+			}
+			limit := said
+			codec.Bound(limit)
+			if err := say(publish(100)); err != nil || said != limit {
+				t.Errorf("%d bytes of %d: %v", said, limit, err)
+			}
+			said = 0
+			big, ok := errors.AsType[*core.TooBig](say(publish(101)))
+			if !ok || *big != (core.TooBig{Size: limit + 1, Limit: limit}) || said != 0 {
+				t.Errorf("one byte more: %v, and %d bytes were said", big, said)
+			}
+		})
 	}
 }
 

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,6 +88,8 @@ type connection struct {
 	greeted bool
 	pending map[uint64]*order // by the number that their Ref is
 	rest    []*order          // what finish wants to be said
+
+	confirmed confirmation
 }
 
 // connect makes a connection to the server, and waits for its greeting.
@@ -93,6 +97,9 @@ func (c *Client) connect(ctx context.Context) (*connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
 	codec := c.options.Codec()
+	if bounded, ok := innermost(codec).(core.BoundedClientCodec); ok && c.options.MaxSaid > 0 {
+		bounded.Bound(c.options.MaxSaid)
+	}
 	remote, _ := innermost(codec).(core.RemoteClientCodec)
 	if remote != nil && over(remote) {
 		return nil, remote.Err()
@@ -175,9 +182,16 @@ func (k *connection) serve(ctx context.Context) error {
 	stop()
 	c.use(nil)
 	k.mu.Lock()
-	lost := k.pending
+	lost := slices.Collect(maps.Values(k.pending))
 	k.pending = nil
+	n := k.confirmed.unconfirmed()
 	k.mu.Unlock()
+	if n > 0 && c.answers.Load() {
+		c.options.Unconfirmed(n)
+	}
+	if c.options.FailAway {
+		lost = append(lost, c.queue.shut()...)
+	}
 	for _, o := range lost {
 		o.done(core.Event{}, ErrLost)
 	}
@@ -196,7 +210,7 @@ func (k *connection) fail(err error) {
 // write says what is restored, then what is queued, until the connection ends.
 func (k *connection) write() {
 	q := k.client.queue
-	if !k.say(k.restored()) {
+	if !k.confirm(0) || !k.say(k.restored()) {
 		return
 	}
 	q.wake() // another connection may have taken the last signal
@@ -274,7 +288,11 @@ func (k *connection) say(orders []*order) bool {
 	}
 	k.mu.Unlock()
 	ok := k.send(k.out)
+	messages := 0
 	for _, o := range k.silent {
+		if confirmable(&o.cmd) {
+			messages++
+		}
 		if !ok {
 			o.done(core.Event{}, ErrLost)
 			continue
@@ -285,6 +303,9 @@ func (k *connection) say(orders []*order) bool {
 	clear(k.silent)
 	if cap(k.out) > keptBuffer {
 		k.out = nil
+	}
+	if ok && messages > 0 {
+		ok = k.confirm(messages)
 	}
 	return ok
 }
@@ -429,7 +450,14 @@ func (k *connection) control(h ws.Header, r io.Reader) error {
 		k.send(appendRaw(nil, ws.OpPong, body))
 	case ws.OpPong:
 		k.ponged.Store(true)
+		k.client.answers.Store(true)
+		k.answered(body)
 	case ws.OpClose:
+		select {
+		case <-k.ending:
+			k.allRead() // it answers our goodbye
+		default:
+		}
 		code, text := ws.ParseCloseFrameData(body)
 		if !code.Empty() {
 			k.send(appendRaw(nil, ws.OpClose, ws.NewCloseFrameBody(code, "")))

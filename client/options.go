@@ -34,6 +34,11 @@ type Options struct {
 	// gives the connection up. The bytes are borrowed. It is called on the goroutine of Changed, or of
 	// Dial, and before Changed.
 	Field func(name, value []byte) error
+	// Unconfirmed is told, when a connection has ended, how many publications, answers and calls without an
+	// outcome the server may not have read: it had not answered a ping that was sent behind them. It is not
+	// called for a server that has never answered one. It is called on the goroutine of Changed, and before
+	// it; nil asks for no such pings.
+	Unconfirmed func(n int)
 	// Timeout bounds an attempt to connect, up to the server's greeting; 0 is 10 s.
 	Timeout time.Duration
 	// FirstPause and MaxPause are the pauses before a connection is tried again: each is up to twice as
@@ -44,6 +49,12 @@ type Options struct {
 	PingInterval time.Duration
 	// QueueBytes bounds what waits to be said; 0 is 16 MiB. Do fails with Overloaded beyond it.
 	QueueBytes int
+	// FailAway makes commands fail while there is no connection, instead of waiting for one: those that come
+	// with [ErrAway], and those that waited to be said when it ended with [ErrLost].
+	FailAway bool
+	// MaxSaid bounds a message to the server, in bytes, if the codec is a [core.BoundedClientCodec]: bigger
+	// ones fail with [core.TooBig]. 0 is no bound.
+	MaxSaid int
 	// MaxMessage bounds a message of the server, in bytes; 0 is 64 MiB.
 	MaxMessage int
 	// Logger logs connections that end or cannot be made; nil logs nothing.

@@ -20,8 +20,10 @@ type order struct {
 
 func (o *order) size() int {
 	n := 256 + len(o.cmd.Topic) + len(o.cmd.Channel) + o.cmd.Payload.Size() + len(o.cmd.Headers) + len(o.cmd.Key)
-	for _, s := range o.cmd.Services {
-		n += len(s)
+	for _, names := range [...][][]byte{o.cmd.Services, o.cmd.Topics} {
+		for _, s := range names {
+			n += len(s)
+		}
 	}
 	return n
 }
@@ -36,11 +38,14 @@ type queue struct {
 	orders []*order
 	bytes  int
 	closed bool
+	away   bool // nothing is let in until open
 }
 
-func newQueue(limit int) *queue { return &queue{limit: limit, more: make(chan struct{}, 1)} }
+func newQueue(limit int, away bool) *queue {
+	return &queue{limit: limit, more: make(chan struct{}, 1), away: away}
+}
 
-// add adds an order, unless there is no room or the queue is closed. An order that is alone always has
+// add adds an order, unless there is no room or the queue is closed or shut. An order that is alone always has
 // room.
 func (q *queue) add(o *order) error {
 	q.mu.Lock()
@@ -49,6 +54,8 @@ func (q *queue) add(o *order) error {
 	switch {
 	case q.closed:
 		return ErrClosed
+	case q.away:
+		return ErrAway
 	case len(q.orders) > 0 && q.bytes+size > q.limit:
 		return errFull
 	}
@@ -98,6 +105,22 @@ func (q *queue) remove(o *order) bool {
 		}
 	}
 	return false
+}
+
+// open ends shut.
+func (q *queue) open() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.away = false
+}
+
+// shut lets nothing in until open, and returns what was not said.
+func (q *queue) shut() []*order {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	rest := q.orders
+	q.orders, q.bytes, q.away = nil, 0, true
+	return rest
 }
 
 // close lets nothing in any more, and returns what was not said.

@@ -42,6 +42,9 @@ type Bridge struct {
 	ACL *ACL `koanf:"acl"`
 	// QueueLimit is how many bytes may wait to be said to the old server.
 	QueueLimit Size `koanf:"queue_limit"`
+	// MaxMessageSize is how many bytes a message to the old server may have; 0 is no limit, or one that the
+	// old server says itself. The default is that of the original.
+	MaxMessageSize Size `koanf:"max_message_size"`
 
 	// Plugin is the program that knows the old server's format, if it is not built in; Protocol is then
 	// only a name. Options are the format's own, which only a plugin has here.
@@ -104,6 +107,11 @@ func (r *report) checkBridges(bridges []Bridge, tree map[string]any, endpoints [
 			e.fault("options", "are those of a plugin, and there is none")
 		default:
 			r.checkBridgeFormat(path, b, protocols)
+		}
+		if bounded, ok := b.Format.(core.BoundedFormat); ok && !e.given("max_message_size") {
+			b.MaxMessageSize = Size(bounded.ServerLimit())
+		} else if !ok && b.Format != nil && e.given("max_message_size") {
+			fault("max_message_size", "is no use with %s, whose servers have no limit or say it themselves", b.Protocol)
 		}
 		r.checkBridgeServer(path, b)
 		r.checkBridgeTopics(path, b)

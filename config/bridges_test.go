@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/polywire/polywire/codecs/stocking"
 	"github.com/polywire/polywire/codecs/vws"
 	"github.com/polywire/polywire/codecs/wsify"
 	"github.com/polywire/polywire/codecs/wubsub"
@@ -33,6 +34,8 @@ func TestBridges(t *testing.T) {
 		{`{name: old, protocol: wubsub, url: "ws://h:1/", tell: ["$call/x"]}`, "belongs to the broker"},
 		{`{name: old, protocol: wubsub, url: "ws://h:1/", calls: {to: ["a/+"]}}`, "must not have wildcards"},
 		{`{name: old, protocol: wubsub, url: "ws://h:1/", hear: [a], token: t, headers: {authorization: x}}`, "is the header Authorization"},
+		{`{name: old, protocol: wubsub, url: "ws://h:1/", hear: [a], max_message_size: -1}`, "bridges[0].max_message_size: "},
+		{`{name: old, protocol: stocking, url: "ws://h:1/", hear: [a], max_message_size: 1KiB}`, "max_message_size: is no use with stocking, whose servers have no limit or say it themselves"},
 		{`{name: old, protocol: wubsub, url: "ws://h:1/", hear: [a], queue_limit: 1}`, "must be at least 1KiB"},
 		{good + `, {name: two, protocol: wubsub, url: "ws://h:1", tell: [b, a]}`, `bridges[1].tell[1]: "a" goes round and round: the bridge "two" tells it, and the bridge "old" hears "a" at the same server`},
 		{`{name: one, protocol: vws, url: "ws://H:1/x", tell: ["a/#"]}, {name: two, protocol: vws, url: "ws://u:secret@h:1/x", hear: [b, "+/b"]}`, `bridges[0].tell[0]: "a/#" goes round and round: the bridge "one" tells it, and the bridge "two" hears "+/b"`},
@@ -43,12 +46,26 @@ func TestBridges(t *testing.T) {
 		{`{name: old, protocol: wubsub, url: "ws://h:1/", here: [a]}`, `did you mean "hear"?`},
 	} {
 		text := "endpoints: [{name: web, protocol: wsify, listen: ':1'}]\nbridges: [" + c.bridge + "]\n"
-		cfg, err := Load(Source{Text: text}, []core.Protocol{wubsub.Protocol(), wsify.Protocol(), vws.Protocol()})
+		cfg, err := Load(Source{Text: text}, []core.Protocol{wubsub.Protocol(), wsify.Protocol(), vws.Protocol(), stocking.Protocol()})
 		switch {
 		case c.want == "" && (err != nil || cfg.Bridges[0].Format == nil || cfg.Bridges[0].QueueLimit == 0):
 			t.Errorf("%s: %+v, %v", c.bridge, cfg, err)
 		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret")):
 			t.Errorf("%s: %v, want %s", c.bridge, err, c.want)
+		}
+	}
+}
+
+// A message to an old server may be as big as its original takes, if the file does not say otherwise.
+func TestBridgeMessageSize(t *testing.T) {
+	for bridge, want := range map[string]Size{
+		"protocol: wubsub": 512, "protocol: vws": 32768, "protocol: wsify": 32 << 20, "protocol: stocking": 0,
+		"protocol: wubsub, max_message_size: 1MiB": 1 << 20, "protocol: wubsub, max_message_size: 0": 0,
+	} {
+		text := "endpoints: [{name: web, protocol: wsify, listen: ':1'}]\nbridges: [{name: old, url: 'ws://h:1/', hear: [a], " + bridge + "}]\n"
+		cfg, err := Load(Source{Text: text}, []core.Protocol{wubsub.Protocol(), wsify.Protocol(), vws.Protocol(), stocking.Protocol()})
+		if err != nil || cfg.Bridges[0].MaxMessageSize != want {
+			t.Errorf("%s: %+v, %v; want %d", bridge, cfg, err, want)
 		}
 	}
 }

@@ -15,6 +15,18 @@ func (a *arena) clone(b []byte) []byte {
 	return (*a)[from:len(*a):len(*a)]
 }
 
+// cloneAll copies all of list, in an array of their own.
+func (a *arena) cloneAll(list [][]byte) [][]byte {
+	if list == nil {
+		return nil
+	}
+	copies := make([][]byte, len(list))
+	for i, b := range list {
+		copies[i] = a.clone(b)
+	}
+	return copies
+}
+
 func (a *arena) clonePayload(p Payload) Payload {
 	p.Data = a.clone(p.Data)
 	p.UTF16 = a.clone(p.UTF16)

@@ -64,6 +64,39 @@ type ClientFormat interface {
 	HearsItself() bool
 }
 
+// BoundedFormat is a [ClientFormat] whose servers end the connection for a message that is too big, and do not
+// say how big that is. Its codecs are a [BoundedClientCodec].
+type BoundedFormat interface {
+	ClientFormat
+	// ServerLimit returns how many bytes a message to the original server may have. Any goroutine.
+	ServerLimit() int
+}
+
+// BoundedClientCodec is a [ClientCodec] that can be told how big a message the server takes.
+type BoundedClientCodec interface {
+	ClientCodec
+	// Bound makes Say refuse bigger messages with [TooBig]. It is called before anything is said.
+	Bound(bytes int)
+}
+
+// TooBig is the error of [ClientCodec].Say for a message that the server does not take.
+type TooBig struct {
+	// Size is that of the message, and Limit the server's, in bytes.
+	Size, Limit int
+}
+
+func (e *TooBig) Error() string {
+	return fmt.Sprintf("a message of %d bytes: the server takes up to %d", e.Size, e.Limit)
+}
+
+// CheckSize returns [TooBig] for a message of so many bytes over a limit; 0 is none.
+func CheckSize(size, limit int) error {
+	if limit > 0 && size > limit {
+		return &TooBig{size, limit}
+	}
+	return nil
+}
+
 // Unsayable is the error of [ClientCodec].Say for a command that the format has no words for.
 type Unsayable struct {
 	// What is what cannot be said, such as "a call".

@@ -23,7 +23,7 @@ const (
 	// AsOwner with Channel.
 	Publish
 	// Offer makes the client the answerer of services and, if Exclusive, the owner of a
-	// channel. Services, As, Exclusive with Channel.
+	// channel. Services, As, Exclusive with Channel, Topics.
 	Offer
 	// Withdraw ends an offer, named as it was made. Services, Exclusive with Channel.
 	Withdraw
@@ -87,6 +87,10 @@ type Command struct {
 	// names below Channel, which AppendService turns into addresses. They are not written
 	// out, because a long channel with many services would fill the memory.
 	Services [][]byte
+	// Topics, on Offer with Exclusive, are names below Channel, as of Services, of topics that the owner
+	// announces. Only a [ClientCodec] reads them, where its format has words for them: the broker's own clients
+	// need not announce anything. Plugins are not told them.
+	Topics [][]byte
 
 	// NotToSelf, on Publish: the sender does not receive its own message.
 	NotToSelf bool
@@ -130,20 +134,17 @@ func (c *Command) AppendService(dst, service []byte) []byte {
 // there are.
 func (c Command) Clone() Command {
 	n := len(c.Ref) + len(c.Topic) + len(c.Channel) + c.Payload.Size() + len(c.Headers) + len(c.Key) + len(c.Source)
-	for _, s := range c.Services {
-		n += len(s)
+	for _, names := range [...][][]byte{c.Services, c.Topics} {
+		for _, s := range names {
+			n += len(s)
+		}
 	}
 	a := make(arena, 0, n)
 	c.Ref = a.clone(c.Ref)
 	c.Topic = a.clone(c.Topic)
 	c.Channel = a.clone(c.Channel)
-	if c.Services != nil {
-		services := make([][]byte, len(c.Services))
-		for i, s := range c.Services {
-			services[i] = a.clone(s)
-		}
-		c.Services = services
-	}
+	c.Services = a.cloneAll(c.Services)
+	c.Topics = a.cloneAll(c.Topics)
 	c.Payload = a.clonePayload(c.Payload)
 	c.Headers = a.clone(c.Headers)
 	c.Key = a.clone(c.Key)

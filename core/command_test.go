@@ -10,7 +10,7 @@ func TestCommandClone(t *testing.T) {
 	b := func(s string) []byte { return []byte(s) }
 	c := Command{
 		Verb: Offer, Ref: b("ref"), Topic: b("topic"), As: 3, Pattern: true, Channel: b("channel"), Exclusive: true, AsOwner: true,
-		Services: [][]byte{b("one"), b(""), nil}, NotToSelf: true, OneWay: true, Timeout: time.Second, Call: CallID{1},
+		Services: [][]byte{b("one"), b(""), nil}, Topics: [][]byte{b("two"), nil}, NotToSelf: true, OneWay: true, Timeout: time.Second, Call: CallID{1},
 		Payload: Payload{Kind: Text, Data: b("1"), UTF16: b("1\x00")}, Headers: b("{}"), Failure: Failure{Code: Gone, Text: "left"},
 		Key: b("key"), Source: b("source"),
 	}

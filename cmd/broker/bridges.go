@@ -61,6 +61,9 @@ func notesOf(b *config.Bridge) []string {
 		if publish.Detail == matrix.AsOwner && !owned(topic, b.Owns) {
 			note("tell %s: in %s only the owner of a channel publishes; without owns, messages are refused", topic, b.Protocol)
 		}
+		if publish.Detail == matrix.AsOwner && owned(topic, b.Owns) && core.HasWildcard(topic) {
+			note("tell %s: an original of %s ends when the owner of a channel has not declared a topic that has subscribers; a bridge declares those that are named", topic, b.Protocol)
+		}
 		for _, heard := range b.Hear {
 			if format.Get("hears_itself").Outcome == matrix.Yes && core.PatternsOverlap(topic, heard) {
 				note("tell %s and hear %s: a message there that equals one just told is taken for that one", topic, heard)

@@ -107,9 +107,8 @@ func (c *clientCodec) appendCall(dst []byte, cmd core.Command) []byte {
 		c.calls.Add(cmd)
 	}
 	dst = rawjson.AppendQuote(append(dst, `,{"e":`...), cmd.Topic)
-	if cmd.Payload.Kind != core.Absent {
-		dst = core.AppendJSON(append(dst, `,"p":`...), cmd.Payload)
-	}
+	// The original ends the connection of a call without a payload.
+	dst = core.AppendJSON(append(dst, `,"p":`...), cmd.Payload)
 	return append(dst, '}')
 }
 

@@ -22,7 +22,8 @@ func TestBothSides(t *testing.T) {
 		Command: func(c core.Command) string {
 			switch c.Verb {
 			case core.Call:
-				return fmt.Sprintf("call %q %v %s", c.Topic, c.OneWay, parameter(c.Payload))
+				// Without a payload, null is said.
+				return fmt.Sprintf("call %q %v %s", c.Topic, c.OneWay, core.AppendJSON(nil, c.Payload))
 			case core.Publish:
 				return fmt.Sprintf("publish %q %s", c.Topic, core.AppendText(nil, c.Payload))
 			case core.Ping, core.Leave:

@@ -15,9 +15,13 @@ type clientCodec struct {
 	// Owned by the goroutine that uses it.
 	pending core.Pending
 	buf     []byte
+	limit   int // the server's bound on messages, in bytes; 0 is none
 }
 
-var _ core.ClientFormat = (*Format)(nil)
+var (
+	_ core.BoundedFormat      = (*Format)(nil)
+	_ core.BoundedClientCodec = (*clientCodec)(nil)
+)
 
 // maxScratch is the biggest buffer, in bytes, that is kept for the next message.
 const maxScratch = 4 << 10
@@ -26,6 +30,12 @@ const maxScratch = 4 << 10
 func (*Format) NewClientCodec() core.ClientCodec {
 	return new(clientCodec)
 }
+
+// ServerLimit returns the limit of the original.
+func (*Format) ServerLimit() int { return maxMessage }
+
+// Bound makes Say refuse bigger messages.
+func (c *clientCodec) Bound(bytes int) { c.limit = bytes }
 
 // NamesTopics reports true: an event names its topic.
 func (*Format) NamesTopics() bool { return true }
@@ -105,11 +115,17 @@ func (c *clientCodec) append(dst []byte, kind string, cmd core.Command, answered
 	}
 	if answered {
 		dst = strconv.AppendUint(append(dst, `"i":`...), c.pending.Next(), 10)
-		c.pending.Add(cmd)
 	} else {
 		dst = dst[:len(dst)-1]
 	}
-	return append(dst, '}'), nil
+	dst = append(dst, '}')
+	if err := core.CheckSize(len(dst), c.limit); err != nil {
+		return nil, err
+	}
+	if answered {
+		c.pending.Add(cmd)
+	}
+	return dst, nil
 }
 
 // Forget gives up the requests with this ref.

@@ -101,8 +101,8 @@ func (c *clientCodec) Say(cmd core.Command, say func(core.Frame)) (answered bool
 	if err != nil {
 		return false, err
 	}
-	if c.limit > 0 && len(dst) > c.limit {
-		return false, fmt.Errorf("a message of %d bytes: the server takes up to %d", len(dst), c.limit)
+	if err := core.CheckSize(len(dst), c.limit); err != nil {
+		return false, err
 	}
 	switch {
 	case answered:

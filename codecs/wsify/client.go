@@ -10,15 +10,27 @@ import (
 )
 
 // clientCodec is the client's side of the format. It has no state but a buffer.
-type clientCodec struct{ buf []byte }
+type clientCodec struct {
+	buf   []byte
+	limit int // the server's bound on messages, in bytes; 0 is none
+}
 
-var _ core.ClientFormat = (*Format)(nil)
+var (
+	_ core.BoundedFormat      = (*Format)(nil)
+	_ core.BoundedClientCodec = (*clientCodec)(nil)
+)
 
 // maxScratch is the biggest buffer, in bytes, that is kept for the next message.
 const maxScratch = 4 << 10
 
 // NewClientCodec returns the client's side of a connection.
 func (*Format) NewClientCodec() core.ClientCodec { return new(clientCodec) }
+
+// ServerLimit returns the limit of the original.
+func (*Format) ServerLimit() int { return MaxMessage }
+
+// Bound makes Say refuse bigger messages.
+func (c *clientCodec) Bound(bytes int) { c.limit = bytes }
 
 // NamesTopics reports false: a message is its content alone.
 func (*Format) NamesTopics() bool { return false }
@@ -69,7 +81,11 @@ func (c *clientCodec) Say(cmd core.Command, say func(core.Frame)) (answered bool
 	if cmd.Verb == core.Publish {
 		dst = core.AppendJSON(append(dst, `,"content":`...), cmd.Payload)
 	}
-	c.buf = append(dst, "}}"...)
+	dst = append(dst, "}}"...)
+	if err := core.CheckSize(len(dst), c.limit); err != nil {
+		return false, err
+	}
+	c.buf = dst
 	say(core.Frame{Kind: core.TextFrame, Data: c.buf})
 	if cap(c.buf) > maxScratch {
 		c.buf = nil

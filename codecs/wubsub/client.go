@@ -21,7 +21,11 @@ type clientCodec struct {
 	unnamed []request
 	named   map[core.CallID]request // without those that are silent
 	buf     []byte
+	limit   int // the server's bound on messages, in bytes; 0 is none
 }
+
+// serverLimit is how many bytes a message to the original server may have.
+const serverLimit = 512
 
 // request is a call whose outcome is not heard yet.
 type request struct {
@@ -29,12 +33,21 @@ type request struct {
 	silent bool // nobody wants to hear its outcome
 }
 
-var _ core.ClientFormat = (*Format)(nil)
+var (
+	_ core.BoundedFormat      = (*Format)(nil)
+	_ core.BoundedClientCodec = (*clientCodec)(nil)
+)
 
 // NewClientCodec returns the client's side of a connection.
 func (*Format) NewClientCodec() core.ClientCodec {
 	return &clientCodec{named: make(map[core.CallID]request)}
 }
+
+// ServerLimit returns the limit of the original.
+func (*Format) ServerLimit() int { return serverLimit }
+
+// Bound makes Say refuse bigger messages.
+func (c *clientCodec) Bound(bytes int) { c.limit = bytes }
 
 // NamesTopics reports true: a message names its channel and topic.
 func (*Format) NamesTopics() bool { return true }
@@ -74,7 +87,6 @@ func (c *clientCodec) Say(cmd core.Command, say func(core.Frame)) (answered bool
 		}
 		dst = begin(dst, typePieDo, core.Event{Topic: cmd.Topic, As: cmd.As})
 		dst = appendData(dst, cmd.Payload)
-		c.unnamed = append(c.unnamed, request{ref: slices.Clone(cmd.Ref), silent: cmd.OneWay})
 		answered = !cmd.OneWay
 	case core.Reply:
 		if cmd.Failure.Failed() {
@@ -86,7 +98,14 @@ func (c *clientCodec) Say(cmd core.Command, say func(core.Frame)) (answered bool
 	default:
 		return false, unsayable(cmd.Verb)
 	}
-	c.buf = append(dst, '}')
+	dst = append(dst, '}')
+	if err := core.CheckSize(len(dst), c.limit); err != nil {
+		return false, err
+	}
+	if cmd.Verb == core.Call {
+		c.unnamed = append(c.unnamed, request{ref: slices.Clone(cmd.Ref), silent: cmd.OneWay})
+	}
+	c.buf = dst
 	say(core.Frame{Kind: core.TextFrame, Data: c.buf})
 	if cap(c.buf) > maxScratch {
 		c.buf = nil
@@ -120,17 +139,32 @@ func appendRegister(dst []byte, cmd core.Command) []byte {
 	if len(cmd.Channel) > 0 {
 		dst = appendField(dst, "channel", cmd.Channel)
 	}
-	if len(cmd.Services) == 0 {
+	if len(cmd.Services)+len(cmd.Topics) == 0 {
 		return dst
 	}
-	dst = append(dst, `,"data":{"restpie":{"methods":[`...)
-	for i, method := range cmd.Services {
+	dst = append(dst, `,"data":{`...)
+	if len(cmd.Topics) > 0 {
+		// The original dies of an owner that does not declare a topic which has subscribers already.
+		dst = appendNames(append(dst, `"pubsub":{"topics":`...), cmd.Topics)
+		if dst = append(dst, '}'); len(cmd.Services) > 0 {
+			dst = append(dst, ',')
+		}
+	}
+	if len(cmd.Services) > 0 {
+		dst = append(appendNames(append(dst, `"restpie":{"methods":`...), cmd.Services), '}')
+	}
+	return append(dst, '}')
+}
+
+func appendNames(dst []byte, names [][]byte) []byte {
+	dst = append(dst, '[')
+	for i, name := range names {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = rawjson.AppendQuote(dst, method)
+		dst = rawjson.AppendQuote(dst, name)
 	}
-	return append(dst, `]}}`...)
+	return append(dst, ']')
 }
 
 var errServer = errors.New("no message of a wubsub server")

@@ -41,6 +41,32 @@ func TestBothSides(t *testing.T) {
 	}.Run(t)
 }
 
+// A client declares what it owns as the original's README shows it.
+func TestRegister(t *testing.T) {
+	names := func(all ...string) (list [][]byte) {
+		for _, one := range all {
+			list = append(list, []byte(one))
+		}
+		return list
+	}
+	for want, c := range map[string]core.Command{
+		`{"type":"register","channel":"c"}`:                                                                {},
+		`{"type":"register","channel":"c","data":{"restpie":{"methods":["m","n"]}}}`:                       {Services: names("m", "n")},
+		`{"type":"register","channel":"c","data":{"pubsub":{"topics":["t",""]}}}`:                          {Topics: names("t", "")},
+		`{"type":"register","channel":"c","data":{"pubsub":{"topics":["t"]},"restpie":{"methods":["m"]}}}`: {Services: names("m"), Topics: names("t")},
+	} {
+		c.Verb, c.Exclusive, c.Channel = core.Offer, true, []byte("c")
+		_, err := new(Format).NewClientCodec().Say(c, func(f core.Frame) {
+			if string(f.Data) != want {
+				t.Errorf("said %s, want %s", f.Data, want)
+			}
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // For all bytes: no panic, and memory in proportion to the message.
 func FuzzHear(f *testing.F) {
 	for _, c := range coretest.Cases(f, "testdata/encode.txt", "") {
