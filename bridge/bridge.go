@@ -22,7 +22,8 @@ type Options struct {
 	Hub core.Hub
 	// Room waits until there is room for what is published next, or ctx ends.
 	Room func(ctx context.Context) error
-	// Leads reports whether no other node of the cluster may have begun to do what the bridge does.
+	// Leads reports whether no other node of the cluster may have begun to do what the bridge does. Any
+	// goroutine.
 	Leads func() bool
 	// Server says how the old server is reached. Codec, Heard, Changed and Field are set here.
 	Server client.Options

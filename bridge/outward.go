@@ -37,7 +37,8 @@ func (b *Bridge) tell(ev core.Event) {
 		return
 	}
 	stats := b.o.Endpoint.Stats
-	if b.connected.Load() == 0 {
+	// Another node tells what this one hears so late, if it has stood still.
+	if b.connected.Load() == 0 || !b.o.Leads() {
 		stats.Dropped.Inc(core.ReasonGone)
 		return
 	}
