@@ -308,6 +308,35 @@ func TestBridgeCalls(t *testing.T) {
 	b.joined(t)
 }
 
+// A bridge owns a channel of the old server as soon as who had it before has left.
+func TestBridgeOwnsLater(t *testing.T) {
+	port := coretest.FreePort(t)
+	server := old(t, "wubsub", port)
+	before, _ := speaks(t, "wubsub", server.urls["old"].URL)
+	do(t, before, core.Command{Verb: core.Offer, Exclusive: true, Channel: []byte("chat")})
+	do(t, before, core.Command{Verb: core.Subscribe, Topic: []byte("chat/a")})
+	listener, heard := speaks(t, "wubsub", server.urls["old"].URL)
+	do(t, listener, core.Command{Verb: core.Subscribe, Topic: []byte("chat/a")})
+	coretest.Eventually(t, "the client before owns the channel", func() bool {
+		do(t, before, core.Command{Verb: core.Publish, AsOwner: true, Channel: []byte("chat"), Topic: []byte("chat/a"), Payload: publish("", "mine").Payload})
+		return heardText(heard, "mine")
+	})
+	b := bridged(t, "wubsub", port, `owns: [chat], tell: [chat/a]`)
+	b.joined(t)
+	here, _ := speaks(t, "vws", b.urls["web"].URL)
+	coretest.Eventually(t, "the old server refuses", func() bool {
+		do(t, here, publish("chat/a", "refused"))
+		return b.metric(t, `polywire_messages_dropped_total\{endpoint="old",[^}]*reason="denied"\}`) > 0
+	})
+	ctx, cancel := context.WithDeadline(t.Context(), coretest.Deadline())
+	defer cancel()
+	before.Close(ctx)
+	coretest.Eventually(t, "the bridge owns the channel", func() bool {
+		do(t, here, publish("chat/a", "told"))
+		return heardText(heard, "told")
+	})
+}
+
 // A bridge that leads to its own broker is refused, and says what is wrong.
 func TestBridgeToItself(t *testing.T) {
 	port := coretest.FreePort(t)

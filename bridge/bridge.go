@@ -93,7 +93,7 @@ func (b *Bridge) Start() {
 		}
 		close(ready)
 	})
-	go b.loop.run(b.ctx, b.inbox, b.heard)
+	go b.loop.run(b.ctx, b.inbox, b.heard, b.askAgain)
 	<-ready
 	for _, s := range b.servers {
 		s.client.Start()

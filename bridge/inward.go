@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/core"
@@ -31,8 +32,14 @@ type asked uint8
 const (
 	unasked asked = iota
 	asking
-	granted // the client restores it on the next connection
+	granted
+	said // the old server does not report whether it is granted
 )
+
+// askPause is how often what the old server has refused is asked for again. Another one may have left what
+// this bridge is to own there: the node that ran the bridge before may be one that the old server has not
+// missed yet.
+const askPause = 3 * time.Second
 
 // prepare makes the connections to the old server: one, or if it does not say the topic of a message, one
 // for each topic. They do not connect yet.
@@ -58,6 +65,7 @@ func (b *Bridge) prepare() {
 		s.state = make([]asked, len(s.wanted))
 		o := b.o.Server
 		o.Codec, o.Heard, o.Changed, o.Field, o.Logger = b.o.Format.NewClientCodec, s.heard, s.changed, s.field, nil
+		o.RestoresNothing = true
 		o.Header = o.Header.Clone()
 		o.Header.Set(core.BridgeHeader, b.o.Neighbours.Mark())
 		s.client = client.Prepare(o)
@@ -123,17 +131,24 @@ func (s *server) changed(err error) {
 	s.mu.Lock()
 	was := s.up
 	s.up = err == nil
+	if err != nil {
+		for i, state := range s.state {
+			if state != asking { // what is asked ends, or waits for the next connection
+				s.state[i] = unasked
+			}
+		}
+	}
 	s.mu.Unlock()
 	if err != nil {
 		b.trouble.Store(&err)
 	}
 	switch {
 	case err == nil && !was:
+		s.ask() // before anything is told: to publish, the bridge may have to own a channel
 		if b.connected.Add(1) == int64(len(b.servers)) {
 			b.trouble.Store(nil)
 			b.log.Info("the bridge is connected", slog.String("url", client.SafeURL(b.o.Server.URL)))
 		}
-		s.ask()
 		if s == b.servers[0] {
 			b.offerHere(core.Offer)
 		}
@@ -161,16 +176,20 @@ func (b *Bridge) offerHere(verb core.Verb) {
 	b.loop.post(func() { b.peer.Do(c) })
 }
 
-// ask subscribes and offers at the old server what the client does not restore by itself.
+// ask subscribes and offers at the old server what is not granted there. To own a channel is said again if
+// nobody knows whether it is granted: for its owner that changes nothing.
 func (s *server) ask() {
 	for i, cmd := range s.wanted {
-		if !s.turn(i, unasked, asking) {
+		if !s.turn(i, unasked, asking) && !(cmd.Exclusive && s.turn(i, said, asking)) {
 			continue
 		}
-		done := func(_ core.Event, err error) {
+		done := func(ev core.Event, err error) {
 			next := granted
-			if err != nil {
+			switch {
+			case err != nil:
 				next = unasked
+			case ev.Kind != core.Done:
+				next = said
 			}
 			s.turn(i, asking, next)
 			if err != nil && !errors.Is(err, client.ErrLost) && !errors.Is(err, client.ErrClosed) {
@@ -179,6 +198,27 @@ func (s *server) ask() {
 		}
 		if err := s.client.Post(cmd, done); err != nil {
 			done(core.Event{}, err)
+		}
+	}
+}
+
+// askAgain asks for what the old server has refused, if it is there. On the loop.
+func (b *Bridge) askAgain() {
+	for _, s := range b.servers {
+		s.mu.Lock()
+		up := s.up
+		s.mu.Unlock()
+		if up {
+			s.ask()
+		}
+	}
+}
+
+// lose notes that an offer is not granted any more.
+func (s *server) lose(name string) {
+	for i, cmd := range s.wanted {
+		if cmd.Verb == core.Offer && (string(cmd.Channel) == name || len(cmd.Channel) == 0 && string(cmd.Services[0]) == name) {
+			s.turn(i, granted, unasked)
 		}
 	}
 }
@@ -238,6 +278,9 @@ func (b *Bridge) heard(ev core.Event) {
 		c.Ref = ev.Call[:]
 		b.peer.Do(c)
 	case core.Failed, core.OfferLost:
+		if ev.Kind == core.OfferLost {
+			b.servers[0].lose(string(ev.Topic))
+		}
 		b.o.Endpoint.Stats.Dropped.Inc(core.ReasonDenied)
 		b.log.Warn("the old server refuses", logging.Bounded("", ""), slog.Any("error", ev.Failure))
 	}

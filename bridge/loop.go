@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/polywire/polywire/core"
 )
@@ -36,9 +37,12 @@ func (l *loop) post(f func()) {
 	}
 }
 
-// run runs what is posted, and handles what is in the inbox while the bridge is not held, until ctx ends.
-func (l *loop) run(ctx context.Context, inbox <-chan core.Event, handle func(core.Event)) {
+// run runs what is posted, handles what is in the inbox while the bridge is not held, and calls again in a
+// while, again and again, until ctx ends.
+func (l *loop) run(ctx context.Context, inbox <-chan core.Event, handle func(core.Event), again func()) {
 	defer close(l.ended)
+	ticker := time.NewTicker(askPause)
+	defer ticker.Stop()
 	for {
 		l.runPosted()
 		from := inbox
@@ -51,6 +55,8 @@ func (l *loop) run(ctx context.Context, inbox <-chan core.Event, handle func(cor
 		case <-l.wake:
 		case ev := <-from:
 			handle(ev)
+		case <-ticker.C:
+			again()
 		}
 	}
 }
