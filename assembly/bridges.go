@@ -216,6 +216,14 @@ func bridgeTLS(c config.BridgeTLS) (*tls.Config, error) {
 	return t, nil
 }
 
+// HandOverBridges lets other nodes of the cluster run the bridges, in the background. A broker that is alone
+// keeps them until Close: nobody else runs them. Any goroutine; before Close.
+func (p *Parts) HandOverBridges() {
+	if p.cluster != nil {
+		p.background.run(p.endBridges)
+	}
+}
+
 // endBridges ends all bridges.
 func (p *Parts) endBridges() { endAll(p.state.Load().bridges) }
 
