@@ -497,3 +497,30 @@ func TestRequestHead(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// When a comparison ends, what has waited too long is not looked at any more, and its connections are said
+// not to be compared.
+func TestEndsInTime(t *testing.T) {
+	for name, c := range map[string]struct {
+		farewell time.Duration
+		behind   int
+		equal    int
+	}{"late": {1, 2, 0}, "in time": {time.Hour, 0, 1}} {
+		t.Run(name, func(t *testing.T) {
+			x := try(t, func(o *Options) { o.Farewell = c.farewell })
+			p := x.connect()
+			text := ws.MustCompileFrame(frame("m"))
+			x.queue.Add(p.twin.of, relay.FromServer, text)
+			x.queue.Add(p.of, relay.FromServer, text)
+			x.queue.Add(p.of, relay.FromServer, text)
+			x.queue.Add(&relay.Connection{}, relay.FromClient, []byte(upgrade))
+			stop := make(chan struct{})
+			close(stop)
+			x.stopped = time.Now().Add(-time.Second)
+			_ = x.run(stop)
+			if got := x.seen.NotCompared[Behind]; got != c.behind || x.seen.Equal != c.equal {
+				t.Errorf("%d connections not compared and %d messages equal, want %d and %d", got, x.seen.Equal, c.behind, c.equal)
+			}
+		})
+	}
+}
