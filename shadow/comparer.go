@@ -285,22 +285,19 @@ func (c *comparer) forget(p *pair) {
 	}
 }
 
-// differ counts a difference, and writes it down.
-func (c *comparer) differ(kind Kind, p *pair, lines func() []string) {
+// differ counts a difference, and writes it down. said is how many lines had been said on the connection then.
+func (c *comparer) differ(kind Kind, p *pair, said int, lines func() []string) {
 	c.seen.Differences[kind]++
 	if c.out.wanted() {
-		c.out.add(kind, p.called(), p.recent, lines()...)
+		c.out.add(kind, p.called(), p.recent.until(said), lines()...)
 	}
 }
 
 // recently remembers what was said on a connection, for samples.
 func (c *comparer) recently(p *pair, line func() string) {
 	if !c.out.wanted() {
-		p.recent = nil
+		p.recent.forget()
 		return
 	}
-	if len(p.recent) == recentLines {
-		p.recent = append(p.recent[:0], p.recent[1:]...)
-	}
-	p.recent = append(p.recent, short(p.called()+" "+line()))
+	p.recent.add(short(p.called() + " " + line()))
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -455,6 +456,40 @@ func TestSamples(t *testing.T) {
 	for line := range strings.Lines(text) {
 		if !strings.HasPrefix(line, "# ") {
 			t.Errorf("no comment: %q", line)
+		}
+	}
+}
+
+// A sample has what was said before its difference, and not what was said while that waited for its equal; and
+// nothing, if that is too long ago.
+func TestSamplesInContext(t *testing.T) {
+	for later, shown := range map[int]bool{40: true, 100: false} {
+		x := try(t, nil)
+		p := x.connect()
+		for i := range 10 {
+			x.client(p, fmt.Sprintf("before %d", i))
+		}
+		x.old(p, "alone")
+		for i := range later {
+			x.old(p, fmt.Sprintf("later %d", i))
+			x.fresh(p, fmt.Sprintf("later %d", i))
+		}
+		x.finds(map[Kind]int{Missing: 1})
+		var want []string
+		if shown {
+			for i := 3; i < 10; i++ {
+				want = append(want, fmt.Sprintf("# c1 > before %d", i))
+			}
+			want = append(want, "# c1 <= alone")
+		}
+		var got []string
+		for line := range strings.Lines(x.out.String()) {
+			if strings.HasPrefix(line, "# c1") {
+				got = append(got, strings.TrimSpace(line))
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%d later:\n%s", later, x.out.String())
 		}
 	}
 }
