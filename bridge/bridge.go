@@ -63,6 +63,8 @@ type Bridge struct {
 	inbox  chan core.Event
 	echoes echoes
 
+	offered []bool // by index of Options.Offered: it is offered here; owned by the loop
+
 	servers   []*server // static; one for all topics, or one for each
 	connected atomic.Int64
 	trouble   atomic.Pointer[error] // why the old server cannot be reached; nil if it can
@@ -70,7 +72,7 @@ type Bridge struct {
 
 // New returns a bridge that does nothing until Start.
 func New(o Options) *Bridge {
-	b := &Bridge{o: o, log: o.Logger, loop: newLoop(), inbox: make(chan core.Event, inboxSize)}
+	b := &Bridge{o: o, log: o.Logger, loop: newLoop(), inbox: make(chan core.Event, inboxSize), offered: make([]bool, len(o.Offered))}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,9 +37,9 @@ const (
 	said // the old server does not report whether it is granted
 )
 
-// askPause is how often what the old server has refused is asked for again. Another one may have left what
-// this bridge is to own there: the node that ran the bridge before may be one that the old server has not
-// missed yet.
+// askPause is how often what the old server has refused is asked for again, and what was refused here. Another
+// one may have left what this bridge is to own there: the node that ran the bridge before may be one that the
+// old server has not missed yet.
 const askPause = 3 * time.Second
 
 // prepare makes the connections to the old server: one, or if it does not say the topic of a message, one
@@ -150,30 +151,47 @@ func (s *server) changed(err error) {
 			b.log.Info("the bridge is connected", slog.String("url", client.SafeURL(b.o.Server.URL)))
 		}
 		if s == b.servers[0] {
-			b.offerHere(core.Offer)
+			b.loop.post(b.offerHere)
 		}
 	case err != nil && was:
 		b.connected.Add(-1)
 		b.log.Warn("the bridge has lost the old server", logging.Bounded("", ""), slog.Any("error", err))
 		if s == b.servers[0] {
-			b.offerHere(core.Withdraw)
+			b.loop.post(b.withdrawHere)
 		}
 	case err != nil:
 		b.log.Warn("the bridge cannot reach the old server", logging.Bounded("", ""), slog.Any("error", err))
 	}
 }
 
-// offerHere begins or ceases to offer here what the old server answers: while it is away, calls fail at
-// once.
-func (b *Bridge) offerHere(verb core.Verb) {
-	if len(b.o.Offered) == 0 {
-		return
+// offerHere offers here what the old server answers, unless that is done: each service by itself, since
+// somebody may own one of them. On the loop.
+func (b *Bridge) offerHere() {
+	for i, service := range b.o.Offered {
+		if !b.offered[i] {
+			b.offered[i] = true
+			b.peer.Do(core.Command{Verb: core.Offer, Topic: []byte(service), Services: [][]byte{[]byte(service)}})
+		}
 	}
-	c := core.Command{Verb: verb}
-	for _, service := range b.o.Offered {
-		c.Services = append(c.Services, []byte(service))
+}
+
+// withdrawHere ends offerHere: while the old server is away, calls fail at once. On the loop.
+func (b *Bridge) withdrawHere() {
+	for i, service := range b.o.Offered {
+		if b.offered[i] {
+			b.offered[i] = false
+			b.peer.Do(core.Command{Verb: core.Withdraw, Services: [][]byte{[]byte(service)}})
+		}
 	}
-	b.loop.post(func() { b.peer.Do(c) })
+}
+
+// notOffered notes that a service is not offered here, which is tried again. Any goroutine.
+func (b *Bridge) notOffered(service string) {
+	b.loop.post(func() {
+		if i := slices.Index(b.o.Offered, service); i >= 0 {
+			b.offered[i] = false
+		}
+	})
 }
 
 // ask subscribes and offers at the old server what is not granted there. To own a channel is said again if
@@ -202,14 +220,19 @@ func (s *server) ask() {
 	}
 }
 
-// askAgain asks for what the old server has refused, if it is there. On the loop.
+// askAgain asks for what the old server has refused, if it is there, and offers again what could not be offered
+// here. On the loop.
 func (b *Bridge) askAgain() {
-	for _, s := range b.servers {
+	for i, s := range b.servers {
 		s.mu.Lock()
 		up := s.up
 		s.mu.Unlock()
-		if up {
-			s.ask()
+		if !up {
+			continue
+		}
+		s.ask()
+		if i == 0 {
+			b.offerHere()
 		}
 	}
 }

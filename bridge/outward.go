@@ -24,9 +24,13 @@ func (b *Bridge) say(ev core.Event) {
 			return
 		}
 		if ev.Kind == core.Failed {
+			if ev.Verb == core.Offer {
+				b.notOffered(string(ev.Topic))
+			}
 			b.log.Warn("the bridge may not", logging.Bounded("", ""), slog.String("verb", ev.Verb.String()), slog.String("topic", string(ev.Topic)), slog.Any("error", ev.Failure))
 		}
 	case core.OfferLost:
+		b.notOffered(string(ev.Topic))
 		b.log.Warn("the bridge offers a service no longer", slog.String("service", string(ev.Topic)), slog.Any("error", ev.Failure))
 	}
 }
