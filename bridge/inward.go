@@ -34,7 +34,7 @@ const (
 	unasked asked = iota
 	asking
 	granted
-	said // the old server does not report whether it is granted
+	said // the old server does not report whether it is granted: it is until something else shows
 )
 
 // askPause is how often what the old server has refused is asked for again, and what was refused here. Another
@@ -194,11 +194,10 @@ func (b *Bridge) notOffered(service string) {
 	})
 }
 
-// ask subscribes and offers at the old server what is not granted there. To own a channel is said again if
-// nobody knows whether it is granted: for its owner that changes nothing.
+// ask subscribes and offers at the old server what is not granted there.
 func (s *server) ask() {
 	for i, cmd := range s.wanted {
-		if !s.turn(i, unasked, asking) && !(cmd.Exclusive && s.turn(i, said, asking)) {
+		if !s.turn(i, unasked, asking) {
 			continue
 		}
 		done := func(ev core.Event, err error) {
@@ -241,7 +240,16 @@ func (b *Bridge) askAgain() {
 func (s *server) lose(name string) {
 	for i, cmd := range s.wanted {
 		if cmd.Verb == core.Offer && (string(cmd.Channel) == name || len(cmd.Channel) == 0 && string(cmd.Services[0]) == name) {
-			s.turn(i, granted, unasked)
+			_ = s.turn(i, granted, unasked) || s.turn(i, said, unasked)
+		}
+	}
+}
+
+// loseUnsure notes that one of the channels is not granted of which the old server does not report it.
+func (s *server) loseUnsure() {
+	for i, cmd := range s.wanted {
+		if cmd.Exclusive {
+			s.turn(i, said, unasked)
 		}
 	}
 }
@@ -301,8 +309,11 @@ func (b *Bridge) heard(ev core.Event) {
 		c.Ref = ev.Call[:]
 		b.peer.Do(c)
 	case core.Failed, core.OfferLost:
-		if ev.Kind == core.OfferLost {
+		switch {
+		case ev.Kind == core.OfferLost:
 			b.servers[0].lose(string(ev.Topic))
+		case ev.Failure.Code == core.NotOwner:
+			b.servers[0].loseUnsure()
 		}
 		b.o.Endpoint.Stats.Dropped.Inc(core.ReasonDenied)
 		b.log.Warn("the old server refuses", logging.Bounded("", ""), slog.Any("error", ev.Failure))
