@@ -37,8 +37,8 @@ func (l *loop) post(f func()) {
 	}
 }
 
-// run runs what is posted, handles what is in the inbox while the bridge is not held, and calls again in a
-// while, again and again, until ctx ends.
+// run runs what is posted, handles what is in the inbox while the bridge is not held, and calls again every
+// askPause, until ctx ends.
 func (l *loop) run(ctx context.Context, inbox <-chan core.Event, handle func(core.Event), again func()) {
 	defer close(l.ended)
 	ticker := time.NewTicker(askPause)
