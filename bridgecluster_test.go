@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/polywire/polywire"
 	clients "github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
@@ -141,8 +142,41 @@ bridges: [{name: old, protocol: vws, url: "ws://127.0.0.1:%d/ws", hear: ["#"], t
 	})
 	b := node("b")
 	coretest.Eventually(t, "b refuses it", func() bool { return strings.Contains(a.readiness(t), "508") })
-	if text := b.readiness(t); !strings.Contains(text, "standing by for the bridge old, which node n-a-") {
-		t.Errorf("b says %q", text)
+	coretest.Eventually(t, "b knows who runs it", func() bool {
+		return strings.Contains(b.readiness(t), "standing by for the bridge old, which node n-a-")
+	})
+}
+
+// A node that drains leaves its bridge to another one while it still takes leave of its clients.
+func TestBridgeOfDrainingNode(t *testing.T) {
+	joins, port := overRedis(t), coretest.FreePort(t)
+	old(t, "vws", port)
+	leave := make(chan struct{})
+	lingers := polywire.WithHooks(core.Hooks{Disconnected: func(core.Client, core.Reason) { <-leave }})
+	nodes := make(map[string]*running)
+	for _, name := range []string{"a", "b"} {
+		nodes[name] = run(t, fmt.Sprintf(`
+endpoints: [{name: web, protocol: vws, listen: "127.0.0.1:0", path: /ws}]
+admin: {listen: "127.0.0.1:0"}
+drain: {timeout: 1h}
+cluster: %s
+bridges: [{name: old, protocol: vws, url: "ws://127.0.0.1:%d/ws", hear: [chat/a]}]`, joins(name), port), lingers)
+	}
+	var first, second *running
+	coretest.Eventually(t, "one node runs the bridge", func() bool {
+		first, second = nodes["a"], nodes["b"]
+		if first.readiness(t) != "ok" {
+			first, second = second, first
+		}
+		return first.readiness(t) == "ok" && strings.Contains(second.readiness(t), "standing by")
+	})
+	speaks(t, "vws", first.urls["web"].URL)
+	ended := make(chan error, 1)
+	go func() { ended <- first.stop() }()
+	coretest.Eventually(t, "the other node runs the bridge", func() bool { return second.readiness(t) == "ok" })
+	close(leave)
+	if err := coretest.Receive(t, "the end", ended); err != nil {
+		t.Error(err)
 	}
 }
 

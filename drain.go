@@ -26,6 +26,7 @@ func (b *Broker) drain() error {
 		b.log.Warn("ending calls that did not end in time", "error", err)
 	}
 	stop()
+	b.parts.HandOverBridges() // the goodbye may take long, and calls are refused meanwhile
 	// Callers hear that their calls have failed before they hear the goodbye. Until the goodbye,
 	// authorizers and session stores are still asked.
 	b.parts.Engine.EndCalls()

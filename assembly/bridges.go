@@ -34,7 +34,7 @@ type bridging struct {
 	config   config.Bridge
 	endpoint *core.Endpoint
 	engine   *engine.Engine
-	build    func() *bridge.Bridge // makes the bridge anew for each time that this node runs it
+	build    func(leads func() bool) *bridge.Bridge // makes the bridge anew for each time that this node runs it
 	ctx      context.Context
 	cancel   context.CancelFunc // ends ctx
 	ended    chan struct{}      // closed when what start began has ended
@@ -63,7 +63,7 @@ func (b *bridging) start() {
 
 // run runs the bridge until ctx ends.
 func (b *bridging) run(ctx context.Context) {
-	one := b.build()
+	one := b.build(func() bool { return b.engine.Leads(ctx) })
 	one.Start()
 	b.running.Store(one)
 	<-ctx.Done()
@@ -179,17 +179,18 @@ func (d *draft) newBridge(c config.Bridge, stats *core.Stats) (*bridging, error)
 		}
 	}
 	options := bridge.Options{
-		Endpoint: b.endpoint, Hub: d.engine, Room: d.network.WaitForRoom, Together: d.network.Together, Leads: d.engine.Leads, Neighbours: d.neighbours, Format: c.Format,
+		Endpoint: b.endpoint, Hub: d.engine, Room: d.network.WaitForRoom, Together: d.network.Together, Neighbours: d.neighbours, Format: c.Format,
 		Server: client.Options{URL: c.URL, Header: header, Subprotocols: c.Subprotocols, TLS: security, QueueBytes: int(c.QueueLimit), MaxSaid: int(c.MaxMessageSize)},
 		Hear:   c.Hear, Tell: c.Tell, Owned: c.Owns, Answered: c.Calls.From, Offered: c.Calls.To, CallTimeout: c.Calls.Timeout,
 		Logger: log,
 	}
-	b.build = func() *bridge.Bridge {
+	b.build = func(leads func() bool) *bridge.Bridge {
 		o := options
+		o.Leads = leads
 		o.ID = d.network.NextNumber()
 		return bridge.New(o)
 	}
-	return b, b.build().Check()
+	return b, b.build(nil).Check()
 }
 
 // startPlugin starts the plugin, and then asks it what the bridge could not know without it.
@@ -197,7 +198,7 @@ func (b *bridging) startPlugin(log *slog.Logger) error {
 	if err := startPlugin(b.config.Format, b.endpoint, log.With("bridge", b.config.Name)); err != nil {
 		return fmt.Errorf("bridge %q: %w", b.config.Name, err)
 	}
-	return b.build().Check()
+	return b.build(nil).Check()
 }
 
 // close ends the plugin. The bridge has ended, or has never begun.
@@ -213,6 +214,14 @@ func bridgeTLS(c config.BridgeTLS) (*tls.Config, error) {
 	}
 	t.ServerName, t.InsecureSkipVerify = c.ServerName, c.Insecure
 	return t, nil
+}
+
+// HandOverBridges lets other nodes of the cluster run the bridges, in the background. A broker that is alone
+// keeps them until Close: nobody else runs them. Any goroutine; before Close.
+func (p *Parts) HandOverBridges() {
+	if p.cluster != nil {
+		p.background.run(p.endBridges)
+	}
 }
 
 // endBridges ends all bridges.

@@ -24,7 +24,8 @@ type Options struct {
 	Room func(ctx context.Context) error
 	// Together runs f. What f publishes reaches each client here in one write.
 	Together func(f func())
-	// Leads reports whether no other node of the cluster may have begun to do what the bridge does.
+	// Leads reports whether no other node of the cluster may have begun to do what the bridge does. Any
+	// goroutine.
 	Leads func() bool
 	// Server says how the old server is reached. Codec, Heard, Lull, Changed and Field are set
 	// here.
@@ -61,6 +62,8 @@ type Bridge struct {
 	stop   context.CancelFunc
 	echoes echoes
 
+	offered []bool // by index of Options.Offered: it is offered here; owned by the loop
+
 	servers   []*server // static; one for all topics, or one for each
 	connected atomic.Int64
 	trouble   atomic.Pointer[error] // why the old server cannot be reached; nil if it can
@@ -68,7 +71,7 @@ type Bridge struct {
 
 // New returns a bridge that does nothing until Start.
 func New(o Options) *Bridge {
-	b := &Bridge{o: o, log: o.Logger, loop: newLoop()}
+	b := &Bridge{o: o, log: o.Logger, loop: newLoop(), offered: make([]bool, len(o.Offered))}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
@@ -91,7 +94,7 @@ func (b *Bridge) Start() {
 		}
 		close(ready)
 	})
-	go b.loop.run(b.ctx)
+	go b.loop.run(b.ctx, b.askAgain)
 	<-ready
 	for _, s := range b.servers {
 		s.client.Start()

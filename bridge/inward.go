@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/core"
@@ -34,8 +35,14 @@ type asked uint8
 const (
 	unasked asked = iota
 	asking
-	granted // the client restores it on the next connection
+	granted
+	said // the old server does not report whether it is granted: it is until something else shows
 )
+
+// askPause is how often what the old server has refused is asked for again, and what was refused here. Another
+// one may have left what this bridge is to own there: the node that ran the bridge before may be one that the
+// old server has not missed yet.
+const askPause = 3 * time.Second
 
 // prepare makes the connections to the old server: one, or if it does not say the topic of a message, one
 // for each topic. They do not connect yet.
@@ -63,6 +70,7 @@ func (b *Bridge) prepare() {
 		o.Codec, o.Heard, o.Lull, o.Changed, o.Field, o.Logger = b.o.Format.NewClientCodec, s.heard, s.lull, s.changed, s.field, nil
 		o.FailAway = true
 		o.Unconfirmed = func(n int) { b.o.Endpoint.Stats.Dropped.Add(core.ReasonGone, uint64(n)) }
+		o.RestoresNothing = true
 		o.Header = o.Header.Clone()
 		o.Header.Set(core.BridgeHeader, b.o.Neighbours.Mark())
 		s.client = client.Prepare(o)
@@ -146,54 +154,81 @@ func (s *server) changed(err error) {
 	s.mu.Lock()
 	was := s.up
 	s.up = err == nil
+	if err != nil {
+		for i, state := range s.state {
+			if state != asking { // what is asked ends, or waits for the next connection
+				s.state[i] = unasked
+			}
+		}
+	}
 	s.mu.Unlock()
 	if err != nil {
 		b.trouble.Store(&err)
 	}
 	switch {
 	case err == nil && !was:
+		s.ask() // before anything is told: to publish, the bridge may have to own a channel
 		if b.connected.Add(1) == int64(len(b.servers)) {
 			b.trouble.Store(nil)
 			b.log.Info("the bridge is connected", slog.String("url", client.SafeURL(b.o.Server.URL)))
 		}
-		s.ask()
 		if s == b.servers[0] {
-			b.offerHere(core.Offer)
+			b.loop.post(b.offerHere)
 		}
 	case err != nil && was:
 		b.connected.Add(-1)
 		b.log.Warn("the bridge has lost the old server", logging.Bounded("", ""), slog.Any("error", err))
 		if s == b.servers[0] {
-			b.offerHere(core.Withdraw)
+			b.loop.post(b.withdrawHere)
 		}
 	case err != nil:
 		b.log.Warn("the bridge cannot reach the old server", logging.Bounded("", ""), slog.Any("error", err))
 	}
 }
 
-// offerHere begins or ceases to offer here what the old server answers: while it is away, calls fail at
-// once.
-func (b *Bridge) offerHere(verb core.Verb) {
-	if len(b.o.Offered) == 0 {
-		return
+// offerHere offers here what the old server answers, unless that is done: each service by itself, since
+// somebody may own one of them. On the loop.
+func (b *Bridge) offerHere() {
+	for i, service := range b.o.Offered {
+		if !b.offered[i] {
+			b.offered[i] = true
+			b.peer.Do(core.Command{Verb: core.Offer, Topic: []byte(service), Services: [][]byte{[]byte(service)}})
+		}
 	}
-	c := core.Command{Verb: verb}
-	for _, service := range b.o.Offered {
-		c.Services = append(c.Services, []byte(service))
-	}
-	b.loop.post(func() { b.peer.Do(c) })
 }
 
-// ask subscribes and offers at the old server what the client does not restore by itself.
+// withdrawHere ends offerHere: while the old server is away, calls fail at once. On the loop.
+func (b *Bridge) withdrawHere() {
+	for i, service := range b.o.Offered {
+		if b.offered[i] {
+			b.offered[i] = false
+			b.peer.Do(core.Command{Verb: core.Withdraw, Services: [][]byte{[]byte(service)}})
+		}
+	}
+}
+
+// notOffered notes that a service is not offered here, which is tried again. Any goroutine.
+func (b *Bridge) notOffered(service string) {
+	b.loop.post(func() {
+		if i := slices.Index(b.o.Offered, service); i >= 0 {
+			b.offered[i] = false
+		}
+	})
+}
+
+// ask subscribes and offers at the old server what is not granted there.
 func (s *server) ask() {
 	for i, cmd := range s.wanted {
 		if !s.turn(i, unasked, asking) {
 			continue
 		}
-		done := func(_ core.Event, err error) {
+		done := func(ev core.Event, err error) {
 			next := granted
-			if err != nil {
+			switch {
+			case err != nil:
 				next = unasked
+			case ev.Kind != core.Done:
+				next = said
 			}
 			s.turn(i, asking, next)
 			if err != nil && !errors.Is(err, client.ErrLost) && !errors.Is(err, client.ErrAway) && !errors.Is(err, client.ErrClosed) {
@@ -202,6 +237,41 @@ func (s *server) ask() {
 		}
 		if err := s.client.Post(cmd, done); err != nil {
 			done(core.Event{}, err)
+		}
+	}
+}
+
+// askAgain asks for what the old server has refused, if it is there, and offers again what could not be offered
+// here. On the loop.
+func (b *Bridge) askAgain() {
+	for i, s := range b.servers {
+		s.mu.Lock()
+		up := s.up
+		s.mu.Unlock()
+		if !up {
+			continue
+		}
+		s.ask()
+		if i == 0 {
+			b.offerHere()
+		}
+	}
+}
+
+// lose notes that an offer is not granted any more.
+func (s *server) lose(name string) {
+	for i, cmd := range s.wanted {
+		if cmd.Verb == core.Offer && (string(cmd.Channel) == name || len(cmd.Channel) == 0 && string(cmd.Services[0]) == name) {
+			_ = s.turn(i, granted, unasked) || s.turn(i, said, unasked)
+		}
+	}
+}
+
+// loseUnsure notes that one of the channels is not granted of which the old server does not report it.
+func (s *server) loseUnsure() {
+	for i, cmd := range s.wanted {
+		if cmd.Exclusive {
+			s.turn(i, said, unasked)
 		}
 	}
 }
@@ -281,6 +351,12 @@ func (b *Bridge) heard(ev *core.Event) {
 		c.Ref = call[:]
 		b.peer.Do(c)
 	case core.Failed, core.OfferLost:
+		switch {
+		case ev.Kind == core.OfferLost:
+			b.servers[0].lose(string(ev.Topic))
+		case ev.Failure.Code == core.NotOwner:
+			b.servers[0].loseUnsure()
+		}
 		b.o.Endpoint.Stats.Dropped.Inc(core.ReasonDenied)
 		b.log.Warn("the old server refuses", logging.Bounded("", ""), slog.Any("error", ev.Failure))
 	}

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // loop is the event loop of a bridge. One thing runs on it at a time: what is posted runs on a goroutine of
@@ -44,9 +45,12 @@ func (l *loop) post(f func()) {
 	}
 }
 
-// run runs what is posted until ctx ends. Then nothing runs on the loop any more.
-func (l *loop) run(ctx context.Context) {
+// run runs what is posted, and calls again every askPause, until ctx ends. Then nothing runs on the loop any
+// more.
+func (l *loop) run(ctx context.Context, again func()) {
 	defer close(l.ended)
+	ticker := time.NewTicker(askPause)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -58,6 +62,10 @@ func (l *loop) run(ctx context.Context) {
 		case <-l.wake:
 			l.turn.Lock()
 			l.runPosted()
+			l.turn.Unlock()
+		case <-ticker.C:
+			l.turn.Lock()
+			again()
 			l.turn.Unlock()
 		}
 	}

@@ -13,7 +13,7 @@ func TestLoopIsHeld(t *testing.T) {
 	l := newLoop()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	go l.run(ctx)
+	go l.run(ctx, func() {})
 	var done []int // owned by the loop
 	held, handled := make(chan struct{}), make(chan struct{})
 	together := 0
@@ -53,7 +53,7 @@ func TestLoopIsHeld(t *testing.T) {
 func TestLoopEnds(t *testing.T) {
 	l := newLoop()
 	ctx, stop := context.WithCancel(t.Context())
-	go l.run(ctx)
+	go l.run(ctx, func() {})
 	once := func(f func()) { f() }
 	held, returned := make(chan struct{}), make(chan struct{})
 	go func() {

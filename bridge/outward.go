@@ -24,9 +24,13 @@ func (b *Bridge) say(ev core.Event) {
 			return
 		}
 		if ev.Kind == core.Failed {
+			if ev.Verb == core.Offer {
+				b.notOffered(string(ev.Topic))
+			}
 			b.log.Warn("the bridge may not", logging.Bounded("", ""), slog.String("verb", ev.Verb.String()), slog.String("topic", string(ev.Topic)), slog.Any("error", ev.Failure))
 		}
 	case core.OfferLost:
+		b.notOffered(string(ev.Topic))
 		b.log.Warn("the bridge offers a service no longer", slog.String("service", string(ev.Topic)), slog.Any("error", ev.Failure))
 	}
 }
@@ -37,6 +41,11 @@ func (b *Bridge) tell(ev core.Event) {
 		return
 	}
 	stats := b.o.Endpoint.Stats
+	// Another node tells what this one hears so late, if it has stood still.
+	if !b.o.Leads() {
+		stats.Dropped.Inc(core.ReasonGone)
+		return
+	}
 	cmd := core.Command{Verb: core.Publish, Topic: ev.Topic, Payload: ev.Payload, Headers: ev.Headers, NotToSelf: true}
 	if channel, ok := b.channelOf(string(ev.Topic)); ok {
 		cmd.AsOwner, cmd.Channel = true, []byte(channel)

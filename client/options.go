@@ -57,6 +57,9 @@ type Options struct {
 	MaxSaid int
 	// MaxMessage bounds a message of the server, in bytes; 0 is 64 MiB.
 	MaxMessage int
+	// RestoresNothing says that subscriptions and offers are not said again on a later connection: who has
+	// said them does that, when Changed is told of it.
+	RestoresNothing bool
 	// Logger logs connections that end or cannot be made; nil logs nothing.
 	Logger *slog.Logger
 }

@@ -9,6 +9,9 @@ import (
 
 // remember keeps, or forgets, what has to be said again on a new connection. cmd is kept.
 func (c *Client) remember(cmd core.Command) {
+	if c.options.RestoresNothing {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch cmd.Verb {

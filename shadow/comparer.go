@@ -24,6 +24,7 @@ type comparer struct {
 	noted  [reasons]bool
 	// stopping: what has not waited long enough is no difference.
 	stopping bool
+	stopped  time.Time // when it was asked to stop; zero before
 
 	pairs map[*pair]struct{}
 	// waiting are pairs with messages of clients that wait.
@@ -63,6 +64,10 @@ func (c *comparer) run(stop <-chan struct{}) error {
 	work := func() {
 		pieces = c.queue.Take(pieces)
 		for i := range pieces {
+			if c.late(stop) {
+				c.skip(&pieces[i])
+				continue
+			}
 			c.piece(&pieces[i])
 		}
 		c.flushAll()
@@ -118,11 +123,46 @@ func (c *comparer) piece(p *relay.Piece) {
 	case *pair:
 		c.fromRelay(s, p)
 	default:
-		pair := &pair{of: p.Of}
-		pair.dialog = relay.NewDialog(c.o.MaxMessage, &relaySaid{c, pair})
-		p.Of.State = pair
-		c.pairs[pair] = struct{}{}
-		c.fromRelay(pair, p)
+		c.fromRelay(c.newPair(p.Of), p)
+	}
+}
+
+// newPair returns the pair of a connection of which nothing was seen before.
+func (c *comparer) newPair(of *relay.Connection) *pair {
+	p := &pair{of: of}
+	p.dialog = relay.NewDialog(c.o.MaxMessage, &relaySaid{c, p})
+	of.State = p
+	c.pairs[p] = struct{}{}
+	return p
+}
+
+// late reports whether it was asked to stop so long ago that what still waits is not looked at.
+func (c *comparer) late(stop <-chan struct{}) bool {
+	select {
+	case <-stop:
+		if c.stopped.IsZero() {
+			c.stopped = time.Now()
+		}
+		return time.Since(c.stopped) > c.o.Farewell
+	default:
+		return false
+	}
+}
+
+// skip gives up the connection of a piece that is not looked at.
+func (c *comparer) skip(piece *relay.Piece) {
+	var p *pair
+	switch s := piece.Of.State.(type) {
+	case *twin:
+		p = s.pair
+	case *pair:
+		p = s
+	default:
+		p = c.newPair(piece.Of)
+	}
+	if !p.gone {
+		c.giveUp(p, Behind)
+		c.forget(p)
 	}
 }
 
@@ -245,22 +285,19 @@ func (c *comparer) forget(p *pair) {
 	}
 }
 
-// differ counts a difference, and writes it down.
-func (c *comparer) differ(kind Kind, p *pair, lines func() []string) {
+// differ counts a difference, and writes it down. said is how many lines had been said on the connection then.
+func (c *comparer) differ(kind Kind, p *pair, said int, lines func() []string) {
 	c.seen.Differences[kind]++
 	if c.out.wanted() {
-		c.out.add(kind, p.called(), p.recent, lines()...)
+		c.out.add(kind, p.called(), p.recent.until(said), lines()...)
 	}
 }
 
 // recently remembers what was said on a connection, for samples.
 func (c *comparer) recently(p *pair, line func() string) {
 	if !c.out.wanted() {
-		p.recent = nil
+		p.recent.forget()
 		return
 	}
-	if len(p.recent) == recentLines {
-		p.recent = append(p.recent[:0], p.recent[1:]...)
-	}
-	p.recent = append(p.recent, short(p.called()+" "+line()))
+	p.recent.add(short(p.called() + " " + line()))
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -459,6 +460,40 @@ func TestSamples(t *testing.T) {
 	}
 }
 
+// A sample has what was said before its difference, and not what was said while that waited for its equal; and
+// nothing, if that is too long ago.
+func TestSamplesInContext(t *testing.T) {
+	for later, shown := range map[int]bool{40: true, 100: false} {
+		x := try(t, nil)
+		p := x.connect()
+		for i := range 10 {
+			x.client(p, fmt.Sprintf("before %d", i))
+		}
+		x.old(p, "alone")
+		for i := range later {
+			x.old(p, fmt.Sprintf("later %d", i))
+			x.fresh(p, fmt.Sprintf("later %d", i))
+		}
+		x.finds(map[Kind]int{Missing: 1})
+		var want []string
+		if shown {
+			for i := 3; i < 10; i++ {
+				want = append(want, fmt.Sprintf("# c1 > before %d", i))
+			}
+			want = append(want, "# c1 <= alone")
+		}
+		var got []string
+		for line := range strings.Lines(x.out.String()) {
+			if strings.HasPrefix(line, "# c1") {
+				got = append(got, strings.TrimSpace(line))
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%d later:\n%s", later, x.out.String())
+		}
+	}
+}
+
 // The oldest ids are forgotten first.
 func TestIDs(t *testing.T) {
 	x := newIDs(3)
@@ -495,5 +530,32 @@ func TestRequestHead(t *testing.T) {
 		"X-Forwarded-For: 10.0.0.1, 10.0.0.2\r\nUpgrade: websocket\r\n\r\n"
 	if got := string(requestHead(q, &net.TCPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 5}, "Upgrade: websocket\r\n")); got != want {
 		t.Errorf("%q", got)
+	}
+}
+
+// When a comparison ends, what has waited too long is not looked at any more, and its connections are said
+// not to be compared.
+func TestEndsInTime(t *testing.T) {
+	for name, c := range map[string]struct {
+		farewell time.Duration
+		behind   int
+		equal    int
+	}{"late": {1, 2, 0}, "in time": {time.Hour, 0, 1}} {
+		t.Run(name, func(t *testing.T) {
+			x := try(t, func(o *Options) { o.Farewell = c.farewell })
+			p := x.connect()
+			text := ws.MustCompileFrame(frame("m"))
+			x.queue.Add(p.twin.of, relay.FromServer, text)
+			x.queue.Add(p.of, relay.FromServer, text)
+			x.queue.Add(p.of, relay.FromServer, text)
+			x.queue.Add(&relay.Connection{}, relay.FromClient, []byte(upgrade))
+			stop := make(chan struct{})
+			close(stop)
+			x.stopped = time.Now().Add(-time.Second)
+			_ = x.run(stop)
+			if got := x.seen.NotCompared[Behind]; got != c.behind || x.seen.Equal != c.equal {
+				t.Errorf("%d connections not compared and %d messages equal, want %d and %d", got, x.seen.Equal, c.behind, c.equal)
+			}
+		})
 	}
 }

@@ -11,9 +11,10 @@ import (
 
 // entry is something that a server has sent: a message, or the end of the connection. Data is its own.
 type entry struct {
-	at   time.Time
-	op   ws.OpCode
-	data []byte
+	at    time.Time
+	after int // lines that had been said on the connection
+	op    ws.OpCode
+	data  []byte
 
 	closing bool // it is the end of the connection
 	frame   bool // by a close frame, with code
@@ -37,7 +38,7 @@ func (c *comparer) meet(p *pair, s *side, e *entry) {
 	if p.off || !e.closing && other.closed && !slices.ContainsFunc(other.pending, func(x *entry) bool { return !x.closing }) {
 		return
 	}
-	e.at = time.Now()
+	e.at, e.after = time.Now(), p.recent.said
 	for _, x := range other.pending {
 		if !x.overdue && c.equal(p, s, e, x) {
 			c.remove(other, x)
@@ -128,7 +129,7 @@ func (c *comparer) unequal(p *pair, s *side, e, x *entry) {
 	if e.closing {
 		kind = Closed
 	}
-	c.differ(kind, p, func() []string { return []string{"the old server: " + c.text(e), "the broker:     " + c.text(x)} })
+	c.differ(kind, p, e.after, func() []string { return []string{"the old server: " + c.text(e), "the broker:     " + c.text(x)} })
 }
 
 // alone counts what only the server of the side s has sent.
@@ -138,10 +139,10 @@ func (c *comparer) alone(p *pair, s *side, e *entry) {
 		kind, who, other = Extra, other, who
 	}
 	if !e.closing {
-		c.differ(kind, p, func() []string { return []string{"only " + who + ": " + c.text(e)} })
+		c.differ(kind, p, e.after, func() []string { return []string{"only " + who + ": " + c.text(e)} })
 		return
 	}
-	c.differ(Closed, p, func() []string { return []string{who + ": " + c.text(e), other + " has not ended the connection"} })
+	c.differ(Closed, p, e.after, func() []string { return []string{who + ": " + c.text(e), other + " has not ended the connection"} })
 	c.stopComparing(p)
 	c.dropTwin(p)
 }

@@ -28,6 +28,8 @@ type Options struct {
 	// Lag is how long what clients say may wait until the shadow has said what the old server had said
 	// before it; 0 is 100 ms, but at most a quarter of Window.
 	Lag time.Duration
+	// Farewell is how long what waits is still looked at when the comparison ends; 0 is 5 s.
+	Farewell time.Duration
 	// Out gets samples of the differences, as comments of a conversation; nil is nobody. It is written
 	// to on one goroutine. Samples bounds their number; 0 is 100.
 	Out     io.Writer
@@ -68,6 +70,9 @@ func (o Options) complete() Options {
 	}
 	if o.Lag == 0 {
 		o.Lag = min(100*time.Millisecond, o.Window/4)
+	}
+	if o.Farewell == 0 {
+		o.Farewell = 5 * time.Second
 	}
 	if o.Interval == 0 {
 		o.Interval = time.Second

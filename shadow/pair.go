@@ -23,7 +23,7 @@ type pair struct {
 	name     string // "" before the upgrade
 	old, new side
 	since    time.Time // when both had answered the upgrade
-	recent   []string
+	recent   recent
 
 	asked *heldUpgrade // nil once the shadow was asked too
 	twin  *twin        // nil before the upgrade, and after its end
@@ -187,7 +187,7 @@ func (c *comparer) upgrades(p *pair) {
 	}
 	old, fresh := *p.old.upgrade, *p.new.upgrade
 	if old != fresh {
-		c.differ(Upgrade, p, func() []string {
+		c.differ(Upgrade, p, p.recent.said, func() []string {
 			return []string{"the old server answered the upgrade: " + old.String(), "the broker: " + fresh.String()}
 		})
 	}
@@ -262,7 +262,7 @@ func (c *comparer) flush(p *pair) {
 				c.waiting[p] = struct{}{}
 				return
 			default:
-				c.differ(UnknownID, p, func() []string {
+				c.differ(UnknownID, p, p.recent.said, func() []string {
 					return []string{"the client repeats an id of the old server for which the broker has sent none: " + c.out.censor.Message(false, h.op, h.data)}
 				})
 			}

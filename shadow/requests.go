@@ -139,7 +139,7 @@ func (c *comparer) compareAnswers(e *relay.Exchange, r *request) {
 		c.seen.Equal++
 		return
 	}
-	c.differ(HTTP, r.pair, func() []string {
+	c.differ(HTTP, r.pair, r.pair.recent.said, func() []string {
 		line := func(a *httpAnswer) string {
 			if a.status == 0 {
 				return "no answer"

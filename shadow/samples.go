@@ -10,12 +10,8 @@ import (
 	"github.com/polywire/polywire/record"
 )
 
-const (
-	// recentLines is how many lines of a connection stand before a difference.
-	recentLines = 8
-	// maxLine is the longest line, in bytes.
-	maxLine = 2000
-)
+// maxLine is the longest line, in bytes.
+const maxLine = 2000
 
 // samples writes differences down. Owned by the comparer. A nil *samples writes nothing.
 type samples struct {

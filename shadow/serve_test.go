@@ -72,7 +72,9 @@ func answering(answer func(text string) []ws.Frame) func(net.Conn) {
 var echo = answering(func(text string) []ws.Frame { return []ws.Frame{ws.NewTextFrame([]byte(text))} })
 
 // soon finds differences soon.
-func soon(o *shadow.Options) { o.Window, o.Lag = 50*time.Millisecond, 10*time.Millisecond }
+func soon(o *shadow.Options) {
+	o.Window, o.Lag, o.Farewell = 50*time.Millisecond, 10*time.Millisecond, time.Hour
+}
 
 // A server that says something else is found out, and its clients hear it all the same.
 func TestDifferences(t *testing.T) {

@@ -111,7 +111,7 @@ func compare(t testing.TB, protocol, old, fresh string, change func(*shadow.Opti
 	o := shadow.Options{
 		Old: reach(old), New: reach(fresh), Server: old, Endpoint: protocol, Path: c.path, Out: c,
 		// An equal is waited for as long as it takes on a slow machine, and seen at once.
-		Window: coretest.Patience, Lag: coretest.Patience, Interval: 5 * time.Millisecond,
+		Window: coretest.Patience, Lag: coretest.Patience, Farewell: time.Hour, Interval: 5 * time.Millisecond,
 		Seen: func(s shadow.Summary) {
 			c.mu.Lock()
 			defer c.mu.Unlock()

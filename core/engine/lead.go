@@ -25,18 +25,26 @@ func (e *Engine) Lead(ctx context.Context, name string, f func(ctx context.Conte
 		return
 	}
 	for ctx.Err() == nil {
-		t := &term{lost: make(chan struct{})}
-		c := &channel{owner: t, name: name}
-		if !e.begins(ctx, c) {
+		if !e.leadOnce(ctx, name, f) {
 			select {
 			case <-ctx.Done():
 			case <-time.After(leadPause):
 			}
-			continue
 		}
-		t.run(ctx, f)
-		e.freeChannel(c)
 	}
+}
+
+// leadOnce runs f once, and reports whether it has: the cluster has given name to this node.
+func (e *Engine) leadOnce(ctx context.Context, name string, f func(ctx context.Context)) bool {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	c := &channel{owner: &term{end}, name: name}
+	if !e.begins(ctx, c) {
+		return false
+	}
+	f(ctx)
+	e.freeChannel(c)
+	return true
 }
 
 // begins reports whether the cluster has given c to this node.
@@ -60,36 +68,24 @@ func (e *Engine) Leader(name string) (n core.NodeID, ok bool) {
 	return other.id, true
 }
 
-// Leads reports whether what this node leads is still its own: f of Lead learns a moment later that its
-// time is over. It costs no more than reading the clock. Any goroutine.
-func (e *Engine) Leads() bool { return e.backplane == nil || e.backplane.Holds() }
+// Leads reports whether f of Lead, which was called with ctx, still leads. A node that has stood still
+// learns by it that its time is over before anything else tells it. It costs little more than reading the
+// clock. Any goroutine.
+func (e *Engine) Leads(ctx context.Context) bool {
+	// In this order: when the node has a lease anew, the context has ended before.
+	return (e.backplane == nil || e.backplane.Holds()) && ctx.Err() == nil
+}
 
 // term is the time in which this node leads something: the owner of its name, of which nobody is asked
 // anything.
 type term struct {
-	lost chan struct{} // closed when the name is lost
+	end context.CancelCauseFunc
 }
 
 var _ owner = (*term)(nil)
 
-// run runs f until ctx ends or the name is lost.
-func (t *term) run(ctx context.Context, f func(context.Context)) {
-	ctx, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	over := make(chan struct{})
-	defer close(over)
-	go func() {
-		select {
-		case <-t.lost:
-			end(ErrLeadLost)
-		case <-over:
-		}
-	}()
-	f(ctx)
-}
-
-// lostChannel ends the term. It comes once: the engine has forgotten the channel.
-func (t *term) lostChannel(*channel, core.Failure) { close(t.lost) }
+// lostChannel ends the term, before the node can have another one.
+func (t *term) lostChannel(*channel, core.Failure) { t.end(ErrLeadLost) }
 
 func (t *term) lostOffer(*offer, core.Failure) {}
 func (t *term) here() bool                     { return true }

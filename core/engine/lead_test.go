@@ -14,9 +14,10 @@ import (
 // leads counts who leads on the nodes of a wire.
 type leads struct {
 	now    atomic.Int64
-	atOnce atomic.Int64         // times that more than one led
-	terms  chan int             // the numbers of nodes that begin
-	causes chan error           // why they ended
+	atOnce atomic.Int64 // times that more than one led
+	terms  chan int     // the numbers of nodes that begin
+	causes chan error   // why they ended
+	last   atomic.Pointer[context.Context]
 	stops  []context.CancelFunc // end the leads of nodes
 	ended  []<-chan struct{}    // closed when Lead has returned
 }
@@ -35,6 +36,7 @@ func lead(t *testing.T, w *wire, name string) *leads {
 				if l.now.Add(1) > 1 {
 					l.atOnce.Add(1)
 				}
+				l.last.Store(&ctx)
 				l.terms <- i
 				<-ctx.Done()
 				l.now.Add(-1)
@@ -76,14 +78,21 @@ func TestLead(t *testing.T) {
 	if second == first {
 		t.Fatal("it leads again")
 	}
-	w.nodes[second].engine.Lost(name)
+	lost, e := *l.last.Load(), w.nodes[second].engine
+	if !e.Leads(lost) {
+		t.Error("who leads does not")
+	}
+	e.Lost(name)
+	if e.Leads(lost) {
+		t.Error("who has lost the name leads")
+	}
 	if err := coretest.Receive(t, "the cause", l.causes); !errors.Is(err, ErrLeadLost) {
 		t.Errorf("who has lost its lease was told %v", err)
 	}
 	w.take(name)
 	third := coretest.Receive(t, "another leader", l.terms)
 	w.nodes[third].expired.Store(true)
-	if w.nodes[third].engine.Leads() {
+	if w.nodes[third].engine.Leads(*l.last.Load()) {
 		t.Error("it leads by a lease that is over")
 	}
 	w.nodes[third].expired.Store(false)
@@ -128,11 +137,13 @@ func TestLeadAlone(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ran := 0
 	e.Lead(ctx, "$serve/$bridge/x", func(ctx context.Context) {
-		ran++
+		if ran++; !e.Leads(ctx) {
+			t.Error("it does not lead")
+		}
 		stop()
 		<-ctx.Done()
 	})
-	if _, other := e.Leader("$serve/$bridge/x"); ran != 1 || other || !e.Leads() {
+	if _, other := e.Leader("$serve/$bridge/x"); ran != 1 || other || e.Leads(ctx) {
 		t.Errorf("it led %d times", ran)
 	}
 }
