@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -56,35 +54,18 @@ file changes nothing, and every problem is printed.`,
 // reloadTimeout bounds a reload: it is the time that the admin server allows.
 const reloadTimeout = 30 * time.Second
 
-// askReload asks the broker of a configuration. It ignores a proxy of the environment, because the
-// broker is near.
+// askReload asks the broker of a configuration.
 func askReload(ctx context.Context, cfg *config.Config, dryRun bool) (polywire.Plan, error) {
 	var plan polywire.Plan
-	transport := &http.Transport{DisableKeepAlives: true}
-	url := strings.TrimSuffix(polywire.AdminURL(cfg), "/metrics") + "/reload"
-	if socket, ok := strings.CutPrefix(cfg.Admin.Listen, "unix:"); ok {
-		url = "http://localhost/reload"
-		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		}
-	}
+	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
+	defer cancel()
+	path := "/reload"
 	if dryRun {
-		url += "?dry_run=1"
+		path += "?dry_run=1"
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, nil)
+	response, err := askAdmin(ctx, cfg, http.MethodPost, path)
 	if err != nil {
-		return plan, fmt.Errorf("asking the broker: %w", err)
-	}
-	if token := cfg.Admin.ReloadToken; token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	client := http.Client{Timeout: reloadTimeout, Transport: transport}
-	response, err := client.Do(request)
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
-		return plan, fmt.Errorf("asking the broker: %w; if it runs with another admin address than the file has now, --admin names that", err)
-	}
-	if err != nil {
-		return plan, fmt.Errorf("asking the broker: %w", err)
+		return plan, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
