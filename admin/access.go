@@ -77,20 +77,40 @@ var forwarded = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Hos
 // is not for everybody; 0 if it is allowed. If a token is set the request must show it; otherwise it
 // must come from a program on this machine.
 func mayOperate(r *http.Request, token, what string) (status int, why string) {
-	if r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
+	switch {
+	case fromPage(r):
 		return http.StatusForbidden, "web pages may not " + what
-	}
-	if token != "" {
-		scheme, shown, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare([]byte(strings.TrimSpace(shown)), []byte(token)) == 0 {
-			return http.StatusUnauthorized, "to " + what + " needs admin.reload_token: Authorization: Bearer TOKEN"
-		}
-		return 0, ""
-	}
-	if !fromHere(r) {
+	case token != "" && !shows(r, token):
+		return http.StatusUnauthorized, "to " + what + " needs admin.reload_token: Authorization: Bearer TOKEN"
+	case token == "" && !fromHere(r):
 		return http.StatusForbidden, "only programs of the broker's machine may " + what + "; for others set admin.reload_token"
 	}
 	return 0, ""
+}
+
+// mayTap returns the status and the reason with which a tap is refused; 0 if it is allowed. A tap shows
+// credentials: it must come from a program on this machine, and show the token too, if one is set.
+func mayTap(r *http.Request, token string) (status int, why string) {
+	switch {
+	case fromPage(r):
+		return http.StatusForbidden, "web pages may not tap an endpoint"
+	case !fromHere(r):
+		return http.StatusForbidden, "only programs of the broker's machine may tap an endpoint: a tap shows the credentials of its clients"
+	case token != "" && !shows(r, token):
+		return http.StatusUnauthorized, "a tap needs admin.reload_token: Authorization: Bearer TOKEN"
+	}
+	return 0, ""
+}
+
+// fromPage reports whether the request was sent by a web page.
+func fromPage(r *http.Request) bool {
+	return r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != ""
+}
+
+// shows reports whether the request shows a token.
+func shows(r *http.Request, token string) bool {
+	scheme, shown, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare([]byte(strings.TrimSpace(shown)), []byte(token)) == 1
 }
 
 // fromHere reports whether the request was sent on this machine, and not for somebody else.

@@ -110,7 +110,7 @@ func TestHosts(t *testing.T) {
 		"evil.example": 403, "evil.example:9100": 403, "127.0.0.1.evil.example": 403, "localhost.evil.example": 403, "xlocalhost": 403,
 		"broker.internal.evil.example": 403, "10.1.2.3": 403, "[2001:db8::1]:9100": 403, "2130706433": 403, "0.0.0.0": 403,
 	} {
-		for _, request := range []string{"GET /metrics", "GET /livez", "HEAD /livez", "POST /reload", "GET /nothing", "OPTIONS *"} {
+		for _, request := range []string{"GET /metrics", "GET /livez", "HEAD /livez", "GET /v1/tap", "POST /reload", "GET /nothing", "OPTIONS *"} {
 			got, body := asked(t, near.Addr(), request+" HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n")
 			if refused := got == 403 && (body == "" || strings.Contains(body, "admin.hosts")); refused != (want == 403) {
 				t.Errorf("%s with Host %q: %d %q", request, host, got, body)

@@ -53,12 +53,8 @@ type api struct {
 // it knows; what is for the refusal of those who may not: "web pages may not …".
 func (a api) handle(mux *http.ServeMux, pattern, what string, params []string, op operation) {
 	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		status, why := mayOperate(r, a.token, what)
-		if status != 0 {
-			if status == http.StatusUnauthorized {
-				w.Header().Set("WWW-Authenticate", "Bearer")
-			}
-			a.write(w, status, failed{&apiError{status, "forbidden", why}})
+		if status, why := mayOperate(r, a.token, what); status != 0 {
+			a.refuse(w, &apiError{status, "forbidden", why})
 			return
 		}
 		// The server's own bound is for the request: at its end the context would end too.
@@ -69,7 +65,7 @@ func (a api) handle(mux *http.ServeMux, pattern, what string, params []string, o
 			if !ok {
 				e = &apiError{http.StatusServiceUnavailable, "unavailable", err.Error()}
 			}
-			a.write(w, e.status, failed{e})
+			a.refuse(w, e)
 			return
 		}
 		if d, ok := result.(document); ok {
@@ -84,6 +80,13 @@ func (a api) handle(mux *http.ServeMux, pattern, what string, params []string, o
 // failed is the answer to a request that is refused.
 type failed struct {
 	Error *apiError `json:"error"`
+}
+
+func (a api) refuse(w http.ResponseWriter, e *apiError) {
+	if e.status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	a.write(w, e.status, failed{e})
 }
 
 func (a api) run(r *http.Request, params []string, op operation) (any, error) {

@@ -24,10 +24,7 @@ type reloader struct {
 
 func (h reloader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if status, why := mayOperate(r, h.token, "reload the configuration"); status != 0 {
-		if status == http.StatusUnauthorized {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-		}
-		answer(w, status, why)
+		refuse(w, status, why)
 		return
 	}
 	if h.reload == nil {

@@ -20,8 +20,9 @@ import (
 // Server is the admin HTTP server.
 type Server struct {
 	// Static after construction.
-	log  *slog.Logger
-	http *http.Server
+	log     *slog.Logger
+	http    *http.Server
+	endTaps context.CancelFunc
 
 	// Atomic.
 	open atomic.Int64 // connections
@@ -53,8 +54,10 @@ func New(src Source, log *slog.Logger) *Server {
 	newConnections(src, v1).serve(mux)
 	newMessages(src, v1).serve(mux)
 	mux.Handle("POST /reload", reloader{src.Reload, src.ReloadToken, log})
+	ending, endTaps := context.WithCancel(context.Background())
+	mux.Handle("GET /v1/tap", tapper{&src, ending, v1})
 	s := &Server{
-		log: log,
+		log: log, endTaps: endTaps,
 		http: &http.Server{
 			Handler:           &hosts{names: src.Hosts, next: mux, log: log},
 			ReadHeaderTimeout: 5 * time.Second,
@@ -102,9 +105,10 @@ func (s *Server) Addr() net.Addr {
 	return s.listener.Addr()
 }
 
-// Shutdown stops listening and waits for running requests until ctx ends; then it closes their
-// connections. It may be called again.
+// Shutdown stops listening, ends taps, and waits for other running requests until ctx ends; then it
+// closes their connections. It may be called again.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.endTaps()
 	// http.Server's own Shutdown leaves requests that it reads from then on unanswered, so the
 	// accepted ones are answered first. The listener is closed already if this is not the first
 	// call.
@@ -140,6 +144,14 @@ func (s *Server) follow(_ net.Conn, state http.ConnState) {
 	case http.StateClosed, http.StateHijacked:
 		s.open.Add(-1)
 	}
+}
+
+// refuse answers a request that is not allowed.
+func refuse(w http.ResponseWriter, status int, why string) {
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	answer(w, status, why)
 }
 
 // answer writes a one-line answer.

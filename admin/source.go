@@ -54,8 +54,11 @@ type Source struct {
 	// change; the report can be marshalled as JSON. Nil if there is nothing to read. This field and
 	// those below are optional.
 	Reload func(dryRun bool) (report any, err error)
-	// ReloadToken is the token that a request must show which reloads, or looks at connections; ""
-	// restricts that to programs on this machine.
+	// Tap begins a tap on an endpoint that reports messages of up to max bytes; nil if there are no taps. The
+	// error is core.ErrNoEndpoint, or says why no tap is allowed.
+	Tap func(endpoint string, max int) (Tap, error)
+	// ReloadToken is the token that a request must show which reloads, or asks something below /v1; "" restricts
+	// that to programs on this machine, as taps always are.
 	ReloadToken string
 	// Hosts are the host names under which the server answers, besides those of the loopback
 	// interface; "*" is any.

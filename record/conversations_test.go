@@ -2,6 +2,7 @@ package record_test
 
 import (
 	"log/slog"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -42,23 +43,18 @@ func TestConversations(t *testing.T) {
 				continue
 			}
 			recorded[protocol]++
-			t.Run(protocol+"/"+filepath.Base(file), func(t *testing.T) {
-				recording := again(t, protocol, file, string(text), func(servers map[string]*url.URL) func() string {
-					r := start(t, protocol, servers[protocol].String(), nil)
-					servers[protocol] = r.url(servers[protocol])
-					return func() string {
-						if _, err := r.stop(); err != nil {
-							t.Error(err)
-						}
-						return r.text()
+			for way, between := range map[string]func(*testing.T, string, map[string]*url.URL) func() string{"proxy": proxied, "tap": tapped} {
+				t.Run(protocol+"/"+filepath.Base(file)+"/"+way, func(t *testing.T) {
+					recording := again(t, protocol, file, string(text), func(servers map[string]*url.URL) func() string {
+						return between(t, protocol, servers)
+					})
+					config, _, found := strings.Cut(strings.TrimPrefix(string(text)[max(0, strings.Index(string(text), "---\n")):], "---\n"), "\n---")
+					if found {
+						recording = "---\n" + config + "\n---\n" + recording
 					}
+					again(t, protocol, "recording.txt", recording, nil)
 				})
-				config, _, found := strings.Cut(strings.TrimPrefix(string(text)[max(0, strings.Index(string(text), "---\n")):], "---\n"), "\n---")
-				if found {
-					recording = "---\n" + config + "\n---\n" + recording
-				}
-				again(t, protocol, "recording.txt", recording, nil)
-			})
+			}
 		}
 	}
 	for _, protocol := range []string{"wubsub", "wsify", "stocking", "vws", "webwire"} {
@@ -67,6 +63,41 @@ func TestConversations(t *testing.T) {
 		}
 	}
 }
+
+// proxied records between the clients and the server.
+func proxied(t *testing.T, protocol string, servers map[string]*url.URL) (end func() string) {
+	r := start(t, protocol, servers[protocol].String(), nil)
+	servers[protocol] = r.url(servers[protocol])
+	return func() string {
+		if _, err := r.stop(); err != nil {
+			t.Error(err)
+		}
+		return r.text()
+	}
+}
+
+// tapped records with a tap. A request at the end shows that all before it is recorded; it is taken out.
+func tapped(t *testing.T, protocol string, servers map[string]*url.URL) (end func() string) {
+	r := startTap(t, protocol, servers)
+	return func() string {
+		at := *servers[protocol]
+		at.Scheme, at.RawQuery = "http", "last-of-all"
+		response, err := http.Get(at.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		r.shows(t, "?last-of-all\n  => ")
+		r.quit()
+		if _, err := r.stop(); err != nil {
+			t.Error(err)
+		}
+		return lastOfAll.ReplaceAllString(r.text(), "")
+	}
+}
+
+// lastOfAll is the request at the end.
+var lastOfAll = regexp.MustCompile(`(?m)^http GET \S+ \S+\?last-of-all\n(  .*\n)*`)
 
 // again plays a script against a broker of its own, and returns what between returned at the end.
 func again(t *testing.T, protocol, file, text string, between func(servers map[string]*url.URL) func() string) (result string) {

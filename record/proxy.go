@@ -43,7 +43,7 @@ func (p *Proxy) admit() bool {
 func (p *Proxy) Serve(ctx context.Context, l net.Listener) (seen Summary, err error) {
 	err = p.relay.Serve(ctx, l, func(q *relay.Queue, stop <-chan struct{}) error {
 		r := newRecorder(p.o, q, p.unrecorded.Load)
-		err := r.run(stop)
+		err := r.relayed(stop)
 		seen = r.seen
 		return err
 	})

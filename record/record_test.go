@@ -73,7 +73,8 @@ func serve(t *testing.T, yaml string, f func(servers map[string]*url.URL)) {
 // recording is a proxy that runs.
 type recording struct {
 	address string
-	stop    func() (record.Summary, error) // may be called again
+	stop    func() (record.Summary, error) // may be called again, but not with a tap, where it waits for the end
+	quit    func()                         // with a tap: ends it
 	mu      sync.Mutex
 	out     bytes.Buffer // guarded by mu
 	seen    record.Summary
@@ -112,15 +113,7 @@ func start(t *testing.T, protocol, address string, change func(*record.Options))
 	if u, err := url.Parse(address); err == nil && u.Path != "" {
 		o.Path = u.Path
 	}
-	for _, p := range polywire.Protocols() {
-		if p.Name == protocol {
-			format, err := p.Default()
-			if err != nil {
-				t.Fatal(err)
-			}
-			o.Dissector, _ = format.(core.Dissector)
-		}
-	}
+	o.Dissector = dissector(t, protocol)
 	if change != nil {
 		change(&o)
 	}
@@ -142,6 +135,22 @@ func start(t *testing.T, protocol, address string, change func(*record.Options))
 	}
 	t.Cleanup(func() { _, _ = r.stop() })
 	return r
+}
+
+// dissector is that of a format; nil if it has none.
+func dissector(t *testing.T, protocol string) core.Dissector {
+	t.Helper()
+	for _, p := range polywire.Protocols() {
+		if p.Name == protocol {
+			format, err := p.Default()
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, _ := format.(core.Dissector)
+			return d
+		}
+	}
+	return nil
 }
 
 // url is the URL of a server as the proxy's clients see it.
@@ -358,40 +367,46 @@ func TestSessions(t *testing.T) {
 				}
 				text = r.text()
 			})
-			t.Log(text)
-			for name, secret := range s.set {
-				if strings.Contains(text, secret) {
-					t.Errorf("the recording holds the %s %q", name, secret)
-				}
-				if !strings.Contains(text, " --set "+name+"=…") {
-					t.Errorf("the recording does not ask for %s", name)
-				}
-			}
-			if key := sessionKey.FindString(text); key != "" {
-				t.Errorf("the recording holds the session key %s", key)
-			}
-			lines := strings.Split(text, "\n")
-			for _, want := range s.wants {
-				if !slices.Contains(lines, want) {
-					t.Errorf("no line is\n%s", want)
-				}
-			}
-			if n := strings.Count(text, " --set "); n != len(s.set) {
-				t.Errorf("it asks for %d values, want %d", n, len(s.set))
-			}
-			serve(t, yaml, func(servers map[string]*url.URL) {
-				if err := play(t, "session.txt", text, servers, s.set); err != nil {
-					t.Errorf("against an equal broker: %v", err)
-				}
-			})
-			serve(t, refusing, func(servers map[string]*url.URL) {
-				f, ok := errors.AsType[*conversations.Failure](play(t, "session.txt", text, servers, s.set))
-				if !ok || !strings.HasPrefix(f.Statement, s.differs) || !strings.HasPrefix(lines[f.Line-1], s.differs) {
-					t.Errorf("against one that answers otherwise: %v", f)
-				}
-			})
+			s.check(t, yaml, text)
 		})
 	}
+}
+
+// check plays a recording of the session against brokers, and looks into it.
+func (s *session) check(t *testing.T, yaml, text string) {
+	t.Helper()
+	t.Log(text)
+	for name, secret := range s.set {
+		if strings.Contains(text, secret) {
+			t.Errorf("the recording holds the %s %q", name, secret)
+		}
+		if !strings.Contains(text, " --set "+name+"=…") {
+			t.Errorf("the recording does not ask for %s", name)
+		}
+	}
+	if key := sessionKey.FindString(text); key != "" {
+		t.Errorf("the recording holds the session key %s", key)
+	}
+	lines := strings.Split(text, "\n")
+	for _, want := range s.wants {
+		if !slices.Contains(lines, want) {
+			t.Errorf("no line is\n%s", want)
+		}
+	}
+	if n := strings.Count(text, " --set "); n != len(s.set) {
+		t.Errorf("it asks for %d values, want %d", n, len(s.set))
+	}
+	serve(t, yaml, func(servers map[string]*url.URL) {
+		if err := play(t, "session.txt", text, servers, s.set); err != nil {
+			t.Errorf("against an equal broker: %v", err)
+		}
+	})
+	serve(t, refusing, func(servers map[string]*url.URL) {
+		f, ok := errors.AsType[*conversations.Failure](play(t, "session.txt", text, servers, s.set))
+		if !ok || !strings.HasPrefix(f.Statement, s.differs) || !strings.HasPrefix(lines[f.Line-1], s.differs) {
+			t.Errorf("against one that answers otherwise: %v", f)
+		}
+	})
 }
 
 // sessionKey is what keys of webwire sessions look like.

@@ -23,12 +23,12 @@ const (
 	cutPause = "200ms"
 )
 
-// recorder takes apart what the relay has queued, and writes the conversation. All but seen is used by run's
-// goroutine alone; seen may be read when run has returned.
+// recorder takes apart what a relay has queued, or takes what a tap reports, and writes the conversation. All but
+// seen is used by run's goroutine alone; seen may be read when run has returned.
 type recorder struct {
 	scribe
 	o          Options
-	queue      *relay.Queue
+	queue      *relay.Queue // nil with a tap, after whose end nothing goes on
 	unrecorded func() int64
 	out        *writer
 	seen       Summary
@@ -46,10 +46,10 @@ type recorder struct {
 
 // conversation is one connection. Owned by the recorder.
 type conversation struct {
-	of       *relay.Connection
-	dialog   *relay.Dialog
-	name     string   // "" before the upgrade
-	requests []*asked // without an answer
+	of       *relay.Connection // nil with a tap
+	dialog   *relay.Dialog     // nil with a tap, and when it is over
+	name     string            // "" before the upgrade
+	requests []*asked          // without an answer
 	// closed by a close frame, and ended at all, from either side.
 	clientClosed, serverClosed bool
 	clientEnded, serverEnded   bool
@@ -69,17 +69,8 @@ func newRecorder(o Options, q *relay.Queue, unrecorded func() int64) *recorder {
 	}
 }
 
-// run records until stop is closed.
-func (r *recorder) run(stop <-chan struct{}) error {
-	r.preamble()
-	ticks := time.NewTicker(seenInterval)
-	defer ticks.Stop()
-	var late <-chan time.Time
-	if r.o.MaxTime > 0 {
-		timer := time.NewTimer(r.o.MaxTime)
-		defer timer.Stop()
-		late = timer.C
-	}
+// relayed records what the relay queues until stop is closed.
+func (r *recorder) relayed(stop <-chan struct{}) error {
 	var pieces []relay.Piece
 	work := func() {
 		pieces = r.queue.Take(pieces)
@@ -91,32 +82,68 @@ func (r *recorder) run(stop <-chan struct{}) error {
 		}
 		r.out.flush()
 	}
-	for {
+	return run(r, r.queue.Wake(), stop, func(struct{}) { work() }, func() {
+		r.queue.Close()
+		work()
+	})
+}
+
+// run records until stop is closed, or in is. take records something that has come in, and rest at the end what
+// has come in besides. A recorder without a relay ends at the limits, too.
+func run[T any](r *recorder, in <-chan T, stop <-chan struct{}, take func(T), rest func()) error {
+	r.preamble()
+	ticks := time.NewTicker(seenInterval)
+	defer ticks.Stop()
+	var late <-chan time.Time
+	if r.o.MaxTime > 0 {
+		timer := time.NewTimer(r.o.MaxTime)
+		defer timer.Stop()
+		late = timer.C
+	}
+	for ended := false; !ended; {
 		select {
-		case <-r.queue.Wake():
-			work()
+		case x, open := <-in:
+			if ended = !open; open {
+				take(x)
+			}
 		case <-ticks.C:
 			r.told()
 		case <-late:
-			work()
+			rest()
 			r.end("time")
 		case <-stop:
-			r.queue.Close()
-			work()
-			r.end("")
-			r.told()
-			err := r.out.err
-			if r.seen.Lost > 0 {
-				err = errors.Join(err, fmt.Errorf("%w: %d connections were not recorded to their end", ErrLost, r.seen.Lost))
-			}
-			return err
+			ended = true
 		}
 		if err := r.out.err; err != nil && !r.over {
-			r.o.Note(fmt.Sprintf("%v; nothing more is recorded, and connections are passed on", err))
-			r.queue.Close()
-			r.over = true
+			r.o.Note(fmt.Sprintf("%v; nothing more is recorded%s", err, r.goesOn(", and connections are passed on")))
+			r.close()
 		}
+		ended = ended || r.over && r.queue == nil
 	}
+	rest()
+	r.end("")
+	r.told()
+	err := r.out.err
+	if r.seen.Lost > 0 {
+		err = errors.Join(err, fmt.Errorf("%w: %d connections were not recorded to their end", ErrLost, r.seen.Lost))
+	}
+	return err
+}
+
+// close records nothing more.
+func (r *recorder) close() {
+	r.over = true
+	if r.queue != nil {
+		r.queue.Close()
+	}
+}
+
+// goesOn returns what is said of connections that go on by way of the recorder.
+func (r *recorder) goesOn(text string) string {
+	if r.queue == nil {
+		return ""
+	}
+	return text
 }
 
 func (r *recorder) told() {
@@ -136,8 +163,7 @@ func (r *recorder) end(limit string) {
 	if r.over {
 		return
 	}
-	r.over = true
-	r.queue.Close()
+	r.close()
 	for c := range r.open {
 		r.unanswered(c)
 	}
@@ -160,7 +186,7 @@ func (r *recorder) end(limit string) {
 	}
 	if r.seen.Limit != "" {
 		r.note("the recording has ended at %s", r.seen.Limit)
-		r.o.Note(fmt.Sprintf("the recording has ended at %s; connections are passed on", r.seen.Limit))
+		r.o.Note(fmt.Sprintf("the recording has ended at %s%s", r.seen.Limit, r.goesOn("; connections are passed on")))
 	}
 	r.seen.Unrecorded = int(r.unrecorded())
 	for _, x := range []struct {
@@ -169,7 +195,7 @@ func (r *recorder) end(limit string) {
 	}{
 		{r.seen.Unrecorded, "connections were not recorded: they were beyond the maximum"},
 		{r.seen.Lost, "connections were NOT recorded to their end: the recorder was too slow"},
-		{r.seen.Broken, "connections were not recorded to their end: they broke the protocol"},
+		{r.seen.Broken, "connections were not recorded to their end: they broke the protocol, or lost messages"},
 		{r.seen.TooLong, "messages of clients were too long to be recorded"},
 	} {
 		if x.count > 0 {
@@ -291,7 +317,9 @@ func (r *recorder) abandon(c *conversation) {
 func (r *recorder) leave(c *conversation) {
 	r.unanswered(c)
 	c.over = true
-	c.of.Ignore()
+	if c.of != nil {
+		c.of.Ignore()
+	}
 	c.dialog = nil
 	delete(r.open, c)
 }
@@ -399,19 +427,8 @@ func (r *recorder) ended(c *conversation, k relay.Kind) {
 		if left > 0 {
 			r.note("a client ended its connection within an HTTP request, after %d bytes", left)
 		}
-	case k.Server():
-		if !c.serverClosed && !c.clientEnded {
-			r.write(c.name + " <end\n")
-		}
 	default:
-		if !c.clientClosed && !c.serverEnded {
-			verb := " cut\n"
-			if k.Reset() {
-				verb = " abort\n"
-			}
-			r.write(c.name + verb)
-			r.pause = true
-		}
+		r.socketEnded(c, k.Server(), k.Reset())
 	}
 	if k.Server() {
 		c.serverEnded = true
@@ -420,5 +437,22 @@ func (r *recorder) ended(c *conversation, k relay.Kind) {
 	}
 	if c.serverEnded && c.clientEnded || k.Reset() {
 		r.leave(c)
+	}
+}
+
+// socketEnded records the end of one side of a WebSocket.
+func (r *recorder) socketEnded(c *conversation, server, reset bool) {
+	switch {
+	case server:
+		if !c.serverClosed && !c.clientEnded {
+			r.write(c.name + " <end\n")
+		}
+	case !c.clientClosed && !c.serverEnded:
+		verb := " cut\n"
+		if reset {
+			verb = " abort\n"
+		}
+		r.write(c.name + verb)
+		r.pause = true
 	}
 }

@@ -32,7 +32,7 @@ func newOperator(cfg *config.Config, instead string) (*operator, error) {
 	if cfg.Admin.Listen == "" {
 		return nil, errors.New("the configuration has no admin address to ask at; " + instead)
 	}
-	transport := &http.Transport{DisableKeepAlives: true}
+	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true}
 	base := strings.TrimSuffix(polywire.AdminURL(cfg), "/metrics")
 	if socket, ok := strings.CutPrefix(cfg.Admin.Listen, "unix:"); ok {
 		base = "http://localhost"
@@ -40,30 +40,41 @@ func newOperator(cfg *config.Config, instead string) (*operator, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
 		}
 	}
-	return &operator{base: base, token: cfg.Admin.ReloadToken, client: &http.Client{Timeout: operatorTimeout, Transport: transport}}, nil
+	return &operator{base: base, token: cfg.Admin.ReloadToken, client: &http.Client{Transport: transport}}, nil
 }
 
 // ask sends a request, and returns the answer.
 func (o *operator) ask(ctx context.Context, method, path string, query url.Values) (status int, body []byte, err error) {
-	request, err := http.NewRequestWithContext(ctx, method, o.base+path+"?"+query.Encode(), nil)
+	ctx, cancel := context.WithTimeout(ctx, operatorTimeout)
+	defer cancel()
+	response, err := o.send(ctx, method, path, query)
 	if err != nil {
-		return 0, nil, fmt.Errorf("asking the broker: %w", err)
-	}
-	if o.token != "" {
-		request.Header.Set("Authorization", "Bearer "+o.token)
-	}
-	response, err := o.client.Do(request)
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
-		return 0, nil, fmt.Errorf("asking the broker: %w; if it runs with another admin address than the file has now, --admin names that", err)
-	}
-	if err != nil {
-		return 0, nil, fmt.Errorf("asking the broker: %w", err)
+		return 0, nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	if body, err = io.ReadAll(response.Body); err != nil {
 		return 0, nil, fmt.Errorf("asking the broker: %w", err)
 	}
 	return response.StatusCode, body, nil
+}
+
+// send sends a request, and returns the answer, which ends with ctx. The caller closes its body.
+func (o *operator) send(ctx context.Context, method, path string, query url.Values) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, o.base+path+"?"+query.Encode(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("asking the broker: %w", err)
+	}
+	if o.token != "" {
+		request.Header.Set("Authorization", "Bearer "+o.token)
+	}
+	response, err := o.client.Do(request)
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
+		return nil, fmt.Errorf("asking the broker: %w; if it runs with another admin address than the file has now, --admin names that", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("asking the broker: %w", err)
+	}
+	return response, nil
 }
 
 // get asks for something of /v1, which is read into result.

@@ -145,7 +145,7 @@ func (t *target) load(log io.Writer) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	src.Env = os.Environ()
+	src.Env, src.Set = os.Environ(), t.settings.overrides
 	return polywire.Load(src, slog.New(slog.NewTextHandler(log, nil)))
 }
 

@@ -173,6 +173,10 @@ func (c *conn) gone() {
 		return
 	}
 	defer c.leave()
+	if c.tap != nil {
+		// Before others see what follows from it.
+		c.tap.end(!c.isOpen() && c.reason != core.ReasonLost)
+	}
 	c.depart(core.ReasonLost)
 	c.dropOutput(core.ReasonGone)
 	c.logLost()

@@ -24,6 +24,7 @@ type conn struct {
 	trace  *core.Trace // of the upgrade request; nil without
 	info   *any        // the application's; nil without
 	format translator
+	tap    *tapped   // nil unless the endpoint was tapped when the connection opened
 	peer   core.Peer // nil until connect
 
 	// Owned by the loop.

@@ -74,6 +74,12 @@
 // another process (remote.go, remote_deliver.go, remote_batch.go). Nothing else asks which of them
 // it has.
 //
+// # Taps
+//
+// A Tap reports what an endpoint sees (tap.go; plain HTTP, tapplain.go). A connection that opens while its
+// endpoint is tapped has a *tapped, and whoever owns the connection tells it what is heard and said; all
+// others have none, which is what they pay for it.
+//
 // # TLS
 //
 // The handshake is made in the front door, on the socket. On the loop the tls.Conn

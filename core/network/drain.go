@@ -76,6 +76,9 @@ func (s *Server) Shutdown(ctx context.Context, rate float64) error {
 	errs := []error{s.sayGoodbyes(ctx, rate, func(*conn) bool { return true }), s.drained(ctx)}
 	s.mu.Lock()
 	doors := s.doors
+	for _, ep := range s.eps {
+		ep.endTap("the broker shuts down")
+	}
 	s.mu.Unlock()
 	for _, d := range doors {
 		errs = append(errs, d.stop(), d.drain(ctx))

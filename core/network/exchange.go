@@ -184,6 +184,7 @@ func (d *Departure) Run(ctx context.Context, rate float64) error {
 	d.server.mu.Lock()
 	defer d.server.mu.Unlock()
 	for _, ep := range d.endpoints {
+		ep.endTap("the endpoint was closed or reopened by a reload")
 		if ep.open.Load() == 0 {
 			ep.translation.end()
 		}

@@ -117,6 +117,7 @@ const tlsHandshake = 0x16
 
 // head is a request head that passed parseHead. Its slices point into the parsed bytes.
 type head struct {
+	raw     []byte // as it came
 	method  []byte
 	target  string // the request target
 	minor   byte   // of the version of HTTP/1, as a digit
@@ -143,7 +144,7 @@ func parseHead(raw []byte, maxFields int) (*head, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &head{fields: make([]field, 0, min(16, maxFields))}
+	h := &head{raw: raw, fields: make([]field, 0, min(16, maxFields))}
 	if !h.parseRequestLine(line) {
 		return nil, errRequestLine
 	}

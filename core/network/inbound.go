@@ -66,7 +66,7 @@ func (c *conn) account() {
 
 // inputMemory returns the memory of the waiting input.
 func (c *conn) inputMemory() int {
-	n := c.in.kept.memory() + c.in.deciding
+	n := c.in.kept.memory() + int(c.in.deciding)
 	if c.in.parser != nil {
 		n += c.in.parser.memory()
 	}

@@ -18,8 +18,8 @@ type input struct {
 	parser   *parser  // nil between messages
 	history  *history // of what the client compresses; nil if it keeps no context
 	holds    holds
-	deciding int // bytes of the message for which engine or format hold the connection
-	charged  int // how much of all this is counted in the inbound budget
+	deciding uint32 // bytes of the message for which engine or format hold the connection: at most 1 GiB
+	charged  int    // how much of all this is counted in the inbound budget
 }
 
 // receive takes input from the socket. b is borrowed and is overwritten.
@@ -57,6 +57,9 @@ func (c *conn) parse(b []byte) (rest []byte) {
 		}
 		used, err := c.feed(piece)
 		if err != nil {
+			if c.tap != nil && c.state == open {
+				c.tap.fault(err)
+			}
 			c.fail(reasonOf(err), err)
 			return nil
 		}
@@ -169,6 +172,9 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	if c.state != open {
 		return !c.deaf()
 	}
+	if c.tap != nil {
+		c.tap.heard(op, payload)
+	}
 	c.lastMessage = c.loop.ticks.Load()
 	c.ep.Stats.MessagesIn.Add(1)
 	c.ep.Stats.BytesIn.Add(uint64(len(payload)))
@@ -181,7 +187,7 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	before := c.in.holds
 	done, err := c.format.read(f)
 	if c.in.holds != before && c.in.holds.any() {
-		c.in.deciding = len(payload)
+		c.in.deciding = uint32(len(payload))
 	}
 	if done {
 		c.carriedOut(err)
@@ -261,6 +267,9 @@ var (
 
 // onClose handles the client's close frame (RFC 6455, section 5.5.1).
 func (c *conn) onClose(payload []byte) bool {
+	if c.tap != nil {
+		c.tap.heard(ws.OpClose, payload)
+	}
 	if !c.isOpen() {
 		// The answer to our own close frame.
 		c.finish()

@@ -146,26 +146,46 @@ func (p *plainServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.RemoteAddr = p.clientOf(r)
-	ep := p.door.match(r.URL.Path)
-	if ep == nil || ep.Path == "" || r.Method == http.MethodOptions && ep.profile.OptionsStatus == 0 {
-		for _, other := range *p.door.endpoints.Load() {
-			if other.HTTP != nil {
-				// Like a WebSocket client, it waits so that its message is not dropped.
-				if err := s.WaitForRoom(r.Context()); err == nil {
-					other.HTTP.ServeHTTP(w, r.WithContext(core.WithRefused(r.Context(), func(reason core.Reason) {
-						p.logRefusal(other.Name, r, reason, "the format refuses the request")
-					})))
-				}
-				return
-			}
-		}
-	}
+	ep, ofFormat := p.endpointOf(r)
 	if ep == nil {
 		s.stats.Rejected.Inc(core.ReasonHandshake)
 		p.logRefusal("", r, core.ReasonHandshake, "no endpoint at this path")
 		http.NotFound(w, r)
 		return
 	}
+	if t := ep.tap.Load(); t != nil {
+		x := t.exchange(w, r)
+		defer x.end()
+		w = x
+	}
+	if !ofFormat {
+		p.refuse(ep, w, r)
+		return
+	}
+	// Like a WebSocket client, it waits so that its message is not dropped.
+	if err := s.WaitForRoom(r.Context()); err == nil {
+		ep.HTTP.ServeHTTP(w, r.WithContext(core.WithRefused(r.Context(), func(reason core.Reason) {
+			p.logRefusal(ep.Name, r, reason, "the format refuses the request")
+		})))
+	}
+}
+
+// endpointOf returns the endpoint that a request is for, nil if there is none, and whether its format
+// answers the request.
+func (p *plainServer) endpointOf(r *http.Request) (ep *endpoint, ofFormat bool) {
+	ep = p.door.match(r.URL.Path)
+	if ep == nil || ep.Path == "" || r.Method == http.MethodOptions && ep.profile.OptionsStatus == 0 {
+		for _, other := range *p.door.endpoints.Load() {
+			if other.HTTP != nil {
+				return other, true
+			}
+		}
+	}
+	return ep, false
+}
+
+// refuse answers a request that should have been an upgrade.
+func (p *plainServer) refuse(ep *endpoint, w http.ResponseWriter, r *http.Request) {
 	status := ep.profile.PlainStatus
 	if status == 0 {
 		status = http.StatusBadRequest

@@ -39,6 +39,8 @@ type Options struct {
 	Loops int
 	// closeTime and lingerTime are longer in tests; 0 is the constant of that name.
 	closeTime, lingerTime time.Duration
+	// tapBytes is less in tests; 0 is the constant of that name.
+	tapBytes int64
 	// NumbersAfter is the number after which those of connections begin: so the nodes of a
 	// cluster have different ones.
 	NumbersAfter uint64
@@ -86,6 +88,7 @@ func (o Options) withDefaults() Options {
 		o.Loops = runtime.NumCPU()
 	}
 	o.closeTime, o.lingerTime = cmp.Or(o.closeTime, closeTime), cmp.Or(o.lingerTime, lingerTime)
+	o.tapBytes = cmp.Or(o.tapBytes, tapBytes)
 	if o.HandshakeTimeout <= 0 {
 		o.HandshakeTimeout = 10 * time.Second
 	}
@@ -152,6 +155,7 @@ type endpoint struct {
 	settings atomic.Pointer[settings] // the current ones; a connection adopts them when told to
 	open     atomic.Int64             // connections that have entered
 	closed   atomic.Bool              // no connection may enter any more
+	tap      atomic.Pointer[Tap]      // nil unless it is tapped
 
 	hosts headcount[core.Host]
 	users headcount[string]
@@ -190,6 +194,7 @@ type Server struct {
 	congested atomic.Int32 // loops whose mailboxes are congested
 	queued    atomic.Int32 // how many are in waiting; written under mu
 	coming    atomic.Int32 // connections that are let in and not released yet
+	taps      atomic.Int32 // how many endpoints are tapped
 	spent     atomic.Int64 // the total cost of the messages put into mailboxes (mailbox.append)
 	leaving   atomic.Bool  // no new clients should be sent here
 	draining  atomic.Bool  // no new clients are admitted

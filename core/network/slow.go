@@ -174,6 +174,9 @@ func (c *conn) dropSlow(f *frame) {
 		return
 	}
 	c.count(f.payload, core.ReasonSlow)
+	if c.tap != nil {
+		c.tap.dropped(f.payload)
+	}
 	if l := c.lossesSoFar(); l.lost == 0 {
 		l.named = true
 		c.ep.server.log.Warn("client reads too slowly and loses messages; how many is logged when it leaves",
@@ -194,6 +197,9 @@ func (c *conn) lossesSoFar() *losses {
 // the first.
 func (c *conn) conflated(n int) {
 	c.count(n, core.ReasonConflated)
+	if c.tap != nil {
+		c.tap.dropped(n)
+	}
 	if l := c.lossesSoFar(); !l.named {
 		l.named = true
 		c.ep.server.log.Info("client reads too slowly and gets only the newest message of each topic until it keeps up",

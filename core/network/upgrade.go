@@ -57,6 +57,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 	shake := newHandshake(h)
 	terms, ok := ep.handshake(v, h, target, shake)
 	if !ok {
+		ep.tapRefused(h.raw, shake.Bytes())
 		_, _ = v.Write(shake.Bytes())
 		d.linger(v)
 		return
@@ -75,6 +76,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 		upgrade: &upgrade{response: shake.Bytes(), early: bytes.Clone(v.read)},
 	}
 	c.format = ep.translation.translator(c)
+	c.tap = ep.tapUpgrade(c.id, h.raw, c.upgrade.response)
 	_ = v.SetDeadline(time.Time{})
 	if c.secure != nil {
 		c.secure.leaveSocket()
@@ -86,6 +88,9 @@ func (d *door) upgrade(v *visitor, h *head) {
 		err = errNotEnrolled
 	}
 	if err != nil {
+		if c.tap != nil {
+			c.tap.end(true)
+		}
 		ep.Stats.Rejected.Inc(core.ReasonOverload)
 		s.log.Error("enrolling connection", logging.Bounded(ep.Name, core.ReasonOverload.String()), slog.String("remote", c.remote), slog.Any("error", err))
 	}

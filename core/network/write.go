@@ -30,6 +30,7 @@ func (c *conn) queue(f lent) bool {
 	if !c.isOpen() {
 		return false
 	}
+	plain := f.frame
 	if c.window != 0 {
 		f = f.deflated(c.window)
 	}
@@ -42,6 +43,9 @@ func (c *conn) queue(f lent) bool {
 	if c.out.newest != nil && f.key != nil {
 		if lost, ok := c.out.replace(f, c.settings.OutboundLimit); ok {
 			c.conflated(lost)
+			if c.tap != nil {
+				c.tap.said(plain)
+			}
 			return true
 		}
 	}
@@ -49,6 +53,9 @@ func (c *conn) queue(f lent) bool {
 		return false
 	}
 	c.push(f)
+	if c.tap != nil {
+		c.tap.said(plain)
+	}
 	return true
 }
 
@@ -56,7 +63,12 @@ func (c *conn) queue(f lent) bool {
 func (c *conn) queueOwn(f *frame) { c.queue(c.loop.lend(f)) }
 
 // queueLast queues the connection's own close frame, whatever the bound says.
-func (c *conn) queueLast(f *frame) { c.push(c.loop.lend(f)) }
+func (c *conn) queueLast(f *frame) {
+	if c.tap != nil {
+		c.tap.said(f)
+	}
+	c.push(c.loop.lend(f))
+}
 
 func (c *conn) push(f lent) {
 	if c.state == ended {
