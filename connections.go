@@ -2,9 +2,11 @@ package polywire
 
 import "github.com/polywire/polywire/admin"
 
-// What the admin server answers about connections; docs/admin.md.
 type (
-	Connection       = admin.Connection
-	ConnectionList   = admin.ConnectionList
+	// Connection is a connection in the answers of the admin server; docs/admin.md.
+	Connection = admin.Connection
+	// ConnectionList is a page of connections.
+	ConnectionList = admin.ConnectionList
+	// ConnectionDetail is a connection with what it hears, offers and owns.
 	ConnectionDetail = admin.ConnectionDetail
 )

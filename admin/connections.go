@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -170,7 +171,8 @@ func (c *connections) end(r *http.Request, q url.Values) (any, error) {
 	if err != nil {
 		return nil, missing(id, err)
 	}
-	c.api.log.Info("an operator ends a connection", "endpoint", one.Endpoint, "conn", one.ID, "remote", one.Remote, logging.Quoted("user", one.User), "reason", reason.String(), "by", r.RemoteAddr)
+	c.api.log.LogAttrs(r.Context(), slog.LevelInfo, "an operator ends a connection", slog.String("endpoint", one.Endpoint), slog.Uint64("conn", one.ID),
+		slog.String("remote", one.Remote), logging.Quoted("user", one.User), slog.String("reason", reason.String()), slog.String("by", r.RemoteAddr))
 	return connectionOf(one), nil
 }
 
