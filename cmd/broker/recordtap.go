@@ -2,13 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"net/http"
-	"net/url"
-	"strconv"
-	"strings"
 
 	"github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/core"
@@ -27,8 +21,7 @@ func (r *recording) tapped(ctx context.Context) (from source, err error) {
 	}
 	o := record.Options{Server: "the endpoint " + r.endpoint, Endpoint: protocol, Path: client.Path(address)}
 	o.Dissector, _ = format.(core.Dissector)
-	// Each byte of a message may be escaped, and requests have a head besides.
-	next := record.Events(stream, 6*r.maxMessage+1<<20)
+	next := record.Events(stream, tapLine(r.maxMessage))
 	return source{
 		options: o, about: "at the endpoint " + r.endpoint + " of the running broker",
 		record: func(ctx context.Context, o record.Options) (record.Summary, error) { return record.Tap(ctx, o, next) },
@@ -46,20 +39,5 @@ func (r *recording) askTap(ctx context.Context) (stream io.ReadCloser, err error
 	if err != nil {
 		return nil, err
 	}
-	response, err := o.send(ctx, http.MethodGet, "/v1/tap", url.Values{"endpoint": {r.endpoint}, "max_message": {strconv.Itoa(r.maxMessage)}})
-	if err != nil {
-		return nil, err
-	}
-	if response.StatusCode == http.StatusOK {
-		return response.Body, nil
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(io.LimitReader(response.Body, 4<<10))
-	if err != nil {
-		return nil, fmt.Errorf("reading the broker's answer: %w", err)
-	}
-	if response.StatusCode == http.StatusNotFound && strings.TrimSpace(string(text)) == "404 page not found" {
-		return nil, errors.New("the running broker has no taps: it is older than this program; record with --listen and --to")
-	}
-	return nil, refusedBy(response.StatusCode, text)
+	return o.tap(ctx, r.endpoint, r.maxMessage)
 }
