@@ -27,6 +27,7 @@ func (b *Broker) adminSource() admin.Source {
 		Memory:       b.parts.Network.Memory,
 		LogDropped:   b.lines.Dropped,
 		Connections:  b.parts.Network,
+		Closed:       b.parts.Engine.Closed,
 		Publish:      b.Publish,
 		Call:         b.Call,
 		Certificates: b.parts.Certificates,

@@ -104,6 +104,16 @@ admin: {listen: "127.0.0.1:0"}
 		_, page := get(t, r.AdminURL())
 		return strings.Contains(page, `polywire_connections_closed_total{endpoint="bots",protocol="wubsub",reason="drain"} 1`)
 	})
+	var closed polywire.ClosedList
+	coretest.Eventually(t, "it is among those that have ended", func() bool {
+		return r.v1(t, "GET", "connections/closed?reason=drain&endpoint=bots&address="+at, &closed) == http.StatusOK && closed.Total == 1
+	})
+	if one := closed.Connections[0]; one.ID != bots[0].ID || one.Remote != at || one.Reason != "drain" || one.Closed.Before(one.Opened) {
+		t.Errorf("%+v", one)
+	}
+	if r.v1(t, "GET", "connections/closed?endpoint=web", &closed); closed.Total != 0 {
+		t.Errorf("of the others have ended %+v", closed)
+	}
 }
 
 // What cannot be answered says why.
@@ -117,6 +127,8 @@ func TestConnectionsRefused(t *testing.T) {
 		"GET connections?after=x":           "400 invalid after must be the next of the page before",
 		"GET connections?address=x":         "400 invalid address must be an address, a network",
 		"GET connections?name=x":            `400 invalid "name" is no parameter of /v1/connections; there are: endpoint, protocol,`,
+		"GET connections/closed?limit=x":    "400 invalid limit must be a number from 1 to 1000",
+		"GET connections/closed?address=x":  "400 invalid address must be an address, a network",
 		"GET connections/7?name=x":          `400 invalid "name" is no parameter of /v1/connections/7, which has none`,
 		"GET connections?user=x&user=y":     "400 invalid user is given more than once",
 		"GET connections/x":                 `400 invalid "x" is no number of a connection`,

@@ -39,18 +39,20 @@ const (
 // connections serves /v1/connections.
 type connections struct {
 	all       Connections
+	closed    func() []core.ClosedConnection
 	endpoints func() []*core.Endpoint
 	api       api
 	walking   chan struct{} // holds an element while a request walks through all connections
 }
 
 func newConnections(src Source, a api) *connections {
-	return &connections{all: src.Connections, endpoints: src.Endpoints, api: a, walking: make(chan struct{}, 1)}
+	return &connections{all: src.Connections, closed: src.Closed, endpoints: src.Endpoints, api: a, walking: make(chan struct{}, 1)}
 }
 
 func (c *connections) serve(mux *http.ServeMux) {
 	const look, end = "look at connections", "end connections"
 	c.api.handle(mux, "GET /v1/connections", look, []string{"endpoint", "protocol", "user", "address", "topic", "sort", "limit", "after"}, c.list)
+	c.api.handle(mux, "GET /v1/connections/closed", look, []string{"endpoint", "user", "address", "reason", "limit"}, c.ended)
 	c.api.handle(mux, "GET /v1/connections/{id}", look, nil, c.show)
 	c.api.handle(mux, "DELETE /v1/connections/{id}", end, []string{"reason"}, c.end)
 }
@@ -148,6 +150,52 @@ func (c *connections) show(r *http.Request, _ url.Values) (any, error) {
 		Topics:     some(h.Topics), Patterns: some(h.Patterns), Services: some(h.Services), Channels: some(h.Channels), More: h.More,
 		Session: h.Session, Asking: h.Asking, Asked: h.Asked,
 	}, nil
+}
+
+// ClosedConnection is a connection that has ended, in the answers of /v1.
+type ClosedConnection struct {
+	ID       uint64    `json:"id"`
+	Endpoint string    `json:"endpoint"`
+	Protocol string    `json:"protocol"`
+	Remote   string    `json:"remote"`
+	User     string    `json:"user,omitempty"`
+	Opened   time.Time `json:"opened"`
+	Closed   time.Time `json:"closed"`
+	// Reason is one of polywire_connections_closed_total.
+	Reason string `json:"reason"`
+}
+
+// ClosedList is the answer to GET /v1/connections/closed.
+type ClosedList struct {
+	Connections []ClosedConnection `json:"connections"`
+	// Total is how many of those that are remembered match.
+	Total int `json:"total"`
+}
+
+// ended returns connections that have ended.
+func (c *connections) ended(_ *http.Request, q url.Values) (any, error) {
+	from, err := addresses(q.Get("address"))
+	if err != nil {
+		return nil, err
+	}
+	limit, err := limitOf(q)
+	if err != nil {
+		return nil, err
+	}
+	list := ClosedList{Connections: []ClosedConnection{}}
+	is := func(name, value string) bool { return q.Get(name) == "" || q.Get(name) == value }
+	for _, one := range c.closed() {
+		if !is("endpoint", one.Endpoint) || !is("user", one.User) || !is("reason", one.Reason.String()) || !from(one.Remote) {
+			continue
+		}
+		if list.Total++; list.Total <= limit {
+			list.Connections = append(list.Connections, ClosedConnection{
+				ID: one.ID, Endpoint: one.Endpoint, Protocol: one.Protocol, Remote: one.Remote, User: one.User,
+				Opened: one.Opened.UTC(), Closed: one.Closed.UTC(), Reason: one.Reason.String(),
+			})
+		}
+	}
+	return list, nil
 }
 
 // end ends a connection.
@@ -280,16 +328,14 @@ type page struct {
 }
 
 func newPage(q url.Values) (*page, error) {
-	p := &page{limit: defaultPage}
+	p := new(page)
 	var ok bool
 	if p.key, ok = orders[cmp.Or(q.Get("sort"), "id")]; !ok {
 		return nil, invalid("sort must be id, queued, idle, oldest or newest, not %.50q", q.Get("sort"))
 	}
-	if text := q.Get("limit"); text != "" {
-		var err error
-		if p.limit, err = strconv.Atoi(text); err != nil || p.limit < 1 || p.limit > maxPage {
-			return nil, invalid("limit must be a number from 1 to %d, not %.50q", maxPage, text)
-		}
+	var err error
+	if p.limit, err = limitOf(q); err != nil {
+		return nil, err
 	}
 	if text := q.Get("after"); text != "" {
 		key, id, _ := strings.Cut(text, ":")
@@ -301,6 +347,19 @@ func newPage(q url.Values) (*page, error) {
 		p.after = &place{k, n}
 	}
 	return p, nil
+}
+
+// limitOf returns how many connections a query wants at most.
+func limitOf(q url.Values) (int, error) {
+	text := q.Get("limit")
+	if text == "" {
+		return defaultPage, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxPage {
+		return 0, invalid("limit must be a number from 1 to %d, not %.50q", maxPage, text)
+	}
+	return n, nil
 }
 
 // add takes a connection into the page, if it may be in it.

@@ -22,8 +22,9 @@ type Source struct {
 	Panics func() uint64
 	// Certificates returns the TLS certificates in use.
 	Certificates func() []Certificate
-	// Connections are the open connections.
+	// Connections are the open connections, and Closed returns those that have ended last, the last one first.
 	Connections Connections
+	Closed      func() []core.ClosedConnection
 	// Publish publishes in the name of an endpoint, and Call asks a service. The errors are those of the
 	// same methods of the broker.
 	Publish func(endpoint, topic string, p core.Payload) error

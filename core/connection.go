@@ -19,3 +19,12 @@ type ConnectionInfo struct {
 	Held                       bool          // its messages wait: for an outcome, a hook, its rate, or room
 	TLS, Compressed            bool
 }
+
+// ClosedConnection is a connection that has ended.
+type ClosedConnection struct {
+	ID                         uint64
+	Endpoint, Protocol, Remote string
+	User                       string // "" if the client was not authenticated, or its credential names nobody
+	Opened, Closed             time.Time
+	Reason                     Reason
+}

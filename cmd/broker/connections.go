@@ -22,18 +22,20 @@ import (
 // newConnections returns the command that lists the connections of a running broker.
 func newConnections() *cobra.Command {
 	var s settings
-	var asJSON bool
+	var asJSON, closed bool
 	var limit int
 	query := make(map[string]*string)
 	cmd := &cobra.Command{
 		Use:   "connections [NUMBER]",
 		Short: "List who is connected to the running broker",
 		Long: `connections asks the running broker, at the admin address of the configuration, who is
-connected, or with a number what that connection hears, offers and owns. QUEUED is what waits
+connected, or with a number what that connection hears, offers and owns, or with --closed whose
+connections have ended last (of up to 1000), and why. QUEUED is what waits
 because the client does not read it, IDLE the time since its last message. Nothing is
 changed, and the clients are not held up.`,
 		Example: `  broker connections --config config.yaml --sort queued --limit 10
-  broker connections --config config.yaml 7 --json`,
+  broker connections --config config.yaml 7 --json
+  broker connections --config config.yaml --closed --reason slow`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := s.operator(cmd, "give it one: admin.listen")
@@ -46,6 +48,9 @@ changed, and the clients are not held up.`,
 					return err
 				}
 				return printConnection(cmd.OutOrStdout(), one, asJSON)
+			}
+			if closed {
+				return listClosed(cmd, o, query, limit, asJSON)
 			}
 			q := url.Values{}
 			for name, value := range query {
@@ -72,9 +77,38 @@ changed, and the clients are not held up.`,
 		query[one.name] = flags.String(one.name, "", one.usage)
 	}
 	flags.IntVar(&limit, "limit", 100, "list so many; 0 is all")
+	flags.BoolVar(&closed, "closed", false, "list those that have ended, the last one first")
+	query["reason"] = flags.String("reason", "", "with --closed: only those that ended for a reason, as metrics name it")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	s.add(flags)
 	return cmd
+}
+
+// listClosed lists connections that have ended.
+func listClosed(cmd *cobra.Command, o *operator, query map[string]*string, limit int, asJSON bool) error {
+	q := url.Values{"limit": {strconv.Itoa(cmp.Or(limit, 1000))}}
+	for name, value := range query {
+		if *value != "" {
+			q.Set(name, *value)
+		}
+	}
+	var list polywire.ClosedList
+	if err := o.get(cmd.Context(), http.MethodGet, "/v1/connections/closed", q, &list); err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(cmd.OutOrStdout(), list)
+	}
+	t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "CONNECTION\tENDPOINT\tPROTOCOL\tREMOTE\tUSER\tCLOSED\tLASTED\tREASON")
+	for _, c := range list.Connections {
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Endpoint, c.Protocol, c.Remote, cmp.Or(plain(c.User), "-"),
+			c.Closed.Local().Format(time.DateTime), c.Closed.Sub(c.Opened).Round(time.Second), c.Reason)
+	}
+	if list.Total > len(list.Connections) {
+		fmt.Fprintf(t, "\n%d of %d; --limit 0 lists all\n", len(list.Connections), list.Total)
+	}
+	return flush(t)
 }
 
 // operator returns the operator of the broker of the configuration.

@@ -13,7 +13,7 @@ import (
 // The examples of the help find a client, show what it hears, and end it.
 func TestExamplesOfConnections(t *testing.T) {
 	s := speak(t, "")
-	lists, kicks := examples(t, newConnections(), 2), examples(t, newKick(), 1)
+	lists, kicks := examples(t, newConnections(), 3), examples(t, newKick(), 1)
 	client := s.enter(t, "broker sub vws://127.0.0.1:8080/ws news/today")
 	connected := func() (all []polywire.Connection) {
 		t.Helper()
@@ -43,6 +43,13 @@ func TestExamplesOfConnections(t *testing.T) {
 		all := connected()
 		return len(all) == 0 || all[0].ID != one.ID
 	})
+	// It has ended for another reason than the example asks for.
+	coretest.Eventually(t, "it is among those that have ended", func() bool {
+		return strings.Contains(s.enter(t, strings.Replace(lists[2], "slow", "drain", 1)).ends(t), one.Remote)
+	})
+	if got := s.enter(t, lists[2]).ends(t); !strings.HasPrefix(got, "CONNECTION  ENDPOINT") || strings.Contains(got, one.Remote) {
+		t.Errorf("%s:\n%s", lists[2], got)
+	}
 	again := s.enter(t, "broker kick --config config.yaml"+id)
 	if err := coretest.Receive(t, "the end of the command", again.done); err == nil || !strings.Contains(again.text(), "there is no connection"+id+"; it may have ended") {
 		t.Errorf("%v: %s", err, again.text())

@@ -38,6 +38,7 @@ type Engine struct {
 	// Static after construction.
 	log       *slog.Logger
 	access    accessLog
+	closed    closedList
 	now       func() time.Time
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc

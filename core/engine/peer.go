@@ -150,6 +150,10 @@ func (p *peer) Gone(r core.Reason) {
 	p.leaveCalls()
 	p.engine.delist(p.endpoint)
 	p.engine.access.left(p.link, r)
+	p.engine.closed.add(core.ClosedConnection{
+		ID: p.link.ID(), Endpoint: p.endpoint.Name, Protocol: p.endpoint.Protocol, Remote: p.link.Remote(), User: p.link.Identity().User(),
+		Opened: p.link.OpenedAt(), Closed: p.engine.now(), Reason: r,
+	})
 	p.callDisconnected(r)
 }
 
