@@ -1,0 +1,51 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// newHealth returns the command that asks the running broker how it is.
+func newHealth() *cobra.Command {
+	var s settings
+	var live bool
+	cmd := &cobra.Command{
+		Use:   "health",
+		Short: "Ask the running broker whether it takes clients",
+		Long: `health asks the running broker, at the admin address of the configuration, and prints what it
+says: ok, or what is the matter. The exit code is 0 if it takes clients, and else 1, so that
+it can be the health check of a container without other programs.`,
+		Example: `  broker health --config config.yaml
+  broker health --config config.yaml --live`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, err := s.operator(cmd, "give it one: admin.listen")
+			if err != nil {
+				return err
+			}
+			path := "/readyz"
+			if live {
+				path = "/livez"
+			}
+			status, body, err := o.ask(cmd.Context(), http.MethodGet, path, nil)
+			if err != nil {
+				return err
+			}
+			text := strings.TrimSpace(string(body))
+			if status != http.StatusOK {
+				return errors.New(text)
+			}
+			if _, err := fmt.Fprintln(cmd.OutOrStdout(), text); err != nil {
+				return fmt.Errorf("writing the answer: %w", err)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&live, "live", false, "only whether it answers at all")
+	s.add(cmd.Flags())
+	return cmd
+}
