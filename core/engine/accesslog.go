@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
@@ -17,7 +18,7 @@ const (
 	// AccessOff logs nothing of them.
 	AccessOff AccessLog = iota
 	// AccessRefusals logs what is refused, and connections that end for a fault: of an endpoint, for a
-	// reason, once a minute, with the number of those that are left out.
+	// reason, the first, and then the last one of each minute.
 	AccessRefusals
 	// AccessAll logs each of these, and who connects, leaves and subscribes.
 	AccessAll
@@ -47,17 +48,38 @@ func line(l core.Link, attrs ...slog.Attr) []slog.Attr {
 	return slices.Concat([]slog.Attr{slog.String("endpoint", l.Endpoint().Name)}, clientOf(l), attrs)
 }
 
-// fault returns the attributes of a line about something that went wrong for a client for a reason; nil if
-// it is not logged.
-func (a *accessLog) fault(l core.Link, r core.Reason, attrs ...slog.Attr) []slog.Attr {
+// faultPause is the time between two faults of an endpoint, for a reason, that are made into lines with
+// AccessRefusals: a client that is refused as fast as it can send must not cost its neighbours the time of
+// lines which nobody is shown.
+const faultPause = time.Second
+
+// pauses say for each reason from when on, in nanoseconds since the epoch, a fault is made into a line. Atomic.
+type pauses [core.NumReasons]atomic.Int64
+
+// over reports whether the pause of a reason is over at a time, and begins it anew.
+func (p *pauses) over(r core.Reason, now time.Time) bool {
+	next := p[r].Load()
+	return now.UnixNano() >= next && p[r].CompareAndSwap(next, now.Add(faultPause).UnixNano())
+}
+
+// wants reports whether a fault is made into a line.
+func (a *accessLog) wants(r core.Reason, p *pauses, now func() time.Time) bool {
 	switch AccessLog(a.mode.Load()) {
 	case AccessOff:
-		return nil
+		return false
 	case AccessAll:
-		return line(l, append(attrs, slog.String("reason", r.String()))...)
+		return true
 	default:
-		return slices.Concat([]slog.Attr{logging.Bounded(l.Endpoint().Name, r.String())}, clientOf(l), attrs)
+		return p.over(r, now())
 	}
+}
+
+// fault returns the attributes of a line about something that went wrong for a client for a reason.
+func (a *accessLog) fault(l core.Link, r core.Reason, attrs ...slog.Attr) []slog.Attr {
+	if a.all() {
+		return line(l, append(attrs, slog.String("reason", r.String()))...)
+	}
+	return slices.Concat([]slog.Attr{logging.Bounded(l.Endpoint().Name, r.String())}, clientOf(l), attrs)
 }
 
 func (a *accessLog) connected(l core.Link) {
@@ -67,14 +89,12 @@ func (a *accessLog) connected(l core.Link) {
 }
 
 // left logs the end of a connection. Ends that nobody is to blame for are not faults.
-func (a *accessLog) left(l core.Link, r core.Reason) {
+func (a *accessLog) left(p *peer, r core.Reason) {
 	blameless := r == core.ReasonNormal || r == core.ReasonLost || r == core.ReasonDrain
-	if blameless && !a.all() {
+	if blameless && !a.all() || !a.wants(r, &p.endpoint.ends, p.engine.now) {
 		return
 	}
-	if attrs := a.fault(l, r); attrs != nil {
-		a.log.LogAttrs(context.Background(), slog.LevelInfo, "client left", attrs...)
-	}
+	a.log.LogAttrs(context.Background(), slog.LevelInfo, "client left", a.fault(p.link, r)...)
 }
 
 // subscribed and unsubscribed log what a client begins and ceases to hear.
@@ -91,8 +111,8 @@ func (a *accessLog) unsubscribed(l core.Link, topic []byte) {
 }
 
 // refused logs what a client was refused.
-func (a *accessLog) refused(l core.Link, verb core.Verb, topic []byte, r refusal) {
-	if a.mode.Load() == int32(AccessOff) {
+func (a *accessLog) refused(p *peer, verb core.Verb, topic []byte, r refusal) {
+	if !a.wants(r.reason, &p.endpoint.refusals, p.engine.now) {
 		return
 	}
 	attrs := make([]slog.Attr, 0, 4)
@@ -102,7 +122,5 @@ func (a *accessLog) refused(l core.Link, verb core.Verb, topic []byte, r refusal
 	if r.Text != "" {
 		attrs = append(attrs, logging.Quoted("why", r.Text))
 	}
-	if attrs = a.fault(l, r.reason, attrs...); attrs != nil {
-		a.log.LogAttrs(context.Background(), slog.LevelInfo, "message refused", attrs...)
-	}
+	a.log.LogAttrs(context.Background(), slog.LevelInfo, "message refused", a.fault(p.link, r.reason, attrs...)...)
 }

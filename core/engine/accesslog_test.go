@@ -47,6 +47,10 @@ func TestAccessLog(t *testing.T) {
 		x.do(sub("a"), sub("a"), pub("$serve/x", "1"), pub("a", "1"))
 		x.do(core.Command{Verb: core.Call, Topic: b("nobody"), Ref: b("r")})
 		x.peer.Refused(core.ReasonUnknownType, core.Failure{Code: core.Invalid, Text: "no such command"})
+		if mode == AccessRefusals {
+			x.do(pub("$call/1/nobody", "1")) // too soon after the one before for the same reason
+			w.pass(faultPause)
+		}
 		x.do(pub("$call/1/nobody", "1"))
 		x.do(core.Command{Verb: core.Unsubscribe, Topic: b("a")})
 		x.peer.Gone(core.ReasonNormal)

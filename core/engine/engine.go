@@ -94,6 +94,9 @@ type endpoint struct {
 	// Atomic. connections only rises from 0, and the record is only forgotten, under
 	// Engine.mu.
 	connections atomic.Int64
+
+	// Atomic. Of what is logged.
+	refusals, ends pauses
 }
 
 // New returns an engine without connections. Close ends it.
