@@ -25,7 +25,7 @@ func TestExamplesOfConnections(t *testing.T) {
 	}
 	coretest.Eventually(t, "the client is connected", func() bool { return len(connected()) == 1 })
 	one := connected()[0]
-	line := fmt.Sprintf("%d           vws       vws       %s", one.ID, one.Remote)
+	line := fmt.Sprintf("%-12dvws       vws       %s", one.ID, one.Remote)
 	if got := s.enter(t, lists[0]).ends(t); !strings.HasPrefix(got, "CONNECTION  ENDPOINT  PROTOCOL  REMOTE") || !strings.Contains(got, line) {
 		t.Errorf("%s:\n%swants %s", lists[0], got, line)
 	}
