@@ -38,7 +38,7 @@ changed, and the clients are not held up.`,
   broker connections --config config.yaml --closed --reason slow`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o, err := s.operator(cmd, "give it one: admin.listen")
+			o, err := s.operator(cmd)
 			if err != nil {
 				return err
 			}
@@ -112,12 +112,12 @@ func listClosed(cmd *cobra.Command, o *operator, query map[string]*string, limit
 }
 
 // operator returns the operator of the broker of the configuration.
-func (s *settings) operator(cmd *cobra.Command, instead string) (*operator, error) {
+func (s *settings) operator(cmd *cobra.Command) (*operator, error) {
 	cfg, err := s.load(cmd.InOrStdin())
 	if err != nil {
 		return nil, err
 	}
-	return newOperator(cfg, instead)
+	return newOperator(cfg, "give it one: admin.listen")
 }
 
 // connections returns the first connections that a query asks for, as many as limit, and how many there are.
@@ -240,7 +240,7 @@ of its endpoint does.`,
 		Example: `  broker kick --config config.yaml 7 --reason drain`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o, err := s.operator(cmd, "give it one: admin.listen")
+			o, err := s.operator(cmd)
 			if err != nil {
 				return err
 			}

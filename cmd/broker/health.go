@@ -23,7 +23,7 @@ it can be the health check of a container without other programs.`,
   broker health --config config.yaml --live`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o, err := s.operator(cmd, "give it one: admin.listen")
+			o, err := s.operator(cmd)
 			if err != nil {
 				return err
 			}

@@ -38,7 +38,7 @@ Messages are shown as they are, with what is secret in them; record leaves that 
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			o, err := t.settings.operator(cmd, "give it one: admin.listen")
+			o, err := t.settings.operator(cmd)
 			if err != nil {
 				return err
 			}
