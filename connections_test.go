@@ -118,7 +118,11 @@ admin: {listen: "127.0.0.1:0"}
 
 // What cannot be answered says why.
 func TestConnectionsRefused(t *testing.T) {
-	r := run(t, "endpoints: [{name: web, protocol: vws, listen: \"127.0.0.1:0\"}]\nadmin: {listen: \"127.0.0.1:0\"}\n")
+	r := run(t, `
+endpoints: [{name: web, protocol: vws, listen: "127.0.0.1:0"}]
+admin: {listen: "127.0.0.1:0"}
+bridges: [{name: old, protocol: vws, url: "ws://127.0.0.1:1/", hear: [a]}]
+`)
 	for request, want := range map[string]string{
 		"GET connections?endpoint=x":        `404 not_found there is no endpoint "x"`,
 		"GET connections?sort=x":            "400 invalid sort must be id, queued, idle, oldest or newest",
@@ -130,6 +134,8 @@ func TestConnectionsRefused(t *testing.T) {
 		"GET connections/closed?limit=x":    "400 invalid limit must be a number from 1 to 1000",
 		"GET connections/closed?address=x":  "400 invalid address must be an address, a network",
 		"GET connections/7?name=x":          `400 invalid "name" is no parameter of /v1/connections/7, which has none`,
+		"GET connections?topic=x&topic=y":   "400 invalid topic is given more than once",
+		"GET connections?endpoint=old":      `404 not_found there is no endpoint "old"`,
 		"GET connections?user=x&user=y":     "400 invalid user is given more than once",
 		"GET connections/x":                 `400 invalid "x" is no number of a connection`,
 		"GET connections/7":                 "404 not_found there is no connection 7; it may have ended",
@@ -144,5 +150,12 @@ func TestConnectionsRefused(t *testing.T) {
 		if got := fmt.Sprintf("%d %s %s", status, refused.Error.Code, refused.Error.Message); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: %s\nwant %s", request, got, want)
 		}
+	}
+	// A bridge is no endpoint that something could be done on behalf of, so there is only one.
+	if got := r.post(t, "publish?topic=a", "", "x"); !strings.HasPrefix(got, "200 ") {
+		t.Errorf("without an endpoint: %s", got)
+	}
+	if got := r.post(t, "publish?topic=a&endpoint=old", "", "x"); got != `404 not_found: there is no endpoint "old"` {
+		t.Errorf("on behalf of a bridge: %s", got)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	clients "github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/core"
@@ -207,28 +206,6 @@ func TestPublishAndCallByHTTP(t *testing.T) {
 		if got := r.post(t, c.path, c.kind, c.body); !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s %.30q: %s\nwant %s", c.path, c.body, got, c.want)
 		}
-	}
-}
-
-// A call that takes longer than a request may be read for is still waited for.
-func TestLongCallByHTTP(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes as long as the call")
-	}
-	t.Parallel()
-	r := run(t, callable)
-	r.Handle("slow", func(ctx context.Context, _ core.Invocation) (core.Payload, error) {
-		timer := time.NewTimer(12 * time.Second)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			return core.Payload{Kind: core.Text, Data: []byte("at last")}, nil
-		case <-ctx.Done():
-			return core.Payload{}, ctx.Err()
-		}
-	})
-	if got := r.post(t, "call/slow?endpoint=web&timeout=25s", "", ""); !strings.HasSuffix(got, " at last") {
-		t.Error(got)
 	}
 }
 

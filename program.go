@@ -19,17 +19,7 @@ import (
 // a client owns, or if 256 messages published in this way are still being heard. After an error
 // nothing was published.
 func (b *Broker) Publish(endpoint, topic string, p core.Payload) error {
-	ep := b.parts.Endpoint(endpoint)
-	if ep == nil {
-		return fmt.Errorf("publishing to %q: there is no endpoint %q", topic, endpoint)
-	}
-	err := checkTopic(topic)
-	if err == nil {
-		err = p.Check()
-	}
-	if err == nil {
-		err = b.life.running()
-	}
+	ep, err := b.onBehalf(endpoint, topic, p)
 	if err != nil {
 		return fmt.Errorf("publishing to %q: %w", topic, err)
 	}
@@ -47,17 +37,7 @@ func (b *Broker) Publish(endpoint, topic string, p core.Payload) error {
 // long as calls of the endpoint may take. p is copied, and the answer is the caller's own. The error is a
 // [core.Failure], as a client of the endpoint would hear it, or says what is wrong with service or p.
 func (b *Broker) Call(ctx context.Context, endpoint, service string, p core.Payload) (core.Payload, error) {
-	ep := b.parts.Endpoint(endpoint)
-	if ep == nil {
-		return core.Payload{}, fmt.Errorf("calling %q: there is no endpoint %q", service, endpoint)
-	}
-	err := checkTopic(service)
-	if err == nil {
-		err = p.Check()
-	}
-	if err == nil {
-		err = b.life.running()
-	}
+	ep, err := b.onBehalf(endpoint, service, p)
 	if err != nil {
 		return core.Payload{}, fmt.Errorf("calling %q: %w", service, err)
 	}
@@ -66,6 +46,22 @@ func (b *Broker) Call(ctx context.Context, endpoint, service string, p core.Payl
 		return core.Payload{}, fmt.Errorf("calling %q: %w", service, f)
 	}
 	return answer, nil
+}
+
+// onBehalf returns the endpoint of this name, on behalf of which the program says p on a topic or to a service; the
+// error says why it cannot.
+func (b *Broker) onBehalf(endpoint, topic string, p core.Payload) (*core.Endpoint, error) {
+	ep := b.parts.Endpoint(endpoint)
+	if ep == nil {
+		return nil, fmt.Errorf("there is no endpoint %q", endpoint)
+	}
+	if err := checkTopic(topic); err != nil {
+		return nil, err
+	}
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	return ep, b.life.running()
 }
 
 // checkTopic returns what is wrong with a topic that a program gives.

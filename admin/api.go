@@ -2,7 +2,6 @@ package admin
 
 import (
 	_ "embed" // openapi.yaml
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,15 +48,18 @@ type api struct {
 	log   *slog.Logger
 }
 
+// repeated is behind the name of a parameter that may be given more than once.
+const repeated = "..."
+
 // handle serves an operation that a pattern of [http.ServeMux] names. params are the parameters of the query that
-// it knows; what is for the refusal of those who may not: "web pages may not …".
+// it knows, with repeated or without; what is for the refusal of those who may not: "web pages may not …".
 func (a api) handle(mux *http.ServeMux, pattern, what string, params []string, op operation) {
 	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		if status, why := mayOperate(r, a.token, what); status != 0 {
 			a.refuse(w, &apiError{status, "forbidden", why})
 			return
 		}
-		// The server's own bound is for the request: at its end the context would end too.
+		// A body may be bigger than those that the server's own bound is for.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(operationTimeout))
 		result, err := a.run(r, params, op)
 		if err != nil {
@@ -95,31 +97,20 @@ func (a api) run(r *http.Request, params []string, op operation) (any, error) {
 		return nil, invalid("the query cannot be read")
 	}
 	for name, values := range q {
+		once, often := slices.Contains(params, name), slices.Contains(params, name+repeated)
 		switch {
 		case len(params) == 0:
 			return nil, invalid("%.50q is no parameter of %s, which has none", name, r.URL.Path)
-		case !slices.Contains(params, name):
-			return nil, invalid("%.50q is no parameter of %s; there are: %s", name, r.URL.Path, strings.Join(params, ", "))
-		case len(values) > 1 && name != "topic":
+		case !once && !often:
+			return nil, invalid("%.50q is no parameter of %s; there are: %s", name, r.URL.Path, strings.ReplaceAll(strings.Join(params, ", "), repeated, ""))
+		case len(values) > 1 && !often:
 			return nil, invalid("%s is given more than once", name)
 		}
 	}
 	return op(r, q)
 }
 
-func (a api) write(w http.ResponseWriter, status int, body any) {
-	data, err := json.Marshal(body)
-	if err != nil {
-		a.log.Error("writing an answer of the admin server", "error", err)
-		answer(w, http.StatusInternalServerError, "the answer cannot be written")
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	// If this fails the client has gone, and there is nobody to tell.
-	_, _ = w.Write(append(data, '\n'))
-}
+func (a api) write(w http.ResponseWriter, status int, body any) { answerJSON(w, a.log, status, body) }
 
 // serve serves the description of /v1.
 func (a api) serve(mux *http.ServeMux) {

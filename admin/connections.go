@@ -40,13 +40,13 @@ const (
 type connections struct {
 	all       Connections
 	closed    func() []core.ClosedConnection
-	endpoints func() []*core.Endpoint
+	endpoints func() []string
 	api       api
 	walking   chan struct{} // holds an element while a request walks through all connections
 }
 
 func newConnections(src Source, a api) *connections {
-	return &connections{all: src.Connections, closed: src.Closed, endpoints: src.Endpoints, api: a, walking: make(chan struct{}, 1)}
+	return &connections{all: src.Connections, closed: src.Closed, endpoints: src.endpoints, api: a, walking: make(chan struct{}, 1)}
 }
 
 func (c *connections) serve(mux *http.ServeMux) {
@@ -256,7 +256,7 @@ func (c *connections) walk(ctx context.Context, f func(context.Context) error) e
 // filter returns which connections a query asks for.
 func (c *connections) filter(q url.Values) (func(core.ConnectionInfo) bool, error) {
 	endpoint, protocol, user := q.Get("endpoint"), q.Get("protocol"), q.Get("user")
-	if endpoint != "" && !slices.ContainsFunc(c.endpoints(), func(ep *core.Endpoint) bool { return ep.Name == endpoint }) {
+	if endpoint != "" && !slices.Contains(c.endpoints(), endpoint) {
 		return nil, &apiError{http.StatusNotFound, "not_found", fmt.Sprintf("there is no endpoint %.100q", endpoint)}
 	}
 	from, err := addresses(q.Get("address"))

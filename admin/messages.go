@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/polywire/polywire/core"
 )
@@ -40,7 +38,7 @@ func newMessages(src Source, a api) *messages {
 }
 
 func (m *messages) serve(mux *http.ServeMux) {
-	m.api.handle(mux, "POST /v1/publish", "publish", []string{"endpoint", "topic"}, m.publish)
+	m.api.handle(mux, "POST /v1/publish", "publish", []string{"endpoint", "topic..."}, m.publish)
 	m.api.handle(mux, "POST /v1/call/{service...}", "call services", []string{"endpoint", "timeout"}, m.call)
 }
 
@@ -107,10 +105,7 @@ func (m *messages) call(r *http.Request, q url.Values) (any, error) {
 
 // endpoint returns the endpoint in whose name something is done.
 func (m *messages) endpoint(q url.Values) (string, error) {
-	var names []string
-	for _, ep := range m.src.Endpoints() {
-		names = append(names, ep.Name)
-	}
+	names := m.src.endpoints()
 	name := q.Get("endpoint")
 	switch {
 	case name == "" && len(names) == 1:
@@ -135,7 +130,7 @@ func payload(r *http.Request) (core.Payload, error) {
 	case len(data) == 0:
 		return core.Payload{}, nil
 	}
-	p := core.Payload{Kind: core.Binary, Data: data}
+	p := core.Sniff(data)
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
 	case kind == "application/json", strings.HasSuffix(kind, "+json"):
@@ -143,10 +138,7 @@ func payload(r *http.Request) (core.Payload, error) {
 	case strings.HasPrefix(kind, "text/"):
 		p.Kind = core.Text
 	case kind == "application/octet-stream":
-	case json.Valid(data) && utf8.Valid(data):
-		p.Kind = core.JSON
-	case utf8.Valid(data):
-		p.Kind = core.Text
+		p.Kind = core.Binary
 	}
 	if err := p.Check(); err != nil {
 		return core.Payload{}, invalid("the body is not what its Content-Type says: %v", err)

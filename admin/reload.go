@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -43,17 +42,7 @@ func (h reloader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			Error string `json:"error"`
 		}{err.Error()}
 	}
-	body, err := json.Marshal(report)
-	if err != nil {
-		h.log.Error("writing the report of a reload", "error", err)
-		answer(w, http.StatusInternalServerError, "the report cannot be written")
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	// If this fails the client has gone, and there is nobody to tell.
-	_, _ = w.Write(append(body, '\n'))
+	answerJSON(w, h.log, status, report)
 }
 
 // dryRun parses the query of a request.

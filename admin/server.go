@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -161,4 +162,19 @@ func answer(w http.ResponseWriter, status int, text string) {
 	w.WriteHeader(status)
 	// If this fails the client has gone, and there is nobody to tell.
 	_, _ = io.WriteString(w, text+"\n")
+}
+
+// answerJSON writes an answer as a line of JSON.
+func answerJSON(w http.ResponseWriter, log *slog.Logger, status int, body any) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		log.Error("writing an answer of the admin server", "error", err)
+		answer(w, http.StatusInternalServerError, "the answer cannot be written")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	// If this fails the client has gone, and there is nobody to tell.
+	_, _ = w.Write(append(data, '\n'))
 }

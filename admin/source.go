@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"github.com/polywire/polywire/core"
@@ -64,4 +65,15 @@ type Source struct {
 	// Hosts are the host names under which the server answers, besides those of the loopback
 	// interface; "*" is any.
 	Hosts []string
+}
+
+// endpoints returns the names of the endpoints that clients connect to. Endpoints has those of bridges too.
+func (s *Source) endpoints() (names []string) {
+	bridges := s.Bridges()
+	for _, ep := range s.Endpoints() {
+		if !slices.ContainsFunc(bridges, func(b Bridge) bool { return b.Name == ep.Name }) {
+			names = append(names, ep.Name)
+		}
+	}
+	return names
 }

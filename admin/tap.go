@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,7 +56,7 @@ func (h tapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.api.refuse(w, &apiError{http.StatusMethodNotAllowed, "invalid", "a tap is asked for with GET"})
 		return
 	case err != nil:
-		h.api.refuse(w, invalid("%v; endpoints: %s", err, h.endpoints()))
+		h.api.refuse(w, invalid("%v; endpoints: %s", err, strings.Join(h.source.endpoints(), ", ")))
 		return
 	case h.source.Tap == nil:
 		h.api.refuse(w, &apiError{http.StatusNotImplemented, "unavailable", "the endpoints cannot be tapped"})
@@ -66,7 +65,7 @@ func (h tapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	tap, err := h.source.Tap(endpoint, max)
 	switch {
 	case errors.Is(err, core.ErrNoEndpoint):
-		h.api.refuse(w, &apiError{http.StatusNotFound, "not_found", fmt.Sprintf("there is no endpoint %.100q; endpoints: %s", endpoint, h.endpoints())})
+		h.api.refuse(w, &apiError{http.StatusNotFound, "not_found", fmt.Sprintf("there is no endpoint %.100q; endpoints: %s", endpoint, strings.Join(h.source.endpoints(), ", "))})
 		return
 	case err != nil:
 		h.api.refuse(w, &apiError{http.StatusConflict, "conflict", err.Error()})
@@ -78,18 +77,6 @@ func (h tapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.api.log.Info("an endpoint is tapped: what its clients send is shown, with their credentials", about...)
 	err = h.stream(w, r, tap)
 	h.api.log.Info("a tap has ended", append(about, slog.Any("why", err))...)
-}
-
-// endpoints names the endpoints.
-func (h tapper) endpoints() string {
-	bridges := h.source.Bridges()
-	var names []string
-	for _, ep := range h.source.Endpoints() {
-		if !slices.ContainsFunc(bridges, func(b Bridge) bool { return b.Name == ep.Name }) {
-			names = append(names, ep.Name)
-		}
-	}
-	return strings.Join(names, ", ")
 }
 
 // tapQuery parses the query of a request.
@@ -131,10 +118,6 @@ func (h tapper) stream(w http.ResponseWriter, r *http.Request, tap Tap) error {
 	defer cancel()
 	defer context.AfterFunc(h.ending, cancel)()
 	to := tapWriter{w: w, conn: http.NewResponseController(w)}
-	// The deadlines of the server are for short requests. This one would end the request's context.
-	if err := to.conn.SetReadDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("beginning the stream: %w", err)
-	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")

@@ -10,11 +10,8 @@ import (
 	"github.com/gobwas/ws/wsutil"
 
 	"github.com/polywire/polywire/bridge"
-	"github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/codecs/vws"
-	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
-	"github.com/polywire/polywire/core/engine"
 )
 
 // What an old server refuses is asked for again: on the first connection, and on one that was made anew.
@@ -51,19 +48,7 @@ func TestAsksAgain(t *testing.T) {
 			}
 		}
 	})
-	format, err := vws.Protocol().Default()
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := engine.New(engine.Options{})
-	e.Start()
-	defer e.Close()
-	b := bridge.New(bridge.Options{
-		Endpoint: &core.Endpoint{Name: "old", Stats: new(core.Stats)}, Hub: e, Neighbours: bridge.NewNeighbours("here"), Leads: func() bool { return true },
-		Server: client.Options{URL: server.url, Header: http.Header{}}, Format: format.(core.ClientFormat), Hear: []string{"granted", "refused"},
-	})
-	b.Start()
-	defer b.Stop(t.Context())
+	alone(t, server, bridge.Options{Format: formatOf(t, vws.Protocol()), Hear: []string{"granted", "refused"}})
 	for n := range 2 {
 		for _, topic := range []string{"granted", "refused", "refused"} {
 			want := fmt.Sprintf("%s on %d", topic, n+1)

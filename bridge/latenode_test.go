@@ -1,7 +1,6 @@
 package bridge_test
 
 import (
-	"context"
 	"encoding/binary"
 	"net"
 	"net/http"
@@ -12,11 +11,9 @@ import (
 	"github.com/gobwas/ws/wsutil"
 
 	"github.com/polywire/polywire/bridge"
-	"github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/codecs/webwire"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
-	"github.com/polywire/polywire/core/engine"
 )
 
 // opening is a format whose clients say that they are upgraded.
@@ -56,21 +53,10 @@ func TestNodeJoinsLate(t *testing.T) {
 					untilGone(conn)
 				}
 			})
-			format, err := webwire.Protocol().Default()
-			if err != nil {
-				t.Fatal(err)
-			}
-			e := engine.New(engine.Options{})
-			e.Start()
-			defer e.Close()
 			neighbours := bridge.NewNeighbours("here")
-			b := bridge.New(bridge.Options{
-				Endpoint: &core.Endpoint{Name: "old", Stats: new(core.Stats)}, Hub: e, Neighbours: neighbours,
-				Room: func(context.Context) error { return nil }, Together: func(f func()) { f() },
-				Server: client.Options{URL: server.url, Header: http.Header{}}, Format: &opening{format.(core.ClientFormat), upgraded}, Hear: []string{"a"}, Tell: []string{"a"},
+			b, _ := alone(t, server, bridge.Options{
+				Neighbours: neighbours, Format: &opening{formatOf(t, webwire.Protocol()), upgraded}, Hear: []string{"a"}, Tell: []string{"a"},
 			})
-			b.Start()
-			defer b.Stop(t.Context())
 			coretest.Receive(t, "an upgrade", upgraded)
 			if greets {
 				coretest.Eventually(t, "it is connected", func() bool { return b.Health() == nil })

@@ -10,11 +10,9 @@ import (
 	"github.com/gobwas/ws/wsutil"
 
 	"github.com/polywire/polywire/bridge"
-	"github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/codecs/vws"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
-	"github.com/polywire/polywire/core/engine"
 )
 
 // A node that leads no longer, and does not know it yet, tells the old server nothing: another node does.
@@ -29,21 +27,8 @@ func TestTellsNothingWhenAnotherLeads(t *testing.T) {
 			said <- string(text)
 		}
 	})
-	format, err := vws.Protocol().Default()
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := engine.New(engine.Options{})
-	e.Start()
-	defer e.Close()
 	var follows atomic.Bool
-	stats := new(core.Stats)
-	b := bridge.New(bridge.Options{
-		Endpoint: &core.Endpoint{Name: "old", Stats: stats}, Hub: e, Neighbours: bridge.NewNeighbours("here"), Leads: func() bool { return !follows.Load() },
-		Server: client.Options{URL: server.url, Header: http.Header{}}, Format: format.(core.ClientFormat), Tell: []string{"a"},
-	})
-	b.Start()
-	defer b.Stop(t.Context())
+	b, e := alone(t, server, bridge.Options{Leads: func() bool { return !follows.Load() }, Format: formatOf(t, vws.Protocol()), Tell: []string{"a"}})
 	coretest.Eventually(t, "it is connected", func() bool { return b.Health() == nil })
 	publisher := e.Publisher(&core.Endpoint{Name: "web", Stats: new(core.Stats)})
 	publish := func(text string, follow bool) {
@@ -60,7 +45,7 @@ func TestTellsNothingWhenAnotherLeads(t *testing.T) {
 			t.Errorf("told %s, want %q", got, want)
 		}
 	}
-	if n := stats.Dropped[core.ReasonGone].Load(); n != 1 {
+	if n := b.Endpoint().Stats.Dropped[core.ReasonGone].Load(); n != 1 {
 		t.Errorf("%d messages are counted as dropped", n)
 	}
 }

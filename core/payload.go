@@ -91,3 +91,15 @@ func (p Payload) Clone() Payload {
 
 // Size returns how many bytes p has.
 func (p Payload) Size() int { return len(p.Data) + len(p.UTF16) }
+
+// Sniff returns the payload of bytes of which nobody says what they are, and borrows them: JSON if they are
+// JSON, else text, else binary.
+func Sniff(data []byte) Payload {
+	switch {
+	case !utf8.Valid(data):
+		return Payload{Kind: Binary, Data: data}
+	case rawjson.Valid(data):
+		return Payload{Kind: JSON, Data: data}
+	}
+	return Payload{Kind: Text, Data: data}
+}

@@ -53,7 +53,7 @@ func unpack(kind string, data []byte) (core.Payload, error) {
 	p := core.Payload{Data: data}
 	switch kind {
 	case "":
-		return sniff(data), nil
+		return core.Sniff(data), nil
 	case kindAbsent:
 	case kindJSON:
 		p.Kind = core.JSON
@@ -73,17 +73,6 @@ func unpack(kind string, data []byte) (core.Payload, error) {
 		return core.Payload{}, err
 	}
 	return p, nil
-}
-
-// sniff returns the payload of bytes of which nobody says what they are.
-func sniff(data []byte) core.Payload {
-	switch {
-	case !utf8.Valid(data):
-		return core.Payload{Kind: core.Binary, Data: data}
-	case rawjson.Valid(data):
-		return core.Payload{Kind: core.JSON, Data: data}
-	}
-	return core.Payload{Kind: core.Text, Data: data}
 }
 
 // payloadOf returns the payload of a message. It retains the message's bytes.

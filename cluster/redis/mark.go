@@ -159,16 +159,12 @@ func readMarked(body []byte, f form) (core.Payload, error) {
 	return p, p.Check()
 }
 
-// sniff returns the payload of bytes of which nobody says what they are: JSON if they are
-// JSON, else text, else binary.
+// sniff returns the payload of bytes of which nobody says what they are.
 func sniff(data []byte) core.Payload {
-	switch {
-	case !utf8.Valid(data):
-		return core.Payload{Kind: core.Binary, Data: data}
-	case rawjson.Valid(data):
-		return core.FromJSON(data)
+	if p := core.Sniff(data); p.Kind != core.JSON {
+		return p
 	}
-	return core.Payload{Kind: core.Text, Data: data}
+	return core.FromJSON(data)
 }
 
 // payloadSize is about how long a payload is as JSON.

@@ -130,8 +130,8 @@ func printBridges(w io.Writer, cfg *config.Config) error {
 			}
 		}
 	}
-	if err := t.Flush(); err != nil {
-		return fmt.Errorf("writing the bridges: %w", err)
+	if err := flush(t); err != nil {
+		return err
 	}
 	for _, b := range all {
 		for _, text := range b.Notes {

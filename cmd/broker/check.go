@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -109,13 +108,7 @@ func printChecked(w io.Writer, cfg *config.Config, m *matrix.Matrix) error {
 	for _, ep := range polywire.Endpoints(cfg) {
 		out.Endpoints = append(out.Endpoints, checkedEndpoint(ep))
 	}
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(out); err != nil {
-		return fmt.Errorf("writing what was checked: %w", err)
-	}
-	return nil
+	return printJSON(w, out)
 }
 
 // matrixOf returns the matrix of the endpoints with these names, of all if there are none.

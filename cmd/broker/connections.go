@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -50,15 +49,9 @@ changed, and the clients are not held up.`,
 				return printConnection(cmd.OutOrStdout(), one, asJSON)
 			}
 			if closed {
-				return listClosed(cmd, o, query, limit, asJSON)
+				return listClosed(cmd, o, given(query), limit, asJSON)
 			}
-			q := url.Values{}
-			for name, value := range query {
-				if *value != "" {
-					q.Set(name, *value)
-				}
-			}
-			all, total, err := o.connections(cmd, q, limit)
+			all, total, err := o.connections(cmd, given(query), limit)
 			if err != nil {
 				return err
 			}
@@ -84,14 +77,20 @@ changed, and the clients are not held up.`,
 	return cmd
 }
 
-// listClosed lists connections that have ended.
-func listClosed(cmd *cobra.Command, o *operator, query map[string]*string, limit int, asJSON bool) error {
-	q := url.Values{"limit": {strconv.Itoa(cmp.Or(limit, 1000))}}
+// given returns the parameters that were given.
+func given(query map[string]*string) url.Values {
+	q := url.Values{}
 	for name, value := range query {
 		if *value != "" {
 			q.Set(name, *value)
 		}
 	}
+	return q
+}
+
+// listClosed lists connections that have ended.
+func listClosed(cmd *cobra.Command, o *operator, q url.Values, limit int, asJSON bool) error {
+	q.Set("limit", strconv.Itoa(cmp.Or(limit, 1000)))
 	var list polywire.ClosedList
 	if err := o.get(cmd.Context(), http.MethodGet, "/v1/connections/closed", q, &list); err != nil {
 		return err
@@ -208,22 +207,6 @@ func printConnection(w io.Writer, c polywire.ConnectionDetail, asJSON bool) erro
 		fmt.Fprintln(t, "session\tit has one")
 	}
 	return flush(t)
-}
-
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	if err := e.Encode(v); err != nil {
-		return fmt.Errorf("writing the answer: %w", err)
-	}
-	return nil
-}
-
-func flush(t *tabwriter.Writer) error {
-	if err := t.Flush(); err != nil {
-		return fmt.Errorf("writing the table: %w", err)
-	}
-	return nil
 }
 
 // newKick returns the command that ends a connection.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 
@@ -69,14 +68,7 @@ func (k *kind) of(data []byte) (core.Payload, error) {
 	case "binary":
 		p.Kind = core.Binary
 	case "auto":
-		switch {
-		case json.Valid(data) && utf8.Valid(data):
-			p.Kind = core.JSON
-		case utf8.Valid(data):
-			p.Kind = core.Text
-		default:
-			p.Kind = core.Binary
-		}
+		p = core.Sniff(data)
 	default:
 		return p, fmt.Errorf("--kind must be auto, json, text or binary, not %q", k.name)
 	}

@@ -89,8 +89,5 @@ func printPlan(w io.Writer, p polywire.Plan) error {
 	if len(p.Restart) > 0 {
 		fmt.Fprintf(t, "\nNeeds a restart: %s\n", strings.Join(p.Restart, ", "))
 	}
-	if err := t.Flush(); err != nil {
-		return fmt.Errorf("writing the table: %w", err)
-	}
-	return nil
+	return flush(t)
 }

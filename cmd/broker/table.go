@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -21,8 +22,24 @@ func printEndpoints(w io.Writer, endpoints []polywire.EndpointInfo, adminURL str
 	if adminURL != "" {
 		fmt.Fprintf(t, "admin\thttp\t%s\n", adminURL)
 	}
+	return flush(t)
+}
+
+// flush ends a table.
+func flush(t *tabwriter.Writer) error {
 	if err := t.Flush(); err != nil {
-		return fmt.Errorf("writing the endpoint table: %w", err)
+		return fmt.Errorf("writing the table: %w", err)
+	}
+	return nil
+}
+
+// printJSON writes an indented JSON document.
+func printJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(v); err != nil {
+		return fmt.Errorf("writing JSON: %w", err)
 	}
 	return nil
 }

@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/polywire/polywire/core"
@@ -185,6 +188,31 @@ func TestStoreOfHandlerDoesNotReturn(t *testing.T) {
 			w.engine.drainHandlers()
 			x.gone(false)
 			wantEmpty(t, w.engine)
+		})
+	}
+}
+
+// A handler that does not return to the program fails its call, and the log says so once.
+func TestHandlerDoesNotReturnToProgram(t *testing.T) {
+	for name, leave := range waysOut {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			w := newWorld(t, 1)
+			w.engine.log = slog.New(slog.NewTextHandler(&log, nil))
+			w.engine.Handle("leaves", func(context.Context, core.Invocation) (core.Payload, error) {
+				leave()
+				return text("back"), nil
+			})
+			ep := &core.Endpoint{Name: "e", Stats: new(core.Stats)}
+			for range maxRunning + 1 {
+				if _, f := w.engine.Call(t.Context(), ep, b("leaves"), text("x")); f.Code != core.Internal {
+					t.Fatalf("it fails with %v", f)
+				}
+			}
+			w.engine.drainHandlers()
+			if lines := strings.Count(log.String(), "\n"); lines != maxRunning+1 {
+				t.Errorf("%d lines for %d calls:\n%.500s", lines, maxRunning+1, log.String())
+			}
 		})
 	}
 }

@@ -153,23 +153,26 @@ func (e *Engine) finish(t *task, answer core.Payload, err error) {
 	}
 	// The handler is done with the record.
 	t.call.inHandler = false
-	if err == nil && !t.in.OneWay {
+	e.end(t.call, e.handled(t.in, answer, err))
+}
+
+// handled returns the outcome of a call that a handler has returned from, and logs an error that the caller is
+// not told.
+func (e *Engine) handled(in core.Invocation, answer core.Payload, err error) outcome {
+	if err == nil && !in.OneWay {
 		// What is not of its kind must not reach a client.
 		if err = answer.Check(); err != nil {
 			err = fmt.Errorf("answering: %w", err)
 		}
 	}
 	if err == nil {
-		e.end(t.call, outcome{answer: answer})
-		return
+		return outcome{answer: answer}
 	}
-	r := refusedInternal
 	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
-		r = refusalOf(f, core.ReasonAnswerer)
-	} else {
-		e.handlerFailed(t.in, err)
+		return outcome{refusal: refusalOf(f, core.ReasonAnswerer)}
 	}
-	e.end(t.call, outcome{refusal: r})
+	e.handlerFailed(in, err)
+	return outcome{refusal: refusedInternal}
 }
 
 // handlerFailed logs the error of a handler; that of a panic is logged already.

@@ -3,7 +3,6 @@ package engine
 import (
 	"cmp"
 	"context"
-	"errors"
 	"time"
 
 	"github.com/polywire/polywire/core"
@@ -114,25 +113,15 @@ func (e *Engine) programAsksHandler(ctx context.Context, ep *core.Endpoint, serv
 	e.running.Add(1)
 	// On a goroutine that h may end, and that it may keep for longer than anybody waits.
 	go func() {
-		o := outcome{refusal: refusedInternal}
+		var answer core.Payload
+		err := errExited
 		defer func() {
 			h.places.give(nil)
+			o := e.handled(in, answer, err)
 			e.running.Add(-1)
 			ended <- o
 		}()
-		answer, err := e.run(ctx, h.handler, in)
-		if err == nil {
-			err = answer.Check()
-		}
-		f, isFailure := errors.AsType[core.Failure](err)
-		switch {
-		case err == nil:
-			o = outcome{answer: answer}
-		case isFailure && f.Failed():
-			o = outcome{refusal: refusalOf(f, core.ReasonAnswerer)}
-		default:
-			e.handlerFailed(in, err)
-		}
+		answer, err = e.run(ctx, h.handler, in)
 	}()
 	select {
 	case o := <-ended:

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/polywire/polywire/core"
@@ -74,24 +72,19 @@ func (s *Server) one(ctx context.Context, id uint64, f func(*conn)) (found core.
 // walk calls wanted on the loops with each open connection, and visit on the calling goroutine with those for
 // which it is true, until visit returns false.
 func (s *Server) walk(ctx context.Context, wanted func(*conn) bool, visit func([]core.ConnectionInfo) bool) error {
-	for _, l := range s.loopList() {
-		all, err := askLoop(ctx, l, func() []*conn { return slices.AppendSeq(make([]*conn, 0, len(l.conns)), maps.Keys(l.conns)) })
-		if err != nil {
-			return err
+	rest, err := s.connections(ctx, func(*conn) bool { return true })
+	for len(rest) > 0 && err == nil {
+		of := rest // the loop may look at it when nobody waits any more
+		var some described
+		if some, err = askLoop(ctx, of[0].loop, func() described { return describe(of, wanted) }); err != nil {
+			break
 		}
-		for rest := all; len(rest) > 0; {
-			of := rest // the loop may look at it when nobody waits any more
-			some, err := askLoop(ctx, l, func() described { return describe(of, wanted) })
-			if err != nil {
-				return err
-			}
-			if len(some.listed) > 0 && !visit(some.listed) {
-				return nil
-			}
-			rest = some.rest
+		if len(some.listed) > 0 && !visit(some.listed) {
+			return nil
 		}
+		rest = some.rest
 	}
-	return nil
+	return err
 }
 
 // described is what a loop says of some connections.
@@ -100,11 +93,12 @@ type described struct {
 	rest   []*conn // those that were not looked at
 }
 
-// describe describes those of the first of some connections that are open and wanted. On their loop.
+// describe describes those of the first of some connections that are open and wanted, up to the first one of
+// another loop. On the loop of the first one.
 func describe(all []*conn, wanted func(*conn) bool) (d described) {
 	start := time.Now()
 	for i, c := range all {
-		if i == listBatch || i%16 == 15 && time.Since(start) > listTime {
+		if i == listBatch || c.loop != all[0].loop || i%16 == 15 && time.Since(start) > listTime {
 			d.rest = all[i:]
 			break
 		}
