@@ -59,7 +59,7 @@ GOTEST = $(GO) test $(RACE) -shuffle=on -timeout 30m
 
 # What takes minutes, as it plays every script, makes plugins fall, storms or drives clients
 # that others wrote. The module of clients is the other part.
-CONFORMANCE := ./conversations ./plugin/verify ./soak ./cluster/...
+CONFORMANCE := ./conversations ./plugin/verify ./soak ./internal/cluster/...
 
 quick: ## all tests but those of conformance (usually 5 minutes on two cores)
 	@$(if $(RACE),,echo "note: no C compiler, so no race detector; install gcc for it")
@@ -75,7 +75,7 @@ conformance: redis clients ## the tests that take minutes: scripts, plugins, sto
 	@echo "conformance: calls, storms, slow readers and reloads at once, and the nodes of clusters die (usually 5 minutes)"
 	@$(GOTEST) ./soak
 	@echo "conformance: backplanes of clusters, whose nodes and engines are killed (usually 5 minutes)"
-	@$(GOTEST) ./cluster/...
+	@$(GOTEST) ./internal/cluster/...
 	@echo "conformance: clients that others wrote (usually 2 minutes)"
 	@cd clients && $(GOTEST) ./...
 

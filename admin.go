@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/polywire/polywire/admin"
 	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/internal/admin"
 )
 
 // adminSocket is the name of the admin server's listener.

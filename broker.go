@@ -9,11 +9,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/polywire/polywire/admin"
-	"github.com/polywire/polywire/assembly"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
+	"github.com/polywire/polywire/internal/admin"
+	"github.com/polywire/polywire/internal/assembly"
 )
 
 // flushTimeout bounds the flush of the last log lines.

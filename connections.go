@@ -1,6 +1,6 @@
 package polywire
 
-import "github.com/polywire/polywire/admin"
+import "github.com/polywire/polywire/internal/admin"
 
 type (
 	// Connection is a connection in the answers of the admin server; docs/admin.md.

@@ -11,9 +11,9 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire"
-	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/internal/certs/certstest"
 )
 
 // ours returns the stacks of goroutines that the broker started.

@@ -3,9 +3,9 @@ package polywire
 import (
 	"log/slog"
 
-	"github.com/polywire/polywire/assembly"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/internal/assembly"
 )
 
 // Protocols returns the built-in wire formats.

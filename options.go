@@ -7,9 +7,9 @@ import (
 	"net"
 	"slices"
 
-	"github.com/polywire/polywire/assembly"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/internal/assembly"
 	"github.com/polywire/polywire/sockets"
 )
 

@@ -16,7 +16,7 @@ import (
 	"github.com/polywire/polywire"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/sessions"
+	"github.com/polywire/polywire/internal/sessions"
 )
 
 func text(s string) core.Payload { return core.Payload{Kind: core.Text, Data: []byte(s)} }

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/polywire/polywire/certs"
+	"github.com/polywire/polywire/internal/certs"
 )
 
 // TLS is the TLS of an endpoint's listener; without certificates there is none.

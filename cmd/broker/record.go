@@ -17,7 +17,7 @@ import (
 
 	"github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/record"
+	"github.com/polywire/polywire/internal/record"
 )
 
 // newRecord returns the command that records conversations.

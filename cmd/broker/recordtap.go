@@ -6,7 +6,7 @@ import (
 
 	"github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/record"
+	"github.com/polywire/polywire/internal/record"
 )
 
 // tapped records what an endpoint of the running broker sees.

@@ -21,7 +21,7 @@ import (
 	"github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/shadow"
+	"github.com/polywire/polywire/internal/shadow"
 )
 
 // newShadow returns the command that compares a broker with an old server.

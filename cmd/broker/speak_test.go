@@ -18,9 +18,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/polywire/polywire"
-	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core/coretest"
+	"github.com/polywire/polywire/internal/certs/certstest"
 )
 
 // usualPorts are those of the examples in the help of commands that speak to servers.

@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/record"
+	"github.com/polywire/polywire/internal/record"
 )
 
 // newTap returns the command that shows what an endpoint of the running broker sees.

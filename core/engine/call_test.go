@@ -11,7 +11,7 @@ import (
 
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/timers"
-	"github.com/polywire/polywire/sessions"
+	"github.com/polywire/polywire/internal/sessions"
 )
 
 func ask(service, payload string) core.Command {
