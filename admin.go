@@ -34,6 +34,7 @@ func (b *Broker) adminSource() admin.Source {
 		Services:     b.parts.Services,
 		Ready:        b.parts.Network.Ready,
 		Cluster:      b.parts.Cluster(),
+		Traces:       b.parts.Traces(),
 		Bridges:      b.parts.Bridges,
 		Endpoints:    b.parts.Counted,
 		Reloads:      &b.reloads,

@@ -115,7 +115,8 @@ func bareListener(ln net.Listener, err error) (net.Listener, error) {
 func gather(cfg *config.Config, options []Option) (*settings, error) {
 	s := &settings{
 		program: assembly.Program{
-			Stores: make(map[string]core.SessionStore), Keys: make(map[string]core.SessionKeys),
+			Version: Version(),
+			Stores:  make(map[string]core.SessionStore), Keys: make(map[string]core.SessionKeys),
 			Listen: func(_, address string) (net.Listener, error) { return sockets.Listen(address) },
 		},
 		begin: func() (end func()) { return func() {} },

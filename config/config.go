@@ -19,6 +19,7 @@ type Config struct {
 	Network   Network    `koanf:"network"`
 	Drain     Drain      `koanf:"drain"`
 	Cluster   Cluster    `koanf:"cluster"`
+	Traces    Traces     `koanf:"traces"`
 }
 
 // Endpoint is one address at which one wire format is spoken.
@@ -238,6 +239,7 @@ func Defaults() Config {
 		Drain: Drain{Rate: Rate{N: 500, Per: time.Second}, Timeout: 30 * time.Second},
 
 		Cluster: Cluster{QueueLimit: 64 << 20},
+		Traces:  Traces{Sample: 0.01, Service: "polywire"},
 	}
 }
 

@@ -100,6 +100,7 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin plu
 	r.checkNetwork(cfg.Network, cfg.Endpoints)
 	r.checkDrain(cfg.Drain)
 	r.checkCluster(&cfg.Cluster)
+	r.checkTraces(cfg.Traces)
 	r.checkClustered(&cfg)
 	r.checkNames(cfg.Endpoints)
 	r.checkBridges(cfg.Bridges, tree, cfg.Endpoints, protocols, plugin)

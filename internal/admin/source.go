@@ -50,6 +50,8 @@ type Source struct {
 	Ready func() bool
 	// Cluster is the broker as a node of a cluster; nil if it is alone.
 	Cluster *Cluster
+	// Traces count spans; nil if no traces are recorded.
+	Traces *core.TraceStats
 	// Reloads count the reloads of the configuration.
 	Reloads *Reloads
 	// Reload makes the broker read its configuration again, or with dryRun only report what would
