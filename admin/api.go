@@ -52,10 +52,11 @@ type api struct {
 const repeated = "..."
 
 // handle serves an operation that a pattern of [http.ServeMux] names. params are the parameters of the query that
-// it knows, with repeated or without; what is for the refusal of those who may not: "web pages may not …".
-func (a api) handle(mux *http.ServeMux, pattern, what string, params []string, op operation) {
+// it knows, with repeated or without; role is what who asks must have at least, and what is for the refusal of those
+// who may not: "web pages may not …".
+func (a api) handle(mux *http.ServeMux, pattern string, role Role, what string, params []string, op operation) {
 	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		if status, why := mayOperate(r, a.token, what); status != 0 {
+		if status, why := a.may(r, role, what); status != 0 {
 			a.refuse(w, &apiError{status, "forbidden", why})
 			return
 		}
@@ -77,6 +78,11 @@ func (a api) handle(mux *http.ServeMux, pattern, what string, params []string, o
 		}
 		a.write(w, http.StatusOK, result)
 	})
+}
+
+// may returns the status and the reason with which a request is refused; 0 if it is allowed.
+func (a api) may(r *http.Request, _ Role, what string) (status int, why string) {
+	return mayOperate(r, a.token, what)
 }
 
 // failed is the answer to a request that is refused.
@@ -114,7 +120,7 @@ func (a api) write(w http.ResponseWriter, status int, body any) { answerJSON(w, 
 
 // serve serves the description of /v1.
 func (a api) serve(mux *http.ServeMux) {
-	a.handle(mux, "GET /v1/openapi.yaml", "look at the broker", nil, func(*http.Request, url.Values) (any, error) {
+	a.handle(mux, "GET /v1/openapi.yaml", Read, "look at the broker", nil, func(*http.Request, url.Values) (any, error) {
 		return described{}, nil
 	})
 }
