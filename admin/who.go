@@ -61,25 +61,29 @@ func (a *Access) identify(r *http.Request) (caller, *refusal) {
 			return c, nil
 		}
 	}
-	if a.Authenticator == nil {
-		if r.Header.Get("Authorization") == "" {
-			return caller{}, a.unknown(refusedMissing, core.ErrNoCredential)
-		}
-		return caller{}, a.unknown(refusedWrong, errWrongToken)
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), authTimeout)
-	defer cancel()
-	// The query is left out: what is in it stands in the logs of proxies.
-	id, verdict, err := a.Authenticator.Authenticate(ctx, core.Handshake{Path: r.URL.Path, Header: r.Header, Remote: r.RemoteAddr, TLS: r.TLS})
+	id, verdict, err := a.authenticate(r)
 	switch {
 	case verdict == core.Unavailable:
 		return caller{}, &refusal{status: http.StatusServiceUnavailable, reason: refusedUnavailable, why: "who asks cannot be found out now; try again later", cause: err}
 	case verdict == core.Allow && id != nil:
 		return caller{who: cmp.Or(id.Subject, id.Method), role: a.Roles(id), expires: id.Expires}, nil
-	case err == nil, errors.Is(err, core.ErrNoCredential):
-		return caller{}, a.unknown(refusedMissing, core.ErrNoCredential)
+	case err != nil && !errors.Is(err, core.ErrNoCredential):
+		return caller{}, a.unknown(refusedWrong, err)
+	case r.Header.Get("Authorization") != "":
+		return caller{}, a.unknown(refusedWrong, errWrongToken) // which is no kind that the authenticator looks for
 	}
-	return caller{}, a.unknown(refusedWrong, err)
+	return caller{}, a.unknown(refusedMissing, core.ErrNoCredential)
+}
+
+// authenticate asks the authenticator, if there is one.
+func (a *Access) authenticate(r *http.Request) (*core.Identity, core.Verdict, error) {
+	if a.Authenticator == nil {
+		return nil, core.Deny, nil
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), authTimeout)
+	defer cancel()
+	// The query is left out: what is in it stands in the logs of proxies.
+	return a.Authenticator.Authenticate(ctx, core.Handshake{Path: r.URL.Path, Header: r.Header, Remote: r.RemoteAddr, TLS: r.TLS})
 }
 
 var errWrongToken = errors.New("unknown token")
