@@ -151,6 +151,20 @@ admin:
 		t.Error("a certificate of another authority is taken")
 	}
 
+	renewed := ca.Issue(nil, "127.0.0.1")
+	certstest.Write(t, dir, "a", renewed)
+	eventually(t, "the certificate is renewed", func() bool {
+		response, err := with("").client.Get(base + "/livez")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		return response.TLS.PeerCertificates[0].Equal(renewed.Leaf)
+	})
+	if _, page := with("first").ask(t, http.MethodGet, "/metrics", ""); !strings.Contains(page, fmt.Sprintf("polywire_tls_certificate_expiry_timestamp_seconds{endpoint=\"$admin\",file=%q}", cert)) {
+		t.Error("the metrics do not say when the certificate ends")
+	}
+
 	if p := r.reload(t, text("second", "    read: [{subject: eve}]\n")); line(p) != "e unchanged | admin.tokens admin.allow | " {
 		t.Errorf("the plan is %s", line(p))
 	}
