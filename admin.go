@@ -80,7 +80,7 @@ func adminHosts(a config.Admin) []string {
 
 // server is one of the servers for operators and backends.
 type server struct {
-	socket, listen string
+	what, socket, listen string
 	*admin.Server
 }
 
@@ -88,10 +88,10 @@ type server struct {
 func (b *Broker) makeServers() {
 	if listen := b.cfg.Admin.Listen; listen != "" {
 		b.admin = admin.New(b.adminSource(), b.log)
-		b.servers = append(b.servers, server{adminSocket, listen, b.admin})
+		b.servers = append(b.servers, server{"admin server", adminSocket, listen, b.admin})
 	}
 	if listen := b.cfg.API.Listen; listen != "" {
-		b.servers = append(b.servers, server{apiSocket, listen, admin.NewForBackends(b.apiSource(), b.log)})
+		b.servers = append(b.servers, server{"server for backends", apiSocket, listen, admin.NewForBackends(b.apiSource(), b.log)})
 	}
 }
 
@@ -100,7 +100,7 @@ func (b *Broker) startServers() error {
 	for i, s := range b.servers {
 		ln, err := b.listen(s.socket, s.listen)
 		if err != nil {
-			err = fmt.Errorf("starting the admin server: %w", err)
+			err = fmt.Errorf("starting the %s: %w", s.what, err)
 			return errors.Join(err, stopServers(b.servers[:i]))
 		}
 		s.Start(ln)
