@@ -209,8 +209,8 @@ func TestBackends(t *testing.T) {
 	r := run(t, fmt.Sprintf(`
 endpoints: [{name: web, protocol: vws, listen: "127.0.0.1:0"}]
 admin: {listen: ""}
-api: {listen: "127.0.0.1:0", tokens: [{hash: "%s", subject: shop, role: publish}]}
-`, config.DigestOf("of the shop")))
+api: {listen: "127.0.0.1:0", tokens: [{hash: "%s", subject: shop, role: publish}, {hash: "%s", subject: till, role: read}]}
+`, config.DigestOf("of the shop"), config.DigestOf("of the till")))
 	base := ""
 	for _, s := range r.Sockets() {
 		if s.Name == "$api" {
@@ -239,4 +239,24 @@ api: {listen: "127.0.0.1:0", tokens: [{hash: "%s", subject: shop, role: publish}
 	if status, _ := shop.ask(t, http.MethodPost, "/v1/publish?topic=news", `"hello"`); status != http.StatusUnauthorized {
 		t.Errorf("another token: %d", status)
 	}
+	// Refusals are as the document describes them.
+	described := func(token string) int {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/v1/publish?topic=news", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Authorization", "Bearer "+token)
+		response, _ := asDescribed(t, request, []byte("1"))
+		return response.StatusCode
+	}
+	for _, one := range []struct {
+		token string
+		want  int
+	}{{"of the till", http.StatusForbidden}, {"of nobody", http.StatusUnauthorized}} {
+		if got := described(one.token); got != one.want {
+			t.Errorf("%s: %d", one.token, got)
+		}
+	}
+	eventually(t, "the address is told to wait", func() bool { return described("of nobody") == http.StatusTooManyRequests })
 }

@@ -30,7 +30,7 @@ func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !h.knows(r) {
 		list := h.guard.name + ".hosts"
 		h.guard.refused.counts[refusedHost].Add(1)
-		h.guard.log.Info("refusing a request whose Host is no name of this server; see "+list, logging.Bounded("", "host"),
+		h.guard.log.Info("refusing an admin request whose Host is no name of this server", logging.Bounded("", "host"), slog.String("see", list),
 			slog.String("host", fmt.Sprintf("%.200s", r.Host)), slog.String("path", fmt.Sprintf("%.200s", r.URL.Path)), slog.String("remote", r.RemoteAddr))
 		answer(w, http.StatusForbidden, fmt.Sprintf("%.200q is no name of this server; add it to %s if it is to be", r.Host, list))
 		return

@@ -127,7 +127,7 @@ func (s *Server) Start(listener net.Listener) {
 	go func() {
 		defer close(s.served)
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-			s.log.Error("serving "+s.name, "error", err)
+			s.log.Error("serving admin", "server", s.name, "error", err)
 		}
 	}()
 }
