@@ -15,6 +15,7 @@ type Config struct {
 	Bridges   []Bridge   `koanf:"bridges"`
 	Calls     Calls      `koanf:"calls"`
 	Admin     Admin      `koanf:"admin"`
+	API       Admin      `koanf:"api"`
 	Log       Log        `koanf:"log"`
 	Network   Network    `koanf:"network"`
 	Drain     Drain      `koanf:"drain"`
@@ -136,18 +137,6 @@ type Calls struct {
 	MaxPerService int `koanf:"max_per_service"`
 	// Budget limits the bytes of the requests that handlers and HTTP servers are answering.
 	Budget Size `koanf:"budget"`
-}
-
-// Admin is the server for metrics and health.
-type Admin struct {
-	// Listen is its own address, in the form of an endpoint's; "" turns the server off.
-	Listen string `koanf:"listen"`
-	// Hosts are the host names, besides those of the loopback interface, under which the server
-	// answers; "*" is any.
-	Hosts []string `koanf:"hosts"`
-	// ReloadToken is the bearer token that must be shown by who reloads, or asks something below /v1. If it
-	// is empty only programs on the same machine may.
-	ReloadToken string `koanf:"reload_token"`
 }
 
 // Log is what is logged and how.

@@ -295,7 +295,7 @@ traces: {url: "https://h:4318", headers: {k: v}, sample: 0.25, service: s}
 				{Prefix: netip.MustParsePrefix("2001:db8::/32")},
 			},
 		},
-		Drain: config.Drain{Rate: config.Rate{N: 90, Per: time.Minute}, Timeout: time.Minute},
+		Drain:  config.Drain{Rate: config.Rate{N: 90, Per: time.Minute}, Timeout: time.Minute},
 		Traces: config.Traces{URL: "https://h:4318", Headers: map[string]string{"k": "v"}, Sample: 0.25, Service: "s"},
 		Cluster: config.Cluster{
 			Engine: "nats", Node: "n-1", Prefix: "pw", QueueLimit: 2 << 20,

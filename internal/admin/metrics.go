@@ -63,6 +63,7 @@ func registry(src Source) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
 		newCollector(src),
+		src.Refusals,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -161,6 +161,9 @@ func (p *Parts) Close() {
 	for _, one := range s.services {
 		one.close()
 	}
+	for _, one := range s.doors {
+		one.methods.close()
+	}
 }
 
 // prepare makes a draft of a configuration that is to follow the one in force. serving says whether
