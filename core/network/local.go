@@ -18,12 +18,17 @@ func (f *localFormat) end()   {}
 
 var errUnwritable = errors.New("the client's format has no words for it")
 
-func (f *localFormat) writable(ev core.Event) error {
-	_, kind, err := f.ep.Format.EncodeMessage(nil, ev)
-	if err == nil && kind == core.NoFrame {
-		err = errUnwritable
+func (f *localFormat) writable(ev core.Event) (size int, err error) {
+	out := newFrame()
+	defer out.release()
+	ok, err := out.encodeWith(f.ep.Format.EncodeMessage, ev)
+	switch {
+	case err != nil:
+		return 0, err
+	case !ok:
+		return 0, errUnwritable
 	}
-	return err
+	return len(out.bytes), nil
 }
 
 // deliver encodes ev once for all.
