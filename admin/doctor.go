@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,7 +135,7 @@ func (t *tracer) byAddress(ctx context.Context, address, topic string) (*Diagnos
 
 // newest returns the newest connections.
 func newest(all []core.ConnectionInfo) []core.ConnectionInfo {
-	slices.SortFunc(all, func(a, b core.ConnectionInfo) int { return b.Opened.Compare(a.Opened) })
+	slices.SortFunc(all, func(a, b core.ConnectionInfo) int { return cmp.Compare(b.ID, a.ID) })
 	return all[:min(len(all), maxPatients)]
 }
 
@@ -152,7 +153,7 @@ func (t *tracer) door(from func(string) bool, open []core.ConnectionInfo, addres
 		if one.Details != "" {
 			text += " (" + one.Details + ")"
 		}
-		if len(open) > 0 && open[0].Opened.After(one.Last) {
+		if len(open) > 0 && open[0].ID > one.After {
 			s.note(doorStep(one.Reason), "%s; it, or another client there, is connected since", text)
 			continue
 		}
@@ -253,13 +254,10 @@ func (t *tracer) examine(c core.ConnectionState, topic string) Patient {
 	var s steps
 	ep := c.Settings
 	s.ok("endpoint", "connected to %s (%s) since %s", ep.Name, ep.Protocol, since(c.Opened))
-	switch {
-	case c.Identity != nil:
+	if c.Identity != nil {
 		s.ok("auth", "it is %q, by %s", c.Identity.Subject, c.Identity.Method)
-	case ep.Authenticator != nil:
-		s.note("auth", "the endpoint lets it in without a credential")
-	default:
-		s.ok("auth", "the endpoint asks for no credential")
+	} else {
+		s.ok("auth", "it has shown no credential, and the endpoint lets it in")
 	}
 	by := heardBy(c, topic)
 	refused := refusals(&s, c, topic, by != "")
@@ -292,8 +290,8 @@ func (t *tracer) subscribed(s *steps, c core.ConnectionState, topic, by string, 
 		s.ok("subscription", "it has subscribed to %d topics or patterns", len(c.Topics)+len(c.Patterns)+c.More)
 	case by != "":
 		s.ok("subscription", "it hears %s by its subscription to %s", topic, by)
-		if len(t.prefixes(c.Settings)) > 0 {
-			s.note("prefix", "endpoints have different prefixes: at one without, its topic is called %s (topic_prefix; broker trace shows who hears what)", prefix+topic)
+		if prefix != "" {
+			s.note("prefix", "its endpoint puts %q before its topics: at an endpoint without prefix this one is called %s (topic_prefix)", prefix, prefix+topic)
 		}
 	case refused:
 		s.note("subscription", "that is why it has no such subscription")

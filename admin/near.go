@@ -91,7 +91,8 @@ func (w *wanted) nearPattern(i core.Interest) (n nearness, ok bool) {
 	switch {
 	case core.MatchesNothing(i.Name):
 		if core.MatchPattern(begin+"#", []byte(topic)) {
-			return nearness{"wildcard", "# stands only at the end: with something behind it the pattern matches nothing", 1}, true
+			// The engine has one name for all of these, #/, which is near everything.
+			return nearness{"wildcard", "# stands only at the end: with something behind it the pattern matches nothing", 4}, true
 		}
 		return n, false
 	case core.MatchPattern(strings.ToLower(i.Name), []byte(lower)):
@@ -150,7 +151,7 @@ func oneMore(longer, shorter string) bool {
 
 // spelled compares letter by letter.
 func (w *wanted) spelled(name string) (n nearness, ok bool) {
-	most := min(maxSpelling, 1+len(w.topic)/8)
+	most := min(maxSpelling, 1+len(w.topic)/6)
 	if len(name) == 0 || max(len(name), len(w.topic)) > maxSpelled || max(len(name)-len(w.topic), len(w.topic)-len(name)) > most {
 		return n, false
 	}

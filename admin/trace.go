@@ -31,9 +31,9 @@ type Hearing interface {
 
 // Writing is what the network knows of how messages are written to clients. Any goroutine but those of the event loops.
 type Writing interface {
-	// FrameSize returns how long a message is in the format of an outlet, in bytes, or why it cannot be written; 0 if
-	// that is not known.
-	FrameSize(to core.Outlet, ev core.Event) (int, error)
+	// Write returns a message in the format of an outlet, which gets nothing, or why it cannot be written; the zero
+	// value if that is not known.
+	Write(to core.Outlet, ev core.Event) (core.Written, error)
 	// Members calls visit with the members of an audience until it returns false, and says what would become of a
 	// message of n bytes.
 	Members(ctx context.Context, of core.Audience, n int, visit func(core.Receiver) bool) error
@@ -154,7 +154,8 @@ type Audience struct {
 	Clients      int    `json:"clients"`
 	// Bytes is how long the message is in their format; 0 if that is not known.
 	Bytes int `json:"bytes,omitempty"`
-	// Unwritable is why their format cannot carry it.
+	// Changed says how it differs in their format, Unwritable why their format cannot carry it.
+	Changed    string `json:"changed,omitempty"`
 	Unwritable string `json:"unwritable,omitempty"`
 }
 
@@ -349,7 +350,6 @@ type hearers struct {
 	limit int
 	seen  map[uint64]struct{}
 	self  bool // the publisher does not hear itself
-	size  int  // of the message, for the audience before
 }
 
 // add adds an audience, whose members may be in others too.
@@ -361,10 +361,14 @@ func (h *hearers) add(ctx context.Context, w Writing, of core.HeardBy, p core.Pa
 	if of.Pattern {
 		a.Subscription = of.Name
 	}
-	size, err := w.FrameSize(of.Outlet, core.Event{
+	written, err := w.Write(of.Outlet, core.Event{
 		Kind: core.Message, Topic: []byte(strings.TrimPrefix(topic, of.Endpoint.TopicPrefix)), As: of.As, Payload: p,
 	})
+	size := written.Bytes
 	a.Bytes = size
+	if err == nil && p.Kind == core.Binary && written.Frame == core.TextFrame {
+		a.Changed = `as {"$binary": "…"} with the bytes in base64, because the format has only text`
+	}
 	if err != nil {
 		a.Unwritable = err.Error()
 		h.trace.Missing += of.Members
@@ -563,20 +567,19 @@ func named(h core.Holder) string {
 
 // near returns the subscriptions that nearly match, and whether there are more than were compared.
 func (t *tracer) near(ep *core.Endpoint, topic string, r core.Reach, p core.Payload) (list []Near, cut bool) {
-	list = []Near{}
+	hit := make(map[core.Interest]bool)
+	for _, one := range r.Audiences {
+		hit[one.Interest] = true
+	}
 	for _, other := range t.prefixes(ep) {
 		for _, one := range t.src.Hearing.Reach(other, topic, p).Audiences {
-			if len(list) < maxNear {
+			if hit[one.Interest] = true; len(list) < maxNear {
 				list = append(list, nearOf(one, nearness{how: "prefix", why: fmt.Sprintf("the prefix of endpoint %s is %q, and that of endpoint %s is %q (topic_prefix)",
 					one.Endpoint.Name, one.Endpoint.TopicPrefix, ep.Name, ep.TopicPrefix)}))
 			}
 		}
 	}
-	list = together(list)
-	hit := make(map[core.Interest]bool)
-	for _, one := range r.Audiences {
-		hit[one.Interest] = true
-	}
+	list = append([]Near{}, together(list)...)
 	near, cut := t.nearInterests(r.Topic, func(i core.Interest) bool { return hit[i] })
 	for _, one := range near {
 		var heard []Near

@@ -134,8 +134,10 @@ func calling(by publisher, service string, r core.Answerers) (s steps) {
 // nearServices returns the services that are named nearly so, and whether there are more than were compared.
 func (t *tracer) nearServices(ep *core.Endpoint, service, whole string) (list []NearService, cut bool) {
 	list = []NearService{}
+	offered := make(map[string]bool)
 	for _, other := range t.prefixes(ep) {
 		if r := t.src.Hearing.Answerers(other, service); len(r.Offers) > 0 || r.Owns {
+			offered[r.Service] = true
 			list = append(list, NearService{r.Service, "prefix", fmt.Sprintf("it is offered at an endpoint whose prefix is %q, and that of endpoint %s is %q (topic_prefix)", other.TopicPrefix, ep.Name, ep.TopicPrefix)})
 		}
 	}
@@ -143,7 +145,7 @@ func (t *tracer) nearServices(ep *core.Endpoint, service, whole string) (list []
 	var near nearest
 	t.src.Hearing.ServiceNames(func(some []string) bool {
 		for _, name := range some {
-			if n, ok := w.nearName(name); ok {
+			if n, ok := w.nearName(name); ok && !offered[name] {
 				near.add(core.Interest{Name: name}, n)
 			}
 		}

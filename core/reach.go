@@ -147,6 +147,15 @@ type TurnedAway struct {
 	Why, Details string
 	Count        int
 	First, Last  time.Time
+	// After is the number of the newest connection at the last time: those that came later have greater ones.
+	After uint64
+}
+
+// Written is a message in a format.
+type Written struct {
+	// Bytes is how long its frame is; 0 if that is not known.
+	Bytes int
+	Frame FrameKind
 }
 
 // Rehearsal is what becomes of a publish when it is said in a format: by a client's codec, and read by the

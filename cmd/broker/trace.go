@@ -72,17 +72,17 @@ func printMessageTrace(w io.Writer, a polywire.MessageTrace, asJSON bool) error 
 		return printJSON(w, a)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	verdict := fmt.Sprintf("%d would hear it, %d would not although they want to", a.Hears, a.Missing)
+	verdict := fmt.Sprintf("%d would hear it, %d would miss it", a.Hears, a.Missing)
 	if !a.May {
 		verdict = "nobody would hear it: it may not be published; else " + verdict
 	}
 	fmt.Fprintf(t, "%s: %s\n\n", plain(a.Topic), verdict)
 	printSteps(t, a.Publisher)
 	if len(a.Audiences) > 0 {
-		fmt.Fprintln(t, "\nENDPOINT\tPROTOCOL\tSUBSCRIPTION\tCLIENTS\tBYTES")
+		fmt.Fprintln(t, "\nENDPOINT\tPROTOCOL\tSUBSCRIPTION\tCLIENTS\tBYTES\t")
 	}
 	for _, one := range a.Audiences {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\n", one.Endpoint, one.Protocol, plain(one.Subscription), one.Clients, one.Bytes)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%s\n", one.Endpoint, one.Protocol, plain(one.Subscription), one.Clients, one.Bytes, one.Changed)
 	}
 	if len(a.Silent) > 0 {
 		fmt.Fprintln(t, "\nWOULD NOT\tENDPOINT\tCAUSE\tWHY")

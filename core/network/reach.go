@@ -26,13 +26,13 @@ func (p SlowConsumer) String() string {
 	return "disconnect"
 }
 
-// FrameSize returns how long the frame of a Message is at an outlet, in bytes, or why its format cannot write it; 0
-// if that is not known, as for plugins and bridges. Any goroutine.
-func (s *Server) FrameSize(to core.Outlet, ev core.Event) (int, error) {
+// Write returns the frame of a Message at an outlet, which gets nothing, or why its format cannot write it; the zero
+// value if that is not known, as for plugins and bridges. Any goroutine.
+func (s *Server) Write(to core.Outlet, ev core.Event) (core.Written, error) {
 	if o, ok := to.(*outlet); ok {
 		return o.ep.translation.writable(ev)
 	}
-	return 0, to.Writable(ev)
+	return core.Written{}, to.Writable(ev)
 }
 
 // Members calls visit with the members of an audience, and what would become of a Message whose frame has n bytes, on

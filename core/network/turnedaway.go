@@ -34,7 +34,7 @@ type away struct {
 }
 
 // add remembers a refusal. A client that is refused as often as it can ask takes one place.
-func (t *turnedAway) add(endpoint, listen, remote string, r refusal, now time.Time) {
+func (t *turnedAway) add(endpoint, listen, remote string, r refusal, newest uint64, now time.Time) {
 	at, _ := netip.ParseAddrPort(remote)
 	key := away{core.HostOf(at.Addr()), endpoint, listen, r.reason}
 	t.mu.Lock()
@@ -54,7 +54,7 @@ func (t *turnedAway) add(endpoint, listen, remote string, r refusal, now time.Ti
 	}
 	t.last.MoveToFront(e)
 	one := e.Value.(*core.TurnedAway)
-	one.Remote, one.Why, one.Details, one.Last = remote, r.why, details(r), now
+	one.Remote, one.Why, one.Details, one.Last, one.After = remote, r.why, details(r), now, newest
 	one.Count++
 }
 
