@@ -155,7 +155,7 @@ func (w *wanted) spelled(name string) (n nearness, ok bool) {
 	if len(name) == 0 || max(len(name), len(w.topic)) > maxSpelled || max(len(name)-len(w.topic), len(w.topic)-len(name)) > most {
 		return n, false
 	}
-	if d := levenshtein.ComputeDistance(name, w.topic); d > 0 && d <= most {
+	if d := levenshtein.ComputeDistance(name, w.topic); d > 0 && d <= most && 3*d <= len(w.topic) {
 		return nearness{"spelling", "it is spelled differently", 2 + d}, true
 	}
 	return n, false

@@ -104,7 +104,12 @@ func (c *conn) fate(n int) core.Fate {
 		return core.Arrives
 	case c.settings.SlowConsumer == Disconnect:
 		return core.Ends
-	case c.settings.SlowConsumer == DropNewest, ofOwed+n > limit:
+	case c.settings.SlowConsumer == DropNewest:
+		return core.Misses
+	}
+	// All messages make room that are not partly written; if nothing is left, any message fits.
+	rest := c.out.unwritten() > 0 || c.out.frames[0].purpose != published || ofOwed > 0
+	if rest && ofOwed+n > limit {
 		return core.Misses
 	}
 	return core.Displaces
