@@ -18,8 +18,6 @@ type Reach struct {
 	Audiences []HeardBy
 	// Handler is the topic or pattern of the program's handler that hears it too; "" without one.
 	Handler string
-	// Nodes are the other nodes of the cluster that the engine knows by something that they have.
-	Nodes []NodeID
 }
 
 // HeardBy is an audience as an operator sees it. Any goroutine may read it.

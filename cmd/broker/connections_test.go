@@ -81,7 +81,7 @@ func TestExamplesOfTraces(t *testing.T) {
 		strings.Replace(traces[1], " 7", id, 1): {"news/today: 1 would hear it", "ok  connection ", `as {"$binary": "…"}`},
 		traces[2]:                               {"bots/echo: nobody answers it", "no client offers it"},
 		strings.Replace(traces[0], "news/today", "news/Today", 1):  {"news/Today: 0 would hear it", "NEARLY", "upper and lower case differ"},
-		strings.Replace(traces[0], "news/today", "'$call/1/x'", 1):   {"$call/1/x: nobody would hear it", "problem  topic"},
+		strings.Replace(traces[0], "news/today", "'$call/1/x'", 1): {"$call/1/x: nobody would hear it", "problem  topic"},
 		strings.Replace(doctors[0], " 7", id, 1):                   {"no problem was found", "ok  subscription  it hears news/today"},
 		strings.Replace(doctors[1], "192.0.2.7", one.Remote, 1):    {"no problem was found", "connection" + id + " of " + one.Remote},
 		strings.Replace(doctors[1], "192.0.2.7", "127.0.0.0/8", 1): {"no problem was found", "connection" + id + " of " + one.Remote},

@@ -31,15 +31,11 @@ func (e *Engine) Reach(ep *core.Endpoint, topic string, p core.Payload) core.Rea
 	}
 	e.match(s, []byte(r.Topic))
 	r.Audiences = heardBy(s.hits)
-	for id := range e.nodes {
-		r.Nodes = append(r.Nodes, id)
-	}
 	e.mu.RUnlock()
 	if by != nil {
 		h := holderOf(by)
 		r.Owner = &h
 	}
-	slices.Sort(r.Nodes)
 	sortHeard(r.Audiences)
 	return r
 }

@@ -77,7 +77,9 @@ func TestMembers(t *testing.T) {
 	for range n {
 		r.subscriber()
 	}
-	of := r.hub.audiences[0]
+	r.hub.mu.Lock()
+	of, outlet := r.hub.audiences[0], r.hub.outlet
+	r.hub.mu.Unlock()
 	seen := make(map[uint64]bool)
 	err := r.Members(t.Context(), of, 10, func(one core.Receiver) bool {
 		if seen[one.ID] || one.Endpoint != "chat" || one.Fate != core.Arrives || one.Limit == 0 {
@@ -93,7 +95,7 @@ func TestMembers(t *testing.T) {
 	if err := r.Members(t.Context(), of, 10, func(core.Receiver) bool { calls++; return false }); err != nil || calls != 1 {
 		t.Errorf("visited %d, %v", calls, err)
 	}
-	if w, err := r.Write(r.hub.outlet, core.Event{Kind: core.Message, Payload: core.Payload{Kind: core.Text, Data: []byte("hello")}}); err != nil || w.Bytes != 7 || w.Frame != core.TextFrame {
+	if w, err := r.Write(outlet, core.Event{Kind: core.Message, Payload: core.Payload{Kind: core.Text, Data: []byte("hello")}}); err != nil || w.Bytes != 7 || w.Frame != core.TextFrame {
 		t.Errorf("%+v, %v", w, err)
 	}
 }
