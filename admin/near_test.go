@@ -67,10 +67,11 @@ func TestNear(t *testing.T) {
 func TestNearest(t *testing.T) {
 	var l nearest
 	for i := range 1000 {
-		l.add(core.Interest{Name: fmt.Sprintf("n%03d", i*7%1000)}, nearness{distance: 1 + i*7%1000})
+		n := i * 7 % 1000
+		l.add(core.Interest{Name: fmt.Sprintf("n%03d", 999-n)}, nearness{distance: n})
 	}
 	l.cut()
-	if len(l) != maxNear || l[0].Name != "n000" || l[maxNear-1].Name != fmt.Sprintf("n%03d", maxNear-1) || cap(l) > 4*maxNear {
+	if len(l) != maxNear || l[0].Name != "n999" || l[maxNear-1].Name != fmt.Sprintf("n%03d", 1000-maxNear) || cap(l) > 4*maxNear {
 		t.Errorf("%d of %d: %+v", len(l), cap(l), l)
 	}
 }
