@@ -200,6 +200,9 @@ func TestCausesOfSilence(t *testing.T) {
 		if a.Hears != 1 || len(a.Audiences) != 1 || !strings.Contains(a.Audiences[0].Changed, "base64") || a.Audiences[0].Bytes < 100 {
 			t.Errorf("%+v", a)
 		}
+		if a.Audiences[0].Note != "" {
+			t.Errorf("%+v", a)
+		}
 		a = s.trace(t, "endpoint=bots&topic=format/x&size=2000")
 		if a.Hears != 0 || a.Missing != 1 || len(a.Silent) != 1 || a.Silent[0].Cause != "unwritable" || !strings.Contains(a.Silent[0].Text, "max_event_size") {
 			t.Errorf("%+v", a)
@@ -284,6 +287,10 @@ func TestCausesOfSilence(t *testing.T) {
 		c.send(`{"command":"join","args":{"channel":"slow/x"}}`)
 		c.ping()
 		id := s.id(t, c)
+		big := s.trace(t, "endpoint=web&topic=slow/x&size=100000")
+		if big.Hears != 1 || len(big.Audiences) != 1 || !strings.Contains(big.Audiences[0].Note, "65536 bytes may wait for a client") {
+			t.Errorf("%+v", big)
+		}
 		message := core.Payload{Kind: core.Text, Data: bytes.Repeat([]byte("x"), 8000)}
 		var a polywire.MessageTrace
 		coretest.Eventually(t, "its queue is full", func() bool {

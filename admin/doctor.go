@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -144,12 +145,17 @@ func newest(all []core.ConnectionInfo) []core.ConnectionInfo {
 func (t *tracer) door(from func(string) bool, open []core.ConnectionInfo, address string) []Step {
 	s := steps{}
 	known := false
+	near := from
+	if one, err := netip.ParseAddr(address); err == nil && one.Unmap().Is6() {
+		// They are remembered by /64.
+		near, _ = addresses(netip.PrefixFrom(one, 64).String())
+	}
 	for _, one := range t.src.Writing.TurnedAway() {
-		if !from(one.Remote) || len(s) == maxPatients {
+		if !near(one.Remote) || len(s) == maxPatients {
 			continue
 		}
 		known = true
-		text := fmt.Sprintf("refused %s ago, %d times in all%s (%s): %s", since(one.Last), one.Count, at(one), one.Reason, one.Why)
+		text := fmt.Sprintf("refused%s (%s): %s; %d times, the last time %s ago, from %s", at(one), one.Reason, one.Why, one.Count, since(one.Last), one.Remote)
 		if one.Details != "" {
 			text += " (" + one.Details + ")"
 		}
@@ -254,6 +260,7 @@ func (t *tracer) examine(c core.ConnectionState, topic string) Patient {
 	var s steps
 	ep := c.Settings
 	s.ok("endpoint", "connected to %s (%s) since %s", ep.Name, ep.Protocol, since(c.Opened))
+	s.ok("admission", "it was let in from %s: limits on connections and origin allow it", c.Remote)
 	if c.Identity != nil {
 		s.ok("auth", "it is %q, by %s", c.Identity.Subject, c.Identity.Method)
 	} else {

@@ -154,7 +154,9 @@ type Audience struct {
 	Clients      int    `json:"clients"`
 	// Bytes is how long the message is in their format; 0 if that is not known.
 	Bytes int `json:"bytes,omitempty"`
-	// Changed says how it differs in their format, Unwritable why their format cannot carry it.
+	// Note says for whom the message is too long. Changed says how it differs in their format, Unwritable why
+	// their format cannot carry it.
+	Note       string `json:"note,omitempty"`
 	Changed    string `json:"changed,omitempty"`
 	Unwritable string `json:"unwritable,omitempty"`
 }
@@ -388,6 +390,9 @@ func (h *hearers) add(ctx context.Context, w Writing, of core.HeardBy, p core.Pa
 		if err == nil {
 			h.receiver(one, size)
 		}
+		if size > one.Limit {
+			h.trace.Audiences[len(h.trace.Audiences)-1].Note = fmt.Sprintf("%d bytes may wait for a client (outbound_limit): it gets the message only if nothing else waits", one.Limit)
+		}
 		return true
 	}
 	if err := w.Members(ctx, of.Audience, size, reached); err != nil {
@@ -421,7 +426,7 @@ func (h *hearers) receiver(one core.Receiver, size int) {
 	case one.Fate == core.Misses, one.Fate == core.Ends:
 		text, advice := slowly(one.Receiving)
 		if size > one.Limit {
-			text = fmt.Sprintf("the message has %d bytes, and %d may wait for it (outbound_limit): it gets it only when nothing else waits; %s", size, one.Limit, text)
+			text = fmt.Sprintf("the message has %d bytes, more than may wait for it; %s", size, text)
 		}
 		h.silent(one.ConnectionInfo, core.ReasonSlow.String(), text, advice)
 	default:

@@ -82,7 +82,7 @@ func printMessageTrace(w io.Writer, a polywire.MessageTrace, asJSON bool) error 
 		fmt.Fprintln(t, "\nENDPOINT\tPROTOCOL\tSUBSCRIPTION\tCLIENTS\tBYTES\t")
 	}
 	for _, one := range a.Audiences {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%s\n", one.Endpoint, one.Protocol, plain(one.Subscription), one.Clients, one.Bytes, one.Changed)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%s\n", one.Endpoint, one.Protocol, plain(one.Subscription), one.Clients, one.Bytes, strings.Trim(one.Changed+"; "+one.Note, "; "))
 	}
 	if len(a.Silent) > 0 {
 		fmt.Fprintln(t, "\nWOULD NOT\tENDPOINT\tCAUSE\tWHY")
