@@ -1,6 +1,7 @@
 package polywire_test
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"log/slog"
@@ -98,11 +99,12 @@ func dialFrom(t *testing.T, address, url string, header http.Header) (*client, e
 	if err != nil {
 		return nil, err
 	}
-	if early != nil {
-		ws.PutReader(early)
-	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return &client{t: t, conn: conn, rw: conn}, conn.SetDeadline(time.Now().Add(patience))
+	c := &client{t: t, conn: conn, rw: conn}
+	if early != nil {
+		c.rw = bufio.NewReadWriter(early, bufio.NewWriterSize(conn, 0))
+	}
+	return c, conn.SetDeadline(time.Now().Add(patience))
 }
 
 // Why a client hears nothing, trace and doctor say, and the log has a line where something was refused.

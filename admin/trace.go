@@ -50,8 +50,10 @@ type Writing interface {
 const (
 	// maxSample bounds the message that a trace imagines, in bytes.
 	maxSample = maxBody
-	// maxLooked and maxLookTime bound how many names are compared in search of those that nearly match.
+	// maxLooked and maxLookTime bound how many names are compared in search of those that nearly match; after pauseEvery
+	// of them others get the processor.
 	maxLooked   = 1 << 20
+	pauseEvery  = 4096
 	maxLookTime = 2 * time.Second
 )
 
@@ -655,7 +657,9 @@ func newBound() *bound { return &bound{until: time.Now().Add(maxLookTime)} }
 
 // goOn reports whether to go on after n more.
 func (b *bound) goOn(n int) bool {
-	b.looked += n
+	if b.looked += n; b.looked%pauseEvery < n {
+		time.Sleep(time.Millisecond) // others want the processor too
+	}
 	b.cut = b.looked >= maxLooked || time.Now().After(b.until)
 	return !b.cut
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/polywire/polywire/core"
@@ -140,8 +139,7 @@ func (s *Server) Examine(ctx context.Context, id uint64) (core.ConnectionState, 
 // Refused calls visit with the open connections that were lately refused a command about a whole topic, as List does.
 // Not on an event loop.
 func (s *Server) Refused(ctx context.Context, v core.Verb, topic string, visit func(core.ConnectionInfo, core.RefusedCommand)) error {
-	var mu sync.Mutex
-	refused := make(map[uint64]core.RefusedCommand) // guarded by mu: written by the loops
+	refused := make(map[uint64]core.RefusedCommand) // the loop that is asked writes it, and visit reads it then
 	return s.walk(ctx, func(c *conn) bool {
 		name, within := strings.CutPrefix(topic, c.ep.TopicPrefix)
 		if !within || c.peer == nil {
@@ -151,13 +149,9 @@ func (s *Server) Refused(ctx context.Context, v core.Verb, topic string, visit f
 		if r.Count == 0 {
 			return false
 		}
-		mu.Lock()
-		defer mu.Unlock()
 		refused[c.id] = r
 		return true
 	}, func(batch []core.ConnectionInfo) bool {
-		mu.Lock()
-		defer mu.Unlock()
 		for _, one := range batch {
 			visit(one, refused[one.ID])
 			delete(refused, one.ID)
