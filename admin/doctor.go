@@ -3,7 +3,6 @@ package admin
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -81,20 +80,21 @@ func (t *tracer) byNumber(ctx context.Context, number, topic string) (*Diagnosis
 		return nil, invalid("%.50q is no number of a connection", number)
 	}
 	d := &Diagnosis{Door: []Step{}, Clients: []Patient{}}
-	state, err := t.src.Writing.Examine(ctx, id)
-	if errors.Is(err, core.ErrNoConnection) {
-		for _, one := range t.src.Closed() {
-			if one.ID == id {
-				d.Door = closed(one)
-				return d, nil
-			}
+	states, err := t.src.Writing.Examine(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if len(states) > 0 {
+		d.Clients = append(d.Clients, t.examine(states[0], topic))
+		return d, nil
+	}
+	for _, one := range t.src.Closed() {
+		if one.ID == id {
+			d.Door = closed(one)
+			return d, nil
 		}
 	}
-	if err != nil {
-		return nil, missing(id, err)
-	}
-	d.Clients = append(d.Clients, t.examine(state, topic))
-	return d, nil
+	return nil, missing(id, core.ErrNoConnection)
 }
 
 // byAddress examines the connections of an address, and whether others of it were refused.
@@ -120,15 +120,17 @@ func (t *tracer) byAddress(ctx context.Context, address, topic string) (*Diagnos
 	}
 	d.More += max(0, len(open)-maxPatients)
 	open = newest(open)
-	for _, one := range open {
-		state, err := t.src.Writing.Examine(ctx, one.ID)
-		if errors.Is(err, core.ErrNoConnection) {
-			continue // it has left meanwhile
-		}
-		if err != nil {
-			return nil, err
-		}
-		d.Clients = append(d.Clients, t.examine(state, topic))
+	ids := make([]uint64, len(open))
+	for i, one := range open {
+		ids[i] = one.ID
+	}
+	states, err := t.src.Writing.Examine(ctx, ids...)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(states, func(a, b core.ConnectionState) int { return cmp.Compare(b.ID, a.ID) })
+	for _, one := range states {
+		d.Clients = append(d.Clients, t.examine(one, topic))
 	}
 	d.Door = t.door(from, open, address)
 	return d, nil

@@ -41,8 +41,8 @@ type Writing interface {
 	Refused(ctx context.Context, v core.Verb, topic string, visit func(core.ConnectionInfo, core.RefusedCommand)) error
 	// Rehearse tries what becomes of a publish of a client of an endpoint.
 	Rehearse(endpoint, topic string, p core.Payload) core.Rehearsal
-	// Examine returns a connection; the error is [core.ErrNoConnection] if there is none.
-	Examine(ctx context.Context, id uint64) (core.ConnectionState, error)
+	// Examine returns the open ones of some connections, in no order.
+	Examine(ctx context.Context, ids ...uint64) ([]core.ConnectionState, error)
 	// TurnedAway returns who was refused last before it was connected, the last one first.
 	TurnedAway() []core.TurnedAway
 }
@@ -269,11 +269,14 @@ func (t *tracer) publisher(ctx context.Context, q url.Values) (publisher, error)
 		if q.Get("endpoint") != "" {
 			return publisher{}, invalid("a connection has its endpoint: leave endpoint out, or from")
 		}
-		state, err := t.src.Writing.Examine(ctx, id)
+		states, err := t.src.Writing.Examine(ctx, id)
 		if err != nil {
-			return publisher{}, missing(id, err)
+			return publisher{}, err
 		}
-		return publisher{state.Settings, &state}, nil
+		if len(states) == 0 {
+			return publisher{}, missing(id, core.ErrNoConnection)
+		}
+		return publisher{states[0].Settings, &states[0]}, nil
 	}
 	names := t.src.endpoints()
 	name := q.Get("endpoint")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -114,26 +115,34 @@ func (c *conn) fate(n int) core.Fate {
 	return core.Displaces
 }
 
-// Examine returns a connection with all that decides what it hears. The error is ErrNoConnection, or that of ctx.
-// Not on an event loop.
-func (s *Server) Examine(ctx context.Context, id uint64) (core.ConnectionState, error) {
-	states := make(chan core.ConnectionState, 1)
-	info, err := s.one(ctx, id, func(c *conn) {
+// Examine returns the open ones of some connections, with all that decides what they hear, in no order. Not on an
+// event loop.
+func (s *Server) Examine(ctx context.Context, ids ...uint64) (list []core.ConnectionState, err error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	states := make(map[uint64]core.ConnectionState) // the loop that is asked writes it, and visit reads it then
+	err = s.walk(ctx, func(c *conn) bool {
+		if !slices.Contains(ids, c.id) {
+			return false
+		}
 		one := core.ConnectionState{
-			Receiving: c.receiving(), Settings: c.Endpoint(), Identity: c.user,
-			Throttled: c.in.holds.has(throttled), Unwritable: c.missed,
+			Receiving: c.receiving(), Settings: c.Endpoint(), Identity: c.user, Throttled: c.in.holds.has(throttled), Unwritable: c.missed,
 		}
 		if c.peer != nil {
 			one.Holdings = c.peer.Holdings()
 		}
-		states <- one
+		states[c.id] = one
+		return true
+	}, func(batch []core.ConnectionInfo) bool {
+		for _, info := range batch {
+			one := states[info.ID]
+			one.ConnectionInfo = info
+			list = append(list, one)
+		}
+		return len(list) < len(ids)
 	})
-	if err != nil {
-		return core.ConnectionState{}, err
-	}
-	one := <-states
-	one.ConnectionInfo = info
-	return one, nil
+	return list, err
 }
 
 // Refused calls visit with the open connections that were lately refused a command about a whole topic, as List does.

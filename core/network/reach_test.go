@@ -132,3 +132,21 @@ func TestTurnedAway(t *testing.T) {
 		t.Errorf("there are %d (%d): %+v", len(all), len(s.away.of), all[0])
 	}
 }
+
+// The open ones of some connections are examined, in one look through all.
+func TestExamine(t *testing.T) {
+	r := start(t, nil)
+	r.subscriber()
+	mine := r.hub.newest().ID()
+	r.dial("echo")
+	states, err := r.Examine(t.Context(), mine, 1<<40)
+	if err != nil || len(states) != 1 {
+		t.Fatalf("%+v, %v", states, err)
+	}
+	if one := states[0]; one.ID != mine || one.Settings == nil || one.Settings.Name != "chat" || one.Endpoint != "chat" || one.Policy != "disconnect" || one.Limit == 0 || one.Lost != 0 || one.Throttled {
+		t.Errorf("%+v", one)
+	}
+	if states, err := r.Examine(t.Context(), 1<<40); err != nil || len(states) != 0 {
+		t.Errorf("%+v, %v", states, err)
+	}
+}
