@@ -126,7 +126,7 @@ var rules = []rule{
 		why: "a plugin is verified from outside, as a broker and its clients see it",
 	},
 	{packages: "examples/plugins/...", allow: []string{".", "core", "core/rawjson", "plugin/sdk"}, why: "a plugin in Go needs the SDK alone"},
-	{packages: "internal/admin", allow: []string{"core", "core/logging", "github.com/prometheus/client_golang/..."}, why: "metrics are read from core's counters"},
+	{packages: "internal/admin", allow: []string{"core", "core/logging", "github.com/agnivade/levenshtein", "github.com/prometheus/client_golang/..."}, why: "metrics are read from core's counters"},
 	{
 		packages: "config",
 		allow: []string{
