@@ -170,6 +170,7 @@ var testRule = rule{
 		".", "core/...", "client", "internal/cluster/clustertest", "internal/cluster/places", "codecs/...", "internal/auth", "internal/admin", "internal/certs/...", "config", "conversations/...", "internal/matrix", "plugin/...", "internal/sessions", "sockets",
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 		"github.com/hashicorp/go-plugin", "google.golang.org/grpc", "google.golang.org/protobuf/proto", // plugins without the SDK
+		"go.opentelemetry.io/proto/otlp/...", "google.golang.org/grpc/metadata", // a collector of traces
 		"github.com/nats-io/nats-server/v2/server", "github.com/nats-io/jwt/v2", "github.com/google/uuid", "go.yaml.in/yaml/v3",
 		"golang.org/x/sys/unix",             // network namespaces
 		"github.com/getkin/kin-openapi/...", // the description of the admin API
