@@ -59,7 +59,7 @@ the client names it. The exit code is 0 if there is no problem, and else 1.`,
 	}
 	cmd.Flags().StringVar(&topic, "topic", "", "what it should hear, as the client names it")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	s.add(cmd.Flags())
+	s.addAsking(cmd.Flags())
 	return cmd
 }
 
