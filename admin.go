@@ -28,6 +28,10 @@ func (b *Broker) adminSource() admin.Source {
 		LogDropped:   b.lines.Dropped,
 		Connections:  b.parts.Network,
 		Closed:       b.parts.Engine.Closed,
+		Tables:       b.parts.Engine,
+		CloseSession: b.CloseSession,
+		Addresses:    b.addresses,
+		Nodes:        b.parts.Nodes(),
 		Publish:      b.Publish,
 		Call:         b.Call,
 		Certificates: b.parts.Certificates,
@@ -45,6 +49,15 @@ func (b *Broker) adminSource() admin.Source {
 		src.Reload = func(dryRun bool) (any, error) { return b.Reread(dryRun) }
 	}
 	return src
+}
+
+// addresses returns where the endpoints are reached.
+func (b *Broker) addresses() (all []admin.EndpointAddress) {
+	cfg := b.parts.Config()
+	for i, ep := range describe(cfg, b.listens) {
+		all = append(all, admin.EndpointAddress{Name: ep.Name, Listen: b.listens(&cfg.Endpoints[i]), URL: ep.URL})
+	}
+	return all
 }
 
 // tap is a tap on an endpoint.

@@ -65,8 +65,10 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 		return nil, err
 	}
 	own.setLevel()
+	server := admin.New(b.adminSource(), logger)
+	b.parts.AnswerNodes(server.Answer)
 	if cfg.Admin.Listen != "" {
-		b.admin = admin.New(b.adminSource(), logger)
+		b.admin = server
 	}
 	return b, nil
 }
@@ -121,12 +123,15 @@ func (b *Broker) Config() *config.Config { return b.parts.Config() }
 // Endpoints describes the endpoints in configuration order, with their actual ports once they
 // listen.
 func (b *Broker) Endpoints() []EndpointInfo {
-	return describe(b.parts.Config(), func(ep *config.Endpoint) string {
-		if addr := b.parts.Network.Addr(ep.Name); addr != nil {
-			return listenText(addr)
-		}
-		return ep.Listen
-	})
+	return describe(b.parts.Config(), b.listens)
+}
+
+// listens returns the address of an endpoint's listener, or before it listens that of the configuration.
+func (b *Broker) listens(ep *config.Endpoint) string {
+	if addr := b.parts.Network.Addr(ep.Name); addr != nil {
+		return listenText(addr)
+	}
+	return ep.Listen
 }
 
 // AdminURL returns the address of the metrics, "" if there is none. The actual port is known once

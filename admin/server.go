@@ -23,6 +23,7 @@ type Server struct {
 	// Static after construction.
 	log     *slog.Logger
 	http    *http.Server
+	lists   *lists
 	endTaps context.CancelFunc
 
 	// Atomic.
@@ -52,13 +53,19 @@ func New(src Source, log *slog.Logger) *Server {
 	})
 	v1 := api{src.ReloadToken, log}
 	v1.serve(mux)
-	newConnections(src, v1).serve(mux)
+	all := newLists(src.Nodes)
+	for _, one := range []interface{ serve(*http.ServeMux) }{
+		newConnections(src, v1, all), newEndpoints(src, v1, all), newTopics(src, v1, all), newHolders(src, v1, all), newSessions(src, v1, all),
+		newNodes(src, v1, all),
+	} {
+		one.serve(mux)
+	}
 	newMessages(src, v1).serve(mux)
 	mux.Handle("POST /reload", reloader{src.Reload, src.ReloadToken, log})
 	ending, endTaps := context.WithCancel(context.Background())
 	mux.Handle("GET /v1/tap", tapper{&src, ending, v1})
 	s := &Server{
-		log: log, endTaps: endTaps,
+		log: log, endTaps: endTaps, lists: all,
 		http: &http.Server{
 			Handler:           &hosts{names: src.Hosts, next: mux, log: log},
 			ReadHeaderTimeout: 5 * time.Second,
@@ -93,6 +100,12 @@ func (s *Server) Start(listener net.Listener) {
 			s.log.Error("serving admin", "error", err)
 		}
 	}()
+}
+
+// Answer answers what the admin server of another node asks, whether this one listens or not. It may be called before
+// Start, by any goroutine but those of the event loops; question is borrowed.
+func (s *Server) Answer(ctx context.Context, question []byte) []byte {
+	return s.lists.answer(ctx, question)
 }
 
 // Listener returns the listener, which the server still owns.

@@ -26,6 +26,14 @@ type Source struct {
 	// Connections are the open connections, and Closed returns those that have ended last, the last one first.
 	Connections Connections
 	Closed      func() []core.ClosedConnection
+	// Tables are what connections have at the engine.
+	Tables Tables
+	// CloseSession closes a session as the application does. The error has [core.SessionUnknown] if there is none.
+	CloseSession func(ctx context.Context, key string) error
+	// Addresses returns where the endpoints are reached.
+	Addresses func() []EndpointAddress
+	// Nodes are the nodes of the cluster; nil if the broker is alone.
+	Nodes Nodes
 	// Publish publishes in the name of an endpoint, and Call asks a service. The errors are those of the
 	// same methods of the broker.
 	Publish func(endpoint, topic string, p core.Payload) error
@@ -65,6 +73,13 @@ type Source struct {
 	// Hosts are the host names under which the server answers, besides those of the loopback
 	// interface; "*" is any.
 	Hosts []string
+}
+
+// Tables are the tables of the engine.
+type Tables interface {
+	Topics
+	Holders
+	Sessions
 }
 
 // endpoints returns the names of the endpoints that clients connect to. Endpoints has those of bridges too.

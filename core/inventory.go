@@ -36,14 +36,13 @@ type HeardTopic struct {
 	By []Hearing // by the names of the endpoints
 }
 
-// Holder is who owns a channel or answers a service: a connection of this process, or another node.
+// Holder is a connection that owns a channel or answers a service.
 type Holder struct {
-	Connection     uint64 // 0 if it is another node
+	Connection     uint64
 	Endpoint, User string
-	Node           NodeID // "" if it is a connection of this process
 }
 
-// ChannelInfo is a channel that somebody owns.
+// ChannelInfo is a channel that a connection owns.
 type ChannelInfo struct {
 	Name     string
 	Services int // how many services its owner answers below it
@@ -72,7 +71,7 @@ type ServiceInfo struct {
 	// pattern.
 	Name string
 	Kind ServiceKind
-	// Answerers are connections and nodes, MaxAnswerers at most; Offers is how many there are.
+	// Answerers are connections, MaxAnswerers at most; Offers is how many there are.
 	Answerers []Holder
 	Offers    int
 	// Pending is how many calls have no answer yet, and Bound how many there may be.

@@ -132,6 +132,9 @@ func (o *operator) connections(cmd *cobra.Command, q url.Values, limit int) (all
 		if err := o.get(cmd.Context(), http.MethodGet, "/v1/connections", q, &page); err != nil {
 			return nil, 0, err
 		}
+		if len(all) == 0 {
+			warnMissing(cmd.ErrOrStderr(), page.Missing)
+		}
 		all, total = append(all, page.Connections...), page.Total
 		if page.Next == "" || len(all) == limit {
 			return all, total, nil
@@ -142,7 +145,7 @@ func (o *operator) connections(cmd *cobra.Command, q url.Values, limit int) (all
 
 func printConnections(w io.Writer, all []polywire.Connection, total int, asJSON bool) error {
 	if asJSON {
-		return printJSON(w, polywire.ConnectionList{Connections: all, Total: total})
+		return printJSON(w, polywire.ConnectionList{Connections: all, List: polywire.List{Total: total}})
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "CONNECTION\tENDPOINT\tPROTOCOL\tREMOTE\tUSER\tAGE\tIDLE\tQUEUED\t")

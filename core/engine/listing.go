@@ -232,27 +232,26 @@ func (t *tally) add(some []heard) {
 	}
 }
 
-// holderOf returns who an owner is. Under no lock.
-func holderOf(o owner) core.Holder {
-	switch o := o.(type) {
-	case *peer:
-		return core.Holder{Connection: o.link.ID(), Endpoint: o.endpoint.Name, User: o.link.Identity().User()}
-	case *node:
-		return core.Holder{Node: o.id}
-	}
-	return core.Holder{}
+// holderOf returns who has something. Under no lock.
+func holderOf(p *peer) core.Holder {
+	return core.Holder{Connection: p.link.ID(), Endpoint: p.endpoint.Name, User: p.link.Identity().User()}
 }
 
-// ListChannels calls visit with each channel that somebody owns, as ListTopics. Not on an event loop.
+// ListChannels calls visit with each channel that a connection of this process owns, as ListTopics. Not on an event
+// loop.
 func (e *Engine) ListChannels(ctx context.Context, visit func(core.ChannelInfo)) error {
-	return e.eachChannel(ctx, func(c *channel) {
-		visit(core.ChannelInfo{Name: c.name, Services: len(c.services), Owner: holderOf(c.owner)})
+	return e.eachChannel(ctx, func(c *channel, owner *peer) {
+		visit(core.ChannelInfo{Name: c.name, Services: len(c.services), Owner: holderOf(owner)})
 	})
 }
 
-// eachChannel calls visit with each channel, under no lock.
-func (e *Engine) eachChannel(ctx context.Context, visit func(*channel)) error {
-	l := newLook(ctx, e.mu.RLocker(), each(visit))
+// eachChannel calls visit with each channel of connections of this process, under no lock.
+func (e *Engine) eachChannel(ctx context.Context, visit func(*channel, *peer)) error {
+	l := newLook(ctx, e.mu.RLocker(), each(func(c *channel) {
+		if p, here := c.owner.(*peer); here {
+			visit(c, p)
+		}
+	}))
 	for _, same := range e.channels.byHash {
 		l.found = append(l.found, same...)
 		if !l.step(1) {
@@ -262,18 +261,23 @@ func (e *Engine) eachChannel(ctx context.Context, visit func(*channel)) error {
 	return l.end()
 }
 
-// ListServices calls visit with each service that somebody answers, as ListTopics. Not on an event loop.
+// ListServices calls visit with each service that a connection of this process, a Go handler or the configuration
+// answers, as ListTopics. Not on an event loop.
 func (e *Engine) ListServices(ctx context.Context, visit func(core.ServiceInfo)) error {
 	for _, one := range e.handlers.list() {
 		visit(one)
 	}
 	l := newLook(ctx, e.mu.RLocker(), func(some []offered) { e.showOffered(some, visit) })
 	for _, s := range e.services {
-		one := offered{name: s.name, service: &s.service, kind: core.SharedService, offers: len(s.offers)}
-		for _, o := range s.offers[:min(len(s.offers), core.MaxAnswerers)] {
-			one.by = append(one.by, o.owner)
+		one := offered{name: s.name, service: &s.service, kind: core.SharedService, offers: s.offered}
+		for _, o := range s.offers[:min(s.offered, core.MaxAnswerers)] {
+			if p, here := o.owner.(*peer); here {
+				one.by = append(one.by, p)
+			}
 		}
-		l.add(one)
+		if s.offered > 0 {
+			l.add(one)
+		}
 		if !l.step(1 + len(one.by)) {
 			break
 		}
@@ -282,9 +286,9 @@ func (e *Engine) ListServices(ctx context.Context, visit func(core.ServiceInfo))
 		return err
 	}
 	var some []offered
-	err := e.eachChannel(ctx, func(c *channel) {
+	err := e.eachChannel(ctx, func(c *channel, owner *peer) {
 		for i := range c.services {
-			some = append(some, offered{name: string(c.title(i).appendTo(nil)), service: &c.services[i], kind: core.OwnedService, by: []owner{c.owner}, offers: 1})
+			some = append(some, offered{name: string(c.title(i).appendTo(nil)), service: &c.services[i], kind: core.OwnedService, by: []*peer{owner}, offers: 1})
 			if len(some) == lookBatch {
 				e.showOffered(some, visit)
 				some = some[:0]
@@ -295,12 +299,12 @@ func (e *Engine) ListServices(ctx context.Context, visit func(core.ServiceInfo))
 	return err
 }
 
-// offered is a service that connections or nodes answer.
+// offered is a service that connections answer.
 type offered struct {
 	name    string
 	service *service
 	kind    core.ServiceKind
-	by      []owner
+	by      []*peer
 	offers  int
 }
 
