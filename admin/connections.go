@@ -74,12 +74,37 @@ type Connection struct {
 	Held       bool `json:"held,omitempty"`
 	TLS        bool `json:"tls,omitempty"`
 	Compressed bool `json:"compressed,omitempty"`
+	// Messages that it has said and heard, and their payload bytes.
+	MessagesIn  uint64 `json:"messages_in"`
+	BytesIn     uint64 `json:"bytes_in"`
+	MessagesOut uint64 `json:"messages_out"`
+	BytesOut    uint64 `json:"bytes_out"`
+	Rates       Rates  `json:"rates"`
+}
+
+// Rates are how much a connection says and hears a second, over the last Seconds.
+type Rates struct {
+	MessagesIn  float64 `json:"messages_in"`
+	BytesIn     float64 `json:"bytes_in"`
+	MessagesOut float64 `json:"messages_out"`
+	BytesOut    float64 `json:"bytes_out"`
+	Seconds     float64 `json:"seconds"`
+}
+
+// ratesOf returns the rates of a connection. One that was opened in the same tick has had a tick.
+func ratesOf(c core.ConnectionInfo) Rates {
+	seconds := max(c.RecentFor, 100*time.Millisecond).Seconds()
+	return Rates{
+		MessagesIn: float64(c.Recent.MessagesIn) / seconds, BytesIn: float64(c.Recent.BytesIn) / seconds,
+		MessagesOut: float64(c.Recent.MessagesOut) / seconds, BytesOut: float64(c.Recent.BytesOut) / seconds, Seconds: seconds,
+	}
 }
 
 func connectionOf(c core.ConnectionInfo, node string) Connection {
 	return Connection{
 		ID: c.ID, Node: node, Endpoint: c.Endpoint, Protocol: c.Protocol, Remote: c.Remote, User: c.User, Opened: c.Opened.UTC(),
 		IdleSeconds: c.Idle.Seconds(), QueuedBytes: c.Queued, Held: c.Held, TLS: c.TLS, Compressed: c.Compressed,
+		MessagesIn: c.Traffic.MessagesIn, BytesIn: c.Traffic.BytesIn, MessagesOut: c.Traffic.MessagesOut, BytesOut: c.Traffic.BytesOut, Rates: ratesOf(c),
 	}
 }
 
@@ -103,6 +128,30 @@ type ConnectionDetail struct {
 	// Asking is how many of its calls have no outcome yet, Asked how many it has still to answer.
 	Asking int `json:"asking"`
 	Asked  int `json:"asked"`
+	// LastRefusal is what it was refused last; nil if nothing was.
+	LastRefusal *Refusal `json:"last_refusal,omitempty"`
+}
+
+// Refusal is something that a connection has asked for in vain.
+type Refusal struct {
+	At time.Time `json:"at"`
+	// Reason is one of polywire_messages_refused_total, or of polywire_calls_failed_total.
+	Reason string `json:"reason"`
+	// Verb is what it has asked for, and Topic the beginning of the topic or service; empty if its message could not be
+	// read.
+	Verb  string `json:"verb,omitempty"`
+	Topic string `json:"topic,omitempty"`
+}
+
+func refusalOf(r *core.Refusal) *Refusal {
+	if r == nil {
+		return nil
+	}
+	shown := &Refusal{At: r.At.UTC(), Reason: r.Reason.String(), Topic: r.Topic}
+	if r.Verb != core.None {
+		shown.Verb = r.Verb.String()
+	}
+	return shown
 }
 
 // list returns a page of connections.
@@ -160,7 +209,7 @@ func (c *connections) showHere(ctx context.Context, text string, _ url.Values) (
 	return ConnectionDetail{
 		Connection: connectionOf(one, c.lists.self()),
 		Topics:     some(h.Topics), Patterns: some(h.Patterns), Services: some(h.Services), Channels: some(h.Channels), More: h.More,
-		Session: h.Session, Asking: h.Asking, Asked: h.Asked,
+		Session: h.Session, Asking: h.Asking, Asked: h.Asked, LastRefusal: refusalOf(h.LastRefusal),
 	}, nil
 }
 
@@ -317,13 +366,21 @@ var orders = map[string]func(core.ConnectionInfo) int64{
 	"idle":   func(c core.ConnectionInfo) int64 { return -int64(c.Idle) },
 	"oldest": func(c core.ConnectionInfo) int64 { return c.Opened.UnixNano() },
 	"newest": func(c core.ConnectionInfo) int64 { return -c.Opened.UnixNano() },
+	"rate": func(c core.ConnectionInfo) int64 {
+		r := ratesOf(c)
+		return -int64(1000 * (r.MessagesIn + r.MessagesOut))
+	},
+	"busy": func(c core.ConnectionInfo) int64 {
+		r := ratesOf(c)
+		return -int64(1000 * (r.BytesIn + r.BytesOut))
+	},
 }
 
 // orderOf returns how a query wants connections to be sorted.
 func orderOf(q url.Values) (func(core.ConnectionInfo) int64, error) {
 	key, ok := orders[cmp.Or(q.Get("sort"), "id")]
 	if !ok {
-		return nil, invalid("sort must be id, queued, idle, oldest or newest, not %.50q", q.Get("sort"))
+		return nil, invalid("sort must be id, queued, idle, oldest, newest, rate or busy, not %.50q", q.Get("sort"))
 	}
 	return key, nil
 }

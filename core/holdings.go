@@ -16,4 +16,6 @@ type Holdings struct {
 	// Asking is how many of its calls have no outcome yet, and Asked how many calls it has still to
 	// answer.
 	Asking, Asked int
+	// LastRefusal is what it was refused last; nil if nothing was.
+	LastRefusal *Refusal
 }

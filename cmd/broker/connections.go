@@ -65,7 +65,7 @@ changed, and the clients are not held up.`,
 		{"user", "only those of a user"},
 		{"address", "only those from an address, a network (10.0.0.0/8), or an address with a port"},
 		{"topic", "only those that hear a topic, named with its prefix if the endpoint has one"},
-		{"sort", "what comes first: the smallest id, or by queued, idle, oldest or newest"},
+		{"sort", "what comes first: the smallest id, or by queued, idle, oldest, newest, rate (messages) or busy (bytes)"},
 	} {
 		query[one.name] = flags.String(one.name, "", one.usage)
 	}

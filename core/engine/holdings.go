@@ -63,6 +63,9 @@ func (p *peer) Holdings() core.Holdings {
 		h.Services = names(maps.Keys(r.offers), len(r.offers))
 		h.Channels = names(maps.Keys(r.channels), len(r.channels))
 	}
+	if p.rare != nil {
+		h.LastRefusal = p.rare.refused.shown()
+	}
 	h.Session = p.session.Load() != nil
 	h.Asking, h.Asked = p.engine.calls.of(&p.party)
 	return h

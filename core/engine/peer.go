@@ -43,6 +43,8 @@ type rare struct {
 	exclusive int                 // how many services are in channels
 	weight    int                 // of the names in channels and offers
 
+	refused *lastRefusal // nil if nothing was refused
+
 	joining string // key of the session that is being restored
 
 	cancel  context.CancelFunc // not nil while something runs off the loop
@@ -165,6 +167,7 @@ func (p *peer) close(r core.Reason) {
 
 // Refused logs what the connection's codec has refused.
 func (p *peer) Refused(r core.Reason, f core.Failure) {
+	p.noteRefusal(core.None, nil, r)
 	p.engine.access.refused(p, core.None, nil, refusal{f, r})
 }
 
@@ -175,6 +178,7 @@ func (p *peer) tellDone(c *core.Command) {
 
 // tellFailed tells that c did not succeed.
 func (p *peer) tellFailed(c *core.Command, r refusal) {
+	p.noteRefusal(c.Verb, c.Topic, r.reason)
 	p.engine.access.refused(p, c.Verb, c.Topic, r)
 	p.link.Tell(core.Event{Kind: core.Failed, Verb: c.Verb, Ref: c.Ref, Topic: c.Topic, As: c.As, Failure: r.Failure})
 }
