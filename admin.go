@@ -44,6 +44,8 @@ func (b *Broker) adminSource() admin.Source {
 		ReloadToken:  b.cfg.Admin.ReloadToken,
 		Hosts:        adminHosts(b.cfg.Admin),
 		Tap:          b.tap,
+		LogLevel:     b.level,
+		Drain:        func() { b.life.stop() },
 	}
 	if b.source != nil {
 		src.Reload = func(dryRun bool) (any, error) { return b.Reread(dryRun) }

@@ -27,6 +27,7 @@ type Broker struct {
 	source  func() (*config.Config, error) // nil without WithSource
 	listen  func(name, address string) (net.Listener, error)
 	begin   func() (end func()) // called at each reload
+	level   *slog.LevelVar       // nil without WithLogLevel
 	log     *slog.Logger
 	lines   *logging.Handler // the handler of log
 	parts   *assembly.Parts  // everything that serves; Replace is called under reloading
@@ -58,7 +59,7 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	}
 	b := &Broker{
 		cfg: cfg, options: options, source: own.source, listen: own.program.Listen, begin: own.begin,
-		log: logger, lines: lines, life: newLife(),
+		level: own.level, log: logger, lines: lines, life: newLife(),
 	}
 	if b.parts, err = assembly.New(cfg, own.program, logger); err != nil {
 		lines.Flush(flushTimeout)

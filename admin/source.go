@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"sync/atomic"
 
@@ -64,6 +65,10 @@ type Source struct {
 	// change; the report can be marshalled as JSON. Nil if there is nothing to read. This field and
 	// those below are optional.
 	Reload func(dryRun bool) (report any, err error)
+	// LogLevel is the level of the log; nil if something else sets it.
+	LogLevel *slog.LevelVar
+	// Drain makes the broker end, and does not wait for that.
+	Drain func()
 	// Tap begins a tap on an endpoint that reports messages of up to max bytes; nil if there are no taps. The
 	// error is core.ErrNoEndpoint, or says why no tap is allowed.
 	Tap func(endpoint string, max int) (Tap, error)
