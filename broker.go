@@ -27,7 +27,7 @@ type Broker struct {
 	source  func() (*config.Config, error) // nil without WithSource
 	listen  func(name, address string) (net.Listener, error)
 	begin   func() (end func()) // called at each reload
-	level   *slog.LevelVar       // nil without WithLogLevel
+	level   *slog.LevelVar      // nil without WithLogLevel
 	log     *slog.Logger
 	lines   *logging.Handler // the handler of log
 	parts   *assembly.Parts  // everything that serves; Replace is called under reloading

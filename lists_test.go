@@ -83,6 +83,33 @@ admin: {listen: "127.0.0.1:0"}
 	}
 }
 
+// A connection is shown with what it says and hears, and with what it was refused.
+func TestTraffic(t *testing.T) {
+	r := run(t, "endpoints: [{name: web, protocol: vws, listen: \"127.0.0.1:0\", options: {allow_send: true}}]\nadmin: {listen: \"127.0.0.1:0\"}\n")
+	quiet, _ := speaks(t, "vws", r.urls["web"].URL)
+	busy, _ := speaks(t, "vws", r.urls["web"].URL)
+	do(t, quiet, core.Command{Verb: core.Subscribe, Topic: []byte("a")})
+	for range 9 {
+		do(t, busy, core.Command{Verb: core.Publish, Topic: []byte("a"), Payload: core.Payload{Kind: core.JSON, Data: []byte(`"text"`)}})
+	}
+	var list polywire.ConnectionList
+	coretest.Eventually(t, "all is counted", func() bool {
+		return r.v1(t, "GET", "connections?sort=rate", &list) == http.StatusOK && list.Connections[0].MessagesOut+list.Connections[1].MessagesOut >= 9+10
+	})
+	if c := list.Connections[0]; c.MessagesIn != 9 || c.BytesIn < 9*6 || c.Rates.MessagesIn <= 0 || c.Rates.Seconds <= 0 || c.Rates.BytesIn < 6*c.Rates.MessagesIn {
+		t.Errorf("who publishes: %+v", c)
+	}
+	if c := list.Connections[1]; c.MessagesIn != 1 || c.MessagesOut < 9 || c.BytesOut < 9*6 {
+		t.Errorf("who hears: %+v", c)
+	}
+	_, err := busy.Do(t.Context(), core.Command{Verb: core.Subscribe, Topic: []byte("$request/x")})
+	var one polywire.ConnectionDetail
+	r.v1(t, "GET", fmt.Sprintf("connections/%d", list.Connections[0].ID), &one)
+	if err == nil || one.LastRefusal == nil || one.LastRefusal.Verb != "subscribe" || one.LastRefusal.Topic != "$request/x" || one.LastRefusal.At.IsZero() {
+		t.Errorf("%v: %+v", err, one.LastRefusal)
+	}
+}
+
 // Pages go on where the one before has ended, whatever names are called.
 func TestListPages(t *testing.T) {
 	r := run(t, "endpoints: [{name: web, protocol: vws, listen: \"127.0.0.1:0\"}]\nadmin: {listen: \"127.0.0.1:0\"}\n")

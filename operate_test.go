@@ -23,7 +23,9 @@ func TestOperateReload(t *testing.T) {
 	next := load(t, strings.Replace(operated, "}]", ", limits: {subscriptions: 5}}]", 1))
 	broken := errors.New("it is broken")
 	r := run(t, operated, polywire.WithSource(func() (*config.Config, error) { return next, broken }))
-	var refused struct{ Error struct{ Code, Message string } }
+	var refused struct {
+		Error struct{ Code, Message string }
+	}
 	for _, method := range []string{"GET", "POST"} {
 		if status := r.v1(t, method, "reload", &refused); status != http.StatusUnprocessableEntity || !strings.Contains(refused.Error.Message, "it is broken") {
 			t.Errorf("%s: %d %+v", method, status, refused)
@@ -83,7 +85,9 @@ func TestOperateRefused(t *testing.T) {
 		"GET reload": http.StatusNotImplemented, "POST reload": http.StatusNotImplemented, "GET log": http.StatusNotImplemented,
 		"PUT log?level=info": http.StatusNotImplemented, "PUT log?level=x": http.StatusBadRequest, "PUT log": http.StatusBadRequest, "POST drain?now=1": http.StatusBadRequest,
 	} {
-		var refused struct{ Error struct{ Code, Message string } }
+		var refused struct {
+			Error struct{ Code, Message string }
+		}
 		method, path, _ := strings.Cut(request, " ")
 		if status := r.v1(t, method, path, &refused); status != want || refused.Error.Message == "" {
 			t.Errorf("%s: %d %+v", request, status, refused)

@@ -100,7 +100,7 @@ func (e *endpoints) collect(ctx context.Context, q url.Values, add func(place, E
 		}
 		at, listens := addresses[ep.Name]
 		s := ep.Stats
-		add(place{Name: []byte(ep.Name), Node: node}, Endpoint{
+		add(placeOfName(ep.Name, node), Endpoint{
 			Endpoint: ep.Name, Node: node, Protocol: ep.Protocol, Listen: at.Listen, URL: at.URL, Bridge: !listens,
 			Connections: s.Open.Load(), QueuedBytes: queued[ep.Name], Slow: slow[ep.Name],
 			Opened: s.Opened.Load(), Rejected: s.Rejected.Sum(), Closed: s.Closed.Sum(),

@@ -78,7 +78,7 @@ func (h *holders) collectChannels(ctx context.Context, q url.Values, add func(pl
 	wanted, user, node := named(q), q.Get("user"), h.lists.self()
 	return h.all.ListChannels(ctx, func(one core.ChannelInfo) {
 		if wanted(one.Name) && (user == "" || one.Owner.User == user) {
-			add(place{Name: []byte(one.Name), Node: node}, Channel{Node: node, Channel: one.Name, Services: one.Services, Owner: holderOf(one.Owner)})
+			add(placeOfName(one.Name, node), Channel{Node: node, Channel: one.Name, Services: one.Services, Owner: holderOf(one.Owner)})
 		}
 	})
 }
@@ -150,7 +150,7 @@ func (h *holders) collectServices(ctx context.Context, q url.Values, add func(pl
 				s.Failed += stats.Failed[r].Load()
 			}
 		}
-		at := place{Name: []byte(one.Name + "\x00" + s.By), Node: node}
+		at := placeOfName(one.Name+"\x00"+s.By, node)
 		if sort == "pending" {
 			at.Key = -int64(one.Pending)
 		}

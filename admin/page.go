@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"net/url"
@@ -23,6 +24,22 @@ type place struct {
 	ID   uint64 `json:"id,omitempty"`
 	Name []byte `json:"name,omitempty"` // bytes, because JSON would change a name that is not UTF-8
 	Node string `json:"node,omitempty"`
+
+	size int // the bytes of the name, of which Name may be the beginning; 0 if another node has said it
+}
+
+// maxPlace bounds the bytes of a name in a place: the place of a query has to fit into the head of a request.
+const maxPlace = 4 << 10
+
+// placeOfName returns the place of something that is called so. What a long name begins with, and a digest of it, stand for
+// it.
+func placeOfName(name, node string) place {
+	at := place{Name: []byte(name), Node: node, size: len(name)}
+	if len(name) > maxPlace {
+		sum := sha256.Sum256(at.Name)
+		at.Name = append(at.Name[:maxPlace:maxPlace], sum[:]...)
+	}
+	return at
 }
 
 func (p place) compare(q place) int {
@@ -145,7 +162,7 @@ func (p *page[T]) end() (next string) {
 	p.cut()
 	size := 0
 	for i, one := range p.found {
-		if size += len(one.Name); i > 0 && (size > pageBytes || p.until != nil && one.compare(*p.until) > 0) {
+		if size += one.size; i > 0 && (size > pageBytes || p.until != nil && one.compare(*p.until) > 0) {
 			p.found, p.more = p.found[:i], true
 			break
 		}

@@ -91,7 +91,7 @@ func (s *sessions) collect(ctx context.Context, q url.Values, add func(place, Se
 	return s.all.ListSessions(ctx, func(one core.SessionInfo) {
 		if endpoint == "" || one.Endpoint == endpoint {
 			id := sessionID(one.Key)
-			add(place{Name: []byte(id), Node: node}, sessionOf(one, id, node))
+			add(placeOfName(id, node), sessionOf(one, id, node))
 		}
 	})
 }

@@ -107,10 +107,11 @@ func (t *topics) collect(ctx context.Context, q url.Values, add func(place, Topi
 			return
 		}
 		// A topic, and patterns under unlike prefixes, may be called the same.
-		at := place{Name: []byte(one.Name + "\x00" + one.Prefix), Node: node}
+		name := one.Name + "\x00" + one.Prefix
 		if one.Pattern {
-			at.Name = append(at.Name, '\x00')
+			name += "\x00"
 		}
+		at := placeOfName(name, node)
 		if sort == "subscribers" {
 			at.Key = -int64(one.Subscribers)
 		}
