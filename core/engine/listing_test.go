@@ -118,6 +118,10 @@ func TestListingAmongChanges(t *testing.T) {
 	}
 	var stop atomic.Bool
 	done := make(chan struct{})
+	defer func() {
+		stop.Store(true)
+		<-done
+	}()
 	go func() {
 		defer close(done)
 		for i := 0; !stop.Load(); i++ {
@@ -142,8 +146,6 @@ func TestListingAmongChanges(t *testing.T) {
 			}
 		}
 	}
-	stop.Store(true)
-	<-done
 }
 
 // A node asks another one itself, and knows what that has.
