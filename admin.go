@@ -31,6 +31,10 @@ func (b *Broker) adminSource() admin.Source {
 		Closed:       b.parts.Engine.Closed,
 		Hearing:      b.parts.Engine,
 		Writing:      b.parts.Network,
+		Tables:       b.parts.Engine,
+		CloseSession: b.CloseSession,
+		Addresses:    b.addresses,
+		Nodes:        b.parts.Nodes(),
 		Publish:      b.Publish,
 		Call:         b.Call,
 		Certificates: b.parts.Certificates,
@@ -46,6 +50,8 @@ func (b *Broker) adminSource() admin.Source {
 		TLS:          b.parts.ServerTLS("admin"),
 		Hosts:        adminHosts(b.cfg.Admin),
 		Tap:          b.tap,
+		LogLevel:     b.level,
+		Drain:        func() { b.life.stop() },
 	}
 	if b.source != nil {
 		src.Reload = func(dryRun bool) (any, error) { return b.Reread(dryRun) }
@@ -62,6 +68,15 @@ func (b *Broker) apiSource() admin.Source {
 		TLS:      b.parts.ServerTLS("api"),
 		Hosts:    adminHosts(b.cfg.API),
 	}
+}
+
+// addresses returns where the endpoints are reached.
+func (b *Broker) addresses() (all []admin.EndpointAddress) {
+	cfg := b.parts.Config()
+	for i, ep := range describe(cfg, b.listens) {
+		all = append(all, admin.EndpointAddress{Name: ep.Name, Listen: b.listens(&cfg.Endpoints[i]), URL: ep.URL})
+	}
+	return all
 }
 
 // tap is a tap on an endpoint.
@@ -89,8 +104,10 @@ type server struct {
 
 // makeServers makes those servers that the configuration has.
 func (b *Broker) makeServers() {
+	here := admin.New(b.adminSource(), b.log)
+	b.parts.AnswerNodes(here.Answer)
 	if listen := b.cfg.Admin.Listen; listen != "" {
-		b.admin = admin.New(b.adminSource(), b.log)
+		b.admin = here
 		b.servers = append(b.servers, server{"admin server", adminSocket, listen, b.admin})
 	}
 	if listen := b.cfg.API.Listen; listen != "" {

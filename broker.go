@@ -27,6 +27,7 @@ type Broker struct {
 	source  func() (*config.Config, error) // nil without WithSource
 	listen  func(name, address string) (net.Listener, error)
 	begin   func() (end func()) // called at each reload
+	level   *slog.LevelVar      // nil without WithLogLevel
 	log     *slog.Logger
 	lines   *logging.Handler // the handler of log
 	parts   *assembly.Parts  // everything that serves; Replace is called under reloading
@@ -60,7 +61,7 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 	}
 	b := &Broker{
 		cfg: cfg, options: options, source: own.source, listen: own.program.Listen, begin: own.begin,
-		log: logger, lines: lines, life: newLife(),
+		level: own.level, log: logger, lines: lines, life: newLife(),
 	}
 	if b.parts, err = assembly.New(cfg, own.program, logger); err != nil {
 		lines.Flush(flushTimeout)
@@ -121,12 +122,15 @@ func (b *Broker) Config() *config.Config { return b.parts.Config() }
 // Endpoints describes the endpoints in configuration order, with their actual ports once they
 // listen.
 func (b *Broker) Endpoints() []EndpointInfo {
-	return describe(b.parts.Config(), func(ep *config.Endpoint) string {
-		if addr := b.parts.Network.Addr(ep.Name); addr != nil {
-			return listenText(addr)
-		}
-		return ep.Listen
-	})
+	return describe(b.parts.Config(), b.listens)
+}
+
+// listens returns the address of an endpoint's listener, or before it listens that of the configuration.
+func (b *Broker) listens(ep *config.Endpoint) string {
+	if addr := b.parts.Network.Addr(ep.Name); addr != nil {
+		return listenText(addr)
+	}
+	return ep.Listen
 }
 
 // AdminURL returns the address of the metrics, "" if there is none. The actual port is known once

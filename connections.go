@@ -14,3 +14,24 @@ type (
 	// ConnectionDetail is a connection with what it hears, offers and owns.
 	ConnectionDetail = admin.ConnectionDetail
 )
+
+type (
+	// EndpointList are the endpoints in the answers of the admin server, of all nodes of a cluster.
+	EndpointList = admin.EndpointList
+	// List is what all lists have.
+	List = admin.List
+	// TopicList is a page of what somebody hears, of which Topic is one, and TopicDetail says by what a message on one
+	// topic would be heard.
+	TopicList   = admin.TopicList
+	Topic       = admin.Topic
+	TopicDetail = admin.TopicDetail
+	// ChannelList is a page of channels with their owners.
+	ChannelList = admin.ChannelList
+	// ServiceList is a page of services with who answers them.
+	ServiceList = admin.ServiceList
+	// SessionList is a page of sessions that have connections, and Session is one.
+	SessionList = admin.SessionList
+	Session     = admin.Session
+	// NodeList are the nodes of a cluster as one of them sees them.
+	NodeList = admin.NodeList
+)

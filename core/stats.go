@@ -53,6 +53,14 @@ func (c *Counters) Inc(r Reason) { c[r].Add(1) }
 // Add adds n for r.
 func (c *Counters) Add(r Reason, n uint64) { c[r].Add(n) }
 
+// Sum returns the sum of all reasons.
+func (c *Counters) Sum() (n uint64) {
+	for i := range c {
+		n += c[i].Load()
+	}
+	return n
+}
+
 // HookStats count the requests to a webhook. All fields are atomic.
 type HookStats struct {
 	// InUse is set once there is such a webhook.

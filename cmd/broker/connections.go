@@ -65,7 +65,7 @@ changed, and the clients are not held up.`,
 		{"user", "only those of a user"},
 		{"address", "only those from an address, a network (10.0.0.0/8), or an address with a port"},
 		{"topic", "only those that hear a topic, named with its prefix if the endpoint has one"},
-		{"sort", "what comes first: the smallest id, or by queued, idle, oldest or newest"},
+		{"sort", "what comes first: the smallest id, or by queued, idle, oldest, newest, rate (messages) or busy (bytes)"},
 	} {
 		query[one.name] = flags.String(one.name, "", one.usage)
 	}
@@ -123,6 +123,9 @@ func (o *operator) connections(cmd *cobra.Command, q url.Values, limit int) (all
 		if err := o.get(cmd.Context(), http.MethodGet, "/v1/connections", q, &page); err != nil {
 			return nil, 0, err
 		}
+		if len(all) == 0 {
+			warnMissing(cmd.ErrOrStderr(), page.Missing)
+		}
 		all, total = append(all, page.Connections...), page.Total
 		if page.Next == "" || len(all) == limit {
 			return all, total, nil
@@ -133,7 +136,7 @@ func (o *operator) connections(cmd *cobra.Command, q url.Values, limit int) (all
 
 func printConnections(w io.Writer, all []polywire.Connection, total int, asJSON bool) error {
 	if asJSON {
-		return printJSON(w, polywire.ConnectionList{Connections: all, Total: total})
+		return printJSON(w, polywire.ConnectionList{Connections: all, List: polywire.List{Total: total}})
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "CONNECTION\tENDPOINT\tPROTOCOL\tREMOTE\tUSER\tAGE\tIDLE\tQUEUED\t")

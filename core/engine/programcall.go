@@ -68,21 +68,27 @@ func (a *programAsker) callEnded(_ *call, o outcome) {
 	a.ended <- o
 }
 
-// programAsksOwner asks a connection, or another node. It reports false if that could not be asked, and why.
+// programAsksOwner asks a connection, or another node, in the name of an endpoint or, if that is nil, of the broker. It
+// reports false if that could not be asked, and why.
 func (e *Engine) programAsksOwner(ctx context.Context, ep *core.Endpoint, whole []byte, p core.Payload, t target, timeout time.Duration) (o outcome, asked bool) {
 	if !t.owner.admits(p.Size() + len(whole)) {
 		return outcome{refusal: refusedSlow}, false
 	}
 	a := &programAsker{ended: make(chan outcome, 1)}
 	k := e.records.Get().(*call)
-	k.caller, k.answerer, k.service, k.title, k.hidden = a, t.owner, t.service, t.title, len(ep.TopicPrefix)
+	k.caller, k.answerer, k.service, k.title = a, t.owner, t.service, t.title
+	if ep != nil {
+		k.hidden = len(ep.TopicPrefix)
+	}
 	// From here on the call may end, and k be used for another, at any time.
 	id, r := e.calls.add(k, 1, e.now(), timeout)
 	if r.Failed() {
 		e.recycle(k)
 		return outcome{refusal: r}, false
 	}
-	ep.Stats.Calls.Add(1)
+	if ep != nil {
+		ep.Stats.Calls.Add(1)
+	}
 	t.owner.ask(question{call: id, service: whole, payload: p, timeout: timeout, as: t.as, byTopic: t.byTopic})
 	select {
 	case o := <-a.ended:

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"context"
 	"slices"
 
 	"github.com/polywire/polywire/core"
@@ -137,36 +138,38 @@ func (e *Engine) Answerers(ep *core.Endpoint, service string) core.Answerers {
 	return a
 }
 
-// lookAtOnce is how many names are collected under one taking of the lock.
-const lookAtOnce = 256
-
 // Interests calls visit with the topics and patterns that somebody hears here, some at a time, until it returns
 // false. Those that come or go meanwhile may be missing. The slice is visit's until it returns. Any goroutine;
 // visit runs under no lock.
 func (e *Engine) Interests(visit func([]core.Interest) bool) {
-	l := &look[core.Interest]{engine: e, visit: visit}
-	e.mu.RLock()
-	defer e.mu.RUnlock()
+	l := lookUntil(e, visit)
+	defer func() { _ = l.end() }() // its error is that visit has ended it
+	add := func(a *address) bool {
+		l.add(interestOf(a))
+		return l.step(1)
+	}
 	for _, a := range e.topics {
-		if !l.add(interestOf(a)) {
+		if !add(a) {
 			return
 		}
 	}
 	for _, t := range slices.Clone(e.tries) {
-		if !t.root.each(func(a *address) bool { return l.add(interestOf(a)) }) || t.nothing.end != nil && !l.add(interestOf(t.nothing.end)) {
+		if !t.root.each(add) || t.nothing.end != nil && !add(t.nothing.end) {
 			return
 		}
 	}
-	l.flush()
 }
 
 // ServiceNames calls visit with the whole names of the services that clients of any node offer, as Interests does.
 func (e *Engine) ServiceNames(visit func([]string) bool) {
-	l := &look[string]{engine: e, visit: visit}
-	e.mu.RLock()
-	defer e.mu.RUnlock()
+	l := lookUntil(e, visit)
+	defer func() { _ = l.end() }() // its error is that visit has ended it
+	add := func(name string) bool {
+		l.add(name)
+		return l.step(1)
+	}
 	for name := range e.services {
-		if !l.add(name) {
+		if !add(name) {
 			return
 		}
 	}
@@ -175,35 +178,22 @@ func (e *Engine) ServiceNames(visit func([]string) bool) {
 		for _, c := range slices.Clone(some) {
 			for i := range c.names.size() {
 				title := c.title(i)
-				if name = title.appendTo(name[:0]); !l.add(string(name)) {
+				if name = title.appendTo(name[:0]); !add(string(name)) {
 					return
 				}
 			}
 		}
 	}
-	l.flush()
 }
 
-// look collects names under Engine.mu, which it gives up while they are visited. A map may change meanwhile: an
-// iteration over it goes on, as if its own loop had changed it.
-type look[T any] struct {
-	engine *Engine
-	visit  func([]T) bool
-	some   []T
-}
-
-// add collects a name, and reports whether to go on. The caller holds mu, for reading.
-func (l *look[T]) add(one T) bool {
-	l.some = append(l.some, one)
-	return len(l.some) < lookAtOnce || l.flush()
-}
-
-func (l *look[T]) flush() bool {
-	l.engine.mu.RUnlock()
-	defer l.engine.mu.RLock()
-	goOn := l.visit(l.some)
-	l.some = l.some[:0]
-	return goOn
+// lookUntil begins a list whose visit ends it by returning false.
+func lookUntil[T any](e *Engine, visit func([]T) bool) *look[T] {
+	ctx, stop := context.WithCancel(context.Background())
+	return newLook(ctx, e.mu.RLocker(), func(some []T) {
+		if ctx.Err() == nil && len(some) > 0 && !visit(some) {
+			stop()
+		}
+	})
 }
 
 // each calls f with the patterns below n until it returns false, and reports whether it did not. The caller holds

@@ -105,7 +105,7 @@ func TestAnswerers(t *testing.T) {
 
 // All that stays is told, once, while other things come and go; and nobody who subscribes waits for who looks.
 func TestInterests(t *testing.T) {
-	const n = 5 * lookAtOnce
+	const n = 5 * lookBatch
 	w := newWorld(t, 2)
 	s := w.site(core.Endpoint{})
 	x := s.connect(0)
@@ -119,7 +119,7 @@ func TestInterests(t *testing.T) {
 	looks := func(visit func()) {
 		seen := make(map[core.Interest]int)
 		w.engine.Interests(func(some []core.Interest) bool {
-			if len(some) > lookAtOnce {
+			if len(some) > lookBatch {
 				t.Errorf("%d at once", len(some))
 			}
 			for _, i := range some {

@@ -38,6 +38,7 @@ type conn struct {
 	out      output
 	losses   *losses // nil until it loses a message
 	stamp    uint64  // the last delivery that it got
+	traffic  traffic
 
 	// Owned by the loop. How much the connection may still send before it waits for room again.
 	allowance int32
@@ -107,9 +108,10 @@ func (c *conn) Tell(ev core.Event) {
 
 // queueMessage queues a message for this connection alone, and takes the caller's reference.
 func (c *conn) queueMessage(f *frame) {
-	if c.queue(c.loop.lend(f)) {
+	if n := f.payload; c.queue(c.loop.lend(f)) {
 		c.ep.Stats.MessagesOut.Add(1)
-		c.ep.Stats.BytesOut.Add(uint64(f.payload))
+		c.ep.Stats.BytesOut.Add(uint64(n))
+		c.traffic.said(n)
 	}
 }
 

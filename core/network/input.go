@@ -178,6 +178,7 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	c.lastMessage = c.loop.ticks.Load()
 	c.ep.Stats.MessagesIn.Add(1)
 	c.ep.Stats.BytesIn.Add(uint64(len(payload)))
+	c.traffic.heard(len(payload))
 	c.charge(1, 0)
 	kind := core.TextFrame
 	if op == ws.OpBinary {

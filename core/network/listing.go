@@ -115,10 +115,11 @@ func describe(all []*conn, wanted func(*conn) bool) (d described) {
 }
 
 func (c *conn) listed() core.ConnectionInfo {
+	recent, ticks := c.traffic.look(c.opened, c.loop.ticks.Load())
 	return core.ConnectionInfo{
 		ID: c.id, Endpoint: c.ep.Name, Protocol: c.ep.Protocol, Remote: c.remote, User: c.user.User(), Opened: c.OpenedAt(),
 		Idle: time.Duration(c.loop.ticks.Load()-c.lastMessage) * timers.Tick, Queued: c.out.size, Held: c.heldBack(),
-		TLS: c.secure != nil, Compressed: c.window != 0,
+		TLS: c.secure != nil, Compressed: c.window != 0, Traffic: c.traffic.Traffic, Recent: recent, RecentFor: time.Duration(ticks) * timers.Tick,
 	}
 }
 

@@ -310,6 +310,7 @@ func (l *loop) handOutFrom(aud *audience, first int, m *mail, n *int) (next int)
 			r.conn.dropUnwritable(m.lost)
 		} else if r.conn.queue(lent{m.frame}) {
 			*n++
+			r.conn.traffic.said(m.frame.payload)
 		}
 	}
 	return i

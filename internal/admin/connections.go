@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/polywire/polywire/core"
@@ -29,25 +28,26 @@ type Connections interface {
 	End(ctx context.Context, id uint64, r core.Reason) (core.ConnectionInfo, error)
 }
 
-const (
-	defaultPage = 100
-	maxPage     = 1000
-	// apiTimeout bounds what a request of /v1 waits for.
-	apiTimeout = 20 * time.Second
-)
-
 // connections serves /v1/connections.
 type connections struct {
 	all       Connections
 	closed    func() []core.ClosedConnection
 	endpoints func() []string
 	api       api
-	walking   chan struct{} // holds an element while a request walks through all connections
+	lists     *lists
+	kind      kind[Connection]
 }
 
-func newConnections(src Source, a api) *connections {
-	return &connections{all: src.Connections, closed: src.Closed, endpoints: src.endpoints, api: a, walking: make(chan struct{}, 1)}
+func newConnections(src Source, a api, l *lists) *connections {
+	c := &connections{all: src.Connections, closed: src.Closed, endpoints: src.endpoints, api: a, lists: l}
+	c.kind = kind[Connection]{name: "connections", collect: c.collect}
+	c.kind.serve(l)
+	l.local[showConnection], l.local[endConnection] = c.showHere, c.endHere
+	return c
 }
+
+// What other nodes may ask about one connection.
+const showConnection, endConnection = "connection", "end connection"
 
 func (c *connections) serve(mux *http.ServeMux) {
 	const look, end = "look at connections", "end connections"
@@ -59,7 +59,9 @@ func (c *connections) serve(mux *http.ServeMux) {
 
 // Connection is a connection in the answers of /v1.
 type Connection struct {
-	ID       uint64    `json:"id"`
+	ID uint64 `json:"id"`
+	// Node is the node of the cluster that has it; empty if there is no cluster.
+	Node     string    `json:"node,omitempty"`
 	Endpoint string    `json:"endpoint"`
 	Protocol string    `json:"protocol"`
 	Remote   string    `json:"remote"`
@@ -72,22 +74,44 @@ type Connection struct {
 	Held       bool `json:"held,omitempty"`
 	TLS        bool `json:"tls,omitempty"`
 	Compressed bool `json:"compressed,omitempty"`
+	// Messages that it has said and heard, and their payload bytes.
+	MessagesIn  uint64 `json:"messages_in"`
+	BytesIn     uint64 `json:"bytes_in"`
+	MessagesOut uint64 `json:"messages_out"`
+	BytesOut    uint64 `json:"bytes_out"`
+	Rates       Rates  `json:"rates"`
 }
 
-func connectionOf(c core.ConnectionInfo) Connection {
+// Rates are how much a connection says and hears a second, over the last Seconds.
+type Rates struct {
+	MessagesIn  float64 `json:"messages_in"`
+	BytesIn     float64 `json:"bytes_in"`
+	MessagesOut float64 `json:"messages_out"`
+	BytesOut    float64 `json:"bytes_out"`
+	Seconds     float64 `json:"seconds"`
+}
+
+// ratesOf returns the rates of a connection. One that was opened in the same tick has had a tick.
+func ratesOf(c core.ConnectionInfo) Rates {
+	seconds := max(c.RecentFor, 100*time.Millisecond).Seconds()
+	return Rates{
+		MessagesIn: float64(c.Recent.MessagesIn) / seconds, BytesIn: float64(c.Recent.BytesIn) / seconds,
+		MessagesOut: float64(c.Recent.MessagesOut) / seconds, BytesOut: float64(c.Recent.BytesOut) / seconds, Seconds: seconds,
+	}
+}
+
+func connectionOf(c core.ConnectionInfo, node string) Connection {
 	return Connection{
-		ID: c.ID, Endpoint: c.Endpoint, Protocol: c.Protocol, Remote: c.Remote, User: c.User, Opened: c.Opened.UTC(),
+		ID: c.ID, Node: node, Endpoint: c.Endpoint, Protocol: c.Protocol, Remote: c.Remote, User: c.User, Opened: c.Opened.UTC(),
 		IdleSeconds: c.Idle.Seconds(), QueuedBytes: c.Queued, Held: c.Held, TLS: c.TLS, Compressed: c.Compressed,
+		MessagesIn: c.Traffic.MessagesIn, BytesIn: c.Traffic.BytesIn, MessagesOut: c.Traffic.MessagesOut, BytesOut: c.Traffic.BytesOut, Rates: ratesOf(c),
 	}
 }
 
 // ConnectionList is the answer to GET /v1/connections.
 type ConnectionList struct {
 	Connections []Connection `json:"connections"`
-	// Total is how many connections match, on all pages.
-	Total int `json:"total"`
-	// Next is what "after" continues with; empty on the last page.
-	Next string `json:"next,omitempty"`
+	List
 }
 
 // ConnectionDetail is the answer to GET /v1/connections/{id}.
@@ -104,40 +128,79 @@ type ConnectionDetail struct {
 	// Asking is how many of its calls have no outcome yet, Asked how many it has still to answer.
 	Asking int `json:"asking"`
 	Asked  int `json:"asked"`
+	// LastRefusal is what it was refused last; nil if nothing was.
+	LastRefusal *Refusal `json:"last_refusal,omitempty"`
+}
+
+// Refusal is something that a connection has asked for in vain.
+type Refusal struct {
+	At time.Time `json:"at"`
+	// Reason is one of polywire_messages_refused_total, or of polywire_calls_failed_total.
+	Reason string `json:"reason"`
+	// Verb is what it has asked for, and Topic the beginning of the topic or service; empty if its message could not be
+	// read.
+	Verb  string `json:"verb,omitempty"`
+	Topic string `json:"topic,omitempty"`
+}
+
+// lastOf returns the last of a connection's refusals; nil if there are none.
+func lastOf(refused []core.RefusedCommand) *Refusal {
+	if len(refused) == 0 {
+		return nil
+	}
+	r := refused[0]
+	shown := &Refusal{At: r.Last.UTC(), Reason: r.Reason.String(), Topic: r.Topic}
+	if r.Verb != core.None {
+		shown.Verb = r.Verb.String()
+	}
+	return shown
 }
 
 // list returns a page of connections.
 func (c *connections) list(r *http.Request, q url.Values) (any, error) {
-	wanted, err := c.filter(q)
+	if endpoint := q.Get("endpoint"); endpoint != "" && !slices.Contains(c.endpoints(), endpoint) {
+		return nil, &apiError{http.StatusNotFound, "not_found", fmt.Sprintf("there is no endpoint %.100q", endpoint)}
+	}
+	all, list, err := c.kind.everywhere(r.Context(), c.lists, q)
 	if err != nil {
 		return nil, err
 	}
-	p, err := newPage(q)
+	return ConnectionList{all, list}, nil
+}
+
+// collect adds the connections of this node that a query asks for.
+func (c *connections) collect(ctx context.Context, q url.Values, add func(place, Connection)) error {
+	wanted, err := filter(q)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	err = c.walk(r.Context(), func(ctx context.Context) error {
-		return c.all.List(ctx, q.Get("topic"), func(one core.ConnectionInfo) {
-			if wanted(one) {
-				p.add(one)
-			}
-		})
+	key, err := orderOf(q)
+	if err != nil {
+		return err
+	}
+	node := c.lists.self()
+	return c.all.List(ctx, q.Get("topic"), func(one core.ConnectionInfo) {
+		if wanted(one) {
+			add(place{Key: key(one), ID: one.ID}, connectionOf(one, node))
+		}
 	})
-	if err != nil {
-		return nil, err
-	}
-	return p.result(), nil
 }
 
 // show returns one connection.
 func (c *connections) show(r *http.Request, _ url.Values) (any, error) {
-	id, err := connectionID(r)
+	var detail ConnectionDetail
+	err := c.lists.findOne(r.Context(), question{Op: showConnection, ID: r.PathValue("id")}, &detail)
+	return detail, err
+}
+
+func (c *connections) showHere(ctx context.Context, text string, _ url.Values) (any, error) {
+	id, err := connectionID(text)
 	if err != nil {
 		return nil, err
 	}
 	var one core.ConnectionInfo
 	var h core.Holdings
-	err = c.walk(r.Context(), func(ctx context.Context) (err error) {
+	err = c.lists.walk(ctx, func(ctx context.Context) (err error) {
 		one, h, err = c.all.Find(ctx, id)
 		return err
 	})
@@ -146,9 +209,9 @@ func (c *connections) show(r *http.Request, _ url.Values) (any, error) {
 	}
 	some := func(names []string) []string { return append([]string{}, names...) }
 	return ConnectionDetail{
-		Connection: connectionOf(one),
+		Connection: connectionOf(one, c.lists.self()),
 		Topics:     some(h.Topics), Patterns: some(h.Patterns), Services: some(h.Services), Channels: some(h.Channels), More: h.More,
-		Session: h.Session, Asking: h.Asking, Asked: h.Asked,
+		Session: h.Session, Asking: h.Asking, Asked: h.Asked, LastRefusal: lastOf(h.Refused),
 	}, nil
 }
 
@@ -200,34 +263,56 @@ func (c *connections) ended(_ *http.Request, q url.Values) (any, error) {
 
 // end ends a connection.
 func (c *connections) end(r *http.Request, q url.Values) (any, error) {
-	id, err := connectionID(r)
+	var one Connection
+	reason, err := reasonOf(q)
+	if err == nil {
+		err = c.lists.findOne(r.Context(), question{Op: endConnection, ID: r.PathValue("id"), Query: q}, &one)
+	}
 	if err != nil {
 		return nil, err
 	}
-	reason := core.ReasonDenied
-	if name := q.Get("reason"); name != "" {
-		known := false
-		if reason, known = core.ReasonNamed(name); !known {
-			return nil, invalid("%.50q is no reason; those of polywire_connections_closed_total are, such as denied (1008), drain (1001) and slow (1013)", name)
-		}
+	c.api.log.LogAttrs(r.Context(), slog.LevelInfo, "an operator ends a connection", slog.String("endpoint", one.Endpoint), slog.Uint64("conn", one.ID),
+		slog.String("remote", one.Remote), logging.Quoted("user", one.User), slog.String("reason", reason.String()), slog.String("by", r.RemoteAddr))
+	return one, nil
+}
+
+func (c *connections) endHere(ctx context.Context, text string, q url.Values) (any, error) {
+	id, err := connectionID(text)
+	if err != nil {
+		return nil, err
+	}
+	reason, err := reasonOf(q)
+	if err != nil {
+		return nil, err
 	}
 	var one core.ConnectionInfo
-	err = c.walk(r.Context(), func(ctx context.Context) (err error) {
+	err = c.lists.walk(ctx, func(ctx context.Context) (err error) {
 		one, err = c.all.End(ctx, id, reason)
 		return err
 	})
 	if err != nil {
 		return nil, missing(id, err)
 	}
-	c.api.log.LogAttrs(r.Context(), slog.LevelInfo, "an operator ends a connection", slog.String("endpoint", one.Endpoint), slog.Uint64("conn", one.ID),
-		slog.String("remote", one.Remote), logging.Quoted("user", one.User), slog.String("reason", reason.String()), slog.String("by", r.RemoteAddr))
-	return connectionOf(one), nil
+	return connectionOf(one, c.lists.self()), nil
 }
 
-func connectionID(r *http.Request) (uint64, error) {
-	id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
+// reasonOf returns why a query wants connections to end.
+func reasonOf(q url.Values) (core.Reason, error) {
+	name := q.Get("reason")
+	if name == "" {
+		return core.ReasonDenied, nil
+	}
+	reason, known := core.ReasonNamed(name)
+	if !known {
+		return 0, invalid("%.50q is no reason; those of polywire_connections_closed_total are, such as denied (1008), drain (1001) and slow (1013)", name)
+	}
+	return reason, nil
+}
+
+func connectionID(text string) (uint64, error) {
+	id, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return 0, invalid("%.50q is no number of a connection", r.PathValue("id"))
+		return 0, invalid("%.50q is no number of a connection", text)
 	}
 	return id, nil
 }
@@ -239,26 +324,9 @@ func missing(id uint64, err error) error {
 	return err
 }
 
-// walk calls f, which walks through all connections, one at a time: who asks for them again and again waits
-// for their own lists, and the loops have no more to do.
-func (c *connections) walk(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
-	select {
-	case c.walking <- struct{}{}:
-	case <-ctx.Done():
-		return errors.New("others are looking through the connections; try again later")
-	}
-	defer func() { <-c.walking }()
-	return f(ctx)
-}
-
 // filter returns which connections a query asks for.
-func (c *connections) filter(q url.Values) (func(core.ConnectionInfo) bool, error) {
+func filter(q url.Values) (func(core.ConnectionInfo) bool, error) {
 	endpoint, protocol, user := q.Get("endpoint"), q.Get("protocol"), q.Get("user")
-	if endpoint != "" && !slices.Contains(c.endpoints(), endpoint) {
-		return nil, &apiError{http.StatusNotFound, "not_found", fmt.Sprintf("there is no endpoint %.100q", endpoint)}
-	}
 	from, err := addresses(q.Get("address"))
 	if err != nil {
 		return nil, err
@@ -300,98 +368,21 @@ var orders = map[string]func(core.ConnectionInfo) int64{
 	"idle":   func(c core.ConnectionInfo) int64 { return -int64(c.Idle) },
 	"oldest": func(c core.ConnectionInfo) int64 { return c.Opened.UnixNano() },
 	"newest": func(c core.ConnectionInfo) int64 { return -c.Opened.UnixNano() },
+	"rate": func(c core.ConnectionInfo) int64 {
+		r := ratesOf(c)
+		return -int64(1000 * (r.MessagesIn + r.MessagesOut))
+	},
+	"busy": func(c core.ConnectionInfo) int64 {
+		r := ratesOf(c)
+		return -int64(1000 * (r.BytesIn + r.BytesOut))
+	},
 }
 
-// place is where a connection stands in the order of a list.
-type place struct {
-	key int64
-	id  uint64
-}
-
-func (p place) compare(q place) int {
-	return cmp.Or(cmp.Compare(p.key, q.key), cmp.Compare(p.id, q.id))
-}
-
-type placed struct {
-	place
-	one core.ConnectionInfo
-}
-
-// page keeps the connections of one page of a list.
-type page struct {
-	key   func(core.ConnectionInfo) int64
-	limit int
-	after *place // nil on the first page
-	total int
-	found []placed // at most twice the limit
-	more  bool     // others come behind those that were found
-}
-
-func newPage(q url.Values) (*page, error) {
-	p := new(page)
-	var ok bool
-	if p.key, ok = orders[cmp.Or(q.Get("sort"), "id")]; !ok {
-		return nil, invalid("sort must be id, queued, idle, oldest or newest, not %.50q", q.Get("sort"))
+// orderOf returns how a query wants connections to be sorted.
+func orderOf(q url.Values) (func(core.ConnectionInfo) int64, error) {
+	key, ok := orders[cmp.Or(q.Get("sort"), "id")]
+	if !ok {
+		return nil, invalid("sort must be id, queued, idle, oldest, newest, rate or busy, not %.50q", q.Get("sort"))
 	}
-	var err error
-	if p.limit, err = limitOf(q); err != nil {
-		return nil, err
-	}
-	if text := q.Get("after"); text != "" {
-		key, id, _ := strings.Cut(text, ":")
-		k, err1 := strconv.ParseInt(key, 10, 64)
-		n, err2 := strconv.ParseUint(id, 10, 64)
-		if err1 != nil || err2 != nil {
-			return nil, invalid("after must be the next of the page before, not %.50q", text)
-		}
-		p.after = &place{k, n}
-	}
-	return p, nil
-}
-
-// limitOf returns how many connections a query wants at most.
-func limitOf(q url.Values) (int, error) {
-	text := q.Get("limit")
-	if text == "" {
-		return defaultPage, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > maxPage {
-		return 0, invalid("limit must be a number from 1 to %d, not %.50q", maxPage, text)
-	}
-	return n, nil
-}
-
-// add takes a connection into the page, if it may be in it.
-func (p *page) add(one core.ConnectionInfo) {
-	p.total++
-	at := place{p.key(one), one.ID}
-	if p.after != nil && at.compare(*p.after) <= 0 {
-		return
-	}
-	p.found = append(p.found, placed{at, one})
-	if len(p.found) == 2*p.limit {
-		p.cut()
-	}
-}
-
-// cut forgets all but the first of what was found.
-func (p *page) cut() {
-	slices.SortFunc(p.found, func(a, b placed) int { return a.compare(b.place) })
-	if len(p.found) > p.limit {
-		p.found, p.more = p.found[:p.limit], true
-	}
-}
-
-func (p *page) result() ConnectionList {
-	p.cut()
-	list := ConnectionList{Connections: []Connection{}, Total: p.total}
-	for _, one := range p.found {
-		list.Connections = append(list.Connections, connectionOf(one.one))
-	}
-	if p.more {
-		last := p.found[len(p.found)-1]
-		list.Next = fmt.Sprintf("%d:%d", last.key, last.id)
-	}
-	return list
+	return key, nil
 }

@@ -275,7 +275,7 @@ func (t *tracer) examine(c core.ConnectionState, topic string) Patient {
 		t.ownership(&s, c, topic)
 	}
 	reading(&s, c)
-	return Patient{connectionOf(c.ConnectionInfo), s}
+	return Patient{connectionOf(c.ConnectionInfo, t.node), s}
 }
 
 // heardBy returns the topic or pattern by which a connection hears a topic, or anything; "" if it does not.
@@ -422,7 +422,7 @@ func (t *tracer) ownership(s *steps, c core.ConnectionState, topic string) {
 	case r.Owner.Node == "" && r.Owner.ID == c.ID:
 		s.ok("ownership", "it owns channel %s itself: nobody else publishes there", r.Channel)
 	default:
-		s.note("ownership", "only its owner publishes in channel %s: %s", r.Channel, named(*r.Owner))
+		s.note("ownership", "only its owner publishes in channel %s: %s", r.Channel, called(*r.Owner))
 	}
 }
 

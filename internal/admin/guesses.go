@@ -34,7 +34,7 @@ func newGuesses() *guesses {
 func (g *guesses) wait(r *http.Request) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return max(0, g.spent[placeOf(r)].Add(-(guessBurst-1)*guessPause).Sub(g.now()))
+	return max(0, g.spent[senderOf(r)].Add(-(guessBurst-1)*guessPause).Sub(g.now()))
 }
 
 // wrong counts a wrong credential.
@@ -42,7 +42,7 @@ func (g *guesses) wrong(r *http.Request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()
-	at := placeOf(r)
+	at := senderOf(r)
 	until, known := g.spent[at]
 	if !known && len(g.spent) >= maxGuessers {
 		for other := range g.spent {
@@ -60,8 +60,8 @@ func (g *guesses) wrong(r *http.Request) {
 	g.spent[at] = until
 }
 
-// placeOf returns under what the sender of a request is counted: its address, of IPv6 its network.
-func placeOf(r *http.Request) netip.Prefix {
+// senderOf returns under what the sender of a request is counted: its address, of IPv6 its network.
+func senderOf(r *http.Request) netip.Prefix {
 	remote, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Prefix{} // a Unix socket

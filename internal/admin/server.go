@@ -26,6 +26,7 @@ type Server struct {
 	name    string      // in the configuration
 	tls     *tls.Config // nil without
 	http    *http.Server
+	lists   *lists
 	endTaps context.CancelFunc
 
 	// Atomic.
@@ -61,13 +62,21 @@ func New(src Source, log *slog.Logger) *Server {
 		answer(w, status, text)
 	})
 	v1.serve(mux)
-	newConnections(src, v1).serve(mux)
+	all := newLists(src.Nodes)
+	for _, one := range []interface{ serve(*http.ServeMux) }{
+		newConnections(src, v1, all), newEndpoints(src, v1, all), newTopics(src, v1, all), newHolders(src, v1, all), newSessions(src, v1, all),
+		newNodes(src, v1, all), newOperator(src, v1),
+	} {
+		one.serve(mux)
+	}
 	newMessages(src, v1).serve(mux)
-	newTracer(src, v1).serve(mux)
+	newTracer(src, v1, all).serve(mux)
 	mux.Handle("POST /reload", reloader{src.Reload, v1.guard, log})
 	ending, endTaps := context.WithCancel(context.Background())
 	mux.Handle("GET /v1/tap", tapper{&src, ending, v1})
-	return newServer(&src, v1.guard, mux, endTaps)
+	s := newServer(&src, v1.guard, mux, endTaps)
+	s.lists = all
+	return s
 }
 
 // NewForBackends returns the server for backends, which does not listen yet: of New it has only what publishes and
@@ -131,6 +140,12 @@ func (s *Server) Start(listener net.Listener) {
 			s.log.Error("serving admin", "server", s.name, "error", err)
 		}
 	}()
+}
+
+// Answer answers what the admin server of another node asks, whether this one listens or not. It may be called before
+// Start, by any goroutine but those of the event loops; question is borrowed.
+func (s *Server) Answer(ctx context.Context, question []byte) []byte {
+	return s.lists.answer(ctx, question)
 }
 
 // Listener returns the listener, which the server still owns.

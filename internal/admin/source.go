@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"crypto/tls"
+	"log/slog"
 	"slices"
 	"sync/atomic"
 
@@ -30,6 +31,14 @@ type Source struct {
 	// Hearing and Writing are what engine and network know of who hears what; trace and doctor ask them.
 	Hearing Hearing
 	Writing Writing
+	// Tables are what connections have at the engine.
+	Tables Tables
+	// CloseSession closes a session as the application does. The error has [core.SessionUnknown] if there is none.
+	CloseSession func(ctx context.Context, key string) error
+	// Addresses returns where the endpoints are reached.
+	Addresses func() []EndpointAddress
+	// Nodes are the nodes of the cluster; nil if the broker is alone.
+	Nodes Nodes
 	// Publish publishes in the name of an endpoint, and Call asks a service. The errors are those of the
 	// same methods of the broker.
 	Publish func(endpoint, topic string, p core.Payload) error
@@ -62,6 +71,10 @@ type Source struct {
 	// change; the report can be marshalled as JSON. Nil if there is nothing to read. This field and
 	// those below are optional.
 	Reload func(dryRun bool) (report any, err error)
+	// LogLevel is the level of the log; nil if something else sets it.
+	LogLevel *slog.LevelVar
+	// Drain makes the broker end, and does not wait for that.
+	Drain func()
 	// Tap begins a tap on an endpoint that reports messages of up to max bytes; nil if there are no taps. The
 	// error is core.ErrNoEndpoint, or says why no tap is allowed.
 	Tap func(endpoint string, max int) (Tap, error)
@@ -74,6 +87,13 @@ type Source struct {
 	// Hosts are the host names under which the server answers, besides those of the loopback
 	// interface; "*" is any.
 	Hosts []string
+}
+
+// Tables are the tables of the engine.
+type Tables interface {
+	Topics
+	Holders
+	Sessions
 }
 
 // endpoints returns the names of the endpoints that clients connect to. Endpoints has those of bridges too.

@@ -61,11 +61,12 @@ const (
 type tracer struct {
 	src     Source
 	api     api
+	node    string        // "" if the broker is alone
 	walking chan struct{} // holds an element while a request looks through what clients have
 }
 
-func newTracer(src Source, a api) *tracer {
-	return &tracer{src: src, api: a, walking: make(chan struct{}, 1)}
+func newTracer(src Source, a api, l *lists) *tracer {
+	return &tracer{src: src, api: a, node: l.self(), walking: make(chan struct{}, 1)}
 }
 
 func (t *tracer) serve(mux *http.ServeMux) {
@@ -319,7 +320,7 @@ func (t *tracer) reach(ctx context.Context, by publisher, topic string, p core.P
 	rehearsal := t.src.Writing.Rehearse(by.endpoint.Name, topic, p)
 	a.Publisher = publishing(by, topic, r, rehearsal)
 	a.May = steps(a.Publisher).first() == nil
-	h := hearers{trace: a, limit: limit, seen: make(map[uint64]struct{}), self: by.state != nil && rehearsal.NotToSelf}
+	h := hearers{trace: a, node: t.node, limit: limit, seen: make(map[uint64]struct{}), self: by.state != nil && rehearsal.NotToSelf}
 	for _, one := range r.Audiences {
 		if err := h.add(ctx, t.src.Writing, one, p, r.Topic); err != nil {
 			return nil, err
@@ -354,6 +355,7 @@ func (t *tracer) otherNodes() int {
 // hearers fills in who would hear a message.
 type hearers struct {
 	trace *MessageTrace
+	node  string // this one
 	limit int
 	seen  map[uint64]struct{}
 	self  bool // the publisher does not hear itself
@@ -437,14 +439,14 @@ func (h *hearers) receiver(one core.Receiver, size int) {
 	default:
 		h.trace.Hears++
 		if len(h.trace.Receivers) < h.limit {
-			h.trace.Receivers = append(h.trace.Receivers, connectionOf(one.ConnectionInfo))
+			h.trace.Receivers = append(h.trace.Receivers, connectionOf(one.ConnectionInfo, h.node))
 		}
 	}
 }
 
 func (h *hearers) silent(c core.ConnectionInfo, cause, text, advice string) {
 	h.trace.Missing++
-	one := connectionOf(c)
+	one := connectionOf(c, h.node)
 	h.show(Silent{Endpoint: c.Endpoint, Connection: &one, Clients: 1, Cause: cause, Text: text, Advice: advice})
 }
 
@@ -552,10 +554,10 @@ func owning(s *steps, by publisher, topic string, r core.Reach, tried core.Rehea
 	case owns:
 		s.ok("ownership", "it owns channel %s", r.Channel)
 	case r.Owner != nil && by.state != nil && !tried.AsOwner && access != nil && access.May(by.state.Identity, core.MayPublishOwned, []byte(topic), false):
-		s.ok("ownership", "channel %s is owned by %s, and the access list lets it publish there (acl.publish_owned)", r.Channel, named(*r.Owner))
+		s.ok("ownership", "channel %s is owned by %s, and the access list lets it publish there (acl.publish_owned)", r.Channel, called(*r.Owner))
 	case r.Owner != nil:
 		s.problem("ownership", "publish with the owner's connection, or allow others in acl.publish_owned",
-			"only its owner publishes in channel %s: %s", r.Channel, named(*r.Owner))
+			"only its owner publishes in channel %s: %s", r.Channel, called(*r.Owner))
 	case by.state != nil && tried.AsOwner:
 		s.problem("ownership", "let the client register the channel first", "in %s only the owner of a channel publishes, and it owns none that %s lies in", by.endpoint.Protocol, topic)
 	default:
@@ -563,8 +565,8 @@ func owning(s *steps, by publisher, topic string, r core.Reach, tried core.Rehea
 	}
 }
 
-// named names who has something.
-func named(h core.Holder) string {
+// called names who has something.
+func called(h core.Holder) string {
 	if h.Node != "" {
 		return "a client of node " + string(h.Node)
 	}

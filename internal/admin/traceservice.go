@@ -90,7 +90,7 @@ func (t *tracer) answerers(by publisher, service string, limit int) (*ServiceTra
 	}
 	a.Why = "no client offers it, and no handler or HTTP server answers it"
 	if r.Owner != nil {
-		a.Why = fmt.Sprintf("it lies in channel %s, whose owner alone could offer it, and does not: %s", r.Channel, named(*r.Owner))
+		a.Why = fmt.Sprintf("it lies in channel %s, whose owner alone could offer it, and does not: %s", r.Channel, called(*r.Owner))
 	}
 	a.Near, a.Cut = t.nearServices(by.endpoint, service, r.Service)
 	return a, nil
@@ -100,7 +100,7 @@ func answererOf(kind string, h core.Holder) Answerer {
 	if h.Node != "" {
 		kind = "node"
 	}
-	return Answerer{Kind: kind, Text: named(h), Connection: h.ID, Node: string(h.Node), Busy: h.Busy}
+	return Answerer{Kind: kind, Text: called(h), Connection: h.ID, Node: string(h.Node), Busy: h.Busy}
 }
 
 // calling says whether somebody may call.

@@ -42,6 +42,7 @@ type Parts struct {
 	background *background
 	starts     []func() // run by Start
 	cluster    *cluster // nil if the broker is alone
+	nodes      *nodes   // likewise
 	neighbours *bridge.Neighbours
 	traces     *traces // nil if none are recorded
 
@@ -66,6 +67,7 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 		MaxServiceCalls: cfg.Calls.MaxPerService, CallBudget: int(cfg.Calls.Budget),
 		Tracer: p.traces.tracer(),
 	})
+	p.nodes = newNodes(p.Engine, p.cluster, p.background)
 	p.Network = network.New(network.Options{
 		Hub: p.Engine, Logger: log, BeforeUpgrade: program.Hooks.BeforeUpgrade,
 		Listen:           program.Listen,
@@ -96,7 +98,7 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 // Start starts the engine, the background work and the plugins, and then listens. It is called
 // once. After an error no client is served, and Close ends what runs.
 func (p *Parts) Start() error {
-	p.cluster.start(p.Engine, p.Network, p.neighbours)
+	p.cluster.start(p.Engine, p.Network, p.neighbours, p.nodes)
 	p.Engine.Start()
 	var errs []error
 	for _, b := range p.state.Load().bridges { // before they connect, which is one of starts

@@ -141,13 +141,13 @@ func (c *cluster) numbersAfter() uint64 {
 }
 
 // start joins the cluster, in the background.
-func (c *cluster) start(e *engine.Engine, n *network.Server, neighbours *bridge.Neighbours) {
+func (c *cluster) start(e *engine.Engine, n *network.Server, neighbours *bridge.Neighbours, others *nodes) {
 	if c == nil {
 		return
 	}
 	var ctx context.Context
 	ctx, c.end = context.WithCancel(context.Background())
-	c.backplane.Start(arrivals{Engine: e, network: n, neighbours: neighbours, ctx: ctx, stats: c.stats})
+	c.backplane.Start(arrivals{Engine: e, network: n, neighbours: neighbours, nodes: others, ctx: ctx, stats: c.stats})
 }
 
 // close leaves the cluster.
@@ -164,6 +164,7 @@ type arrivals struct {
 	*engine.Engine
 	network    *network.Server
 	neighbours *bridge.Neighbours
+	nodes      *nodes
 	ctx        context.Context
 	stats      *core.ClusterStats
 }
@@ -181,11 +182,22 @@ func (a arrivals) Published(topic []byte, p core.Payload, headers []byte) {
 	a.Engine.Published(topic, p, headers)
 }
 
+// Asked puts a call of another node to a client here, or answers the node itself.
+func (a arrivals) Asked(from core.NodeID, q core.Question) {
+	if !a.nodes.asked(from, q) {
+		a.Engine.Asked(from, q)
+	}
+}
+
 // Joined ends bridges that lead to the node.
-func (a arrivals) Joined(n core.NodeID) { a.neighbours.NodeJoined(string(n)) }
+func (a arrivals) Joined(n core.NodeID) {
+	a.nodes.joins(n)
+	a.neighbours.NodeJoined(string(n))
+}
 
 // Gone forgets the node.
 func (a arrivals) Gone(n core.NodeID) {
+	a.nodes.gone(n)
 	a.neighbours.NodeGone(string(n))
 	a.Engine.Gone(n)
 }
