@@ -3,6 +3,7 @@ package polywire_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
@@ -100,7 +101,7 @@ func TestClients(t *testing.T) {
 
 // TestClientsErrors: what cannot be looked at says why.
 func TestClientsErrors(t *testing.T) {
-	idle, err := polywire.New(made("web"), nil)
+	idle, err := polywire.New(made("web"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +145,7 @@ func TestClientsErrors(t *testing.T) {
 
 // TestCollector: a program's own registry has the metrics of a broker without an admin server, at any time.
 func TestCollector(t *testing.T) {
-	b, err := polywire.New(made("web"), nil)
+	b, err := polywire.New(made("web"), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

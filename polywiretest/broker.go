@@ -31,9 +31,8 @@ type Broker struct {
 	closed atomic.Bool // by Close
 }
 
-// Start makes a broker and runs it; cfg is not changed. Each endpoint, and the admin server if it has an address,
-// listens at a free port of 127.0.0.1 instead of the address in cfg, unless that is a Unix socket or an option
-// says otherwise. The log goes to the test.
+// Start makes a broker and runs it; cfg is not changed. It listens at [FreePorts], unless an option says otherwise, so
+// that cfg need not say where. The log goes to the test.
 func Start(t testing.TB, cfg config.Config, options ...polywire.Option) *Broker {
 	t.Helper()
 	cfg.Endpoints = slices.Clone(cfg.Endpoints)
@@ -43,7 +42,7 @@ func Start(t testing.TB, cfg config.Config, options ...polywire.Option) *Broker 
 		}
 	}
 	log := NewLog(t)
-	own := []polywire.Option{polywire.WithListen(listen), polywire.WithLogLevel(&log.level)}
+	own := []polywire.Option{FreePorts(), polywire.WithLogLevel(&log.level)}
 	broker, err := polywire.New(&cfg, log.Logger, append(own, options...)...)
 	if err != nil {
 		t.Fatalf("making the broker: %v", err)
@@ -56,15 +55,19 @@ func Start(t testing.TB, cfg config.Config, options ...polywire.Option) *Broker 
 // anyPort is the address of a free port.
 const anyPort = "127.0.0.1:0"
 
-// listen listens where no other process does.
-func listen(_, address string) (net.Listener, error) {
-	if !strings.HasPrefix(address, "unix:") {
-		address = anyPort
-	}
-	return sockets.Listen(address)
+// FreePorts makes a broker listen at a free port of 127.0.0.1 for each address of its configuration that is not a Unix
+// socket.
+func FreePorts() polywire.Option {
+	return polywire.WithListen(func(_, address string) (net.Listener, error) {
+		if !strings.HasPrefix(address, "unix:") {
+			address = anyPort
+		}
+		return sockets.Listen(address)
+	})
 }
 
-// Run runs a broker that the program has made, until the test ends. [NewLog] has a logger for it.
+// Run runs a broker that the program has made, until the test ends. [NewLog] has a logger for it, and [FreePorts] is an
+// option for its addresses.
 func Run(t testing.TB, broker *polywire.Broker) *Broker {
 	t.Helper()
 	go func() { _ = broker.Run(context.Background()) }() // Close returns the error

@@ -2,6 +2,7 @@ package polywiretest_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,7 +30,7 @@ func TestFormats(t *testing.T) {
 		c.Subscribe("news/" + endpoint)
 		ctx := t.Context()
 		one, has, err := b.Client(ctx, c.Connection())
-		if err != nil || one.Endpoint != endpoint || len(has.Topics)+len(has.Patterns) != 1 {
+		if err != nil || one.Endpoint != endpoint || !slices.Contains(has.Topics, "news/"+endpoint) {
 			t.Errorf("%s: %+v %+v %v", endpoint, one, has, err)
 		}
 		if err := b.Publish(endpoint, "news/"+endpoint, core.Payload{Kind: core.JSON, Data: []byte(`{"n":1}`)}); err != nil {
