@@ -2,6 +2,7 @@ package polywire
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -11,8 +12,8 @@ import (
 	"github.com/polywire/polywire/internal/admin"
 )
 
-// adminSocket is the name of the admin server's listener.
-const adminSocket = "$admin"
+// adminSocket and apiSocket are the names of the listeners of the server for operators, and of that for backends.
+const adminSocket, apiSocket = "$admin", "$api"
 
 // adminSource is what the admin server may read.
 func (b *Broker) adminSource() admin.Source {
@@ -34,10 +35,13 @@ func (b *Broker) adminSource() admin.Source {
 		Services:     b.parts.Services,
 		Ready:        b.parts.Network.Ready,
 		Cluster:      b.parts.Cluster(),
+		Traces:       b.parts.Traces(),
 		Bridges:      b.parts.Bridges,
 		Endpoints:    b.parts.Counted,
 		Reloads:      &b.reloads,
-		ReloadToken:  b.cfg.Admin.ReloadToken,
+		Access:       func() *admin.Access { return b.parts.Access("admin") },
+		Refusals:     &b.refusals,
+		TLS:          b.parts.ServerTLS("admin"),
 		Hosts:        adminHosts(b.cfg.Admin),
 		Tap:          b.tap,
 	}
@@ -45,6 +49,17 @@ func (b *Broker) adminSource() admin.Source {
 		src.Reload = func(dryRun bool) (any, error) { return b.Reread(dryRun) }
 	}
 	return src
+}
+
+// apiSource is what the server for backends may read.
+func (b *Broker) apiSource() admin.Source {
+	return admin.Source{
+		Publish: b.Publish, Call: b.Call, Endpoints: b.parts.Counted, Bridges: b.parts.Bridges,
+		Access:   func() *admin.Access { return b.parts.Access("api") },
+		Refusals: &b.refusals,
+		TLS:      b.parts.ServerTLS("api"),
+		Hosts:    adminHosts(b.cfg.API),
+	}
 }
 
 // tap is a tap on an endpoint.
@@ -64,24 +79,45 @@ func adminHosts(a config.Admin) []string {
 	return a.Hosts
 }
 
-// startAdmin starts the admin server, if there is one.
-func (b *Broker) startAdmin() error {
-	if b.admin == nil {
-		return nil
+// server is one of the servers for operators and backends.
+type server struct {
+	what, socket, listen string
+	*admin.Server
+}
+
+// makeServers makes those servers that the configuration has.
+func (b *Broker) makeServers() {
+	if listen := b.cfg.Admin.Listen; listen != "" {
+		b.admin = admin.New(b.adminSource(), b.log)
+		b.servers = append(b.servers, server{"admin server", adminSocket, listen, b.admin})
 	}
-	ln, err := b.listen(adminSocket, b.cfg.Admin.Listen)
-	if err != nil {
-		return fmt.Errorf("starting the admin server: %w", err)
+	if listen := b.cfg.API.Listen; listen != "" {
+		b.servers = append(b.servers, server{"server for backends", apiSocket, listen, admin.NewForBackends(b.apiSource(), b.log)})
 	}
-	b.admin.Start(ln)
+}
+
+// startServers starts the servers. After an error none runs.
+func (b *Broker) startServers() error {
+	for i, s := range b.servers {
+		ln, err := b.listen(s.socket, s.listen)
+		if err != nil {
+			err = fmt.Errorf("starting the %s: %w", s.what, err)
+			return errors.Join(err, stopServers(b.servers[:i]))
+		}
+		s.Start(ln)
+	}
 	return nil
 }
 
-func (b *Broker) stopAdmin() error {
-	if b.admin == nil {
-		return nil
-	}
+// stopServers stops servers that run.
+func stopServers(list []server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	return b.admin.Shutdown(ctx)
+	var errs []error
+	for _, s := range list {
+		errs = append(errs, s.Shutdown(ctx))
+	}
+	return errors.Join(errs...)
 }
+
+func (b *Broker) stopServers() error { return stopServers(b.servers) }

@@ -32,9 +32,11 @@ type Broker struct {
 	lines   *logging.Handler // the handler of log
 	parts   *assembly.Parts  // everything that serves; Replace is called under reloading
 	admin   *admin.Server    // nil if it is off
+	servers []server         // those for operators and backends
 	life    *life
 
 	reloads   admin.Reloads
+	refusals  admin.Refusals
 	reloading sync.Mutex // held during a reload, and while draining begins
 }
 
@@ -68,9 +70,7 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 		return nil, err
 	}
 	own.setLevel()
-	if cfg.Admin.Listen != "" {
-		b.admin = admin.New(b.adminSource(), logger)
-	}
+	b.makeServers()
 	return b, nil
 }
 
@@ -137,7 +137,7 @@ func (b *Broker) Endpoints() []EndpointInfo {
 func (b *Broker) AdminURL() string {
 	if b.admin != nil && b.life.ready.open() {
 		if addr := b.admin.Addr(); addr != nil {
-			return metricsURL(listenText(addr))
+			return metricsURL(listenText(addr), b.cfg.Admin.TLS.On())
 		}
 	}
 	return AdminURL(b.cfg)
@@ -179,11 +179,11 @@ func (b *Broker) Close() error {
 func (b *Broker) serve(ctx context.Context) error {
 	defer b.close()
 	// The admin server starts first and stops last, so it also reports starting and draining.
-	if err := b.startAdmin(); err != nil {
+	if err := b.startServers(); err != nil {
 		return err
 	}
 	if err := b.parts.Start(); err != nil {
-		return errors.Join(fmt.Errorf("starting the endpoints: %w", err), b.stopAdmin())
+		return errors.Join(fmt.Errorf("starting the endpoints: %w", err), b.stopServers())
 	}
 	b.reloads.Last.Store(time.Now().Unix())
 	b.life.ready.pass()

@@ -140,6 +140,8 @@ bridges: [{name: old, protocol: vws, url: "ws://127.0.0.1:1/", hear: [a]}]
 		"GET connections/x":                 `400 invalid "x" is no number of a connection`,
 		"GET connections/7":                 "404 not_found there is no connection 7; it may have ended",
 		"DELETE connections/7":              "404 not_found there is no connection 7; it may have ended",
+		"GET connections/0":                 "404 not_found there is no connection 0; it may have ended",
+		"DELETE connections/0":              "404 not_found there is no connection 0; it may have ended",
 		"DELETE connections/7?reason=other": `400 invalid "other" is no reason`,
 	} {
 		method, path, _ := strings.Cut(request, " ")

@@ -79,6 +79,11 @@ var rules = []rule{
 		why: "settings of HTTP clients know nothing of what is asked",
 	},
 	{
+		packages: "internal/tracing",
+		allow:    []string{"core", "core/logging", "go.opentelemetry.io/otel/...", "google.golang.org/grpc/credentials"},
+		why:      "spans are recorded of what core's ports tell, and of nothing else",
+	},
+	{
 		packages: "internal/auth",
 		allow: []string{
 			"core", "core/logging", "core/rawjson", "internal/httpclient", "github.com/go-jose/go-jose/v4/...", "github.com/hashicorp/golang-lru/v2",
@@ -138,7 +143,7 @@ var rules = []rule{
 	{packages: "soak", why: "it is a test, of the broker as its users have it"},
 	{
 		packages: "internal/assembly",
-		allow:    []string{"core", "core/engine", "core/network", "codecs/...", "internal/auth", "internal/admin", "internal/certs", "config", "internal/sessions", "internal/upstream", "plugin", "client", "internal/bridge", "internal/cluster/nats", "internal/cluster/redis", "github.com/google/uuid"},
+		allow:    []string{"core", "core/engine", "core/network", "codecs/...", "internal/auth", "internal/admin", "internal/certs", "config", "internal/sessions", "internal/tracing", "internal/upstream", "plugin", "client", "internal/bridge", "internal/cluster/nats", "internal/cluster/redis", "github.com/google/uuid"},
 		why:      "what is made of a configuration knows all rooms, and not the broker that it is made for",
 	},
 	{

@@ -71,6 +71,11 @@ func TestExample(t *testing.T) {
 	}
 	full.Endpoints[0].Auth, full.Endpoints[0].ACL, full.Endpoints[0].Authorizer = nil, nil, nil
 	plain.Admin.Hosts = []string{}
+	// Nobody has to say who he is by default, and there is no server for backends.
+	if a := &full.Admin; len(a.Auth) != 1 || len(a.Tokens) != 1 || len(a.Allow.Operate) != 2 || full.API.Listen == "" || len(full.API.Tokens) != 1 {
+		t.Errorf("who may ask is not shown: %+v, %+v", a, full.API)
+	}
+	full.Admin.Auth, full.Admin.Tokens, full.Admin.Allow, full.API = nil, nil, config.Allow{}, config.Admin{}
 	// A broker is alone by default.
 	if c := &full.Cluster; c.Engine != "nats" || c.Node == "" || c.Embedded.Listen == "" || len(c.Embedded.Routes) != 1 || c.Embedded.StoreDir == "" {
 		t.Errorf("the cluster is shown as %+v", c)

@@ -85,7 +85,7 @@ func WithLogLevel(level *slog.LevelVar) Option {
 
 // WithListen opens sockets with listen instead of [sockets.Listen]. Usually listen is the method of
 // [sockets.Given], for a program that inherited its sockets. name is the name of an endpoint, or
-// "$admin"; address is "host:port", or "unix:" and a path. The listener must be a *net.TCPListener
+// "$admin" or "$api"; address is "host:port", or "unix:" and a path. The listener must be a *net.TCPListener
 // or a *net.UnixListener, because event loops read and write the sockets of its connections, and
 // listeners are handed on to other processes.
 func WithListen(listen func(name, address string) (net.Listener, error)) Option {
@@ -115,7 +115,8 @@ func WithListen(listen func(name, address string) (net.Listener, error)) Option 
 func gather(cfg *config.Config, options []Option) (*settings, error) {
 	s := &settings{
 		program: assembly.Program{
-			Stores: make(map[string]core.SessionStore), Keys: make(map[string]core.SessionKeys),
+			Version: Version(),
+			Stores:  make(map[string]core.SessionStore), Keys: make(map[string]core.SessionKeys),
 			Listen: func(_, address string) (net.Listener, error) { return sockets.Listen(address) },
 		},
 		begin: func() (end func()) { return func() {} },

@@ -2,6 +2,7 @@ package polywire
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/polywire/polywire/config"
@@ -78,6 +79,7 @@ func (b *Broker) Plan(cfg *config.Config) Plan {
 	p := Plan{Endpoints: []EndpointPlan{}}
 	p.Applied, _ = config.Elsewhere(inForce, cfg)
 	_, p.Restart = config.Elsewhere(b.cfg, cfg)
+	p.Applied = slices.DeleteFunc(p.Applied, func(key string) bool { return slices.Contains(p.Restart, key) })
 	for _, c := range config.Compare(inForce, cfg) {
 		p.Endpoints = append(p.Endpoints, b.planEndpoint(c))
 	}

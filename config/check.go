@@ -155,20 +155,6 @@ func (r *report) checkCalls(c Calls) {
 	}
 }
 
-func (r *report) checkAdmin(a Admin) {
-	if a.Listen == "" {
-		return
-	}
-	if problem := badAddress(a.Listen); problem != "" {
-		r.add("admin.listen", "%s", problem)
-	}
-	for i, host := range a.Hosts {
-		if problem := badAdminHost(host); problem != "" {
-			r.add("admin.hosts."+strconv.Itoa(i), "%q %s", host, problem)
-		}
-	}
-}
-
 func (r *report) checkLog(l Log) {
 	formats := []string{"text", "json"}
 	if !slices.Contains(formats, l.Format) {

@@ -16,10 +16,12 @@ type Config struct {
 	Bridges   []Bridge   `koanf:"bridges"`
 	Calls     Calls      `koanf:"calls"`
 	Admin     Admin      `koanf:"admin"`
+	API       Admin      `koanf:"api"`
 	Log       Log        `koanf:"log"`
 	Network   Network    `koanf:"network"`
 	Drain     Drain      `koanf:"drain"`
 	Cluster   Cluster    `koanf:"cluster"`
+	Traces    Traces     `koanf:"traces"`
 }
 
 // Endpoint is one address at which one wire format is spoken.
@@ -138,18 +140,6 @@ type Calls struct {
 	Budget Size `koanf:"budget"`
 }
 
-// Admin is the server for metrics and health.
-type Admin struct {
-	// Listen is its own address, in the form of an endpoint's; "" turns the server off.
-	Listen string `koanf:"listen"`
-	// Hosts are the host names, besides those of the loopback interface, under which the server
-	// answers; "*" is any.
-	Hosts []string `koanf:"hosts"`
-	// ReloadToken is the bearer token that must be shown by who reloads, or asks something below /v1. If it
-	// is empty only programs on the same machine may.
-	ReloadToken string `koanf:"reload_token"`
-}
-
 // Log is what is logged and how.
 type Log struct {
 	// Level is the lowest level that is logged.
@@ -239,6 +229,7 @@ func Defaults() Config {
 		Drain: Drain{Rate: Rate{N: 500, Per: time.Second}, Timeout: 30 * time.Second},
 
 		Cluster: Cluster{QueueLimit: 64 << 20},
+		Traces:  Traces{Sample: 0.01, Service: "polywire"},
 	}
 }
 

@@ -109,3 +109,15 @@ type ClusterStats struct {
 	// their user has: then the limit of the node alone holds.
 	Uncounted atomic.Uint64
 }
+
+// TraceStats count the spans of a [Tracer]. All fields are atomic.
+type TraceStats struct {
+	// Recorded counts spans that have ended, Sent those that a collector has taken.
+	Recorded, Sent atomic.Uint64
+	// Dropped counts spans that no collector has taken, by TracesDropped.
+	Dropped Counters
+}
+
+// TracesDropped are the reasons why a span is dropped: too many wait, the collector does not take it, or the broker
+// ends before it could be sent.
+const TracesDropped = Reasons(1<<ReasonOverload | 1<<ReasonUnavailable | 1<<ReasonDrain)

@@ -73,7 +73,7 @@ changed, and the clients are not held up.`,
 	flags.BoolVar(&closed, "closed", false, "list those that have ended, the last one first")
 	query["reason"] = flags.String("reason", "", "with --closed: only those that ended for a reason, as metrics name it")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
-	s.add(flags)
+	s.addAsking(flags)
 	return cmd
 }
 
@@ -108,15 +108,6 @@ func listClosed(cmd *cobra.Command, o *operator, q url.Values, limit int, asJSON
 		fmt.Fprintf(t, "\n%d of %d; --limit 0 lists all\n", len(list.Connections), list.Total)
 	}
 	return flush(t)
-}
-
-// operator returns the operator of the broker of the configuration.
-func (s *settings) operator(cmd *cobra.Command) (*operator, error) {
-	cfg, err := s.load(cmd.InOrStdin())
-	if err != nil {
-		return nil, err
-	}
-	return newOperator(cfg, "give it one: admin.listen")
 }
 
 // connections returns the first connections that a query asks for, as many as limit, and how many there are.
@@ -236,6 +227,6 @@ of its endpoint does.`,
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", core.ReasonDenied.String(), "why, as metrics name it: denied (1008), drain (1001), slow (1013) …")
-	s.add(cmd.Flags())
+	s.addAsking(cmd.Flags())
 	return cmd
 }

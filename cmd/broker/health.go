@@ -46,6 +46,6 @@ it can be the health check of a container without other programs.`,
 		},
 	}
 	cmd.Flags().BoolVar(&live, "live", false, "only whether it answers at all")
-	s.add(cmd.Flags())
+	s.addAsking(cmd.Flags())
 	return cmd
 }

@@ -35,7 +35,9 @@ func (r *recording) askTap(ctx context.Context) (stream io.ReadCloser, err error
 	if err != nil {
 		return nil, err
 	}
-	o, err := newOperator(cfg, "set admin.listen, or record with --listen and --to")
+	// The flags that say how to reach a server say it of the admin server here.
+	c := &credentials{ca: r.target.ca, cert: r.target.cert, key: r.target.key, tokenFile: r.tokenFile}
+	o, err := newOperator(cfg, c, "set admin.listen, or record with --listen and --to")
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ Messages are shown as they are, with what is secret in them; record leaves that 
 	flags.Uint64Var(&t.connection, "connection", 0, "only what this connection says and hears")
 	flags.IntVar(&t.maxMessage, "max-message", 64<<10, "show messages of up to so many bytes, and of longer ones their size")
 	flags.BoolVar(&t.asJSON, "json", false, "print each event as a line of JSON")
-	t.settings.add(flags)
+	t.settings.addAsking(flags)
 	return cmd
 }
 

@@ -37,8 +37,9 @@ type call struct {
 	id       core.CallID
 	caller   caller
 	answerer answerer
-	service  *service // for which the answerer is asked; nil if it is a Go handler
-	held     int      // bytes that a Go handler is given
+	service  *service  // for which the answerer is asked; nil if it is a Go handler
+	held     int       // bytes that a Go handler is given
+	span     core.Span // nil if it is not recorded
 
 	// For what the two sides are told:
 	title   title  // the whole address of the service
@@ -100,6 +101,16 @@ func (p *peer) call(c *core.Command) {
 // of it. That the call was taken is told before anything else happens to it; if it is
 // refused, nothing has been told or done.
 func (p *peer) placeCall(c *core.Command, byTopic bool) refusal {
+	span := p.beginCall(c)
+	r := p.placeWithin(c, byTopic, span)
+	if r.Failed() {
+		endSpan(span, r.Failure)
+	}
+	return r
+}
+
+// placeWithin is placeCall within a span, which ends with the call if it is taken.
+func (p *peer) placeWithin(c *core.Command, byTopic bool, span core.Span) refusal {
 	s := p.engine.scratch.Get().(*scratch)
 	defer p.engine.release(s)
 	whole := prefixed(&s.topic, p.endpoint.TopicPrefix, c.Topic)
@@ -107,11 +118,11 @@ func (p *peer) placeCall(c *core.Command, byTopic bool) refusal {
 		t := p.engine.targetOf(c.Topic, whole)
 		switch {
 		case t.handler != nil:
-			return p.askHandler(c, t.handler, byTopic)
+			return p.askHandler(c, t.handler, byTopic, span)
 		case t.owner == nil:
 			return refusedNoService
 		}
-		if r := p.askOwner(c, whole, t, byTopic); !t.another(r, tries) {
+		if r := p.askOwner(c, whole, t, byTopic, span); !t.another(r, tries) {
 			return r
 		}
 	}
@@ -127,7 +138,7 @@ func (t target) another(r refusal, tries int) bool {
 
 // askOwner puts the call to who offers the service. It has told and done nothing if it
 // returns a refusal.
-func (p *peer) askOwner(c *core.Command, whole []byte, t target, byTopic bool) refusal {
+func (p *peer) askOwner(c *core.Command, whole []byte, t target, byTopic bool, span core.Span) refusal {
 	e := p.engine
 	if !t.owner.admits(c.Payload.Size() + len(c.Topic)) {
 		return refusedSlow
@@ -139,7 +150,7 @@ func (p *peer) askOwner(c *core.Command, whole []byte, t target, byTopic bool) r
 		}
 	} else {
 		k := p.newCall(c, byTopic)
-		k.answerer, k.service = t.owner, t.service
+		k.answerer, k.service, k.span = t.owner, t.service, span
 		k.title, k.hidden = t.title, len(p.endpoint.TopicPrefix)
 		q.timeout = p.timeout(c)
 		var r refusal
@@ -151,12 +162,15 @@ func (p *peer) askOwner(c *core.Command, whole []byte, t target, byTopic bool) r
 	}
 	p.taken(c, q.call, byTopic)
 	t.owner.ask(q)
+	if c.OneWay {
+		endSpan(span, core.Failure{})
+	}
 	return refusal{}
 }
 
 // askHandler puts the call to a Go handler. It has told and done nothing if it returns a
 // refusal.
-func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal {
+func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool, span core.Span) refusal {
 	e := p.engine
 	if !h.places.take(&p.party) {
 		return refusedBusy
@@ -164,7 +178,7 @@ func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal 
 	a := &handlerAnswerer{}
 	a.caller = handlerCaller{peer: p, ctx: &a.ctx}
 	k := p.newCall(c, byTopic)
-	k.answerer, k.inHandler = a, true
+	k.answerer, k.inHandler, k.span = a, true, span
 	k.title = title{name: serviceOf(c, h.match)}
 	k.held = c.Payload.Size() + len(c.Topic)
 	var id core.CallID
@@ -184,6 +198,9 @@ func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal 
 	t := e.tasks.Get().(*task)
 	t.by, t.in, t.call, t.answerer = h, p.invocation(c, k.title.name), k, a
 	t.in.Caller = &a.caller
+	if span != nil {
+		t.in.Trace = span.Trace()
+	}
 	e.workers.add(p.link, t)
 	return refusal{}
 }
@@ -298,6 +315,7 @@ func (p *peer) leaveCalls() {
 	asking, asked := p.engine.calls.leave(&p.party)
 	for _, k := range asking {
 		k.answerer.callOver(k)
+		endSpan(k.span, refusedGone.Failure)
 		p.endpoint.Stats.CallsFailed.Inc(core.ReasonGone)
 		p.engine.recycle(k)
 	}
@@ -325,6 +343,7 @@ func (e *Engine) EndCalls() {
 // it is over, and then its caller how it ended. Any goroutine.
 func (e *Engine) end(c *call, o outcome) {
 	c.answerer.callOver(c)
+	endSpan(c.span, o.Failure)
 	c.caller.callEnded(c, o)
 	e.recycle(c)
 }

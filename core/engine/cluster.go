@@ -28,6 +28,9 @@ func (e *Engine) Published(topic []byte, payload core.Payload, headers []byte) {
 	e.mu.RLock()
 	e.match(s, topic)
 	e.mu.RUnlock()
+	if e.tracer != nil {
+		s.within(e.tracer, core.TraceFromHeaders(headers))
+	}
 	s.fanOut(topic, payload, headers, nil)
 }
 

@@ -30,6 +30,8 @@ type Options struct {
 	Backplane core.Backplane
 	// Hooks are called about connections and sessions. BeforeUpgrade is the network's.
 	Hooks core.Hooks
+	// Tracer records traces; nil records none.
+	Tracer core.Tracer
 }
 
 // Engine is core.Hub and core.Cluster. Its methods may be called from any goroutine; Connect
@@ -43,6 +45,7 @@ type Engine struct {
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 	hooks     core.Hooks
+	tracer    core.Tracer    // nil if no traces are recorded
 	hooking   chan struct{}  // a place for each running Connected and Disconnected
 	decide    decider        // of offers
 	backplane core.Backplane // nil if it is alone
@@ -121,6 +124,7 @@ func newEngine(o Options, now func() time.Time) *Engine {
 		access:    accessLog{log: o.Logger},
 		now:       now,
 		hooks:     o.Hooks,
+		tracer:    o.Tracer,
 		hooking:   make(chan struct{}, maxHooks),
 		decide:    decideHere,
 		endpoints: make(map[core.Outlet]*endpoint),

@@ -35,10 +35,15 @@ func (s *scratch) fanOut(topic []byte, payload core.Payload, headers []byte, exc
 		for to = from + 1; to < len(s.hits) && compareGroups(first, s.hits[to]) == 0; {
 			to++
 		}
-		first.endpoint.outlet.Deliver(core.Event{
+		ev := core.Event{
 			Kind: core.Message, Topic: topic[len(first.endpoint.TopicPrefix):], As: first.as,
 			Payload: payload, Headers: headers,
-		}, s.to[from:to], except)
+		}
+		if s.tracer == nil {
+			first.endpoint.outlet.Deliver(ev, s.to[from:to], except)
+			continue
+		}
+		s.deliverWithin(first, ev, s.to[from:to], except)
 	}
 }
 

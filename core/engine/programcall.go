@@ -12,14 +12,19 @@ import (
 // outcome: until ctx ends, but at most as long as calls of the endpoint may take. service is named as clients
 // of the endpoint name it; it and p are borrowed. The answer is the caller's own. Not on an event loop.
 func (e *Engine) Call(ctx context.Context, ep *core.Endpoint, service []byte, p core.Payload) (core.Payload, core.Failure) {
-	o := e.programCall(ctx, ep, service, p)
+	var span core.Span
+	if e.tracer != nil {
+		span = e.tracer.Begin(core.Operation{Act: core.Calling, Endpoint: ep, Topic: service, Size: p.Size()})
+	}
+	o := e.programCall(ctx, ep, service, p, span)
+	endSpan(span, o.Failure)
 	if o.Failed() {
 		ep.Stats.CallsFailed.Inc(o.reason)
 	}
 	return o.answer, o.Failure
 }
 
-func (e *Engine) programCall(ctx context.Context, ep *core.Endpoint, service []byte, p core.Payload) outcome {
+func (e *Engine) programCall(ctx context.Context, ep *core.Endpoint, service []byte, p core.Payload, span core.Span) outcome {
 	limits := ep.Limits.Get()
 	if r := checkMessage(limits, service, p); r.Failed() {
 		return outcome{refusal: r}
@@ -36,7 +41,7 @@ func (e *Engine) programCall(ctx context.Context, ep *core.Endpoint, service []b
 		t := e.targetOf(service, whole)
 		switch {
 		case t.handler != nil:
-			return e.programAsksHandler(ctx, ep, service, p, t.handler, timeout)
+			return e.programAsksHandler(ctx, ep, service, p, t.handler, timeout, span)
 		case t.owner == nil:
 			return outcome{refusal: refusedNoService}
 		}
@@ -96,7 +101,7 @@ func (e *Engine) programAsksOwner(ctx context.Context, ep *core.Endpoint, whole 
 }
 
 // programAsksHandler asks a Go handler, or an HTTP server.
-func (e *Engine) programAsksHandler(ctx context.Context, ep *core.Endpoint, service []byte, p core.Payload, h *registered, timeout time.Duration) outcome {
+func (e *Engine) programAsksHandler(ctx context.Context, ep *core.Endpoint, service []byte, p core.Payload, h *registered, timeout time.Duration, span core.Span) outcome {
 	if e.calls.isClosed() {
 		return outcome{refusal: refusedShutdown}
 	}
@@ -106,6 +111,9 @@ func (e *Engine) programAsksHandler(ctx context.Context, ep *core.Endpoint, serv
 	ep.Stats.Calls.Add(1)
 	in := core.Invocation{
 		Service: string(service), Payload: p.Clone(), Endpoint: ep.Name, Protocol: ep.Protocol, Caller: nobody{},
+	}
+	if span != nil {
+		in.Trace = span.Trace()
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

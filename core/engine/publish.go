@@ -74,6 +74,20 @@ func (p publisher) Publish(topic []byte, payload core.Payload) core.Failure {
 // publish checks m, delivers it to all who hear its topic, passes it on to the other nodes,
 // counts it, and reports whether somebody here hears it. The messages of one goroutine arrive in the order of its calls.
 func (e *Engine) publish(m publication) (heard bool, r refusal) {
+	if e.tracer == nil {
+		return e.publishWithin(m, core.Trace{})
+	}
+	span := e.beginPublish(&m)
+	if span == nil {
+		return e.publishWithin(m, core.Trace{})
+	}
+	heard, r = e.publishWithin(m, span.Trace())
+	span.End(r.Failure)
+	return heard, r
+}
+
+// publishWithin is publish within a trace.
+func (e *Engine) publishWithin(m publication, trace core.Trace) (heard bool, r refusal) {
 	if r := checkMessage(m.endpoint.Limits.Get(), m.topic, m.payload); r.Failed() {
 		return false, m.refused(r)
 	}
@@ -86,6 +100,7 @@ func (e *Engine) publish(m publication) (heard bool, r refusal) {
 	if !e.matchAllowed(s, m, topic) {
 		return false, m.refused(refusedNotOwner)
 	}
+	s.within(e.tracer, trace)
 	s.fanOut(topic, m.payload, m.headers, m.except)
 	if e.backplane != nil {
 		e.backplane.Publish(topic, m.payload, m.headers)

@@ -53,6 +53,7 @@ func (s *Server) End(ctx context.Context, id uint64, r core.Reason) (ended core.
 
 // one calls f with the connection of a number, on its loop.
 func (s *Server) one(ctx context.Context, id uint64, f func(*conn)) (found core.ConnectionInfo, err error) {
+	is := false // there is no connection 0, and found has that number from the start
 	err = s.walk(ctx, func(c *conn) bool {
 		if c.id != id {
 			return false
@@ -60,10 +61,10 @@ func (s *Server) one(ctx context.Context, id uint64, f func(*conn)) (found core.
 		f(c)
 		return true
 	}, func(batch []core.ConnectionInfo) bool {
-		found = batch[0]
+		found, is = batch[0], true
 		return false
 	})
-	if err == nil && found.ID != id {
+	if err == nil && !is {
 		err = core.ErrNoConnection
 	}
 	return found, err

@@ -51,6 +51,9 @@ func (nobody) End(context.Context, uint64, core.Reason) (c core.ConnectionInfo, 
 	return c, core.ErrNoConnection
 }
 
+// always is an access that does not change.
+func always(a admin.Access) func() *admin.Access { return func() *admin.Access { return &a } }
+
 // elsewhere is a listener whose clients seem to be on another machine.
 type elsewhere struct{ net.Listener }
 
@@ -154,7 +157,7 @@ func TestWhoMayReload(t *testing.T) {
 	silent := slog.New(slog.DiscardHandler)
 	near := serve(t, "tcp", "127.0.0.1:0", src, silent)
 	socket := serve(t, "unix", filepath.Join(t.TempDir(), "s"), src, silent)
-	src.ReloadToken = "s3cret"
+	src.Access = always(admin.Access{ReloadToken: "s3cret"})
 	guarded := serve(t, "tcp", "127.0.0.1:0", src, silent)
 	post := func(at *admin.Server, fields string) int {
 		t.Helper()
@@ -195,7 +198,7 @@ func TestWhoMayReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	src.ReloadToken = ""
+	src.Access = nil
 	far := admin.New(src, silent)
 	far.Start(elsewhere{ln})
 	defer stop(t, far)

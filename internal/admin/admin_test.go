@@ -114,6 +114,14 @@ func get(t *testing.T, url string) (status int, body string) {
 }
 
 const metrics = `polywire_accept_errors_total 16
+polywire_admin_requests_refused_total{reason="credential"} 0
+polywire_admin_requests_refused_total{reason="elsewhere"} 0
+polywire_admin_requests_refused_total{reason="host"} 0
+polywire_admin_requests_refused_total{reason="no_credential"} 0
+polywire_admin_requests_refused_total{reason="page"} 0
+polywire_admin_requests_refused_total{reason="rate"} 0
+polywire_admin_requests_refused_total{reason="role"} 0
+polywire_admin_requests_refused_total{reason="unavailable"} 0
 polywire_build_info{version="v1.2.3"} 1
 polywire_bytes_dropped_total{endpoint="one",protocol="wubsub",reason="slow"} 20
 polywire_bytes_in_total{endpoint="one",protocol="wubsub"} 5

@@ -44,7 +44,7 @@ type operation func(r *http.Request, q url.Values) (any, error)
 
 // api serves the operations of /v1 to those who may operate the broker.
 type api struct {
-	token string
+	guard *guard
 	log   *slog.Logger
 }
 
@@ -52,16 +52,22 @@ type api struct {
 const repeated = "..."
 
 // handle serves an operation that a pattern of [http.ServeMux] names. params are the parameters of the query that
-// it knows, with repeated or without; what is for the refusal of those who may not: "web pages may not …".
-func (a api) handle(mux *http.ServeMux, pattern, what string, params []string, op operation) {
+// it knows, with repeated or without; need are the roles of which who asks must have one, and what is what it does, for
+// the log and the refusal of those who may not: "web pages may not …". If need does not include Read the operation
+// changes something.
+func (a api) handle(mux *http.ServeMux, pattern string, need Role, what string, params []string, op operation) {
 	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		if status, why := mayOperate(r, a.token, what); status != 0 {
-			a.refuse(w, &apiError{status, "forbidden", why})
+		who, no := a.guard.admit(r, need, what)
+		if no != nil {
+			a.turnAway(w, no)
 			return
 		}
 		// A body may be bigger than those that the server's own bound is for.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(operationTimeout))
 		result, err := a.run(r, params, op)
+		if need&Read == 0 {
+			audit(a.log, r, who, need, what, err)
+		}
 		if err != nil {
 			e, ok := errors.AsType[*apiError](err)
 			if !ok {
@@ -84,11 +90,19 @@ type failed struct {
 	Error *apiError `json:"error"`
 }
 
-func (a api) refuse(w http.ResponseWriter, e *apiError) {
-	if e.status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
+func (a api) refuse(w http.ResponseWriter, e *apiError) { a.write(w, e.status, failed{e}) }
+
+// turnAway answers a request whose sender may not do what it asks for.
+func (a api) turnAway(w http.ResponseWriter, no *refusal) {
+	code := "forbidden"
+	switch no.reason {
+	case refusedUnavailable:
+		code = "unavailable"
+	case refusedRate:
+		code = "overloaded"
 	}
-	a.write(w, e.status, failed{e})
+	no.head(w)
+	a.refuse(w, &apiError{no.status, code, no.why})
 }
 
 func (a api) run(r *http.Request, params []string, op operation) (any, error) {
@@ -114,7 +128,7 @@ func (a api) write(w http.ResponseWriter, status int, body any) { answerJSON(w, 
 
 // serve serves the description of /v1.
 func (a api) serve(mux *http.ServeMux) {
-	a.handle(mux, "GET /v1/openapi.yaml", "look at the broker", nil, func(*http.Request, url.Values) (any, error) {
+	a.handle(mux, "GET /v1/openapi.yaml", Read|Publish, "look at the broker", nil, func(*http.Request, url.Values) (any, error) {
 		return described{}, nil
 	})
 }

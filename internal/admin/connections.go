@@ -51,10 +51,10 @@ func newConnections(src Source, a api) *connections {
 
 func (c *connections) serve(mux *http.ServeMux) {
 	const look, end = "look at connections", "end connections"
-	c.api.handle(mux, "GET /v1/connections", look, []string{"endpoint", "protocol", "user", "address", "topic", "sort", "limit", "after"}, c.list)
-	c.api.handle(mux, "GET /v1/connections/closed", look, []string{"endpoint", "user", "address", "reason", "limit"}, c.ended)
-	c.api.handle(mux, "GET /v1/connections/{id}", look, nil, c.show)
-	c.api.handle(mux, "DELETE /v1/connections/{id}", end, []string{"reason"}, c.end)
+	c.api.handle(mux, "GET /v1/connections", Read, look, []string{"endpoint", "protocol", "user", "address", "topic", "sort", "limit", "after"}, c.list)
+	c.api.handle(mux, "GET /v1/connections/closed", Read, look, []string{"endpoint", "user", "address", "reason", "limit"}, c.ended)
+	c.api.handle(mux, "GET /v1/connections/{id}", Read, look, nil, c.show)
+	c.api.handle(mux, "DELETE /v1/connections/{id}", Operate, end, []string{"reason"}, c.end)
 }
 
 // Connection is a connection in the answers of /v1.

@@ -38,8 +38,8 @@ func newMessages(src Source, a api) *messages {
 }
 
 func (m *messages) serve(mux *http.ServeMux) {
-	m.api.handle(mux, "POST /v1/publish", "publish", []string{"endpoint", "topic..."}, m.publish)
-	m.api.handle(mux, "POST /v1/call/{service...}", "call services", []string{"endpoint", "timeout"}, m.call)
+	m.api.handle(mux, "POST /v1/publish", Publish, "publish", []string{"endpoint", "topic..."}, m.publish)
+	m.api.handle(mux, "POST /v1/call/{service...}", Publish, "call services", []string{"endpoint", "timeout"}, m.call)
 }
 
 // Published is the answer to POST /v1/publish.

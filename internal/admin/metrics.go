@@ -51,6 +51,7 @@ type collector struct {
 	hooks   hookDescs
 	service serviceDescs
 	cluster clusterDescs
+	traces  traceDescs
 	// rejected is also one of reasons.
 	rejected, accept, panics, calls, topics, outbound, budget, inbound, inboundBudget, memory, watermark, unlogged, expiry, build, reloads, reloaded *prometheus.Desc
 }
@@ -62,6 +63,7 @@ func registry(src Source) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
 		newCollector(src),
+		src.Refusals,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -121,6 +123,7 @@ func newCollector(src Source) *collector {
 		{perReason("calls_failed_total", "Calls that ended with a failure."), func(s *core.Stats) *core.Counters { return &s.CallsFailed }, func(p core.Possible) core.Reasons { return p.CallsFailed }},
 	}
 	c.hooks, c.service, c.cluster = newHookDescs(), newServiceDescs(), newClusterDescs()
+	c.traces = newTraceDescs()
 	return c
 }
 
@@ -135,6 +138,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	c.hooks.describe(to)
 	c.service.describe(to)
 	c.cluster.describe(to)
+	c.traces.describe(to)
 	for _, d := range []*prometheus.Desc{c.open, c.away, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.inbound, c.inboundBudget, c.memory, c.watermark, c.unlogged, c.expiry, c.build, c.reloads, c.reloaded} {
 		to <- d
 	}
@@ -173,6 +177,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	}
 	if c.source.Cluster != nil {
 		c.cluster.collect(to, c.source.Cluster.Stats)
+	}
+	if c.source.Traces != nil {
+		c.traces.collect(to, c.source.Traces)
 	}
 	for _, cert := range c.source.Certificates() {
 		to <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(cert.Expires.Unix()), cert.Endpoint, cert.File)

@@ -14,16 +14,19 @@ import (
 // TEXT} if the configuration cannot be used; then nothing has changed.
 //
 // It refuses a request that asks for something else, rather than do a reload that nobody wanted.
-// mayOperate decides who may ask.
+// It is for those who may operate.
 type reloader struct {
 	reload func(dryRun bool) (any, error) // nil if there is no source to read
-	token  string
+	guard  *guard
 	log    *slog.Logger
 }
 
 func (h reloader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if status, why := mayOperate(r, h.token, "reload the configuration"); status != 0 {
-		refuse(w, status, why)
+	const what = "reload the configuration"
+	who, no := h.guard.admit(r, Operate, what)
+	if no != nil {
+		no.head(w)
+		answer(w, no.status, no.why)
 		return
 	}
 	if h.reload == nil {
@@ -36,6 +39,7 @@ func (h reloader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	report, err := h.reload(dry)
+	audit(h.log, r, who, Operate, what, err)
 	status := http.StatusOK
 	if err != nil {
 		status, report = http.StatusUnprocessableEntity, struct {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,10 +19,12 @@ import (
 	"github.com/polywire/polywire/core/logging"
 )
 
-// Server is the admin HTTP server.
+// Server is an admin HTTP server.
 type Server struct {
 	// Static after construction.
 	log     *slog.Logger
+	name    string      // in the configuration
+	tls     *tls.Config // nil without
 	http    *http.Server
 	endTaps context.CancelFunc
 
@@ -33,12 +36,19 @@ type Server struct {
 	served   chan struct{} // closed when the server has ended
 }
 
-// New returns a server that does not listen yet.
+// New returns the server for operators, which does not listen yet.
 func New(src Source, log *slog.Logger) *Server {
+	v1 := newAPI("admin", &src, log)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry(src), promhttp.HandlerOpts{
-		ErrorLog: scrapes{log},
-	}))
+	scrape := promhttp.HandlerFor(registry(src), promhttp.HandlerOpts{ErrorLog: scrapes{log}})
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		if no := v1.guard.admitScrape(r); no != nil {
+			no.head(w)
+			answer(w, no.status, no.why)
+			return
+		}
+		scrape.ServeHTTP(w, r)
+	})
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, "ok")
 	})
@@ -50,17 +60,41 @@ func New(src Source, log *slog.Logger) *Server {
 		}
 		answer(w, status, text)
 	})
-	v1 := api{src.ReloadToken, log}
 	v1.serve(mux)
 	newConnections(src, v1).serve(mux)
 	newMessages(src, v1).serve(mux)
-	mux.Handle("POST /reload", reloader{src.Reload, src.ReloadToken, log})
+	mux.Handle("POST /reload", reloader{src.Reload, v1.guard, log})
 	ending, endTaps := context.WithCancel(context.Background())
 	mux.Handle("GET /v1/tap", tapper{&src, ending, v1})
+	return newServer(&src, v1.guard, mux, endTaps)
+}
+
+// NewForBackends returns the server for backends, which does not listen yet: of New it has only what publishes and
+// calls, and the description. Of the source it reads only what that needs.
+func NewForBackends(src Source, log *slog.Logger) *Server {
+	v1 := newAPI("api", &src, log)
+	mux := http.NewServeMux()
+	v1.serve(mux)
+	newMessages(src, v1).serve(mux)
+	return newServer(&src, v1.guard, mux, func() {})
+}
+
+// newAPI returns what serves the operations of /v1 at a server. It fills in what the source may leave out.
+func newAPI(name string, src *Source, log *slog.Logger) api {
+	if src.Access == nil {
+		src.Access = func() *Access { return new(Access) }
+	}
+	if src.Refusals == nil {
+		src.Refusals = new(Refusals)
+	}
+	return api{&guard{name: name, access: src.Access, guesses: newGuesses(), refused: src.Refusals, log: log}, log}
+}
+
+func newServer(src *Source, g *guard, mux *http.ServeMux, endTaps func()) *Server {
 	s := &Server{
-		log: log, endTaps: endTaps,
+		log: g.log, name: g.name, tls: src.TLS, endTaps: endTaps,
 		http: &http.Server{
-			Handler:           &hosts{names: src.Hosts, next: mux, log: log},
+			Handler:           &hosts{names: src.Hosts, next: mux, guard: g},
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       10 * time.Second,
 			WriteTimeout:      operationTimeout,
@@ -68,7 +102,7 @@ func New(src Source, log *slog.Logger) *Server {
 			MaxHeaderBytes:    16 << 10,
 			// OPTIONS * must pass hosts too.
 			DisableGeneralOptionsHandler: true,
-			ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+			ErrorLog:                     slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 		},
 		served: make(chan struct{}),
 	}
@@ -87,10 +121,13 @@ func (s scrapes) Println(v ...any) {
 // Start serves at a listener until Shutdown. It is called once, before any other method.
 func (s *Server) Start(listener net.Listener) {
 	s.listener = listener
+	if s.tls != nil {
+		listener = tls.NewListener(listener, s.tls)
+	}
 	go func() {
 		defer close(s.served)
 		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-			s.log.Error("serving admin", "error", err)
+			s.log.Error("serving admin", "server", s.name, "error", err)
 		}
 	}()
 }
@@ -119,7 +156,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.await(ctx)
 	err := s.http.Shutdown(ctx)
 	if err != nil {
-		err = errors.Join(fmt.Errorf("stopping the admin server: %w", err), s.http.Close())
+		err = errors.Join(fmt.Errorf("stopping the server of %s: %w", s.name, err), s.http.Close())
 	}
 	return err
 }
@@ -145,14 +182,6 @@ func (s *Server) follow(_ net.Conn, state http.ConnState) {
 	case http.StateClosed, http.StateHijacked:
 		s.open.Add(-1)
 	}
-}
-
-// refuse answers a request that is not allowed.
-func refuse(w http.ResponseWriter, status int, why string) {
-	if status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	}
-	answer(w, status, why)
 }
 
 // answer writes a one-line answer.

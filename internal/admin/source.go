@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"slices"
 	"sync/atomic"
 
@@ -50,6 +51,8 @@ type Source struct {
 	Ready func() bool
 	// Cluster is the broker as a node of a cluster; nil if it is alone.
 	Cluster *Cluster
+	// Traces count spans; nil if no traces are recorded.
+	Traces *core.TraceStats
 	// Reloads count the reloads of the configuration.
 	Reloads *Reloads
 	// Reload makes the broker read its configuration again, or with dryRun only report what would
@@ -59,9 +62,12 @@ type Source struct {
 	// Tap begins a tap on an endpoint that reports messages of up to max bytes; nil if there are no taps. The
 	// error is core.ErrNoEndpoint, or says why no tap is allowed.
 	Tap func(endpoint string, max int) (Tap, error)
-	// ReloadToken is the token that a request must show which reloads, or asks something below /v1; "" restricts
-	// that to programs on this machine, as taps always are.
-	ReloadToken string
+	// Access returns who may ask, and what they may do; it may change. Nil is for programs on this machine.
+	Access func() *Access
+	// Refusals count who is refused; servers may share them. Nil are those of the server.
+	Refusals *Refusals
+	// TLS is what is spoken at the listener; nil is without TLS.
+	TLS *tls.Config
 	// Hosts are the host names under which the server answers, besides those of the loopback
 	// interface; "*" is any.
 	Hosts []string

@@ -36,8 +36,7 @@ const (
 
 // tapper serves GET /v1/tap?endpoint=NAME: what the endpoint sees, as server-sent events, each with a
 // core.TapEvent in JSON; the last one is a core.TapOver. With max_message=BYTES longer messages are shown
-// only by their size. An unknown endpoint is answered 404, and a tap that is not allowed now 409. mayTap
-// decides who may ask.
+// only by their size. An unknown endpoint is answered 404, and a tap that is not allowed now 409.
 type tapper struct {
 	source *Source
 	ending context.Context // ends with the server
@@ -45,8 +44,9 @@ type tapper struct {
 }
 
 func (h tapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if status, why := mayTap(r, h.source.ReloadToken); status != 0 {
-		h.api.refuse(w, &apiError{status, "forbidden", why})
+	who, no := h.api.guard.admitTap(r)
+	if no != nil {
+		h.api.turnAway(w, no)
 		return
 	}
 	endpoint, max, err := tapQuery(r)
@@ -72,8 +72,13 @@ func (h tapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer tap.Close()
+	if !who.expires.IsZero() {
+		ctx, end := context.WithDeadlineCause(r.Context(), who.expires, errTapExpired)
+		defer end()
+		r = r.WithContext(ctx)
+	}
 	// Whoever looks later must see that somebody has read along.
-	about := []any{logging.Bounded(endpoint, "tap"), slog.String("remote", r.RemoteAddr)}
+	about := []any{logging.Bounded(endpoint, "tap"), slog.String("remote", r.RemoteAddr), logging.Quoted("who", who.name())}
 	h.api.log.Info("an endpoint is tapped: what its clients send is shown, with their credentials", about...)
 	err = h.stream(w, r, tap)
 	h.api.log.Info("a tap has ended", append(about, slog.Any("why", err))...)
@@ -110,6 +115,8 @@ func tapQuery(r *http.Request) (endpoint string, max int, err error) {
 var (
 	errTapClient = errors.New("its reader has gone, or reads nothing")
 	errTapServer = errors.New("the admin server ends")
+	// errTapExpired ends a tap for those who would have to show their credential again.
+	errTapExpired = errors.New("the credential of its reader has expired")
 )
 
 // stream writes the events of a tap, and returns why it has ended.
@@ -144,13 +151,17 @@ func (h tapper) stream(w http.ResponseWriter, r *http.Request, tap Tap) error {
 			return errTapClient
 		}
 	}
-	if h.ending.Err() == nil {
+	over := errTapServer
+	switch {
+	case errors.Is(context.Cause(r.Context()), errTapExpired):
+		over = errTapExpired
+	case h.ending.Err() == nil:
 		return errTapClient
 	}
-	why := errTapServer.Error()
+	why := over.Error()
 	_ = to.write(&core.TapEvent{Time: time.Now(), Kind: core.TapOver, FromServer: true, Data: []byte(why), Size: len(why)})
 	_ = to.flush()
-	return errTapServer
+	return over
 }
 
 // tapWriter writes events to the reader of a tap.

@@ -190,7 +190,7 @@ func TestWhoMayTap(t *testing.T) {
 	silent := slog.New(slog.DiscardHandler)
 	near := serve(t, "tcp", "127.0.0.1:0", src, silent)
 	socket := serve(t, "unix", filepath.Join(t.TempDir(), "s"), src, silent)
-	src.ReloadToken = "s3cret"
+	src.Access = always(admin.Access{ReloadToken: "s3cret"})
 	guarded := serve(t, "tcp", "127.0.0.1:0", src, silent)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

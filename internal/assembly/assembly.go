@@ -24,6 +24,8 @@ type Program struct {
 	// configuration says; Keys make the keys of their new sessions.
 	Stores map[string]core.SessionStore
 	Keys   map[string]core.SessionKeys
+	// Version is the version of the broker.
+	Version string
 	// Listen opens the socket of an address for an endpoint, as [network.Options] describes; only
 	// the one given to New counts. Required.
 	Listen func(endpoint, address string) (net.Listener, error)
@@ -41,6 +43,7 @@ type Parts struct {
 	starts     []func() // run by Start
 	cluster    *cluster // nil if the broker is alone
 	neighbours *bridge.Neighbours
+	traces     *traces // nil if none are recorded
 
 	// Atomic. Written by Replace.
 	state atomic.Pointer[state]
@@ -54,10 +57,14 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 	if p.cluster, err = newCluster(cfg.Cluster, log); err != nil {
 		return nil, err
 	}
+	if p.traces, err = newTraces(cfg, program.Version, log); err != nil {
+		return nil, err
+	}
 	p.neighbours = p.cluster.neighbours()
 	p.Engine = engine.New(engine.Options{
 		Logger: log, Hooks: program.Hooks, Backplane: p.cluster.port(),
 		MaxServiceCalls: cfg.Calls.MaxPerService, CallBudget: int(cfg.Calls.Budget),
+		Tracer: p.traces.tracer(),
 	})
 	p.Network = network.New(network.Options{
 		Hub: p.Engine, Logger: log, BeforeUpgrade: program.Hooks.BeforeUpgrade,
@@ -144,6 +151,7 @@ func (p *Parts) Replace(cfg *config.Config, program Program) error {
 func (p *Parts) Close() {
 	p.endBridges()
 	p.Engine.Close()
+	p.traces.close()
 	p.cluster.close()
 	p.background.end()
 	s := p.state.Load()
@@ -152,6 +160,9 @@ func (p *Parts) Close() {
 	}
 	for _, one := range s.services {
 		one.close()
+	}
+	for _, one := range s.doors {
+		one.methods.close()
 	}
 }
 

@@ -57,6 +57,9 @@ func (d *draft) fill() (err error) {
 			return fmt.Errorf("endpoint %q: %w", change.Name(), err)
 		}
 	}
+	if err := d.addDoors(); err != nil {
+		return err
+	}
 	d.logAccess()
 	d.addServices()
 	return d.addBridges()
@@ -176,7 +179,7 @@ func (d *draft) tls(c *config.Endpoint) (*tls.Config, error) {
 	if !c.TLS.On() {
 		return nil, nil
 	}
-	k, err := d.keysOf(c)
+	k, err := d.keysOf(listenerOf(c), c.Name, c.TLS)
 	if err != nil {
 		return nil, err
 	}
@@ -184,15 +187,14 @@ func (d *draft) tls(c *config.Endpoint) (*tls.Config, error) {
 	return k.source.Config(), nil
 }
 
-// keysOf returns the keys of an endpoint's listener. If the listener already has TLS, its files are
+// keysOf returns the keys of the listener of an endpoint. If the listener already has TLS, its files are
 // read again.
-func (d *draft) keysOf(c *config.Endpoint) (*keys, error) {
-	listener := listenerOf(c)
+func (d *draft) keysOf(listener, endpoint string, c config.TLS) (*keys, error) {
 	if k := d.keys[listener]; k != nil {
 		return k, nil
 	}
 	if old := d.old.keys[listener]; old != nil {
-		k, use, err := old.renew(c.TLS.Settings())
+		k, use, err := old.renew(c.Settings())
 		if err != nil {
 			return nil, err
 		}
@@ -200,7 +202,7 @@ func (d *draft) keysOf(c *config.Endpoint) (*keys, error) {
 		d.keys[listener] = k
 		return k, nil
 	}
-	k, err := newKeys(d.background.ctx, c.TLS.Settings(), d.log.With("endpoint", c.Name))
+	k, err := newKeys(d.background.ctx, c.Settings(), d.log.With("endpoint", endpoint))
 	if err != nil {
 		return nil, err
 	}

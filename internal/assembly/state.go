@@ -16,9 +16,12 @@ type state struct {
 	keys     map[string]*keys // of the listeners with TLS, by listener
 	services []*service       // in the order of cfg
 	bridges  []*bridging      // in the order of cfg
+	doors    map[string]*door // of the servers for operators and backends, by key
 }
 
-func newState(cfg *config.Config) *state { return &state{cfg: cfg, keys: make(map[string]*keys)} }
+func newState(cfg *config.Config) *state {
+	return &state{cfg: cfg, keys: make(map[string]*keys), doors: make(map[string]*door)}
+}
 
 // site returns the site of an endpoint; nil if there is none.
 func (s *state) site(name string) *site {

@@ -72,10 +72,7 @@ func (c *Chain) Replace(anonymous bool, list ...Method) {
 	c.current.Store(&methods{list: list, anonymous: anonymous})
 }
 
-var (
-	errNoCredential = errors.New("no credential")
-	errExpired      = errors.New("the credential has expired")
-)
+var errExpired = errors.New("the credential has expired")
 
 // Authenticate asks the methods.
 func (c *Chain) Authenticate(ctx context.Context, h core.Handshake) (*core.Identity, core.Verdict, error) {
@@ -101,7 +98,7 @@ func (c *Chain) Authenticate(ctx context.Context, h core.Handshake) (*core.Ident
 	if now.anonymous {
 		return nil, core.Allow, nil
 	}
-	return nil, core.Deny, errNoCredential
+	return nil, core.Deny, core.ErrNoCredential
 }
 
 // Challenges returns Basic for that method, and Bearer for all others.

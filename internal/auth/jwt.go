@@ -246,7 +246,7 @@ func (j *JWT) identity(payload []byte) (*core.Identity, error) {
 		return nil, fmt.Errorf("checking claims: %w", err)
 	}
 	for name, values := range o.Require {
-		if !hasValue(claims[name], values) {
+		if !HasValue(claims[name], values) {
 			return nil, fmt.Errorf("checking claims: %s is missing or has another value", name)
 		}
 	}
@@ -313,10 +313,10 @@ func numericDate(v any) (*jwt.NumericDate, error) {
 	return &date, nil
 }
 
-// hasValue reports whether a claim, or an entry of it if it is a list, is one of values.
-func hasValue(claim any, values []string) bool {
+// HasValue reports whether a claim, or an entry of it if it is a list, is one of values; "*" is any. Any goroutine.
+func HasValue(claim any, values []string) bool {
 	if list, ok := claim.([]any); ok {
-		return slices.ContainsFunc(list, func(v any) bool { return hasValue(v, values) })
+		return slices.ContainsFunc(list, func(v any) bool { return HasValue(v, values) })
 	}
 	return claim != nil && (slices.Contains(values, "*") || slices.Contains(values, claimText(claim)))
 }

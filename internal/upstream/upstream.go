@@ -81,7 +81,9 @@ var (
 func (u *Upstream) Call(ctx context.Context, c core.Invocation) (core.Payload, error) {
 	asking, cancel := context.WithTimeout(ctx, u.options.Timeout)
 	defer cancel()
-	c.Trace = c.Trace.Child()
+	if !c.Recorded {
+		c.Trace = c.Trace.Child()
+	}
 	u.options.Stats.Calls.Add(1)
 	key := rand.Text()
 	a, err := u.breaker.Execute(func() (*answer, error) {
