@@ -29,6 +29,8 @@ func (b *Broker) adminSource() admin.Source {
 		LogDropped:   b.lines.Dropped,
 		Connections:  b.parts.Network,
 		Closed:       b.parts.Engine.Closed,
+		Hearing:      b.parts.Engine,
+		Writing:      b.parts.Network,
 		Publish:      b.Publish,
 		Call:         b.Call,
 		Certificates: b.parts.Certificates,

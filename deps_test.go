@@ -126,7 +126,7 @@ var rules = []rule{
 		why: "a plugin is verified from outside, as a broker and its clients see it",
 	},
 	{packages: "examples/plugins/...", allow: []string{".", "core", "core/rawjson", "plugin/sdk"}, why: "a plugin in Go needs the SDK alone"},
-	{packages: "internal/admin", allow: []string{"core", "core/logging", "github.com/prometheus/client_golang/..."}, why: "metrics are read from core's counters"},
+	{packages: "internal/admin", allow: []string{"core", "core/logging", "github.com/agnivade/levenshtein", "github.com/prometheus/client_golang/..."}, why: "metrics are read from core's counters"},
 	{
 		packages: "config",
 		allow: []string{
@@ -171,6 +171,7 @@ var testRule = rule{
 		".", "polywiretest", "core/...", "client", "internal/cluster/clustertest", "internal/cluster/places", "codecs/...", "internal/auth", "internal/admin", "internal/certs/...", "config", "conversations/...", "internal/matrix", "plugin/...", "internal/sessions", "sockets",
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 		"github.com/hashicorp/go-plugin", "google.golang.org/grpc", "google.golang.org/protobuf/proto", // plugins without the SDK
+		"go.opentelemetry.io/proto/otlp/...", "google.golang.org/grpc/metadata", // a collector of traces
 		"github.com/nats-io/nats-server/v2/server", "github.com/nats-io/jwt/v2", "github.com/google/uuid", "go.yaml.in/yaml/v3",
 		"golang.org/x/sys/unix",                                   // network namespaces
 		"github.com/getkin/kin-openapi/...",                       // the description of the admin API

@@ -62,6 +62,7 @@ func (p *peer) Holdings() core.Holdings {
 		}
 		h.Services = names(maps.Keys(r.offers), len(r.offers))
 		h.Channels = names(maps.Keys(r.channels), len(r.channels))
+		h.Refused = r.refused.list()
 	}
 	h.Session = p.session.Load() != nil
 	h.Asking, h.Asked = p.engine.calls.of(&p.party)

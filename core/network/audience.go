@@ -23,7 +23,10 @@ func (o *outlet) NewAudience(loop int, _ uint32) core.Audience {
 }
 
 // Writable asks the format.
-func (o *outlet) Writable(ev core.Event) error { return o.ep.translation.writable(ev) }
+func (o *outlet) Writable(ev core.Event) error {
+	_, err := o.ep.translation.writable(ev)
+	return err
+}
 
 func (o *outlet) Deliver(ev core.Event, to []core.Audience, except core.Link) {
 	m := mail{stamp: o.stamps.Add(1)}

@@ -3,6 +3,8 @@ package network
 import (
 	"errors"
 
+	"github.com/gobwas/ws"
+
 	"github.com/polywire/polywire/core"
 )
 
@@ -18,12 +20,21 @@ func (f *localFormat) end()   {}
 
 var errUnwritable = errors.New("the client's format has no words for it")
 
-func (f *localFormat) writable(ev core.Event) error {
-	_, kind, err := f.ep.Format.EncodeMessage(nil, ev)
-	if err == nil && kind == core.NoFrame {
-		err = errUnwritable
+func (f *localFormat) writable(ev core.Event) (core.Written, error) {
+	out := newFrame()
+	defer out.release()
+	ok, err := out.encodeWith(f.ep.Format.EncodeMessage, ev)
+	switch {
+	case err != nil:
+		return core.Written{}, err
+	case !ok:
+		return core.Written{}, errUnwritable
 	}
-	return err
+	w := core.Written{Bytes: len(out.bytes), Frame: core.TextFrame}
+	if ws.OpCode(out.bytes[0]&0x0f) == ws.OpBinary {
+		w.Frame = core.BinaryFrame
+	}
+	return w, nil
 }
 
 // deliver encodes ev once for all.

@@ -15,10 +15,10 @@ type remoteFormat struct {
 	format core.RemoteFormat
 }
 
-func (f *remoteFormat) translator(c *conn) translator { return &remote{conn: c, format: f.format} }
-func (f *remoteFormat) writable(core.Event) error     { return nil }
-func (f *remoteFormat) begin()                        { f.ep.server.bind(f.format) }
-func (f *remoteFormat) end()                          { f.ep.server.unbind(f.format) }
+func (f *remoteFormat) translator(c *conn) translator             { return &remote{conn: c, format: f.format} }
+func (f *remoteFormat) writable(core.Event) (core.Written, error) { return core.Written{}, nil }
+func (f *remoteFormat) begin()                                    { f.ep.server.bind(f.format) }
+func (f *remoteFormat) end()                                      { f.ep.server.unbind(f.format) }
 
 // remote is the translator of a codec in another process, and the core.RemoteConn of that codec.
 // Messages are pipelined: the next ones are read while earlier ones are in flight. So whatever

@@ -177,6 +177,7 @@ type Server struct {
 
 	admission admission
 	halfOpen  halfOpen
+	away      turnedAway
 
 	// Guarded by mu.
 	mu      sync.Mutex

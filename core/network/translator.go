@@ -13,9 +13,9 @@ type translation interface {
 	// fill in; its except and stamp are set. Any goroutine; messages of one goroutine arrive in
 	// the order of its calls.
 	deliver(m mail, ev core.Event, to []core.Audience)
-	// writable returns why the Message ev cannot be written, if that is known at once. Any
-	// goroutine.
-	writable(ev core.Event) error
+	// writable returns the frame of the Message ev, or why it cannot be written; the zero value if that is not
+	// known at once. Any goroutine.
+	writable(ev core.Event) (core.Written, error)
 	// begin is called before the first connection, end after the last. The caller holds the
 	// server's mu.
 	begin()

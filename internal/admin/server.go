@@ -63,6 +63,7 @@ func New(src Source, log *slog.Logger) *Server {
 	v1.serve(mux)
 	newConnections(src, v1).serve(mux)
 	newMessages(src, v1).serve(mux)
+	newTracer(src, v1).serve(mux)
 	mux.Handle("POST /reload", reloader{src.Reload, v1.guard, log})
 	ending, endTaps := context.WithCancel(context.Background())
 	mux.Handle("GET /v1/tap", tapper{&src, ending, v1})

@@ -27,6 +27,9 @@ type Source struct {
 	// Connections are the open connections, and Closed returns those that have ended last, the last one first.
 	Connections Connections
 	Closed      func() []core.ClosedConnection
+	// Hearing and Writing are what engine and network know of who hears what; trace and doctor ask them.
+	Hearing Hearing
+	Writing Writing
 	// Publish publishes in the name of an endpoint, and Call asks a service. The errors are those of the
 	// same methods of the broker.
 	Publish func(endpoint, topic string, p core.Payload) error
