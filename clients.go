@@ -34,6 +34,9 @@ func (b *Broker) Clients(ctx context.Context, f ClientFilter) iter.Seq2[core.Con
 		if err == nil && f.Endpoint != "" && b.parts.Endpoint(f.Endpoint) == nil {
 			err = fmt.Errorf("there is no endpoint %q", f.Endpoint)
 		}
+		if err == nil {
+			err = ctx.Err() // the loops may answer all the same
+		}
 		enough := false
 		if err == nil {
 			ctx, cancel := context.WithCancel(ctx)
