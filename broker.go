@@ -28,6 +28,7 @@ type Broker struct {
 	listen  func(name, address string) (net.Listener, error)
 	begin   func() (end func()) // called at each reload
 	level   *slog.LevelVar      // nil without WithLogLevel
+	given   []*givenListener
 	log     *slog.Logger
 	lines   *logging.Handler // the handler of log
 	parts   *assembly.Parts  // everything that serves; Replace is called under reloading
@@ -40,28 +41,30 @@ type Broker struct {
 	reloading sync.Mutex // held during a reload, and while draining begins
 }
 
-// New makes a broker from a configuration that [Load] or [config.Load] returned; cfg must not be
-// changed after that. A nil logger means slog.Default(). Nothing listens or runs until Run. A
-// broker that never runs needs Close, which releases what New opened for the configuration.
+// New makes a broker from a configuration: one that [Load] or [Build] returned, or one made in Go, with which New
+// does what Build does. cfg must not be changed after that. A nil logger means slog.Default(). Nothing listens or
+// runs until Run. A broker that never runs needs Close, which releases what New opened for the configuration.
 //
 // The broker never waits for the logger: its handler is called later, in order, and has received
 // every line when Run returns, unless it is stuck. It may block.
 func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, error) {
-	if cfg == nil {
-		return nil, errNoConfig
-	}
 	if logger == nil {
 		logger = slog.Default()
 	}
 	lines := logging.New(logger.Handler())
 	logger = slog.New(lines)
+	cfg, err := ready(cfg, logger)
+	if err != nil {
+		lines.Flush(flushTimeout) // of plugins
+		return nil, err
+	}
 	own, err := gather(cfg, options)
 	if err != nil {
 		return nil, err
 	}
 	b := &Broker{
 		cfg: cfg, options: options, source: own.source, listen: own.program.Listen, begin: own.begin,
-		level: own.level, log: logger, lines: lines, life: newLife(),
+		level: own.level, given: own.given, log: logger, lines: lines, life: newLife(),
 	}
 	if b.parts, err = assembly.New(cfg, own.program, logger); err != nil {
 		lines.Flush(flushTimeout)
@@ -196,5 +199,8 @@ func (b *Broker) serve(ctx context.Context) error {
 // close ends what New and Run started. The endpoints no longer serve.
 func (b *Broker) close() {
 	b.parts.Close()
+	for _, one := range b.given {
+		_ = one.listener.Close() // it is closed already, if it was used
+	}
 	b.lines.Flush(flushTimeout)
 }

@@ -148,9 +148,10 @@ var rules = []rule{
 	},
 	{
 		packages: ".",
-		allow:    []string{"internal/assembly", "core", "core/logging", "internal/admin", "config", "sockets"},
+		allow:    []string{"internal/assembly", "core", "core/logging", "internal/admin", "config", "sockets", "github.com/prometheus/client_golang/prometheus"},
 		why:      "the root is what programs see of a broker; what serves is made in assembly",
 	},
+	{packages: "polywiretest", allow: []string{".", "core", "client", "config", "sockets"}, testing: true, why: "what programs test themselves with knows no more of the broker than they do"},
 	{packages: "examples/...", allow: []string{".", "core", "config"}, why: "an example needs no more than its readers have"},
 	{
 		packages: "cmd/...",
@@ -167,13 +168,14 @@ var rules = []rule{
 var testRule = rule{
 	testing: true,
 	allow: []string{
-		".", "core/...", "client", "internal/cluster/clustertest", "internal/cluster/places", "codecs/...", "internal/auth", "internal/admin", "internal/certs/...", "config", "conversations/...", "internal/matrix", "plugin/...", "internal/sessions", "sockets",
+		".", "polywiretest", "core/...", "client", "internal/cluster/clustertest", "internal/cluster/places", "codecs/...", "internal/auth", "internal/admin", "internal/certs/...", "config", "conversations/...", "internal/matrix", "plugin/...", "internal/sessions", "sockets",
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 		"github.com/hashicorp/go-plugin", "google.golang.org/grpc", "google.golang.org/protobuf/proto", // plugins without the SDK
 		"go.opentelemetry.io/proto/otlp/...", "google.golang.org/grpc/metadata", // a collector of traces
 		"github.com/nats-io/nats-server/v2/server", "github.com/nats-io/jwt/v2", "github.com/google/uuid", "go.yaml.in/yaml/v3",
-		"golang.org/x/sys/unix",             // network namespaces
-		"github.com/getkin/kin-openapi/...", // the description of the admin API
+		"golang.org/x/sys/unix",                                   // network namespaces
+		"github.com/getkin/kin-openapi/...",                       // the description of the admin API
+		"github.com/prometheus/client_golang/prometheus/promhttp", // a program's own page of metrics
 	},
 }
 

@@ -20,3 +20,24 @@ func Load(src config.Source, log *slog.Logger) (*config.Config, error) {
 	}
 	return assembly.Load(src, log)
 }
+
+// Build checks a configuration that a program has made in Go, and fills in what it leaves out, as [config.Build]
+// says; its endpoints may name the built-in formats and plugins, as with Load. cfg is not changed. New and
+// Reload do it themselves; Build is for who wants the faults early, or a [Plan].
+func Build(cfg config.Config, log *slog.Logger) (*config.Config, error) {
+	if log == nil {
+		log = slog.Default()
+	}
+	return assembly.Build(cfg, log)
+}
+
+// ready returns cfg if it was loaded or built, and else what Build makes of it.
+func ready(cfg *config.Config, log *slog.Logger) (*config.Config, error) {
+	if cfg == nil {
+		return nil, errNoConfig
+	}
+	if built, err := cfg.Built(); built || err != nil {
+		return cfg, err
+	}
+	return assembly.Build(*cfg, log)
+}

@@ -22,6 +22,7 @@ type settings struct {
 	source  func() (*config.Config, error)
 	level   *slog.LevelVar
 	begin   func() (end func()) // from WithReloading
+	given   []*givenListener    // from WithListener
 
 	cfg *config.Config
 }
@@ -92,23 +93,22 @@ func WithListen(listen func(name, address string) (net.Listener, error)) Option 
 		if listen == nil {
 			return errors.New("WithListen has no function")
 		}
-		s.program.Listen = func(name, address string) (net.Listener, error) { return bareListener(listen(name, address)) }
+		s.program.Listen = func(name, address string) (net.Listener, error) {
+			ln, err := listen(name, address)
+			if err != nil {
+				return nil, err
+			}
+			if err := bare(ln); err != nil {
+				err = fmt.Errorf("the function of WithListen has returned %w", err)
+				if ln != nil {
+					err = errors.Join(err, ln.Close())
+				}
+				return nil, err
+			}
+			return ln, nil
+		}
 		return nil
 	}
-}
-
-// bareListener returns ln if it has a usable type.
-func bareListener(ln net.Listener, err error) (net.Listener, error) {
-	if err != nil {
-		return nil, err
-	}
-	switch ln.(type) {
-	case *net.TCPListener, *net.UnixListener:
-		return ln, nil
-	case nil:
-		return nil, errors.New("the function of WithListen has returned no listener")
-	}
-	return nil, errors.Join(fmt.Errorf("the function of WithListen has returned a %T; it must be a *net.TCPListener or a *net.UnixListener", ln), ln.Close())
 }
 
 // gather applies the options.
@@ -130,6 +130,7 @@ func gather(cfg *config.Config, options []Option) (*settings, error) {
 			return nil, err
 		}
 	}
+	s.listenAtGiven()
 	return s, nil
 }
 

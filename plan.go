@@ -69,7 +69,7 @@ func disconnects(n int) string {
 	return fmt.Sprintf("%d disconnects", n)
 }
 
-// Plan says what Reload would do with a configuration that [config.Load] returned, given the
+// Plan says what Reload would do with a configuration that [Load] or [Build] returned, given the
 // current connections. It changes nothing. For nil it is empty.
 func (b *Broker) Plan(cfg *config.Config) Plan {
 	if cfg == nil {

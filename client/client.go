@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -126,6 +127,16 @@ func (c *Client) use(conn *connection) {
 	}
 }
 
+// LocalAddr returns the address from which the client is connected; nil while it is not.
+func (c *Client) LocalAddr() net.Addr {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current == nil {
+		return nil
+	}
+	return c.current.net.LocalAddr()
+}
+
 // Drop ends the connection, if there is one, as if the server had, and err is why. Another one is made as
 // usual. It may block for some seconds over TLS.
 func (c *Client) Drop(err error) {
@@ -178,12 +189,17 @@ func (c *Client) close(ctx context.Context) {
 //
 // A subscription or an offer that succeeds is restored on later connections, until its end is said.
 func (c *Client) Do(ctx context.Context, cmd core.Command) (core.Event, error) {
+	return c.await(ctx, func(done func(core.Event, error)) (forget func(), err error) { return c.Begin(cmd, done) })
+}
+
+// await waits for the outcome of what begin says.
+func (c *Client) await(ctx context.Context, begin func(done func(core.Event, error)) (forget func(), err error)) (core.Event, error) {
 	type outcome struct {
 		ev  core.Event
 		err error
 	}
 	result := make(chan outcome, 1)
-	forget, err := c.Begin(cmd, func(ev core.Event, err error) { result <- outcome{ev, err} })
+	forget, err := begin(func(ev core.Event, err error) { result <- outcome{ev, err} })
 	if err != nil {
 		return core.Event{}, err
 	}
@@ -200,8 +216,13 @@ func (c *Client) Do(ctx context.Context, cmd core.Command) (core.Event, error) {
 // goroutine; it must not block. forget gives up the outcome, which may be too late. The error is that the
 // command cannot be queued; then done is not called.
 func (c *Client) Begin(cmd core.Command, done func(core.Event, error)) (forget func(), err error) {
-	o, err := c.order(cmd, done)
-	if err != nil {
+	cmd.Ref = nil
+	return c.begin(&order{cmd: cmd.Clone(), done: done})
+}
+
+// begin queues an order.
+func (c *Client) begin(o *order) (forget func(), err error) {
+	if err := c.add(o); err != nil {
 		return nil, err
 	}
 	return func() {
@@ -217,13 +238,11 @@ func (c *Client) Begin(cmd core.Command, done func(core.Event, error)) (forget f
 	}, nil
 }
 
-// order queues a command as an order.
-func (c *Client) order(cmd core.Command, done func(core.Event, error)) (*order, error) {
-	cmd.Ref = nil
-	o := &order{cmd: cmd.Clone(), done: done}
+// add numbers an order and queues it.
+func (c *Client) add(o *order) error {
 	binary.BigEndian.PutUint64(o.ref[:], c.lastRef.Add(1))
 	o.cmd.Ref = o.ref[:]
-	return o, c.queue.add(o)
+	return c.queue.add(o)
 }
 
 // Post is Begin without a way to give up; done may be nil.
@@ -231,6 +250,6 @@ func (c *Client) Post(cmd core.Command, done func(core.Event, error)) error {
 	if done == nil {
 		done = func(core.Event, error) {}
 	}
-	_, err := c.order(cmd, done)
-	return err
+	cmd.Ref = nil
+	return c.add(&order{cmd: cmd.Clone(), done: done})
 }

@@ -274,6 +274,11 @@ func (k *connection) say(orders []*order) bool {
 	add := func(f core.Frame) { k.out = appendFrame(k.out, f) }
 	k.mu.Lock()
 	for _, o := range orders {
+		if o.flush {
+			k.out = appendFlush(k.out, o)
+			k.pending[binary.BigEndian.Uint64(o.cmd.Ref)] = o
+			continue
+		}
 		answered, err := k.codec.Say(o.cmd, add)
 		switch {
 		case err != nil && k.remote != nil && over(k.remote):
@@ -452,6 +457,7 @@ func (k *connection) control(h ws.Header, r io.Reader) error {
 		k.ponged.Store(true)
 		k.client.answers.Store(true)
 		k.answered(body)
+		k.flushed(body)
 	case ws.OpClose:
 		select {
 		case <-k.ending:
@@ -509,13 +515,18 @@ func (k *connection) takeOutcome(ev core.Event) {
 	if ev.Kind == core.Done && ev.Verb == core.Call {
 		return // the call is accepted; its outcome is the answer
 	}
-	var o *order
-	if len(ev.Ref) == refSize {
-		number := binary.BigEndian.Uint64(ev.Ref)
-		o = k.pending[number]
-		delete(k.pending, number)
+	k.outcomes = append(k.outcomes, outcome{ev, k.takePending(ev.Ref)})
+}
+
+// takePending returns the order with a Ref, if it waits for its outcome, and forgets it. The caller holds mu.
+func (k *connection) takePending(ref []byte) *order {
+	if len(ref) != refSize {
+		return nil
 	}
-	k.outcomes = append(k.outcomes, outcome{ev, o})
+	number := binary.BigEndian.Uint64(ref)
+	o := k.pending[number]
+	delete(k.pending, number)
+	return o
 }
 
 // appendFrame appends a message as a frame.

@@ -11,8 +11,9 @@ const refSize = 8
 
 // order is a command and who waits for its outcome.
 type order struct {
-	cmd core.Command  // owns its bytes
-	ref [refSize]byte // the bytes of its Ref, if it is new
+	cmd   core.Command  // owns its bytes
+	flush bool          // it is a ping instead of cmd, of which only Ref counts
+	ref   [refSize]byte // the bytes of its Ref, if it is new
 	// done is told the outcome, once: an event of the server (Answer, Done, …), an empty one if the
 	// format has none, or an error. Any goroutine; it does not block.
 	done func(core.Event, error)

@@ -8,7 +8,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// Config is the whole checked configuration. The koanf tags are the keys of the file.
+// Config is the whole configuration. The koanf tags are the keys of the file. [Load] and [Build] return a checked
+// one; in one that a program makes for Build, what is zero takes its default.
 type Config struct {
 	Endpoints []Endpoint `koanf:"endpoints"`
 	Services  []Service  `koanf:"services"`
@@ -39,7 +40,7 @@ type Endpoint struct {
 	// same.
 	TLS TLS `koanf:"tls"`
 	// Options are the protocol's own, as [core.Protocol.Options] returned them
-	// and filled in; nil if it has none.
+	// and filled in; nil if it has none. For Build they may also be a map[string]any.
 	Options any `koanf:"options"`
 	// MaxMessageSize is the biggest client message in bytes.
 	MaxMessageSize Size `koanf:"max_message_size"`

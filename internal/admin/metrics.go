@@ -70,6 +70,9 @@ func registry(src Source) *prometheus.Registry {
 	return r
 }
 
+// NewCollector returns the metrics of the broker.
+func NewCollector(src Source) prometheus.Collector { return newCollector(src) }
+
 func newCollector(src Source) *collector {
 	perEndpoint := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("polywire_"+name, help, append([]string{"endpoint", "protocol"}, labels...), nil)

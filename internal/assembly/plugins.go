@@ -14,11 +14,24 @@ import (
 func Load(src config.Source, log *slog.Logger) (*config.Config, error) {
 	inquiry := plugin.NewInquiry(log)
 	defer inquiry.Close()
-	src.Plugin = func(endpoint string, p config.Plugin) (core.Protocol, error) {
+	src.Plugin = asking(inquiry)
+	return config.Load(src, Protocols())
+}
+
+// Build does with a configuration that a program has made what Load does with a file. The error is that of
+// [config.Build].
+func Build(cfg config.Config, log *slog.Logger) (*config.Config, error) {
+	inquiry := plugin.NewInquiry(log)
+	defer inquiry.Close()
+	return config.Build(cfg, Protocols(), asking(inquiry))
+}
+
+// asking returns what finds the protocol of a plugin.
+func asking(inquiry *plugin.Inquiry) func(endpoint string, p config.Plugin) (core.Protocol, error) {
+	return func(endpoint string, p config.Plugin) (core.Protocol, error) {
 		return inquiry.Protocol(endpoint, plugin.Options{
 			Command: append(append([]string(nil), p.Command...), p.Args...), Env: p.Env, Processes: p.Processes,
 			Checksum: p.Checksum, Grace: p.Grace, AnswerTimeout: p.AnswerTimeout, StartTimeout: p.StartTimeout, MTLS: p.MTLS,
 		})
 	}
-	return config.Load(src, Protocols())
 }

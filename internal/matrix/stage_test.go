@@ -19,6 +19,7 @@ import (
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
 	"github.com/polywire/polywire/internal/matrix"
+	"github.com/polywire/polywire/polywiretest"
 )
 
 // fields are what the endpoints of a format have besides the defaults. Messages are bounded so that a test
@@ -65,19 +66,7 @@ func serve(t *testing.T, protocols ...string) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := coretest.Receive(t, "the end of the broker", ended); err != nil {
-			t.Error(err)
-		}
-	})
-	<-b.Ready()
-	if err := b.Err(); err != nil {
-		t.Fatal(err)
-	}
+	polywiretest.Run(t, b)
 	s := &stage{broker: b, urls: make(map[string]string)}
 	for _, ep := range b.Endpoints() {
 		s.urls[ep.Name] = ep.URL

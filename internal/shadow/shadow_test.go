@@ -21,6 +21,7 @@ import (
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
 	"github.com/polywire/polywire/internal/shadow"
+	"github.com/polywire/polywire/polywiretest"
 )
 
 // all is the configuration of a broker with an endpoint of each format.
@@ -47,19 +48,7 @@ func broker(t testing.TB, yaml string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-	<-b.Ready()
-	if err := b.Err(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
+	polywiretest.Run(t, b)
 	addresses := make(map[string]string)
 	for _, ep := range b.Endpoints() {
 		addresses[ep.Name] = ep.URL
