@@ -63,6 +63,7 @@ type Engine struct {
 	panics    atomic.Uint64
 	departing atomic.Int64 // connections that are gone, but for Disconnected
 	deleting  atomic.Int64 // sessions that their stores are to forget
+	observer  atomic.Pointer[core.Observer]
 
 	// Guarded by mu.
 	mu        sync.RWMutex
@@ -97,6 +98,10 @@ type endpoint struct {
 
 	// Atomic. Of what is logged.
 	refusals, ends pauses
+
+	// Atomic. Of what is observed.
+	shown   pauses
+	unshown skipped
 }
 
 // New returns an engine without connections. Close ends it.
@@ -151,7 +156,7 @@ func newEngine(o Options, now func() time.Time) *Engine {
 // Connect introduces an open connection. On the connection's loop.
 func (e *Engine) Connect(l core.Link) core.Peer {
 	p := &peer{engine: e, link: l, endpoint: e.enlist(l)}
-	e.access.connected(l)
+	p.noteConnected()
 	p.callConnected()
 	return p
 }

@@ -70,7 +70,7 @@ func (p *peer) subscribe(c *core.Command) {
 		} else {
 			p.add(k)
 		}
-		p.engine.access.subscribed(p.link, c.Topic)
+		p.noteSubscribed(c.Topic)
 	}
 	p.tellDone(c)
 }
@@ -102,18 +102,23 @@ func (p *peer) unsubscribe(c *core.Command) {
 	var room core.Command
 	if m := fromTopic(c, &room); m.Verb == core.Withdraw {
 		p.withdraw(m)
-	} else if k := p.keyOf(c); k.pattern {
-		p.removePattern(k)
-	} else if i := p.find(k); i >= 0 {
-		s := p.remove(i)
-		p.engine.leave([]*subscription{s})
+	} else if k := p.keyOf(c); p.hears(k) {
+		if k.pattern {
+			p.removePattern(k)
+		} else {
+			p.engine.leave([]*subscription{p.remove(p.find(k))})
+		}
+		p.noteUnsubscribed(c.Topic)
 	}
 	p.engine.access.unsubscribed(p.link, c.Topic)
 	p.tellDone(c)
 }
 
 func (p *peer) unsubscribeAll(c *core.Command) {
-	p.leaveAll()
+	if len(p.subscriptions) > 0 || p.rare != nil && p.rare.patterns != nil {
+		p.leaveAll()
+		p.noteUnsubscribed(nil)
+	}
 	p.withdrawByTopic()
 	p.tellDone(c)
 }
