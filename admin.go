@@ -35,6 +35,7 @@ func (b *Broker) adminSource() admin.Source {
 		Ready:        b.parts.Network.Ready,
 		Cluster:      b.parts.Cluster(),
 		Bridges:      b.parts.Bridges,
+		Events:       b.parts.Events,
 		Endpoints:    b.parts.Counted,
 		Reloads:      &b.reloads,
 		ReloadToken:  b.cfg.Admin.ReloadToken,

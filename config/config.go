@@ -10,15 +10,16 @@ import (
 
 // Config is the whole checked configuration. The koanf tags are the keys of the file.
 type Config struct {
-	Endpoints []Endpoint `koanf:"endpoints"`
-	Services  []Service  `koanf:"services"`
-	Bridges   []Bridge   `koanf:"bridges"`
-	Calls     Calls      `koanf:"calls"`
-	Admin     Admin      `koanf:"admin"`
-	Log       Log        `koanf:"log"`
-	Network   Network    `koanf:"network"`
-	Drain     Drain      `koanf:"drain"`
-	Cluster   Cluster    `koanf:"cluster"`
+	Endpoints []Endpoint  `koanf:"endpoints"`
+	Services  []Service   `koanf:"services"`
+	Bridges   []Bridge    `koanf:"bridges"`
+	Events    []EventSink `koanf:"events"`
+	Calls     Calls       `koanf:"calls"`
+	Admin     Admin       `koanf:"admin"`
+	Log       Log         `koanf:"log"`
+	Network   Network     `koanf:"network"`
+	Drain     Drain       `koanf:"drain"`
+	Cluster   Cluster     `koanf:"cluster"`
 }
 
 // Endpoint is one address at which one wire format is spoken.
@@ -147,6 +148,8 @@ type Admin struct {
 	// ReloadToken is the bearer token that must be shown by who reloads, or asks something below /v1. If it
 	// is empty only programs on the same machine may.
 	ReloadToken string `koanf:"reload_token"`
+	// Health says what the named checks of /livez and /readyz make of what they find.
+	Health Health `koanf:"health"`
 }
 
 // Log is what is logged and how.
@@ -233,7 +236,7 @@ type Drain struct {
 func Defaults() Config {
 	return Config{
 		Calls: Calls{MaxPerService: 1 << 16, Budget: 256 << 20},
-		Admin: Admin{Listen: "127.0.0.1:9100"},
+		Admin: Admin{Listen: "127.0.0.1:9100", Health: Health{LoopTimeout: 30 * time.Second, CertificateDays: 14, SessionSpace: 64 << 20}},
 		Log:   Log{Level: Level(slog.LevelInfo), Format: "text", Access: "refusals"},
 		Drain: Drain{Rate: Rate{N: 500, Per: time.Second}, Timeout: 30 * time.Second},
 

@@ -282,6 +282,7 @@ cluster: {engine: nats, node: n-1, embedded: {listen: "10.0.0.1:6222", routes: [
 	rest := config.Config{
 		Services: []config.Service{{Match: "echo", Builtin: "echo"}, {Match: "up", URL: "http://h/", MaxCalls: 8}, {Builtin: "echo"}},
 		Calls:    config.Calls{MaxPerService: 9, Budget: 64 << 20},
+		Admin:    config.Admin{Health: config.Defaults().Admin.Health},
 		Log:      config.Log{Level: config.Level(slog.LevelWarn), Format: "json", Access: "off"},
 		Network: config.Network{
 			Loops: 2, MaxConnections: 10, MaxHandshakes: 20, HandshakeTimeout: 3 * time.Second,

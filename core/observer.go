@@ -1,9 +1,6 @@
 package core
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // Moment is a kind of thing that happens to a client.
 type Moment uint8
@@ -42,15 +39,14 @@ func (m Moment) String() string {
 	return "unknown"
 }
 
-// UnmarshalText parses the name of a moment.
-func (m *Moment) UnmarshalText(text []byte) error {
-	for i, name := range momentNames {
-		if name == string(text) {
-			*m = Moment(i)
-			return nil
+// MomentNamed returns the moment that String writes as name; false if there is none.
+func MomentNamed(name string) (Moment, bool) {
+	for m, other := range momentNames {
+		if other == name {
+			return Moment(m), true
 		}
 	}
-	return fmt.Errorf("unknown moment %q", text)
+	return NumMoments, false
 }
 
 // Observation is a moment of a client. It borrows nothing, and is not changed once it was shown. Fields that mean

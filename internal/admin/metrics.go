@@ -51,6 +51,7 @@ type collector struct {
 	hooks   hookDescs
 	service serviceDescs
 	cluster clusterDescs
+	events  eventDescs
 	// rejected is also one of reasons.
 	rejected, accept, panics, calls, topics, outbound, budget, inbound, inboundBudget, memory, watermark, unlogged, expiry, build, reloads, reloaded *prometheus.Desc
 }
@@ -117,7 +118,7 @@ func newCollector(src Source) *collector {
 		{perReason("bytes_dropped_total", "Payload bytes of messages that did not reach a receiver."), func(s *core.Stats) *core.Counters { return &s.DroppedBytes }, func(p core.Possible) core.Reasons { return p.Dropped }},
 		{perReason("calls_failed_total", "Calls that ended with a failure."), func(s *core.Stats) *core.Counters { return &s.CallsFailed }, func(p core.Possible) core.Reasons { return p.CallsFailed }},
 	}
-	c.hooks, c.service, c.cluster = newHookDescs(), newServiceDescs(), newClusterDescs()
+	c.hooks, c.service, c.cluster, c.events = newHookDescs(), newServiceDescs(), newClusterDescs(), newEventDescs()
 	return c
 }
 
@@ -132,6 +133,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	c.hooks.describe(to)
 	c.service.describe(to)
 	c.cluster.describe(to)
+	c.events.describe(to)
 	for _, d := range []*prometheus.Desc{c.open, c.away, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.inbound, c.inboundBudget, c.memory, c.watermark, c.unlogged, c.expiry, c.build, c.reloads, c.reloaded} {
 		to <- d
 	}
@@ -170,6 +172,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	}
 	if c.source.Cluster != nil {
 		c.cluster.collect(to, c.source.Cluster.Stats)
+	}
+	for _, one := range c.source.events() {
+		c.events.collect(to, one)
 	}
 	for _, cert := range c.source.Certificates() {
 		to <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(cert.Expires.Unix()), cert.Endpoint, cert.File)

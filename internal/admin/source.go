@@ -52,6 +52,8 @@ type Source struct {
 	Cluster *Cluster
 	// Reloads count the reloads of the configuration.
 	Reloads *Reloads
+	// Events returns the backends that are told what clients do; nil is none.
+	Events func() []EventSink
 	// Reload makes the broker read its configuration again, or with dryRun only report what would
 	// change; the report can be marshalled as JSON. Nil if there is nothing to read. This field and
 	// those below are optional.

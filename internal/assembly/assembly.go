@@ -13,6 +13,7 @@ import (
 	"github.com/polywire/polywire/core/engine"
 	"github.com/polywire/polywire/core/network"
 	"github.com/polywire/polywire/internal/bridge"
+	"github.com/polywire/polywire/internal/events"
 )
 
 // Program is what the embedding program adds to the configuration. It is not changed after it was
@@ -41,6 +42,7 @@ type Parts struct {
 	starts     []func() // run by Start
 	cluster    *cluster // nil if the broker is alone
 	neighbours *bridge.Neighbours
+	hub        *events.Hub
 
 	// Atomic. Written by Replace.
 	state atomic.Pointer[state]
@@ -55,6 +57,7 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 		return nil, err
 	}
 	p.neighbours = p.cluster.neighbours()
+	p.hub = newEventHub(p.cluster)
 	p.Engine = engine.New(engine.Options{
 		Logger: log, Hooks: program.Hooks, Backplane: p.cluster.port(),
 		MaxServiceCalls: cfg.Calls.MaxPerService, CallBudget: int(cfg.Calls.Budget),
@@ -144,6 +147,7 @@ func (p *Parts) Replace(cfg *config.Config, program Program) error {
 func (p *Parts) Close() {
 	p.endBridges()
 	p.Engine.Close()
+	closeSinks(p.state.Load().events)
 	p.cluster.close()
 	p.background.end()
 	s := p.state.Load()
@@ -160,7 +164,7 @@ func (p *Parts) Close() {
 func (p *Parts) prepare(cfg *config.Config, program Program, serving bool) (*draft, error) {
 	d := &draft{
 		state: newState(cfg), old: p.state.Load(), program: program,
-		engine: p.Engine, network: p.Network, cluster: p.cluster, neighbours: p.neighbours, log: p.log, background: p.background, serving: serving,
+		engine: p.Engine, network: p.Network, cluster: p.cluster, neighbours: p.neighbours, hub: p.hub, log: p.log, background: p.background, serving: serving,
 	}
 	if err := d.fill(); err != nil {
 		d.discard()

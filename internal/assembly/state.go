@@ -16,6 +16,7 @@ type state struct {
 	keys     map[string]*keys // of the listeners with TLS, by listener
 	services []*service       // in the order of cfg
 	bridges  []*bridging      // in the order of cfg
+	events   []*eventSink     // in the order of cfg
 }
 
 func newState(cfg *config.Config) *state { return &state{cfg: cfg, keys: make(map[string]*keys)} }

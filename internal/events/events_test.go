@@ -14,13 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // closeNow closes a sink, and drops what waits.
 func closeNow(s *Sink) {
@@ -313,6 +309,13 @@ func TestDownAndBack(t *testing.T) {
 
 // A sink that is closed sends what waits, or drops it when the time is up; either is counted.
 func TestClose(t *testing.T) {
+	none := coretest.Leftovers(t)
+	t.Run("in time", testCloseInTime)
+	t.Run("too late", testCloseTooLate)
+	none()
+}
+
+func testCloseInTime(t *testing.T) {
 	r := newReceiver(t, nil)
 	s := idleSource(t, options(r.server.URL))
 	s.subscribe("a", "b")
@@ -325,11 +328,13 @@ func TestClose(t *testing.T) {
 	if n := s.sink.Stats().Dropped[core.ReasonDrain].Load(); n != 1 {
 		t.Errorf("%d dropped, want that which came too late", n)
 	}
+}
 
+func testCloseTooLate(t *testing.T) {
 	bad := newReceiver(t, status(500, 1<<30))
 	o := options(bad.server.URL)
 	o.Batch = 2
-	s = newSource(t, o)
+	s := newSource(t, o)
 	s.sink.first = time.Hour // until it is closed; nobody has read it yet
 	s.subscribe("a", "b", "c")
 	coretest.Eventually(t, "it is asked", func() bool { return bad.requests() == 1 })

@@ -89,13 +89,6 @@ func (q *queue) take(n int, bytes int64) []waiting {
 	return batch
 }
 
-// isShut reports whether nothing is taken in any more.
-func (q *queue) isShut() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.shut
-}
-
 // close makes the queue drop what comes from now on.
 func (q *queue) close() {
 	q.mu.Lock()

@@ -97,6 +97,7 @@ type Sink struct {
 	lost        uint64 // events of which the server was told that it does not get them
 	lostInLog   uint64 // events that did not fit into the queue, as the log says
 	connections *http.Client
+	hurried     bool // a wait was cut short because the sink is about to close
 
 	// Guarded by mu.
 	mu      sync.Mutex
@@ -242,19 +243,20 @@ func (s *Sink) deliver(events []waiting) {
 // jitter returns a time between half of d and d, so that the brokers that wait for one server do not come back at once.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
-// wait waits for d, or until there are other settings, or the sink is about to close: then there is little time left. It
-// reports false when there is none.
+// wait waits for d, or until there are other settings, or for the first time since the sink is about to close: then there
+// is little time left. It reports false when there is none.
 func (s *Sink) wait(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	closing := s.closing
-	if s.queue.isShut() {
-		closing = nil // it has been waited for already
+	if s.hurried {
+		closing = nil
 	}
 	select {
 	case <-timer.C:
 	case <-s.changed:
 	case <-closing:
+		s.hurried = true
 	case <-s.ctx.Done():
 		return false
 	}
