@@ -36,6 +36,7 @@ func (b *Broker) adminSource() admin.Source {
 		Cluster:      b.parts.Cluster(),
 		Bridges:      b.parts.Bridges,
 		Events:       b.parts.Events,
+		Health:       b.adminHealth(),
 		Endpoints:    b.parts.Counted,
 		Reloads:      &b.reloads,
 		ReloadToken:  b.cfg.Admin.ReloadToken,
