@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire"
+	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
 )
 
@@ -195,4 +196,48 @@ func TestEventSecrets(t *testing.T) {
 			t.Errorf("%s: %v, want %s", entry, err, want)
 		}
 	}
+}
+
+// Clients whose access lists name the broker's topics hear on them what others do, and nobody else does.
+func TestSysTopics(t *testing.T) {
+	r := run(t, `
+endpoints:
+  - {name: ops, protocol: vws, listen: "127.0.0.1:0", topic_prefix: ops/, acl: {subscribe: ["$sys/#"]}}
+  - {name: web, protocol: vws, listen: "127.0.0.1:0", acl: {subscribe: ["#"]}}
+admin: {listen: "127.0.0.1:0"}
+`)
+	ops, heard := speaks(t, "vws", r.urls["ops"].URL)
+	web, _ := speaks(t, "vws", r.urls["web"].URL)
+	subscribe := func(topic string) core.Command {
+		return core.Command{Verb: core.Subscribe, Topic: []byte(topic), Pattern: true}
+	}
+	if ev := do(t, ops, subscribe("$sys/#")); ev.Kind != core.Done {
+		t.Fatalf("%+v", ev)
+	}
+	for _, topic := range []string{"$sys/#", "$sys/subscriptions/subscribed"} {
+		if ev, err := web.Do(t.Context(), subscribe(topic)); err == nil {
+			t.Errorf("%s is heard by who may not: %+v", topic, ev)
+		}
+	}
+	do(t, web, subscribe("news/+"))
+	for ev := range heard {
+		if string(ev.Topic) != "$sys/subscriptions/subscribed" {
+			continue
+		}
+		var e struct{ ID, Type, Endpoint, Topic string }
+		if err := json.Unmarshal(ev.Payload.Data, &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Endpoint == "ops" {
+			continue // its own
+		}
+		if e.Type != "subscribed" || e.Endpoint != "web" || e.Topic != "news/+" || e.ID == "" {
+			t.Errorf("%s", ev.Payload.Data)
+		}
+		break
+	}
+	coretest.Eventually(t, "it is counted", func() bool {
+		_, page := get(t, r.AdminURL())
+		return strings.Contains(page, `polywire_events_sent_total{backend="$sys"}`)
+	})
 }

@@ -64,12 +64,14 @@ type Engine struct {
 	departing atomic.Int64 // connections that are gone, but for Disconnected
 	deleting  atomic.Int64 // sessions that their stores are to forget
 	observer  atomic.Pointer[core.Observer]
+	telling   atomic.Bool // topics of core.SysTopic
 
 	// Guarded by mu.
 	mu        sync.RWMutex
 	endpoints map[core.Outlet]*endpoint
 	numbered  uint64  // how many records there have been
 	tries     []*trie // one for each topic prefix
+	sys       *trie   // of what is heard of core.SysTopic
 	topics    map[string]*address
 	channels  channelSet // owned ones
 	services  map[string]*shared
@@ -130,6 +132,7 @@ func newEngine(o Options, now func() time.Time) *Engine {
 		decide:    decideHere,
 		endpoints: make(map[core.Outlet]*endpoint),
 		topics:    make(map[string]*address),
+		sys:       newTrie(""),
 		channels:  newChannelSet(),
 		services:  make(map[string]*shared),
 		backplane: o.Backplane,

@@ -77,7 +77,7 @@ func (e *Engine) publish(m publication) (heard bool, r refusal) {
 	if r := checkMessage(m.endpoint.Limits.Get(), m.topic, m.payload); r.Failed() {
 		return false, m.refused(r)
 	}
-	if core.Reserved(m.topic) {
+	if core.Reserved(m.topic) || e.isSys(m.topic) {
 		return false, m.refused(refusedReserved)
 	}
 	s := e.scratch.Get().(*scratch)
@@ -86,7 +86,7 @@ func (e *Engine) publish(m publication) (heard bool, r refusal) {
 	if !e.matchAllowed(s, m, topic) {
 		return false, m.refused(refusedNotOwner)
 	}
-	s.fanOut(topic, m.payload, m.headers, m.except)
+	s.fanOut(topic, true, m.payload, m.headers, m.except)
 	if e.backplane != nil {
 		e.backplane.Publish(topic, m.payload, m.headers)
 	}

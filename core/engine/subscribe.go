@@ -27,6 +27,7 @@ type subscription struct {
 type subscriptionKey struct {
 	name    string // the whole topic, or the pattern as the client wrote it
 	pattern bool
+	sys     bool // of the broker's topics, which are kept as patterns are
 	as      uint32
 }
 
@@ -38,6 +39,9 @@ func (s *subscription) key() subscriptionKey {
 // keyOf returns the name of the subscription that c is about. A pattern without
 // wildcards is a topic.
 func (p *peer) keyOf(c *core.Command) subscriptionKey {
+	if p.engine.isSys(c.Topic) {
+		return subscriptionKey{name: string(c.Topic), pattern: true, sys: true, as: c.As}
+	}
 	k := subscriptionKey{as: c.As}
 	if c.Pattern {
 		k.name = string(c.Topic)
@@ -195,7 +199,7 @@ func (e *Engine) join(k subscriptionKey, ep *endpoint, loop int) *audience {
 	defer e.mu.Unlock()
 	var a *address
 	if k.pattern {
-		a = ep.trie.add(k.name)
+		a = e.trieFor(ep, k).add(k.name)
 	} else if a = e.topics[k.name]; a == nil {
 		a = &address{name: k.name}
 		e.topics[k.name] = a
@@ -213,7 +217,7 @@ func (e *Engine) joinExisting(k subscriptionKey, wanted *audience) *audience {
 	defer e.mu.Unlock()
 	var a *address
 	if k.pattern {
-		a = wanted.endpoint.trie.find(k.name)
+		a = e.trieFor(wanted.endpoint, k).find(k.name)
 	} else {
 		a = e.topics[k.name]
 	}

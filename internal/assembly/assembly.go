@@ -43,6 +43,7 @@ type Parts struct {
 	cluster    *cluster // nil if the broker is alone
 	neighbours *bridge.Neighbours
 	hub        *events.Hub
+	topics     *events.Topics
 
 	// Atomic. Written by Replace.
 	state atomic.Pointer[state]
@@ -77,6 +78,7 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 		OutboundBudget:   int64(cfg.Network.OutboundBudget),
 		InboundBudget:    int64(cfg.Network.InboundBudget),
 	})
+	p.topics = newTopics(p.hub, p.Engine, p.Network, log)
 	p.state.Store(&state{cfg: new(config.Config)})
 	first, err := p.prepare(cfg, program, false)
 	if err != nil {
@@ -94,6 +96,7 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 func (p *Parts) Start() error {
 	p.cluster.start(p.Engine, p.Network, p.neighbours)
 	p.Engine.Start()
+	p.background.run(func() { p.topics.Run(p.background.ctx) })
 	var errs []error
 	for _, b := range p.state.Load().bridges { // before they connect, which is one of starts
 		if err := b.startPlugin(p.log); err != nil {
@@ -164,7 +167,7 @@ func (p *Parts) Close() {
 func (p *Parts) prepare(cfg *config.Config, program Program, serving bool) (*draft, error) {
 	d := &draft{
 		state: newState(cfg), old: p.state.Load(), program: program,
-		engine: p.Engine, network: p.Network, cluster: p.cluster, neighbours: p.neighbours, hub: p.hub, log: p.log, background: p.background, serving: serving,
+		engine: p.Engine, network: p.Network, cluster: p.cluster, neighbours: p.neighbours, hub: p.hub, topics: p.topics, log: p.log, background: p.background, serving: serving,
 	}
 	if err := d.fill(); err != nil {
 		d.discard()

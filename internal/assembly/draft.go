@@ -27,6 +27,7 @@ type draft struct {
 	cluster    *cluster // nil if the broker is alone
 	neighbours *bridge.Neighbours
 	hub        *events.Hub
+	topics     *events.Topics
 	log        *slog.Logger
 	background *background
 	serving    bool // start the plugins of added endpoints at once

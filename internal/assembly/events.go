@@ -3,6 +3,7 @@ package assembly
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"sync"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/engine"
+	"github.com/polywire/polywire/core/network"
 	"github.com/polywire/polywire/internal/admin"
 	"github.com/polywire/polywire/internal/events"
 )
@@ -54,9 +57,14 @@ func (d *draft) addEvents() error {
 		for i, s := range d.events {
 			sinks[i] = s.sink
 		}
-		d.hub.Use(sinks)
+		var topics *events.Topics
+		if d.cfg.HearsSys() {
+			topics = d.topics
+		}
+		d.hub.Use(sinks, topics)
+		d.engine.TellSys(topics != nil)
 		var observer core.Observer
-		if len(sinks) > 0 {
+		if len(sinks) > 0 || topics != nil {
 			observer = d.hub
 		}
 		d.engine.Observe(observer)
@@ -65,6 +73,20 @@ func (d *draft) addEvents() error {
 	d.onStart(func() { d.background.run(func() { closeSinks(ended) }) })
 	return nil
 }
+
+// newTopics returns what tells events on topics.
+func newTopics(h *events.Hub, e *engine.Engine, n *network.Server, log *slog.Logger) *events.Topics {
+	return events.NewTopics(h, func(ctx context.Context, topic []byte, payload core.Payload) error {
+		if err := n.WaitForRoom(ctx); err != nil {
+			return err
+		}
+		e.Tell(topic, payload)
+		return nil
+	}, log.With("events", sysName))
+}
+
+// sysName names the events on topics among the sinks.
+const sysName = "$sys"
 
 // eventOptions returns what a sink is made of.
 func eventOptions(c config.EventSink) (o events.Options, err error) {
@@ -106,6 +128,9 @@ func (p *Parts) Events() []admin.EventSink {
 	var list []admin.EventSink
 	for _, s := range p.state.Load().events {
 		list = append(list, admin.EventSink{Name: s.name, Stats: s.sink.Stats(), Health: s.sink.Health})
+	}
+	if p.Config().HearsSys() {
+		list = append(list, admin.EventSink{Name: sysName, Stats: p.topics.Stats(), Health: func() error { return nil }})
 	}
 	return list
 }

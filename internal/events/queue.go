@@ -100,6 +100,13 @@ func (q *queue) close() {
 	}
 }
 
+// waits reports whether something waits.
+func (q *queue) waits() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.first < len(q.events)
+}
+
 // closed reports whether nothing waits and nothing comes any more.
 func (q *queue) closed() bool {
 	q.mu.Lock()

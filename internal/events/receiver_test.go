@@ -169,7 +169,7 @@ func idleSource(t *testing.T, o Options) *source {
 	h := NewHub("n")
 	s := NewSink(h, o, new(core.SinkStats), slog.New(slog.DiscardHandler))
 	s.first = time.Millisecond
-	h.Use([]*Sink{s})
+	h.Use([]*Sink{s}, nil)
 	t.Cleanup(func() {
 		select {
 		case <-s.closing:
