@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -378,5 +379,16 @@ func TestSecret(t *testing.T) {
 		if string(got) != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
+	}
+}
+
+// BenchmarkObserve is what an event costs the loop that it comes from, while a server hangs and the queue is full.
+func BenchmarkObserve(b *testing.B) {
+	h := NewHub("n")
+	s := NewSink(h, Options{URL: "http://127.0.0.1:9/", Secret: []byte(secret), Queue: 16 << 20}, new(core.SinkStats), slog.New(slog.DiscardHandler))
+	h.Use([]*Sink{s}, nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		h.Observe(&core.Observation{Moment: core.MomentSubscribed, Endpoint: web, Connection: 7, Remote: "192.0.2.1:9", Topic: "news/today"})
 	}
 }
