@@ -13,22 +13,28 @@ const probeTime = time.Second
 
 // prober asks a disk, which may hang, one question at a time. Any goroutine.
 type prober struct {
-	asked atomic.Int64 // when the question was asked that is not answered yet, in nanoseconds since 1970; 0 is none
+	asked atomic.Int64          // when the question was asked that is not answered yet, in nanoseconds since 1970; 0 is none
+	last  atomic.Pointer[error] // what the last question returned
 }
 
-// ask returns what question returns, or that it takes too long. At most one question waits.
+// ask returns what question returns, or that it takes too long. Who comes while it is asked gets the last answer.
 func (p *prober) ask(question func() error) error {
 	now := time.Now()
 	if !p.asked.CompareAndSwap(0, now.UnixNano()) {
-		if since := now.Sub(time.Unix(0, p.asked.Load())); since > probeTime && p.asked.Load() != 0 {
-			return fmt.Errorf("the disk has not answered for %v", since.Round(time.Second))
+		if at := p.asked.Load(); at != 0 && now.Sub(time.Unix(0, at)) > probeTime {
+			return fmt.Errorf("the disk has not answered for %v", now.Sub(time.Unix(0, at)).Round(time.Second))
 		}
-		return nil // somebody else is asking
+		if last := p.last.Load(); last != nil {
+			return *last
+		}
+		return nil
 	}
 	answer := make(chan error, 1)
 	go func() {
-		defer p.asked.Store(0)
-		answer <- question()
+		err := question()
+		p.last.Store(&err)
+		p.asked.Store(0) // before the asker has the answer: the next one is asked anew
+		answer <- err
 	}()
 	timer := time.NewTimer(probeTime)
 	defer timer.Stop()
