@@ -43,6 +43,8 @@ func (b *Broker) adminSource() admin.Source {
 		Cluster:      b.parts.Cluster(),
 		Traces:       b.parts.Traces(),
 		Bridges:      b.parts.Bridges,
+		Events:       b.parts.Events,
+		Health:       b.adminHealth(),
 		Endpoints:    b.parts.Counted,
 		Reloads:      &b.reloads,
 		Access:       func() *admin.Access { return b.parts.Access("admin") },

@@ -96,6 +96,10 @@ var rules = []rule{
 		why: "a service that asks a server is a handler like any other",
 	},
 	{
+		packages: "internal/events", allow: []string{"core", "core/logging", "internal/httpclient"},
+		why: "who is told what clients do does not touch what they do",
+	},
+	{
 		packages: "plugin/contract",
 		allow:    []string{"core", "github.com/hashicorp/go-plugin", "google.golang.org/grpc/...", "google.golang.org/protobuf/..."},
 		why:      "the contract is what host and SDK have in common, and no more",
@@ -143,7 +147,7 @@ var rules = []rule{
 	{packages: "soak", why: "it is a test, of the broker as its users have it"},
 	{
 		packages: "internal/assembly",
-		allow:    []string{"core", "core/engine", "core/network", "codecs/...", "internal/auth", "internal/admin", "internal/certs", "config", "internal/sessions", "internal/tracing", "internal/upstream", "plugin", "client", "internal/bridge", "internal/cluster/nats", "internal/cluster/redis", "github.com/google/uuid"},
+		allow:    []string{"core", "core/engine", "core/network", "codecs/...", "internal/auth", "internal/admin", "internal/certs", "config", "internal/events", "internal/sessions", "internal/tracing", "internal/upstream", "plugin", "client", "internal/bridge", "internal/cluster/nats", "internal/cluster/redis", "github.com/google/uuid"},
 		why:      "what is made of a configuration knows all rooms, and not the broker that it is made for",
 	},
 	{

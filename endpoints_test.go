@@ -76,6 +76,11 @@ func TestExample(t *testing.T) {
 		t.Errorf("who may ask is not shown: %+v, %+v", a, full.API)
 	}
 	full.Admin.Auth, full.Admin.Tokens, full.Admin.Allow, full.API = nil, nil, config.Allow{}, config.Admin{}
+	// Nobody is told of events by default, and who is, in this way.
+	if e := full.Events; len(plain.Events) != 0 || len(e) != 1 || e[0].Batch != 100 || e[0].Timeout != 5e9 || e[0].RetryFor != 600e9 || e[0].Queue != 16<<20 {
+		t.Errorf("events are shown as %+v", e)
+	}
+	full.Events = plain.Events
 	// A broker is alone by default.
 	if c := &full.Cluster; c.Engine != "nats" || c.Node == "" || c.Embedded.Listen == "" || len(c.Embedded.Routes) != 1 || c.Embedded.StoreDir == "" {
 		t.Errorf("the cluster is shown as %+v", c)

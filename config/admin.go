@@ -30,6 +30,8 @@ type Admin struct {
 	// ReloadToken is a token of somebody who may operate: the short form of an entry of Tokens, which leaves the
 	// metrics to everybody and taps to programs on the same machine. Only admin has it.
 	ReloadToken string `koanf:"reload_token"`
+	// Health says what the named checks of /livez and /readyz make of what they find. Only admin has it.
+	Health Health `koanf:"health"`
 }
 
 // named reports whether the configuration says who may do what.
@@ -97,6 +99,9 @@ func (r *report) readAdmin(key string, a *Admin, tree map[string]any) {
 	}
 	if key != "admin" && fields["reload_token"] != nil {
 		r.add(join(key, "reload_token"), "unknown key; list tokens")
+	}
+	if key != "admin" && fields["health"] != nil {
+		r.add(join(key, "health"), "unknown key; only admin answers for health")
 	}
 	if problem := badAddress(a.Listen); problem != "" {
 		r.add(join(key, "listen"), "%s", problem)

@@ -11,17 +11,18 @@ import (
 // Config is the whole configuration. The koanf tags are the keys of the file. [Load] and [Build] return a checked
 // one; in one that a program makes for Build, what is zero takes its default.
 type Config struct {
-	Endpoints []Endpoint `koanf:"endpoints"`
-	Services  []Service  `koanf:"services"`
-	Bridges   []Bridge   `koanf:"bridges"`
-	Calls     Calls      `koanf:"calls"`
-	Admin     Admin      `koanf:"admin"`
-	API       Admin      `koanf:"api"`
-	Log       Log        `koanf:"log"`
-	Network   Network    `koanf:"network"`
-	Drain     Drain      `koanf:"drain"`
-	Cluster   Cluster    `koanf:"cluster"`
-	Traces    Traces     `koanf:"traces"`
+	Endpoints []Endpoint  `koanf:"endpoints"`
+	Services  []Service   `koanf:"services"`
+	Bridges   []Bridge    `koanf:"bridges"`
+	Events    []EventSink `koanf:"events"`
+	Calls     Calls       `koanf:"calls"`
+	Admin     Admin       `koanf:"admin"`
+	API       Admin       `koanf:"api"`
+	Log       Log         `koanf:"log"`
+	Network   Network     `koanf:"network"`
+	Drain     Drain       `koanf:"drain"`
+	Cluster   Cluster     `koanf:"cluster"`
+	Traces    Traces      `koanf:"traces"`
 }
 
 // Endpoint is one address at which one wire format is spoken.
@@ -224,7 +225,7 @@ type Drain struct {
 func Defaults() Config {
 	return Config{
 		Calls: Calls{MaxPerService: 1 << 16, Budget: 256 << 20},
-		Admin: Admin{Listen: "127.0.0.1:9100"},
+		Admin: Admin{Listen: "127.0.0.1:9100", Health: Health{LoopTimeout: 30 * time.Second, CertificateDays: 14, SessionSpace: 64 << 20}},
 		Log:   Log{Level: Level(slog.LevelInfo), Format: "text", Access: "refusals"},
 		Drain: Drain{Rate: Rate{N: 500, Per: time.Second}, Timeout: 30 * time.Second},
 

@@ -283,6 +283,7 @@ traces: {url: "https://h:4318", headers: {k: v}, sample: 0.25, service: s}
 	rest := config.Config{
 		Services: []config.Service{{Match: "echo", Builtin: "echo"}, {Match: "up", URL: "http://h/", MaxCalls: 8}, {Builtin: "echo"}},
 		Calls:    config.Calls{MaxPerService: 9, Budget: 64 << 20},
+		Admin:    config.Admin{Health: config.Defaults().Admin.Health},
 		Log:      config.Log{Level: config.Level(slog.LevelWarn), Format: "json", Access: "off"},
 		Network: config.Network{
 			Loops: 2, MaxConnections: 10, MaxHandshakes: 20, HandshakeTimeout: 3 * time.Second,

@@ -80,3 +80,11 @@ type Access interface {
 	// (MaySubscribe).
 	May(by *Identity, r Right, topic []byte, pattern bool) bool
 }
+
+// NamingAccess is an Access that can tell what is allowed from what nothing forbids. Without it nobody hears the topics of
+// [SysTopic].
+type NamingAccess interface {
+	Access
+	// Named reports whether May is true because a list names the topic.
+	Named(by *Identity, r Right, topic []byte, pattern bool) bool
+}

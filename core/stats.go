@@ -129,3 +129,20 @@ type TraceStats struct {
 // TracesDropped are the reasons why a span is dropped: too many wait, the collector does not take it, or the broker
 // ends before it could be sent.
 const TracesDropped = Reasons(1<<ReasonOverload | 1<<ReasonUnavailable | 1<<ReasonDrain)
+
+// SinkStats count the events for a backend. All fields are atomic.
+type SinkStats struct {
+	// Sent counts the events that the backend has taken, and Retries the requests that were made once more.
+	Sent, Retries atomic.Uint64
+	// Dropped counts the events that it did not get, by [SinkDropped].
+	Dropped Counters
+	// Queued and QueuedBytes are what waits to be sent.
+	Queued, QueuedBytes atomic.Int64
+	// Failing is set while the backend does not take events.
+	Failing atomic.Bool
+}
+
+// SinkDropped are the reasons why a backend does not get an event: too many wait (ReasonOverload), it refuses them
+// (ReasonDenied), it has not taken them for too long (ReasonTimeout), the broker ends (ReasonDrain), or they cannot be
+// written (ReasonUnwritable).
+const SinkDropped = Reasons(1<<ReasonOverload | 1<<ReasonDenied | 1<<ReasonTimeout | 1<<ReasonDrain | 1<<ReasonUnwritable)

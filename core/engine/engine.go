@@ -66,12 +66,15 @@ type Engine struct {
 	panics    atomic.Uint64
 	departing atomic.Int64 // connections that are gone, but for Disconnected
 	deleting  atomic.Int64 // sessions that their stores are to forget
+	observer  atomic.Pointer[core.Observer]
+	telling   atomic.Bool // topics of core.SysTopic
 
 	// Guarded by mu.
 	mu        sync.RWMutex
 	endpoints map[core.Outlet]*endpoint
 	numbered  uint64  // how many records there have been
 	tries     []*trie // one for each topic prefix
+	sys       *trie   // of what is heard of core.SysTopic
 	topics    map[string]*address
 	channels  channelSet // owned ones
 	services  map[string]*shared
@@ -100,6 +103,10 @@ type endpoint struct {
 
 	// Atomic. Of what is logged.
 	refusals, ends pauses
+
+	// Atomic. Of what is observed.
+	shown   pauses
+	unshown skipped
 }
 
 // New returns an engine without connections. Close ends it.
@@ -129,6 +136,7 @@ func newEngine(o Options, now func() time.Time) *Engine {
 		decide:    decideHere,
 		endpoints: make(map[core.Outlet]*endpoint),
 		topics:    make(map[string]*address),
+		sys:       newTrie(""),
 		channels:  newChannelSet(),
 		services:  make(map[string]*shared),
 		backplane: o.Backplane,
@@ -155,7 +163,7 @@ func newEngine(o Options, now func() time.Time) *Engine {
 // Connect introduces an open connection. On the connection's loop.
 func (e *Engine) Connect(l core.Link) core.Peer {
 	p := &peer{engine: e, link: l, endpoint: e.enlist(l)}
-	e.access.connected(l)
+	p.noteConnected()
 	p.callConnected()
 	return p
 }

@@ -22,10 +22,10 @@ func (e *Engine) match(s *scratch, topic []byte) {
 	}
 }
 
-// fanOut delivers a message on a whole topic to the audiences that match has found: those
-// of one outlet and one As at once. except does not get it; it may be nil. The bytes are
+// fanOut delivers a message on a whole topic, in which the topic prefix of endpoints stands unless it is the broker's, to the
+// audiences that match has found: those of one outlet and one As at once. except does not get it; it may be nil. The bytes are
 // borrowed. Messages of one goroutine arrive in the order of its calls. Without mu.
-func (s *scratch) fanOut(topic []byte, payload core.Payload, headers []byte, except core.Link) {
+func (s *scratch) fanOut(topic []byte, prefixed bool, payload core.Payload, headers []byte, except core.Link) {
 	slices.SortFunc(s.hits, compareAudiences)
 	for _, a := range s.hits {
 		s.to = append(s.to, a.members)
@@ -35,8 +35,12 @@ func (s *scratch) fanOut(topic []byte, payload core.Payload, headers []byte, exc
 		for to = from + 1; to < len(s.hits) && compareGroups(first, s.hits[to]) == 0; {
 			to++
 		}
+		name := topic
+		if prefixed {
+			name = topic[len(first.endpoint.TopicPrefix):]
+		}
 		ev := core.Event{
-			Kind: core.Message, Topic: topic[len(first.endpoint.TopicPrefix):], As: first.as,
+			Kind: core.Message, Topic: name, As: first.as,
 			Payload: payload, Headers: headers,
 		}
 		if s.tracer == nil {

@@ -17,11 +17,15 @@ func (p *peer) Hears(topic string) bool {
 		}
 	}
 	name, within := strings.CutPrefix(topic, p.link.Endpoint().TopicPrefix)
+	sys := p.engine.isSys([]byte(topic))
+	if sys {
+		name, within = topic, true
+	}
 	if !within || p.rare == nil || p.rare.patterns == nil {
 		return false
 	}
 	for key := range p.rare.patterns.byCanonical {
-		if core.MatchPattern(key.name, []byte(name)) {
+		if key.sys == sys && core.MatchPattern(key.name, []byte(name)) {
 			return true
 		}
 	}

@@ -150,7 +150,7 @@ func (p *peer) Gone(r core.Reason) {
 	}
 	p.leaveCalls()
 	p.engine.delist(p.endpoint)
-	p.engine.access.left(p, r)
+	p.noteLeft(r)
 	p.engine.closed.add(core.ClosedConnection{
 		ID: p.link.ID(), Endpoint: p.endpoint.Name, Protocol: p.endpoint.Protocol, Remote: p.link.Remote(), User: p.link.Identity().User(),
 		Opened: p.link.OpenedAt(), Closed: p.engine.now(), Reason: r,
@@ -164,7 +164,7 @@ func (p *peer) close(r core.Reason) {
 	p.link.Close(r)
 }
 
-// Refused logs what the connection's codec has refused.
+// Refused notes what the connection's codec has refused.
 func (p *peer) Refused(r core.Reason, f core.Failure) {
 	p.noteRefused(core.None, nil, refusal{f, r})
 }

@@ -91,7 +91,7 @@ func (e *Engine) publishWithin(m publication, trace core.Trace) (heard bool, r r
 	if r := checkMessage(m.endpoint.Limits.Get(), m.topic, m.payload); r.Failed() {
 		return false, m.refused(r)
 	}
-	if core.Reserved(m.topic) {
+	if core.Reserved(m.topic) || e.isSys(m.topic) {
 		return false, m.refused(refusedReserved)
 	}
 	s := e.scratch.Get().(*scratch)
@@ -101,7 +101,7 @@ func (e *Engine) publishWithin(m publication, trace core.Trace) (heard bool, r r
 		return false, m.refused(refusedNotOwner)
 	}
 	s.within(e.tracer, trace)
-	s.fanOut(topic, m.payload, m.headers, m.except)
+	s.fanOut(topic, true, m.payload, m.headers, m.except)
 	if e.backplane != nil {
 		e.backplane.Publish(topic, m.payload, m.headers)
 	}

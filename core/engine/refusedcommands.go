@@ -17,17 +17,17 @@ const (
 // refusedCommands are what a connection has asked for lately and did not get. Owned by the loop.
 type refusedCommands [maxRefusedCommands]core.RefusedCommand // Count is 0 where there is none
 
-// noteRefused remembers and logs what the client was refused. On the loop.
-func (p *peer) noteRefused(v core.Verb, topic []byte, r refusal) {
-	if !p.gone {
-		x := p.ensureRare()
-		if x.refused == nil {
-			x.refused = new(refusedCommands)
-		}
-		x.refused.add(v, topic, r)
-		x.refused[0].Last = p.engine.now()
+// rememberRefused remembers what the client was refused. On the loop.
+func (p *peer) rememberRefused(v core.Verb, topic []byte, r refusal) {
+	if p.gone {
+		return
 	}
-	p.engine.access.refused(p, v, topic, r)
+	x := p.ensureRare()
+	if x.refused == nil {
+		x.refused = new(refusedCommands)
+	}
+	x.refused.add(v, topic, r)
+	x.refused[0].Last = p.engine.now()
 }
 
 // add puts a refusal in front. What is refused again and again takes no memory, and hides nothing else.

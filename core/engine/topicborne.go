@@ -134,6 +134,7 @@ func (p *peer) withdrawByTopic() {
 	for service, o := range p.rare.offers {
 		if o.byTopic {
 			p.unshare(service)
+			p.noteWithdrawn(nil, service, refusal{})
 		}
 	}
 }

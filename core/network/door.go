@@ -39,6 +39,7 @@ type door struct {
 
 	// Atomic. endpoints is replaced as a whole, by Server.Exchange.
 	endpoints atomic.Pointer[[]*endpoint]
+	failed    atomic.Int64 // when an accept failed, in nanoseconds since the server started; 0 is never
 }
 
 func newDoor(s *Server, address string, ln net.Listener, config *tls.Config, p ProxyProtocol) *door {
@@ -92,6 +93,7 @@ func (d *door) accept() {
 			return
 		case err != nil:
 			d.server.stats.AcceptErrors.Add(1)
+			d.failed.Store(int64(time.Since(d.server.started)))
 			if delay == first {
 				d.server.log.Error("accepting", logging.Bounded("", "", slog.String("listen", d.listener.Addr().String())), slog.Any("error", err))
 			}

@@ -62,6 +62,7 @@ type loop struct {
 	ticks     atomic.Uint32 // the last result of clock
 	congested atomic.Bool   // counted in server.congested
 	largest   atomic.Int64  // the most memory that waits for one full socket
+	turned    atomic.Int64  // when the last turn of Run began, in nanoseconds since the server started
 }
 
 func newLoop(s *Server, index int, el gnet.EventLoop) *loop {
@@ -78,6 +79,7 @@ func newLoop(s *Server, index int, el gnet.EventLoop) *loop {
 	l.clock.Start(s.started, now)
 	l.ticks.Store(l.clock.Look(now))
 	l.wheel.Start(l.ticks.Load())
+	l.turned.Store(int64(now.Sub(s.started)))
 	go l.pace()
 	return l
 }
@@ -198,6 +200,7 @@ func (l *loop) drain() {
 	l.beginTurn()
 	defer l.endTurn()
 	start := time.Now()
+	l.turned.Store(int64(start.Sub(l.server.started)))
 	if now := l.clock.Look(start); now != l.ticks.Load() {
 		l.ticks.Store(now)
 		l.wheel.Advance(now, (*conn).expire)

@@ -52,6 +52,7 @@ type collector struct {
 	service serviceDescs
 	cluster clusterDescs
 	traces  traceDescs
+	events  eventDescs
 	// rejected is also one of reasons.
 	rejected, accept, panics, calls, topics, outbound, budget, inbound, inboundBudget, memory, watermark, unlogged, expiry, build, reloads, reloaded *prometheus.Desc
 }
@@ -123,6 +124,7 @@ func newCollector(src Source) *collector {
 		{perReason("calls_failed_total", "Calls that ended with a failure."), func(s *core.Stats) *core.Counters { return &s.CallsFailed }, func(p core.Possible) core.Reasons { return p.CallsFailed }},
 	}
 	c.hooks, c.service, c.cluster = newHookDescs(), newServiceDescs(), newClusterDescs()
+	c.events = newEventDescs()
 	c.traces = newTraceDescs()
 	return c
 }
@@ -139,6 +141,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	c.service.describe(to)
 	c.cluster.describe(to)
 	c.traces.describe(to)
+	c.events.describe(to)
 	for _, d := range []*prometheus.Desc{c.open, c.away, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.inbound, c.inboundBudget, c.memory, c.watermark, c.unlogged, c.expiry, c.build, c.reloads, c.reloaded} {
 		to <- d
 	}
@@ -180,6 +183,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	}
 	if c.source.Traces != nil {
 		c.traces.collect(to, c.source.Traces)
+	}
+	for _, one := range c.source.events() {
+		c.events.collect(to, one)
 	}
 	for _, cert := range c.source.Certificates() {
 		to <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(cert.Expires.Unix()), cert.Endpoint, cert.File)

@@ -50,17 +50,7 @@ func New(src Source, log *slog.Logger) *Server {
 		}
 		scrape.ServeHTTP(w, r)
 	})
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, "ok")
-	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		status := http.StatusOK
-		text, ready := src.readiness()
-		if !ready {
-			status = http.StatusServiceUnavailable
-		}
-		answer(w, status, text)
-	})
+	serveHealth(mux, &src, log)
 	v1.serve(mux)
 	all := newLists(src.Nodes)
 	for _, one := range []interface{ serve(*http.ServeMux) }{
@@ -211,13 +201,18 @@ func answer(w http.ResponseWriter, status int, text string) {
 
 // answerJSON writes an answer as a line of JSON.
 func answerJSON(w http.ResponseWriter, log *slog.Logger, status int, body any) {
+	answerAs(w, log, "application/json", status, body)
+}
+
+// answerAs is answerJSON for another media type.
+func answerAs(w http.ResponseWriter, log *slog.Logger, kind string, status int, body any) {
 	data, err := json.Marshal(body)
 	if err != nil {
 		log.Error("writing an answer of the admin server", "error", err)
 		answer(w, http.StatusInternalServerError, "the answer cannot be written")
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	// If this fails the client has gone, and there is nobody to tell.

@@ -67,6 +67,10 @@ type Source struct {
 	Traces *core.TraceStats
 	// Reloads count the reloads of the configuration.
 	Reloads *Reloads
+	// Events returns the backends that are told what clients do; nil is none.
+	Events func() []EventSink
+	// Health is what only the broker can look at.
+	Health Health
 	// Reload makes the broker read its configuration again, or with dryRun only report what would
 	// change; the report can be marshalled as JSON. Nil if there is nothing to read. This field and
 	// those below are optional.

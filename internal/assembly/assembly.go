@@ -13,6 +13,7 @@ import (
 	"github.com/polywire/polywire/core/engine"
 	"github.com/polywire/polywire/core/network"
 	"github.com/polywire/polywire/internal/bridge"
+	"github.com/polywire/polywire/internal/events"
 )
 
 // Program is what the embedding program adds to the configuration. It is not changed after it was
@@ -45,6 +46,8 @@ type Parts struct {
 	nodes      *nodes   // likewise
 	neighbours *bridge.Neighbours
 	traces     *traces // nil if none are recorded
+	hub        *events.Hub
+	topics     *events.Topics
 
 	// Atomic. Written by Replace.
 	state atomic.Pointer[state]
@@ -62,6 +65,7 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 		return nil, err
 	}
 	p.neighbours = p.cluster.neighbours()
+	p.hub = newEventHub(p.cluster)
 	p.Engine = engine.New(engine.Options{
 		Logger: log, Hooks: program.Hooks, Backplane: p.cluster.port(),
 		MaxServiceCalls: cfg.Calls.MaxPerService, CallBudget: int(cfg.Calls.Budget),
@@ -83,6 +87,7 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 		OutboundBudget:   int64(cfg.Network.OutboundBudget),
 		InboundBudget:    int64(cfg.Network.InboundBudget),
 	})
+	p.topics = newTopics(p.hub, p.Engine, p.Network, log)
 	p.state.Store(&state{cfg: new(config.Config)})
 	first, err := p.prepare(cfg, program, false)
 	if err != nil {
@@ -100,6 +105,7 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 func (p *Parts) Start() error {
 	p.cluster.start(p.Engine, p.Network, p.neighbours, p.nodes)
 	p.Engine.Start()
+	p.background.run(func() { p.topics.Run(p.background.ctx) })
 	var errs []error
 	for _, b := range p.state.Load().bridges { // before they connect, which is one of starts
 		if err := b.startPlugin(p.log); err != nil {
@@ -154,6 +160,7 @@ func (p *Parts) Close() {
 	p.endBridges()
 	p.Engine.Close()
 	p.traces.close()
+	closeSinks(p.state.Load().events)
 	p.cluster.close()
 	p.background.end()
 	s := p.state.Load()
@@ -173,7 +180,7 @@ func (p *Parts) Close() {
 func (p *Parts) prepare(cfg *config.Config, program Program, serving bool) (*draft, error) {
 	d := &draft{
 		state: newState(cfg), old: p.state.Load(), program: program,
-		engine: p.Engine, network: p.Network, cluster: p.cluster, neighbours: p.neighbours, log: p.log, background: p.background, serving: serving,
+		engine: p.Engine, network: p.Network, cluster: p.cluster, neighbours: p.neighbours, hub: p.hub, topics: p.topics, log: p.log, background: p.background, serving: serving,
 	}
 	if err := d.fill(); err != nil {
 		d.discard()

@@ -11,6 +11,7 @@ import (
 	"github.com/polywire/polywire/core/engine"
 	"github.com/polywire/polywire/core/network"
 	"github.com/polywire/polywire/internal/bridge"
+	"github.com/polywire/polywire/internal/events"
 	"github.com/polywire/polywire/internal/sessions"
 )
 
@@ -25,6 +26,8 @@ type draft struct {
 	network    *network.Server
 	cluster    *cluster // nil if the broker is alone
 	neighbours *bridge.Neighbours
+	hub        *events.Hub
+	topics     *events.Topics
 	log        *slog.Logger
 	background *background
 	serving    bool // start the plugins of added endpoints at once
@@ -62,6 +65,9 @@ func (d *draft) fill() (err error) {
 	}
 	d.logAccess()
 	d.addServices()
+	if err := d.addEvents(); err != nil {
+		return err
+	}
 	return d.addBridges()
 }
 

@@ -17,6 +17,7 @@ type state struct {
 	services []*service       // in the order of cfg
 	bridges  []*bridging      // in the order of cfg
 	doors    map[string]*door // of the servers for operators and backends, by key
+	events   []*eventSink     // in the order of cfg
 }
 
 func newState(cfg *config.Config) *state {

@@ -24,7 +24,7 @@ type Rules struct {
 	lists atomic.Pointer[[core.MayPublishOwned + 1]Lists]
 }
 
-var _ core.Access = (*Rules)(nil)
+var _ core.NamingAccess = (*Rules)(nil)
 
 // NewRules returns the rules of an ACL, which is not changed after that; nil is none.
 func NewRules(acl *ACL) *Rules {
@@ -66,6 +66,11 @@ func (r *Rules) May(by *core.Identity, right core.Right, topic []byte, pattern b
 		}
 	}
 	return l.allowRest()
+}
+
+// Named reports whether a list allows something, instead of nothing forbidding it.
+func (r *Rules) Named(by *core.Identity, right core.Right, topic []byte, pattern bool) bool {
+	return r.lists.Load()[right].Allow != nil && r.May(by, right, topic, pattern)
 }
 
 func (l *Lists) mayHear(by *core.Identity, pattern string) bool {

@@ -126,3 +126,27 @@ func TestMayAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", got)
 	}
 }
+
+// What a list allows is named; what nothing forbids is not.
+func TestNamed(t *testing.T) {
+	for _, c := range []struct {
+		allow, deny string
+		topic       string
+		want        bool
+	}{
+		{"$sys/#", "", "$sys/a", true},
+		{"$sys/#", "$sys/a", "$sys/a", false},
+		{"#", "", "$sys/a", false},
+		{"", "b", "$sys/a", false},
+		{"", "-", "$sys/a", false},
+		{"", "", "$sys/a", false},
+	} {
+		r := NewRules(&ACL{Subscribe: Lists{Allow: templates(t, c.allow), Deny: templates(t, c.deny)}})
+		if got := r.Named(nil, core.MaySubscribe, []byte(c.topic), false); got != c.want {
+			t.Errorf("allow %q, deny %q: %v", c.allow, c.deny, got)
+		}
+	}
+	if NewRules(nil).Named(nil, core.MaySubscribe, []byte("$sys/a"), false) {
+		t.Error("without lists it is named")
+	}
+}

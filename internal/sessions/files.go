@@ -58,6 +58,8 @@ type Files struct {
 	seed   maphash.Seed
 	now    func() time.Time
 
+	prober prober
+
 	// Atomic.
 	unwritable atomic.Bool   // the time of the last look-up could not be written
 	evicted    atomic.Uint64 // evicted sessions
