@@ -133,7 +133,7 @@ func (t *callTable) add(c *call, limit int, now time.Time, timeout time.Duration
 	if c.id == (core.CallID{}) {
 		c.id = core.NewCallID()
 	}
-	t.byID[c.id] = c
+	t.byID[c.id], c.begun = c, now
 	if c.far {
 		t.far++
 	}

@@ -23,9 +23,11 @@ func (e *Engine) match(s *scratch, topic []byte) {
 }
 
 // fanOut delivers a message on a whole topic to the audiences that match has found: those
-// of one outlet and one As at once. except does not get it; it may be nil. The bytes are
-// borrowed. Messages of one goroutine arrive in the order of its calls. Without mu.
-func (s *scratch) fanOut(topic []byte, payload core.Payload, headers []byte, except core.Link) {
+// of one outlet and one As at once. ev has all of it that is the same for all of them. except does
+// not get it; it may be nil. The bytes are borrowed. Messages of one goroutine arrive in the order of
+// its calls. Without mu.
+func (s *scratch) fanOut(topic []byte, ev core.Event, except core.Link) {
+	ev.Kind = core.Message
 	slices.SortFunc(s.hits, compareAudiences)
 	for _, a := range s.hits {
 		s.to = append(s.to, a.members)
@@ -35,10 +37,8 @@ func (s *scratch) fanOut(topic []byte, payload core.Payload, headers []byte, exc
 		for to = from + 1; to < len(s.hits) && compareGroups(first, s.hits[to]) == 0; {
 			to++
 		}
-		first.endpoint.outlet.Deliver(core.Event{
-			Kind: core.Message, Topic: topic[len(first.endpoint.TopicPrefix):], As: first.as,
-			Payload: payload, Headers: headers,
-		}, s.to[from:to], except)
+		ev.Topic, ev.As = topic[len(first.endpoint.TopicPrefix):], first.as
+		first.endpoint.outlet.Deliver(ev, s.to[from:to], except)
 	}
 }
 

@@ -12,7 +12,9 @@ import (
 // outcome: until ctx ends, but at most as long as calls of the endpoint may take. service is named as clients
 // of the endpoint name it; it and p are borrowed. The answer is the caller's own. Not on an event loop.
 func (e *Engine) Call(ctx context.Context, ep *core.Endpoint, service []byte, p core.Payload) (core.Payload, core.Failure) {
+	began := e.now()
 	o := e.programCall(ctx, ep, service, p)
+	ep.Stats.CallTimes.Observe(e.now().Sub(began), !o.Failed())
 	if o.Failed() {
 		ep.Stats.CallsFailed.Inc(o.reason)
 	}
@@ -78,7 +80,7 @@ func (e *Engine) programAsksOwner(ctx context.Context, ep *core.Endpoint, whole 
 		return outcome{refusal: r}, false
 	}
 	ep.Stats.Calls.Add(1)
-	t.owner.ask(question{call: id, service: whole, payload: p, timeout: timeout, as: t.as, byTopic: t.byTopic})
+	t.owner.ask(question{call: id, service: whole, payload: p, timeout: timeout, as: t.as, byTopic: t.byTopic, author: ep.Protocol})
 	select {
 	case o := <-a.ended:
 		return o, true

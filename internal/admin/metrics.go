@@ -51,6 +51,9 @@ type collector struct {
 	hooks   hookDescs
 	service serviceDescs
 	cluster clusterDescs
+	times   timeDescs
+	amounts amountDescs
+	bridge  *prometheus.Desc
 	// rejected is also one of reasons.
 	rejected, accept, panics, calls, topics, outbound, budget, inbound, inboundBudget, memory, watermark, unlogged, expiry, build, reloads, reloaded *prometheus.Desc
 }
@@ -118,6 +121,7 @@ func newCollector(src Source) *collector {
 		{perReason("calls_failed_total", "Calls that ended with a failure."), func(s *core.Stats) *core.Counters { return &s.CallsFailed }, func(p core.Possible) core.Reasons { return p.CallsFailed }},
 	}
 	c.hooks, c.service, c.cluster = newHookDescs(), newServiceDescs(), newClusterDescs()
+	c.times, c.amounts, c.bridge = newTimeDescs(), newAmountDescs(), newBridgeDesc()
 	return c
 }
 
@@ -132,6 +136,9 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	c.hooks.describe(to)
 	c.service.describe(to)
 	c.cluster.describe(to)
+	c.times.describe(to)
+	c.amounts.describe(to)
+	to <- c.bridge
 	for _, d := range []*prometheus.Desc{c.open, c.away, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.inbound, c.inboundBudget, c.memory, c.watermark, c.unlogged, c.expiry, c.build, c.reloads, c.reloaded} {
 		to <- d
 	}
@@ -152,6 +159,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		c.hooks.collect(to, &ep.Stats.IdentityHook, ep.Name, ep.Protocol, "auth")
 		c.hooks.collect(to, &ep.Stats.AuthorizerHook, ep.Name, ep.Protocol, "authorizer")
 	}
+	c.times.collect(to, &c.source)
+	c.amounts.collect(to, &c.source, time.Now())
+	collectBridges(to, c.bridge, c.source.Bridges())
 	collect(to, c.rejected, c.source.Rejected, core.RejectedUnknown, "", "")
 	to <- prometheus.MustNewConstMetric(c.accept, prometheus.CounterValue, float64(c.source.AcceptErrors.Load()))
 	to <- prometheus.MustNewConstMetric(c.panics, prometheus.CounterValue, float64(c.source.Panics()))
