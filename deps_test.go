@@ -166,7 +166,7 @@ var testRule = rule{
 		"github.com/gobwas/ws/...", "github.com/gobwas/httphead",
 		"github.com/hashicorp/go-plugin", "google.golang.org/grpc", "google.golang.org/protobuf/proto", // plugins without the SDK
 		"github.com/nats-io/nats-server/v2/server", "github.com/nats-io/jwt/v2", "github.com/google/uuid", "go.yaml.in/yaml/v3",
-		"golang.org/x/sys/unix",             // network namespaces
+		"golang.org/x/sys/unix", // network namespaces
 		"github.com/prometheus/client_golang/prometheus/testutil/promlint",
 		"github.com/getkin/kin-openapi/...", // the description of the admin API
 	},
