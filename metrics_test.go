@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
 	"github.com/polywire/polywire/internal/certs/certstest"
 )
@@ -136,5 +137,48 @@ func TestMetrics(t *testing.T) {
 	}
 	for row := range rows {
 		t.Errorf("docs/metrics.md has a line of no metric:\n%s", row)
+	}
+}
+
+// What clients do is measured where it happens: at the endpoint that it happens to.
+func TestMeasurements(t *testing.T) {
+	t.Parallel()
+	b := run(t, `
+endpoints:
+  - {name: web, protocol: wsify, listen: "127.0.0.1:0"}
+  - {name: games, protocol: vws, listen: "127.0.0.1:0", options: {allow_send: true, max_event_size: 100}}
+  - {name: bots, protocol: wubsub, listen: "127.0.0.1:0"}
+services: [{match: echo, builtin: echo}]
+admin: {listen: "127.0.0.1:0"}
+`)
+	if _, err := b.Call(t.Context(), "bots", "echo", core.Payload{Kind: core.JSON, Data: []byte("1")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Call(t.Context(), "bots", "nobody", core.Payload{Kind: core.JSON, Data: []byte("1")}); err == nil {
+		t.Error("somebody answers")
+	}
+	web, games := dial(t, b.urls["web"].URL), dial(t, b.urls["games"].URL)
+	games.send(`{"k":"s","t":"c"}`)
+	games.want(`{"k":"a"}`)
+	web.send(`{"command":"join","args":{"channel":"c"}}`)
+	web.send(`{"command":"broadcast","args":{"channel":"c","content":"small"}}`)
+	web.want(`"small"`)
+	games.want(`{"d":"small","t":"c"}`)
+	big := `"` + strings.Repeat("x", 200) + `"`
+	web.send(`{"command":"broadcast","args":{"channel":"c","content":` + big + `}}`)
+	web.want(big)
+	for series, want := range map[string]float64{
+		`polywire_handshake_duration_seconds_count\{endpoint="web",outcome="ok",protocol="wsify"\}`:     1,
+		`polywire_handshake_duration_seconds_count\{endpoint="web",outcome="failed",protocol="wsify"\}`: 0,
+		`polywire_call_duration_seconds_count\{endpoint="bots",outcome="ok",protocol="wubsub"\}`:        1,
+		`polywire_call_duration_seconds_count\{endpoint="bots",outcome="failed",protocol="wubsub"\}`:    1,
+		`polywire_publish_to_write_seconds_count\{endpoint="web",protocol="wsify"\}`:                    1,
+		`polywire_publish_to_write_seconds_count\{endpoint="games",protocol="vws"\}`:                    1,
+		`polywire_encode_failures_total\{endpoint="games",peer_protocol="wsify",protocol="vws"\}`:       1,
+		`polywire_encode_failures_total\{endpoint="web",peer_protocol="vws",protocol="wsify"\}`:         0,
+		`polywire_message_in_size_bytes_count\{endpoint="web",protocol="wsify"\}`:                       3,
+		`polywire_message_out_size_bytes_bucket\{endpoint="web",protocol="wsify",le="64"\}`:             1,
+	} {
+		coretest.Eventually(t, fmt.Sprintf("%s is %v", series, want), func() bool { return b.metric(t, series) == want })
 	}
 }

@@ -49,7 +49,7 @@ type Stats struct {
 	// this endpoint took them. Few messages are measured.
 	Delays Durations
 	// CallTimes are the times from when calls were put to their outcome, but for those that want no
-	// answer.
+	// answer. While there are many calls, few are measured.
 	CallTimes Outcomes
 	// Queued is how many bytes wait for clients whose sockets are full.
 	Queued Level

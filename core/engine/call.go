@@ -37,9 +37,9 @@ type call struct {
 	id       core.CallID
 	caller   caller
 	answerer answerer
-	service  *service // for which the answerer is asked; nil if it is a Go handler
-	held     int      // bytes that a Go handler is given
-	begun    time.Time
+	service  *service  // for which the answerer is asked; nil if it is a Go handler
+	held     int       // bytes that a Go handler is given
+	begun    time.Time // zero if it is not measured how long it takes
 
 	// For what the two sides are told:
 	title   title  // the whole address of the service
@@ -375,8 +375,11 @@ func (p *peer) callEnded(c *call, o outcome) {
 	}
 }
 
-// countTime counts how long a call took that is over.
+// countTime counts how long a call took that is over, if that is measured.
 func (p *peer) countTime(c *call, answered bool) {
+	if c.begun.IsZero() {
+		return
+	}
 	p.endpoint.Stats.CallTimes.Observe(p.engine.now().Sub(c.begun), answered)
 }
 

@@ -16,7 +16,7 @@ func newTimeDescs() timeDescs {
 	return timeDescs{
 		handshakes: desc("handshake_duration_seconds", "Time from the accept of a connection to the answer to its upgrade request; endpoint is empty if none was asked for yet.", "endpoint", "protocol", "outcome"),
 		delays:     desc("publish_to_write_seconds", "Time from when a message of a client was read to when the socket of a client of this endpoint took it; of 64 publishes one is measured.", "endpoint", "protocol"),
-		calls:      desc("call_duration_seconds", "Time from when a call was taken to its outcome, but for calls that want no answer.", "endpoint", "protocol", "outcome"),
+		calls:      desc("call_duration_seconds", "Time from when a call was taken to its outcome, but for calls that want no answer; while more than a thousand begin in a second, of 16 one is measured.", "endpoint", "protocol", "outcome"),
 		in:         desc("message_in_size_bytes", "Payload bytes of a message from a client.", "endpoint", "protocol"),
 		out:        desc("message_out_size_bytes", "Payload bytes of a message to a client.", "endpoint", "protocol"),
 		plugin:     desc("plugin_request_duration_seconds", "Time that the endpoint's plugin takes for a batch of messages and events.", "endpoint", "protocol", "outcome"),
