@@ -51,6 +51,10 @@ admin: {listen: "127.0.0.1:0"}
 	hears.send(`{"command":"join","args":{"channel":"c"}}`)
 	hears.send(`{"command":"broadcast","args":{"channel":"c","content":"heard"}}`)
 	hears.want(`"heard"`)
+	dial(t, b.urls["games"].URL)
+	if _, err := b.Call(t.Context(), "bots", "there/ask", core.Payload{Kind: core.JSON, Data: []byte("1")}); err != nil {
+		t.Fatal(err)
+	}
 	return b
 }
 
@@ -102,6 +106,14 @@ func metricsOf(t *testing.T, page string) map[string]*shown {
 func TestMetrics(t *testing.T) {
 	b := everything(t)
 	_, page := get(t, b.AdminURL())
+	for _, series := range []string{
+		`polywire_webhook_request_duration_seconds_count{endpoint="games",outcome="ok",protocol="stocking",webhook="authorizer"} `,
+		`polywire_service_request_duration_seconds_count{outcome="ok",service="there/ask"} `,
+	} {
+		if !strings.Contains(page, "\n"+series) || strings.Contains(page, "\n"+series+"0\n") {
+			t.Errorf("nothing was measured of %s", series)
+		}
+	}
 	problems, err := promlint.New(strings.NewReader(page)).Lint()
 	if err != nil {
 		t.Fatal(err)
