@@ -23,6 +23,7 @@ func (b *Broker) adminSource() admin.Source {
 		Rejected: &stats.Rejected, AcceptErrors: &stats.AcceptErrors,
 		Panics: func() uint64 { return stats.Panics.Load() + b.parts.Engine.Panics() },
 		Calls:  b.parts.Engine.Calls, Topics: b.parts.Engine.Topics,
+		Counts: b.counts, Loops: b.loops, Handshakes: &stats.Handshakes,
 		Outbound: b.parts.Network.Outbound, OutboundBudget: b.parts.Network.OutboundBudget(),
 		Inbound: b.parts.Network.Inbound, InboundBudget: b.parts.Network.InboundBudget,
 		Memory:       b.parts.Network.Memory,
@@ -79,6 +80,18 @@ func (b *Broker) addresses() (all []admin.EndpointAddress) {
 		all = append(all, admin.EndpointAddress{Name: ep.Name, Listen: b.listens(&cfg.Endpoints[i]), URL: ep.URL})
 	}
 	return all
+}
+
+// counts is how much of each there is.
+func (b *Broker) counts() admin.Counts { return admin.Counts(b.parts.Engine.Counts()) }
+
+// loops is what the event loops have to do.
+func (b *Broker) loops() []admin.Loop {
+	var list []admin.Loop
+	for _, l := range b.parts.Network.Loops() {
+		list = append(list, admin.Loop(l))
+	}
+	return list
 }
 
 // tap is a tap on an endpoint.

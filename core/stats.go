@@ -39,6 +39,27 @@ type Stats struct {
 	// CallsFailed counts calls that ended with a failure.
 	CallsFailed Counters
 
+	// Handshakes are the times from the accept of a connection to the answer to its upgrade
+	// request.
+	Handshakes Outcomes
+	// SizesIn and SizesOut are the payload bytes of each of MessagesIn and MessagesOut; their sums
+	// are BytesIn and BytesOut.
+	SizesIn, SizesOut Sizes
+	// Delays are the times from when messages of clients were read to when the socket of a client of
+	// this endpoint took them. Few messages are measured.
+	Delays Durations
+	// CallTimes are the times from when calls were put to their outcome, but for those that want no
+	// answer. While there are many calls, few are measured.
+	CallTimes Outcomes
+	// Queued is how many bytes wait for clients whose sockets are full.
+	Queued Level
+	// Unwritable counts messages, requests and answers that clients here did not get because their
+	// format cannot write them, by the format of their author: [ClusterProtocol] for those of other
+	// nodes, "" if it is not known.
+	Unwritable ByProtocol
+	// Plugin are the times that messages and events take through the endpoint's plugin.
+	Plugin Outcomes
+
 	// IdentityHook and AuthorizerHook count the requests to webhooks that authenticate and
 	// authorize clients.
 	IdentityHook, AuthorizerHook HookStats
@@ -71,6 +92,8 @@ type HookStats struct {
 	// Misses counts requests that were needed. Errors counts those of them without an
 	// answer, because the server failed or the circuit breaker is open.
 	Misses, Errors atomic.Uint64
+	// Times are those of the requests.
+	Times Outcomes
 	// Breaker is set while the circuit breaker is open because the server fails.
 	Breaker atomic.Bool
 }
@@ -82,6 +105,8 @@ type ServiceStats struct {
 	Calls atomic.Uint64
 	// Failed counts the calls without an answer, by [ServiceFailures].
 	Failed Counters
+	// Times are those of the requests.
+	Times Outcomes
 	// Breaker is set while the circuit breaker is open because the server fails.
 	Breaker atomic.Bool
 }

@@ -40,6 +40,7 @@ type call struct {
 	service  *service  // for which the answerer is asked; nil if it is a Go handler
 	held     int       // bytes that a Go handler is given
 	span     core.Span // nil if it is not recorded
+	begun    time.Time // zero if it is not measured how long it takes
 
 	// For what the two sides are told:
 	title   title  // the whole address of the service
@@ -73,12 +74,14 @@ type question struct {
 	timeout time.Duration // of a call that wants an answer
 	as      uint32        // as and byTopic are those of the offer
 	byTopic bool
+	author  string // the format of who asks
 }
 
 // outcome is how a call ended: with a failure, or else with an answer. It is borrowed.
 type outcome struct {
 	refusal
 	answer core.Payload
+	author string // the format of who answers; "" if it is not known
 }
 
 // call is the command.
@@ -143,7 +146,7 @@ func (p *peer) askOwner(c *core.Command, whole []byte, t target, byTopic bool, s
 	if !t.owner.admits(c.Payload.Size() + len(c.Topic)) {
 		return refusedSlow
 	}
-	q := question{service: whole, payload: c.Payload, as: t.as, byTopic: t.byTopic}
+	q := question{service: whole, payload: c.Payload, as: t.as, byTopic: t.byTopic, author: p.endpoint.Protocol}
 	if c.OneWay {
 		if e.calls.isClosed() {
 			return refusedShutdown
@@ -262,11 +265,13 @@ func (p *peer) admits(n int) bool { return p.link.Admits(n) }
 func (p *peer) ask(q question) {
 	service := q.service[len(p.endpoint.TopicPrefix):]
 	if q.byTopic {
-		p.link.Send(core.RequestByTopic(q.call, service, q.payload))
+		ev := core.RequestByTopic(q.call, service, q.payload)
+		ev.Author = q.author
+		p.link.Send(ev)
 		return
 	}
 	p.link.Send(core.Event{
-		Kind: core.Request, Call: q.call, Topic: service, As: q.as, Payload: q.payload, OneWay: q.call == core.CallID{},
+		Kind: core.Request, Call: q.call, Topic: service, As: q.as, Payload: q.payload, OneWay: q.call == core.CallID{}, Author: q.author,
 	})
 }
 
@@ -284,7 +289,7 @@ func (p *peer) reply(c *core.Command) refusal {
 	if c.Failure.Failed() {
 		p.engine.end(k, outcome{refusal: refusalOf(c.Failure, core.ReasonAnswerer)})
 	} else {
-		p.engine.end(k, outcome{answer: c.Payload})
+		p.engine.end(k, outcome{answer: c.Payload, author: p.endpoint.Protocol})
 	}
 	return refusal{}
 }
@@ -317,6 +322,7 @@ func (p *peer) leaveCalls() {
 		k.answerer.callOver(k)
 		endSpan(k.span, refusedGone.Failure)
 		p.endpoint.Stats.CallsFailed.Inc(core.ReasonGone)
+		p.countTime(k, false)
 		p.engine.recycle(k)
 	}
 	for _, k := range asked {
@@ -379,6 +385,7 @@ func (p *peer) callEnded(c *call, o outcome) {
 	if c.oneWay {
 		return
 	}
+	p.countTime(c, !o.Failed())
 	s := p.engine.scratch.Get().(*scratch)
 	p.link.Send(c.event(s, o))
 	p.engine.release(s)
@@ -387,15 +394,25 @@ func (p *peer) callEnded(c *call, o outcome) {
 	}
 }
 
+// countTime counts how long a call took that is over, if that is measured.
+func (p *peer) countTime(c *call, answered bool) {
+	if c.begun.IsZero() {
+		return
+	}
+	p.endpoint.Stats.CallTimes.Observe(p.engine.now().Sub(c.begun), answered)
+}
+
 // event returns what tells the caller the outcome. It may lie in s.
 func (c *call) event(s *scratch, o outcome) core.Event {
 	switch {
 	case c.byTopic && o.Failed():
 		return core.FailureByTopic(c.ref, o.Failure)
 	case c.byTopic:
-		return core.AnswerByTopic(c.ref, o.answer)
+		ev := core.AnswerByTopic(c.ref, o.answer)
+		ev.Author = o.author
+		return ev
 	}
-	ev := core.Event{Kind: core.Answer, Verb: core.Call, Call: c.id, Ref: c.ref, Topic: c.topic(s), As: c.as, Payload: o.answer}
+	ev := core.Event{Kind: core.Answer, Verb: core.Call, Call: c.id, Ref: c.ref, Topic: c.topic(s), As: c.as, Payload: o.answer, Author: o.author}
 	if o.Failed() {
 		ev.Kind, ev.Failure = core.Failed, o.Failure
 	}

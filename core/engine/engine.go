@@ -78,6 +78,7 @@ type Engine struct {
 	topics    map[string]*address
 	channels  channelSet // owned ones
 	services  map[string]*shared
+	offered   offered
 	claims    claims // the names in channels and services
 
 	// Guarded by mu. Of a cluster.

@@ -23,9 +23,11 @@ func (e *Engine) match(s *scratch, topic []byte) {
 }
 
 // fanOut delivers a message on a whole topic, in which the topic prefix of endpoints stands unless it is the broker's, to the
-// audiences that match has found: those of one outlet and one As at once. except does not get it; it may be nil. The bytes are
-// borrowed. Messages of one goroutine arrive in the order of its calls. Without mu.
-func (s *scratch) fanOut(topic []byte, prefixed bool, payload core.Payload, headers []byte, except core.Link) {
+// audiences that match has found: those of one outlet and one As at once. ev has all of it that is the same for all of
+// them. except does not get it; it may be nil. The bytes are borrowed. Messages of one goroutine arrive in the order of
+// its calls. Without mu.
+func (s *scratch) fanOut(topic []byte, prefixed bool, ev core.Event, except core.Link) {
+	ev.Kind = core.Message
 	slices.SortFunc(s.hits, compareAudiences)
 	for _, a := range s.hits {
 		s.to = append(s.to, a.members)
@@ -35,13 +37,9 @@ func (s *scratch) fanOut(topic []byte, prefixed bool, payload core.Payload, head
 		for to = from + 1; to < len(s.hits) && compareGroups(first, s.hits[to]) == 0; {
 			to++
 		}
-		name := topic
+		ev.Topic, ev.As = topic, first.as
 		if prefixed {
-			name = topic[len(first.endpoint.TopicPrefix):]
-		}
-		ev := core.Event{
-			Kind: core.Message, Topic: name, As: first.as,
-			Payload: payload, Headers: headers,
+			ev.Topic = topic[len(first.endpoint.TopicPrefix):]
 		}
 		if s.tracer == nil {
 			first.endpoint.outlet.Deliver(ev, s.to[from:to], except)

@@ -267,9 +267,9 @@ func (e *Engine) ListServices(ctx context.Context, visit func(core.ServiceInfo))
 	for _, one := range e.handlers.list() {
 		visit(one)
 	}
-	l := newLook(ctx, e.mu.RLocker(), func(some []offered) { e.showOffered(some, visit) })
+	l := newLook(ctx, e.mu.RLocker(), func(some []offering) { e.showOffered(some, visit) })
 	for _, s := range e.services {
-		one := offered{name: s.name, service: &s.service, kind: core.SharedService, offers: s.offered}
+		one := offering{name: s.name, service: &s.service, kind: core.SharedService, offers: s.offered}
 		for _, o := range s.offers[:min(s.offered, core.MaxAnswerers)] {
 			if p, here := o.owner.(*peer); here {
 				one.by = append(one.by, p)
@@ -285,10 +285,10 @@ func (e *Engine) ListServices(ctx context.Context, visit func(core.ServiceInfo))
 	if err := l.end(); err != nil {
 		return err
 	}
-	var some []offered
+	var some []offering
 	err := e.eachChannel(ctx, func(c *channel, owner *peer) {
 		for i := range c.services {
-			some = append(some, offered{name: string(c.title(i).appendTo(nil)), service: &c.services[i], kind: core.OwnedService, by: []*peer{owner}, offers: 1})
+			some = append(some, offering{name: string(c.title(i).appendTo(nil)), service: &c.services[i], kind: core.OwnedService, by: []*peer{owner}, offers: 1})
 			if len(some) == lookBatch {
 				e.showOffered(some, visit)
 				some = some[:0]
@@ -299,8 +299,8 @@ func (e *Engine) ListServices(ctx context.Context, visit func(core.ServiceInfo))
 	return err
 }
 
-// offered is a service that connections answer.
-type offered struct {
+// offering is a service that connections answer.
+type offering struct {
 	name    string
 	service *service
 	kind    core.ServiceKind
@@ -309,7 +309,7 @@ type offered struct {
 }
 
 // showOffered calls visit with services.
-func (e *Engine) showOffered(some []offered, visit func(core.ServiceInfo)) {
+func (e *Engine) showOffered(some []offering, visit func(core.ServiceInfo)) {
 	pending := make([]int, len(some))
 	for from := 0; from < len(some); from += lookSteps {
 		e.calls.pending(some[from:min(from+lookSteps, len(some))], pending[from:])
@@ -324,7 +324,7 @@ func (e *Engine) showOffered(some []offered, visit func(core.ServiceInfo)) {
 }
 
 // pending says how many calls of services have no answer yet.
-func (t *callTable) pending(some []offered, pending []int) {
+func (t *callTable) pending(some []offering, pending []int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i, one := range some {

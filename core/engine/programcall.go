@@ -16,7 +16,9 @@ func (e *Engine) Call(ctx context.Context, ep *core.Endpoint, service []byte, p 
 	if e.tracer != nil {
 		span = e.tracer.Begin(core.Operation{Act: core.Calling, Endpoint: ep, Topic: service, Size: p.Size()})
 	}
+	began := e.now()
 	o := e.programCall(ctx, ep, service, p, span)
+	ep.Stats.CallTimes.Observe(e.now().Sub(began), !o.Failed())
 	endSpan(span, o.Failure)
 	if o.Failed() {
 		ep.Stats.CallsFailed.Inc(o.reason)
@@ -86,10 +88,12 @@ func (e *Engine) programAsksOwner(ctx context.Context, ep *core.Endpoint, whole 
 		e.recycle(k)
 		return outcome{refusal: r}, false
 	}
+	q := question{call: id, service: whole, payload: p, timeout: timeout, as: t.as, byTopic: t.byTopic}
 	if ep != nil {
 		ep.Stats.Calls.Add(1)
+		q.author = ep.Protocol
 	}
-	t.owner.ask(question{call: id, service: whole, payload: p, timeout: timeout, as: t.as, byTopic: t.byTopic})
+	t.owner.ask(q)
 	select {
 	case o := <-a.ended:
 		return o, true

@@ -1,6 +1,10 @@
 package engine
 
-import "github.com/polywire/polywire/core"
+import (
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
 
 // publication is a message as its publisher hands it in. Its bytes are borrowed.
 type publication struct {
@@ -12,6 +16,7 @@ type publication struct {
 	headers  []byte
 	asOwner  bool
 	channel  []byte // before the prefix; read only with asOwner
+	read     time.Duration
 }
 
 // publish is the command.
@@ -22,7 +27,7 @@ func (p *peer) publish(c *core.Command) {
 	}
 	m := publication{
 		endpoint: p.endpoint.Endpoint, sender: p, topic: c.Topic, payload: c.Payload, headers: c.Headers,
-		asOwner: c.AsOwner, channel: c.Channel,
+		asOwner: c.AsOwner, channel: c.Channel, read: c.Read,
 	}
 	if c.NotToSelf {
 		m.except = p.link
@@ -101,7 +106,7 @@ func (e *Engine) publishWithin(m publication, trace core.Trace) (heard bool, r r
 		return false, m.refused(refusedNotOwner)
 	}
 	s.within(e.tracer, trace)
-	s.fanOut(topic, true, m.payload, m.headers, m.except)
+	s.fanOut(topic, true, core.Event{Payload: m.payload, Headers: m.headers, Author: m.endpoint.Protocol, Read: m.read}, m.except)
 	if e.backplane != nil {
 		e.backplane.Publish(topic, m.payload, m.headers)
 	}

@@ -44,6 +44,9 @@ func (ep *endpoint) markPublished(f *frame, ev core.Event, keyed bool) {
 	if keyed {
 		f.setKey(ep.server.seed, ev)
 	}
+	if ev.Read != 0 {
+		f.read, f.delays = ep.server.started.Add(ev.Read), &ep.Stats.Delays
+	}
 	f.charge(&ep.server.budget)
 }
 
@@ -76,6 +79,7 @@ var _ core.Audience = (*audience)(nil)
 func (a *audience) count(n int, f *frame) {
 	a.ep.Stats.MessagesOut.Add(uint64(n))
 	a.ep.Stats.BytesOut.Add(uint64(n * f.payload))
+	a.ep.Stats.SizesOut.Observe(f.payload, n)
 }
 
 // dropAll counts a message that is dropped before it reaches the loop; f is nil if it

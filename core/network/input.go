@@ -179,6 +179,7 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	c.ep.Stats.MessagesIn.Add(1)
 	c.ep.Stats.BytesIn.Add(uint64(len(payload)))
 	c.traffic.heard(len(payload))
+	c.ep.Stats.SizesIn.Observe(len(payload), 1)
 	c.charge(1, 0)
 	kind := core.TextFrame
 	if op == ws.OpBinary {
@@ -212,7 +213,12 @@ func (c *conn) carriedOut(err error) {
 }
 
 // Do hands a decoded command to the engine: conn is the codec's core.Sink.
-func (c *conn) Do(cmd core.Command) { c.peer.Do(cmd) }
+func (c *conn) Do(cmd core.Command) {
+	if cmd.Verb == core.Publish {
+		cmd.Read = c.loop.sample()
+	}
+	c.peer.Do(cmd)
+}
 
 // Refuse counts a message that the codec refused, and tells the client if f is a failure.
 func (c *conn) Refuse(r core.Reason, ref []byte, f core.Failure) {

@@ -43,7 +43,7 @@ func (f *localFormat) deliver(m mail, ev core.Event, to []core.Audience) {
 	defer out.release()
 	switch ok, err := out.encodeWith(f.ep.Format.EncodeMessage, ev); {
 	case err != nil:
-		m.lost = err
+		m.lost = &loss{ev.Author, err}
 	case !ok:
 		return
 	default:
@@ -103,7 +103,7 @@ func (l *local) tell(ev core.Event) {
 	switch {
 	case err != nil && !ends:
 		f.release()
-		c.dropUnwritableEvent(ev.PendingCall(), err)
+		c.dropUnwritableEvent(ev.Author, ev.PendingCall(), err)
 		if c.peer != nil {
 			c.peer.Unwritten(ev)
 		}
@@ -150,7 +150,7 @@ func (l *local) queueGoodbye(r core.Reason) {
 	}
 	f.release()
 	if _, ends := errors.AsType[*core.Violation](err); err != nil && !ends {
-		c.dropUnwritable(err)
+		c.dropUnwritable("", err)
 	}
 }
 

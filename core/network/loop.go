@@ -51,8 +51,9 @@ type loop struct {
 	awake     []*conn    // connections that resume reading before the turn ends
 	effort    effort     // of this turn
 	inbound   inbound    // waiting input
-	depth     int        // how many callbacks of gnet are nested
-	counted   bool       // this turn is in server.turns
+	load      load
+	depth     int  // how many callbacks of gnet are nested
+	counted   bool // this turn is in server.turns
 
 	nextRetry time.Time
 	retries   uint64  // rounds of retries
@@ -209,6 +210,9 @@ func (l *loop) drain() {
 	l.writeRest()
 	for n := 1; ; n++ {
 		m := l.mailbox.take()
+		if n == 1 {
+			l.load.mails.Saw(int64(len(l.mailbox.batch) - l.mailbox.next + 1))
+		}
 		if m == nil {
 			break
 		}
@@ -272,6 +276,7 @@ func (l *loop) beginTurn() {
 	if l.depth++; l.depth == 1 {
 		l.counted = l.server.enterTurn()
 		l.effort.begin()
+		l.load.began = l.effort.began
 	}
 }
 
@@ -310,7 +315,7 @@ func (l *loop) handOutFrom(aud *audience, first int, m *mail, n *int) (next int)
 		}
 		r.conn.stamp = m.stamp
 		if m.frame == nil {
-			r.conn.dropUnwritable(m.lost)
+			r.conn.dropUnwritable(m.lost.author, m.lost.err)
 		} else if r.conn.queue(lent{m.frame}) {
 			*n++
 			r.conn.traffic.said(m.frame.payload)
@@ -350,6 +355,7 @@ func (l *loop) endTurn() {
 	l.turn = l.turn[:0]
 	// From here on the pool may reuse the frames for other bytes.
 	l.corked = l.corked[:0]
+	l.load.busy.Add(int64(time.Since(l.load.began)))
 	l.depth--
 }
 

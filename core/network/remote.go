@@ -175,7 +175,7 @@ func (r *remote) Encoded(asked core.CallID, f core.Frame, err error) {
 		c.ep.Stats.Dropped.Inc(core.ReasonOverload)
 		c.requestUndeliverable(asked, core.ReasonOverload)
 	case !ends:
-		c.dropUnwritableEvent(asked, err)
+		c.dropUnwritableEvent("", asked, err)
 	default:
 		if f.Kind == core.NoFrame {
 			c.ep.Stats.Dropped.Inc(v.Reason)

@@ -3,6 +3,7 @@ package network
 import (
 	"bytes"
 	"errors"
+	"time"
 
 	"github.com/polywire/polywire/core"
 )
@@ -10,12 +11,14 @@ import (
 // dispatch is one message for the audiences of one shard, on its way through a format whose
 // codecs are in another process.
 type dispatch struct {
-	mail  mail
-	to    []core.Audience
-	at    []uint64 // for each loop of to: where in its mailbox the message was when it was sent
-	keyed bool     // newer messages of the address may replace this one
-	as    uint32   // the address, if keyed
-	topic []byte
+	mail   mail
+	to     []core.Audience
+	at     []uint64 // for each loop of to: where in its mailbox the message was when it was sent
+	keyed  bool     // newer messages of the address may replace this one
+	as     uint32   // the address, if keyed
+	topic  []byte
+	author string
+	read   time.Duration
 }
 
 // deliver asks each shard once to encode the message. A client that joins an audience in the
@@ -23,7 +26,7 @@ type dispatch struct {
 func (f *remoteFormat) deliver(m mail, ev core.Event, to []core.Audience) {
 	shards := f.format.Shards()
 	for shard := range shards {
-		d := dispatch{mail: m}
+		d := dispatch{mail: m, author: ev.Author, read: ev.Read}
 		if f.ep.conflates() {
 			d.keyed, d.as, d.topic = true, ev.As, bytes.Clone(ev.Topic)
 		}
@@ -56,7 +59,7 @@ func (d *dispatch) deliver(f core.Frame, err error) {
 	}
 	switch {
 	case err != nil:
-		d.mail.lost = err
+		d.mail.lost = &loss{d.author, err}
 	case f.Kind == core.NoFrame:
 		return
 	default:
@@ -73,6 +76,6 @@ func (d *dispatch) deliver(f core.Frame, err error) {
 func (d *dispatch) frameOf(f core.Frame) *frame {
 	ep := d.to[0].(*audience).ep
 	out := frameOf(f)
-	ep.markPublished(out, core.Event{As: d.as, Topic: d.topic}, d.keyed)
+	ep.markPublished(out, core.Event{As: d.as, Topic: d.topic, Read: d.read}, d.keyed)
 	return out
 }

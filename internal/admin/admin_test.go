@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -45,6 +46,11 @@ func source(ready *atomic.Bool) admin.Source {
 	one.Stats.AuthorizerHook.Misses.Store(21)
 	one.Stats.AuthorizerHook.Errors.Store(22)
 	one.Stats.AuthorizerHook.Breaker.Store(true)
+	one.Stats.Queued.Add(90)
+	one.Stats.Queued.Add(-20)
+	one.Stats.Unwritable.Inc("wsify")
+	one.Stats.Unwritable.Inc("wsify")
+	one.Stats.Unwritable.Inc("gone")
 	two := &core.Endpoint{Name: "two", Protocol: "wsify", Possible: core.PossibleWith(nil), Stats: new(core.Stats)}
 	rejected := new(core.Counters)
 	rejected.Inc(core.ReasonHandshake)
@@ -58,7 +64,12 @@ func source(ready *atomic.Bool) admin.Source {
 		Version: "v1.2.3", Endpoints: func() []*core.Endpoint { return []*core.Endpoint{one, two} }, Rejected: rejected,
 		AcceptErrors: accept, Panics: func() uint64 { return 17 },
 		Calls: func() int { return 18 }, Topics: func() int { return 19 },
-		Outbound: func() int64 { return 21 }, OutboundBudget: 22,
+		Counts: func() admin.Counts { return admin.Counts{Patterns: 50, Channels: 51, Services: 52, Sessions: 53} },
+		Loops: func() []admin.Loop {
+			return []admin.Loop{{Index: 3, Busy: 1500 * time.Millisecond, Mails: 54, MaxMails: 55}}
+		},
+		Handshakes: new(core.Durations),
+		Outbound:   func() int64 { return 21 }, OutboundBudget: 22,
 		Inbound: func() int64 { return 26 }, InboundBudget: func() int64 { return 27 },
 		Memory: func() (used, watermark uint64) { return 23, 24 }, LogDropped: func() uint64 { return 25 },
 		Services: func() []admin.Service {
@@ -113,6 +124,8 @@ func get(t *testing.T, url string) (status int, body string) {
 	return res.StatusCode, string(b)
 }
 
+var histogramLine = regexp.MustCompile(`^\w+_(bucket|sum|count)\W`)
+
 const metrics = `polywire_accept_errors_total 16
 polywire_admin_requests_refused_total{reason="credential"} 0
 polywire_admin_requests_refused_total{reason="elsewhere"} 0
@@ -122,6 +135,7 @@ polywire_admin_requests_refused_total{reason="page"} 0
 polywire_admin_requests_refused_total{reason="rate"} 0
 polywire_admin_requests_refused_total{reason="role"} 0
 polywire_admin_requests_refused_total{reason="unavailable"} 0
+polywire_bridge_up{endpoint="old"} 1
 polywire_build_info{version="v1.2.3"} 1
 polywire_bytes_dropped_total{endpoint="one",protocol="wubsub",reason="slow"} 20
 polywire_bytes_in_total{endpoint="one",protocol="wubsub"} 5
@@ -133,6 +147,7 @@ polywire_calls_failed_total{endpoint="one",protocol="wubsub",reason="timeout"} 1
 polywire_calls_outstanding 18
 polywire_calls_total{endpoint="one",protocol="wubsub"} 9
 polywire_calls_total{endpoint="two",protocol="wsify"} 0
+polywire_channels_owned 51
 polywire_config_last_reload_success_timestamp_seconds 32
 polywire_config_reloads_total{result="done"} 30
 polywire_config_reloads_total{result="failed"} 31
@@ -141,11 +156,19 @@ polywire_connections_open{endpoint="one",protocol="wubsub"} 2
 polywire_connections_open{endpoint="two",protocol="wsify"} 0
 polywire_connections_opened_total{endpoint="one",protocol="wubsub"} 3
 polywire_connections_opened_total{endpoint="two",protocol="wsify"} 0
+polywire_encode_failures_total{endpoint="one",peer_protocol="gone",protocol="wubsub"} 1
+polywire_encode_failures_total{endpoint="one",peer_protocol="wsify",protocol="wubsub"} 2
+polywire_encode_failures_total{endpoint="one",peer_protocol="wubsub",protocol="wubsub"} 0
+polywire_encode_failures_total{endpoint="two",peer_protocol="wsify",protocol="wsify"} 0
+polywire_encode_failures_total{endpoint="two",peer_protocol="wubsub",protocol="wsify"} 0
 polywire_handshakes_rejected_total{endpoint="",protocol="",reason="handshake"} 1
 polywire_handshakes_rejected_total{endpoint="one",protocol="wubsub",reason="origin"} 11
 polywire_inbound_budget_bytes 27
 polywire_inbound_bytes 26
 polywire_log_lines_dropped_total 25
+polywire_loop_busy_seconds_total{loop="3"} 1.5
+polywire_mailbox_messages{loop="3"} 54
+polywire_mailbox_peak_messages{loop="3"} 55
 polywire_memory_used_bytes 23
 polywire_memory_watermark_bytes 24
 polywire_messages_dropped_total{endpoint="one",protocol="wubsub",reason="slow"} 13
@@ -157,18 +180,25 @@ polywire_messages_refused_total{endpoint="one",protocol="wubsub",reason="malform
 polywire_outbound_budget_bytes 22
 polywire_outbound_bytes 21
 polywire_panics_total 17
+polywire_patterns 50
 polywire_plugin_restarts_total{endpoint="one",protocol="wubsub"} 30
 polywire_plugin_restarts_total{endpoint="two",protocol="wsify"} 0
 polywire_plugin_unanswered{endpoint="one",protocol="wubsub"} 31
 polywire_plugin_unanswered{endpoint="two",protocol="wsify"} 0
 polywire_published_total{endpoint="one",protocol="wubsub"} 8
 polywire_published_total{endpoint="two",protocol="wsify"} 0
+polywire_queue_bytes{endpoint="one",protocol="wubsub"} 70
+polywire_queue_bytes{endpoint="two",protocol="wsify"} 0
+polywire_queue_peak_bytes{endpoint="one",protocol="wubsub"} 90
+polywire_queue_peak_bytes{endpoint="two",protocol="wsify"} 0
 polywire_service_breaker_open{service="a/#"} 1
 polywire_service_calls_failed_total{reason="internal",service="a/#"} 0
 polywire_service_calls_failed_total{reason="overload",service="a/#"} 0
 polywire_service_calls_failed_total{reason="timeout",service="a/#"} 41
 polywire_service_calls_failed_total{reason="unavailable",service="a/#"} 0
 polywire_service_calls_total{service="a/#"} 40
+polywire_services 52
+polywire_sessions 53
 polywire_throttled_total{endpoint="one",protocol="wubsub"} 20
 polywire_throttled_total{endpoint="two",protocol="wsify"} 0
 polywire_tls_certificate_expiry_timestamp_seconds{endpoint="one",file="one.pem"} 20
@@ -192,6 +222,7 @@ func TestMetrics(t *testing.T) {
 		name, _, _ := strings.Cut(line, "_")
 		switch {
 		case strings.HasPrefix(line, "#"):
+		case histogramLine.MatchString(line): // see TestHistograms
 		case strings.Contains(line, "endpoint=") && strings.Contains(line, "reason=") && strings.HasSuffix(line, " 0\n"):
 			zeros[strings.TrimSpace(line)] = true
 		case name == "polywire":

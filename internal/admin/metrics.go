@@ -53,6 +53,9 @@ type collector struct {
 	cluster clusterDescs
 	traces  traceDescs
 	events  eventDescs
+	times   timeDescs
+	amounts amountDescs
+	bridge  *prometheus.Desc
 	// rejected is also one of reasons.
 	rejected, accept, panics, calls, topics, outbound, budget, inbound, inboundBudget, memory, watermark, unlogged, expiry, build, reloads, reloaded *prometheus.Desc
 }
@@ -126,6 +129,7 @@ func newCollector(src Source) *collector {
 	c.hooks, c.service, c.cluster = newHookDescs(), newServiceDescs(), newClusterDescs()
 	c.events = newEventDescs()
 	c.traces = newTraceDescs()
+	c.times, c.amounts, c.bridge = newTimeDescs(), newAmountDescs(), newBridgeDesc()
 	return c
 }
 
@@ -142,6 +146,9 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	c.cluster.describe(to)
 	c.traces.describe(to)
 	c.events.describe(to)
+	c.times.describe(to)
+	c.amounts.describe(to)
+	to <- c.bridge
 	for _, d := range []*prometheus.Desc{c.open, c.away, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.inbound, c.inboundBudget, c.memory, c.watermark, c.unlogged, c.expiry, c.build, c.reloads, c.reloaded} {
 		to <- d
 	}
@@ -162,6 +169,9 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		c.hooks.collect(to, &ep.Stats.IdentityHook, ep.Name, ep.Protocol, "auth")
 		c.hooks.collect(to, &ep.Stats.AuthorizerHook, ep.Name, ep.Protocol, "authorizer")
 	}
+	c.times.collect(to, &c.source)
+	c.amounts.collect(to, &c.source, time.Now())
+	collectBridges(to, c.bridge, c.source.Bridges())
 	collect(to, c.rejected, c.source.Rejected, core.RejectedUnknown, "", "")
 	to <- prometheus.MustNewConstMetric(c.accept, prometheus.CounterValue, float64(c.source.AcceptErrors.Load()))
 	to <- prometheus.MustNewConstMetric(c.panics, prometheus.CounterValue, float64(c.source.Panics()))

@@ -49,6 +49,11 @@ type Source struct {
 	Bridges func() []Bridge
 	// Calls is the number of pending calls, Topics the number of topics with subscribers.
 	Calls, Topics func() int
+	// Counts counts more of what there is, and Loops are the event loops that have had connections.
+	Counts func() Counts
+	Loops  func() []Loop
+	// Handshakes are the times of those that were rejected before their endpoint was known.
+	Handshakes *core.Durations
 	// Outbound is how many bytes are queued for clients, OutboundBudget the limit.
 	Outbound       func() int64
 	OutboundBudget int64

@@ -96,10 +96,12 @@ func (o *oracle[T]) ask(ctx context.Context, q question, body []byte, header htt
 func (o *oracle[T]) put(ctx context.Context, q question, body []byte, header http.Header) (value T, err error) {
 	o.options.Stats.Misses.Add(1)
 	r, err := o.breaker.Execute(func() (*reply, error) {
+		began := time.Now()
 		r, err := o.hook.ask(ctx, body, header)
 		if err == nil && r.status >= http.StatusInternalServerError {
 			err = errServer
 		}
+		o.options.Stats.Times.Observe(time.Since(began), err == nil)
 		return r, err
 	})
 	if err == nil {

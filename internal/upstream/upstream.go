@@ -87,7 +87,9 @@ func (u *Upstream) Call(ctx context.Context, c core.Invocation) (core.Payload, e
 	u.options.Stats.Calls.Add(1)
 	key := rand.Text()
 	a, err := u.breaker.Execute(func() (*answer, error) {
+		began := time.Now()
 		a, err := u.ask(asking, c, key)
+		u.options.Stats.Times.Observe(time.Since(began), err == nil)
 		if err != nil && ctx.Err() != nil {
 			// The caller no longer waits, or never gave the server time to answer.
 			err = fmt.Errorf("%w: %w", context.Canceled, err)
