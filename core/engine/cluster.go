@@ -28,7 +28,7 @@ func (e *Engine) Published(topic []byte, payload core.Payload, headers []byte) {
 	e.mu.RLock()
 	e.match(s, topic)
 	e.mu.RUnlock()
-	s.fanOut(topic, payload, headers, nil)
+	e.fanOut(s, topic, &publication{payload: payload, headers: headers, from: core.FromNode})
 }
 
 // Served keeps up to date which services clients of another node offer. What lies in a channel

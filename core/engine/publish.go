@@ -12,6 +12,7 @@ type publication struct {
 	headers  []byte
 	asOwner  bool
 	channel  []byte // before the prefix; read only with asOwner
+	from     core.TapFrom
 }
 
 // publish is the command.
@@ -22,7 +23,7 @@ func (p *peer) publish(c *core.Command) {
 	}
 	m := publication{
 		endpoint: p.endpoint.Endpoint, sender: p, topic: c.Topic, payload: c.Payload, headers: c.Headers,
-		asOwner: c.AsOwner, channel: c.Channel,
+		asOwner: c.AsOwner, channel: c.Channel, from: core.FromConnection,
 	}
 	if c.NotToSelf {
 		m.except = p.link
@@ -44,6 +45,7 @@ func (p *peer) publish(c *core.Command) {
 type publisher struct {
 	engine   *Engine
 	endpoint *core.Endpoint
+	from     core.TapFrom
 }
 
 var _ core.Publisher = publisher{}
@@ -51,7 +53,7 @@ var _ core.Publisher = publisher{}
 // Publish publishes in the name of the endpoint. It returns when the handler that hears the
 // message has returned. The bytes are borrowed.
 func (p publisher) Publish(topic []byte, payload core.Payload) core.Failure {
-	m := publication{endpoint: p.endpoint, topic: topic, payload: payload}
+	m := publication{endpoint: p.endpoint, topic: topic, payload: payload, from: p.from}
 	listener := p.engine.handlers.table.Load().listeners.find(topic)
 	if listener == nil {
 		_, r := p.engine.publish(m)
@@ -86,7 +88,7 @@ func (e *Engine) publish(m publication) (heard bool, r refusal) {
 	if !e.matchAllowed(s, m, topic) {
 		return false, m.refused(refusedNotOwner)
 	}
-	s.fanOut(topic, m.payload, m.headers, m.except)
+	e.fanOut(s, topic, &m)
 	if e.backplane != nil {
 		e.backplane.Publish(topic, m.payload, m.headers)
 	}
