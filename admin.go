@@ -40,20 +40,13 @@ func (b *Broker) adminSource() admin.Source {
 		ReloadToken:  b.cfg.Admin.ReloadToken,
 		Hosts:        adminHosts(b.cfg.Admin),
 		Tap:          b.tap,
+		Taps:         b.taps,
+		Redact:       admin.Redact(b.cfg.Admin.Redact),
 	}
 	if b.source != nil {
 		src.Reload = func(dryRun bool) (any, error) { return b.Reread(dryRun) }
 	}
 	return src
-}
-
-// tap is a tap on an endpoint.
-func (b *Broker) tap(endpoint string, max int) (admin.Tap, error) {
-	t, err := b.parts.Network.Tap(endpoint, max)
-	if err != nil {
-		return nil, err // not a nil *network.Tap
-	}
-	return t, nil
 }
 
 // adminHosts are the host names under which the admin server answers.

@@ -56,9 +56,13 @@ type Source struct {
 	// change; the report can be marshalled as JSON. Nil if there is nothing to read. This field and
 	// those below are optional.
 	Reload func(dryRun bool) (report any, err error)
-	// Tap begins a tap on an endpoint that reports messages of up to max bytes; nil if there are no taps. The
-	// error is core.ErrNoEndpoint, or says why no tap is allowed.
-	Tap func(endpoint string, max int) (Tap, error)
+	// Tap begins a tap; nil if there are no taps. The error is core.ErrNoEndpoint, core.ErrNoConnection, or says
+	// why no tap is allowed.
+	Tap func(ctx context.Context, on Tapped, o core.TapOptions) (Tap, error)
+	// Taps returns how many taps there are, and how many events they have lost so far; nil if there are no taps.
+	Taps func() (open int, lost uint64)
+	// Redact are the rules by which taps leave something out.
+	Redact Redact
 	// ReloadToken is the token that a request must show which reloads, or asks something below /v1; "" restricts
 	// that to programs on this machine, as taps always are.
 	ReloadToken string

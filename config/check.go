@@ -167,6 +167,22 @@ func (r *report) checkAdmin(a Admin) {
 			r.add("admin.hosts."+strconv.Itoa(i), "%q %s", host, problem)
 		}
 	}
+	r.checkRedact(a.Redact)
+}
+
+func (r *report) checkRedact(rules Redact) {
+	for key, names := range map[string][]string{"keys": rules.Keys, "headers": rules.Headers} {
+		for i, name := range names {
+			if name == "" {
+				r.add("admin.redact."+key+"."+strconv.Itoa(i), "must not be empty")
+			}
+		}
+	}
+	for i, topic := range rules.Topics {
+		if topic == "" || core.MatchesNothing(topic) {
+			r.add("admin.redact.topics."+strconv.Itoa(i), "%q matches no topic", topic)
+		}
+	}
 }
 
 func (r *report) checkLog(l Log) {

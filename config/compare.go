@@ -13,7 +13,7 @@ var fixed = []string{"protocol", "listen", "path", "options", "plugin", "topic_p
 // booted are the keys outside the endpoints that need a restart.
 var booted = []string{
 	"cluster.engine", "cluster.node", "cluster.url", "cluster.credentials", "cluster.tls", "cluster.embedded", "cluster.prefix", "cluster.queue_limit",
-	"admin.listen", "admin.hosts", "admin.reload_token", "calls.max_per_service", "log.format",
+	"admin.listen", "admin.hosts", "admin.reload_token", "admin.redact", "calls.max_per_service", "log.format",
 	"network.loops", "network.handshake_timeout", "network.http_idle_timeout", "network.max_header", "network.max_header_fields", "network.send_buffer", "network.outbound_budget", "network.inbound_budget",
 }
 

@@ -147,6 +147,17 @@ type Admin struct {
 	// ReloadToken is the bearer token that must be shown by who reloads, or asks something below /v1. If it
 	// is empty only programs on the same machine may.
 	ReloadToken string `koanf:"reload_token"`
+	// Redact is what taps leave out.
+	Redact Redact `koanf:"redact"`
+}
+
+// Redact are the rules by which taps leave something out.
+type Redact struct {
+	// Keys are members of JSON objects whose values are not shown, Headers fields of requests and headers of messages.
+	Keys    []string `koanf:"keys"`
+	Headers []string `koanf:"headers"`
+	// Topics are whole topics, or patterns of them, of which no content is shown.
+	Topics []string `koanf:"topics"`
 }
 
 // Log is what is logged and how.

@@ -39,7 +39,7 @@ func (sent *content) changes(format core.Format, ev core.TapEvent) []string {
 	case was.Kind == core.Absent && is.Kind != core.Absent:
 		list = append(list, fmt.Sprintf("nothing becomes %.100s", is.Data))
 	case was.Kind != is.Kind:
-		list = append(list, fmt.Sprintf("%s becomes %s", payloadNames[was.Kind], payloadNames[is.Kind]))
+		list = append(list, fmt.Sprintf("%s is read as %s", payloadNames[was.Kind], payloadNames[is.Kind]))
 	case !bytes.Equal(was.Data, is.Data):
 		list = append(list, "the payload is written differently")
 	}
