@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/core/rawjson"
 )
 
 // Redact are the rules by which taps leave something out, besides credentials in the heads of requests. Names count
@@ -202,7 +201,7 @@ func (r *redactor) content(data []byte, depth int) []byte {
 	if depth > redactDepth {
 		return []byte(redacted)
 	}
-	if rawjson.Valid(data) {
+	if json.Valid(data) {
 		return r.json(data, depth)
 	}
 	var out []byte

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/core/rawjson"
 )
 
 const (
@@ -279,7 +279,7 @@ func (c *crossing) published(now time.Time, m *publication, groups int) {
 	if m.endpoint != nil {
 		about.Endpoint, about.Protocol = m.endpoint.Name, m.endpoint.Protocol
 	}
-	if rawjson.Valid(m.headers) && len(m.headers) <= t.max {
+	if json.Valid(m.headers) && len(m.headers) <= t.max {
 		about.Headers = bytes.Clone(m.headers)
 	}
 	ev := core.TapEvent{Time: now, Message: &about}

@@ -52,8 +52,8 @@ func TestTapConnection(t *testing.T) {
 	}
 	c.write(masked(ws.OpClose, true, "\x03\xe8bye"))
 	tap.expect("1 > close \x03\xe8bye", "1 < close \x03\xe8bye")
-	_ = c.conn.Close()
-	tap.expect("1 > end", "0 < over the connection has ended")
+	_ = c.Close()
+	tap.expect("1 < end", "0 < over the connection has ended")
 	coretest.Eventually(t, "the tap has ended", func() bool { open, _ := r.Taps(); return open == 1 })
 }
 
