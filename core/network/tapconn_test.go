@@ -39,7 +39,9 @@ func TestTapConnection(t *testing.T) {
 	c.send("echo after")
 	c.expect("after")
 	tap.expect("1 > text echo after", "1 < text after")
-	endpoint.expect("1 > request GET / HTTP/1.1", "1 < response HTTP/1.1 101 Switching Protocols", "1 > text echo before", "1 < text before")
+	endpoint.expect("1 > request GET / HTTP/1.1", "1 < response HTTP/1.1 101 Switching Protocols", "1 > text echo before", "1 < text before",
+		"2 > request GET / HTTP/1.1", "2 < response HTTP/1.1 101 Switching Protocols", "2 > text echo other", "2 < text other",
+		"1 > text echo after", "1 < text after")
 
 	if _, err := r.TapConnection(t.Context(), id, core.TapOptions{}); !errors.Is(err, errTapped) {
 		t.Errorf("tapped twice: %v", err)
