@@ -55,6 +55,8 @@ func (b *Broker) adminSource() admin.Source {
 		Tap:          b.tap,
 		LogLevel:     b.level,
 		Drain:        func() { b.life.stop() },
+		Taps:         b.taps,
+		Redact:       admin.Redact(b.cfg.Admin.Redact),
 	}
 	if b.source != nil {
 		src.Reload = func(dryRun bool) (any, error) { return b.Reread(dryRun) }
@@ -92,15 +94,6 @@ func (b *Broker) loops() []admin.Loop {
 		list = append(list, admin.Loop(l))
 	}
 	return list
-}
-
-// tap is a tap on an endpoint.
-func (b *Broker) tap(endpoint string, max int) (admin.Tap, error) {
-	t, err := b.parts.Network.Tap(endpoint, max)
-	if err != nil {
-		return nil, err // not a nil *network.Tap
-	}
-	return t, nil
 }
 
 // adminHosts are the host names under which the admin server answers.

@@ -30,6 +30,8 @@ type Admin struct {
 	// ReloadToken is a token of somebody who may operate: the short form of an entry of Tokens, which leaves the
 	// metrics to everybody and taps to programs on the same machine. Only admin has it.
 	ReloadToken string `koanf:"reload_token"`
+	// Redact is what taps leave out. Only admin has it.
+	Redact Redact `koanf:"redact"`
 	// Health says what the named checks of /livez and /readyz make of what they find. Only admin has it.
 	Health Health `koanf:"health"`
 }
@@ -99,6 +101,9 @@ func (r *report) readAdmin(key string, a *Admin, tree map[string]any) {
 	}
 	if key != "admin" && fields["reload_token"] != nil {
 		r.add(join(key, "reload_token"), "unknown key; list tokens")
+	}
+	if key != "admin" && fields["redact"] != nil {
+		r.add(join(key, "redact"), "unknown key; only admin has taps")
 	}
 	if key != "admin" && fields["health"] != nil {
 		r.add(join(key, "health"), "unknown key; only admin answers for health")

@@ -155,6 +155,21 @@ func (r *report) checkCalls(c Calls) {
 	}
 }
 
+func (r *report) checkRedact(rules Redact) {
+	for key, names := range map[string][]string{"keys": rules.Keys, "headers": rules.Headers} {
+		for i, name := range names {
+			if name == "" {
+				r.add("admin.redact."+key+"."+strconv.Itoa(i), "must not be empty")
+			}
+		}
+	}
+	for i, topic := range rules.Topics {
+		if topic == "" || core.MatchesNothing(topic) {
+			r.add("admin.redact.topics."+strconv.Itoa(i), "%q matches no topic", topic)
+		}
+	}
+}
+
 func (r *report) checkLog(l Log) {
 	formats := []string{"text", "json"}
 	if !slices.Contains(formats, l.Format) {

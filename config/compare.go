@@ -14,7 +14,7 @@ var fixed = []string{"protocol", "listen", "path", "options", "plugin", "topic_p
 var booted = []string{
 	"cluster.engine", "cluster.node", "cluster.url", "cluster.credentials", "cluster.tls", "cluster.embedded", "cluster.prefix", "cluster.queue_limit",
 	"traces.url", "traces.headers", "traces.sample", "traces.service",
-	"admin.listen", "admin.hosts", "api.listen", "api.hosts", "calls.max_per_service", "log.format",
+	"admin.listen", "admin.hosts", "admin.redact", "api.listen", "api.hosts", "calls.max_per_service", "log.format",
 	"network.loops", "network.handshake_timeout", "network.http_idle_timeout", "network.max_header", "network.max_header_fields", "network.send_buffer", "network.outbound_budget", "network.inbound_budget",
 }
 

@@ -141,6 +141,15 @@ type Calls struct {
 	Budget Size `koanf:"budget"`
 }
 
+// Redact are the rules by which taps leave something out.
+type Redact struct {
+	// Keys are members of JSON objects whose values are not shown, Headers fields of requests and headers of messages.
+	Keys    []string `koanf:"keys"`
+	Headers []string `koanf:"headers"`
+	// Topics are whole topics, or patterns of them, of which no content is shown.
+	Topics []string `koanf:"topics"`
+}
+
 // Log is what is logged and how.
 type Log struct {
 	// Level is the lowest level that is logged.

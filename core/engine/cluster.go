@@ -31,7 +31,7 @@ func (e *Engine) Published(topic []byte, payload core.Payload, headers []byte) {
 	if e.tracer != nil {
 		s.within(e.tracer, core.TraceFromHeaders(headers))
 	}
-	s.fanOut(topic, true, core.Event{Payload: payload, Headers: headers, Author: core.ClusterProtocol}, nil)
+	e.fanOut(s, topic, &publication{payload: payload, headers: headers, author: core.ClusterProtocol, from: core.FromNode})
 }
 
 // Served keeps up to date which services clients of another node offer. What lies in a channel

@@ -58,11 +58,14 @@ type Engine struct {
 	records   sync.Pool // of *call
 	tasks     sync.Pool // of *task
 
+	tapping    sync.Mutex // held while taps come or go
 	ticking    sync.WaitGroup
 	announcing sync.Mutex // held while changes are announced
 
 	// Atomic.
-	running   atomic.Int64 // Go handlers that run
+	taps      atomic.Pointer[tapSet] // nil without; written under tapping
+	tapLost   atomic.Uint64          // events
+	running   atomic.Int64           // Go handlers that run
 	panics    atomic.Uint64
 	departing atomic.Int64 // connections that are gone, but for Disconnected
 	deleting  atomic.Int64 // sessions that their stores are to forget
@@ -170,9 +173,14 @@ func (e *Engine) Connect(l core.Link) core.Peer {
 }
 
 // Publisher returns a publisher in the name of ep, under its topic prefix and its
-// counters. It owns no channel. Any goroutine.
+// counters, for HTTP requests. It owns no channel. Any goroutine.
 func (e *Engine) Publisher(ep *core.Endpoint) core.Publisher {
-	return publisher{engine: e, endpoint: ep}
+	return publisher{engine: e, endpoint: ep, from: core.FromRequest}
+}
+
+// ProgramPublisher is Publisher for the program itself. Any goroutine.
+func (e *Engine) ProgramPublisher(ep *core.Endpoint) core.Publisher {
+	return publisher{engine: e, endpoint: ep, from: core.FromProgram}
 }
 
 // RefuseCalls makes further calls fail with Shutdown. All else goes on. Any goroutine.
@@ -200,6 +208,7 @@ func (e *Engine) Drain(ctx context.Context) error {
 // before. All else goes on. Any goroutine; a second call does nothing.
 func (e *Engine) Close() {
 	e.EndCalls()
+	e.endTaps("the broker shuts down")
 	e.cancel()
 	e.ticking.Wait()
 }

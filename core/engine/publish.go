@@ -17,6 +17,9 @@ type publication struct {
 	asOwner  bool
 	channel  []byte // before the prefix; read only with asOwner
 	read     time.Duration
+	from     core.TapFrom
+	author   string // the format of the publisher
+	whole    bool   // the endpoints' topic prefix is no part of the topic
 }
 
 // publish is the command.
@@ -27,7 +30,7 @@ func (p *peer) publish(c *core.Command) {
 	}
 	m := publication{
 		endpoint: p.endpoint.Endpoint, sender: p, topic: c.Topic, payload: c.Payload, headers: c.Headers,
-		asOwner: c.AsOwner, channel: c.Channel, read: c.Read,
+		asOwner: c.AsOwner, channel: c.Channel, read: c.Read, from: core.FromConnection,
 	}
 	if c.NotToSelf {
 		m.except = p.link
@@ -49,6 +52,7 @@ func (p *peer) publish(c *core.Command) {
 type publisher struct {
 	engine   *Engine
 	endpoint *core.Endpoint
+	from     core.TapFrom
 }
 
 var _ core.Publisher = publisher{}
@@ -56,7 +60,7 @@ var _ core.Publisher = publisher{}
 // Publish publishes in the name of the endpoint. It returns when the handler that hears the
 // message has returned. The bytes are borrowed.
 func (p publisher) Publish(topic []byte, payload core.Payload) core.Failure {
-	m := publication{endpoint: p.endpoint, topic: topic, payload: payload}
+	m := publication{endpoint: p.endpoint, topic: topic, payload: payload, from: p.from}
 	listener := p.engine.handlers.table.Load().listeners.find(topic)
 	if listener == nil {
 		_, r := p.engine.publish(m)
@@ -106,7 +110,8 @@ func (e *Engine) publishWithin(m publication, trace core.Trace) (heard bool, r r
 		return false, m.refused(refusedNotOwner)
 	}
 	s.within(e.tracer, trace)
-	s.fanOut(topic, true, core.Event{Payload: m.payload, Headers: m.headers, Author: m.endpoint.Protocol, Read: m.read}, m.except)
+	m.author = m.endpoint.Protocol
+	e.fanOut(s, topic, &m)
 	if e.backplane != nil {
 		e.backplane.Publish(topic, m.payload, m.headers)
 	}

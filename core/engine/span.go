@@ -22,13 +22,19 @@ func (e *Engine) beginPublish(m *publication) core.Span {
 	return span
 }
 
-// deliverWithin delivers a message to audiences of the endpoint of one of them, within the trace of s.
-func (s *scratch) deliverWithin(a *audience, ev core.Event, to []core.Audience, except core.Link) {
-	span := s.tracer.Begin(core.Operation{Act: core.Delivering, Parent: s.trace, Endpoint: a.endpoint.Endpoint, Topic: ev.Topic, Size: ev.Payload.Size()})
-	a.endpoint.outlet.Deliver(ev, to, except)
-	if span != nil {
-		span.End(core.Failure{})
+// deliverWithin delivers a message to audiences of an endpoint, within the trace of s and shown to those who have
+// seen it.
+func (s *scratch) deliverWithin(ep *endpoint, ev core.Event, to []core.Audience, except core.Link, seen crossings) {
+	var span core.Span
+	if s.tracer != nil {
+		span = s.tracer.Begin(core.Operation{Act: core.Delivering, Parent: s.trace, Endpoint: ep.Endpoint, Topic: ev.Topic, Size: ev.Payload.Size()})
 	}
+	if seen != nil {
+		seen.deliver(ep, ev, to, except)
+	} else {
+		ep.outlet.Deliver(ev, to, except)
+	}
+	endSpan(span, core.Failure{})
 }
 
 // within makes what s delivers part of the trace of t, if that is recorded.

@@ -37,5 +37,5 @@ func (e *Engine) Tell(topic []byte, payload core.Payload) {
 		s.hits = e.sys.match(topic, s.hits)
 	}
 	e.mu.RUnlock()
-	s.fanOut(topic, false, core.Event{Payload: payload}, nil)
+	e.fanOut(s, topic, &publication{payload: payload, from: core.FromBroker, whole: true})
 }

@@ -16,7 +16,7 @@ type outlet struct {
 	stamps atomic.Uint64
 }
 
-var _ core.Outlet = (*outlet)(nil)
+var _ core.WatchedOutlet = (*outlet)(nil)
 
 func (o *outlet) NewAudience(loop int, _ uint32) core.Audience {
 	return &audience{ep: o.ep, loop: o.ep.server.loopAt(loop)}
@@ -29,9 +29,13 @@ func (o *outlet) Writable(ev core.Event) error {
 }
 
 func (o *outlet) Deliver(ev core.Event, to []core.Audience, except core.Link) {
+	o.DeliverWatched(ev, to, except, nil)
+}
+
+func (o *outlet) DeliverWatched(ev core.Event, to []core.Audience, except core.Link, by core.Crossing) {
 	m := mail{stamp: o.stamps.Add(1)}
 	m.except, _ = except.(*conn) // any other link is nobody's here
-	o.ep.translation.deliver(m, ev, to)
+	o.ep.translation.deliver(m, ev, to, by)
 }
 
 // conflates reports whether newer messages of an address replace older ones.

@@ -153,6 +153,14 @@ func (f *frame) encodeWith(encode func(dst []byte, ev core.Event) ([]byte, core.
 	return true, err
 }
 
+// kind returns the kind of a data frame.
+func (f *frame) kind() core.FrameKind {
+	if ws.OpCode(f.bytes[0]&15) == ws.OpBinary {
+		return core.BinaryFrame
+	}
+	return core.TextFrame
+}
+
 // controlFrame returns a control frame with one reference.
 func controlFrame(op ws.OpCode, payload []byte) *frame {
 	f := newFrame()

@@ -186,8 +186,15 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 		kind = core.BinaryFrame
 	}
 	f := core.Frame{Kind: kind, Data: payload}
+	watched := c.ep.server.watched.Load() > 0
+	if watched {
+		c.format.keep(f)
+	}
 	before := c.in.holds
 	done, err := c.format.read(f)
+	if watched {
+		c.forgetSaid()
+	}
 	if c.in.holds != before && c.in.holds.any() {
 		c.in.deciding = uint32(len(payload))
 	}

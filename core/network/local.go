@@ -38,10 +38,14 @@ func (f *localFormat) writable(ev core.Event) (core.Written, error) {
 }
 
 // deliver encodes ev once for all.
-func (f *localFormat) deliver(m mail, ev core.Event, to []core.Audience) {
+func (f *localFormat) deliver(m mail, ev core.Event, to []core.Audience, by core.Crossing) {
 	out := newFrame()
 	defer out.release()
-	switch ok, err := out.encodeWith(f.ep.Format.EncodeMessage, ev); {
+	ok, err := out.encodeWith(f.ep.Format.EncodeMessage, ev)
+	if by != nil {
+		f.ep.tellCrossing(by, out, to, ok, err)
+	}
+	switch {
 	case err != nil:
 		m.lost = &loss{ev.Author, err}
 	case !ok:
@@ -64,6 +68,8 @@ type local struct {
 	// Owned by the loop. Not nil while a message is decoded off the loop; closed to drop that
 	// message.
 	dropped chan struct{}
+	// Owned by the loop. The message that is carried out, if a tap watches topics; else nil.
+	said *core.Frame
 }
 
 func (l *local) open() {
@@ -85,6 +91,24 @@ func (l *local) read(f core.Frame) (done bool, err error) {
 	err = l.codec.Decode(f, l.conn)
 	l.conn.spendSince(spent)
 	return true, err
+}
+
+func (l *local) keep(f core.Frame) {
+	f = f.Clone()
+	l.said = &f
+}
+
+func (l *local) saying() (f core.Frame, ok bool) {
+	if l.said == nil {
+		return f, false
+	}
+	return *l.said, true
+}
+
+func (l *local) forget() {
+	if l.said != nil {
+		l.said = nil
+	}
 }
 
 func (l *local) busy() bool    { return l.dropped != nil }

@@ -19,14 +19,15 @@ type dispatch struct {
 	topic  []byte
 	author string
 	read   time.Duration
+	by     core.Crossing // nil unless the message is watched
 }
 
 // deliver asks each shard once to encode the message. A client that joins an audience in the
 // meantime does not get it, as if the message had been in the mailbox.
-func (f *remoteFormat) deliver(m mail, ev core.Event, to []core.Audience) {
+func (f *remoteFormat) deliver(m mail, ev core.Event, to []core.Audience, by core.Crossing) {
 	shards := f.format.Shards()
 	for shard := range shards {
-		d := dispatch{mail: m, author: ev.Author, read: ev.Read}
+		d := dispatch{mail: m, author: ev.Author, read: ev.Read, by: by}
 		if f.ep.conflates() {
 			d.keyed, d.as, d.topic = true, ev.As, bytes.Clone(ev.Topic)
 		}
@@ -51,6 +52,9 @@ func (f *remoteFormat) deliver(m mail, ev core.Event, to []core.Audience) {
 // deliver hands the message to the loops. Any goroutine; the order of the calls is that
 // of the messages.
 func (d *dispatch) deliver(f core.Frame, err error) {
+	if d.by != nil {
+		d.to[0].(*audience).ep.tellEncoded(d.by, f, d.to, err)
+	}
 	if v, lost := errors.AsType[*core.Violation](err); lost {
 		for _, aud := range d.to {
 			aud.(*audience).dropAll(nil, v.Reason)

@@ -71,7 +71,7 @@ func source(ready *atomic.Bool) admin.Source {
 		Handshakes: new(core.Durations),
 		Outbound:   func() int64 { return 21 }, OutboundBudget: 22,
 		Inbound: func() int64 { return 26 }, InboundBudget: func() int64 { return 27 },
-		Memory: func() (used, watermark uint64) { return 23, 24 }, LogDropped: func() uint64 { return 25 },
+		Memory: func() (used, watermark uint64) { return 23, 24 }, LogDropped: func() uint64 { return 25 }, Taps: func() (open int, lost uint64) { return 28, 29 },
 		Services: func() []admin.Service {
 			one := new(core.ServiceStats)
 			one.Calls.Store(40)
@@ -199,6 +199,8 @@ polywire_service_calls_failed_total{reason="unavailable",service="a/#"} 0
 polywire_service_calls_total{service="a/#"} 40
 polywire_services 52
 polywire_sessions 53
+polywire_tap_events_lost_total 29
+polywire_taps_open 28
 polywire_throttled_total{endpoint="one",protocol="wubsub"} 20
 polywire_throttled_total{endpoint="two",protocol="wsify"} 0
 polywire_tls_certificate_expiry_timestamp_seconds{endpoint="one",file="one.pem"} 20

@@ -57,7 +57,7 @@ type collector struct {
 	amounts amountDescs
 	bridge  *prometheus.Desc
 	// rejected is also one of reasons.
-	rejected, accept, panics, calls, topics, outbound, budget, inbound, inboundBudget, memory, watermark, unlogged, expiry, build, reloads, reloaded *prometheus.Desc
+	rejected, accept, panics, calls, topics, outbound, budget, inbound, inboundBudget, memory, watermark, unlogged, taps, untapped, expiry, build, reloads, reloaded *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*collector)(nil)
@@ -101,6 +101,8 @@ func newCollector(src Source) *collector {
 		memory:        whole("memory_used_bytes", "Memory in use, without garbage and without what the kernel keeps for sockets."),
 		watermark:     whole("memory_watermark_bytes", "How much memory may be in use before new connections are refused; 0 is no bound."),
 		unlogged:      whole("log_lines_dropped_total", "Lines that are missing in the log because it is written too slowly, or not at all."),
+		taps:          whole("taps_open", "Taps of the admin API that are read now."),
+		untapped:      whole("tap_events_lost_total", "Events that taps did not show because their readers were too slow."),
 		expiry: prometheus.NewDesc("polywire_tls_certificate_expiry_timestamp_seconds",
 			"When the TLS certificate in use ends, in seconds since 1970.", []string{"endpoint", "file"}, nil),
 		reloads:  prometheus.NewDesc("polywire_config_reloads_total", "Reloads of the configuration; those that failed changed nothing.", []string{"result"}, nil),
@@ -149,7 +151,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	c.times.describe(to)
 	c.amounts.describe(to)
 	to <- c.bridge
-	for _, d := range []*prometheus.Desc{c.open, c.away, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.inbound, c.inboundBudget, c.memory, c.watermark, c.unlogged, c.expiry, c.build, c.reloads, c.reloaded} {
+	for _, d := range []*prometheus.Desc{c.open, c.away, c.accept, c.panics, c.calls, c.topics, c.outbound, c.budget, c.inbound, c.inboundBudget, c.memory, c.watermark, c.unlogged, c.taps, c.untapped, c.expiry, c.build, c.reloads, c.reloaded} {
 		to <- d
 	}
 }
@@ -185,6 +187,11 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(c.memory, prometheus.GaugeValue, float64(used))
 	to <- prometheus.MustNewConstMetric(c.watermark, prometheus.GaugeValue, float64(watermark))
 	to <- prometheus.MustNewConstMetric(c.unlogged, prometheus.CounterValue, float64(c.source.LogDropped()))
+	if c.source.Taps != nil {
+		open, lost := c.source.Taps()
+		to <- prometheus.MustNewConstMetric(c.taps, prometheus.GaugeValue, float64(open))
+		to <- prometheus.MustNewConstMetric(c.untapped, prometheus.CounterValue, float64(lost))
+	}
 	for _, one := range c.source.Services() {
 		c.service.collect(to, one)
 	}

@@ -84,15 +84,19 @@ type Source struct {
 	LogLevel *slog.LevelVar
 	// Drain makes the broker end, and does not wait for that.
 	Drain func()
-	// Tap begins a tap on an endpoint that reports messages of up to max bytes; nil if there are no taps. The
-	// error is core.ErrNoEndpoint, or says why no tap is allowed.
-	Tap func(endpoint string, max int) (Tap, error)
 	// Access returns who may ask, and what they may do; it may change. Nil is for programs on this machine.
 	Access func() *Access
 	// Refusals count who is refused; servers may share them. Nil are those of the server.
 	Refusals *Refusals
 	// TLS is what is spoken at the listener; nil is without TLS.
 	TLS *tls.Config
+	// Tap begins a tap; nil if there are no taps. The error is core.ErrNoEndpoint, core.ErrNoConnection, or says
+	// why no tap is allowed.
+	Tap func(ctx context.Context, on Tapped, o core.TapOptions) (Tap, error)
+	// Taps returns how many taps there are, and how many events they have lost so far; nil if there are no taps.
+	Taps func() (open int, lost uint64)
+	// Redact are the rules by which taps leave something out.
+	Redact Redact
 	// Hosts are the host names under which the server answers, besides those of the loopback
 	// interface; "*" is any.
 	Hosts []string

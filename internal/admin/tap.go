@@ -7,22 +7,43 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
 )
 
-// Tap reports what an endpoint sees.
+// Tap reports what an endpoint, a connection or the topics of a pattern see.
 type Tap interface {
 	// Next waits for events and returns them in order; it reuses the memory of into. The error is that of
 	// ctx, or says that no event follows. One goroutine.
 	Next(ctx context.Context, into []core.TapEvent) ([]core.TapEvent, error)
 	// Close ends the tap.
 	Close()
+}
+
+// Tapped is what a tap is on: exactly one of its fields is set.
+type Tapped struct {
+	// Endpoint is the name of an endpoint.
+	Endpoint string
+	// Connection is the number of a connection.
+	Connection uint64
+	// Topic is a whole topic, or a pattern of them.
+	Topic string
+}
+
+// String names it for logs and errors.
+func (t Tapped) String() string {
+	switch {
+	case t.Endpoint != "":
+		return "endpoint " + t.Endpoint
+	case t.Connection != 0:
+		return "connection " + strconv.FormatUint(t.Connection, 10)
+	}
+	return "topic " + t.Topic
 }
 
 const (
@@ -34,9 +55,9 @@ const (
 	tapPatience = time.Minute
 )
 
-// tapper serves GET /v1/tap?endpoint=NAME: what the endpoint sees, as server-sent events, each with a
-// core.TapEvent in JSON; the last one is a core.TapOver. With max_message=BYTES longer messages are shown
-// only by their size. An unknown endpoint is answered 404, and a tap that is not allowed now 409.
+// tapper serves GET /v1/tap: what an endpoint, a connection or topics see, as server-sent events, each with a
+// core.TapEvent in JSON; the last one is a core.TapOver. What is unknown is answered 404, and a tap that is not
+// allowed now 409.
 type tapper struct {
 	source *Source
 	ending context.Context // ends with the server
@@ -49,7 +70,7 @@ func (h tapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.api.turnAway(w, no)
 		return
 	}
-	endpoint, max, err := tapQuery(r)
+	q, err := newTapQuery(r)
 	switch {
 	case r.Method != http.MethodGet: // HEAD is routed here too
 		w.Header().Set("Allow", http.MethodGet)
@@ -59,13 +80,18 @@ func (h tapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.api.refuse(w, invalid("%v; endpoints: %s", err, strings.Join(h.source.endpoints(), ", ")))
 		return
 	case h.source.Tap == nil:
-		h.api.refuse(w, &apiError{http.StatusNotImplemented, "unavailable", "the endpoints cannot be tapped"})
+		h.api.refuse(w, &apiError{http.StatusNotImplemented, "unavailable", "nothing can be tapped"})
 		return
 	}
-	tap, err := h.source.Tap(endpoint, max)
+	ctx, cancel := context.WithTimeout(r.Context(), apiTimeout)
+	tap, err := h.source.Tap(ctx, q.on, q.options)
+	cancel()
 	switch {
 	case errors.Is(err, core.ErrNoEndpoint):
-		h.api.refuse(w, &apiError{http.StatusNotFound, "not_found", fmt.Sprintf("there is no endpoint %.100q; endpoints: %s", endpoint, strings.Join(h.source.endpoints(), ", "))})
+		h.api.refuse(w, &apiError{http.StatusNotFound, "not_found", fmt.Sprintf("there is no endpoint %.100q; endpoints: %s", q.on.Endpoint, strings.Join(h.source.endpoints(), ", "))})
+		return
+	case errors.Is(err, core.ErrNoConnection):
+		h.api.refuse(w, &apiError{http.StatusNotFound, "not_found", fmt.Sprintf("there is no connection %d; it may have ended", q.on.Connection)})
 		return
 	case err != nil:
 		h.api.refuse(w, &apiError{http.StatusConflict, "conflict", err.Error()})
@@ -78,40 +104,34 @@ func (h tapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r = r.WithContext(ctx)
 	}
 	// Whoever looks later must see that somebody has read along.
-	about := []any{logging.Bounded(endpoint, "tap"), slog.String("remote", r.RemoteAddr), logging.Quoted("who", who.name())}
-	h.api.log.Info("an endpoint is tapped: what its clients send is shown, with their credentials", about...)
-	err = h.stream(w, r, tap)
+	about := []any{logging.Bounded(q.on.Endpoint, "tap"), slog.String("of", fmt.Sprintf("%.200s", q.on)), slog.Bool("credentials", q.credentials), slog.String("remote", r.RemoteAddr), logging.Quoted("who", who.name())}
+	h.api.log.Info("a tap has begun: what clients say is shown", about...)
+	err = h.stream(w, r, tap, view{newRedactor(h.source.Redact.with(q.redact), q.credentials), q.maxBytes})
 	h.api.log.Info("a tap has ended", append(about, slog.Any("why", err))...)
 }
 
-// tapQuery parses the query of a request.
-func tapQuery(r *http.Request) (endpoint string, max int, err error) {
-	max = tapMessage
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return "", 0, errors.New("the query cannot be read")
-	}
-	for name, values := range query {
-		switch {
-		case name != "endpoint" && name != "max_message":
-			return "", 0, fmt.Errorf("%.50q is no parameter of /v1/tap; there are endpoint=NAME and max_message=BYTES", name)
-		case len(values) > 1:
-			return "", 0, fmt.Errorf("%s is given more than once", name)
-		case name == "endpoint":
-			endpoint = values[0]
-		default:
-			if max, err = strconv.Atoi(values[0]); err != nil || max < 0 {
-				return "", 0, fmt.Errorf("max_message must be a number of bytes, not %.50q", values[0])
-			}
-		}
-	}
-	if endpoint == "" {
-		return "", 0, errors.New("endpoint=NAME is missing")
-	}
-	return endpoint, max, nil
+// view is how the events of a tap are shown.
+type view struct {
+	redactor *redactor
+	maxBytes int // of the data of an event; the rest is cut
 }
 
-// The reasons for which a tap ends before its endpoint.
+// show prepares an event.
+func (v view) show(ev *core.TapEvent) {
+	v.redactor.apply(ev)
+	if v.maxBytes < 0 || len(ev.Data) <= v.maxBytes || ev.Kind == core.TapOver {
+		return
+	}
+	cut := v.maxBytes
+	if utf8.Valid(ev.Data) {
+		for cut > 0 && !utf8.RuneStart(ev.Data[cut]) {
+			cut--
+		}
+	}
+	ev.Data = ev.Data[:cut:cut]
+}
+
+// The reasons for which a tap ends before what it is on.
 var (
 	errTapClient = errors.New("its reader has gone, or reads nothing")
 	errTapServer = errors.New("the admin server ends")
@@ -120,7 +140,7 @@ var (
 )
 
 // stream writes the events of a tap, and returns why it has ended.
-func (h tapper) stream(w http.ResponseWriter, r *http.Request, tap Tap) error {
+func (h tapper) stream(w http.ResponseWriter, r *http.Request, tap Tap, v view) error {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(h.ending, cancel)()
@@ -139,6 +159,7 @@ func (h tapper) stream(w http.ResponseWriter, r *http.Request, tap Tap) error {
 			break
 		}
 		for i := range events {
+			v.show(&events[i])
 			if to.write(&events[i]) != nil {
 				return errTapClient
 			}

@@ -25,10 +25,10 @@ import (
 
 // fakeTap is a tap whose events are what the test sends.
 type fakeTap struct {
-	endpoint string
-	max      int
-	events   chan []core.TapEvent
-	closed   chan struct{}
+	on      admin.Tapped
+	options core.TapOptions
+	events  chan []core.TapEvent
+	closed  chan struct{}
 }
 
 func (f *fakeTap) Next(ctx context.Context, _ []core.TapEvent) ([]core.TapEvent, error) {
@@ -52,13 +52,15 @@ func tappable() (admin.Source, chan *fakeTap) {
 	src.Endpoints = func() []*core.Endpoint {
 		return append(endpoints, &core.Endpoint{Name: "old", Stats: new(core.Stats)}) // the bridge
 	}
-	src.Tap = func(endpoint string, max int) (admin.Tap, error) {
-		switch endpoint {
-		case "one":
-			f := &fakeTap{endpoint, max, make(chan []core.TapEvent, 10), make(chan struct{})}
+	src.Tap = func(_ context.Context, on admin.Tapped, o core.TapOptions) (admin.Tap, error) {
+		switch {
+		case on.Connection != 0:
+			return nil, fmt.Errorf("tapping: %w", core.ErrNoConnection)
+		case on.Endpoint == "one" || on.Topic != "":
+			f := &fakeTap{on, o, make(chan []core.TapEvent, 10), make(chan struct{})}
 			taps <- f
 			return f, nil
-		case "two":
+		case on.Endpoint == "two":
 			return nil, errors.New("it is tapped already")
 		}
 		return nil, fmt.Errorf("tapping: %w", core.ErrNoEndpoint)
@@ -100,7 +102,7 @@ func TestTap(t *testing.T) {
 		t.Errorf("%d %s", response.StatusCode, got)
 	}
 	tap := coretest.Receive(t, "the tap", taps)
-	if tap.endpoint != "one" || tap.max != 10 {
+	if tap.on.Endpoint != "one" || tap.options.MaxMessage != 10 {
 		t.Errorf("%+v", tap)
 	}
 	for i := range 3 {
@@ -121,7 +123,7 @@ func TestTap(t *testing.T) {
 	coretest.Receive(t, "the end of the tap", tap.closed)
 	coretest.Eventually(t, "the log says who has read", func() bool {
 		handler.Flush(time.Minute)
-		return strings.Contains(log.String(), "why=enough") && strings.Contains(log.String(), "an endpoint is tapped")
+		return strings.Contains(log.String(), "why=enough") && strings.Contains(log.String(), "a tap has begun")
 	})
 }
 
@@ -131,8 +133,8 @@ func TestTapEnds(t *testing.T) {
 	s, base := start(t, src)
 	response, _ := stream(t, base+"/v1/tap?endpoint=one")
 	tap := coretest.Receive(t, "the tap", taps)
-	if tap.max != 1<<20 {
-		t.Errorf("without max_message it is %d", tap.max)
+	if tap.options.MaxMessage != 1<<20 {
+		t.Errorf("without max_message it is %d", tap.options.MaxMessage)
 	}
 	_ = response.Body.Close()
 	coretest.Receive(t, "the end of the tap of a client that is gone", tap.closed)
@@ -152,14 +154,23 @@ func TestTapMistakes(t *testing.T) {
 	s, base := start(t, src)
 	defer stop(t, s)
 	for query, want := range map[string]string{
-		"":                             "400 invalid: endpoint=NAME is missing; endpoints: one, two",
-		"?endpoint=":                   "400 invalid: endpoint=NAME is missing; endpoints: one, two",
+		"":                             "400 invalid: say one of endpoint=NAME, connection=NUMBER and topic=TOPIC; endpoints: one, two",
+		"?endpoint=":                   "400 invalid: say one of endpoint=NAME, connection=NUMBER and topic=TOPIC; endpoints: one, two",
 		"?endpoint=three":              `404 not_found: there is no endpoint "three"; endpoints: one, two`,
 		"?endpoint=old":                `404 not_found: there is no endpoint "old"; endpoints: one, two`,
 		"?endpoint=two":                "409 conflict: it is tapped already",
 		"?endpoint=one&endpoint=two":   "400 invalid: endpoint is given more than once; endpoints: one, two",
 		"?endpoint=one&max_message=-1": `400 invalid: max_message must be a number of bytes, not "-1"; endpoints: one, two`,
-		"?endpoint=one&what=x":         `400 invalid: "what" is no parameter of /v1/tap; there are endpoint=NAME and max_message=BYTES; endpoints: one, two`,
+		"?endpoint=one&what=x":         `400 invalid: "what" is no parameter of /v1/tap; there are endpoint, connection, topic, max_message, max_bytes, sample, every, rate, redact_key, redact_header, redact_topic, show; endpoints: one, two`,
+		"?endpoint=one&topic=a":        "400 invalid: say one of endpoint=NAME, connection=NUMBER and topic=TOPIC; endpoints: one, two",
+		"?connection=0":                `400 invalid: "0" is no number of a connection; endpoints: one, two`,
+		"?connection=7":                "404 not_found: there is no connection 7; it may have ended",
+		"?topic=%23/a":                 `400 invalid: topic: "#/a" matches no topic; endpoints: one, two`,
+		"?topic=a&sample=2":            `400 invalid: sample must be a share, such as 0.01, not "2"; endpoints: one, two`,
+		"?topic=a&sample=NaN":          `400 invalid: sample must be a share, such as 0.01, not "NaN"; endpoints: one, two`,
+		"?topic=a&rate=x":              `400 invalid: rate must be a number of messages in a second, not "x"; endpoints: one, two`,
+		"?topic=a&show=all":            `400 invalid: show can be credentials, not "all"; endpoints: one, two`,
+		"?topic=a&redact_topic=%23/x":  `400 invalid: "#/x" matches no topic; endpoints: one, two`,
 		"?endpoint=%zz":                "400 invalid: the query cannot be read; endpoints: one, two",
 	} {
 		status, body := get(t, base+"/v1/tap"+query)

@@ -18,7 +18,7 @@ import (
 func startTap(t *testing.T, protocol string, servers map[string]*url.URL) *recording {
 	t.Helper()
 	at := *servers["admin"]
-	at.Path, at.RawQuery = "/v1/tap", "endpoint="+protocol
+	at.Path, at.RawQuery = "/v1/tap", "show=credentials&endpoint="+protocol
 	response, err := http.Get(at.String())
 	if err != nil {
 		t.Fatal(err)
