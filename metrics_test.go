@@ -19,7 +19,7 @@ import (
 )
 
 // everything is a broker that has all that has metrics: an endpoint of each format, webhooks, a service of
-// an HTTP server, TLS, a bridge, and a cluster of one node.
+// an HTTP server, TLS, a bridge, events for a backend, traces, and a cluster of one node.
 func everything(t *testing.T) *running {
 	t.Helper()
 	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -45,6 +45,8 @@ endpoints:
 services: [{match: there/ask, url: %[4]q}]
 bridges: [{name: old, protocol: wubsub, url: "ws://127.0.0.1:%[5]d/ws", hear: [news]}]
 cluster: {engine: nats, node: a, embedded: {listen: %[6]q, routes: [%[7]q], store_dir: %[8]q}}
+events: [{name: presence, url: %[4]q, secret: 0123456789abcdef0123456789abcdef}]
+traces: {url: %[4]q}
 admin: {listen: "127.0.0.1:0"}
 `, hook.URL, cert, key, hook.URL+"/answer", port, cluster, "nats://"+cluster, t.TempDir()))
 	hears := dial(t, b.urls["web"].URL)
@@ -129,7 +131,7 @@ func TestMetrics(t *testing.T) {
 	for _, row := range regexp.MustCompile("(?m)^\\| `polywire_.*$").FindAllString(string(listed), -1) {
 		rows[row] = true
 	}
-	allowed := strings.Fields("endpoint protocol peer_protocol reason outcome loop webhook service direction result version file")
+	allowed := strings.Fields("endpoint protocol peer_protocol reason outcome loop webhook service direction result version file backend")
 	all := metricsOf(t, page)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if !strings.HasPrefix(name, "polywire_") {

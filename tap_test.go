@@ -52,7 +52,7 @@ func (r *running) tap(t *testing.T, query string) (next func() core.TapEvent) {
 	}
 }
 
-// shown is an event of a tap on a topic as text.
+// shownBy is an event of a tap on a topic as text.
 func shownBy(ev core.TapEvent) string {
 	direction := "in"
 	if ev.FromServer {
