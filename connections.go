@@ -20,18 +20,20 @@ type (
 	EndpointList = admin.EndpointList
 	// List is what all lists have.
 	List = admin.List
-	// TopicList is a page of what somebody hears, of which Topic is one, and TopicDetail says by what a message on one
-	// topic would be heard.
-	TopicList   = admin.TopicList
-	Topic       = admin.Topic
+	// TopicList is a page of what somebody hears.
+	TopicList = admin.TopicList
+	// Topic is a topic or a pattern that somebody hears.
+	Topic = admin.Topic
+	// TopicDetail says by what a message on one topic would be heard.
 	TopicDetail = admin.TopicDetail
 	// ChannelList is a page of channels with their owners.
 	ChannelList = admin.ChannelList
 	// ServiceList is a page of services with who answers them.
 	ServiceList = admin.ServiceList
-	// SessionList is a page of sessions that have connections, and Session is one.
+	// SessionList is a page of sessions that have connections.
 	SessionList = admin.SessionList
-	Session     = admin.Session
+	// Session is a session that has connections.
+	Session = admin.Session
 	// NodeList are the nodes of a cluster as one of them sees them.
 	NodeList = admin.NodeList
 )

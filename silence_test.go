@@ -132,7 +132,7 @@ func TestCausesOfSilence(t *testing.T) {
 			{"sep.today", "sep/today", "separator", "separated"},
 			{"level/today/sports", "level/today", "level", "a level more"},
 			{"above/today", "above/today/sports", "level", "a level less"},
-			{"spelled/todya", "spelled/today", "spelling", "spelled"},
+			{"spelled/tody", "spelled/today", "spelling", "spelled"},
 			{"none/#", "none", "level", "not for none"},
 			{"plus/+", "plus/a/b", "level", "exactly one level"},
 			{"mid/#/b", "mid/a/b", "wildcard", "only at the end"},

@@ -53,15 +53,15 @@ type ChannelInfo struct {
 type ServiceKind int
 
 const (
-	// SharedService: connections that offer it, in turn.
+	// SharedService is answered by connections that offer it, in turn.
 	SharedService ServiceKind = iota
-	// OwnedService: the owner of the channel that it lies in.
+	// OwnedService is answered by the owner of the channel that it lies in.
 	OwnedService
-	// HandledService: a Go handler.
+	// HandledService is answered by a Go handler.
 	HandledService
-	// UpstreamService: what the configuration says.
+	// UpstreamService is answered by what the configuration says.
 	UpstreamService
-	// OtherService: the Go handler for what nobody else answers.
+	// OtherService is answered by the Go handler for what nobody else answers.
 	OtherService
 )
 

@@ -95,8 +95,10 @@ const (
 
 // MarshalJSON writes the event as one line.
 func (e TapEvent) MarshalJSON() ([]byte, error) {
-	j := tapJSON{Connection: e.Connection, Direction: tapIn, Time: e.Time, Kind: e.Kind, Size: e.Size, Lost: e.Lost,
-		Redacted: e.Redacted, Message: e.Message}
+	j := tapJSON{
+		Connection: e.Connection, Direction: tapIn, Time: e.Time, Kind: e.Kind, Size: e.Size, Lost: e.Lost,
+		Redacted: e.Redacted, Message: e.Message,
+	}
 	if e.FromServer {
 		j.Direction = tapOut
 	}

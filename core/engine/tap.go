@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,7 +82,7 @@ func (e *Engine) Tap(pattern string, o core.TapOptions) (*Tap, error) {
 	case len(all) >= maxTaps:
 		return nil, fmt.Errorf("tapping topic %q: %w", pattern, errManyTaps)
 	}
-	all = append(all[:len(all):len(all)], t)
+	all = append(slices.Clip(all), t)
 	e.taps.Store(&all)
 	return t, nil
 }

@@ -22,10 +22,14 @@ func TestFate(t *testing.T) {
 		size   int
 		want   core.Fate
 	}{
-		{Disconnect, 100, core.Arrives}, {Disconnect, 16 << 10, core.Ends},
-		{DropOldest, 16 << 10, core.Displaces}, {DropOldest, 2 * limit, either},
-		{DropNewest, 100, core.Arrives}, {DropNewest, 16 << 10, core.Misses},
-		{Conflate, 16 << 10, core.Displaces}, {Conflate, 2 * limit, either},
+		{Disconnect, 100, core.Arrives},
+		{Disconnect, 16 << 10, core.Ends},
+		{DropOldest, 16 << 10, core.Displaces},
+		{DropOldest, 2 * limit, either},
+		{DropNewest, 100, core.Arrives},
+		{DropNewest, 16 << 10, core.Misses},
+		{Conflate, 16 << 10, core.Displaces},
+		{Conflate, 2 * limit, either},
 	} {
 		t.Run(fmt.Sprintf("%v %d", c.policy, c.size), func(t *testing.T) {
 			r := start(t, func(o *Options, ep *Endpoint) {

@@ -29,7 +29,7 @@ func TestNear(t *testing.T) {
 		{"news", "news/today", false, "level"},
 		{"news/today/x/y", "news/today", false, ""},
 		{"news/tody", "news/today", false, "spelling"},
-		{"news/todya", "news/today", false, "spelling"},
+		{"news/toady", "news/today", false, "spelling"},
 		{"abcd", "news", false, ""},
 		{"a", "b", false, ""},
 		{"weather/today", "news/today", false, ""},

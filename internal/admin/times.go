@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/polywire/polywire/core"
@@ -58,6 +60,6 @@ const outcomeOK, outcomeFailed = "ok", "failed"
 
 // outcomes shows both outcomes. The outcome comes behind the labels.
 func outcomes(to chan<- prometheus.Metric, desc *prometheus.Desc, o *core.Outcomes, labels ...string) {
-	to <- newHistogram(desc, o.OK.Read(), append(labels[:len(labels):len(labels)], outcomeOK)...)
-	to <- newHistogram(desc, o.Failed.Read(), append(labels[:len(labels):len(labels)], outcomeFailed)...)
+	to <- newHistogram(desc, o.OK.Read(), append(slices.Clip(labels), outcomeOK)...)
+	to <- newHistogram(desc, o.Failed.Read(), append(slices.Clip(labels), outcomeFailed)...)
 }

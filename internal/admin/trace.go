@@ -215,7 +215,7 @@ func (t *tracer) trace(r *http.Request, q url.Values) (any, error) {
 		switch {
 		case err != nil:
 		case service != "":
-			result, err = t.answerers(p, service, limit)
+			result = t.answerers(p, service, limit)
 		default:
 			result, err = t.reach(ctx, p, topic, payload, limit)
 		}

@@ -48,7 +48,7 @@ type NearService struct {
 }
 
 // answerers says who would answer a call.
-func (t *tracer) answerers(by publisher, service string, limit int) (*ServiceTrace, error) {
+func (t *tracer) answerers(by publisher, service string, limit int) *ServiceTrace {
 	r := t.src.Hearing.Answerers(by.endpoint, service)
 	a := &ServiceTrace{Service: service, Whole: r.Service, Endpoint: by.endpoint.Name, Answerers: []Answerer{}, Near: []NearService{}}
 	if by.state != nil {
@@ -66,7 +66,7 @@ func (t *tracer) answerers(by publisher, service string, limit int) (*ServiceTra
 	}
 	if r.First != "" {
 		handler(r.First, "which is asked before all clients")
-		return a, nil
+		return a
 	}
 	here := len(r.Offers) > 0 && r.Offers[0].Node == ""
 	for _, one := range r.Offers {
@@ -80,7 +80,7 @@ func (t *tracer) answerers(by publisher, service string, limit int) (*ServiceTra
 		add(answererOf("owner", *r.Owner))
 	}
 	if a.Answered {
-		return a, nil
+		return a
 	}
 	switch {
 	case r.Last != "":
@@ -93,7 +93,7 @@ func (t *tracer) answerers(by publisher, service string, limit int) (*ServiceTra
 		a.Why = fmt.Sprintf("it lies in channel %s, whose owner alone could offer it, and does not: %s", r.Channel, called(*r.Owner))
 	}
 	a.Near, a.Cut = t.nearServices(by.endpoint, service, r.Service)
-	return a, nil
+	return a
 }
 
 func answererOf(kind string, h core.Holder) Answerer {
