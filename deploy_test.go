@@ -10,8 +10,6 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
-
-	"github.com/polywire/polywire/core"
 )
 
 const runbookURL = "https://github.com/polywire/polywire/blob/main/docs/runbook.md#"
@@ -113,8 +111,10 @@ func (q query) faults(all map[string]*shown) (faults []string) {
 			if !slices.Contains(labels, match[1]) {
 				fault("%s has no label %s", m[1], match[1])
 			}
-			if _, ok := core.ReasonNamed(match[3]); match[1] == "reason" && !ok {
-				fault("there is no reason %s", match[3])
+			for reason := range strings.SplitSeq(match[3], "|") {
+				if match[1] == "reason" && !slices.Contains(metric.reasons, reason) {
+					fault("%s has no reason %s", m[1], reason)
+				}
 			}
 			if match[1] == "outcome" && match[3] != "ok" && match[3] != "failed" {
 				fault("there is no outcome %s", match[3])

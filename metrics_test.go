@@ -64,13 +64,14 @@ admin: {listen: "127.0.0.1:0"}
 type shown struct {
 	kind, help string
 	labels     []string // sorted
+	reasons    []string // the values of the label reason
 }
 
 var (
 	helpLine   = regexp.MustCompile(`^# HELP (\S+) (.*)$`)
 	typeLine   = regexp.MustCompile(`^# TYPE (\S+) (\S+)$`)
 	sampleLine = regexp.MustCompile(`^([a-z_:]+)(?:\{(.*)\})? \S+$`)
-	labelName  = regexp.MustCompile(`(\w+)="(?:[^"\\]|\\.)*"`)
+	labelName  = regexp.MustCompile(`(\w+)="((?:[^"\\]|\\.)*)"`)
 )
 
 // metricsOf returns all metrics of a page.
@@ -95,6 +96,9 @@ func metricsOf(t *testing.T, page string) map[string]*shown {
 		}
 		one := all[last]
 		for _, label := range labelName.FindAllStringSubmatch(m[2], -1) {
+			if label[1] == "reason" {
+				one.reasons = append(one.reasons, label[2])
+			}
 			if label[1] != "le" && !slices.Contains(one.labels, label[1]) {
 				one.labels = append(one.labels, label[1])
 			}
