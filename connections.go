@@ -18,6 +18,8 @@ type (
 type (
 	// EndpointList are the endpoints in the answers of the admin server, of all nodes of a cluster.
 	EndpointList = admin.EndpointList
+	// Endpoint is an endpoint in the answers of the admin server.
+	Endpoint = admin.Endpoint
 	// List is what all lists have.
 	List = admin.List
 	// TopicList is a page of what somebody hears.
