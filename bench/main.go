@@ -89,6 +89,7 @@ func main() {
 	plugins := flag.Bool("plugins", true, "measure formats in plugins against the same ones built in")
 	hops := flag.Bool("hop", true, "measure what a hop between two nodes of a cluster costs")
 	bridges := flag.Bool("bridge", true, "measure what a bridge to an old server costs")
+	recordings := flag.Bool("recording", true, "measure what the proxy of broker record costs")
 	builtin := flag.String("builtin", "bin/builtin", "the program that runs each built-in format as a plugin")
 	sleep := flag.Bool("sleep", false, "let the load sleep between messages instead of polling")
 	flag.Parse()
@@ -144,6 +145,11 @@ func main() {
 	}
 	if *bridges {
 		if err := runBridge(ctx, p, *broker); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if *recordings {
+		if err := runRecording(ctx, p, *broker); err != nil {
 			log.Fatal(err)
 		}
 	}
