@@ -14,7 +14,7 @@ import (
 
 // TestReadme loads every configuration that the README and the documents show.
 func TestReadme(t *testing.T) {
-	for _, document := range []string{"README.md", "docs/security.md", "docs/cluster.md", "docs/bridges.md", "docs/events.md", "docs/admin.md"} {
+	for _, document := range []string{"README.md", "docs/security.md", "docs/cluster.md", "docs/bridges.md", "docs/events.md", "docs/admin.md", "docs/calls.md"} {
 		t.Run(document, func(t *testing.T) { loadShown(t, document) })
 	}
 }
@@ -39,10 +39,10 @@ func loadShown(t *testing.T, document string) {
 	}
 }
 
-// TestReadmeProgram: the README shows the program of the example, which examples_test.go builds and
+// TestEmbeddingProgram: docs/embedding.md shows the program of the example, which examples_test.go builds and
 // runs.
-func TestReadmeProgram(t *testing.T) {
-	text, err := os.ReadFile("README.md")
+func TestEmbeddingProgram(t *testing.T) {
+	text, err := os.ReadFile("docs/embedding.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestReadmeProgram(t *testing.T) {
 	}
 	_, program, _ = bytes.Cut(program, []byte("\n")) // the comment
 	if len(blocks) != 1 || string(blocks[0][1]) != string(program) {
-		t.Error("README.md does not show examples/embed/main.go")
+		t.Error("docs/embedding.md does not show examples/embed/main.go")
 	}
 }
 

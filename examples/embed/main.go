@@ -1,4 +1,4 @@
-// Command embed is the program that the README shows: a broker with a hook and a handler.
+// Command embed is the program that docs/embedding.md shows: a broker with a hook and a handler.
 package main
 
 import (
