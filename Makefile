@@ -26,12 +26,12 @@ BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo fals
 TOOL := $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 
 # Every module of the repository that holds our own code.
-MODULES := . bench clients
+MODULES := . bench clients deploy
 
 # One target after the other: tests that run beside each other take each other's time.
 .NOTPARALLEL:
 
-.PHONY: all help run build check test quick conformance flaky soak clients java debian redis vet fuzz generate lint fmt bench benchcmp clean
+.PHONY: all help run build share check test quick conformance flaky soak clients java debian redis proxies vet fuzz generate lint fmt bench benchcmp clean
 
 all: fmt lint test ## format, lint and test: the default
 
@@ -43,6 +43,11 @@ run: build ## build the broker and serve CONFIG (config.example.yaml)
 
 build: ## build bin/broker
 	$(GO) build -trimpath -buildvcs=$(BUILDVCS) -ldflags '-s -w' -o bin/broker ./cmd/broker
+
+share: build ## write manual pages and completions to bin/share, for packages
+	rm -rf bin/share && mkdir -p bin/share/completions
+	bin/broker man bin/share/man
+	for shell in bash zsh fish; do bin/broker completion $$shell > bin/share/completions/broker.$$shell; done
 
 check: build ## check CONFIG without serving it
 	bin/broker check --config $(CONFIG)
@@ -69,7 +74,7 @@ quick: ## all tests but those of conformance (usually 3 minutes on two cores)
 	@all=$$($(GO) list ./...); slow=$$($(GO) list $(CONFORMANCE)); $(GOTEST) -p $(ATONCE) $$(grep -vxF "$$slow" <<<"$$all")
 	@cd bench && $(GOTEST) ./...
 
-conformance: redis clients ## the tests that take minutes: scripts, plugins, storms, real clients (usually 20 minutes)
+conformance: redis clients proxies ## the tests that take minutes: scripts, plugins, storms, real clients (usually 20 minutes)
 	@echo "conformance: the conversations, over TLS and through plugins too (usually 5 minutes)"
 	@$(GOTEST) ./conversations
 	@echo "conformance: good and bad plugins are verified (usually 3 minutes)"
@@ -80,6 +85,8 @@ conformance: redis clients ## the tests that take minutes: scripts, plugins, sto
 	@$(GOTEST) ./internal/cluster/...
 	@echo "conformance: clients that others wrote (usually 2 minutes)"
 	@cd clients && $(GOTEST) ./...
+	@echo "conformance: packages, the image, the chart, and proxies before the broker (usually a minute)"
+	@cd deploy && $(GOTEST) ./...
 
 ROUNDS   ?= 10
 ALONE    ?= 5
@@ -116,6 +123,17 @@ redis:
 			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server; \
 		else \
 			echo "the tests of clusters run redis-server: install it"; exit 1; \
+		fi; \
+	fi
+
+# The proxies that stand before the broker in the tests of deploy/.
+proxies:
+	@if ! PATH="$$PATH:/usr/sbin" type nginx haproxy >/dev/null 2>&1; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing nginx and haproxy: clients connect through them in tests"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light haproxy; \
+		else \
+			echo "clients connect through nginx and HAProxy in tests: install both"; exit 1; \
 		fi; \
 	fi
 
