@@ -54,7 +54,7 @@ func (b *Broker) adminSource() admin.Source {
 		Hosts:        adminHosts(b.cfg.Admin),
 		Tap:          b.tap,
 		LogLevel:     b.level,
-		Drain:        func() { b.life.stop() },
+		Drain:        b.endByOperator,
 		Taps:         b.taps,
 		Redact:       admin.Redact(b.cfg.Admin.Redact),
 	}
@@ -73,6 +73,15 @@ func (b *Broker) apiSource() admin.Source {
 		TLS:      b.parts.ServerTLS("api"),
 		Hosts:    adminHosts(b.cfg.API),
 	}
+}
+
+// endByOperator makes Run end.
+func (b *Broker) endByOperator() {
+	if b.end != nil {
+		b.end()
+		return
+	}
+	b.life.stop()
 }
 
 // addresses returns where the endpoints are reached.

@@ -27,6 +27,7 @@ type Broker struct {
 	source  func() (*config.Config, error) // nil without WithSource
 	listen  func(name, address string) (net.Listener, error)
 	begin   func() (end func()) // called at each reload
+	end     func()              // from WithDrain; nil without
 	level   *slog.LevelVar      // nil without WithLogLevel
 	given   []*givenListener
 	log     *slog.Logger
@@ -63,7 +64,7 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 		return nil, err
 	}
 	b := &Broker{
-		cfg: cfg, options: options, source: own.source, listen: own.program.Listen, begin: own.begin,
+		cfg: cfg, options: options, source: own.source, listen: own.program.Listen, begin: own.begin, end: own.drain,
 		level: own.level, given: own.given, log: logger, lines: lines, life: newLife(),
 	}
 	if b.parts, err = assembly.New(cfg, own.program, logger); err != nil {

@@ -114,6 +114,23 @@ cluster: %s
 		var refused struct{ Error struct{ Code string } }
 		return a.v1(t, "GET", path, &refused) == http.StatusNotFound && refused.Error.Code == "not_found"
 	})
+	bye, _ := speaks(t, "vws", a.urls["web"].URL)
+	bye.Close(t.Context())
+	var closed polywire.ClosedList
+	coretest.Eventually(t, "the ends at both nodes are remembered", func() bool {
+		return a.v1(t, "GET", "connections/closed", &closed) == http.StatusOK && closed.Total == 2 && len(closed.Missing) == 0
+	})
+	if last, first := closed.Connections[0], closed.Connections[1]; last.Node != self || first.Node != other || first.ID != one.ID || first.Reason != "drain" || last.Closed.Before(first.Closed) {
+		t.Errorf("%+v", closed)
+	}
+	if a.v1(t, "GET", "connections/closed?protocol=wubsub&reason=drain", &closed); closed.Total != 1 || closed.Connections[0].ID != one.ID {
+		t.Errorf("%+v", closed)
+	}
+	var page, next polywire.ClosedList
+	a.v1(t, "GET", "connections/closed?limit=1", &page)
+	if a.v1(t, "GET", "connections/closed?limit=1&after="+page.Next, &next); len(next.Connections) != 1 || next.Connections[0].ID != one.ID || next.Next != "" {
+		t.Errorf("the second page is %+v", next)
+	}
 	if err := b.stop(); err != nil {
 		t.Error(err)
 	}

@@ -22,6 +22,7 @@ type settings struct {
 	source  func() (*config.Config, error)
 	level   *slog.LevelVar
 	begin   func() (end func()) // from WithReloading
+	drain   func()              // from WithDrain; nil without
 	given   []*givenListener    // from WithListener
 
 	cfg *config.Config
@@ -70,6 +71,18 @@ func WithReloading(begin func() (end func())) Option {
 			return errors.New("WithReloading has no function")
 		}
 		s.begin = begin
+		return nil
+	}
+}
+
+// WithDrain makes the broker call drain when an operator ends it, by POST /v1/drain of the admin server, instead of
+// draining by itself: drain ends the context of Run, as the program does that on a signal. It must not block.
+func WithDrain(drain func()) Option {
+	return func(s *settings) error {
+		if drain == nil {
+			return errors.New("WithDrain has no function")
+		}
+		s.drain = drain
 		return nil
 	}
 }

@@ -25,8 +25,8 @@ func TestExamplesOfConnections(t *testing.T) {
 	}
 	coretest.Eventually(t, "the client is connected", func() bool { return len(connected()) == 1 })
 	one := connected()[0]
-	line := fmt.Sprintf("%-12dvws       vws       %s", one.ID, one.Remote)
-	if got := s.enter(t, lists[0]).ends(t); !strings.HasPrefix(got, "CONNECTION  ENDPOINT  PROTOCOL  REMOTE") || !strings.Contains(got, line) {
+	line := fmt.Sprintf("%-12dvws       vws       -     %s", one.ID, one.Remote)
+	if got := s.enter(t, lists[0]).ends(t); !strings.HasPrefix(got, "CONNECTION  ENDPOINT  PROTOCOL  NODE  REMOTE") || !strings.Contains(got, line) {
 		t.Errorf("%s:\n%swants %s", lists[0], got, line)
 	}
 	id := fmt.Sprintf(" %d", one.ID)

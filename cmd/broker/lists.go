@@ -51,15 +51,7 @@ cluster the list is of all nodes, and stderr names those that did not answer.`,
 			if len(args) == 1 {
 				return l.one(o, cmd, args[0], asJSON)
 			}
-			all, err := l.get(cmd, o, given(query), limit)
-			if err != nil {
-				return err
-			}
-			warnMissing(cmd.ErrOrStderr(), l.list(&all).Missing)
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), all)
-			}
-			return l.table(cmd.OutOrStdout(), all, limit)
+			return l.run(cmd, o, given(query), limit, asJSON)
 		},
 	}
 	flags := cmd.Flags()
@@ -72,7 +64,20 @@ cluster the list is of all nodes, and stderr names those that did not answer.`,
 	return cmd
 }
 
-// get returns the first elements that a query asks for, as many as limit.
+// run prints the first elements that a query asks for, as many as limit; 0 is all.
+func (l listing[L]) run(cmd *cobra.Command, o *operator, q url.Values, limit int, asJSON bool) error {
+	all, err := l.get(cmd, o, q, limit)
+	if err != nil {
+		return err
+	}
+	warnMissing(cmd.ErrOrStderr(), l.list(&all).Missing)
+	if asJSON {
+		return printJSON(cmd.OutOrStdout(), all)
+	}
+	return l.table(cmd.OutOrStdout(), all, limit)
+}
+
+// get returns what run prints.
 func (l listing[L]) get(cmd *cobra.Command, o *operator, q url.Values, limit int) (all L, err error) {
 	const most = 1000
 	for left, first := limit, true; ; first = false {
@@ -321,6 +326,10 @@ between them: FROM are those of the node that wait for this one, TO those that w
 			}
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), list)
+			}
+			if len(list.Nodes) == 0 {
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "the broker is alone: its configuration joins no cluster (cluster.engine)")
+				return err
 			}
 			t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(t, "NODE\tJOINED\tCHANNELS\tSERVICES\tFROM\tTO")

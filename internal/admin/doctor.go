@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -99,14 +98,14 @@ func (t *tracer) byNumber(ctx context.Context, number, topic string) (*Diagnosis
 
 // byAddress examines the connections of an address, and whether others of it were refused.
 func (t *tracer) byAddress(ctx context.Context, address, topic string) (*Diagnosis, error) {
-	from, err := addresses(address)
+	from, err := fromOf(address)
 	if err != nil {
 		return nil, err
 	}
 	d := &Diagnosis{Door: []Step{}, Clients: []Patient{}}
 	var open []core.ConnectionInfo
 	err = t.src.Connections.List(ctx, "", func(one core.ConnectionInfo) {
-		if !from(one.Remote) {
+		if !from.Has(one.Remote) {
 			return
 		}
 		open = append(open, one)
@@ -144,16 +143,12 @@ func newest(all []core.ConnectionInfo) []core.ConnectionInfo {
 
 // door says whether clients of an address were refused, or have left. open are those that are connected, the
 // newest first.
-func (t *tracer) door(from func(string) bool, open []core.ConnectionInfo, address string) []Step {
+func (t *tracer) door(from From, open []core.ConnectionInfo, address string) []Step {
 	s := steps{}
 	known := false
-	near := from
-	if one, err := netip.ParseAddr(address); err == nil && one.Unmap().Is6() {
-		// They are remembered by /64.
-		near, _ = addresses(netip.PrefixFrom(one, 64).String())
-	}
+	near := from.wide()
 	for _, one := range t.src.Writing.TurnedAway() {
-		if !near(one.Remote) || len(s) == maxPatients {
+		if !near.Has(one.Remote) || len(s) == maxPatients {
 			continue
 		}
 		known = true
@@ -168,7 +163,7 @@ func (t *tracer) door(from func(string) bool, open []core.ConnectionInfo, addres
 		s.problem(doorStep(one.Reason), doorAdvice(one.Reason), "%s", text)
 	}
 	for _, one := range t.src.Closed() {
-		if known || len(open) > 0 || !from(one.Remote) {
+		if known || len(open) > 0 || !from.Has(one.Remote) {
 			continue
 		}
 		known = true

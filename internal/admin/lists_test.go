@@ -135,3 +135,19 @@ func TestOneOfNodes(t *testing.T) {
 		t.Error("a node answers what it does not know")
 	}
 }
+
+// What a page continues with is short, however long names are, so that it is understood within an URL; names that begin
+// alike are told apart.
+func TestPlacesAreShort(t *testing.T) {
+	long := strings.Repeat("ä/", 100<<10)
+	a, b := placeOfName(long+"a", "node"), placeOfName(long+"b", "node")
+	if n := len(url.QueryEscape(a.text())); n > 2<<10 {
+		t.Errorf("it has %d bytes", n)
+	}
+	if a.compare(b) == 0 || a.compare(placeOfName(long+"a", "node")) != 0 {
+		t.Error("places of unlike names are the same, or of one name are not")
+	}
+	if got, ok := placeOf(a.text()); !ok || got.compare(a) != 0 {
+		t.Errorf("%v is read as %v", a, got)
+	}
+}
