@@ -30,7 +30,7 @@ func (b *Broker) adminSource() admin.Source {
 		LogDropped:   b.lines.Dropped,
 		Connections:  b.parts.Network,
 		Closed:       b.parts.Engine.Closed,
-		Hearing:      b.parts.Engine,
+		Routing:      b.parts.Engine,
 		Writing:      b.parts.Network,
 		Tables:       b.parts.Engine,
 		CloseSession: b.CloseSession,

@@ -408,7 +408,7 @@ func adviceFor(r core.RefusedCommand) string {
 
 // ownership says who may publish on a topic. That others may not is no fault of who hears it.
 func (t *tracer) ownership(s *steps, c core.ConnectionState, topic string) {
-	r := t.src.Hearing.Reach(c.Settings, topic, core.Payload{})
+	r := t.src.Routing.Reach(c.Settings, topic, core.Payload{})
 	switch {
 	case r.Refusal.Failed():
 		s.problem("topic", "name another topic", "nobody can publish on it (%s)%s", r.Reason, because(r.Refusal.Text))

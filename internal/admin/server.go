@@ -61,7 +61,6 @@ func New(src Source, log *slog.Logger) *Server {
 	}
 	newMessages(src, v1).serve(mux)
 	newTracer(src, v1, all).serve(mux)
-	mux.Handle("POST /reload", reloader{src.Reload, v1.guard, log})
 	ending, endTaps := context.WithCancel(context.Background())
 	mux.Handle("GET /v1/tap", tapper{&src, ending, v1})
 	s := newServer(&src, v1.guard, mux, endTaps)

@@ -28,8 +28,8 @@ type Source struct {
 	// Connections are the open connections, and Closed returns those that have ended last, the last one first.
 	Connections Connections
 	Closed      func() []core.ClosedConnection
-	// Hearing and Writing are what engine and network know of who hears what; trace and doctor ask them.
-	Hearing Hearing
+	// Routing and Writing are what engine and network know of who hears what; trace and doctor ask them.
+	Routing Routing
 	Writing Writing
 	// Tables are what connections have at the engine.
 	Tables Tables

@@ -16,8 +16,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// Hearing is what the engine knows of who hears and answers what. Any goroutine.
-type Hearing interface {
+// Routing is what the engine knows of who hears and answers what. Any goroutine.
+type Routing interface {
 	// Reach returns who would hear a message that is published in the name of an endpoint, and Heard who has
 	// an interest that Interests has told, some at a time until visit returns false.
 	Reach(ep *core.Endpoint, topic string, p core.Payload) core.Reach
@@ -309,7 +309,7 @@ func (t *tracer) endpoint(name string) *core.Endpoint {
 
 // reach says who would hear a message.
 func (t *tracer) reach(ctx context.Context, by publisher, topic string, p core.Payload, limit int) (*MessageTrace, error) {
-	r := t.src.Hearing.Reach(by.endpoint, topic, p)
+	r := t.src.Routing.Reach(by.endpoint, topic, p)
 	a := &MessageTrace{
 		Topic: topic, Whole: r.Topic, Endpoint: by.endpoint.Name, Audiences: []Audience{}, Receivers: []Connection{}, Silent: []Silent{}, Near: []Near{},
 		Handler: r.Handler, OtherNodes: t.otherNodes(),
@@ -584,7 +584,7 @@ func (t *tracer) near(ep *core.Endpoint, topic string, r core.Reach, p core.Payl
 		hit[one.Interest] = true
 	}
 	for _, other := range t.prefixes(ep) {
-		for _, one := range t.src.Hearing.Reach(other, topic, p).Audiences {
+		for _, one := range t.src.Routing.Reach(other, topic, p).Audiences {
 			if hit[one.Interest] = true; len(list) < maxNear {
 				list = append(list, nearOf(one, nearness{how: "prefix", why: fmt.Sprintf("the prefix of endpoint %s is %q, and that of endpoint %s is %q (topic_prefix)",
 					one.Endpoint.Name, one.Endpoint.TopicPrefix, ep.Name, ep.TopicPrefix)}))
@@ -595,7 +595,7 @@ func (t *tracer) near(ep *core.Endpoint, topic string, r core.Reach, p core.Payl
 	near, cut := t.nearInterests(r.Topic, func(i core.Interest) bool { return hit[i] })
 	for _, one := range near {
 		var heard []Near
-		for _, by := range t.src.Hearing.Heard(one.Interest) {
+		for _, by := range t.src.Routing.Heard(one.Interest) {
 			heard = append(heard, nearOf(by, one.nearness))
 		}
 		list = append(list, together(heard)...)
@@ -639,7 +639,7 @@ func (t *tracer) prefixes(ep *core.Endpoint) (list []*core.Endpoint) {
 // compared. but says what is not wanted.
 func (t *tracer) nearInterests(topic string, but func(core.Interest) bool) (near nearest, cut bool) {
 	w, b := newWanted(topic), newBound()
-	t.src.Hearing.Interests(func(some []core.Interest) bool {
+	t.src.Routing.Interests(func(some []core.Interest) bool {
 		for _, one := range some {
 			if n, ok := w.near(one); ok && !but(one) {
 				near.add(one, n)

@@ -49,7 +49,7 @@ type NearService struct {
 
 // answerers says who would answer a call.
 func (t *tracer) answerers(by publisher, service string, limit int) *ServiceTrace {
-	r := t.src.Hearing.Answerers(by.endpoint, service)
+	r := t.src.Routing.Answerers(by.endpoint, service)
 	a := &ServiceTrace{Service: service, Whole: r.Service, Endpoint: by.endpoint.Name, Answerers: []Answerer{}, Near: []NearService{}}
 	if by.state != nil {
 		a.From = by.state.ID
@@ -136,14 +136,14 @@ func (t *tracer) nearServices(ep *core.Endpoint, service, whole string) (list []
 	list = []NearService{}
 	offered := make(map[string]bool)
 	for _, other := range t.prefixes(ep) {
-		if r := t.src.Hearing.Answerers(other, service); len(r.Offers) > 0 || r.Owns {
+		if r := t.src.Routing.Answerers(other, service); len(r.Offers) > 0 || r.Owns {
 			offered[r.Service] = true
 			list = append(list, NearService{r.Service, "prefix", fmt.Sprintf("it is offered at an endpoint whose prefix is %q, and that of endpoint %s is %q (topic_prefix)", other.TopicPrefix, ep.Name, ep.TopicPrefix)})
 		}
 	}
 	w, b := newWanted(whole), newBound()
 	var near nearest
-	t.src.Hearing.ServiceNames(func(some []string) bool {
+	t.src.Routing.ServiceNames(func(some []string) bool {
 		for _, name := range some {
 			if n, ok := w.nearName(name); ok && !offered[name] {
 				near.add(core.Interest{Name: name}, n)
