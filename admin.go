@@ -121,11 +121,10 @@ type server struct {
 
 // makeServers makes those servers that the configuration has.
 func (b *Broker) makeServers() {
-	here := admin.New(b.adminSource(), b.log)
-	b.parts.AnswerNodes(here.Answer)
+	b.operators = admin.New(b.adminSource(), b.log)
+	b.parts.AnswerNodes(b.operators.Answer)
 	if listen := b.cfg.Admin.Listen; listen != "" {
-		b.admin = here
-		b.servers = append(b.servers, server{"admin server", adminSocket, listen, b.admin})
+		b.servers = append(b.servers, server{"admin server", adminSocket, listen, b.operators})
 	}
 	if listen := b.cfg.API.Listen; listen != "" {
 		b.servers = append(b.servers, server{"server for backends", apiSocket, listen, admin.NewForBackends(b.apiSource(), b.log)})

@@ -33,9 +33,10 @@ type Broker struct {
 	log     *slog.Logger
 	lines   *logging.Handler // the handler of log
 	parts   *assembly.Parts  // everything that serves; Replace is called under reloading
-	admin   *admin.Server    // nil if it is off
-	servers []server         // those for operators and backends
+	servers []server         // those for operators and backends that listen
 	life    *life
+
+	operators *admin.Server // answers operators, other nodes and the program; it may not listen
 
 	reloads   admin.Reloads
 	refusals  admin.Refusals
@@ -140,8 +141,8 @@ func (b *Broker) listens(ep *config.Endpoint) string {
 // AdminURL returns the address of the metrics, "" if there is none. The actual port is known once
 // Ready is closed.
 func (b *Broker) AdminURL() string {
-	if b.admin != nil && b.life.ready.open() {
-		if addr := b.admin.Addr(); addr != nil {
+	if b.life.ready.open() {
+		if addr := b.operators.Addr(); addr != nil {
 			return metricsURL(listenText(addr), b.cfg.Admin.TLS.On())
 		}
 	}

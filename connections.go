@@ -26,6 +26,8 @@ type (
 	TopicList = admin.TopicList
 	// Topic is a topic or a pattern that somebody hears.
 	Topic = admin.Topic
+	// TopicHearing is how many subscriptions the connections of an endpoint have to a topic.
+	TopicHearing = admin.TopicHearing
 	// TopicDetail says by what a message on one topic would be heard.
 	TopicDetail = admin.TopicDetail
 	// ChannelList is a page of channels with their owners.

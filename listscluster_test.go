@@ -86,6 +86,25 @@ cluster: %s
 	if a.v1(t, "GET", "topics/news", &topic); topic.Subscribers != 2*n || len(topic.HeardBy) != 2 {
 		t.Errorf("%+v", topic)
 	}
+	var trace polywire.MessageTrace
+	if a.v1(t, "GET", "trace?topic=news&endpoint=web", &trace); trace.Hears != n || len(trace.OtherNodes) != 2 {
+		t.Errorf("%+v", trace)
+	}
+	for _, one := range trace.OtherNodes {
+		want := []polywire.TopicHearing{}
+		if one.Node == topics.Topics[0].Node || one.Node == topics.Topics[1].Node {
+			want = append(want, polywire.TopicHearing{Endpoint: "web", Protocol: "vws", Subscribers: n})
+		}
+		if one.Unknown || one.Subscribers != n*len(want) || !slices.Equal(one.Endpoints, want) {
+			t.Errorf("%+v, want %+v", one, want)
+		}
+	}
+	for _, c := range list.Connections {
+		var d polywire.Diagnosis
+		if status := a.v1(t, "GET", fmt.Sprintf("doctor?topic=news&connection=%d", c.ID), &d); status != http.StatusOK || d.Healthy != (c.Endpoint == "web") || d.Clients[0].Connection.Node != c.Node {
+			t.Errorf("%d %+v", status, d)
+		}
+	}
 	var channels polywire.ChannelList
 	coretest.Eventually(t, "the bot owns its channel", func() bool {
 		// The cluster may not be able to give channels yet.

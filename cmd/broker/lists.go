@@ -189,12 +189,17 @@ named with the prefix of their endpoint.`,
 func printTopics(t *tabwriter.Writer, all []polywire.Topic) {
 	fmt.Fprintln(t, "TOPIC\tPREFIX\tNODE\tSUBSCRIBERS\tAT")
 	for _, one := range all {
-		var where []string
-		for _, e := range one.Endpoints {
-			where = append(where, fmt.Sprintf("%s (%s) %d", e.Endpoint, e.Protocol, e.Subscribers))
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", plain(one.Topic), cmp.Or(plain(one.Prefix), "-"), at(one.Node), one.Subscribers, strings.Join(where, ", "))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", plain(one.Topic), cmp.Or(plain(one.Prefix), "-"), at(one.Node), one.Subscribers, places(one.Endpoints))
 	}
+}
+
+// places says at which endpoints something is heard.
+func places(endpoints []polywire.TopicHearing) string {
+	var where []string
+	for _, e := range endpoints {
+		where = append(where, fmt.Sprintf("%s (%s) %d", e.Endpoint, e.Protocol, e.Subscribers))
+	}
+	return strings.Join(where, ", ")
 }
 
 // newChannels returns the command that lists the channels.

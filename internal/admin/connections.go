@@ -324,7 +324,7 @@ func connectionID(text string) (uint64, error) {
 
 func missing(id uint64, err error) error {
 	if errors.Is(err, core.ErrNoConnection) {
-		return &apiError{http.StatusNotFound, "not_found", fmt.Sprintf("there is no connection %d; it may have ended", id)}
+		return caused{&apiError{http.StatusNotFound, "not_found", fmt.Sprintf("there is no connection %d; it may have ended", id)}, err}
 	}
 	return err
 }

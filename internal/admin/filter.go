@@ -53,6 +53,17 @@ func fromOf(text string) (From, error) {
 	return From{netip.PrefixFrom(one, one.BitLen()), port}, nil
 }
 
+// String returns it as queries name it.
+func (f From) String() string {
+	switch addr := f.Network.Addr(); {
+	case f.Port != 0:
+		return netip.AddrPortFrom(addr, f.Port).String()
+	case f.Network.IsSingleIP():
+		return addr.String()
+	}
+	return f.Network.String()
+}
+
 // Has reports whether a connection comes from there. remote is its address with its port.
 func (f From) Has(remote string) bool {
 	if !f.Network.IsValid() {
