@@ -33,7 +33,7 @@ func (b *Broker) adminSource() admin.Source {
 		Routing:      b.parts.Engine,
 		Writing:      b.parts.Network,
 		Tables:       b.parts.Engine,
-		CloseSession: b.CloseSession,
+		CloseSession: b.CloseSession, SessionStores: b.sessionStores,
 		Addresses:    b.addresses,
 		Nodes:        b.parts.Nodes(),
 		Publish:      b.Publish,

@@ -34,9 +34,9 @@ type (
 	ChannelList = admin.ChannelList
 	// ServiceList is a page of services with who answers them.
 	ServiceList = admin.ServiceList
-	// SessionList is a page of sessions that have connections.
+	// SessionList is a page of sessions.
 	SessionList = admin.SessionList
-	// Session is a session that has connections.
+	// Session is a session that has connections, or is in a store.
 	Session = admin.Session
 	// NodeList are the nodes of a cluster as one of them sees them.
 	NodeList = admin.NodeList

@@ -39,7 +39,8 @@ func WithHooks(h core.Hooks) Option {
 // WithSessions keeps sessions in store instead of where the configuration says. It applies to the
 // named endpoints, or, without names, to all endpoints that have sessions. The last one given for
 // an endpoint wins. A named endpoint has sessions whatever its protocol; if its format has no words
-// for them, only Go handlers can use them.
+// for them, only Go handlers can use them. Operators see its sessions without connections if it also has the methods
+// Keys(ctx, visit func(key string)) error and Peek(ctx, key string) (core.Session, error); docs/admin.md.
 func WithSessions(store core.SessionStore, endpoints ...string) Option {
 	return func(s *settings) error {
 		return s.each(endpoints, "WithSessions", func(name string) { s.program.Stores[name] = store })

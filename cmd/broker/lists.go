@@ -256,12 +256,13 @@ func newSessions() *cobra.Command {
 	var close bool
 	l := listing[polywire.SessionList]{
 		use: "sessions [ID]", short: "List the sessions of the running broker, or close one",
-		long: `sessions lists the sessions that have connections, or with an id shows one, or with --close
-ends it: its connections are told in their format, and nobody can restore it. An id is no key:
-it is a digest of the key, which the broker shows to nobody.`,
+		long: `sessions lists the sessions that have connections, and those that are only in their store if
+that is memory or files (of the store of a cluster only those with connections), or with an id shows
+one, or with --close ends it: its connections are told in their format, and nobody can restore it.
+An id is no key: it is a digest of the key, which the broker shows to nobody.`,
 		example: `  broker sessions --config config.yaml
   broker sessions --config config.yaml 6b86b273ff34fce19d6b804e --close`,
-		path: "/v1/sessions", parameters: [][2]string{{"endpoint", "only those of an endpoint"}},
+		path: "/v1/sessions", parameters: [][2]string{{"endpoint", "only those of an endpoint"}, {"connected", "true: only those with connections; false: only those without"}},
 		list: func(l *polywire.SessionList) *polywire.List { return &l.List },
 		join: func(all *polywire.SessionList, page polywire.SessionList) {
 			all.Sessions = append(all.Sessions, page.Sessions...)
@@ -294,17 +295,19 @@ it is a digest of the key, which the broker shows to nobody.`,
 }
 
 func printSessions(t *tabwriter.Writer, all ...polywire.Session) {
-	fmt.Fprintln(t, "SESSION\tNODE\tENDPOINT\tCREATED\tCONNECTIONS")
-	for _, s := range all {
-		created := "-"
-		if s.Created != nil {
-			created = s.Created.Local().Format(time.DateTime)
+	fmt.Fprintln(t, "SESSION\tNODE\tENDPOINT\tCREATED\tLOOKED UP\tCONNECTIONS")
+	when := func(t *time.Time) string {
+		if t == nil {
+			return "-"
 		}
+		return t.Local().Format(time.DateTime)
+	}
+	for _, s := range all {
 		var by []string
 		for _, c := range s.Connections {
 			by = append(by, strconv.FormatUint(c, 10))
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", s.ID, at(s.Node), cmp.Or(s.Endpoint, "-"), created, cmp.Or(strings.Join(by, " "), "-"))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, at(s.Node), cmp.Or(s.Endpoint, "-"), when(s.Created), when(s.LastLookup), cmp.Or(strings.Join(by, " "), "-"))
 	}
 }
 

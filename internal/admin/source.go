@@ -33,6 +33,8 @@ type Source struct {
 	Writing Writing
 	// Tables are what connections have at the engine.
 	Tables Tables
+	// SessionStores returns the stores of the sessions of an endpoint, or of all if it is empty; a store may come twice.
+	SessionStores func(endpoint string) []core.SessionStore
 	// CloseSession closes a session as the application does. The error has [core.SessionUnknown] if there is none.
 	CloseSession func(ctx context.Context, key string) error
 	// Addresses returns where the endpoints are reached.
