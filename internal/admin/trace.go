@@ -671,7 +671,7 @@ func owning(s *steps, by publisher, topic string, r core.Reach, tried core.Rehea
 // called names who has something.
 func called(h core.Holder) string {
 	if h.Node != "" {
-		return "a client of node " + string(h.Node)
+		return "a client of node " + shownNode(h.Node)
 	}
 	text := fmt.Sprintf("connection %d of %s, endpoint %s", h.ID, h.Remote, h.Endpoint)
 	if h.User != "" {

@@ -97,10 +97,11 @@ func (t *tracer) answerers(by publisher, service string, limit int) *ServiceTrac
 }
 
 func answererOf(kind string, h core.Holder) Answerer {
+	a := Answerer{Kind: kind, Text: called(h), Connection: h.ID, Busy: h.Busy}
 	if h.Node != "" {
-		kind = "node"
+		a.Kind, a.Node = "node", shownNode(h.Node)
 	}
-	return Answerer{Kind: kind, Text: called(h), Connection: h.ID, Node: string(h.Node), Busy: h.Busy}
+	return a
 }
 
 // calling says whether somebody may call.
