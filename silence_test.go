@@ -324,6 +324,10 @@ func TestCausesOfSilence(t *testing.T) {
 			a = s.trace(t, "endpoint=web&topic=slow/x&kind=text&size=8000")
 			return a.Missing == 1
 		})
+		var full polywire.ConnectionDetail
+		if s.v1(t, "GET", fmt.Sprintf("connections/%d", id), &full); full.Queue.Policy != "drop_newest" || full.Queue.Limit != 64<<10 || full.Queue.Bytes == 0 || !full.Queue.Stuck || full.Identity != nil {
+			t.Errorf("%+v", full)
+		}
 		if a.Hears != 0 || a.Silent[0].Cause != "slow" || a.Silent[0].Connection.ID != id || !strings.Contains(a.Silent[0].Text, "drop_newest") {
 			t.Errorf("%+v", a)
 		}
@@ -345,6 +349,10 @@ func TestCausesOfSilence(t *testing.T) {
 		c, err := dialFrom(t, "127.0.0.9", s.urls["guarded"].URL, header)
 		if err != nil {
 			t.Fatal(err)
+		}
+		var one polywire.ConnectionDetail
+		if s.v1(t, "GET", fmt.Sprintf("connections/%d", s.id(t, c)), &one); one.Identity == nil || one.Identity.Subject != "ann" || one.Identity.Method != "token" || one.Queue.Policy != "disconnect" {
+			t.Errorf("%+v", one)
 		}
 		c.send(`{"k":"s","t":"page"}`)
 		c.ping()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -168,6 +169,14 @@ func printConnection(w io.Writer, c polywire.ConnectionDetail, asJSON bool) erro
 	fmt.Fprintf(t, "calls\t%d that it waits for, %d that it has to answer\n", c.Asking, c.Asked)
 	if c.Session {
 		fmt.Fprintln(t, "session\tit has one")
+	}
+	if id := c.Identity; id != nil {
+		fmt.Fprintf(t, "identity\t%s, by %s\n", cmp.Or(plain(id.Subject), "nobody by name"), id.Method)
+	}
+	q := c.Queue
+	fmt.Fprintf(t, "queue\t%d of %d bytes, %d messages lost (slow_consumer: %s)\n", q.Bytes, q.Limit, q.Lost, q.Policy)
+	if r := c.LastRefusal; r != nil {
+		fmt.Fprintf(t, "refused\t%s\n", strings.TrimSpace(fmt.Sprintf("%s: %s %s", r.Reason, r.Verb, plain(r.Topic))))
 	}
 	return flush(t)
 }

@@ -33,7 +33,7 @@ func TestExamplesOfConnections(t *testing.T) {
 	coretest.Eventually(t, "it hears its topic", func() bool {
 		return strings.Contains(s.enter(t, strings.Replace(lists[1], " 7", id, 1)).ends(t), `"news/today"`)
 	})
-	if got := s.enter(t, "broker connections --config config.yaml"+id).ends(t); !strings.Contains(got, line) || !strings.Contains(got, "\nhears  news/today\n") {
+	if got := s.enter(t, "broker connections --config config.yaml"+id).ends(t); !strings.Contains(got, line) || !strings.Contains(got, "\nhears  news/today\n") || !strings.Contains(got, "\nqueue  0 of ") {
 		t.Errorf("%s", got)
 	}
 	if got, want := s.enter(t, strings.Replace(kicks[0], " 7", id, 1)).ends(t), fmt.Sprintf("ended%s: %s of vws, drain\n", id, one.Remote); got != want {

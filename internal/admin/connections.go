@@ -21,15 +21,14 @@ type Connections interface {
 	// List calls visit with each open connection that hears a whole topic, or with all if it is empty, on
 	// the calling goroutine.
 	List(ctx context.Context, topic string, visit func(core.ConnectionInfo)) error
-	// Find returns a connection and what it has at the engine, End ends one with its format's goodbye.
-	// The error is [core.ErrNoConnection] if there is none.
-	Find(ctx context.Context, id uint64) (core.ConnectionInfo, core.Holdings, error)
+	// End ends one with its format's goodbye. The error is [core.ErrNoConnection] if there is none.
 	End(ctx context.Context, id uint64, r core.Reason) (core.ConnectionInfo, error)
 }
 
 // connections serves /v1/connections.
 type connections struct {
 	all       Connections
+	writing   Writing
 	last      func() []core.ClosedConnection
 	endpoints func() []string
 	api       api
@@ -39,7 +38,7 @@ type connections struct {
 }
 
 func newConnections(src Source, a api, l *lists) *connections {
-	c := &connections{all: src.Connections, last: src.Closed, endpoints: src.endpoints, api: a, lists: l}
+	c := &connections{all: src.Connections, writing: src.Writing, last: src.Closed, endpoints: src.endpoints, api: a, lists: l}
 	c.open = kind[Connection]{name: "connections", collect: c.collect}
 	c.closed = kind[ClosedConnection]{name: "closed connections", collect: c.collectClosed}
 	c.open.serve(l)
@@ -132,6 +131,33 @@ type ConnectionDetail struct {
 	Asked  int `json:"asked"`
 	// LastRefusal is what it was refused last; nil if nothing was.
 	LastRefusal *Refusal `json:"last_refusal,omitempty"`
+	// Identity is who it is by its credential; nil if it has shown none.
+	Identity *Identity `json:"identity,omitempty"`
+	// Queue is what waits to be written to it.
+	Queue Queue `json:"queue"`
+}
+
+// Identity is who a client is.
+type Identity struct {
+	// Subject names the user; empty if the credential names none.
+	Subject string `json:"subject,omitempty"`
+	// Method is how it was found out, a type of auth of the endpoint.
+	Method string `json:"method"`
+	// Expires is when the credential does, and the connection ends; nil is never.
+	Expires *time.Time `json:"expires,omitempty"`
+}
+
+// Queue is what waits to be written to a connection.
+type Queue struct {
+	// Bytes wait behind the message that is being written, and Limit may.
+	Bytes int `json:"bytes"`
+	Limit int `json:"limit"`
+	// Policy is what happens beyond the limit, a slow_consumer of the configuration.
+	Policy string `json:"policy"`
+	// Stuck says that its socket takes nothing now.
+	Stuck bool `json:"stuck,omitempty"`
+	// Lost is how many messages it has lost because it reads too slowly.
+	Lost uint64 `json:"lost,omitempty"`
 }
 
 // Refusal is something that a connection has asked for in vain.
@@ -200,21 +226,32 @@ func (c *connections) showHere(ctx context.Context, text string, _ url.Values) (
 	if err != nil {
 		return nil, err
 	}
-	var one core.ConnectionInfo
-	var h core.Holdings
+	var found []core.ConnectionState
 	err = c.lists.walk(ctx, func(ctx context.Context) (err error) {
-		one, h, err = c.all.Find(ctx, id)
+		found, err = c.writing.Examine(ctx, id)
 		return err
 	})
+	if err == nil && len(found) == 0 {
+		err = core.ErrNoConnection
+	}
 	if err != nil {
 		return nil, missing(id, err)
 	}
+	return detailOf(found[0], c.lists.self()), nil
+}
+
+func detailOf(c core.ConnectionState, node string) ConnectionDetail {
 	some := func(names []string) []string { return append([]string{}, names...) }
-	return ConnectionDetail{
-		Connection: connectionOf(one, c.lists.self()),
-		Topics:     some(h.Topics), Patterns: some(h.Patterns), Services: some(h.Services), Channels: some(h.Channels), More: h.More,
-		Session: h.Session, Asking: h.Asking, Asked: h.Asked, LastRefusal: lastOf(h.Refused),
-	}, nil
+	d := ConnectionDetail{
+		Connection: connectionOf(c.ConnectionInfo, node),
+		Topics:     some(c.Topics), Patterns: some(c.Patterns), Services: some(c.Services), Channels: some(c.Channels), More: c.More,
+		Session: c.Session, Asking: c.Asking, Asked: c.Asked, LastRefusal: lastOf(c.Refused),
+		Queue: Queue{Bytes: c.Backlog, Limit: c.Limit, Policy: c.Policy, Stuck: c.Stuck, Lost: c.Lost},
+	}
+	if id := c.Identity; id != nil {
+		d.Identity = &Identity{id.Subject, id.Method, known(id.Expires)}
+	}
+	return d
 }
 
 // ClosedConnection is a connection that has ended, in the answers of /v1.
