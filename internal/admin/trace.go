@@ -277,14 +277,13 @@ func (t *tracer) message(ctx context.Context, q TraceQuery) (trace *MessageTrace
 	if err := q.Payload.Check(); err != nil {
 		return nil, invalid("%v", err)
 	}
-	known := true
-	err = t.as(ctx, &q, func(ctx context.Context, by publisher) error {
-		r := t.src.Routing.Reach(by.endpoint, q.Topic, q.Payload)
-		known = !r.Refusal.Failed()
+	var r core.Reach
+	err = t.as(ctx, &q, func(ctx context.Context, by publisher) (err error) {
+		r = t.src.Routing.Reach(by.endpoint, q.Topic, q.Payload)
 		trace, err = t.reach(ctx, by, r, q)
 		return err
 	})
-	if err == nil && known {
+	if err == nil && !r.Refusal.Failed() {
 		trace.OtherNodes = t.otherNodes(ctx, trace.Whole)
 	}
 	return trace, err
