@@ -30,10 +30,10 @@ func (b *Broker) adminSource() admin.Source {
 		LogDropped:   b.lines.Dropped,
 		Connections:  b.parts.Network,
 		Closed:       b.parts.Engine.Closed,
-		Hearing:      b.parts.Engine,
+		Routing:      b.parts.Engine,
 		Writing:      b.parts.Network,
 		Tables:       b.parts.Engine,
-		CloseSession: b.CloseSession,
+		CloseSession: b.CloseSession, SessionStores: b.sessionStores,
 		Addresses:    b.addresses,
 		Nodes:        b.parts.Nodes(),
 		Publish:      b.Publish,
@@ -54,7 +54,7 @@ func (b *Broker) adminSource() admin.Source {
 		Hosts:        adminHosts(b.cfg.Admin),
 		Tap:          b.tap,
 		LogLevel:     b.level,
-		Drain:        func() { b.life.stop() },
+		Drain:        b.endByOperator,
 		Taps:         b.taps,
 		Redact:       admin.Redact(b.cfg.Admin.Redact),
 	}
@@ -73,6 +73,15 @@ func (b *Broker) apiSource() admin.Source {
 		TLS:      b.parts.ServerTLS("api"),
 		Hosts:    adminHosts(b.cfg.API),
 	}
+}
+
+// endByOperator makes Run end.
+func (b *Broker) endByOperator() {
+	if b.end != nil {
+		b.end()
+		return
+	}
+	b.life.stop()
 }
 
 // addresses returns where the endpoints are reached.
@@ -112,11 +121,10 @@ type server struct {
 
 // makeServers makes those servers that the configuration has.
 func (b *Broker) makeServers() {
-	here := admin.New(b.adminSource(), b.log)
-	b.parts.AnswerNodes(here.Answer)
+	b.operators = admin.New(b.adminSource(), b.log)
+	b.parts.AnswerNodes(b.operators.Answer)
 	if listen := b.cfg.Admin.Listen; listen != "" {
-		b.admin = here
-		b.servers = append(b.servers, server{"admin server", adminSocket, listen, b.admin})
+		b.servers = append(b.servers, server{"admin server", adminSocket, listen, b.operators})
 	}
 	if listen := b.cfg.API.Listen; listen != "" {
 		b.servers = append(b.servers, server{"server for backends", apiSocket, listen, admin.NewForBackends(b.apiSource(), b.log)})

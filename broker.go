@@ -27,14 +27,16 @@ type Broker struct {
 	source  func() (*config.Config, error) // nil without WithSource
 	listen  func(name, address string) (net.Listener, error)
 	begin   func() (end func()) // called at each reload
+	end     func()              // from WithDrain; nil without
 	level   *slog.LevelVar      // nil without WithLogLevel
 	given   []*givenListener
 	log     *slog.Logger
 	lines   *logging.Handler // the handler of log
 	parts   *assembly.Parts  // everything that serves; Replace is called under reloading
-	admin   *admin.Server    // nil if it is off
-	servers []server         // those for operators and backends
+	servers []server         // those for operators and backends that listen
 	life    *life
+
+	operators *admin.Server // answers operators, other nodes and the program; it may not listen
 
 	reloads   admin.Reloads
 	refusals  admin.Refusals
@@ -63,7 +65,7 @@ func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, e
 		return nil, err
 	}
 	b := &Broker{
-		cfg: cfg, options: options, source: own.source, listen: own.program.Listen, begin: own.begin,
+		cfg: cfg, options: options, source: own.source, listen: own.program.Listen, begin: own.begin, end: own.drain,
 		level: own.level, given: own.given, log: logger, lines: lines, life: newLife(),
 	}
 	if b.parts, err = assembly.New(cfg, own.program, logger); err != nil {
@@ -139,8 +141,8 @@ func (b *Broker) listens(ep *config.Endpoint) string {
 // AdminURL returns the address of the metrics, "" if there is none. The actual port is known once
 // Ready is closed.
 func (b *Broker) AdminURL() string {
-	if b.admin != nil && b.life.ready.open() {
-		if addr := b.admin.Addr(); addr != nil {
+	if b.life.ready.open() {
+		if addr := b.operators.Addr(); addr != nil {
 			return metricsURL(listenText(addr), b.cfg.Admin.TLS.On())
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/internal/admin"
 )
 
 // ClientFilter says which clients are meant: those that fit all of its fields. The zero value means all.
@@ -56,15 +57,7 @@ func (b *Broker) Clients(ctx context.Context, f ClientFilter) iter.Seq2[core.Con
 
 // means reports whether a client is meant, as far as Topic does not decide it.
 func (f ClientFilter) means(one core.ConnectionInfo) bool {
-	is := func(wanted, has string) bool { return wanted == "" || wanted == has }
-	if !is(f.Endpoint, one.Endpoint) || !is(f.Protocol, one.Protocol) || !is(f.User, one.User) {
-		return false
-	}
-	if !f.From.IsValid() {
-		return true
-	}
-	at, err := netip.ParseAddrPort(one.Remote)
-	return err == nil && f.From.Contains(at.Addr().Unmap())
+	return admin.Filter{Endpoint: f.Endpoint, Protocol: f.Protocol, User: f.User, From: admin.From{Network: f.From}}.Means(one.Endpoint, one.Protocol, one.User, one.Remote)
 }
 
 // Client returns a connected client by the number of its connection, and what it hears, offers and owns. The error

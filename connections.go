@@ -26,15 +26,17 @@ type (
 	TopicList = admin.TopicList
 	// Topic is a topic or a pattern that somebody hears.
 	Topic = admin.Topic
+	// TopicHearing is how many subscriptions the connections of an endpoint have to a topic.
+	TopicHearing = admin.TopicHearing
 	// TopicDetail says by what a message on one topic would be heard.
 	TopicDetail = admin.TopicDetail
 	// ChannelList is a page of channels with their owners.
 	ChannelList = admin.ChannelList
 	// ServiceList is a page of services with who answers them.
 	ServiceList = admin.ServiceList
-	// SessionList is a page of sessions that have connections.
+	// SessionList is a page of sessions.
 	SessionList = admin.SessionList
-	// Session is a session that has connections.
+	// Session is a session that has connections, or is in a store.
 	Session = admin.Session
 	// NodeList are the nodes of a cluster as one of them sees them.
 	NodeList = admin.NodeList

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"strings"
 
@@ -304,6 +305,37 @@ func ExampleBroker_Clients() {
 	// Output:
 	// vws 0
 	// <nil>
+}
+
+// A program learns why a client does not hear what it should.
+func ExampleBroker_Doctor() {
+	broker, err := polywire.New(oneEndpoint(), quiet)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer started(broker)()
+	c := connected(broker, nil)
+	defer c.Close(context.Background())
+	if _, err := c.Do(context.Background(), core.Command{Verb: core.Subscribe, Topic: []byte("News/Today")}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	trace, err := broker.Trace(context.Background(), polywire.TraceQuery{Topic: "news/today", Payload: core.Payload{Kind: core.JSON, Data: []byte("1")}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(trace.Hears, "would hear it; nearly:", trace.Near[0].Subscription)
+	d, err := broker.Doctor(context.Background(), polywire.DoctorQuery{From: netip.MustParsePrefix("127.0.0.0/8"), Topic: "news/today"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(d.Cause)
+	// Output:
+	// 0 would hear it; nearly: News/Today
+	// subscription: it has subscribed to News/Today, not to news/today: upper and lower case differ
 }
 
 // The metrics of a broker are served with those of the program.

@@ -179,18 +179,99 @@ func TestSessionsList(t *testing.T) {
 	}
 }
 
+// Sessions whose clients are away are listed too, page by page, each once however many endpoints have their store, and
+// closed.
+func TestSessionsWithoutConnections(t *testing.T) {
+	// Endpoints may have the same folder; each has a memory of its own.
+	for store, same := range map[string]bool{"{store: memory}": false, "{store: file, dir: " + t.TempDir() + "}": true} {
+		r := run(t, fmt.Sprintf(`
+endpoints:
+  - {name: mobile, protocol: webwire, listen: "127.0.0.1:0", options: {sessions: %s}}
+  - {name: desk, protocol: webwire, listen: "127.0.0.1:0", options: {sessions: %[1]s}}
+  - {name: other, protocol: webwire, listen: "127.0.0.1:0", options: {sessions: {store: file, dir: %s}}}
+admin: {listen: "127.0.0.1:0"}
+`, store, t.TempDir()))
+		keys := make(chan string, 1)
+		r.Otherwise(func(_ context.Context, in core.Invocation) (core.Payload, error) {
+			s, err := in.Caller.OpenSession(nil)
+			keys <- s.Key
+			return core.Payload{}, err
+		})
+		list := func(query string) (all polywire.SessionList) {
+			t.Helper()
+			if status := r.v1(t, "GET", "sessions?"+query, &all); status != http.StatusOK {
+				t.Fatalf("%s: %d", query, status)
+			}
+			return all
+		}
+		const n = 5
+		var last string
+		for range n {
+			m := r.mobile(t)
+			m.say(requestBinary + id + "\x05login")
+			m.hears(sessionCreated)
+			last = coretest.Receive(t, "the key", keys)
+			if err := m.client.conn.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stays := r.mobile(t)
+		stays.say(requestBinary + id + "\x05login")
+		stays.hears(sessionCreated)
+		coretest.Receive(t, "the key", keys)
+		coretest.Eventually(t, "the clients have left", func() bool { return list("connected=true").Total == 1 })
+		seen := make(map[string]bool)
+		for next, pages := "", 0; pages == 0 || next != ""; pages++ {
+			page := list("limit=2&after=" + url.QueryEscape(next))
+			if page.Total != n+1 || len(page.Sessions) > 2 || pages > n {
+				t.Fatalf("%s: %+v", store, page)
+			}
+			for _, one := range page.Sessions {
+				if seen[one.ID] || one.Created == nil || one.LastLookup == nil || len(one.Connections) != one.Places {
+					t.Errorf("%s: %+v", store, one)
+				}
+				seen[one.ID] = true
+			}
+			next = page.Next
+		}
+		atDesk := 0
+		if same {
+			atDesk = n
+		}
+		for query, want := range map[string]int{"connected=false": n, "endpoint=mobile": n + 1, "endpoint=desk&connected=false": atDesk, "endpoint=desk&connected=true": 0, "endpoint=other": 0, "endpoint=nowhere": 0} {
+			if got := list(query); got.Total != want || len(got.Sessions) != want {
+				t.Errorf("%s: %s: %+v, want %d", store, query, got, want)
+			}
+		}
+		sum := sha256.Sum256([]byte(last))
+		path := "sessions/" + hex.EncodeToString(sum[:])[:24]
+		var one, ended polywire.Session
+		if status := r.v1(t, "GET", path, &one); status != http.StatusOK || one.Places != 0 || one.LastLookup == nil || strings.Contains(fmt.Sprintf("%+v", one), last) {
+			t.Errorf("%s: %d %+v", store, status, one)
+		}
+		if status := r.v1(t, "DELETE", path, &ended); status != http.StatusOK || ended.ID != one.ID {
+			t.Errorf("%s: %d %+v", store, status, ended)
+		}
+		var refused struct{ Error struct{ Code string } }
+		if status := r.v1(t, "GET", path, &refused); status != http.StatusNotFound || list("").Total != n {
+			t.Errorf("%s: it is there still: %d", store, status)
+		}
+	}
+}
+
 // What cannot be answered says why.
 func TestListsRefused(t *testing.T) {
 	r := run(t, "endpoints: [{name: web, protocol: vws, listen: \"127.0.0.1:0\"}]\nadmin: {listen: \"127.0.0.1:0\"}\n")
 	for request, want := range map[string]string{
-		"GET topics?sort=x":       "400 invalid sort must be name or subscribers",
-		"GET services?sort=x":     "400 invalid sort must be name or pending",
-		"GET topics?after=x":      "400 invalid after must be the next of the page before",
-		"GET topics?after=1:2:3:": "400 invalid after must be the next of the page before",
-		"GET channels?limit=0":    "400 invalid limit must be a number from 1 to 1000",
-		"GET nodes?limit=1":       `400 invalid "limit" is no parameter of /v1/nodes, which has none`,
-		"GET sessions/x":          `404 not_found no connection has a session "x"`,
-		"DELETE sessions/x":       `404 not_found no connection has a session "x"`,
+		"GET topics?sort=x":        "400 invalid sort must be name or subscribers",
+		"GET services?sort=x":      "400 invalid sort must be name or pending",
+		"GET topics?after=x":       "400 invalid after must be the next of the page before",
+		"GET topics?after=1:2:3:":  "400 invalid after must be the next of the page before",
+		"GET channels?limit=0":     "400 invalid limit must be a number from 1 to 1000",
+		"GET nodes?limit=1":        `400 invalid "limit" is no parameter of /v1/nodes, which has none`,
+		"GET sessions?connected=x": `400 invalid connected must be true or false`,
+		"GET sessions/x":           `404 not_found there is no session "x"`,
+		"DELETE sessions/x":        `404 not_found there is no session "x"`,
 	} {
 		method, path, _ := strings.Cut(request, " ")
 		var refused struct {

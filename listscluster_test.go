@@ -86,6 +86,25 @@ cluster: %s
 	if a.v1(t, "GET", "topics/news", &topic); topic.Subscribers != 2*n || len(topic.HeardBy) != 2 {
 		t.Errorf("%+v", topic)
 	}
+	var trace polywire.MessageTrace
+	if a.v1(t, "GET", "trace?topic=news&endpoint=web", &trace); trace.Hears != n || len(trace.OtherNodes) != 2 {
+		t.Errorf("%+v", trace)
+	}
+	for _, one := range trace.OtherNodes {
+		want := []polywire.TopicHearing{}
+		if one.Node == topics.Topics[0].Node || one.Node == topics.Topics[1].Node {
+			want = append(want, polywire.TopicHearing{Endpoint: "web", Protocol: "vws", Subscribers: n})
+		}
+		if one.Unknown || one.Subscribers != n*len(want) || !slices.Equal(one.Endpoints, want) {
+			t.Errorf("%+v, want %+v", one, want)
+		}
+	}
+	for _, c := range list.Connections {
+		var d polywire.Diagnosis
+		if status := a.v1(t, "GET", fmt.Sprintf("doctor?topic=news&connection=%d", c.ID), &d); status != http.StatusOK || d.Healthy != (c.Endpoint == "web") || d.Clients[0].Connection.Node != c.Node {
+			t.Errorf("%d %+v", status, d)
+		}
+	}
 	var channels polywire.ChannelList
 	coretest.Eventually(t, "the bot owns its channel", func() bool {
 		// The cluster may not be able to give channels yet.
@@ -114,6 +133,23 @@ cluster: %s
 		var refused struct{ Error struct{ Code string } }
 		return a.v1(t, "GET", path, &refused) == http.StatusNotFound && refused.Error.Code == "not_found"
 	})
+	bye, _ := speaks(t, "vws", a.urls["web"].URL)
+	bye.Close(t.Context())
+	var closed polywire.ClosedList
+	coretest.Eventually(t, "the ends at both nodes are remembered", func() bool {
+		return a.v1(t, "GET", "connections/closed", &closed) == http.StatusOK && closed.Total == 2 && len(closed.Missing) == 0
+	})
+	if last, first := closed.Connections[0], closed.Connections[1]; last.Node != self || first.Node != other || first.ID != one.ID || first.Reason != "drain" || last.Closed.Before(first.Closed) {
+		t.Errorf("%+v", closed)
+	}
+	if a.v1(t, "GET", "connections/closed?protocol=wubsub&reason=drain", &closed); closed.Total != 1 || closed.Connections[0].ID != one.ID {
+		t.Errorf("%+v", closed)
+	}
+	var page, next polywire.ClosedList
+	a.v1(t, "GET", "connections/closed?limit=1", &page)
+	if a.v1(t, "GET", "connections/closed?limit=1&after="+page.Next, &next); len(next.Connections) != 1 || next.Connections[0].ID != one.ID || next.Next != "" {
+		t.Errorf("the second page is %+v", next)
+	}
 	if err := b.stop(); err != nil {
 		t.Error(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"regexp"
@@ -132,5 +133,62 @@ func TestOpenAPI(t *testing.T) {
 	slices.Sort(served)
 	if !slices.Equal(described, served) {
 		t.Errorf("described are\n%s\nserved are\n%s", strings.Join(described, "\n"), strings.Join(served, "\n"))
+	}
+}
+
+// Each operation that changes something writes a line about who has asked for it, and those that only look write none.
+func TestChangesAreAudited(t *testing.T) {
+	doc, err := description()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, lines := newLog(slog.LevelInfo)
+	r := runLogged(t, "endpoints: [{name: web, protocol: vws, listen: \"127.0.0.1:0\"}]\nadmin: {listen: \"127.0.0.1:0\"}\n", log)
+	const drain = "POST /v1/drain" // the last one: then there is nobody to ask
+	var operations []string
+	for path, item := range doc.Paths.Map() {
+		for method := range item.Operations() {
+			if operation := method + " " + regexp.MustCompile(`\{[a-z]+\}`).ReplaceAllString(path, "1"); operation != drain && path != "/v1/tap" {
+				operations = append(operations, operation)
+			}
+		}
+	}
+	operations = append(operations, drain)
+	for _, operation := range operations {
+		method, path, _ := strings.Cut(operation, " ")
+		request, err := http.NewRequestWithContext(t.Context(), method, strings.TrimSuffix(r.AdminURL(), "/metrics")+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+	}
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	audited := 0
+	for line := range strings.Lines(lines.String()) {
+		if strings.Contains(line, "msg=admin ") {
+			audited++
+		}
+	}
+	changes := 0
+	for _, operation := range operations {
+		method, path, _ := strings.Cut(operation, " ")
+		if method == http.MethodGet || operation == "POST /v1/trace" {
+			continue
+		}
+		changes++
+		if !slices.ContainsFunc(strings.Split(lines.String(), "\n"), func(line string) bool {
+			return strings.Contains(line, "msg=admin ") && strings.Contains(line, `who="this machine"`) && strings.Contains(line, "object="+path+" ") && strings.Contains(line, "outcome=")
+		}) {
+			t.Errorf("%s leaves no line", operation)
+		}
+	}
+	if audited != changes || changes < 7 {
+		t.Errorf("%d lines, want one for each of the %d changes:\n%s", audited, changes, lines)
 	}
 }

@@ -32,6 +32,9 @@ func TestOperateReload(t *testing.T) {
 		}
 	}
 	broken = nil
+	if got := r.post(t, "reload", "", "x"); !strings.HasPrefix(got, "400 invalid: a reload takes no body") || r.Config() == next {
+		t.Errorf("with a body: %s", got)
+	}
 	for _, method := range []string{"GET", "POST", "GET"} {
 		want := polywire.Live
 		if r.Config() == next {

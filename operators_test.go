@@ -230,9 +230,21 @@ api: {listen: "127.0.0.1:0", tokens: [{hash: "%s", subject: shop, role: publish}
 	if status, body := shop.ask(t, http.MethodPost, "/v1/call/echo", "hi"); status != http.StatusOK || body != "hi" {
 		t.Errorf("%d %s", status, body)
 	}
-	for _, path := range []string{"/metrics", "/livez", "/v1/connections", "/v1/tap?endpoint=web", "/reload"} {
-		if status, _ := shop.ask(t, http.MethodGet, path, ""); status != http.StatusNotFound {
-			t.Errorf("%s: %d", path, status)
+	others := map[string]string{"/metrics": http.MethodGet, "/livez": http.MethodGet, "/readyz": http.MethodGet, "/reload": http.MethodPost}
+	doc, err := description()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, item := range doc.Paths.Map() {
+		if path != "/v1/publish" && path != "/v1/call/{service}" && path != "/v1/openapi.yaml" {
+			for method := range item.Operations() {
+				others[strings.NewReplacer("{", "", "}", "").Replace(path)] = method
+			}
+		}
+	}
+	for path, method := range others {
+		if status, _ := shop.ask(t, method, path, ""); status != http.StatusNotFound {
+			t.Errorf("%s %s: %d", method, path, status)
 		}
 	}
 	shop.token = "of another shop"

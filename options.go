@@ -22,6 +22,7 @@ type settings struct {
 	source  func() (*config.Config, error)
 	level   *slog.LevelVar
 	begin   func() (end func()) // from WithReloading
+	drain   func()              // from WithDrain; nil without
 	given   []*givenListener    // from WithListener
 
 	cfg *config.Config
@@ -38,7 +39,8 @@ func WithHooks(h core.Hooks) Option {
 // WithSessions keeps sessions in store instead of where the configuration says. It applies to the
 // named endpoints, or, without names, to all endpoints that have sessions. The last one given for
 // an endpoint wins. A named endpoint has sessions whatever its protocol; if its format has no words
-// for them, only Go handlers can use them.
+// for them, only Go handlers can use them. Operators see its sessions without connections if it also has the methods
+// Keys(ctx, visit func(key string)) error and Peek(ctx, key string) (core.Session, error); docs/admin.md.
 func WithSessions(store core.SessionStore, endpoints ...string) Option {
 	return func(s *settings) error {
 		return s.each(endpoints, "WithSessions", func(name string) { s.program.Stores[name] = store })
@@ -70,6 +72,18 @@ func WithReloading(begin func() (end func())) Option {
 			return errors.New("WithReloading has no function")
 		}
 		s.begin = begin
+		return nil
+	}
+}
+
+// WithDrain makes the broker call drain when an operator ends it, by POST /v1/drain of the admin server, instead of
+// draining by itself: drain ends the context of Run, as the program does that on a signal. It must not block.
+func WithDrain(drain func()) Option {
+	return func(s *settings) error {
+		if drain == nil {
+			return errors.New("WithDrain has no function")
+		}
+		s.drain = drain
 		return nil
 	}
 }

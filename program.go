@@ -107,13 +107,17 @@ func (b *Broker) AwaitCluster(ctx context.Context) error {
 // endpoint has such a session, with Unreachable if the cluster cannot be asked, or the error of a
 // session store; even then the connections of this broker have lost the session.
 func (b *Broker) CloseSession(ctx context.Context, key string) error {
-	var stores []core.SessionStore
+	return b.parts.Engine.CloseSession(ctx, key, b.sessionStores("")...)
+}
+
+// sessionStores returns the stores of an endpoint, or of all if it is empty.
+func (b *Broker) sessionStores(endpoint string) (stores []core.SessionStore) {
 	for _, ep := range b.parts.Endpoints() {
-		if ep.Sessions != nil {
+		if ep.Sessions != nil && (endpoint == "" || ep.Name == endpoint) {
 			stores = append(stores, ep.Sessions)
 		}
 	}
-	return b.parts.Engine.CloseSession(ctx, key, stores...)
+	return stores
 }
 
 // SessionClients returns the connections of this broker that have a session, in no order: none if

@@ -3,6 +3,8 @@ package polywire_test
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -216,6 +218,24 @@ func TestCausesOfSilence(t *testing.T) {
 		s.doctor(t, of(s.id(t, c), "format/x"), "format: its format could not carry a message")
 		logged = append(logged, `level=WARN msg="dropping a message that the receiver's format cannot write`)
 	})
+	t.Run("the message itself", func(t *testing.T) {
+		c := dial(t, s.urls["web"].URL)
+		c.send(`{"k":"s","t":"exact/x"}`)
+		c.ping()
+		// Its quotes are escaped in vws, which has text only within JSON: it is too long for max_event_size then, and no
+		// other text of that size is.
+		quotes := strings.Repeat(`"`, 600)
+		if a := s.trace(t, "endpoint=bots&topic=exact/x&kind=text&size=600"); a.Hears != 1 || a.Missing != 0 {
+			t.Errorf("%+v", a)
+		}
+		var a polywire.MessageTrace
+		if err := json.Unmarshal([]byte(strings.TrimPrefix(s.post(t, "trace?endpoint=bots&topic=exact/x", "text/plain", quotes), "200 application/json ")), &a); err != nil {
+			t.Fatal(err)
+		}
+		if a.Hears != 0 || a.Missing != 1 || a.Silent[0].Cause != "unwritable" || !strings.Contains(a.Silent[0].Text, "max_event_size") {
+			t.Errorf("%+v", a)
+		}
+	})
 	t.Run("too large", func(t *testing.T) {
 		c := dial(t, s.urls["web"].URL)
 		id := s.id(t, c)
@@ -304,6 +324,10 @@ func TestCausesOfSilence(t *testing.T) {
 			a = s.trace(t, "endpoint=web&topic=slow/x&kind=text&size=8000")
 			return a.Missing == 1
 		})
+		var full polywire.ConnectionDetail
+		if s.v1(t, "GET", fmt.Sprintf("connections/%d", id), &full); full.Queue.Policy != "drop_newest" || full.Queue.Limit != 64<<10 || full.Queue.Bytes == 0 || !full.Queue.Stuck || full.Identity != nil {
+			t.Errorf("%+v", full)
+		}
 		if a.Hears != 0 || a.Silent[0].Cause != "slow" || a.Silent[0].Connection.ID != id || !strings.Contains(a.Silent[0].Text, "drop_newest") {
 			t.Errorf("%+v", a)
 		}
@@ -325,6 +349,10 @@ func TestCausesOfSilence(t *testing.T) {
 		c, err := dialFrom(t, "127.0.0.9", s.urls["guarded"].URL, header)
 		if err != nil {
 			t.Fatal(err)
+		}
+		var one polywire.ConnectionDetail
+		if s.v1(t, "GET", fmt.Sprintf("connections/%d", s.id(t, c)), &one); one.Identity == nil || one.Identity.Subject != "ann" || one.Identity.Method != "token" || one.Queue.Policy != "disconnect" {
+			t.Errorf("%+v", one)
 		}
 		c.send(`{"k":"s","t":"page"}`)
 		c.ping()
@@ -414,7 +442,7 @@ func TestTraceOfServices(t *testing.T) {
 	}
 }
 
-// What cannot be traced says why.
+// What cannot be traced says why, also to programs.
 func TestTraceRefused(t *testing.T) {
 	r := run(t, callable)
 	for query, want := range map[string]string{
@@ -438,5 +466,48 @@ func TestTraceRefused(t *testing.T) {
 		if got := strconv.Itoa(status) + " " + refused.Error.Message; !strings.HasPrefix(got, want) {
 			t.Errorf("%s: %s\nwant %s", query, got, want)
 		}
+	}
+	for path, want := range map[string]string{
+		"trace?endpoint=web":                 "400 invalid: give a topic",
+		"trace?topic=a&from=7":               "404 not_found: there is no connection 7",
+		"trace?topic=a&endpoint=web&kind=x":  `400 invalid: "kind" is no parameter of /v1/trace`,
+		"trace?topic=a&endpoint=web&limit=0": "400 invalid: limit must be a number from 1 to 1000",
+	} {
+		if got := r.post(t, path, "text/plain", "x"); !strings.HasPrefix(got, want) {
+			t.Errorf("POST %s: %s\nwant %s", path, got, want)
+		}
+	}
+	if got := r.post(t, "trace?topic=a&endpoint=web", "application/json", "{"); !strings.HasPrefix(got, "400 invalid: the body is not what its Content-Type says") {
+		t.Error(got)
+	}
+	for _, one := range []struct {
+		query polywire.TraceQuery
+		want  error
+	}{{polywire.TraceQuery{Topic: "a", From: 7}, core.ErrNoConnection}, {polywire.TraceQuery{Topic: "a", Endpoint: "x"}, core.ErrNoEndpoint}} {
+		if _, err := r.Trace(t.Context(), one.query); !errors.Is(err, one.want) {
+			t.Errorf("Trace: %v, want %v", err, one.want)
+		}
+		if _, err := r.TraceCall(t.Context(), one.query); !errors.Is(err, one.want) {
+			t.Errorf("TraceCall: %v, want %v", err, one.want)
+		}
+	}
+	for _, q := range []polywire.TraceQuery{
+		{Endpoint: "web"}, {Topic: "a"}, {Topic: "a", Endpoint: "web", Limit: -1}, {Topic: "a", Endpoint: "web", Payload: core.Payload{Kind: core.JSON, Data: []byte("{")}},
+	} {
+		if a, err := r.Trace(t.Context(), q); err == nil {
+			t.Errorf("%+v is traced: %+v", q, a)
+		}
+	}
+	if _, err := r.Doctor(t.Context(), polywire.DoctorQuery{Connection: 7}); !errors.Is(err, core.ErrNoConnection) {
+		t.Error(err)
+	}
+	if d, err := r.Doctor(t.Context(), polywire.DoctorQuery{}); err == nil {
+		t.Errorf("nobody is examined: %+v", d)
+	}
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.Trace(t.Context(), polywire.TraceQuery{Topic: "a", Endpoint: "web"}); err == nil {
+		t.Error("a broker that has ended traces")
 	}
 }

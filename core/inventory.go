@@ -36,17 +36,11 @@ type HeardTopic struct {
 	By []Hearing // by the names of the endpoints
 }
 
-// HolderInfo is a connection that owns a channel or answers a service.
-type HolderInfo struct {
-	Connection     uint64
-	Endpoint, User string
-}
-
 // ChannelInfo is a channel that a connection owns.
 type ChannelInfo struct {
 	Name     string
 	Services int // how many services its owner answers below it
-	Owner    HolderInfo
+	Owner    Holder
 }
 
 // ServiceKind says who answers a service.
@@ -72,7 +66,7 @@ type ServiceInfo struct {
 	Name string
 	Kind ServiceKind
 	// Answerers are connections, MaxAnswerers at most; Offers is how many there are.
-	Answerers []HolderInfo
+	Answerers []Holder
 	Offers    int
 	// Pending is how many calls have no answer yet, and Bound how many there may be.
 	Pending, Bound int

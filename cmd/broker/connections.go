@@ -29,9 +29,10 @@ func newConnections() *cobra.Command {
 		Short: "List who is connected to the running broker",
 		Long: `connections asks the running broker, at the admin address of the configuration, who is
 connected, or with a number what that connection hears, offers and owns, or with --closed whose
-connections have ended last (of up to 1000), and why. QUEUED is what waits
+connections have ended last (of up to 1000 of each node), and why. QUEUED is what waits
 because the client does not read it, IDLE the time since its last message. Nothing is
-changed, and the clients are not held up.`,
+changed, and the clients are not held up. In a cluster the list is of all nodes, and stderr names
+those that did not answer.`,
 		Example: `  broker connections --config config.yaml --sort queued --limit 10
   broker connections --config config.yaml 7 --json
   broker connections --config config.yaml --closed --reason slow`,
@@ -49,13 +50,9 @@ changed, and the clients are not held up.`,
 				return printConnection(cmd.OutOrStdout(), one, asJSON)
 			}
 			if closed {
-				return listClosed(cmd, o, given(query), limit, asJSON)
+				return closedConnections.run(cmd, o, given(query), limit, asJSON)
 			}
-			all, total, err := o.connections(cmd, given(query), limit)
-			if err != nil {
-				return err
-			}
-			return printConnections(cmd.OutOrStdout(), all, total, asJSON)
+			return openConnections.run(cmd, o, given(query), limit, asJSON)
 		},
 	}
 	flags := cmd.Flags()
@@ -88,66 +85,38 @@ func given(query map[string]*string) url.Values {
 	return q
 }
 
-// listClosed lists connections that have ended.
-func listClosed(cmd *cobra.Command, o *operator, q url.Values, limit int, asJSON bool) error {
-	q.Set("limit", strconv.Itoa(cmp.Or(limit, 1000)))
-	var list polywire.ClosedList
-	if err := o.get(cmd.Context(), http.MethodGet, "/v1/connections/closed", q, &list); err != nil {
-		return err
-	}
-	if asJSON {
-		return printJSON(cmd.OutOrStdout(), list)
-	}
-	t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "CONNECTION\tENDPOINT\tPROTOCOL\tREMOTE\tUSER\tCLOSED\tLASTED\tREASON")
-	for _, c := range list.Connections {
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Endpoint, c.Protocol, c.Remote, cmp.Or(plain(c.User), "-"),
-			c.Closed.Local().Format(time.DateTime), c.Closed.Sub(c.Opened).Round(time.Second), c.Reason)
-	}
-	if list.Total > len(list.Connections) {
-		fmt.Fprintf(t, "\n%d of %d; --limit 0 lists all\n", len(list.Connections), list.Total)
-	}
-	return flush(t)
+// openConnections are the connections of the running broker.
+var openConnections = listing[polywire.ConnectionList]{
+	path: "/v1/connections",
+	list: func(l *polywire.ConnectionList) *polywire.List { return &l.List },
+	join: func(all *polywire.ConnectionList, page polywire.ConnectionList) {
+		all.Connections = append(all.Connections, page.Connections...)
+	},
+	print: func(t *tabwriter.Writer, all polywire.ConnectionList) { printConnections(t, all.Connections...) },
 }
 
-// connections returns the first connections that a query asks for, as many as limit, and how many there are.
-func (o *operator) connections(cmd *cobra.Command, q url.Values, limit int) (all []polywire.Connection, total int, err error) {
-	const most = 1000
-	for {
-		n := most
-		if limit > 0 {
-			n = min(n, limit-len(all))
+// closedConnections are those that have ended.
+var closedConnections = listing[polywire.ClosedList]{
+	path: "/v1/connections/closed",
+	list: func(l *polywire.ClosedList) *polywire.List { return &l.List },
+	join: func(all *polywire.ClosedList, page polywire.ClosedList) {
+		all.Connections = append(all.Connections, page.Connections...)
+	},
+	print: func(t *tabwriter.Writer, all polywire.ClosedList) {
+		fmt.Fprintln(t, "CONNECTION\tENDPOINT\tPROTOCOL\tNODE\tREMOTE\tUSER\tCLOSED\tLASTED\tREASON")
+		for _, c := range all.Connections {
+			fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.ID, c.Endpoint, c.Protocol, at(c.Node), c.Remote, at(plain(c.User)),
+				c.Closed.Local().Format(time.DateTime), c.Closed.Sub(c.Opened).Round(time.Second), c.Reason)
 		}
-		q.Set("limit", strconv.Itoa(n))
-		var page polywire.ConnectionList
-		if err := o.get(cmd.Context(), http.MethodGet, "/v1/connections", q, &page); err != nil {
-			return nil, 0, err
-		}
-		if len(all) == 0 {
-			warnMissing(cmd.ErrOrStderr(), page.Missing)
-		}
-		all, total = append(all, page.Connections...), page.Total
-		if page.Next == "" || len(all) == limit {
-			return all, total, nil
-		}
-		q.Set("after", page.Next)
-	}
+	},
 }
 
-func printConnections(w io.Writer, all []polywire.Connection, total int, asJSON bool) error {
-	if asJSON {
-		return printJSON(w, polywire.ConnectionList{Connections: all, List: polywire.List{Total: total}})
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "CONNECTION\tENDPOINT\tPROTOCOL\tREMOTE\tUSER\tAGE\tIDLE\tQUEUED\t")
+func printConnections(t *tabwriter.Writer, all ...polywire.Connection) {
+	fmt.Fprintln(t, "CONNECTION\tENDPOINT\tPROTOCOL\tNODE\tREMOTE\tUSER\tAGE\tIDLE\tQUEUED\t")
 	for _, c := range all {
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", c.ID, c.Endpoint, c.Protocol, c.Remote, cmp.Or(plain(c.User), "-"),
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", c.ID, c.Endpoint, c.Protocol, at(c.Node), c.Remote, at(plain(c.User)),
 			time.Since(c.Opened).Round(time.Second), time.Duration(c.IdleSeconds*float64(time.Second)).Round(time.Second), c.QueuedBytes, remarks(c))
 	}
-	if total > len(all) {
-		fmt.Fprintf(t, "\n%d of %d; --limit 0 lists all\n", len(all), total)
-	}
-	return flush(t)
 }
 
 // plain returns what a client has written in a form that a terminal can show.
@@ -176,10 +145,11 @@ func printConnection(w io.Writer, c polywire.ConnectionDetail, asJSON bool) erro
 	if asJSON {
 		return printJSON(w, c)
 	}
-	if err := printConnections(w, []polywire.Connection{c.Connection}, 1, false); err != nil {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	printConnections(t, c.Connection)
+	if err := flush(t); err != nil {
 		return err
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t)
 	for _, one := range []struct {
 		what  string
@@ -199,6 +169,14 @@ func printConnection(w io.Writer, c polywire.ConnectionDetail, asJSON bool) erro
 	fmt.Fprintf(t, "calls\t%d that it waits for, %d that it has to answer\n", c.Asking, c.Asked)
 	if c.Session {
 		fmt.Fprintln(t, "session\tit has one")
+	}
+	if id := c.Identity; id != nil {
+		fmt.Fprintf(t, "identity\t%s, by %s\n", cmp.Or(plain(id.Subject), "nobody by name"), id.Method)
+	}
+	q := c.Queue
+	fmt.Fprintf(t, "queue\t%d of %d bytes, %d messages lost (slow_consumer: %s)\n", q.Bytes, q.Limit, q.Lost, q.Policy)
+	if r := c.LastRefusal; r != nil {
+		fmt.Fprintf(t, "refused\t%s\n", strings.TrimSpace(fmt.Sprintf("%s: %s %s", r.Reason, r.Verb, plain(r.Topic))))
 	}
 	return flush(t)
 }

@@ -25,15 +25,15 @@ func TestExamplesOfConnections(t *testing.T) {
 	}
 	coretest.Eventually(t, "the client is connected", func() bool { return len(connected()) == 1 })
 	one := connected()[0]
-	line := fmt.Sprintf("%-12dvws       vws       %s", one.ID, one.Remote)
-	if got := s.enter(t, lists[0]).ends(t); !strings.HasPrefix(got, "CONNECTION  ENDPOINT  PROTOCOL  REMOTE") || !strings.Contains(got, line) {
+	line := fmt.Sprintf("%-12dvws       vws       -     %s", one.ID, one.Remote)
+	if got := s.enter(t, lists[0]).ends(t); !strings.HasPrefix(got, "CONNECTION  ENDPOINT  PROTOCOL  NODE  REMOTE") || !strings.Contains(got, line) {
 		t.Errorf("%s:\n%swants %s", lists[0], got, line)
 	}
 	id := fmt.Sprintf(" %d", one.ID)
 	coretest.Eventually(t, "it hears its topic", func() bool {
 		return strings.Contains(s.enter(t, strings.Replace(lists[1], " 7", id, 1)).ends(t), `"news/today"`)
 	})
-	if got := s.enter(t, "broker connections --config config.yaml"+id).ends(t); !strings.Contains(got, line) || !strings.Contains(got, "\nhears  news/today\n") {
+	if got := s.enter(t, "broker connections --config config.yaml"+id).ends(t); !strings.Contains(got, line) || !strings.Contains(got, "\nhears  news/today\n") || !strings.Contains(got, "\nqueue  0 of ") {
 		t.Errorf("%s", got)
 	}
 	if got, want := s.enter(t, strings.Replace(kicks[0], " 7", id, 1)).ends(t), fmt.Sprintf("ended%s: %s of vws, drain\n", id, one.Remote); got != want {

@@ -67,13 +67,30 @@ drain: {delay: DELAY}
 	}
 }
 
-// An operator ends the broker by its admin API, as a signal does.
+// An operator ends the broker by its admin API as a signal does: systemd is told, and before clients are let in for a
+// while still.
 func TestDrainByOperator(t *testing.T) {
-	p := begin(t, nil, nil, "", "serve", "-c", write(t, "endpoints: [{name: web, protocol: wsify, listen: \"127.0.0.1:0\"}]\nadmin: {listen: \"127.0.0.1:0\"}\n"))
-	if err := post(http.MethodPost, strings.TrimSuffix(p.urls(t, 3)["admin ht"], "/metrics")+"/v1/drain", http.StatusOK)(t.Context()); err != nil {
+	drained := func(delay, told string) *process {
+		notify, next := notified(t)
+		p := begin(t, []string{"NOTIFY_SOCKET=" + notify}, nil, "", "serve", "-c", write(t, `
+endpoints: [{name: web, protocol: wsify, listen: "127.0.0.1:0"}]
+admin: {listen: "127.0.0.1:0"}
+drain: {delay: `+delay+`, timeout: 4s}
+`))
+		admin := strings.TrimSuffix(p.urls(t, 3)["admin ht"], "/metrics")
+		next("\nREADY=1\n")
+		if err := post(http.MethodPost, admin+"/v1/drain", http.StatusOK)(t.Context()); err != nil {
+			t.Error(err)
+		}
+		next("\nSTOPPING=1\n", told)
+		return p
+	}
+	if err := drained("0s", "\nEXTEND_TIMEOUT_USEC=14000000\n").cmd.Wait(); err != nil {
 		t.Error(err)
 	}
-	if err := p.cmd.Wait(); err != nil {
+	waits := drained("1h", "\nEXTEND_TIMEOUT_USEC=3614000000\n")
+	if err := waits.cmd.Process.Kill(); err != nil {
 		t.Error(err)
 	}
+	_ = waits.cmd.Wait()
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/polywire/polywire/core"
 )
 
 // newHealth returns the command that asks the running broker how it is.
@@ -40,7 +42,7 @@ the checks alone, and --exclude for the others; --verbose names each.`,
 			if verbose {
 				query.Set("verbose", "")
 			}
-			status, body, err := o.ask(cmd.Context(), http.MethodGet, path, query)
+			status, body, err := o.ask(cmd.Context(), http.MethodGet, path, query, core.Payload{})
 			if err != nil {
 				return err
 			}

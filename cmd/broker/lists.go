@@ -51,15 +51,7 @@ cluster the list is of all nodes, and stderr names those that did not answer.`,
 			if len(args) == 1 {
 				return l.one(o, cmd, args[0], asJSON)
 			}
-			all, err := l.get(cmd, o, given(query), limit)
-			if err != nil {
-				return err
-			}
-			warnMissing(cmd.ErrOrStderr(), l.list(&all).Missing)
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), all)
-			}
-			return l.table(cmd.OutOrStdout(), all, limit)
+			return l.run(cmd, o, given(query), limit, asJSON)
 		},
 	}
 	flags := cmd.Flags()
@@ -72,7 +64,20 @@ cluster the list is of all nodes, and stderr names those that did not answer.`,
 	return cmd
 }
 
-// get returns the first elements that a query asks for, as many as limit.
+// run prints the first elements that a query asks for, as many as limit; 0 is all.
+func (l listing[L]) run(cmd *cobra.Command, o *operator, q url.Values, limit int, asJSON bool) error {
+	all, err := l.get(cmd, o, q, limit)
+	if err != nil {
+		return err
+	}
+	warnMissing(cmd.ErrOrStderr(), l.list(&all).Missing)
+	if asJSON {
+		return printJSON(cmd.OutOrStdout(), all)
+	}
+	return l.table(cmd.OutOrStdout(), all, limit)
+}
+
+// get returns what run prints.
 func (l listing[L]) get(cmd *cobra.Command, o *operator, q url.Values, limit int) (all L, err error) {
 	const most = 1000
 	for left, first := limit, true; ; first = false {
@@ -184,12 +189,17 @@ named with the prefix of their endpoint.`,
 func printTopics(t *tabwriter.Writer, all []polywire.Topic) {
 	fmt.Fprintln(t, "TOPIC\tPREFIX\tNODE\tSUBSCRIBERS\tAT")
 	for _, one := range all {
-		var where []string
-		for _, e := range one.Endpoints {
-			where = append(where, fmt.Sprintf("%s (%s) %d", e.Endpoint, e.Protocol, e.Subscribers))
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", plain(one.Topic), cmp.Or(plain(one.Prefix), "-"), at(one.Node), one.Subscribers, strings.Join(where, ", "))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\n", plain(one.Topic), cmp.Or(plain(one.Prefix), "-"), at(one.Node), one.Subscribers, places(one.Endpoints))
 	}
+}
+
+// places says at which endpoints something is heard.
+func places(endpoints []polywire.TopicHearing) string {
+	var where []string
+	for _, e := range endpoints {
+		where = append(where, fmt.Sprintf("%s (%s) %d", e.Endpoint, e.Protocol, e.Subscribers))
+	}
+	return strings.Join(where, ", ")
 }
 
 // newChannels returns the command that lists the channels.
@@ -246,12 +256,13 @@ func newSessions() *cobra.Command {
 	var close bool
 	l := listing[polywire.SessionList]{
 		use: "sessions [ID]", short: "List the sessions of the running broker, or close one",
-		long: `sessions lists the sessions that have connections, or with an id shows one, or with --close
-ends it: its connections are told in their format, and nobody can restore it. An id is no key:
-it is a digest of the key, which the broker shows to nobody.`,
+		long: `sessions lists the sessions that have connections, and those that are only in their store if
+that is memory or files (of the store of a cluster only those with connections), or with an id shows
+one, or with --close ends it: its connections are told in their format, and nobody can restore it.
+An id is no key: it is a digest of the key, which the broker shows to nobody.`,
 		example: `  broker sessions --config config.yaml
   broker sessions --config config.yaml 6b86b273ff34fce19d6b804e --close`,
-		path: "/v1/sessions", parameters: [][2]string{{"endpoint", "only those of an endpoint"}},
+		path: "/v1/sessions", parameters: [][2]string{{"endpoint", "only those of an endpoint"}, {"connected", "true: only those with connections; false: only those without"}},
 		list: func(l *polywire.SessionList) *polywire.List { return &l.List },
 		join: func(all *polywire.SessionList, page polywire.SessionList) {
 			all.Sessions = append(all.Sessions, page.Sessions...)
@@ -284,17 +295,19 @@ it is a digest of the key, which the broker shows to nobody.`,
 }
 
 func printSessions(t *tabwriter.Writer, all ...polywire.Session) {
-	fmt.Fprintln(t, "SESSION\tNODE\tENDPOINT\tCREATED\tCONNECTIONS")
-	for _, s := range all {
-		created := "-"
-		if s.Created != nil {
-			created = s.Created.Local().Format(time.DateTime)
+	fmt.Fprintln(t, "SESSION\tNODE\tENDPOINT\tCREATED\tLOOKED UP\tCONNECTIONS")
+	when := func(t *time.Time) string {
+		if t == nil {
+			return "-"
 		}
+		return t.Local().Format(time.DateTime)
+	}
+	for _, s := range all {
 		var by []string
 		for _, c := range s.Connections {
 			by = append(by, strconv.FormatUint(c, 10))
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", s.ID, at(s.Node), cmp.Or(s.Endpoint, "-"), created, cmp.Or(strings.Join(by, " "), "-"))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, at(s.Node), cmp.Or(s.Endpoint, "-"), when(s.Created), when(s.LastLookup), cmp.Or(strings.Join(by, " "), "-"))
 	}
 }
 
@@ -321,6 +334,10 @@ between them: FROM are those of the node that wait for this one, TO those that w
 			}
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), list)
+			}
+			if len(list.Nodes) == 0 {
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "the broker is alone: its configuration joins no cluster (cluster.engine)")
+				return err
 			}
 			t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(t, "NODE\tJOINED\tCHANNELS\tSERVICES\tFROM\tTO")

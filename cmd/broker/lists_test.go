@@ -21,8 +21,8 @@ func TestExamplesOfLists(t *testing.T) {
 		{topics[1], "TOPIC       PREFIX  NODE  SUBSCRIBERS  AT\n", "\nnews/today  -       -     1            vws (vws) 1\n"},
 		{examples(t, newChannels(), 1)[0], "CHANNEL  NODE  CONNECTION  ENDPOINT  USER  SERVICES\n", "\nbots     -     "},
 		{examples(t, newServices(), 1)[0], "SERVICE    NODE  BY     PENDING  CONNECTIONS\n", "\nbots/echo  -     owner  0  "},
-		{examples(t, newNodes(), 1)[0], "NODE  JOINED  CHANNELS  SERVICES  FROM  TO\n", ""},
-		{examples(t, newSessions(), 2)[0], "SESSION  NODE  ENDPOINT  CREATED  CONNECTIONS\n", ""},
+		{examples(t, newNodes(), 1)[0], "the broker is alone: its configuration joins no cluster (cluster.engine)\n", ""},
+		{examples(t, newSessions(), 2)[0], "SESSION  NODE  ENDPOINT  CREATED  LOOKED UP  CONNECTIONS\n", ""},
 	} {
 		coretest.Eventually(t, tt.example, func() bool {
 			got := s.enter(t, tt.example).ends(t)
@@ -30,7 +30,7 @@ func TestExamplesOfLists(t *testing.T) {
 		})
 	}
 	again := s.enter(t, examples(t, newSessions(), 2)[1])
-	if err := coretest.Receive(t, "the end of the command", again.done); err == nil || !strings.Contains(again.text(), "no connection has a session") {
+	if err := coretest.Receive(t, "the end of the command", again.done); err == nil || !strings.Contains(again.text(), "there is no session") {
 		t.Errorf("%v: %s", err, again.text())
 	}
 	var list polywire.TopicList

@@ -22,13 +22,16 @@ type live struct {
 // livePause is the time between two lines where they do not replace each other.
 const livePause = 10 * time.Second
 
-func newLive(out io.Writer) *live {
-	l := &live{out: out}
-	if f, ok := out.(*os.File); ok {
-		info, err := f.Stat()
-		l.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
+func newLive(out io.Writer) *live { return &live{out: out, terminal: isTerminal(out)} }
+
+// isTerminal reports whether people read what is written to out as it comes.
+func isTerminal(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	if !ok {
+		return false
 	}
-	return l
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 func (l *live) seen(line string) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/polywire/polywire"
 	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/core"
 )
 
 // operatorTimeout bounds a request to the admin server: it is the time that the server allows.
@@ -82,26 +84,32 @@ func newOperator(cfg *config.Config, c *credentials, instead string) (*operator,
 // noRedirect keeps the token from where an answer points to.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
+// contentTypes are those of payloads.
+var contentTypes = map[core.PayloadKind]string{core.JSON: "application/json", core.Text: "text/plain", core.Binary: "application/octet-stream"}
+
 // ask sends a request, and returns the answer.
-func (o *operator) ask(ctx context.Context, method, path string, query url.Values) (status int, body []byte, err error) {
+func (o *operator) ask(ctx context.Context, method, path string, query url.Values, body core.Payload) (status int, answer []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, operatorTimeout)
 	defer cancel()
-	response, err := o.send(ctx, method, path, query)
+	response, err := o.send(ctx, method, path, query, body)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	if body, err = io.ReadAll(response.Body); err != nil {
+	if answer, err = io.ReadAll(response.Body); err != nil {
 		return 0, nil, fmt.Errorf("asking the broker: %w", err)
 	}
-	return response.StatusCode, body, nil
+	return response.StatusCode, answer, nil
 }
 
 // send sends a request, and returns the answer, which ends with ctx. The caller closes its body.
-func (o *operator) send(ctx context.Context, method, path string, query url.Values) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, method, o.base+path+"?"+query.Encode(), nil)
+func (o *operator) send(ctx context.Context, method, path string, query url.Values, body core.Payload) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, o.base+path+"?"+query.Encode(), bytes.NewReader(body.Data))
 	if err != nil {
 		return nil, fmt.Errorf("asking the broker: %w", err)
+	}
+	if kind := contentTypes[body.Kind]; kind != "" {
+		request.Header.Set("Content-Type", kind)
 	}
 	// A page of a browser could not say so.
 	request.Header.Set("X-Polywire", "1")
@@ -120,14 +128,19 @@ func (o *operator) send(ctx context.Context, method, path string, query url.Valu
 
 // get asks for something of /v1, which is read into result.
 func (o *operator) get(ctx context.Context, method, path string, query url.Values, result any) error {
-	status, body, err := o.ask(ctx, method, path, query)
+	return o.about(ctx, method, path, query, core.Payload{}, result)
+}
+
+// about is get with a body.
+func (o *operator) about(ctx context.Context, method, path string, query url.Values, body core.Payload, result any) error {
+	status, answer, err := o.ask(ctx, method, path, query, body)
 	if err != nil {
 		return err
 	}
 	if status != http.StatusOK {
-		return refusedBy(status, body)
+		return refusedBy(status, answer)
 	}
-	if err := json.Unmarshal(body, result); err != nil {
+	if err := json.Unmarshal(answer, result); err != nil {
 		return fmt.Errorf("reading the broker's answer: %w", err)
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/polywire/polywire"
+	"github.com/polywire/polywire/core"
 )
 
 // newReload returns the command that makes a running broker read its configuration again.
@@ -52,7 +53,7 @@ func askReload(ctx context.Context, o *operator, dryRun bool) (plan polywire.Pla
 	if dryRun {
 		query.Set("dry_run", "1")
 	}
-	status, body, err := o.ask(ctx, http.MethodPost, "/reload", query)
+	status, body, err := o.ask(ctx, http.MethodPost, "/reload", query, core.Payload{})
 	if err != nil {
 		return plan, err
 	}

@@ -81,8 +81,11 @@ func (s *settings) serve(ctx context.Context, cfg *config.Config, given *sockets
 		return cfg, err
 	}
 	manager := &manager{log: log}
+	// Whoever ends it, a signal or an operator, systemd is told, and clients that come wait for the next process.
+	ctx, drain := context.WithCancel(ctx)
+	defer drain()
 	broker, err := polywire.New(cfg, log, polywire.WithSource(again), polywire.WithLogLevel(level), polywire.WithListen(given.Listen),
-		polywire.WithReloading(manager.begin))
+		polywire.WithReloading(manager.begin), polywire.WithDrain(drain))
 	if err != nil {
 		return err
 	}
@@ -123,11 +126,6 @@ func (s *settings) serve(ctx context.Context, cfg *config.Config, given *sockets
 		log.Warn("a socket that was given is at no address of the configuration and is closed", "address", address)
 	}
 	manager.ready()
-	go func() {
-		// Whoever asked for it: a signal, or an operator.
-		<-broker.Draining()
-		end(nil)
-	}()
 	reloading(running, hangup, replace, file, watchInterval, func() {
 		// Reread logs the result.
 		_, _ = broker.Reread(false)

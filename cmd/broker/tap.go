@@ -233,7 +233,7 @@ func tapData(ev core.TapEvent) string {
 
 // tap asks for a tap, which ends with ctx.
 func (o *operator) tap(ctx context.Context, q url.Values) (stream io.ReadCloser, err error) {
-	response, err := o.send(ctx, http.MethodGet, "/v1/tap", q)
+	response, err := o.send(ctx, http.MethodGet, "/v1/tap", q, core.Payload{})
 	if err != nil {
 		return nil, err
 	}

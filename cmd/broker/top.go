@@ -49,7 +49,7 @@ each screen replaces the one before; Ctrl-C ends it. In a cluster it shows all n
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
 			defer stop()
-			t := top{operator: o, rows: rows, asJSON: asJSON, out: cmd.OutOrStdout(), errs: cmd.ErrOrStderr(), terminal: newLive(cmd.OutOrStdout()).terminal}
+			t := top{operator: o, rows: rows, asJSON: asJSON, out: cmd.OutOrStdout(), errs: cmd.ErrOrStderr(), terminal: isTerminal(cmd.OutOrStdout())}
 			if err := t.run(ctx, interval, count); !errors.Is(err, context.Canceled) {
 				return err
 			}

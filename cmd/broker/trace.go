@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,6 +18,8 @@ import (
 func newTrace() *cobra.Command {
 	var s settings
 	var asJSON, service bool
+	var payload string
+	kind := kind{name: "auto"}
 	query := make(map[string]*string)
 	cmd := &cobra.Command{
 		Use:   "trace TOPIC",
@@ -24,28 +27,51 @@ func newTrace() *cobra.Command {
 		Long: `trace asks the running broker, at the admin address of the configuration, who would hear a
 message on a topic, without publishing anything: whether the publisher may publish at all, who
 hears the topic, who would lose the message all the same and why, and which subscriptions nearly
-match. With --service it says who would answer a call.`,
+match. In a cluster it also says how many clients of each other node hear the topic. With --service
+it says who would answer a call. The message is that of --payload, which is the message itself, - for
+standard input, or @FILE, or one of --size bytes, or a very short one.`,
 		Example: `  broker trace --config config.yaml news/today
+  broker trace --config config.yaml news/today --from 7 --payload '{"n":1}'
   broker trace --config config.yaml news/today --from 7 --kind binary --size 4096
   broker trace --config config.yaml bots/echo --service --endpoint web`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			given, with := given(query), cmd.Flags().Changed("payload")
+			switch {
+			case with && given.Has("size"):
+				return errors.New("--payload has its size: leave one of them out")
+			case service && (with || given.Has("size")):
+				return errors.New("--service looks at no payload")
+			}
 			o, err := s.operator(cmd)
 			if err != nil {
 				return err
 			}
-			q := given(query)
 			if service {
-				q.Set("service", args[0])
+				given.Set("service", args[0])
 				var a polywire.ServiceTrace
-				if err := o.get(cmd.Context(), http.MethodGet, "/v1/trace", q, &a); err != nil {
+				if err := o.get(cmd.Context(), http.MethodGet, "/v1/trace", given, &a); err != nil {
 					return err
 				}
 				return printServiceTrace(cmd.OutOrStdout(), a, asJSON)
 			}
-			q.Set("topic", args[0])
+			given.Set("topic", args[0])
 			var a polywire.MessageTrace
-			if err := o.get(cmd.Context(), http.MethodGet, "/v1/trace", q, &a); err != nil {
+			if with {
+				p, err := kind.read([]string{payload}, cmd.InOrStdin())
+				if err != nil {
+					return err
+				}
+				err = o.about(cmd.Context(), http.MethodPost, "/v1/trace", given, p, &a)
+				if err != nil {
+					return err
+				}
+				return printMessageTrace(cmd.OutOrStdout(), a, asJSON)
+			}
+			if kind.name != "auto" {
+				given.Set("kind", kind.name)
+			}
+			if err := o.get(cmd.Context(), http.MethodGet, "/v1/trace", given, &a); err != nil {
 				return err
 			}
 			return printMessageTrace(cmd.OutOrStdout(), a, asJSON)
@@ -55,12 +81,13 @@ match. With --service it says who would answer a call.`,
 	for _, one := range []struct{ name, usage string }{
 		{"from", "the number of the connection that would publish"},
 		{"endpoint", "in whose name it would be published, if it is no connection"},
-		{"kind", "what the message is: json, text or binary"},
-		{"size", "how many bytes it has"},
+		{"size", "how many bytes it has, if it is not --payload"},
 		{"limit", "show so many clients of each sort"},
 	} {
 		query[one.name] = flags.String(one.name, "", one.usage)
 	}
+	flags.StringVar(&payload, "payload", "", "the message: text, - for standard input, or @FILE")
+	kind.add(flags)
 	flags.BoolVar(&service, "service", false, "it is a service: say who would answer")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	s.addAsking(flags)
@@ -109,8 +136,15 @@ func printMessageTrace(w io.Writer, a polywire.MessageTrace, asJSON bool) error 
 	if a.Handler != "" {
 		fmt.Fprintf(t, "\nthe program's handler of %s hears it too\n", a.Handler)
 	}
-	if a.OtherNodes > 0 {
-		fmt.Fprintf(t, "\nclients of %d other nodes may hear it too; each node knows its own: ask it with broker trace\n", a.OtherNodes)
+	if len(a.OtherNodes) > 0 {
+		fmt.Fprintln(t, "\nOTHER NODE\tSUBSCRIPTIONS\tAT")
+	}
+	for _, one := range a.OtherNodes {
+		if one.Unknown {
+			fmt.Fprintf(t, "%s\t-\tit does not answer\n", one.Node)
+			continue
+		}
+		fmt.Fprintf(t, "%s\t%d\t%s\n", one.Node, one.Subscribers, cmp.Or(places(one.Endpoints), "-"))
 	}
 	if a.Cut {
 		fmt.Fprintln(t, "\nthere are more subscriptions than were compared")

@@ -13,7 +13,7 @@ import (
 // The examples of the help say who would hear a message, and why a client hears nothing.
 func TestExamplesOfTraces(t *testing.T) {
 	s := speak(t, "")
-	traces, doctors := examples(t, newTrace(), 3), examples(t, newDoctor(), 2)
+	traces, doctors := examples(t, newTrace(), 4), examples(t, newDoctor(), 2)
 	client := s.enter(t, "broker sub vws://127.0.0.1:8080/ws news/today")
 	var one polywire.Connection
 	coretest.Eventually(t, "the client is connected", func() bool {
@@ -30,8 +30,9 @@ func TestExamplesOfTraces(t *testing.T) {
 	id := fmt.Sprintf(" %d", one.ID)
 	for command, wants := range map[string][]string{
 		traces[0]:                               {"news/today: 1 would hear it, 0 would miss it", "vws       vws       news/today", "connection" + id, one.Remote},
-		strings.Replace(traces[1], " 7", id, 1): {"news/today: 1 would hear it", "ok  connection ", `as {"$binary": "…"}`},
-		traces[2]:                               {"bots/echo: nobody answers it", "no client offers it"},
+		strings.Replace(traces[1], " 7", id, 1): {"news/today: 1 would hear it", "ok  connection ", "vws       vws       news/today    1        32 "},
+		strings.Replace(traces[2], " 7", id, 1): {"news/today: 1 would hear it", "ok  connection ", `as {"$binary": "…"}`},
+		traces[3]:                               {"bots/echo: nobody answers it", "no client offers it"},
 		strings.Replace(traces[0], "news/today", "news/Today", 1):  {"news/Today: 0 would hear it", "NEARLY", "upper and lower case differ"},
 		strings.Replace(traces[0], "news/today", "'$call/1/x'", 1): {"$call/1/x: nobody would hear it", "problem  topic"},
 		strings.Replace(doctors[0], " 7", id, 1):                   {"no problem was found", "ok  subscription  it hears news/today"},
@@ -53,6 +54,12 @@ func TestExamplesOfTraces(t *testing.T) {
 		c := s.enter(t, command)
 		if err := coretest.Receive(t, "the end of the command", c.done); err == nil || !strings.HasPrefix(c.text(), want) {
 			t.Errorf("%s: %v\n%s\nwants %q", command, err, c.text(), want)
+		}
+	}
+	for _, wrong := range []string{" --payload x --size 5", " --service --payload x", " --payload { --kind json", " --payload @/nowhere"} {
+		c := s.enter(t, traces[0]+wrong)
+		if err := coretest.Receive(t, "the end of the command", c.done); err == nil {
+			t.Errorf("%s is understood: %s", wrong, c.text())
 		}
 	}
 	client.stop()

@@ -89,37 +89,27 @@ func (l *look[T]) end() error {
 // lock. Not on an event loop.
 func (e *Engine) ListTopics(ctx context.Context, visit func(core.TopicInfo)) error {
 	l := newLook(ctx, e.mu.RLocker(), each(visit))
-	for _, a := range e.topics {
-		if !listAddress(l, a, "") {
-			break
-		}
-	}
-	for _, t := range slices.Clone(e.tries) {
-		if !listNode(l, t, &t.root) || !listAddress(l, t.nothing.end, t.prefix) {
-			break
-		}
-	}
+	e.eachAddress(func(a *address) bool { return listAddress(l, a) })
 	return l.end()
 }
 
-// listNode adds the patterns of a node and those below it.
-func listNode(l *look[core.TopicInfo], t *trie, n *trieNode) bool {
-	if n == nil {
-		return true
-	}
-	if !listAddress(l, n.end, t.prefix) || !listAddress(l, n.rest, t.prefix) || !listNode(l, t, n.plus) || !listNode(l, t, n.any) {
-		return false
-	}
-	for _, child := range n.literal {
-		if !listNode(l, t, child) {
-			return false
+// eachAddress calls f with the topics and patterns that somebody hears, until it returns false; nil stands for a place
+// in a trie where a pattern could be. The caller holds mu, which f may give up meanwhile.
+func (e *Engine) eachAddress(f func(*address) bool) {
+	for _, a := range e.topics {
+		if !f(a) {
+			return
 		}
 	}
-	return true
+	for _, t := range slices.Clone(e.tries) {
+		if !t.root.each(f) || !f(t.nothing.end) {
+			return
+		}
+	}
 }
 
 // listAddress adds an address, if there is one.
-func listAddress(l *look[core.TopicInfo], a *address, prefix string) bool {
+func listAddress(l *look[core.TopicInfo], a *address) bool {
 	if a == nil {
 		return l.step(1)
 	}
@@ -132,7 +122,8 @@ func listAddress(l *look[core.TopicInfo], a *address, prefix string) bool {
 		}
 	}
 	if n > 0 {
-		l.add(core.TopicInfo{Name: a.name, Prefix: prefix, Pattern: a.place != nil, Subscribers: n})
+		i := interestOf(a)
+		l.add(core.TopicInfo{Name: i.Name, Prefix: i.Prefix, Pattern: i.Pattern, Subscribers: n})
 	}
 	return l.step(1)
 }
@@ -232,16 +223,11 @@ func (t *tally) add(some []heard) {
 	}
 }
 
-// holderOf returns who has something. Under no lock.
-func holderInfoOf(p *peer) core.HolderInfo {
-	return core.HolderInfo{Connection: p.link.ID(), Endpoint: p.endpoint.Name, User: p.link.Identity().User()}
-}
-
 // ListChannels calls visit with each channel that a connection of this process owns, as ListTopics. Not on an event
 // loop.
 func (e *Engine) ListChannels(ctx context.Context, visit func(core.ChannelInfo)) error {
 	return e.eachChannel(ctx, func(c *channel, owner *peer) {
-		visit(core.ChannelInfo{Name: c.name, Services: len(c.services), Owner: holderInfoOf(owner)})
+		visit(core.ChannelInfo{Name: c.name, Services: len(c.services), Owner: holderOf(owner)})
 	})
 }
 
@@ -317,7 +303,7 @@ func (e *Engine) showOffered(some []offering, visit func(core.ServiceInfo)) {
 	for i, one := range some {
 		info := core.ServiceInfo{Name: one.name, Kind: one.kind, Offers: one.offers, Pending: pending[i], Bound: e.calls.perService}
 		for _, by := range one.by {
-			info.Answerers = append(info.Answerers, holderInfoOf(by))
+			info.Answerers = append(info.Answerers, holderOf(by))
 		}
 		visit(info)
 	}

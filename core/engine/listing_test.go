@@ -63,7 +63,7 @@ func TestListing(t *testing.T) {
 		{TopicInfo: core.TopicInfo{Name: "in/a", Subscribers: 4}, By: byAll},
 		{TopicInfo: core.TopicInfo{Name: "in/+", Pattern: true, Subscribers: 1}, By: byAll[1:][:1]},
 	})
-	ann := core.HolderInfo{Connection: x.id, Endpoint: "in", User: "ann"}
+	ann := core.Holder{ID: x.id, Endpoint: "in", Remote: "192.0.2.1:9", User: "ann"}
 	wantsSame(t, "channels", listed(t, w.engine.ListChannels), []core.ChannelInfo{{Name: "in/c", Services: 2, Owner: ann}})
 
 	w.engine.Handle("h", func(context.Context, core.Invocation) (core.Payload, error) { return core.Payload{}, nil })
@@ -75,9 +75,9 @@ func TestListing(t *testing.T) {
 	wantsSame(t, "services", listed(t, w.engine.ListServices), []core.ServiceInfo{
 		{Kind: core.OtherService, Bound: maxRunning},
 		{Name: "h", Kind: core.HandledService, Bound: maxRunning},
-		{Name: "in/c", Kind: core.OwnedService, Answerers: []core.HolderInfo{ann}, Offers: 1, Bound: most},
-		{Name: "in/c/d", Kind: core.OwnedService, Answerers: []core.HolderInfo{ann}, Offers: 1, Pending: 1, Bound: most},
-		{Name: "in/s", Kind: core.SharedService, Answerers: []core.HolderInfo{ann, {Connection: y.id, Endpoint: "in"}}, Offers: 2, Bound: most},
+		{Name: "in/c", Kind: core.OwnedService, Answerers: []core.Holder{ann}, Offers: 1, Bound: most},
+		{Name: "in/c/d", Kind: core.OwnedService, Answerers: []core.Holder{ann}, Offers: 1, Pending: 1, Bound: most},
+		{Name: "in/s", Kind: core.SharedService, Answerers: []core.Holder{ann, {ID: y.id, Endpoint: "in", Remote: "192.0.2.1:9"}}, Offers: 2, Bound: most},
 		{Name: "u/+", Kind: core.UpstreamService, Bound: 5},
 	})
 

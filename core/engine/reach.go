@@ -144,20 +144,12 @@ func (e *Engine) Answerers(ep *core.Endpoint, service string) core.Answerers {
 func (e *Engine) Interests(visit func([]core.Interest) bool) {
 	l := lookUntil(e, visit)
 	defer func() { _ = l.end() }() // its error is that visit has ended it
-	add := func(a *address) bool {
-		l.add(interestOf(a))
+	e.eachAddress(func(a *address) bool {
+		if a != nil {
+			l.add(interestOf(a))
+		}
 		return l.step(1)
-	}
-	for _, a := range e.topics {
-		if !add(a) {
-			return
-		}
-	}
-	for _, t := range slices.Clone(e.tries) {
-		if !t.root.each(add) || t.nothing.end != nil && !add(t.nothing.end) {
-			return
-		}
-	}
+	})
 }
 
 // ServiceNames calls visit with the whole names of the services that clients of any node offer, as Interests does.
@@ -194,25 +186,4 @@ func lookUntil[T any](e *Engine, visit func([]T) bool) *look[T] {
 			stop()
 		}
 	})
-}
-
-// each calls f with the patterns below n until it returns false, and reports whether it did not. The caller holds
-// mu, which f may give up meanwhile: a node that is taken out then is empty, and the way on goes through its parents.
-func (n *trieNode) each(f func(*address) bool) bool {
-	for _, a := range []*address{n.end, n.rest} {
-		if a != nil && !f(a) {
-			return false
-		}
-	}
-	for _, c := range []*trieNode{n.plus, n.any} {
-		if c != nil && !c.each(f) {
-			return false
-		}
-	}
-	for _, c := range n.literal {
-		if !c.each(f) {
-			return false
-		}
-	}
-	return true
 }

@@ -211,3 +211,23 @@ func (a *address) appendTo(hits []*audience) []*audience {
 	}
 	return append(hits, a.audiences...)
 }
+
+// each calls f with the addresses of n and of the nodes below it, nil where there is none, until it returns false, and
+// reports whether it did not. The caller holds the engine's lock, which f may give up meanwhile: a node that is taken out
+// then is empty, and the way on goes through its parents.
+func (n *trieNode) each(f func(*address) bool) bool {
+	if !f(n.end) || !f(n.rest) {
+		return false
+	}
+	for _, c := range []*trieNode{n.plus, n.any} {
+		if c != nil && !c.each(f) {
+			return false
+		}
+	}
+	for _, c := range n.literal {
+		if !c.each(f) {
+			return false
+		}
+	}
+	return true
+}

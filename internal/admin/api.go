@@ -30,6 +30,14 @@ type apiError struct {
 
 func (e *apiError) Error() string { return e.Message }
 
+// caused is an apiError with what programs know it by.
+type caused struct {
+	*apiError
+	cause error
+}
+
+func (e caused) Unwrap() []error { return []error{e.apiError, e.cause} }
+
 func invalid(format string, args ...any) *apiError {
 	return &apiError{http.StatusBadRequest, "invalid", fmt.Sprintf(format, args...)}
 }

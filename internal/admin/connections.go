@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -22,26 +21,28 @@ type Connections interface {
 	// List calls visit with each open connection that hears a whole topic, or with all if it is empty, on
 	// the calling goroutine.
 	List(ctx context.Context, topic string, visit func(core.ConnectionInfo)) error
-	// Find returns a connection and what it has at the engine, End ends one with its format's goodbye.
-	// The error is [core.ErrNoConnection] if there is none.
-	Find(ctx context.Context, id uint64) (core.ConnectionInfo, core.Holdings, error)
+	// End ends one with its format's goodbye. The error is [core.ErrNoConnection] if there is none.
 	End(ctx context.Context, id uint64, r core.Reason) (core.ConnectionInfo, error)
 }
 
 // connections serves /v1/connections.
 type connections struct {
 	all       Connections
-	closed    func() []core.ClosedConnection
+	writing   Writing
+	last      func() []core.ClosedConnection
 	endpoints func() []string
 	api       api
 	lists     *lists
-	kind      kind[Connection]
+	open      kind[Connection]
+	closed    kind[ClosedConnection]
 }
 
 func newConnections(src Source, a api, l *lists) *connections {
-	c := &connections{all: src.Connections, closed: src.Closed, endpoints: src.endpoints, api: a, lists: l}
-	c.kind = kind[Connection]{name: "connections", collect: c.collect}
-	c.kind.serve(l)
+	c := &connections{all: src.Connections, writing: src.Writing, last: src.Closed, endpoints: src.endpoints, api: a, lists: l}
+	c.open = kind[Connection]{name: "connections", collect: c.collect}
+	c.closed = kind[ClosedConnection]{name: "closed connections", collect: c.collectClosed}
+	c.open.serve(l)
+	c.closed.serve(l)
 	l.local[showConnection], l.local[endConnection] = c.showHere, c.endHere
 	return c
 }
@@ -52,7 +53,7 @@ const showConnection, endConnection = "connection", "end connection"
 func (c *connections) serve(mux *http.ServeMux) {
 	const look, end = "look at connections", "end connections"
 	c.api.handle(mux, "GET /v1/connections", Read, look, []string{"endpoint", "protocol", "user", "address", "topic", "sort", "limit", "after"}, c.list)
-	c.api.handle(mux, "GET /v1/connections/closed", Read, look, []string{"endpoint", "user", "address", "reason", "limit"}, c.ended)
+	c.api.handle(mux, "GET /v1/connections/closed", Read, look, []string{"endpoint", "protocol", "user", "address", "reason", "limit", "after"}, c.listClosed)
 	c.api.handle(mux, "GET /v1/connections/{id}", Read, look, nil, c.show)
 	c.api.handle(mux, "DELETE /v1/connections/{id}", Operate, end, []string{"reason"}, c.end)
 }
@@ -130,6 +131,33 @@ type ConnectionDetail struct {
 	Asked  int `json:"asked"`
 	// LastRefusal is what it was refused last; nil if nothing was.
 	LastRefusal *Refusal `json:"last_refusal,omitempty"`
+	// Identity is who it is by its credential; nil if it has shown none.
+	Identity *Identity `json:"identity,omitempty"`
+	// Queue is what waits to be written to it.
+	Queue Queue `json:"queue"`
+}
+
+// Identity is who a client is.
+type Identity struct {
+	// Subject names the user; empty if the credential names none.
+	Subject string `json:"subject,omitempty"`
+	// Method is how it was found out, a type of auth of the endpoint.
+	Method string `json:"method"`
+	// Expires is when the credential does, and the connection ends; nil is never.
+	Expires *time.Time `json:"expires,omitempty"`
+}
+
+// Queue is what waits to be written to a connection.
+type Queue struct {
+	// Bytes wait behind the message that is being written, and Limit may.
+	Bytes int `json:"bytes"`
+	Limit int `json:"limit"`
+	// Policy is what happens beyond the limit, a slow_consumer of the configuration.
+	Policy string `json:"policy"`
+	// Stuck says that its socket takes nothing now.
+	Stuck bool `json:"stuck,omitempty"`
+	// Lost is how many messages it has lost because it reads too slowly.
+	Lost uint64 `json:"lost,omitempty"`
 }
 
 // Refusal is something that a connection has asked for in vain.
@@ -161,7 +189,7 @@ func (c *connections) list(r *http.Request, q url.Values) (any, error) {
 	if endpoint := q.Get("endpoint"); endpoint != "" && !slices.Contains(c.endpoints(), endpoint) {
 		return nil, &apiError{http.StatusNotFound, "not_found", fmt.Sprintf("there is no endpoint %.100q", endpoint)}
 	}
-	all, list, err := c.kind.everywhere(r.Context(), c.lists, q)
+	all, list, err := c.open.everywhere(r.Context(), c.lists, q)
 	if err != nil {
 		return nil, err
 	}
@@ -170,18 +198,18 @@ func (c *connections) list(r *http.Request, q url.Values) (any, error) {
 
 // collect adds the connections of this node that a query asks for.
 func (c *connections) collect(ctx context.Context, q url.Values, add func(place, Connection)) error {
-	wanted, err := filter(q)
+	wanted, err := filterOf(q)
 	if err != nil {
 		return err
 	}
-	key, err := orderOf(q)
+	at, err := orderOf(q)
 	if err != nil {
 		return err
 	}
 	node := c.lists.self()
 	return c.all.List(ctx, q.Get("topic"), func(one core.ConnectionInfo) {
-		if wanted(one) {
-			add(place{Key: key(one), ID: one.ID}, connectionOf(one, node))
+		if wanted.Means(one.Endpoint, one.Protocol, one.User, one.Remote) {
+			add(at(one), connectionOf(one, node))
 		}
 	})
 }
@@ -198,26 +226,39 @@ func (c *connections) showHere(ctx context.Context, text string, _ url.Values) (
 	if err != nil {
 		return nil, err
 	}
-	var one core.ConnectionInfo
-	var h core.Holdings
+	var found []core.ConnectionState
 	err = c.lists.walk(ctx, func(ctx context.Context) (err error) {
-		one, h, err = c.all.Find(ctx, id)
+		found, err = c.writing.Examine(ctx, id)
 		return err
 	})
+	if err == nil && len(found) == 0 {
+		err = core.ErrNoConnection
+	}
 	if err != nil {
 		return nil, missing(id, err)
 	}
+	return detailOf(found[0], c.lists.self()), nil
+}
+
+func detailOf(c core.ConnectionState, node string) ConnectionDetail {
 	some := func(names []string) []string { return append([]string{}, names...) }
-	return ConnectionDetail{
-		Connection: connectionOf(one, c.lists.self()),
-		Topics:     some(h.Topics), Patterns: some(h.Patterns), Services: some(h.Services), Channels: some(h.Channels), More: h.More,
-		Session: h.Session, Asking: h.Asking, Asked: h.Asked, LastRefusal: lastOf(h.Refused),
-	}, nil
+	d := ConnectionDetail{
+		Connection: connectionOf(c.ConnectionInfo, node),
+		Topics:     some(c.Topics), Patterns: some(c.Patterns), Services: some(c.Services), Channels: some(c.Channels), More: c.More,
+		Session: c.Session, Asking: c.Asking, Asked: c.Asked, LastRefusal: lastOf(c.Refused),
+		Queue: Queue{Bytes: c.Backlog, Limit: c.Limit, Policy: c.Policy, Stuck: c.Stuck, Lost: c.Lost},
+	}
+	if id := c.Identity; id != nil {
+		d.Identity = &Identity{id.Subject, id.Method, known(id.Expires)}
+	}
+	return d
 }
 
 // ClosedConnection is a connection that has ended, in the answers of /v1.
 type ClosedConnection struct {
-	ID       uint64    `json:"id"`
+	ID uint64 `json:"id"`
+	// Node is the node of the cluster that had it; empty if there is no cluster.
+	Node     string    `json:"node,omitempty"`
 	Endpoint string    `json:"endpoint"`
 	Protocol string    `json:"protocol"`
 	Remote   string    `json:"remote"`
@@ -228,37 +269,38 @@ type ClosedConnection struct {
 	Reason string `json:"reason"`
 }
 
-// ClosedList is the answer to GET /v1/connections/closed.
+// ClosedList is the answer to GET /v1/connections/closed: of those that the nodes remember.
 type ClosedList struct {
 	Connections []ClosedConnection `json:"connections"`
-	// Total is how many of those that are remembered match.
-	Total int `json:"total"`
+	List
 }
 
-// ended returns connections that have ended.
-func (c *connections) ended(_ *http.Request, q url.Values) (any, error) {
-	from, err := addresses(q.Get("address"))
+// listClosed returns a page of connections that have ended.
+func (c *connections) listClosed(r *http.Request, q url.Values) (any, error) {
+	all, list, err := c.closed.everywhere(r.Context(), c.lists, q)
 	if err != nil {
 		return nil, err
 	}
-	limit, err := limitOf(q)
+	return ClosedList{all, list}, nil
+}
+
+// collectClosed adds the connections that have ended at this node and that a query asks for, the last one first.
+func (c *connections) collectClosed(_ context.Context, q url.Values, add func(place, ClosedConnection)) error {
+	wanted, err := filterOf(q)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	list := ClosedList{Connections: []ClosedConnection{}}
-	is := func(name, value string) bool { return q.Get(name) == "" || q.Get(name) == value }
-	for _, one := range c.closed() {
-		if !is("endpoint", one.Endpoint) || !is("user", one.User) || !is("reason", one.Reason.String()) || !from(one.Remote) {
+	reason, node := q.Get("reason"), c.lists.self()
+	for _, one := range c.last() {
+		if !wanted.Means(one.Endpoint, one.Protocol, one.User, one.Remote) || reason != "" && one.Reason.String() != reason {
 			continue
 		}
-		if list.Total++; list.Total <= limit {
-			list.Connections = append(list.Connections, ClosedConnection{
-				ID: one.ID, Endpoint: one.Endpoint, Protocol: one.Protocol, Remote: one.Remote, User: one.User,
-				Opened: one.Opened.UTC(), Closed: one.Closed.UTC(), Reason: one.Reason.String(),
-			})
-		}
+		add(place{Key: -one.Closed.UnixNano(), ID: ^one.ID, Node: node}, ClosedConnection{
+			ID: one.ID, Node: node, Endpoint: one.Endpoint, Protocol: one.Protocol, Remote: one.Remote, User: one.User,
+			Opened: one.Opened.UTC(), Closed: one.Closed.UTC(), Reason: one.Reason.String(),
+		})
 	}
-	return list, nil
+	return nil
 }
 
 // end ends a connection.
@@ -319,70 +361,34 @@ func connectionID(text string) (uint64, error) {
 
 func missing(id uint64, err error) error {
 	if errors.Is(err, core.ErrNoConnection) {
-		return &apiError{http.StatusNotFound, "not_found", fmt.Sprintf("there is no connection %d; it may have ended", id)}
+		return caused{&apiError{http.StatusNotFound, "not_found", fmt.Sprintf("there is no connection %d; it may have ended", id)}, err}
 	}
 	return err
 }
 
-// filter returns which connections a query asks for.
-func filter(q url.Values) (func(core.ConnectionInfo) bool, error) {
-	endpoint, protocol, user := q.Get("endpoint"), q.Get("protocol"), q.Get("user")
-	from, err := addresses(q.Get("address"))
-	if err != nil {
-		return nil, err
-	}
-	return func(one core.ConnectionInfo) bool {
-		return (endpoint == "" || one.Endpoint == endpoint) && (protocol == "" || one.Protocol == protocol) && (user == "" || one.User == user) && from(one.Remote)
-	}, nil
-}
-
-// addresses returns which clients are at an address, in a network, or at an address with a port.
-func addresses(text string) (func(remote string) bool, error) {
-	if text == "" {
-		return func(string) bool { return true }, nil
-	}
-	if one, err := netip.ParseAddrPort(text); err == nil {
-		return func(remote string) bool {
-			at, err := netip.ParseAddrPort(remote)
-			return err == nil && at.Port() == one.Port() && at.Addr().Unmap() == one.Addr().Unmap()
-		}, nil
-	}
-	network, err := netip.ParsePrefix(text)
-	if err != nil {
-		one, err := netip.ParseAddr(text)
-		if err != nil {
-			return nil, invalid("address must be an address, a network such as 10.0.0.0/8, or an address with a port, not %.50q", text)
-		}
-		network = netip.PrefixFrom(one.Unmap(), one.Unmap().BitLen())
-	}
-	return func(remote string) bool {
-		at, err := netip.ParseAddrPort(remote)
-		return err == nil && network.Contains(at.Addr().Unmap())
-	}, nil
-}
-
-// orders are the ways to sort connections: what comes first has the smallest number.
-var orders = map[string]func(core.ConnectionInfo) int64{
-	"id":     func(core.ConnectionInfo) int64 { return 0 },
-	"queued": func(c core.ConnectionInfo) int64 { return -int64(c.Queued) },
-	"idle":   func(c core.ConnectionInfo) int64 { return -int64(c.Idle) },
-	"oldest": func(c core.ConnectionInfo) int64 { return c.Opened.UnixNano() },
-	"newest": func(c core.ConnectionInfo) int64 { return -c.Opened.UnixNano() },
-	"rate": func(c core.ConnectionInfo) int64 {
+// orders are the ways to sort connections: what comes first has the smallest place. Those that are alike otherwise are
+// sorted by their numbers, of which newer connections have greater ones.
+var orders = map[string]func(core.ConnectionInfo) place{
+	"id":     func(c core.ConnectionInfo) place { return place{ID: c.ID} },
+	"queued": func(c core.ConnectionInfo) place { return place{Key: -int64(c.Queued), ID: c.ID} },
+	"idle":   func(c core.ConnectionInfo) place { return place{Key: -int64(c.Idle), ID: c.ID} },
+	"oldest": func(c core.ConnectionInfo) place { return place{Key: c.Opened.UnixNano(), ID: c.ID} },
+	"newest": func(c core.ConnectionInfo) place { return place{Key: -c.Opened.UnixNano(), ID: ^c.ID} },
+	"rate": func(c core.ConnectionInfo) place {
 		r := ratesOf(c)
-		return -int64(1000 * (r.MessagesIn + r.MessagesOut))
+		return place{Key: -int64(1000 * (r.MessagesIn + r.MessagesOut)), ID: c.ID}
 	},
-	"busy": func(c core.ConnectionInfo) int64 {
+	"busy": func(c core.ConnectionInfo) place {
 		r := ratesOf(c)
-		return -int64(1000 * (r.BytesIn + r.BytesOut))
+		return place{Key: -int64(1000 * (r.BytesIn + r.BytesOut)), ID: c.ID}
 	},
 }
 
 // orderOf returns how a query wants connections to be sorted.
-func orderOf(q url.Values) (func(core.ConnectionInfo) int64, error) {
-	key, ok := orders[cmp.Or(q.Get("sort"), "id")]
+func orderOf(q url.Values) (func(core.ConnectionInfo) place, error) {
+	at, ok := orders[cmp.Or(q.Get("sort"), "id")]
 	if !ok {
 		return nil, invalid("sort must be id, queued, idle, oldest, newest, rate or busy, not %.50q", q.Get("sort"))
 	}
-	return key, nil
+	return at, nil
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -38,26 +37,78 @@ type Patient struct {
 	Steps      []Step     `json:"steps"`
 }
 
+// DoctorQuery is a client that hears nothing.
+type DoctorQuery struct {
+	// Connection is the number of its connection, which may have ended, to any node of the cluster; 0 is unknown. Then
+	// From is where it comes from; only connections to this node are examined.
+	Connection uint64
+	From       From
+	// Topic is what it should hear, as the client names it; "" is anything.
+	Topic string
+}
+
 // doctor says why a client hears nothing.
 func (t *tracer) doctor(r *http.Request, q url.Values) (any, error) {
 	number, address := q.Get("connection"), q.Get("address")
 	if (number == "") == (address == "") {
 		return nil, invalid("give either a connection or an address: ?connection=7")
 	}
-	var d *Diagnosis
-	err := t.walk(r.Context(), func(ctx context.Context) (err error) {
-		if number != "" {
-			d, err = t.byNumber(ctx, number, q.Get("topic"))
-		} else {
-			d, err = t.byAddress(ctx, address, q.Get("topic"))
-		}
-		return err
-	})
+	from, err := fromOf(address)
 	if err != nil {
 		return nil, err
 	}
+	if number == "" {
+		return t.diagnose(r.Context(), DoctorQuery{From: from, Topic: q.Get("topic")})
+	}
+	id, err := connectionID(number)
+	if err == nil && id == 0 {
+		err = missing(0, core.ErrNoConnection)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t.diagnose(r.Context(), DoctorQuery{Connection: id, Topic: q.Get("topic")})
+}
+
+// examineConnection is what other nodes may ask about a connection.
+const examineConnection = "examine connection"
+
+// diagnose says why a client hears nothing.
+func (t *tracer) diagnose(ctx context.Context, q DoctorQuery) (d *Diagnosis, err error) {
+	switch {
+	case q.Connection != 0:
+		d = new(Diagnosis)
+		asked := question{Op: examineConnection, ID: strconv.FormatUint(q.Connection, 10), Query: url.Values{"topic": {q.Topic}}}
+		if err := t.lists.findOne(ctx, asked, d); err != nil {
+			return nil, err
+		}
+	case q.From == From{}:
+		return nil, invalid("give either a connection or an address")
+	default:
+		err := t.walk(ctx, func(ctx context.Context) (err error) {
+			d, err = t.byAddress(ctx, q.From, q.Topic)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
 	d.conclude()
 	return d, nil
+}
+
+// examineHere examines a connection to this node.
+func (t *tracer) examineHere(ctx context.Context, text string, q url.Values) (any, error) {
+	id, err := connectionID(text)
+	if err != nil {
+		return nil, err
+	}
+	var d *Diagnosis
+	err = t.walk(ctx, func(ctx context.Context) (err error) {
+		d, err = t.byNumber(ctx, id, q.Get("topic"))
+		return err
+	})
+	return d, err
 }
 
 // conclude finds the most likely cause.
@@ -74,11 +125,7 @@ func (d *Diagnosis) conclude() {
 }
 
 // byNumber examines a connection, which may have ended.
-func (t *tracer) byNumber(ctx context.Context, number, topic string) (*Diagnosis, error) {
-	id, err := strconv.ParseUint(number, 10, 64)
-	if err != nil {
-		return nil, invalid("%.50q is no number of a connection", number)
-	}
+func (t *tracer) byNumber(ctx context.Context, id uint64, topic string) (*Diagnosis, error) {
 	d := &Diagnosis{Door: []Step{}, Clients: []Patient{}}
 	states, err := t.src.Writing.Examine(ctx, id)
 	if err != nil {
@@ -98,15 +145,11 @@ func (t *tracer) byNumber(ctx context.Context, number, topic string) (*Diagnosis
 }
 
 // byAddress examines the connections of an address, and whether others of it were refused.
-func (t *tracer) byAddress(ctx context.Context, address, topic string) (*Diagnosis, error) {
-	from, err := addresses(address)
-	if err != nil {
-		return nil, err
-	}
+func (t *tracer) byAddress(ctx context.Context, from From, topic string) (*Diagnosis, error) {
 	d := &Diagnosis{Door: []Step{}, Clients: []Patient{}}
 	var open []core.ConnectionInfo
-	err = t.src.Connections.List(ctx, "", func(one core.ConnectionInfo) {
-		if !from(one.Remote) {
+	err := t.src.Connections.List(ctx, "", func(one core.ConnectionInfo) {
+		if !from.Has(one.Remote) {
 			return
 		}
 		open = append(open, one)
@@ -132,7 +175,7 @@ func (t *tracer) byAddress(ctx context.Context, address, topic string) (*Diagnos
 	for _, one := range states {
 		d.Clients = append(d.Clients, t.examine(one, topic))
 	}
-	d.Door = t.door(from, open, address)
+	d.Door = t.door(from, open)
 	return d, nil
 }
 
@@ -144,16 +187,12 @@ func newest(all []core.ConnectionInfo) []core.ConnectionInfo {
 
 // door says whether clients of an address were refused, or have left. open are those that are connected, the
 // newest first.
-func (t *tracer) door(from func(string) bool, open []core.ConnectionInfo, address string) []Step {
+func (t *tracer) door(from From, open []core.ConnectionInfo) []Step {
 	s := steps{}
 	known := false
-	near := from
-	if one, err := netip.ParseAddr(address); err == nil && one.Unmap().Is6() {
-		// They are remembered by /64.
-		near, _ = addresses(netip.PrefixFrom(one, 64).String())
-	}
+	near := from.wide()
 	for _, one := range t.src.Writing.TurnedAway() {
-		if !near(one.Remote) || len(s) == maxPatients {
+		if !near.Has(one.Remote) || len(s) == maxPatients {
 			continue
 		}
 		known = true
@@ -168,7 +207,7 @@ func (t *tracer) door(from func(string) bool, open []core.ConnectionInfo, addres
 		s.problem(doorStep(one.Reason), doorAdvice(one.Reason), "%s", text)
 	}
 	for _, one := range t.src.Closed() {
-		if known || len(open) > 0 || !from(one.Remote) {
+		if known || len(open) > 0 || !from.Has(one.Remote) {
 			continue
 		}
 		known = true
@@ -176,10 +215,10 @@ func (t *tracer) door(from func(string) bool, open []core.ConnectionInfo, addres
 	}
 	if !known && len(open) == 0 {
 		s.problem("connection", "check the URL that it uses, name resolution, firewalls and proxies; behind a proxy clients have its address unless network.trusted_proxies names it",
-			"no client of %s is connected, none of the last thousand that have left was, and none was refused: it does not reach the broker, or has another address here", address)
+			"no client of %s is connected, none of the last thousand that have left was, and none was refused: it does not reach the broker, or has another address here", from)
 	}
 	if len(s) == 0 {
-		s.ok("admission", "no client of %s was refused lately", address)
+		s.ok("admission", "no client of %s was refused lately", from)
 	}
 	return s
 }
@@ -413,7 +452,7 @@ func adviceFor(r core.RefusedCommand) string {
 
 // ownership says who may publish on a topic. That others may not is no fault of who hears it.
 func (t *tracer) ownership(s *steps, c core.ConnectionState, topic string) {
-	r := t.src.Hearing.Reach(c.Settings, topic, core.Payload{})
+	r := t.src.Routing.Reach(c.Settings, topic, core.Payload{})
 	switch {
 	case r.Refusal.Failed():
 		s.problem("topic", "name another topic", "nobody can publish on it (%s)%s", r.Reason, because(r.Refusal.Text))

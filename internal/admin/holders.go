@@ -47,7 +47,7 @@ type Holder struct {
 	User       string `json:"user,omitempty"`
 }
 
-func holderOf(h core.HolderInfo) Holder { return Holder(h) }
+func holderOf(h core.Holder) Holder { return Holder{h.ID, h.Endpoint, h.User} }
 
 // Channel is a channel that a connection owns, in the answers of /v1.
 type Channel struct {

@@ -56,12 +56,12 @@ func newLists(nodes Nodes) *lists {
 	return &lists{nodes: nodes, local: make(map[string]localOp), walking: make(chan struct{}, 1)}
 }
 
-// self is the id of this node; "" if the broker is alone.
+// self is what is shown of the id of this node; "" if the broker is alone.
 func (l *lists) self() string {
 	if l.nodes == nil {
 		return ""
 	}
-	return string(l.nodes.Self())
+	return shownNode(l.nodes.Self())
 }
 
 // walk calls f, which walks through all there is of something, one at a time: who asks again and again waits for their
@@ -201,7 +201,7 @@ func (r reply) read(result any) error {
 	return nil
 }
 
-// askAll asks all other nodes at once. The function that it returns waits for their replies, by the ids of the nodes.
+// askAll asks all other nodes at once. The function that it returns waits for their replies, by what is shown of the ids of the nodes.
 func (l *lists) askAll(ctx context.Context, q question) (replies func() map[string]reply) {
 	if l.nodes == nil {
 		return func() map[string]reply { return nil }
@@ -224,7 +224,7 @@ func (l *lists) askAll(ctx context.Context, q question) (replies func() map[stri
 			r.err = err
 			mu.Lock()
 			defer mu.Unlock()
-			all[string(node.ID)] = r
+			all[shownNode(node.ID)] = r
 		})
 	}
 	return func() map[string]reply {

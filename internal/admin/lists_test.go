@@ -76,7 +76,7 @@ func TestListsOfNodes(t *testing.T) {
 		var got []uint64
 		for next, pages := "", 0; pages == 0 || next != ""; pages++ {
 			some, list, err := a.everywhere(t.Context(), all["a"], url.Values{"limit": {fmt.Sprint(limit)}, "after": {next}})
-			if err != nil || list.Total != len(want) || len(some) == 0 || len(some) > limit || !slices.Equal(list.Missing, []string{"y", "z"}) {
+			if err != nil || list.Total != len(want) || len(some) == 0 || len(some) > limit || !slices.Equal(list.Missing, []string{shownNode("y"), shownNode("z")}) {
 				t.Fatalf("%d of %+v: %v", len(some), list, err)
 			}
 			if got = append(got, some...); len(got) > len(want) {
@@ -131,7 +131,47 @@ func TestOneOfNodes(t *testing.T) {
 		t.Errorf("with a node that does not answer: %d", got)
 	}
 	var r reply
-	if err := all["a"].askAll(t.Context(), question{Op: "other"})()["b"].read(&r); err == nil {
+	if err := all["a"].askAll(t.Context(), question{Op: "other"})()[shownNode("b")].read(&r); err == nil {
 		t.Error("a node answers what it does not know")
+	}
+}
+
+// What a page continues with is short, however long names are, so that it is understood within an URL; names that begin
+// alike are told apart.
+func TestPlacesAreShort(t *testing.T) {
+	long := strings.Repeat("ä/", 100<<10)
+	a, b := placeOfName(long+"a", "node"), placeOfName(long+"b", "node")
+	if n := len(url.QueryEscape(a.text())); n > 2<<10 {
+		t.Errorf("it has %d bytes", n)
+	}
+	if a.compare(b) == 0 || a.compare(placeOfName(long+"a", "node")) != 0 {
+		t.Error("places of unlike names are the same, or of one name are not")
+	}
+	if got, ok := placeOf(a.text()); !ok || got.compare(a) != 0 {
+		t.Errorf("%v is read as %v", a, got)
+	}
+}
+
+// Who may read is not told what bridges show to be known, but can tell nodes of one name apart.
+func TestNodesAreShownWithoutTheirSecret(t *testing.T) {
+	const id, other = "n-east-1-0123456789abcdef", "n-east-1-0123456789abcdee"
+	l := newLists(&cluster{self: id, lost: []core.NodeID{other}})
+	list, err := newNodes(Source{}, api{}, l).list(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := list.(NodeList).Nodes
+	holder := core.Holder{Node: other}
+	for _, text := range []string{l.self(), shown[0].Node, shown[1].Node, called(holder), answererOf("client", holder).Node} {
+		if !strings.Contains(text, "n-east-1-") || strings.Contains(text, "0123456789") {
+			t.Errorf("%s is shown", text)
+		}
+	}
+	if shown[0].Node != l.self() || shown[1].Node == l.self() || answererOf("client", holder).Node != shown[1].Node {
+		t.Errorf("%+v", shown)
+	}
+	_, missing, err := numbers(l.self(), 1).everywhere(t.Context(), l, url.Values{})
+	if err != nil || !slices.Equal(missing.Missing, []string{shown[1].Node}) {
+		t.Errorf("%+v, %v", missing, err)
 	}
 }

@@ -1,10 +1,27 @@
 package admin
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
+
+	"github.com/polywire/polywire/core"
 )
+
+// shownNode is what people are told of the id of a node: what it begins with, which has the name of the node, and a digest
+// in place of what nobody can guess. A bridge shows the whole id to the broker that it leads to (core.BridgeHeader), and
+// whoever knows it could make that take it for such a bridge; so who may only read does not learn it.
+func shownNode(id core.NodeID) string {
+	name := string(id)
+	if i := strings.LastIndexByte(name, '-'); i >= 0 {
+		name = name[:i]
+	}
+	sum := sha256.Sum256([]byte(id))
+	return name + "-" + hex.EncodeToString(sum[:4])
+}
 
 // nodes serves /v1/nodes.
 type nodes struct {
@@ -52,7 +69,7 @@ func (n *nodes) list(*http.Request, url.Values) (any, error) {
 	list.Nodes = append(list.Nodes, Node{Node: n.lists.self(), Self: true})
 	for _, one := range n.lists.nodes.Others() {
 		list.Nodes = append(list.Nodes, Node{
-			Node: string(one.ID), Joined: known(one.Joined), Channels: one.Channels, Services: one.Services, Asking: one.Asking, Asked: one.Asked,
+			Node: shownNode(one.ID), Joined: known(one.Joined), Channels: one.Channels, Services: one.Services, Asking: one.Asking, Asked: one.Asked,
 		})
 	}
 	if c := n.src.Cluster; c != nil {

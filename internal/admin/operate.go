@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -18,32 +19,47 @@ func newOperator(src Source, a api) *operator { return &operator{src, a} }
 func (o *operator) serve(mux *http.ServeMux) {
 	o.api.handle(mux, "GET /v1/reload", Read, "look at what a reload would change", nil, o.plan)
 	o.api.handle(mux, "POST /v1/reload", Operate, "reload the configuration", nil, o.reload)
+	mux.HandleFunc("POST /reload", o.oldReload)
 	o.api.handle(mux, "GET /v1/log", Read, "look at the log level", nil, o.level)
 	o.api.handle(mux, "PUT /v1/log", Operate, "change the log level", []string{"level"}, o.setLevel)
 	o.api.handle(mux, "POST /v1/drain", Operate, "end the broker", nil, o.drain)
 }
 
 // plan returns what a reload would change.
-func (o *operator) plan(*http.Request, url.Values) (any, error) { return o.reread(true) }
+func (o *operator) plan(r *http.Request, _ url.Values) (any, error) {
+	plan, err := o.reread(r, true)
+	return plan, unusable(err)
+}
 
 // reload puts the configuration in force that the broker reads now.
 func (o *operator) reload(r *http.Request, _ url.Values) (any, error) {
-	plan, err := o.reread(false)
-	if err == nil {
+	plan, err := o.reread(r, false)
+	return plan, unusable(err)
+}
+
+// reread makes the broker read its configuration again. The error is an *apiError if that was not tried, else it says
+// what is wrong with the configuration; then nothing has changed.
+func (o *operator) reread(r *http.Request, dryRun bool) (any, error) {
+	if o.src.Reload == nil {
+		return nil, &apiError{http.StatusNotImplemented, "unavailable", "the broker does not know where its configuration comes from"}
+	}
+	// A client that sends a body expects it to mean something.
+	if n, _ := r.Body.Read(make([]byte, 1)); n > 0 {
+		return nil, invalid("a reload takes no body, because the broker reads its own file; nothing has changed")
+	}
+	plan, err := o.src.Reload(dryRun)
+	if err == nil && !dryRun {
 		o.api.log.Info("an operator reloads the configuration", "by", r.RemoteAddr)
 	}
 	return plan, err
 }
 
-func (o *operator) reread(dryRun bool) (any, error) {
-	if o.src.Reload == nil {
-		return nil, &apiError{http.StatusNotImplemented, "unavailable", "the broker does not know where its configuration comes from"}
+// unusable returns why reread has failed.
+func unusable(err error) error {
+	if _, refused := errors.AsType[*apiError](err); err == nil || refused {
+		return err
 	}
-	plan, err := o.src.Reload(dryRun)
-	if err != nil {
-		return nil, &apiError{http.StatusUnprocessableEntity, "invalid", fmt.Sprintf("nothing has changed: %v", err)}
-	}
-	return plan, nil
+	return &apiError{http.StatusUnprocessableEntity, "invalid", fmt.Sprintf("nothing has changed: %v", err)}
 }
 
 // Log is the answer to /v1/log.

@@ -28,8 +28,8 @@ type place struct {
 	size int // the bytes of the name, of which Name may be the beginning; 0 if another node has said it
 }
 
-// maxPlace bounds the bytes of a name in a place: the place of a query has to fit into the head of a request.
-const maxPlace = 4 << 10
+// maxPlace bounds the bytes of a name in a place: its text is in URLs, which proxies bound too.
+const maxPlace = 1 << 10
 
 // placeOfName returns the place of something that is called so. What a long name begins with, and a digest of it, stand for
 // it.

@@ -3,34 +3,21 @@ package admin
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
 )
 
-// reloader serves POST /reload: it makes the broker read its configuration again, or with
-// ?dry_run=1 only report what would change. It answers 200 with the report, or 422 with {"error":
-// TEXT} if the configuration cannot be used; then nothing has changed.
+// oldReload serves POST /reload, which does what /v1/reload does and is older: with ?dry_run=1 it only reports what would
+// change. It answers 200 with the report, 422 with {"error": TEXT} if the configuration cannot be used, or a line of text.
 //
 // It refuses a request that asks for something else, rather than do a reload that nobody wanted.
-// It is for those who may operate.
-type reloader struct {
-	reload func(dryRun bool) (any, error) // nil if there is no source to read
-	guard  *guard
-	log    *slog.Logger
-}
-
-func (h reloader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (o *operator) oldReload(w http.ResponseWriter, r *http.Request) {
 	const what = "reload the configuration"
-	who, no := h.guard.admit(r, Operate, what)
+	who, no := o.api.guard.admit(r, Operate, what)
 	if no != nil {
 		no.head(w)
 		answer(w, no.status, no.why)
-		return
-	}
-	if h.reload == nil {
-		answer(w, http.StatusNotImplemented, "the broker does not know where its configuration comes from")
 		return
 	}
 	dry, err := dryRun(r)
@@ -38,15 +25,19 @@ func (h reloader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusBadRequest, err.Error()+"; nothing has changed")
 		return
 	}
-	report, err := h.reload(dry)
-	audit(h.log, r, who, Operate, what, err)
-	status := http.StatusOK
-	if err != nil {
-		status, report = http.StatusUnprocessableEntity, struct {
-			Error string `json:"error"`
-		}{err.Error()}
+	report, err := o.reread(r, dry)
+	if refused, ok := errors.AsType[*apiError](err); ok {
+		answer(w, refused.status, refused.Message)
+		return
 	}
-	answerJSON(w, h.log, status, report)
+	audit(o.api.log, r, who, Operate, what, err)
+	if err != nil {
+		o.api.write(w, http.StatusUnprocessableEntity, struct {
+			Error string `json:"error"`
+		}{err.Error()})
+		return
+	}
+	o.api.write(w, http.StatusOK, report)
 }
 
 // dryRun parses the query of a request.
@@ -65,10 +56,6 @@ func dryRun(r *http.Request) (dry bool, err error) {
 		if dry, err = strconv.ParseBool(values[0]); err != nil {
 			return false, fmt.Errorf("dry_run must be 1 or 0, not %.50q", values[0])
 		}
-	}
-	// A client that sends a body expects it to mean something.
-	if n, _ := r.Body.Read(make([]byte, 1)); n > 0 {
-		return false, errors.New("/reload takes no body: the broker reads its own file, and dry_run=1 is for the query")
 	}
 	return dry, nil
 }

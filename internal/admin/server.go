@@ -27,6 +27,7 @@ type Server struct {
 	tls     *tls.Config // nil without
 	http    *http.Server
 	lists   *lists
+	tracer  *tracer // nil at that for backends
 	endTaps context.CancelFunc
 
 	// Atomic.
@@ -60,12 +61,12 @@ func New(src Source, log *slog.Logger) *Server {
 		one.serve(mux)
 	}
 	newMessages(src, v1).serve(mux)
-	newTracer(src, v1, all).serve(mux)
-	mux.Handle("POST /reload", reloader{src.Reload, v1.guard, log})
+	tracer := newTracer(src, v1, all)
+	tracer.serve(mux)
 	ending, endTaps := context.WithCancel(context.Background())
 	mux.Handle("GET /v1/tap", tapper{&src, ending, v1})
 	s := newServer(&src, v1.guard, mux, endTaps)
-	s.lists = all
+	s.lists, s.tracer = all, tracer
 	return s
 }
 
@@ -136,6 +137,23 @@ func (s *Server) Start(listener net.Listener) {
 // Start, by any goroutine but those of the event loops; question is borrowed.
 func (s *Server) Answer(ctx context.Context, question []byte) []byte {
 	return s.lists.answer(ctx, question)
+}
+
+// Trace says who would hear a message, TraceCall who would answer a call, and Diagnose why a client hears nothing, as
+// /v1/trace and /v1/doctor do, whether the server listens or not. The error may be [core.ErrNoConnection] or
+// [core.ErrNoEndpoint]. Any goroutine but those of the event loops.
+func (s *Server) Trace(ctx context.Context, q TraceQuery) (*MessageTrace, error) {
+	return s.tracer.message(ctx, q)
+}
+
+// TraceCall: see Trace.
+func (s *Server) TraceCall(ctx context.Context, q TraceQuery) (*ServiceTrace, error) {
+	return s.tracer.call(ctx, q)
+}
+
+// Diagnose: see Trace.
+func (s *Server) Diagnose(ctx context.Context, q DoctorQuery) (*Diagnosis, error) {
+	return s.tracer.diagnose(ctx, q)
 }
 
 // Listener returns the listener, which the server still owns.

@@ -20,18 +20,29 @@ type Sessions interface {
 	ListSessions(ctx context.Context, visit func(core.SessionInfo)) error
 }
 
+// storedSessions is a [core.SessionStore] that can say what it has. Of another one only sessions with connections are
+// listed.
+type storedSessions interface {
+	// Keys calls visit with the key of each session, on the calling goroutine, and Peek returns a session, whose
+	// information may be missing; it is no look-up. The error of Peek is a core.Failure with SessionUnknown if there is
+	// none any more.
+	Keys(ctx context.Context, visit func(key string)) error
+	Peek(ctx context.Context, key string) (core.Session, error)
+}
+
 // sessions serves /v1/sessions.
 type sessions struct {
-	all   Sessions
-	close func(ctx context.Context, key string) error
-	api   api
-	lists *lists
-	kind  kind[Session]
+	all    Sessions
+	stores func(endpoint string) []core.SessionStore
+	close  func(ctx context.Context, key string) error
+	api    api
+	lists  *lists
+	kind   kind[Session]
 }
 
 func newSessions(src Source, a api, l *lists) *sessions {
-	s := &sessions{all: src.Tables, close: src.CloseSession, api: a, lists: l}
-	s.kind = kind[Session]{name: "sessions", collect: s.collect}
+	s := &sessions{all: src.Tables, stores: src.SessionStores, close: src.CloseSession, api: a, lists: l}
+	s.kind = kind[Session]{name: "sessions", collect: s.collect, fill: s.fill}
 	s.kind.serve(l)
 	l.local[showSession], l.local[endSession] = s.showHere, s.endHere
 	return s
@@ -42,17 +53,18 @@ const showSession, endSession = "session", "end session"
 
 func (s *sessions) serve(mux *http.ServeMux) {
 	const look, end = "look at sessions", "close sessions"
-	s.api.handle(mux, "GET /v1/sessions", Read, look, []string{"endpoint", "limit", "after"}, s.list)
+	s.api.handle(mux, "GET /v1/sessions", Read, look, []string{"endpoint", "connected", "limit", "after"}, s.list)
 	s.api.handle(mux, "GET /v1/sessions/{id}", Read, look, nil, s.show)
 	s.api.handle(mux, "DELETE /v1/sessions/{id}", Operate, end, nil, s.end)
 }
 
-// Session is a session that has connections at a node, in the answers of /v1.
+// Session is a session that has connections at a node, or is in a store there, in the answers of /v1.
 type Session struct {
 	// ID stands for its key, which nobody may see who has not got it: it is the beginning of the key's SHA-256, in hex.
 	ID string `json:"id"`
-	// Node is the node of the connections; empty if there is no cluster.
-	Node     string `json:"node,omitempty"`
+	// Node is the node of the connections, or of the store; empty if there is no cluster.
+	Node string `json:"node,omitempty"`
+	// Endpoint is that of one of its connections; empty if it has none.
 	Endpoint string `json:"endpoint,omitempty"`
 	// Created and LastLookup are as the store has them; nil while the first connection is about to join.
 	Created    *time.Time `json:"created,omitempty"`
@@ -63,6 +75,9 @@ type Session struct {
 	Places      int      `json:"places"`
 	// Ending says that it is being deleted.
 	Ending bool `json:"ending,omitempty"`
+
+	key    string
+	stored storedSessions // that has it; nil if it has connections
 }
 
 // SessionList is the answer to GET /v1/sessions.
@@ -87,19 +102,59 @@ func (s *sessions) list(r *http.Request, q url.Values) (any, error) {
 
 // collect adds the sessions of this node that a query asks for.
 func (s *sessions) collect(ctx context.Context, q url.Values, add func(place, Session)) error {
-	endpoint, node := q.Get("endpoint"), s.lists.self()
-	return s.all.ListSessions(ctx, func(one core.SessionInfo) {
-		if endpoint == "" || one.Endpoint == endpoint {
-			id := sessionID(one.Key)
-			add(placeOfName(id, node), sessionOf(one, id, node))
+	connected := q.Get("connected")
+	if connected != "" && connected != "true" && connected != "false" {
+		return invalid("connected must be true or false, not %.50q", connected)
+	}
+	node := s.lists.self()
+	return s.each(ctx, q.Get("endpoint"), func(one Session) {
+		if connected == "" || (one.Places > 0) == (connected == "true") {
+			add(placeOfName(one.ID, node), one)
 		}
 	})
+}
+
+// each calls visit with the sessions that have connections to an endpoint here, then with those that are only in its
+// store, without what fill adds; "" is any endpoint.
+func (s *sessions) each(ctx context.Context, endpoint string, visit func(Session)) error {
+	node, seen := s.lists.self(), make(map[string]struct{})
+	err := s.all.ListSessions(ctx, func(one core.SessionInfo) {
+		id := sessionID(one.Key)
+		if seen[id] = struct{}{}; endpoint == "" || one.Endpoint == endpoint {
+			visit(sessionOf(one, id, node))
+		}
+	})
+	for _, store := range s.stores(endpoint) {
+		stored, can := store.(storedSessions)
+		if err != nil || !can {
+			continue
+		}
+		err = stored.Keys(ctx, func(key string) {
+			id := sessionID(key)
+			if _, twice := seen[id]; !twice {
+				seen[id] = struct{}{}
+				visit(Session{ID: id, Node: node, Connections: []uint64{}, stored: stored, key: key})
+			}
+		})
+	}
+	return err
+}
+
+// fill says when a session was made and looked up that is only in a store. By now it may be gone, and one that cannot be
+// read is listed all the same.
+func (s *sessions) fill(ctx context.Context, one *Session) error {
+	if one.stored != nil {
+		if has, err := one.stored.Peek(ctx, one.key); err == nil {
+			one.Created, one.LastLookup = known(has.Created), known(has.LastLookup)
+		}
+	}
+	return ctx.Err()
 }
 
 func sessionOf(s core.SessionInfo, id, node string) Session {
 	return Session{
 		ID: id, Node: node, Endpoint: s.Endpoint, Created: known(s.Created), LastLookup: known(s.LastLookup), Connections: append([]uint64{}, s.Connections...),
-		Places: s.Places, Ending: s.Ending,
+		Places: s.Places, Ending: s.Ending, key: s.Key,
 	}
 }
 
@@ -119,21 +174,24 @@ func (s *sessions) show(r *http.Request, _ url.Values) (any, error) {
 }
 
 func (s *sessions) showHere(ctx context.Context, id string, _ url.Values) (any, error) {
-	one, err := s.find(ctx, id)
-	return sessionOf(one, id, s.lists.self()), err
+	return s.find(ctx, id)
 }
 
-// find returns the session of an id that has connections here.
-func (s *sessions) find(ctx context.Context, id string) (found core.SessionInfo, err error) {
+// find returns the session of an id that is here.
+func (s *sessions) find(ctx context.Context, id string) (found Session, err error) {
 	err = s.lists.walk(ctx, func(ctx context.Context) error {
-		return s.all.ListSessions(ctx, func(one core.SessionInfo) {
-			if sessionID(one.Key) == id {
+		err := s.each(ctx, "", func(one Session) {
+			if one.ID == id {
 				found = one
 			}
 		})
+		if err != nil {
+			return err
+		}
+		return s.fill(ctx, &found)
 	})
-	if err == nil && found.Places == 0 {
-		err = &apiError{http.StatusNotFound, "not_found", fmt.Sprintf("no connection has a session %.50q", id)}
+	if err == nil && found.ID == "" {
+		err = &apiError{http.StatusNotFound, "not_found", fmt.Sprintf("there is no session %.50q", id)}
 	}
 	return found, err
 }
@@ -149,7 +207,7 @@ func (s *sessions) end(r *http.Request, _ url.Values) (any, error) {
 	return one, nil
 }
 
-// endHere closes a session that has connections here; those of other nodes lose it too, if its store is that of the
+// endHere closes a session that is here; connections of other nodes lose it too, if its store is that of the
 // cluster.
 func (s *sessions) endHere(ctx context.Context, id string, _ url.Values) (any, error) {
 	one, err := s.find(ctx, id)
@@ -158,11 +216,11 @@ func (s *sessions) endHere(ctx context.Context, id string, _ url.Values) (any, e
 	}
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	if err := s.close(ctx, one.Key); err != nil {
+	if err := s.close(ctx, one.key); err != nil {
 		if f, ok := errors.AsType[core.Failure](err); ok && f.Code == core.SessionUnknown {
-			return nil, &apiError{http.StatusNotFound, "not_found", fmt.Sprintf("no connection has a session %.50q any more", id)}
+			return nil, &apiError{http.StatusNotFound, "not_found", fmt.Sprintf("there is no session %.50q any more", id)}
 		}
 		return nil, fmt.Errorf("closing the session: %w", err)
 	}
-	return sessionOf(one, id, s.lists.self()), nil
+	return one, nil
 }

@@ -28,11 +28,13 @@ type Source struct {
 	// Connections are the open connections, and Closed returns those that have ended last, the last one first.
 	Connections Connections
 	Closed      func() []core.ClosedConnection
-	// Hearing and Writing are what engine and network know of who hears what; trace and doctor ask them.
-	Hearing Hearing
+	// Routing and Writing are what engine and network know of who hears what; trace and doctor ask them.
+	Routing Routing
 	Writing Writing
 	// Tables are what connections have at the engine.
 	Tables Tables
+	// SessionStores returns the stores of the sessions of an endpoint, or of all if it is empty; a store may come twice.
+	SessionStores func(endpoint string) []core.SessionStore
 	// CloseSession closes a session as the application does. The error has [core.SessionUnknown] if there is none.
 	CloseSession func(ctx context.Context, key string) error
 	// Addresses returns where the endpoints are reached.

@@ -16,8 +16,8 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// Hearing is what the engine knows of who hears and answers what. Any goroutine.
-type Hearing interface {
+// Routing is what the engine knows of who hears and answers what. Any goroutine.
+type Routing interface {
 	// Reach returns who would hear a message that is published in the name of an endpoint, and Heard who has
 	// an interest that Interests has told, some at a time until visit returns false.
 	Reach(ep *core.Endpoint, topic string, p core.Payload) core.Reach
@@ -61,17 +61,36 @@ const (
 type tracer struct {
 	src     Source
 	api     api
+	lists   *lists
 	node    string        // "" if the broker is alone
 	walking chan struct{} // holds an element while a request looks through what clients have
 }
 
 func newTracer(src Source, a api, l *lists) *tracer {
-	return &tracer{src: src, api: a, node: l.self(), walking: make(chan struct{}, 1)}
+	t := &tracer{src: src, api: a, lists: l, node: l.self(), walking: make(chan struct{}, 1)}
+	l.local[examineConnection] = t.examineHere
+	return t
 }
 
 func (t *tracer) serve(mux *http.ServeMux) {
-	t.api.handle(mux, "GET /v1/trace", Read, "trace messages", []string{"topic", "service", "from", "endpoint", "kind", "size", "limit"}, t.trace)
+	const what = "trace messages"
+	t.api.handle(mux, "GET /v1/trace", Read, what, []string{"topic", "service", "from", "endpoint", "kind", "size", "limit"}, t.traceSample)
+	t.api.handle(mux, "POST /v1/trace", Read, what, []string{"topic", "from", "endpoint", "limit"}, t.traceBody)
 	t.api.handle(mux, "GET /v1/doctor", Read, "examine clients", []string{"connection", "address", "topic"}, t.doctor)
+}
+
+// TraceQuery is a message that nobody publishes, or a call that nobody makes.
+type TraceQuery struct {
+	// Topic is that of the message, or the service of the call, as the publisher or caller names it.
+	Topic string
+	// From is the connection to this broker in whose name it is published, with its rights; 0 is none. Then Endpoint is
+	// in whose name it is, as for Broker.Publish; it may be empty if no endpoint has a topic prefix.
+	From     uint64
+	Endpoint string
+	// Payload is that of the message, and borrowed.
+	Payload core.Payload
+	// Limit is how many clients of each sort are named, up to 1000; 0 is 100.
+	Limit int
 }
 
 // The results of a step.
@@ -129,7 +148,7 @@ type MessageTrace struct {
 	May       bool   `json:"may"`
 	Publisher []Step `json:"publisher"`
 	// Hears is how many connections to this node would get the message, and Missing how many would not although
-	// they hear the topic.
+	// they hear the topic. Those to other nodes are in OtherNodes.
 	Hears   int `json:"hears"`
 	Missing int `json:"missing"`
 	// Audiences are who hears the topic, by endpoint and subscription.
@@ -143,8 +162,18 @@ type MessageTrace struct {
 	Cut bool `json:"cut,omitempty"`
 	// Handler is the topic or pattern of the program's handler that hears it too.
 	Handler string `json:"handler,omitempty"`
-	// OtherNodes is how many other nodes of the cluster there are.
-	OtherNodes int `json:"other_nodes,omitempty"`
+	// OtherNodes are who hears the topic at the other nodes of the cluster, by their names.
+	OtherNodes []NodeAudience `json:"other_nodes,omitempty"`
+}
+
+// NodeAudience is who hears a topic at another node. What becomes of a message there only that node knows.
+type NodeAudience struct {
+	Node string `json:"node"`
+	// Subscribers is how many subscriptions there are, and Endpoints of which endpoints.
+	Subscribers int            `json:"subscribers"`
+	Endpoints   []TopicHearing `json:"endpoints"`
+	// Unknown says that the node has not answered.
+	Unknown bool `json:"unknown,omitempty"`
 }
 
 // Audience is who hears a topic under one subscription at one endpoint.
@@ -195,33 +224,118 @@ type publisher struct {
 	state    *core.ConnectionState // nil if it is no connection
 }
 
-// trace says who would hear a message, or answer a service.
-func (t *tracer) trace(r *http.Request, q url.Values) (any, error) {
+// traceSample says who would hear a message of a kind and size, or answer a service.
+func (t *tracer) traceSample(r *http.Request, q url.Values) (any, error) {
 	topic, service := q.Get("topic"), q.Get("service")
 	if (topic == "") == (service == "") {
 		return nil, invalid("give either a topic or a service: ?topic=news/today")
 	}
-	limit, err := limitOf(q)
+	imagined, err := traceQuery(q, cmp.Or(topic, service))
 	if err != nil {
 		return nil, err
 	}
-	payload, err := sample(q)
+	if imagined.Payload, err = sample(q); err != nil {
+		return nil, err
+	}
+	if service != "" {
+		return t.call(r.Context(), imagined)
+	}
+	return t.message(r.Context(), imagined)
+}
+
+// traceBody says who would hear the body.
+func (t *tracer) traceBody(r *http.Request, q url.Values) (any, error) {
+	imagined, err := traceQuery(q, q.Get("topic"))
 	if err != nil {
 		return nil, err
 	}
-	var result any
-	err = t.walk(r.Context(), func(ctx context.Context) error {
-		p, err := t.publisher(ctx, q)
-		switch {
-		case err != nil:
-		case service != "":
-			result = t.answerers(p, service, limit)
-		default:
-			result, err = t.reach(ctx, p, topic, payload, limit)
+	if imagined.Payload, err = payload(r); err != nil {
+		return nil, err
+	}
+	return t.message(r.Context(), imagined)
+}
+
+// traceQuery reads what both have.
+func traceQuery(q url.Values, topic string) (imagined TraceQuery, err error) {
+	imagined = TraceQuery{Topic: topic, Endpoint: q.Get("endpoint")}
+	if imagined.Limit, err = limitOf(q); err != nil {
+		return imagined, err
+	}
+	if text := q.Get("from"); text != "" {
+		if imagined.From, err = connectionID(text); err == nil && imagined.From == 0 {
+			err = missing(0, core.ErrNoConnection)
 		}
+	}
+	return imagined, err
+}
+
+// message says who would hear a message.
+func (t *tracer) message(ctx context.Context, q TraceQuery) (trace *MessageTrace, err error) {
+	if q.Topic == "" {
+		return nil, invalid("give a topic: ?topic=news/today")
+	}
+	if err := q.Payload.Check(); err != nil {
+		return nil, invalid("%v", err)
+	}
+	var r core.Reach
+	err = t.as(ctx, &q, func(ctx context.Context, by publisher) (err error) {
+		r = t.src.Routing.Reach(by.endpoint, q.Topic, q.Payload)
+		trace, err = t.reach(ctx, by, r, q)
 		return err
 	})
-	return result, err
+	if err == nil && !r.Refusal.Failed() {
+		trace.OtherNodes = t.otherNodes(ctx, trace.Whole)
+	}
+	return trace, err
+}
+
+// call says who would answer a call.
+func (t *tracer) call(ctx context.Context, q TraceQuery) (trace *ServiceTrace, err error) {
+	if q.Topic == "" {
+		return nil, invalid("give a service: ?service=bots/echo")
+	}
+	err = t.as(ctx, &q, func(_ context.Context, by publisher) error {
+		trace = t.answerers(by, q.Topic, q.Limit)
+		return nil
+	})
+	return trace, err
+}
+
+// as calls f with in whose name something is.
+func (t *tracer) as(ctx context.Context, q *TraceQuery, f func(context.Context, publisher) error) error {
+	if q.Limit = cmp.Or(q.Limit, defaultPage); q.Limit < 1 || q.Limit > maxPage {
+		return invalid("limit must be a number from 1 to %d, not %d", maxPage, q.Limit)
+	}
+	return t.walk(ctx, func(ctx context.Context) error {
+		by, err := t.publisher(ctx, *q)
+		if err != nil {
+			return err
+		}
+		return f(ctx, by)
+	})
+}
+
+// otherNodes returns who hears a whole topic at other nodes.
+func (t *tracer) otherNodes(ctx context.Context, topic string) (all []NodeAudience) {
+	for node, answer := range t.lists.askAll(ctx, question{Op: showTopic, ID: topic})() {
+		var heard TopicDetail
+		one := NodeAudience{Node: node, Endpoints: []TopicHearing{}}
+		one.Unknown = answer.read(&heard) != nil
+		one.Subscribers = heard.Subscribers
+		for _, by := range heard.HeardBy {
+			for _, h := range by.Endpoints {
+				i := slices.IndexFunc(one.Endpoints, func(has TopicHearing) bool { return has.Endpoint == h.Endpoint })
+				if i < 0 {
+					one.Endpoints = append(one.Endpoints, h)
+					continue
+				}
+				one.Endpoints[i].Subscribers += h.Subscribers
+			}
+		}
+		all = append(all, one)
+	}
+	slices.SortFunc(all, func(a, b NodeAudience) int { return cmp.Compare(a.Node, b.Node) })
+	return all
 }
 
 // walk calls f, one at a time, as [connections.walk] does.
@@ -261,26 +375,21 @@ func sample(q url.Values) (core.Payload, error) {
 }
 
 // publisher returns in whose name something would be published.
-func (t *tracer) publisher(ctx context.Context, q url.Values) (publisher, error) {
-	if text := q.Get("from"); text != "" {
-		id, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			return publisher{}, invalid("%.50q is no number of a connection", text)
-		}
-		if q.Get("endpoint") != "" {
+func (t *tracer) publisher(ctx context.Context, q TraceQuery) (publisher, error) {
+	if q.From != 0 {
+		if q.Endpoint != "" {
 			return publisher{}, invalid("a connection has its endpoint: leave endpoint out, or from")
 		}
-		states, err := t.src.Writing.Examine(ctx, id)
+		states, err := t.src.Writing.Examine(ctx, q.From)
 		if err != nil {
 			return publisher{}, err
 		}
 		if len(states) == 0 {
-			return publisher{}, missing(id, core.ErrNoConnection)
+			return publisher{}, missing(q.From, core.ErrNoConnection)
 		}
 		return publisher{states[0].Settings, &states[0]}, nil
 	}
-	names := t.src.endpoints()
-	name := q.Get("endpoint")
+	names, name := t.src.endpoints(), q.Endpoint
 	if name == "" {
 		if len(names) != 1 && !t.alike(names) {
 			return publisher{}, invalid("say in whose name: ?from=CONNECTION, or ?endpoint=NAME, one of %s", strings.Join(names, ", "))
@@ -290,7 +399,7 @@ func (t *tracer) publisher(ctx context.Context, q url.Values) (publisher, error)
 	if ep := t.endpoint(name); ep != nil && slices.Contains(names, name) {
 		return publisher{endpoint: ep}, nil
 	}
-	return publisher{}, &apiError{http.StatusNotFound, "not_found", fmt.Sprintf("there is no endpoint %.100q", name)}
+	return publisher{}, caused{&apiError{http.StatusNotFound, "not_found", fmt.Sprintf("there is no endpoint %.100q", name)}, core.ErrNoEndpoint}
 }
 
 // alike reports whether some endpoints have no topic prefix, so that a topic is the same at each of them.
@@ -307,12 +416,12 @@ func (t *tracer) endpoint(name string) *core.Endpoint {
 	return nil
 }
 
-// reach says who would hear a message.
-func (t *tracer) reach(ctx context.Context, by publisher, topic string, p core.Payload, limit int) (*MessageTrace, error) {
-	r := t.src.Hearing.Reach(by.endpoint, topic, p)
+// reach says who would hear a message here.
+func (t *tracer) reach(ctx context.Context, by publisher, r core.Reach, q TraceQuery) (*MessageTrace, error) {
+	topic, p := q.Topic, q.Payload
 	a := &MessageTrace{
 		Topic: topic, Whole: r.Topic, Endpoint: by.endpoint.Name, Audiences: []Audience{}, Receivers: []Connection{}, Silent: []Silent{}, Near: []Near{},
-		Handler: r.Handler, OtherNodes: t.otherNodes(),
+		Handler: r.Handler,
 	}
 	if by.state != nil {
 		a.From = by.state.ID
@@ -320,7 +429,7 @@ func (t *tracer) reach(ctx context.Context, by publisher, topic string, p core.P
 	rehearsal := t.src.Writing.Rehearse(by.endpoint.Name, topic, p)
 	a.Publisher = publishing(by, topic, r, rehearsal)
 	a.May = steps(a.Publisher).first() == nil
-	h := hearers{trace: a, node: t.node, limit: limit, seen: make(map[uint64]struct{}), self: by.state != nil && rehearsal.NotToSelf}
+	h := hearers{trace: a, node: t.node, limit: q.Limit, seen: make(map[uint64]struct{}), self: by.state != nil && rehearsal.NotToSelf}
 	for _, one := range r.Audiences {
 		if err := h.add(ctx, t.src.Writing, one, p, r.Topic); err != nil {
 			return nil, err
@@ -343,13 +452,6 @@ func because(why string) string {
 		return ""
 	}
 	return ": " + why
-}
-
-func (t *tracer) otherNodes() int {
-	if t.src.Cluster == nil {
-		return 0
-	}
-	return int(t.src.Cluster.Stats.Nodes.Load())
 }
 
 // hearers fills in who would hear a message.
@@ -568,7 +670,7 @@ func owning(s *steps, by publisher, topic string, r core.Reach, tried core.Rehea
 // called names who has something.
 func called(h core.Holder) string {
 	if h.Node != "" {
-		return "a client of node " + string(h.Node)
+		return "a client of node " + shownNode(h.Node)
 	}
 	text := fmt.Sprintf("connection %d of %s, endpoint %s", h.ID, h.Remote, h.Endpoint)
 	if h.User != "" {
@@ -584,7 +686,7 @@ func (t *tracer) near(ep *core.Endpoint, topic string, r core.Reach, p core.Payl
 		hit[one.Interest] = true
 	}
 	for _, other := range t.prefixes(ep) {
-		for _, one := range t.src.Hearing.Reach(other, topic, p).Audiences {
+		for _, one := range t.src.Routing.Reach(other, topic, p).Audiences {
 			if hit[one.Interest] = true; len(list) < maxNear {
 				list = append(list, nearOf(one, nearness{how: "prefix", why: fmt.Sprintf("the prefix of endpoint %s is %q, and that of endpoint %s is %q (topic_prefix)",
 					one.Endpoint.Name, one.Endpoint.TopicPrefix, ep.Name, ep.TopicPrefix)}))
@@ -595,7 +697,7 @@ func (t *tracer) near(ep *core.Endpoint, topic string, r core.Reach, p core.Payl
 	near, cut := t.nearInterests(r.Topic, func(i core.Interest) bool { return hit[i] })
 	for _, one := range near {
 		var heard []Near
-		for _, by := range t.src.Hearing.Heard(one.Interest) {
+		for _, by := range t.src.Routing.Heard(one.Interest) {
 			heard = append(heard, nearOf(by, one.nearness))
 		}
 		list = append(list, together(heard)...)
@@ -639,7 +741,7 @@ func (t *tracer) prefixes(ep *core.Endpoint) (list []*core.Endpoint) {
 // compared. but says what is not wanted.
 func (t *tracer) nearInterests(topic string, but func(core.Interest) bool) (near nearest, cut bool) {
 	w, b := newWanted(topic), newBound()
-	t.src.Hearing.Interests(func(some []core.Interest) bool {
+	t.src.Routing.Interests(func(some []core.Interest) bool {
 		for _, one := range some {
 			if n, ok := w.near(one); ok && !but(one) {
 				near.add(one, n)

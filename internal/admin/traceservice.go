@@ -49,7 +49,7 @@ type NearService struct {
 
 // answerers says who would answer a call.
 func (t *tracer) answerers(by publisher, service string, limit int) *ServiceTrace {
-	r := t.src.Hearing.Answerers(by.endpoint, service)
+	r := t.src.Routing.Answerers(by.endpoint, service)
 	a := &ServiceTrace{Service: service, Whole: r.Service, Endpoint: by.endpoint.Name, Answerers: []Answerer{}, Near: []NearService{}}
 	if by.state != nil {
 		a.From = by.state.ID
@@ -97,10 +97,11 @@ func (t *tracer) answerers(by publisher, service string, limit int) *ServiceTrac
 }
 
 func answererOf(kind string, h core.Holder) Answerer {
+	a := Answerer{Kind: kind, Text: called(h), Connection: h.ID, Busy: h.Busy}
 	if h.Node != "" {
-		kind = "node"
+		a.Kind, a.Node = "node", shownNode(h.Node)
 	}
-	return Answerer{Kind: kind, Text: called(h), Connection: h.ID, Node: string(h.Node), Busy: h.Busy}
+	return a
 }
 
 // calling says whether somebody may call.
@@ -136,14 +137,14 @@ func (t *tracer) nearServices(ep *core.Endpoint, service, whole string) (list []
 	list = []NearService{}
 	offered := make(map[string]bool)
 	for _, other := range t.prefixes(ep) {
-		if r := t.src.Hearing.Answerers(other, service); len(r.Offers) > 0 || r.Owns {
+		if r := t.src.Routing.Answerers(other, service); len(r.Offers) > 0 || r.Owns {
 			offered[r.Service] = true
 			list = append(list, NearService{r.Service, "prefix", fmt.Sprintf("it is offered at an endpoint whose prefix is %q, and that of endpoint %s is %q (topic_prefix)", other.TopicPrefix, ep.Name, ep.TopicPrefix)})
 		}
 	}
 	w, b := newWanted(whole), newBound()
 	var near nearest
-	t.src.Hearing.ServiceNames(func(some []string) bool {
+	t.src.Routing.ServiceNames(func(some []string) bool {
 		for _, name := range some {
 			if n, ok := w.nearName(name); ok && !offered[name] {
 				near.add(core.Interest{Name: name}, n)

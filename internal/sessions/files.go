@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -131,8 +132,8 @@ func (f *Files) takeStock() error {
 	}
 	var found []used
 	for _, e := range entries {
-		key, ok := strings.CutSuffix(e.Name(), fileSuffix)
-		if !ok || !isKey(key) || !e.Type().IsRegular() {
+		key, ok := keyOf(e)
+		if !ok {
 			continue
 		}
 		// A file that has just been removed does not count.
@@ -146,6 +147,56 @@ func (f *Files) takeStock() error {
 		f.usage.use(s.key, s.at)
 	}
 	return nil
+}
+
+// keyOf returns the key of the session whose file it is, if it is one.
+func keyOf(e fs.DirEntry) (key string, ok bool) {
+	key, ok = strings.CutSuffix(e.Name(), fileSuffix)
+	return key, ok && isKey(key) && e.Type().IsRegular()
+}
+
+// Keys calls visit with the key of each session, on the calling goroutine and under no lock. Sessions that come or go
+// meanwhile may be missing.
+func (f *Files) Keys(ctx context.Context, visit func(key string)) error {
+	dir, err := os.Open(f.dir)
+	if err != nil {
+		return fmt.Errorf("listing sessions: %w", withoutPath(err))
+	}
+	defer func() { _ = dir.Close() }()
+	for {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("listing sessions: %w", err)
+		}
+		entries, err := dir.ReadDir(keyBatch)
+		for _, e := range entries {
+			if key, ok := keyOf(e); ok {
+				visit(key)
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("listing sessions: %w", withoutPath(err))
+		}
+	}
+}
+
+// Peek returns a session without its information. It is no look-up.
+func (f *Files) Peek(_ context.Context, key string) (core.Session, error) {
+	if !isKey(key) {
+		return core.Session{}, errUnknown
+	}
+	defer f.lock(key).Unlock()
+	s, err := f.read(key)
+	switch {
+	case err != nil:
+		return core.Session{}, err
+	case f.tooOld(s):
+		return core.Session{}, errUnknown
+	}
+	s.Info = nil
+	return s, nil
 }
 
 // note records that a session was used and enforces the limits. The caller has no lock.
@@ -242,8 +293,26 @@ func (f *Files) Lookup(ctx context.Context, key []byte) (core.Session, error) {
 
 // find reads the file of a session, and writes back that it was looked up.
 func (f *Files) find(key string) (core.Session, error) {
-	s := core.Session{Key: key}
 	defer f.lock(key).Unlock()
+	s, err := f.read(key)
+	if err != nil {
+		return core.Session{}, err
+	}
+	if f.tooOld(s) {
+		f.usage.forget(key)
+		f.evicted.Add(1)
+		// If it cannot be removed, it will be found too old again.
+		_ = os.Remove(f.path(key))
+		return core.Session{}, errUnknown
+	}
+	seen := s
+	seen.LastLookup = f.now()
+	f.noted(f.write(seen))
+	return s, nil
+}
+
+// read reads the file of a session. The caller has the lock of the key.
+func (f *Files) read(key string) (core.Session, error) {
 	data, err := os.ReadFile(f.path(key))
 	if errors.Is(err, fs.ErrNotExist) {
 		return core.Session{}, errUnknown
@@ -255,21 +324,17 @@ func (f *Files) find(key string) (core.Session, error) {
 	if err != nil {
 		return core.Session{}, fmt.Errorf("reading a session: %w", withoutPath(err))
 	}
-	s.Created, s.LastLookup = file.Created, file.LastLookup
+	s := core.Session{Key: key, Created: file.Created, LastLookup: file.LastLookup}
 	if !rawjson.IsNull(file.Info) {
 		s.Info = file.Info
 	}
-	if s.Created.Before(f.limits.Since(f.now())) && s.LastLookup.Before(f.limits.Since(f.now())) {
-		f.usage.forget(key)
-		f.evicted.Add(1)
-		// If it cannot be removed, it will be found too old again.
-		_ = os.Remove(f.path(key))
-		return core.Session{}, errUnknown
-	}
-	seen := s
-	seen.LastLookup = f.now()
-	f.noted(f.write(seen))
 	return s, nil
+}
+
+// tooOld reports whether a session was not used for longer than the limits allow.
+func (f *Files) tooOld(s core.Session) bool {
+	since := f.limits.Since(f.now())
+	return s.Created.Before(since) && s.LastLookup.Before(since)
 }
 
 // noted logs when times of look-ups can no longer be written, and when they can again.

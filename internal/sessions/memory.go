@@ -95,6 +95,49 @@ func (m *Memory) Delete(_ context.Context, key string) error {
 	return nil
 }
 
+// keyBatch is how many keys Keys copies in one go.
+const keyBatch = 1024
+
+// Keys calls visit with the key of each session, on the calling goroutine and under no lock. Sessions that come or go
+// meanwhile may be missing. The error is that of ctx.
+func (m *Memory) Keys(ctx context.Context, visit func(key string)) error {
+	some := make([]string, 0, keyBatch)
+	show := func() {
+		m.mu.Unlock()
+		for _, key := range some {
+			visit(key)
+		}
+		some = some[:0]
+		m.mu.Lock()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tidy(m.now())
+	for key := range m.byKey {
+		if some = append(some, key); len(some) == keyBatch {
+			if show(); ctx.Err() != nil {
+				break
+			}
+		}
+	}
+	show()
+	return ctx.Err()
+}
+
+// Peek returns a session without its information. It is no look-up.
+func (m *Memory) Peek(_ context.Context, key string) (core.Session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tidy(m.now())
+	el := m.byKey[key]
+	if el == nil {
+		return core.Session{}, errUnknown
+	}
+	s := el.Value.(*remembered).Session
+	s.Info = nil
+	return s, nil
+}
+
 // SetLimits sets the limits; the bounds of Memory apply where they are lower.
 func (m *Memory) SetLimits(l core.SessionLimits) {
 	m.mu.Lock()
