@@ -1,10 +1,6 @@
 package engine
 
-import (
-	"errors"
-
-	"github.com/polywire/polywire/core"
-)
+import "github.com/polywire/polywire/core"
 
 // Traces are recorded where messages and calls pass anyway: a publication and, within it, its delivery to each
 // endpoint; a call until its outcome and, within it, the handler that answers. A span that is not recorded is nil.
@@ -83,13 +79,11 @@ func (e *Engine) beginAnswer(in *core.Invocation) core.Span {
 	return span
 }
 
-// toldOf returns what an error of a handler is for its caller.
+// toldOf returns what an error of a handler is for its caller; nil is no failure.
 func toldOf(err error) core.Failure {
 	if err == nil {
 		return core.Failure{}
 	}
-	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
-		return f
-	}
-	return refusedInternal.Failure
+	r, _ := refusedBy(err)
+	return r.Failure
 }
