@@ -13,11 +13,13 @@ type Crossing interface {
 	Encoded(ep *Endpoint, format Format, f Frame, receivers int, err error)
 }
 
-// WatchedOutlet is an [Outlet] that tells a [Crossing] what it delivers.
+// WatchedOutlet is an [Outlet] that tells what becomes of a message.
 type WatchedOutlet interface {
 	Outlet
-	// DeliverWatched is Deliver of a message that is watched.
-	DeliverWatched(ev Event, to []Audience, except Link, by Crossing)
+	// DeliverWatched is Deliver of a message that is watched or traced. It tells by, which may be nil, what it
+	// delivers, and ends span, which may be nil too, when no receiver waits for the message any more: it is written
+	// to their sockets, or dropped.
+	DeliverWatched(ev Event, to []Audience, except Link, by Crossing, span Span)
 }
 
 // Speaker is a [Link] that knows what its client has said.

@@ -23,7 +23,7 @@ type Act uint8
 const (
 	// Publishing takes a message of a client, the program or an operator, and gives it to all who hear it.
 	Publishing Act = iota
-	// Delivering encodes a message for one endpoint and queues it for its receivers.
+	// Delivering encodes a message for one endpoint and writes it to its receivers.
 	Delivering
 	// Calling takes a call and ends with its outcome.
 	Calling

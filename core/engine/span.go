@@ -19,18 +19,23 @@ func (e *Engine) beginPublish(m *publication) core.Span {
 }
 
 // deliverWithin delivers a message to audiences of an endpoint, within the trace of s and shown to those who have
-// seen it.
+// seen it. The span ends when the outlet says that the message is written; one that does not say it has passed it on.
 func (s *scratch) deliverWithin(ep *endpoint, ev core.Event, to []core.Audience, except core.Link, seen crossings) {
 	var span core.Span
 	if s.tracer != nil {
 		span = s.tracer.Begin(core.Operation{Act: core.Delivering, Parent: s.trace, Endpoint: ep.Endpoint, Topic: ev.Topic, Size: ev.Payload.Size()})
 	}
-	if seen != nil {
-		seen.deliver(ep, ev, to, except)
-	} else {
-		ep.outlet.Deliver(ev, to, except)
+	if o, ok := ep.outlet.(core.WatchedOutlet); ok {
+		var by core.Crossing
+		if seen != nil {
+			by = seen
+		}
+		o.DeliverWatched(ev, to, except, by, span)
+		return
 	}
+	ep.outlet.Deliver(ev, to, except)
 	endSpan(span, core.Failure{})
+	seen.passedOn(ep.Endpoint)
 }
 
 // within makes what s delivers part of the trace of t, if that is recorded.

@@ -328,16 +328,6 @@ func (all crossings) Encoded(ep *core.Endpoint, format core.Format, f core.Frame
 	}
 }
 
-// deliver delivers the message to audiences of an endpoint.
-func (all crossings) deliver(ep *endpoint, ev core.Event, to []core.Audience, except core.Link) {
-	if o, ok := ep.outlet.(core.WatchedOutlet); ok {
-		o.DeliverWatched(ev, to, except, all)
-		return
-	}
-	ep.outlet.Deliver(ev, to, except)
-	all.passedOn(ep.Endpoint)
-}
-
 // passedOn reports that the message was handed to an outlet that does not tell what becomes of it.
 func (all crossings) passedOn(ep *core.Endpoint) {
 	for _, c := range all {
