@@ -56,6 +56,14 @@ func (p *peer) beginCall(c *core.Command) core.Span {
 	})
 }
 
+// beginFar begins the span of a call of another node, if what it is within there is recorded.
+func (e *Engine) beginFar(q core.Question) core.Span {
+	if e.tracer == nil || !q.Trace.Recorded() {
+		return nil
+	}
+	return e.tracer.Begin(core.Operation{Act: core.Calling, Parent: q.Trace, Topic: q.Service, Size: q.Payload.Size()})
+}
+
 // traceOf returns the context of c.
 func (p *peer) traceOf(c *core.Command) core.Trace {
 	if t := core.TraceFromHeaders(c.Headers); t != (core.Trace{}) {
