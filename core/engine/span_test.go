@@ -250,7 +250,9 @@ func TestTraceOfRequests(t *testing.T) {
 	near.said()
 	w.announce()
 	y.said()
-	headersOf := func(trace core.Trace) string { return ` headers {"traceparent":"` + trace.Parent() + `","tracestate":"v=2"}` }
+	headersOf := func(trace core.Trace) string {
+		return ` headers {"traceparent":"` + trace.Parent() + `","tracestate":"v=2"}`
+	}
 
 	x.do(withTrace(ask("by-topic", "q"), recordedParent))
 	if got, want := near.said(), headersOf(here.begun[0].trace); !strings.HasPrefix(got, "message $request/") || !strings.HasSuffix(got, want) {
