@@ -9,7 +9,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/gobwas/ws/wsutil"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
@@ -145,11 +144,8 @@ cluster: %s
 	y.want(`{"k":"a","i":1}`)
 	request := regexp.MustCompile(`^\{"d":1,"t":"\$request/([^/]+)/ask","h":\{"traceparent":"00-(\w+)-(\w+)-01"\}\}$`)
 	answer := func() (trace, parent string) {
-		text, err := wsutil.ReadServerText(y.rw)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := request.FindStringSubmatch(string(text))
+		text := y.read()
+		got := request.FindStringSubmatch(text)
 		if got == nil {
 			t.Fatalf("the request has no trace context: %s", text)
 		}

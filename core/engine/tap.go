@@ -313,10 +313,10 @@ func frameEvent(ev core.TapEvent, about *core.TapMessage, f core.Frame) core.Tap
 }
 
 // Encoded reports what those are told who hear the message.
-func (all crossings) Encoded(ep *core.Endpoint, format core.Format, f core.Frame, receivers int, err error) {
+func (all crossings) Encoded(ep *core.Endpoint, format core.Format, f core.Frame, subscriptions int, err error) {
 	for _, c := range all {
 		about := c.message
-		about.Endpoint, about.Protocol, about.Receivers = ep.Name, ep.Protocol, receivers
+		about.Endpoint, about.Protocol, about.Subscriptions = ep.Name, ep.Protocol, subscriptions
 		ev := core.TapEvent{Time: time.Now(), FromServer: true}
 		if err != nil {
 			why := fmt.Sprintf("%.500s", err)
@@ -332,7 +332,7 @@ func (all crossings) Encoded(ep *core.Endpoint, format core.Format, f core.Frame
 func (all crossings) passedOn(ep *core.Endpoint) {
 	for _, c := range all {
 		about := c.message
-		about.Endpoint, about.Protocol, about.Receivers = ep.Name, ep.Protocol, 1
+		about.Endpoint, about.Protocol, about.Subscriptions = ep.Name, ep.Protocol, 1
 		c.report(reported{TapEvent: core.TapEvent{Time: time.Now(), Kind: core.TapPassedOn, FromServer: true, Message: &about}}, nil)
 	}
 }
