@@ -19,12 +19,13 @@ func (e *Engine) beginPublish(m *publication) core.Span {
 }
 
 // deliverWithin delivers a message to audiences of an endpoint, within the trace of s and shown to those who have
-// seen it. The span ends when the outlet says that the message is written; one that does not say it has passed it on.
+// seen it.
 func (s *scratch) deliverWithin(ep *endpoint, ev core.Event, to []core.Audience, except core.Link, seen crossings) {
 	var span core.Span
 	if s.tracer != nil {
 		span = s.tracer.Begin(core.Operation{Act: core.Delivering, Parent: s.trace, Endpoint: ep.Endpoint, Topic: ev.Topic, Size: ev.Payload.Size()})
 	}
+	// Such an outlet ends the span when the message is written. Another one has passed it on when Deliver returns.
 	if o, ok := ep.outlet.(core.WatchedOutlet); ok {
 		var by core.Crossing
 		if seen != nil {
