@@ -118,6 +118,16 @@ func (c *client) want(text string) {
 	}
 }
 
+// read returns the next message.
+func (c *client) read() string {
+	c.t.Helper()
+	got, err := wsutil.ReadServerText(c.rw)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return string(got)
+}
+
 const localhost = `
 endpoints:
   - {name: bots, protocol: wubsub, listen: "127.0.0.1:0"}

@@ -241,3 +241,26 @@ admin: {listen: "127.0.0.1:0"}
 		return strings.Contains(page, `polywire_events_sent_total{backend="$sys"}`)
 	})
 }
+
+// Backends hear of clients that are turned away before they are connected.
+func TestEventsOfTurnedAway(t *testing.T) {
+	all, some := newBackend(t), newBackend(t)
+	r := run(t, `
+endpoints:
+  - {name: web, protocol: wsify, listen: "127.0.0.1:0", path: /ws, origins: ["https://shop.example.com"]}
+  - {name: other, protocol: wsify, listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0"}
+events:
+  - {name: all, url: "`+all.server.URL+`", `+key+`}
+  - {name: some, url: "`+some.server.URL+`", `+key+`, on: [turned_away], endpoints: [other]}
+`)
+	url := r.urls["web"].URL
+	exchange(t, url, upgradeTo("/ws", "Origin: https://evil.example.com"))
+	all.has("turned_away web origin")
+	exchange(t, url, upgradeTo("/nothing"))
+	all.has("turned_away handshake")
+	some.has("turned_away handshake")
+	if got := some.all(); got != "turned_away handshake" {
+		t.Errorf("who wants those of another endpoint hears %s", got)
+	}
+}

@@ -114,6 +114,8 @@ func TestMetrics(t *testing.T) {
 	_, page := get(t, b.AdminURL())
 	for _, series := range []string{
 		`polywire_webhook_request_duration_seconds_count{endpoint="games",outcome="ok",protocol="stocking",webhook="authorizer"} `,
+		`polywire_webhook_request_duration_seconds_count{endpoint="web",outcome="ok",protocol="wsify",webhook="authorizer"} `,
+		`polywire_webhook_misses_total{endpoint="web",protocol="wsify",webhook="authorizer"} `,
 		`polywire_service_request_duration_seconds_count{outcome="ok",service="there/ask"} `,
 	} {
 		if !strings.Contains(page, "\n"+series) || strings.Contains(page, "\n"+series+"0\n") {

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,8 +71,8 @@ func shownBy(ev core.TapEvent) string {
 			text += fmt.Sprint(" ", more)
 		}
 	}
-	if m.Encodings > 0 || m.Receivers > 0 {
-		text += fmt.Sprintf(" %d/%d", m.Encodings, m.Receivers)
+	if m.Encodings > 0 || m.Subscriptions > 0 {
+		text += fmt.Sprintf(" %d/%d", m.Encodings, m.Subscriptions)
 	}
 	if len(m.Changes) > 0 {
 		text += " !" + strings.Join(m.Changes, ", ")
@@ -161,6 +164,51 @@ func TestTapOfTopic(t *testing.T) {
 				t.Errorf("a topic that is not shown: %+v", ev)
 			}
 			break
+		}
+	}
+}
+
+// A tap on a topic shows what clients of a plugin's format say and are told, and to which bridge a message was handed.
+func TestTapOfTopicByPlugin(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "stomp")
+	if out, err := exec.Command("go", "build", "-o", program, "./examples/plugins/stomp").CombinedOutput(); err != nil {
+		t.Fatalf("building the plugin: %v\n%s", err, out)
+	}
+	port := coretest.FreePort(t)
+	old(t, "vws", port)
+	r := run(t, fmt.Sprintf(`
+endpoints:
+  - {name: stomp, protocol: stomp, listen: "127.0.0.1:0", options: {login: me, passcode: secret}, plugin: {command: [%q]}}
+  - {name: vws, protocol: vws, listen: "127.0.0.1:0"}
+bridges: [{name: beside, protocol: vws, url: "ws://127.0.0.1:%d/ws", tell: [news/today]}]
+admin: {listen: "127.0.0.1:0"}
+`, program, port))
+	r.joined(t)
+	hears, stomp := dial(t, r.urls["vws"].URL), dial(t, r.urls["stomp"].URL)
+	hears.send(`{"k":"s","t":"news/today","i":1}`)
+	hears.want(`{"k":"a","i":1}`)
+	stomp.send("CONNECT\naccept-version:1.2\nlogin:me\npasscode:secret\n\n\x00")
+	stomp.read()
+	stomp.send("SUBSCRIBE\nid:0\ndestination:/topic/news/today\n\n\x00")
+	r.hearers(t, "news/today", 2)
+
+	next := r.tap(t, "topic=news/today")
+	said := "SEND\ndestination:/topic/news/today\n\nhello\x00"
+	stomp.send(said)
+	told := stomp.read()
+	var got []string
+	for range 5 { // in no known order
+		got = append(got, shownBy(next()))
+	}
+	for _, want := range []string{
+		"#1 news/today in text stomp " + said,
+		"#1 news/today in message stomp hello connection text 3/0",
+		"#1 news/today out text stomp " + told + " 0/1",
+		`#1 news/today out text vws {"d":"hello","t":"news/today"} 0/1`,
+		"#1 news/today out passed_on beside  0/1",
+	} {
+		if !slices.ContainsFunc(got, func(line string) bool { return strings.HasPrefix(line, want) }) {
+			t.Errorf("nothing is %q in\n%q", want, got)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"sync"
 	"testing"
 
@@ -12,6 +13,8 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/polywire/polywire"
+	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
 )
 
@@ -36,6 +39,13 @@ func (c *collected) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 		}
 		c.spans[name] = s
 	}
+}
+
+// forget forgets all spans.
+func (c *collected) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.spans)
 }
 
 // span waits for a span.
@@ -101,5 +111,81 @@ admin: {listen: "127.0.0.1:0"}
 	}
 	if n := r.metric(t, "polywire_traces_spans_recorded_total"); n != 5 {
 		t.Errorf("%v spans are counted", n)
+	}
+}
+
+// A call that a client of another node answers is one trace: the caller's, its part here, that there, and what the
+// client that answers is told.
+func TestTraceAcrossNodes(t *testing.T) {
+	for name, joins := range map[string]func(t *testing.T) func(name string) string{"nats": overNATS, "redis": overRedis} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			traceAcrossNodes(t, joins(t))
+		})
+	}
+}
+
+func traceAcrossNodes(t *testing.T, joins func(name string) string) {
+	const trace = "0102030405060708090a0b0c0d0e0f10"
+	node := func(name string, c http.Handler, sample int) *running {
+		collecting := httptest.NewServer(c)
+		t.Cleanup(collecting.Close)
+		return run(t, fmt.Sprintf(`
+endpoints: [{name: web, protocol: vws, listen: "127.0.0.1:0", options: {allow_send: true}}]
+traces: {url: %q, sample: %d}
+admin: {listen: "127.0.0.1:0"}
+cluster: %s
+`, collecting.URL, sample, joins(name)))
+	}
+	here, there := &collected{spans: make(map[string]*tracepb.Span)}, &collected{spans: make(map[string]*tracepb.Span)}
+	a, b := node("a", here, 1), node("b", there, 0)
+	x, y := dial(t, a.urls["web"].URL), dial(t, b.urls["web"].URL)
+	y.send(`{"k":"s","t":"$serve/ask","i":1}`)
+	y.want(`{"k":"a","i":1}`)
+	request := regexp.MustCompile(`^\{"d":1,"t":"\$request/([^/]+)/ask","h":\{"traceparent":"00-(\w+)-(\w+)-01"\}\}$`)
+	answer := func() (trace, parent string) {
+		text := y.read()
+		got := request.FindStringSubmatch(text)
+		if got == nil {
+			t.Fatalf("the request has no trace context: %s", text)
+		}
+		y.send(`{"t":"$reply/` + got[1] + `","d":2,"i":2}`)
+		y.want(`{"k":"a","i":2}`)
+		return got[2], got[3]
+	}
+	coretest.Eventually(t, "a knows who answers", func() bool {
+		var answerers polywire.ServiceTrace
+		return a.v1(t, "GET", "trace?service=ask&endpoint=web", &answerers) == http.StatusOK && answerers.Answered
+	})
+
+	x.send(`{"t":"$call/1/ask","d":1,"h":{"traceparent":"00-` + trace + `-0102030405060708-01"},"i":3}`)
+	x.want(`{"k":"a","i":3}`)
+	gotTrace, gotParent := answer()
+	x.want(`{"d":2,"t":"$reply/1"}`)
+	call, far := here.span(t, "call web"), there.span(t, "call")
+	if fmt.Sprintf("%x", call.GetTraceId()) != trace || fmt.Sprintf("%x", call.GetParentSpanId()) != "0102030405060708" {
+		t.Errorf("the call is within %x of %x", call.GetParentSpanId(), call.GetTraceId())
+	}
+	if string(far.GetTraceId()) != string(call.GetTraceId()) || string(far.GetParentSpanId()) != string(call.GetSpanId()) {
+		t.Errorf("on the other node it is within %x of %x, want %x of %s", far.GetParentSpanId(), far.GetTraceId(), call.GetSpanId(), trace)
+	}
+	if gotTrace != trace || gotParent != fmt.Sprintf("%x", far.GetSpanId()) {
+		t.Errorf("who answers is told %s of %s, want %x of %s", gotParent, gotTrace, far.GetSpanId(), trace)
+	}
+
+	here.forget()
+	there.forget()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := a.Call(t.Context(), "web", "ask", core.Payload{Kind: core.JSON, Data: []byte("1")})
+		ended <- err
+	}()
+	gotTrace, _ = answer()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	call, far = here.span(t, "call web"), there.span(t, "call")
+	if fmt.Sprintf("%x", call.GetTraceId()) != gotTrace || string(far.GetParentSpanId()) != string(call.GetSpanId()) {
+		t.Errorf("a call of the program: %x here, within %x there, and %s is told", call.GetSpanId(), far.GetParentSpanId(), gotTrace)
 	}
 }

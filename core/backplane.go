@@ -128,6 +128,8 @@ type Question struct {
 	Payload Payload
 	// Timeout is how long the caller waits.
 	Timeout time.Duration
+	// Trace is the context of the call; zero if it has none.
+	Trace Trace
 }
 
 // Outcome is how a call has ended: with a failure, or else with an answer.

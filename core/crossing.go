@@ -8,16 +8,18 @@ import (
 
 // Crossing is a message that a tap on its topic watches, on its way from the publisher to those who hear it.
 type Crossing interface {
-	// Encoded tells that the message was encoded for up to a number of connections of an endpoint, or why it could
+	// Encoded tells that the message was encoded for a number of subscriptions of an endpoint, or why it could
 	// not be. f is borrowed. It never waits. Any goroutine.
-	Encoded(ep *Endpoint, format Format, f Frame, receivers int, err error)
+	Encoded(ep *Endpoint, format Format, f Frame, subscriptions int, err error)
 }
 
-// WatchedOutlet is an [Outlet] that tells a [Crossing] what it delivers.
+// WatchedOutlet is an [Outlet] that tells what becomes of a message.
 type WatchedOutlet interface {
 	Outlet
-	// DeliverWatched is Deliver of a message that is watched.
-	DeliverWatched(ev Event, to []Audience, except Link, by Crossing)
+	// DeliverWatched is Deliver of a message that is watched or traced. It tells by, which may be nil, what it
+	// delivers, and ends span, which may be nil too, when no receiver waits for the message any more: it is written
+	// to their sockets, or dropped.
+	DeliverWatched(ev Event, to []Audience, except Link, by Crossing, span Span)
 }
 
 // Speaker is a [Link] that knows what its client has said.
@@ -58,9 +60,9 @@ type TapMessage struct {
 	Headers json.RawMessage `json:"headers,omitempty"`
 	// Encodings is for how many formats, endpoints or ways to write its topic it is encoded here; 0 if nobody hears it.
 	Encodings int `json:"encodings,omitempty"`
-	// Receivers is how many connections it was encoded for. One that hears it by several subscriptions counts
-	// for each, and one that does not hear itself counts too.
-	Receivers int `json:"receivers,omitempty"`
+	// Subscriptions is for how many subscriptions it was encoded. A connection that hears it by several gets it once,
+	// and one that does not hear itself does not get it.
+	Subscriptions int `json:"subscriptions,omitempty"`
 	// Changes is what the receivers' format does not carry as it was published, for people.
 	Changes []string `json:"changes,omitempty"`
 }

@@ -20,7 +20,7 @@ const (
 	// Headers; if it stands for a request also Call, which is not written.
 	Message
 	// Request: a call for this client to answer. Call, Topic (the service), As
-	// as in its Offer, Payload, OneWay.
+	// as in its Offer, Payload, OneWay, Headers.
 	Request
 	// Answer: the answer to the client's call. Call, Ref, Topic, As, Payload.
 	Answer
@@ -71,7 +71,7 @@ type Event struct {
 	OneWay bool
 	// Payload is the content of Message, Request and Answer.
 	Payload Payload
-	// Headers are those of the Publish.
+	// Headers are those of the Publish; of a request, the trace context of the call, if it has one.
 	Headers []byte
 	// Unheard, on Done of a Publish: the topic has no subscriber at this moment.
 	Unheard bool

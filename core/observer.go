@@ -22,13 +22,15 @@ const (
 	MomentSessionClosed
 	// MomentRefused: something that it asked for was refused.
 	MomentRefused
+	// MomentTurnedAway: it was refused before its connection was open, also with a request that is no upgrade.
+	MomentTurnedAway
 
 	// NumMoments is the number of moments.
 	NumMoments
 )
 
 var momentNames = [NumMoments]string{
-	"connected", "disconnected", "subscribed", "unsubscribed", "offered", "withdrawn", "session_opened", "session_closed", "refused",
+	"connected", "disconnected", "subscribed", "unsubscribed", "offered", "withdrawn", "session_opened", "session_closed", "refused", "turned_away",
 }
 
 // String returns the moment as configurations and events name it.
@@ -54,9 +56,10 @@ func MomentNamed(name string) (Moment, bool) {
 type Observation struct {
 	Moment Moment
 	At     time.Time
-	// Endpoint is the client's endpoint; nil for a session that the program closes, and then nothing of a client is set.
+	// Endpoint is the client's endpoint; nil for a session that the program closes, and then nothing of a client is set,
+	// and for a client that is turned away before it has asked for one.
 	Endpoint *Endpoint
-	// Connection, Remote and User are those of the client, as [Client] has them.
+	// Connection, Remote and User are those of the client, as [Client] has them. One that is turned away has an address alone.
 	Connection   uint64
 	Remote, User string
 	// Opened is when a connection that has ended was opened.

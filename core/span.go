@@ -23,9 +23,9 @@ type Act uint8
 const (
 	// Publishing takes a message of a client, the program or an operator, and gives it to all who hear it.
 	Publishing Act = iota
-	// Delivering encodes a message for one endpoint and queues it for its receivers.
+	// Delivering encodes a message for one endpoint and writes it to its receivers.
 	Delivering
-	// Calling takes a call and ends with its outcome.
+	// Calling takes a call, of a client or another node, and ends with its outcome.
 	Calling
 	// Answering is the part of a call in which a Go handler or an HTTP server answers.
 	Answering
@@ -36,7 +36,8 @@ type Operation struct {
 	Act Act
 	// Parent is the context that the operation is within; zero if it begins a trace.
 	Parent Trace
-	// Endpoint is that of the client: who publishes or calls, or who receives. It is nil for Answering.
+	// Endpoint is that of the client: who publishes or calls, or who receives. It is nil for Answering, and for
+	// a call of another node.
 	Endpoint *Endpoint
 	// Connection is the number of the client that publishes or calls; 0 if it is no connection.
 	Connection uint64

@@ -138,6 +138,8 @@ type ClusterStats struct {
 	Refused Counters
 	// Lost counts channels that were lost.
 	Lost atomic.Uint64
+	// RoundTrips are how long questions to other nodes and their answers take.
+	RoundTrips Outcomes
 	// Uncounted counts connections that were let in although the cluster could not be asked how many
 	// their user has: then the limit of the node alone holds.
 	Uncounted atomic.Uint64

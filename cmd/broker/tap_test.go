@@ -113,9 +113,9 @@ func TestTapBlocks(t *testing.T) {
 		return &of
 	}
 	ev := func(kind core.TapKind, late time.Duration, data string, m *core.TapMessage) core.TapEvent {
-		return core.TapEvent{Kind: kind, Time: at.Add(late), Data: []byte(data), Size: len(data), Message: m, FromServer: m.Receivers > 0, Connection: 3}
+		return core.TapEvent{Kind: kind, Time: at.Add(late), Data: []byte(data), Size: len(data), Message: m, FromServer: m.Subscriptions > 0, Connection: 3}
 	}
-	long := ev(core.TapText, 30*time.Microsecond, `{"n":`, about(core.TapMessage{Endpoint: "rooms", Protocol: "stocking", Receivers: 1}))
+	long := ev(core.TapText, 30*time.Microsecond, `{"n":`, about(core.TapMessage{Endpoint: "rooms", Protocol: "stocking", Subscriptions: 1}))
 	long.Size = 100
 	next := ev(core.TapPublished, time.Second, "", &core.TapMessage{Number: 8, Topic: "a\nb", From: core.FromNode, Payload: "absent"})
 	var out strings.Builder
@@ -123,9 +123,9 @@ func TestTapBlocks(t *testing.T) {
 	for _, one := range []core.TapEvent{
 		ev(core.TapText, 0, `{"t":"news/today","d":{"n":1}}`, about(core.TapMessage{Endpoint: "web", Protocol: "vws"})),
 		ev(core.TapPublished, 0, `{"n":1}`, about(core.TapMessage{Endpoint: "web", Protocol: "vws", User: "anna", Payload: "json", Headers: []byte(`{"a":"b"}`), Encodings: 3, From: core.FromConnection})),
-		ev(core.TapBinary, 20*time.Microsecond, "\x01\xff", about(core.TapMessage{Endpoint: "app", Protocol: "webwire", Receivers: 2, Changes: []string{"the headers are lost"}})),
+		ev(core.TapBinary, 20*time.Microsecond, "\x01\xff", about(core.TapMessage{Endpoint: "app", Protocol: "webwire", Subscriptions: 2, Changes: []string{"the headers are lost"}})),
 		long,
-		ev(core.TapUnwritable, 40*time.Microsecond, "too long", about(core.TapMessage{Endpoint: "old", Protocol: "wsify", Receivers: 1})),
+		ev(core.TapUnwritable, 40*time.Microsecond, "too long", about(core.TapMessage{Endpoint: "old", Protocol: "wsify", Subscriptions: 1})),
 		{Kind: core.TapLost, Lost: 3, Time: at},
 		next,
 	} {
@@ -138,12 +138,12 @@ func TestTapBlocks(t *testing.T) {
        {"t":"news/today","d":{"n":1}}
   is   json, 7 bytes, headers {"a":"b"}, from anna
        {"n":1}
-  out  app (webwire), 2 connections, +20µs, binary of 2 bytes
+  out  app (webwire), 2 subscriptions, +20µs, binary of 2 bytes
        "\x01\xff"
        ! the headers are lost
-  out  rooms (stocking), 1 connection, +30µs, text of 100 bytes
+  out  rooms (stocking), 1 subscription, +30µs, text of 100 bytes
        {"n":… (100 bytes)
-  out  old (wsify), 1 connection, +40µs, cannot be written
+  out  old (wsify), 1 subscription, +40µs, cannot be written
        too long
 07:08:09.000 3 events are missing here: they were not read fast enough
 

@@ -78,9 +78,9 @@ func (b *tapBlocks) print(out io.Writer, ev core.TapEvent) error {
 }
 
 func receivers(m *core.TapMessage) string {
-	n := "1 connection"
-	if m.Receivers != 1 {
-		n = fmt.Sprintf("%d connections", m.Receivers)
+	n := "1 subscription"
+	if m.Subscriptions != 1 {
+		n = fmt.Sprintf("%d subscriptions", m.Subscriptions)
 	}
 	return fmt.Sprintf("%s (%s), %s", m.Endpoint, m.Protocol, n)
 }

@@ -21,7 +21,7 @@ func (e *Engine) AskNode(ctx context.Context, id core.NodeID, name []byte, p cor
 		return core.Payload{}, refusedTimeout.Failure
 	}
 	var asked service // whose bound is for this call alone
-	o, _ := e.programAsksOwner(ctx, nil, name, p, target{owner: n, service: &asked, title: title{name: string(name)}}, timeout)
+	o, _ := e.programAsksOwner(ctx, nil, name, p, target{owner: n, service: &asked, title: title{name: string(name)}}, timeout, core.Trace{})
 	return o.answer, o.Failure
 }
 

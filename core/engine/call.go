@@ -75,6 +75,7 @@ type question struct {
 	as      uint32        // as and byTopic are those of the offer
 	byTopic bool
 	author  string // the format of who asks
+	trace   core.Trace
 }
 
 // outcome is how a call ended: with a failure, or else with an answer. It is borrowed.
@@ -146,7 +147,10 @@ func (p *peer) askOwner(c *core.Command, whole []byte, t target, byTopic bool, s
 	if !t.owner.admits(c.Payload.Size() + len(c.Topic)) {
 		return refusedSlow
 	}
-	q := question{service: whole, payload: c.Payload, as: t.as, byTopic: t.byTopic, author: p.endpoint.Protocol}
+	q := question{service: whole, payload: c.Payload, as: t.as, byTopic: t.byTopic, author: p.endpoint.Protocol, trace: p.traceOf(c)}
+	if span != nil {
+		q.trace = span.Trace()
+	}
 	if c.OneWay {
 		if e.calls.isClosed() {
 			return refusedShutdown
@@ -264,14 +268,18 @@ func (p *peer) admits(n int) bool { return p.link.Admits(n) }
 // ask sends the client a request. Any goroutine.
 func (p *peer) ask(q question) {
 	service := q.service[len(p.endpoint.TopicPrefix):]
+	var headers []byte
+	if q.trace != (core.Trace{}) {
+		headers = q.trace.In(nil)
+	}
 	if q.byTopic {
 		ev := core.RequestByTopic(q.call, service, q.payload)
-		ev.Author = q.author
+		ev.Author, ev.Headers = q.author, headers
 		p.link.Send(ev)
 		return
 	}
 	p.link.Send(core.Event{
-		Kind: core.Request, Call: q.call, Topic: service, As: q.as, Payload: q.payload, OneWay: q.call == core.CallID{}, Author: q.author,
+		Kind: core.Request, Call: q.call, Topic: service, As: q.as, Payload: q.payload, OneWay: q.call == core.CallID{}, Author: q.author, Headers: headers,
 	})
 }
 

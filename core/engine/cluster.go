@@ -142,6 +142,7 @@ func (e *Engine) Cancelled(from core.NodeID, id core.CallID) {
 	}
 	if k := e.calls.cancel(id, n); k != nil {
 		k.answerer.callOver(k)
+		endSpan(k.span, refusedGone.Failure)
 		e.recycle(k)
 	}
 }
@@ -173,6 +174,7 @@ func (e *Engine) Gone(id core.NodeID) {
 	asking, asked := e.calls.leave(&n.party)
 	for _, k := range asking {
 		k.answerer.callOver(k)
+		endSpan(k.span, refusedGone.Failure)
 		e.recycle(k)
 	}
 	for _, k := range asked {

@@ -176,11 +176,20 @@ func (e *Engine) handled(in core.Invocation, answer core.Payload, err error) out
 	if err == nil {
 		return outcome{answer: answer}
 	}
-	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
-		return outcome{refusal: refusalOf(f, core.ReasonAnswerer)}
+	r, meant := refusedBy(err)
+	if !meant {
+		e.handlerFailed(in, err)
 	}
-	e.handlerFailed(in, err)
-	return outcome{refusal: refusedInternal}
+	return outcome{refusal: r}
+}
+
+// refusedBy returns how a call fails whose handler has returned an error. meant says that the handler wants its caller
+// to be told that; other errors are not for clients.
+func refusedBy(err error) (r refusal, meant bool) {
+	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
+		return refusalOf(f, core.ReasonAnswerer), true
+	}
+	return refusedInternal, false
 }
 
 // handlerFailed logs the error of a handler; that of a panic is logged already.

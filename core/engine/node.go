@@ -60,7 +60,7 @@ func (n *node) admits(int) bool { return true }
 
 // ask passes a call on to the node.
 func (n *node) ask(q question) {
-	f := n.engine.backplane.Ask(n.id, core.Question{Call: q.call, Service: q.service, Payload: q.payload, Timeout: q.timeout})
+	f := n.engine.backplane.Ask(n.id, core.Question{Call: q.call, Service: q.service, Payload: q.payload, Timeout: q.timeout, Trace: q.trace})
 	if f.Failed() && q.call != (core.CallID{}) {
 		n.callAnswered(q.call, outcome{refusal: refusalOf(f, core.ReasonUnavailable)})
 	}
@@ -106,14 +106,19 @@ func (n *node) askOwner(q core.Question, t target) refusal {
 		}
 	} else {
 		k := e.records.Get().(*call)
+		if span := e.beginFar(q); span != nil {
+			k.span, q.Trace = span, span.Trace()
+		}
 		k.id, k.caller, k.answerer, k.service, k.title, k.far = q.Call, n, t.owner, t.service, t.title, true
 		timeout := min(cmp.Or(q.Timeout, defaultTimeout), maxTimeout)
+		span := k.span
 		if _, r := e.calls.add(k, maxCallsOfNode, e.now(), timeout); r.Failed() {
+			endSpan(span, r.Failure)
 			e.recycle(k)
 			return r
 		}
 	}
-	t.owner.ask(question{call: q.Call, service: q.Service, payload: q.Payload, as: t.as, byTopic: t.byTopic, author: core.ClusterProtocol})
+	t.owner.ask(question{call: q.Call, service: q.Service, payload: q.Payload, as: t.as, byTopic: t.byTopic, author: core.ClusterProtocol, trace: q.Trace})
 	return refusal{}
 }
 

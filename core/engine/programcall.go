@@ -47,7 +47,11 @@ func (e *Engine) programCall(ctx context.Context, ep *core.Endpoint, service []b
 		case t.owner == nil:
 			return outcome{refusal: refusedNoService}
 		}
-		o, asked := e.programAsksOwner(ctx, ep, whole, p, t, timeout)
+		var trace core.Trace
+		if span != nil {
+			trace = span.Trace()
+		}
+		o, asked := e.programAsksOwner(ctx, ep, whole, p, t, timeout, trace)
 		if asked || !t.another(o.refusal, tries) {
 			return o
 		}
@@ -72,7 +76,7 @@ func (a *programAsker) callEnded(_ *call, o outcome) {
 
 // programAsksOwner asks a connection, or another node, in the name of an endpoint or, if that is nil, of the broker. It
 // reports false if that could not be asked, and why.
-func (e *Engine) programAsksOwner(ctx context.Context, ep *core.Endpoint, whole []byte, p core.Payload, t target, timeout time.Duration) (o outcome, asked bool) {
+func (e *Engine) programAsksOwner(ctx context.Context, ep *core.Endpoint, whole []byte, p core.Payload, t target, timeout time.Duration, trace core.Trace) (o outcome, asked bool) {
 	if !t.owner.admits(p.Size() + len(whole)) {
 		return outcome{refusal: refusedSlow}, false
 	}
@@ -88,7 +92,7 @@ func (e *Engine) programAsksOwner(ctx context.Context, ep *core.Endpoint, whole 
 		e.recycle(k)
 		return outcome{refusal: r}, false
 	}
-	q := question{call: id, service: whole, payload: p, timeout: timeout, as: t.as, byTopic: t.byTopic}
+	q := question{call: id, service: whole, payload: p, timeout: timeout, as: t.as, byTopic: t.byTopic, trace: trace}
 	if ep != nil {
 		ep.Stats.Calls.Add(1)
 		q.author = ep.Protocol

@@ -1,10 +1,6 @@
 package engine
 
-import (
-	"errors"
-
-	"github.com/polywire/polywire/core"
-)
+import "github.com/polywire/polywire/core"
 
 // Traces are recorded where messages and calls pass anyway: a publication and, within it, its delivery to each
 // endpoint; a call until its outcome and, within it, the handler that answers. A span that is not recorded is nil.
@@ -29,12 +25,18 @@ func (s *scratch) deliverWithin(ep *endpoint, ev core.Event, to []core.Audience,
 	if s.tracer != nil {
 		span = s.tracer.Begin(core.Operation{Act: core.Delivering, Parent: s.trace, Endpoint: ep.Endpoint, Topic: ev.Topic, Size: ev.Payload.Size()})
 	}
-	if seen != nil {
-		seen.deliver(ep, ev, to, except)
-	} else {
-		ep.outlet.Deliver(ev, to, except)
+	// Such an outlet ends the span when the message is written. Another one has passed it on when Deliver returns.
+	if o, ok := ep.outlet.(core.WatchedOutlet); ok {
+		var by core.Crossing
+		if seen != nil {
+			by = seen
+		}
+		o.DeliverWatched(ev, to, except, by, span)
+		return
 	}
+	ep.outlet.Deliver(ev, to, except)
 	endSpan(span, core.Failure{})
+	seen.passedOn(ep.Endpoint)
 }
 
 // within makes what s delivers part of the trace of t, if that is recorded.
@@ -53,6 +55,14 @@ func (p *peer) beginCall(c *core.Command) core.Span {
 	return p.engine.tracer.Begin(core.Operation{
 		Act: core.Calling, Parent: p.traceOf(c), Endpoint: p.endpoint.Endpoint, Connection: p.link.ID(), Topic: c.Topic, Size: c.Payload.Size(),
 	})
+}
+
+// beginFar begins the span of a call of another node, if what it is within there is recorded.
+func (e *Engine) beginFar(q core.Question) core.Span {
+	if e.tracer == nil || !q.Trace.Recorded() {
+		return nil
+	}
+	return e.tracer.Begin(core.Operation{Act: core.Calling, Parent: q.Trace, Topic: q.Service, Size: q.Payload.Size()})
 }
 
 // traceOf returns the context of c.
@@ -83,13 +93,11 @@ func (e *Engine) beginAnswer(in *core.Invocation) core.Span {
 	return span
 }
 
-// toldOf returns what an error of a handler is for its caller.
+// toldOf returns what an error of a handler is for its caller; nil is no failure.
 func toldOf(err error) core.Failure {
 	if err == nil {
 		return core.Failure{}
 	}
-	if f, ok := errors.AsType[core.Failure](err); ok && f.Failed() {
-		return f
-	}
-	return refusedInternal.Failure
+	r, _ := refusedBy(err)
+	return r.Failure
 }

@@ -237,3 +237,58 @@ func TestTracedHandlers(t *testing.T) {
 	_, _ = w.engine.Call(t.Context(), s.Endpoint, b("none"), text("q"))
 	wants(t, "of the program, in vain", r.recorded(), "0 call none at one no_service")
 }
+
+// A call takes its context with it: to the client that answers, by request or by topic, and to another node, where
+// its part is a span within that of here.
+func TestTraceOfRequests(t *testing.T) {
+	w, x, y := pair(t)
+	here, there := &tracer{}, &tracer{}
+	w.nodes[0].engine.tracer, w.nodes[1].engine.tracer = here, there
+	near := x.site.connect(0)
+	near.do(share("near"), sub(core.ServeTopic+"by-topic"))
+	y.do(share("s"), share("gone"))
+	near.said()
+	w.announce()
+	y.said()
+	headersOf := func(trace core.Trace) string {
+		return ` headers {"traceparent":"` + trace.Parent() + `","tracestate":"v=2"}`
+	}
+
+	x.do(withTrace(ask("by-topic", "q"), recordedParent))
+	if got, want := near.said(), headersOf(here.begun[0].trace); !strings.HasPrefix(got, "message $request/") || !strings.HasSuffix(got, want) {
+		t.Errorf("by topic: %s; want %s", got, want)
+	}
+	x.do(withTrace(ask("near", "q"), recordedParent))
+	wants(t, "recorded", near.said(), "request near =q"+headersOf(here.begun[1].trace))
+	here.begun = nil
+	x.do(withTrace(ask("near", "q"), unrecordedParent))
+	wants(t, "what is not recorded", near.said(), "request near =q"+headersOf(core.ParseTrace(unrecordedParent, "v=2")))
+	x.do(ask("near", "q"))
+	wants(t, "a call without a context", near.said(), "request near =q")
+	wants(t, "spans", here.recorded(), "")
+
+	x.do(withTrace(ask("s", "q"), recordedParent))
+	w.pump()
+	call, far := here.begun[0], there.begun[0]
+	if far.op.Parent != call.trace || far.op.Endpoint != nil || string(far.op.Topic) != "in/s" {
+		t.Errorf("on the other node %+v; want it within %+v", far.op, call.trace)
+	}
+	id := y.asked()
+	wants(t, "on the other node", y.said(), "request s =q"+headersOf(far.trace))
+	y.do(reply(id, "a"))
+	w.pump()
+	wants(t, "here", here.recorded(), "0 call s at "+x.site.Name)
+	wants(t, "there", there.recorded(), "0 call in/s")
+
+	x.do(withTrace(ask("s", "q"), recordedParent))
+	w.pump()
+	w.nodes[0].pass(2 * time.Minute)
+	w.pump()
+	wants(t, "nobody waits any more", there.recorded(), "0 call in/s gone")
+	y.said()
+
+	x.do(withTrace(ask("s", "q"), recordedParent))
+	w.pump()
+	w.nodes[1].engine.Gone(w.nodes[0].id)
+	wants(t, "its node is gone", there.recorded(), "0 call in/s gone")
+}

@@ -313,10 +313,10 @@ func frameEvent(ev core.TapEvent, about *core.TapMessage, f core.Frame) core.Tap
 }
 
 // Encoded reports what those are told who hear the message.
-func (all crossings) Encoded(ep *core.Endpoint, format core.Format, f core.Frame, receivers int, err error) {
+func (all crossings) Encoded(ep *core.Endpoint, format core.Format, f core.Frame, subscriptions int, err error) {
 	for _, c := range all {
 		about := c.message
-		about.Endpoint, about.Protocol, about.Receivers = ep.Name, ep.Protocol, receivers
+		about.Endpoint, about.Protocol, about.Subscriptions = ep.Name, ep.Protocol, subscriptions
 		ev := core.TapEvent{Time: time.Now(), FromServer: true}
 		if err != nil {
 			why := fmt.Sprintf("%.500s", err)
@@ -328,21 +328,11 @@ func (all crossings) Encoded(ep *core.Endpoint, format core.Format, f core.Frame
 	}
 }
 
-// deliver delivers the message to audiences of an endpoint.
-func (all crossings) deliver(ep *endpoint, ev core.Event, to []core.Audience, except core.Link) {
-	if o, ok := ep.outlet.(core.WatchedOutlet); ok {
-		o.DeliverWatched(ev, to, except, all)
-		return
-	}
-	ep.outlet.Deliver(ev, to, except)
-	all.passedOn(ep.Endpoint)
-}
-
 // passedOn reports that the message was handed to an outlet that does not tell what becomes of it.
 func (all crossings) passedOn(ep *core.Endpoint) {
 	for _, c := range all {
 		about := c.message
-		about.Endpoint, about.Protocol, about.Receivers = ep.Name, ep.Protocol, 1
+		about.Endpoint, about.Protocol, about.Subscriptions = ep.Name, ep.Protocol, 1
 		c.report(reported{TapEvent: core.TapEvent{Time: time.Now(), Kind: core.TapPassedOn, FromServer: true, Message: &about}}, nil)
 	}
 }

@@ -29,13 +29,13 @@ func (o *outlet) Writable(ev core.Event) error {
 }
 
 func (o *outlet) Deliver(ev core.Event, to []core.Audience, except core.Link) {
-	o.DeliverWatched(ev, to, except, nil)
+	o.DeliverWatched(ev, to, except, nil, nil)
 }
 
-func (o *outlet) DeliverWatched(ev core.Event, to []core.Audience, except core.Link, by core.Crossing) {
+func (o *outlet) DeliverWatched(ev core.Event, to []core.Audience, except core.Link, by core.Crossing, span core.Span) {
 	m := mail{stamp: o.stamps.Add(1)}
 	m.except, _ = except.(*conn) // any other link is nobody's here
-	o.ep.translation.deliver(m, ev, to, by)
+	o.ep.translation.deliver(m, ev, to, by, span)
 }
 
 // conflates reports whether newer messages of an address replace older ones.

@@ -39,9 +39,9 @@ func (ep *endpoint) tellEncoded(by core.Crossing, f core.Frame, to []core.Audien
 	if err == nil && f.Kind == core.NoFrame {
 		err = errUnwritable
 	}
-	receivers := 0
+	subscriptions := 0
 	for _, a := range to {
-		receivers += int(a.(*audience).size.Load())
+		subscriptions += int(a.(*audience).size.Load())
 	}
-	by.Encoded(ep.Endpoint.Endpoint, ep.Format, f, receivers, err)
+	by.Encoded(ep.Endpoint.Endpoint, ep.Format, f, subscriptions, err)
 }

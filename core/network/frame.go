@@ -33,6 +33,7 @@ type frame struct {
 	charged int             // bytes that count against budget; 0 without one
 	read    time.Time       // when the message was read that is in it; only with delays
 	delays  *core.Durations // where it is counted when it is written; nil if it is not
+	written *writing        // released with the frame; nil if nobody waits for that
 
 	// Guarded by mu: the compressed frame for each window size, once it was
 	// requested.
@@ -98,7 +99,8 @@ func (f *frame) release() {
 		}
 	}
 	f.budget.add(-f.charged)
-	f.bytes, f.purpose, f.key, f.budget, f.charged, f.delays = nil, owed, nil, nil, 0, nil
+	f.written.release()
+	f.bytes, f.purpose, f.key, f.budget, f.charged, f.delays, f.written = nil, owed, nil, nil, 0, nil, nil
 	if cap(f.buf) > keepFrame {
 		f.buf = nil
 	}

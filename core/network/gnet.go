@@ -111,11 +111,15 @@ func (e *events) OnClose(gc gnet.Conn, _ error) gnet.Action {
 // warning or error; for a server on the internet these are routine.
 type gnetLog struct{ log *slog.Logger }
 
-func (g gnetLog) Debugf(format string, args ...any) { g.log.Debug(fmt.Sprintf(format, args...)) }
-func (g gnetLog) Infof(format string, args ...any)  { g.log.Debug(fmt.Sprintf(format, args...)) }
-func (g gnetLog) Warnf(format string, args ...any)  { g.log.Debug(fmt.Sprintf(format, args...)) }
+func (g gnetLog) Debugf(format string, args ...any) { g.say(format, args) }
+func (g gnetLog) Infof(format string, args ...any)  { g.say(format, args) }
+func (g gnetLog) Warnf(format string, args ...any)  { g.say(format, args) }
 func (g gnetLog) Errorf(format string, args ...any) { g.report(slog.LevelWarn, format, args) }
 func (g gnetLog) Fatalf(format string, args ...any) { g.report(slog.LevelError, format, args) }
+
+func (g gnetLog) say(format string, args []any) {
+	g.log.Debug("event loop says", slog.String("text", fmt.Sprintf(format, args...)))
+}
 
 // report bounds lines of the same format, because they come from the loops.
 func (g gnetLog) report(level slog.Level, format string, args []any) {

@@ -38,8 +38,9 @@ func (f *localFormat) writable(ev core.Event) (core.Written, error) {
 }
 
 // deliver encodes ev once for all.
-func (f *localFormat) deliver(m mail, ev core.Event, to []core.Audience, by core.Crossing) {
+func (f *localFormat) deliver(m mail, ev core.Event, to []core.Audience, by core.Crossing, span core.Span) {
 	out := newFrame()
+	out.written = newWriting(span)
 	defer out.release()
 	ok, err := out.encodeWith(f.ep.Format.EncodeMessage, ev)
 	if by != nil {

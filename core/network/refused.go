@@ -35,7 +35,9 @@ func (s *Server) logTurnedAway(endpoint, listen, client string, r refusal) {
 		s.log.Debug("client left before it was let in", "endpoint", endpoint, "listen", listen, "remote", client)
 		return
 	}
-	s.away.add(endpoint, listen, client, r, s.ids.Load(), time.Now())
+	now := time.Now()
+	s.away.add(endpoint, listen, client, r, s.ids.Load(), now)
+	s.observeAway(endpoint, client, r, now)
 	each := []slog.Attr{slog.String("why", r.why)}
 	if listen != "" {
 		each = append(each, slog.String("listen", listen))

@@ -11,23 +11,26 @@ import (
 // dispatch is one message for the audiences of one shard, on its way through a format whose
 // codecs are in another process.
 type dispatch struct {
-	mail   mail
-	to     []core.Audience
-	at     []uint64 // for each loop of to: where in its mailbox the message was when it was sent
-	keyed  bool     // newer messages of the address may replace this one
-	as     uint32   // the address, if keyed
-	topic  []byte
-	author string
-	read   time.Duration
-	by     core.Crossing // nil unless the message is watched
+	mail    mail
+	to      []core.Audience
+	at      []uint64 // for each loop of to: where in its mailbox the message was when it was sent
+	keyed   bool     // newer messages of the address may replace this one
+	as      uint32   // the address, if keyed
+	topic   []byte
+	author  string
+	read    time.Duration
+	by      core.Crossing // nil unless the message is watched
+	written *writing      // nil unless the message is traced
 }
 
 // deliver asks each shard once to encode the message. A client that joins an audience in the
 // meantime does not get it, as if the message had been in the mailbox.
-func (f *remoteFormat) deliver(m mail, ev core.Event, to []core.Audience, by core.Crossing) {
+func (f *remoteFormat) deliver(m mail, ev core.Event, to []core.Audience, by core.Crossing, span core.Span) {
+	written := newWriting(span)
+	defer written.release()
 	shards := f.format.Shards()
 	for shard := range shards {
-		d := dispatch{mail: m, author: ev.Author, read: ev.Read, by: by}
+		d := dispatch{mail: m, author: ev.Author, read: ev.Read, by: by, written: written}
 		if f.ep.conflates() {
 			d.keyed, d.as, d.topic = true, ev.As, bytes.Clone(ev.Topic)
 		}
@@ -44,6 +47,7 @@ func (f *remoteFormat) deliver(m mail, ev core.Event, to []core.Audience, by cor
 			}
 		}
 		if len(d.to) > 0 {
+			written.retain()
 			f.format.AskMessage(shard, ev, d.deliver)
 		}
 	}
@@ -52,6 +56,7 @@ func (f *remoteFormat) deliver(m mail, ev core.Event, to []core.Audience, by cor
 // deliver hands the message to the loops. Any goroutine; the order of the calls is that
 // of the messages.
 func (d *dispatch) deliver(f core.Frame, err error) {
+	defer d.written.release()
 	if d.by != nil {
 		d.to[0].(*audience).ep.tellEncoded(d.by, f, d.to, err)
 	}
@@ -80,6 +85,8 @@ func (d *dispatch) deliver(f core.Frame, err error) {
 func (d *dispatch) frameOf(f core.Frame) *frame {
 	ep := d.to[0].(*audience).ep
 	out := frameOf(f)
+	out.written = d.written
+	out.written.retain()
 	ep.markPublished(out, core.Event{As: d.as, Topic: d.topic, Read: d.read}, d.keyed)
 	return out
 }

@@ -178,6 +178,7 @@ type Server struct {
 	admission admission
 	halfOpen  halfOpen
 	away      turnedAway
+	awayWatch awayWatch
 
 	// Guarded by mu.
 	mu      sync.Mutex

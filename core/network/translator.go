@@ -9,10 +9,10 @@ type translation interface {
 	// translator returns the translator of a new connection, which is not in a loop yet. Any
 	// goroutine.
 	translator(c *conn) translator
-	// deliver delivers the Message ev to the members of to, which it borrows, and tells by if that is not
-	// nil. m is the mail to fill in; its except and stamp are set. Any goroutine; messages of one
+	// deliver delivers the Message ev to the members of to, which it borrows, tells by if that is not nil, and
+	// ends span if that is not nil: see core.WatchedOutlet. m is the mail to fill in; its except and stamp are set. Any goroutine; messages of one
 	// goroutine arrive in the order of its calls.
-	deliver(m mail, ev core.Event, to []core.Audience, by core.Crossing)
+	deliver(m mail, ev core.Event, to []core.Audience, by core.Crossing, span core.Span)
 	// writable returns the frame of the Message ev, or why it cannot be written; the zero value if that is not
 	// known at once. Any goroutine.
 	writable(ev core.Event) (core.Written, error)

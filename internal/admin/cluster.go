@@ -16,7 +16,7 @@ type Cluster struct {
 
 // clusterDescs are the metrics of a node of a cluster.
 type clusterDescs struct {
-	connected, nodes, connects, messages, bytes, queued, dropped, refused, lost, uncounted *prometheus.Desc
+	connected, nodes, connects, messages, bytes, queued, dropped, refused, lost, uncounted, roundTrips *prometheus.Desc
 }
 
 func newClusterDescs() clusterDescs {
@@ -24,21 +24,22 @@ func newClusterDescs() clusterDescs {
 		return prometheus.NewDesc("polywire_cluster_"+name, help, labels, nil)
 	}
 	return clusterDescs{
-		connected: desc("connected", "1 while the engine of the cluster can be reached."),
-		nodes:     desc("nodes", "Other nodes that can be reached."),
-		connects:  desc("connects_total", "Times that the engine was reached; more than one is after a loss."),
-		messages:  desc("messages_total", "Messages between this node and the others.", "direction"),
-		bytes:     desc("bytes_total", "Payload bytes of messages between this node and the others.", "direction"),
-		queued:    desc("queued_bytes", "Bytes that wait to be passed on to other nodes."),
-		dropped:   desc("messages_dropped_total", "Messages, and ends of calls, that did not get to other nodes or from them.", "reason"),
-		refused:   desc("refused_total", "What came from the cluster and makes no sense.", "reason"),
-		lost:      desc("channels_lost_total", "Channels that clients here have lost because the cluster gave them to others, or could not be reached."),
-		uncounted: desc("users_uncounted_total", "Connections that were let in by the limit of this node alone, because the cluster could not be asked how many their user has."),
+		connected:  desc("connected", "1 while the engine of the cluster can be reached."),
+		nodes:      desc("nodes", "Other nodes that can be reached."),
+		connects:   desc("connects_total", "Times that the engine was reached; more than one is after a loss."),
+		messages:   desc("messages_total", "Messages between this node and the others.", "direction"),
+		bytes:      desc("bytes_total", "Payload bytes of messages between this node and the others.", "direction"),
+		queued:     desc("queued_bytes", "Bytes that wait to be passed on to other nodes."),
+		dropped:    desc("messages_dropped_total", "Messages, and ends of calls, that did not get to other nodes or from them.", "reason"),
+		refused:    desc("refused_total", "What came from the cluster and makes no sense.", "reason"),
+		lost:       desc("channels_lost_total", "Channels that clients here have lost because the cluster gave them to others, or could not be reached."),
+		uncounted:  desc("users_uncounted_total", "Connections that were let in by the limit of this node alone, because the cluster could not be asked how many their user has."),
+		roundTrips: desc("round_trip_seconds", "Time that a question to another node and its answer take, there and back; each node asks each other one every ten seconds.", "outcome"),
 	}
 }
 
 func (d clusterDescs) describe(to chan<- *prometheus.Desc) {
-	for _, one := range []*prometheus.Desc{d.connected, d.nodes, d.connects, d.messages, d.bytes, d.queued, d.dropped, d.refused, d.lost, d.uncounted} {
+	for _, one := range []*prometheus.Desc{d.connected, d.nodes, d.connects, d.messages, d.bytes, d.queued, d.dropped, d.refused, d.lost, d.uncounted, d.roundTrips} {
 		to <- one
 	}
 }
@@ -64,6 +65,7 @@ func (d clusterDescs) collect(to chan<- prometheus.Metric, s *core.ClusterStats)
 	count(d.bytes, s.BytesIn.Load(), "in")
 	count(d.lost, s.Lost.Load())
 	count(d.uncounted, s.Uncounted.Load())
+	outcomes(to, d.roundTrips, &s.RoundTrips)
 	collect(to, d.dropped, &s.Dropped, core.ClusterDropped)
 	collect(to, d.refused, &s.Refused, core.ClusterRefused)
 }

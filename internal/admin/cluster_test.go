@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/internal/admin"
@@ -58,6 +59,9 @@ func TestClusterMetrics(t *testing.T) {
 	stats.Lost.Store(9)
 	stats.Uncounted.Store(11)
 	stats.Dropped.Add(core.ReasonSlow, 10)
+	stats.RoundTrips.Observe(time.Millisecond, true)
+	stats.RoundTrips.Observe(2*time.Millisecond, true)
+	stats.RoundTrips.Observe(time.Second, false)
 	src := source(new(atomic.Bool))
 	src.Cluster = &admin.Cluster{Stats: stats, Health: func() error { return nil }}
 	s, base := start(t, src)
@@ -65,7 +69,7 @@ func TestClusterMetrics(t *testing.T) {
 	_, page := get(t, base+"/metrics")
 	var got []string
 	for line := range strings.Lines(page) {
-		if rest, ok := strings.CutPrefix(line, "polywire_cluster_"); ok {
+		if rest, ok := strings.CutPrefix(line, "polywire_cluster_"); ok && !strings.HasPrefix(rest, "round_trip_seconds_bucket") {
 			got = append(got, strings.TrimSpace(rest))
 		}
 	}
@@ -83,6 +87,10 @@ messages_total{direction="out"} 5
 nodes 2
 queued_bytes 3
 refused_total{reason="malformed"} 0
+round_trip_seconds_sum{outcome="failed"} 1
+round_trip_seconds_count{outcome="failed"} 1
+round_trip_seconds_sum{outcome="ok"} 0.003
+round_trip_seconds_count{outcome="ok"} 2
 users_uncounted_total 11`
 	if text := strings.Join(got, "\n"); text != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)

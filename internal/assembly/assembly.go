@@ -106,6 +106,7 @@ func (p *Parts) Start() error {
 	p.cluster.start(p.Engine, p.Network, p.neighbours, p.nodes)
 	p.Engine.Start()
 	p.background.run(func() { p.topics.Run(p.background.ctx) })
+	p.background.run(func() { p.nodes.measure(p.background.ctx) })
 	var errs []error
 	for _, b := range p.state.Load().bridges { // before they connect, which is one of starts
 		if err := b.startPlugin(p.log); err != nil {

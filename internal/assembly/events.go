@@ -68,6 +68,7 @@ func (d *draft) addEvents() error {
 			observer = d.hub
 		}
 		d.engine.Observe(observer)
+		d.network.Observe(observer)
 	})
 	ended := slices.DeleteFunc(slices.Clone(d.old.events), func(s *eventSink) bool { return slices.Contains(d.events, s) })
 	d.onStart(func() { d.background.run(func() { closeSinks(ended) }) })

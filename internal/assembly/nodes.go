@@ -30,6 +30,7 @@ type nodes struct {
 	// Static after construction.
 	engine    *engine.Engine
 	backplane backplane
+	stats     *core.ClusterStats
 	answers   *background
 	answering chan struct{} // holds an element for each question that is answered
 
@@ -48,7 +49,7 @@ func newNodes(e *engine.Engine, c *cluster, answers *background) *nodes {
 	if c == nil {
 		return nil
 	}
-	return &nodes{engine: e, backplane: c.backplane, answers: answers, answering: make(chan struct{}, maxAnswering), joined: make(map[core.NodeID]time.Time)}
+	return &nodes{engine: e, backplane: c.backplane, stats: c.stats, answers: answers, answering: make(chan struct{}, maxAnswering), joined: make(map[core.NodeID]time.Time)}
 }
 
 // Self is the id of this node.

@@ -27,7 +27,7 @@ type trust struct {
 // an error nothing runs.
 func newTrust(c *config.Endpoint, stats *core.Stats, log *slog.Logger) (*trust, error) {
 	t := &trust{stats: stats, log: log, chain: auth.NewChain(false), rules: auth.NewRules(nil)}
-	own := authorizer(c.Needs(), log)
+	own := authorizer(c.Needs(), &stats.AuthorizerHook, log)
 	switch {
 	case own != nil && c.Authorizer != nil:
 		return nil, errors.New("authorizer and options.authorizer_url are one too many; leave one of them out")
@@ -73,11 +73,11 @@ func (t *trust) close() {
 }
 
 // authorizer returns the authorizer that a format needs; nil if it needs none.
-func authorizer(n core.Needs, log *slog.Logger) *auth.Webhook {
+func authorizer(n core.Needs, stats *core.HookStats, log *slog.Logger) *auth.Webhook {
 	if n.AuthorizerURL == "" {
 		return nil
 	}
-	return auth.NewWebhook(n.AuthorizerURL, n.AuthorizerTimeout, log)
+	return auth.NewWebhook(n.AuthorizerURL, n.AuthorizerTimeout, stats, log)
 }
 
 // acl returns the access lists; nil if there are none.

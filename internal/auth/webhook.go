@@ -12,17 +12,38 @@ import (
 // Webhook asks an HTTP server about connections and commands, exactly with the contract
 // of wsify (docs/formats/wsify.md, "The authorizer"): it asks about each, and
 // remembers nothing. All methods may be called from any goroutine.
-type Webhook struct{ hook *hook }
+type Webhook struct {
+	// Static after construction.
+	hook  *hook
+	stats *core.HookStats
+}
 
 var _ core.Authorizer = (*Webhook)(nil)
 
 // NewWebhook returns a webhook that POSTs to url, an absolute http or https
 // address, and waits for each answer no longer than timeout, which must be
 // positive: redirects, and waiting for a free connection, included. log is told when
-// the server stops answering and when it answers again, not about single requests.
-// Proxies of the environment are not used. Nothing is dialled yet.
-func NewWebhook(url string, timeout time.Duration, log *slog.Logger) *Webhook {
-	return &Webhook{newHook(url, timeout, 0, log)}
+// the server stops answering and when it answers again, not about single requests, which
+// stats counts. Proxies of the environment are not used. Nothing is dialled yet.
+func NewWebhook(url string, timeout time.Duration, stats *core.HookStats, log *slog.Logger) *Webhook {
+	stats.InUse.Store(true)
+	return &Webhook{newHook(url, timeout, 0, log), stats}
+}
+
+// ask asks the server, and counts that. What the broker does not wait for says nothing about the server.
+func (w *Webhook) ask(ctx context.Context, body []byte) (*reply, error) {
+	w.stats.Misses.Add(1)
+	began := time.Now()
+	r, err := w.hook.ask(ctx, body, nil)
+	if ctx.Err() != nil {
+		return r, err
+	}
+	ok := err == nil && r.status < http.StatusInternalServerError
+	if !ok {
+		w.stats.Errors.Add(1)
+	}
+	w.stats.Times.Observe(time.Since(began), ok)
+	return r, err
 }
 
 // AuthorizeConnect shows the server the headers and the query of an upgrade request. It
@@ -32,7 +53,7 @@ func (w *Webhook) AuthorizeConnect(ctx context.Context, h core.Handshake) core.V
 	if err != nil {
 		return core.Deny
 	}
-	if r, err := w.hook.ask(ctx, body, nil); err != nil || r.status != http.StatusOK {
+	if r, err := w.ask(ctx, body); err != nil || r.status != http.StatusOK {
 		return core.Deny
 	}
 	return core.Allow
@@ -42,7 +63,7 @@ func (w *Webhook) AuthorizeConnect(ctx context.Context, h core.Handshake) core.V
 // the form of one (see [core.Command], Source). It returns Allow for an answer of 200,
 // Unavailable for 500 and above and for no answer, and Deny for any other.
 func (w *Webhook) AuthorizeCommand(ctx context.Context, _ *core.Identity, c core.Command) core.Verdict {
-	r, err := w.hook.ask(ctx, commandBody(c), nil)
+	r, err := w.ask(ctx, commandBody(c))
 	switch {
 	case err != nil || r.status >= http.StatusInternalServerError:
 		return core.Unavailable

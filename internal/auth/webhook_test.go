@@ -34,7 +34,7 @@ func newWebhook(t *testing.T, url string, timeout time.Duration) *Webhook {
 // loggingWebhook is newWebhook with a log.
 func loggingWebhook(t *testing.T, url string, timeout time.Duration, log *slog.Logger) *Webhook {
 	t.Helper()
-	w := NewWebhook(url, timeout, log)
+	w := NewWebhook(url, timeout, new(core.HookStats), log)
 	// However slow the machine is: connections are closed by who says so.
 	w.hook = newHook(url, timeout, patient, log)
 	t.Cleanup(w.Close)
@@ -450,5 +450,47 @@ func TestLog(t *testing.T) {
 	w.AuthorizeConnect(t.Context(), core.Handshake{})
 	if got := log.String(); got == "" || strings.Contains(got, "s3cret") {
 		t.Errorf("unreadable URL: %q", got)
+	}
+}
+
+// A webhook counts what it asks: each question, those that got no answer, and how long each took. One that the client
+// does not wait for any more is counted as asked alone.
+func TestWebhookCounts(t *testing.T) {
+	asked, end := make(chan struct{}), make(chan struct{})
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hang" {
+			close(asked)
+			<-end
+			return
+		}
+		answers(w, r)
+	})
+	t.Cleanup(func() { close(end) })
+	stats := new(core.HookStats)
+	ask := func(ctx context.Context, path string) {
+		w := NewWebhook(s.URL+path, patient, stats, slog.New(slog.DiscardHandler))
+		defer w.Close()
+		w.AuthorizeConnect(ctx, core.Handshake{})
+	}
+	for _, path := range []string{"/200", "/201", "/404", "/500"} {
+		ask(t.Context(), path)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-asked
+		cancel()
+	}()
+	ask(ctx, "/hang")
+	count := func(d *core.Durations) (n uint64) {
+		for _, c := range d.Read().Counts {
+			n += c
+		}
+		return n
+	}
+	if !stats.InUse.Load() || stats.Misses.Load() != 5 || stats.Errors.Load() != 1 || stats.Hits.Load() != 0 {
+		t.Errorf("in use %v, asked %d, failed %d, hits %d", stats.InUse.Load(), stats.Misses.Load(), stats.Errors.Load(), stats.Hits.Load())
+	}
+	if ok, failed := count(&stats.Times.OK), count(&stats.Times.Failed); ok != 3 || failed != 1 {
+		t.Errorf("%d requests were measured as answered, and %d as failed", ok, failed)
 	}
 }

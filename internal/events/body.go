@@ -59,7 +59,7 @@ func newEvent(id string, o *core.Observation) event {
 	if o.Verb != core.None {
 		e.Verb = o.Verb.String()
 	}
-	if o.Moment == core.MomentDisconnected || o.Moment == core.MomentRefused || o.Text != "" {
+	if o.Moment == core.MomentDisconnected || o.Moment == core.MomentRefused || o.Moment == core.MomentTurnedAway || o.Text != "" {
 		e.Reason = o.Reason.String()
 	}
 	if o.Session != "" {

@@ -19,7 +19,7 @@ var topicOf = [core.NumMoments]string{
 	core.MomentSubscribed: "subscriptions/subscribed", core.MomentUnsubscribed: "subscriptions/unsubscribed",
 	core.MomentOffered: "offers/offered", core.MomentWithdrawn: "offers/withdrawn",
 	core.MomentSessionOpened: "sessions/opened", core.MomentSessionClosed: "sessions/closed",
-	core.MomentRefused: "refusals/refused",
+	core.MomentRefused: "refusals/refused", core.MomentTurnedAway: "refusals/turned_away",
 }
 
 // Topics tells clients of the broker, on topics, what others do. Run is called once; all else by any goroutine.

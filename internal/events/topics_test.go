@@ -57,7 +57,7 @@ func TestTopics(t *testing.T) {
 	coretest.Receive(t, "the end", done)
 	want := "$sys/connections/connected connected -0-1; $sys/connections/disconnected disconnected -0-2; $sys/subscriptions/subscribed subscribed -0-3; " +
 		"$sys/subscriptions/unsubscribed unsubscribed -0-4; $sys/offers/offered offered -0-5; $sys/offers/withdrawn withdrawn -0-6; " +
-		"$sys/sessions/opened session_opened -0-7; $sys/sessions/closed session_closed -0-8; $sys/refusals/refused refused -0-9; $sys/connections/connected connected -0-12"
+		"$sys/sessions/opened session_opened -0-7; $sys/sessions/closed session_closed -0-8; $sys/refusals/refused refused -0-9; $sys/refusals/turned_away turned_away -0-10; $sys/connections/connected connected -0-13"
 	if got := strings.Join(told, "; "); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -235,7 +235,7 @@ const (
 	EventKind_EVENT_DONE           EventKind = 1 // the command succeeded: verb, ref, topic, as; of a CALL call; of a PUBLISH unheard
 	EventKind_EVENT_FAILED         EventKind = 2 // it did not: verb, ref, topic, as, failure; of a CALL that was taken call
 	EventKind_EVENT_MESSAGE        EventKind = 3 // on a topic that the client hears: topic, as, payload, headers
-	EventKind_EVENT_REQUEST        EventKind = 4 // a call for the client to answer: call, topic, as, payload, one_way
+	EventKind_EVENT_REQUEST        EventKind = 4 // a call for the client to answer: call, topic, as, payload, one_way, headers (its trace context)
 	EventKind_EVENT_ANSWER         EventKind = 5 // to the client's call: call, ref, topic, as, payload
 	EventKind_EVENT_SESSION_OPENED EventKind = 6 // verb, ref, session
 	EventKind_EVENT_SESSION_CLOSED EventKind = 7 // by the server

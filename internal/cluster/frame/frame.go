@@ -65,6 +65,7 @@ type Frame struct {
 	Call    core.CallID   // of an ask, an answer or a cancellation; zero in an ask that wants no answer
 	Service []byte        // of an ask
 	Timeout time.Duration // of an ask
+	Trace   core.Trace    // of an ask; zero if it has none
 	Payload core.Payload  // of an ask, or of an answer that is no failure
 	Failure core.Failure  // of an answer
 	Reason  core.Reason   // under which the failure is counted
@@ -82,6 +83,7 @@ func (f *Frame) Append(dst []byte) []byte {
 		dst = append(dst, f.Call[:]...)
 		dst = appendText(dst, f.Service)
 		dst = binary.AppendUvarint(dst, uint64(max(f.Timeout.Milliseconds(), 0)))
+		dst = appendTrace(dst, f.Trace)
 		dst = appendPayload(dst, f.Payload)
 	case Answer:
 		dst = append(dst, f.Call[:]...)
@@ -111,6 +113,14 @@ func shortened(text string) string {
 
 func appendText[T ~string | ~[]byte](dst []byte, text T) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(text))), text...)
+}
+
+// appendTrace appends the headers of a trace context as texts, the second one only if there is a first.
+func appendTrace(dst []byte, t core.Trace) []byte {
+	if t == (core.Trace{}) {
+		return append(dst, 0)
+	}
+	return appendText(appendText(dst, t.Parent()), t.State)
 }
 
 func appendPayload(dst []byte, p core.Payload) []byte {
@@ -162,6 +172,15 @@ func (r *reader) call() (id core.CallID) {
 	return id
 }
 
+// trace returns the zero Trace if what is there is none: a call is answered all the same.
+func (r *reader) trace() core.Trace {
+	parent := r.text()
+	if len(parent) == 0 {
+		return core.Trace{}
+	}
+	return core.ParseTrace(string(parent), string(r.text()))
+}
+
 func (r *reader) payload() (p core.Payload) {
 	k := r.bytes(1)
 	if r.bad {
@@ -207,6 +226,7 @@ func Read(data []byte) (f Frame, err error) {
 	case Ask:
 		f.Call, f.Service = r.call(), r.text()
 		f.Timeout = time.Duration(min(r.number(), uint64(MaxTimeout/time.Millisecond))) * time.Millisecond
+		f.Trace = r.trace()
 		f.Payload = r.payload()
 		r.bad = r.bad || !utf8.Valid(f.Service)
 	case Answer:

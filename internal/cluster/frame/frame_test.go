@@ -1,9 +1,11 @@
 package frame
 
 import (
+	"bytes"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/polywire/polywire/core"
 )
@@ -13,6 +15,7 @@ func FuzzFrame(f *testing.F) {
 	call := core.CallID{6: 0x40, 8: 0x80}
 	for _, fr := range []Frame{
 		{Kind: Ask, Call: call, Service: []byte("s"), Timeout: 5, Payload: core.Payload{Kind: core.JSON, Data: []byte("1")}},
+		{Kind: Ask, Call: call, Service: []byte("s"), Trace: core.Trace{ID: [16]byte{1}, Span: [8]byte{2}, Flags: 1, State: "a=b"}},
 		{Kind: Answer, Call: call, Failure: core.Failure{Code: "x", Text: "y"}},
 		{Kind: Answer, Call: call, Payload: core.TextUTF16([]byte("ab"))},
 		{Kind: Cancel, Call: call},
@@ -31,7 +34,7 @@ func FuzzFrame(f *testing.F) {
 			t.Errorf("%+v: %v", got, err)
 		}
 		again, err := Read(got.Append(nil))
-		if err != nil || !reflect.DeepEqual(again.Payload, got.Payload) || again.Failure != got.Failure || again.Call != got.Call {
+		if err != nil || !reflect.DeepEqual(again.Payload, got.Payload) || again.Failure != got.Failure || again.Call != got.Call || again.Trace != got.Trace {
 			t.Errorf("%+v is written as %+v: %v", got, again, err)
 		}
 	})
@@ -44,5 +47,24 @@ func TestLongFailure(t *testing.T) {
 	}}
 	if got, err := Read(f.Append(nil)); err != nil || !got.Failure.Failed() || got.Failure.Text == "" {
 		t.Errorf("%d bytes of code, %d of text: %v", len(got.Failure.Code), len(got.Failure.Text), err)
+	}
+}
+
+// TestTraceOfCall: the context of a call travels, and what is none does no harm to the call.
+func TestTraceOfCall(t *testing.T) {
+	want := core.ParseTrace("00-0102030405060708090a0b0c0d0e0f10-0102030405060708-01", "a=b")
+	payload := core.Payload{Kind: core.Text, Data: []byte("q")}
+	for _, trace := range []core.Trace{want, {}} {
+		f := AskOf(core.Question{Service: []byte("s"), Payload: payload, Timeout: time.Second, Trace: trace})
+		f.From = "n-a-1"
+		got, err := Read(f.Append(nil))
+		if err != nil || got.Trace != trace || string(got.Payload.Data) != "q" || got.Timeout != time.Second {
+			t.Errorf("%+v, %v; want the context %+v", got, err, trace)
+		}
+	}
+	f := Frame{Kind: Ask, From: "n-a-1", Trace: want, Payload: payload}
+	data := bytes.Replace(f.Append(nil), []byte("00-0102"), []byte("00-XY02"), 1)
+	if got, err := Read(data); err != nil || got.Trace != (core.Trace{}) || string(got.Payload.Data) != "q" {
+		t.Errorf("%+v, %v", got, err)
 	}
 }

@@ -38,7 +38,7 @@ func (r *Receiver) Receive(data []byte) {
 		r.Nodes.Taken(core.NodeID(f.Notice))
 	case Ask:
 		r.count(data)
-		r.Cluster.Asked(f.From, core.Question{Call: f.Call, Service: f.Service, Payload: f.Payload, Timeout: f.Timeout})
+		r.Cluster.Asked(f.From, core.Question{Call: f.Call, Service: f.Service, Payload: f.Payload, Timeout: f.Timeout, Trace: f.Trace})
 	case Answer:
 		r.count(data)
 		r.Cluster.Answered(f.From, f.Call, core.Outcome{Answer: f.Payload, Failure: f.Failure, Reason: f.Reason})
@@ -60,7 +60,7 @@ func (r *Receiver) count(data []byte) {
 
 // AskOf returns the frame of a call.
 func AskOf(q core.Question) Frame {
-	return Frame{Kind: Ask, Call: q.Call, Service: q.Service, Timeout: q.Timeout, Payload: q.Payload}
+	return Frame{Kind: Ask, Call: q.Call, Service: q.Service, Timeout: q.Timeout, Trace: q.Trace, Payload: q.Payload}
 }
 
 // AnswerOf returns the frame of how a call has ended.

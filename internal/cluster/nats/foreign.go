@@ -115,7 +115,7 @@ func (f *foreign) asked(m *natsgo.Msg) {
 	if timeout == 0 {
 		timeout = foreignTimeout
 	}
-	q := core.Question{Service: service, Payload: p, Timeout: timeout}
+	q := core.Question{Service: service, Payload: p, Timeout: timeout, Trace: core.ParseTrace(m.Header.Get("traceparent"), m.Header.Get("tracestate"))}
 	if m.Reply != "" {
 		if q.Call, ok = f.remember(m.Reply, timeout); !ok {
 			f.stats.Refused.Inc(core.ReasonOverload)

@@ -77,6 +77,8 @@ func TestForeignRequests(t *testing.T) {
 				t.Errorf("%s is asked by %s, for %v", name, from, q.Timeout)
 			case string(q.Payload.Data) == "fail":
 				b.Answer(from, q.Call, core.Outcome{Failure: core.Failure{Code: "E1", Text: "no\nway"}})
+			case string(q.Payload.Data) == "trace":
+				b.Answer(from, q.Call, core.Outcome{Answer: core.Payload{Kind: core.Text, Data: []byte(q.Trace.Parent() + " " + q.Trace.State)}})
 			case q.Call != core.CallID{}:
 				b.Answer(from, q.Call, core.Outcome{Answer: core.Payload{Kind: core.Text, Data: append([]byte(name+" "+string(q.Service)+" "), q.Payload.Data...)}})
 				b.Answer(from, q.Call, core.Outcome{Answer: core.Payload{Kind: core.Text, Data: []byte("twice")}})
@@ -109,6 +111,11 @@ func TestForeignRequests(t *testing.T) {
 	m, err := request("pw.s.my%20svc.x", "fail")
 	if err != nil || m.Header.Get("Nats-Service-Error-Code") != "E1" || m.Header.Get("Nats-Service-Error") != "no%0Away" {
 		t.Errorf("the failure is %+v, %v", m, err)
+	}
+	const parent = "00-0102030405060708090a0b0c0d0e0f10-0102030405060708-01"
+	traced := &natsgo.Msg{Subject: "pw.s.my%20svc.x", Data: []byte("trace"), Header: natsgo.Header{"traceparent": {parent}, "tracestate": {"a=b"}}}
+	if m, err := nc.RequestMsg(traced, coretest.Patience); err != nil || string(m.Data) != parent+" a=b" {
+		t.Errorf("the context of the call is %+v, %v", m, err)
 	}
 	if f := claimNow(t, nodes[0], "ch", "", "m"); f.Failed() {
 		t.Fatal(f)
