@@ -98,7 +98,7 @@ func (t *tapping) event(ev core.TapEvent) {
 func (r *recorder) lost(of string, ev core.TapEvent) {
 	r.seen.Lost++
 	r.note("%s: %d messages with %d bytes are lost: the recorder was too slow", of, ev.Lost, ev.Size)
-	r.o.Note("the recorder is too slow: a connection is not recorded any further")
+	r.slow("the recorder is too slow: a connection is not recorded any further")
 }
 
 // begin records the request with which a connection begins.
