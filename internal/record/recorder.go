@@ -231,6 +231,9 @@ func (r *recorder) write(text string) {
 func (r *recorder) hold(text string) *statement {
 	s := &statement{text: text}
 	r.held = append(r.held, s)
+	if r.heldBytes += len(text); r.heldBytes > maxHeld {
+		r.release(true)
+	}
 	return s
 }
 
@@ -239,9 +242,7 @@ func (r *recorder) release(all bool) {
 	for len(r.held) > 0 && (all || r.held[0].complete) {
 		s := r.held[0]
 		r.held = r.held[1:]
-		if s.complete {
-			r.heldBytes -= len(s.text)
-		}
+		r.heldBytes -= len(s.text)
 		s.complete = true
 		_, _ = r.out.Write([]byte(s.text)) // the writer keeps its error
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -109,7 +108,7 @@ func (t *tapping) begin(ev core.TapEvent) {
 	head, body := cutHead(ev.Data)
 	request, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
 	e := &relay.Exchange{Request: request, Body: body}
-	e.Upgrade = err == nil && strings.EqualFold(request.Header.Get("Upgrade"), "websocket")
+	e.Upgrade = err == nil && relay.Upgrades(request.Header)
 	switch {
 	case err != nil:
 		r.seen.Broken++
