@@ -54,7 +54,7 @@ var rules = []rule{
 		packages: "sockets", allow: []string{"github.com/coreos/go-systemd/v22/activation", "golang.org/x/sys/unix"},
 		why: "who listens where, and after whom, is a matter of the operating system alone",
 	},
-	{packages: "internal/sessions", allow: []string{"core", "core/rawjson"}, why: "a store of sessions is a folder or a map: it knows no engine and no format"},
+	{packages: "internal/sessions", allow: []string{"core", "core/logging", "core/rawjson"}, why: "a store of sessions is a folder or a map: it knows no engine and no format"},
 	{packages: "internal/cluster/claims", allow: []string{"core", "internal/cluster/roster"}, why: "who gets a channel does not depend on what keeps the register"},
 	{packages: "internal/cluster/roster", allow: []string{"core", "core/logging"}, why: "who is in the cluster does not depend on what joins it"},
 	{packages: "internal/cluster/frame", allow: []string{"core", "internal/cluster/roster"}, why: "what nodes say to each other does not depend on what carries it"},

@@ -1,5 +1,17 @@
 package core
 
+import "bytes"
+
+// CallRef returns the ref of a call by topic, to which its caller publishes; nil if topic is none, or has no ref. It
+// may be too long, and the service may be missing: such a call is refused, but its caller has to hear of that.
+func CallRef(topic []byte) []byte {
+	rest, found := bytes.CutPrefix(topic, []byte(CallTopic))
+	if ref, _, _ := bytes.Cut(rest, []byte("/")); found && len(ref) > 0 {
+		return ref
+	}
+	return nil
+}
+
 // RequestByTopic returns the request of a call to who serves it by topic; the nil id is that of a call
 // which wants no answer.
 func RequestByTopic(id CallID, service []byte, payload Payload) Event {

@@ -11,7 +11,7 @@ import (
 // further ones.
 func TestCallersDoNotEndAnAnswerer(t *testing.T) {
 	yaml := strings.Replace(yamlOf("test", ", answer_timeout: 5m", ""), "  - {name: echo,",
-		"  - {name: web, protocol: wsify, listen: \"127.0.0.1:0\"}\n  - {name: echo,", 1)
+		"  - {name: web, protocol: wsify, listen: \"127.0.0.1:0\", call_timeout: 10m}\n  - {name: echo,", 1)
 	b := run(t, yaml)
 	answerer, caller := b.dial("p"), b.dial("web")
 	answerer.expect("hello")
@@ -32,7 +32,8 @@ func TestCallersDoNotEndAnAnswerer(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	for range calls - failed() {
+	overloaded := failed()
+	for range calls - overloaded {
 		answerer.expect(text)
 	}
 	if again := answerer.ask("after"); again != pid {
@@ -41,7 +42,7 @@ func TestCallersDoNotEndAnAnswerer(t *testing.T) {
 	if n := b.metric(`polywire_connections_closed_total{endpoint="p"`); n != 0 {
 		t.Errorf("%v connections of the plugin were closed", n)
 	}
-	for range failed() {
+	for range overloaded {
 		if got := caller.read(); !strings.Contains(got, "overloaded") {
 			t.Fatalf("the caller reads %.100q", got)
 		}

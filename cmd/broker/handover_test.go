@@ -21,6 +21,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
+
+	"github.com/polywire/polywire/core/coretest"
 )
 
 // long is the timeout for states that come in their own time.
@@ -347,4 +349,33 @@ func TestHandingOverStandardInput(t *testing.T) {
 	if err := converseOnce(ws.Dialer{}, url)(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestHandingOverANode: who replaces a node of a cluster is told what its clients miss meanwhile.
+func TestHandingOverANode(t *testing.T) {
+	p := begin(t, nil, nil, "", "serve", "--config", write(t, fmt.Sprintf(`
+endpoints: [{name: echo, protocol: echo, listen: '127.0.0.1:0'}]
+admin: {listen: ''}
+cluster: {engine: redis, node: a, url: 'redis://127.0.0.1:%d'}
+`, coretest.FreePort(t))))
+	p.urls(t, 1)
+	if err := p.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	await(t, "the next process is named", func() bool { return nextPid.MatchString(p.log.String()) })
+	pid, err := strconv.Atoi(nextPid.FindStringSubmatch(p.log.String())[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }()
+	if p.log.count("unless its configuration has another cluster.node by now") != 1 {
+		t.Error("it is not told")
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	await(t, "the next process ends", func() bool { return !running(pid) })
 }

@@ -23,6 +23,10 @@ func (s *settings) next(ctx context.Context, b *polywire.Broker, given *sockets.
 		stdin = bytes.NewReader(s.file.text)
 	}
 	m.log.Info("starting the next process")
+	if c := b.Config().Cluster; c.On() {
+		m.log.Warn("the next process joins the cluster when this one has left it, unless its configuration has another cluster.node by now: until then its clients miss what other nodes say",
+			"node", c.Node, "embedded", c.Embedded.Listen != "")
+	}
 	pid, err := given.Next(ctx, b.Sockets(), stdin)
 	if err != nil {
 		end()

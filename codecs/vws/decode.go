@@ -15,6 +15,8 @@ const (
 	// lostID is that of a message that cannot be read, which is answered with
 	// the empty string whatever its id was.
 	lostID = `""`
+	// callID begins that of a call by topic, which is answered by an event to its caller.
+	callID = core.ErrorTopic
 )
 
 // codec translates for all connections of an endpoint.
@@ -105,25 +107,47 @@ func (c codec) subscription(verb core.Verb, refusal string, topic, id []byte, to
 	}
 }
 
-// event publishes a message, if the policy allows it. Without an id it is not answered.
+// event publishes a message, if the policy allows it. Without an id it is not answered, but who calls
+// by topic hears that the call has failed.
 func (c codec) event(m message, to core.Sink) {
 	topic, _ := rawjson.Unquote(m.topic, nil)
 	send := &c.format.send
+	id := m.id
+	if id == nil {
+		id = refOfCall(topic)
+	}
 	switch {
 	case len(topic) == 0:
-		nack(to, core.ReasonMalformed, m.id, core.Invalid, "topic is required")
+		nack(to, core.ReasonMalformed, id, core.Invalid, "topic is required")
 	case m.data == nil:
-		nack(to, core.ReasonMalformed, m.id, core.Invalid, "data is required")
+		nack(to, core.ReasonMalformed, id, core.Invalid, "data is required")
 	case !send.takes(topic):
-		nack(to, core.ReasonDenied, m.id, core.Denied, send.refusal)
+		nack(to, core.ReasonDenied, id, core.Denied, send.refusal)
 	case send.rule == drop:
-		to.Refuse(core.ReasonDenied, nil, core.Failure{})
+		c.drop(topic, to)
 		if m.id != nil {
 			acknowledge(to, m.id)
 		}
 	default:
 		to.Do(core.Command{Verb: core.Publish, Ref: m.id, Topic: topic, Payload: core.FromJSON(m.data), Headers: m.headers})
 	}
+}
+
+// drop counts an event that is accepted and not published. A call fails nevertheless, so that its caller does not wait.
+func (codec) drop(topic []byte, to core.Sink) {
+	if ref := refOfCall(topic); ref != nil {
+		nack(to, core.ReasonDenied, ref, core.Denied, "")
+		return
+	}
+	to.Refuse(core.ReasonDenied, nil, core.Failure{})
+}
+
+// refOfCall returns the ref under which Encode tells the caller by topic of a failure, nil if topic is not that of a call.
+func refOfCall(topic []byte) []byte {
+	if ref := core.CallRef(topic); ref != nil {
+		return append([]byte(callID), ref...)
+	}
+	return nil
 }
 
 // acknowledge answers a message that the engine has no part in: the Pong is an ack.

@@ -1,6 +1,7 @@
 package vws
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/polywire/polywire/core"
@@ -19,6 +20,9 @@ func (c codec) Encode(dst []byte, ev core.Event) ([]byte, core.FrameKind, error)
 			return append(beginAnswer(dst, kindAck, ev.Ref), '}'), core.TextFrame, nil
 		}
 	case core.Failed:
+		if ref, ofCall := bytes.CutPrefix(ev.Ref, []byte(callID)); ofCall {
+			return c.format.EncodeMessage(dst, core.FailureByTopic(ref, ev.Failure))
+		}
 		if len(ev.Ref) > 0 {
 			dst = append(beginAnswer(dst, kindNack, ev.Ref), `,"e":`...)
 			dst = rawjson.AppendQuote(dst, []byte(failureText(ev)))

@@ -81,10 +81,18 @@ func TestHostileMessages(t *testing.T) {
 	}
 }
 
-// requireAnswer fails unless what the client reads is for the id that it wrote.
+// requireAnswer fails unless what the client reads is for the id that it wrote, or for the call that
+// it published without an id and that is refused.
 func requireAnswer(t *testing.T, ref reference, got *recorder) {
 	t.Helper()
 	noID := len(ref.I) == 0 || string(ref.I) == "null"
+	if call := core.CallRef([]byte(ref.T)); ref.K == "" && noID && call != nil && got.refused == 1 {
+		var event reference
+		if len(got.read) != 1 || json.Unmarshal([]byte(got.read[0]), &event) != nil || event.T != core.ErrorTopic+string(call) {
+			t.Fatalf("a call of %q: %s", call, got)
+		}
+		return
+	}
 	if wanted := ref.K != "" || !noID; wanted != (len(got.read) == 1) {
 		t.Fatalf("kind %q, id %s: %s", ref.K, ref.I, got)
 	}

@@ -133,25 +133,17 @@ var (
 // run calls h and turns a panic into an error.
 func (e *Engine) run(ctx context.Context, h core.Handler, in core.Invocation) (answer core.Payload, err error) {
 	span := e.beginAnswer(&in)
-	ended := false
+	err = errExited // until h returns
 	defer func() {
-		v := recover()
-		switch {
-		case v != nil, !ended:
-			endSpan(span, refusedInternal.Failure)
-		default:
-			endSpan(span, toldOf(err))
-		}
-		if v != nil {
+		if v := recover(); v != nil {
 			e.panics.Add(1)
 			e.log.Error("handler panicked", append(attrsOf(in.Endpoint, in.Connection, in.Identity, logging.Quoted("service", in.Service)),
 				slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))...)
 			err = errPanic
 		}
+		endSpan(span, toldOf(err))
 	}()
-	answer, err = h(ctx, in)
-	ended = true
-	return answer, err
+	return h(ctx, in)
 }
 
 // finish ends the call of a task as its handler says, if it has not ended otherwise.

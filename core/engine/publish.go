@@ -15,8 +15,8 @@ type publication struct {
 	payload  core.Payload
 	headers  []byte
 	asOwner  bool
-	channel  []byte // before the prefix; read only with asOwner
-	read     time.Duration
+	channel  []byte        // before the prefix; read only with asOwner
+	read     time.Duration // when it was read, as of core.Command; 0 if the network did not say
 	from     core.TapFrom
 	author   string // the format of the publisher
 	whole    bool   // the endpoints' topic prefix is no part of the topic

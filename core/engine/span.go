@@ -18,8 +18,8 @@ func (e *Engine) beginPublish(m *publication) core.Span {
 	return span
 }
 
-// deliverWithin delivers a message to audiences of an endpoint, within the trace of s and shown to those who have
-// seen it.
+// deliverWithin delivers a message to audiences of an endpoint, within the trace of s and shown to the taps that
+// watch it.
 func (s *scratch) deliverWithin(ep *endpoint, ev core.Event, to []core.Audience, except core.Link, seen crossings) {
 	var span core.Span
 	if s.tracer != nil {

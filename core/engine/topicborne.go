@@ -79,8 +79,17 @@ func (p *peer) publishByTopic(c *core.Command) {
 		p.conclude(c, p.reply(m))
 	case bytes.HasPrefix(c.Topic, []byte(core.CallTopic)):
 		p.refuse(c, refusedNoRef)
+		p.failByTopic(c, refusedNoRef)
 	default:
 		p.refuse(c, refusedReserved)
+	}
+}
+
+// failByTopic tells who publishes to $call/<ref>, with something missing, that no answer will come: not every format
+// has words for a message that is refused.
+func (p *peer) failByTopic(c *core.Command, r refusal) {
+	if ref := core.CallRef(c.Topic); c.Verb == core.Publish && ref != nil {
+		p.link.Tell(core.FailureByTopic(ref, r.Failure))
 	}
 }
 
@@ -105,6 +114,7 @@ func (p *peer) deny(c *core.Command) {
 	m := fromTopic(c, &room)
 	if c.Verb != core.Publish || m.Verb != core.Call {
 		p.refuse(c, refusedDenied)
+		p.failByTopic(c, refusedDenied)
 		return
 	}
 	p.endpoint.Stats.Refused.Inc(refusedDenied.reason)

@@ -170,6 +170,9 @@ func TestTopicBorneCallerGone(t *testing.T) {
 }
 
 func TestTopicBorneRefusals(t *testing.T) {
+	noRef := func(ref string) string {
+		return "message $error/" + ref + ` ={"code":"invalid","text":"a call is published to $call/<ref>/<service>"}`
+	}
 	w := newWorld(t, 1)
 	s := w.site(core.Endpoint{})
 	x, y, z := s.connect(0), s.connect(0), s.connect(0)
@@ -185,11 +188,11 @@ func TestTopicBorneRefusals(t *testing.T) {
 		want    string
 		reason  core.Reason
 	}{
-		{"no service", x, pub("$call/x", "q"), "failed publish $call/x invalid", core.ReasonMalformed},
-		{"an empty service", x, pub("$call/x/", "q"), "failed publish $call/x/ invalid", core.ReasonMalformed},
+		{"no service", x, pub("$call/x", "q"), "failed publish $call/x invalid; " + noRef("x"), core.ReasonMalformed},
+		{"an empty service", x, pub("$call/x/", "q"), "failed publish $call/x/ invalid; " + noRef("x"), core.ReasonMalformed},
 		{"no ref", x, pub("$call//s", "q"), "failed publish $call//s invalid", core.ReasonMalformed},
 		{"nothing", x, pub("$call/", "q"), "failed publish $call/ invalid", core.ReasonMalformed},
-		{"a long ref", x, pub("$call/r"+long+"/s", "q"), "failed publish $call/r" + long + "/s invalid", core.ReasonMalformed},
+		{"a long ref", x, pub("$call/r"+long+"/s", "q"), "failed publish $call/r" + long + "/s invalid; " + noRef("r"+long), core.ReasonMalformed},
 		{
 			"a forged id", z, pub("$reply/00112233-4455-4677-8899-aabbccddeeff", "a"),
 			"failed publish $reply/00112233-4455-4677-8899-aabbccddeeff invalid", core.ReasonNotAsked,
@@ -346,7 +349,7 @@ func TestAuthorizeTopicBorne(t *testing.T) {
 	if c := judged(pub("$call/1", "q"), core.Deny); c.Verb != core.Publish {
 		t.Errorf("nonsense is judged as %v", c.Verb)
 	}
-	wants(t, "denied nonsense", x.said(), "failed publish $call/1 denied")
+	wants(t, "denied nonsense", x.said(), `failed publish $call/1 denied; message $error/1 ={"code":"denied","text":""}`)
 }
 
 // An answer that cannot be written for its caller is a failure; nobody is told of anything else that cannot.

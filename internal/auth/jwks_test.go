@@ -15,6 +15,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/polywire/polywire/core/logging"
+
 	"github.com/polywire/polywire/core/coretest"
 )
 
@@ -321,5 +323,24 @@ func TestCertificatesOfASet(t *testing.T) {
 			}
 			wantOutcome(t, m, bearer(sign(t, "RS256", testKeys()["rsa"], kid, good(nil))), want)
 		})
+	}
+}
+
+// A set of keys that cannot be used is few lines.
+func TestUnusableKeysAreFewLines(t *testing.T) {
+	var log strings.Builder
+	handler := logging.New(slog.NewTextHandler(&log, nil))
+	var keys []string
+	for i := range maxKeys {
+		keys = append(keys, fmt.Sprintf(`{"kty":"EC","crv":"P-256","kid":"%d%s","x":"AA","y":"AA"}`, i, strings.Repeat("k", 10_000)))
+	}
+	for range 10 {
+		if _, err := keySet([]byte(`{"keys":[`+strings.Join(keys, ",")+`]}`), slog.New(handler)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	handler.Flush(time.Hour)
+	if n := strings.Count(log.String(), "\n"); n == 0 || n > 40 || log.Len() > n*1000 {
+		t.Errorf("%d lines of %d bytes", n, log.Len())
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/polywire/polywire/core/logging"
 )
 
 const (
@@ -171,7 +173,7 @@ func keySet(data []byte, log *slog.Logger) ([]key, error) {
 			err = usable(k.Key)
 		}
 		if err != nil {
-			log.Warn("key left out of the set", "kid", k.KeyID, "error", err)
+			log.Warn("key left out of the set", logging.Bounded("", "", logging.Quoted("kid", k.KeyID)), slog.Any("error", err))
 			continue
 		}
 		keys = append(keys, key{id: k.KeyID, alg: k.Algorithm, value: k.Key})

@@ -232,7 +232,7 @@ func (s *server) ask() {
 			}
 			s.turn(i, asking, next)
 			if err != nil && !errors.Is(err, client.ErrLost) && !errors.Is(err, client.ErrAway) && !errors.Is(err, client.ErrClosed) {
-				s.bridge.log.Warn("the old server refuses", logging.Bounded("", ""), slog.String("verb", cmd.Verb.String()), slog.String("topic", string(cmd.Topic)), slog.Any("error", err))
+				s.bridge.log.Warn("the old server refuses", logging.Bounded("", ""), slog.String("verb", cmd.Verb.String()), logging.Quoted("topic", string(cmd.Topic)), slog.Any("error", err))
 			}
 		}
 		if err := s.client.Post(cmd, done); err != nil {

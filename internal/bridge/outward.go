@@ -27,11 +27,11 @@ func (b *Bridge) say(ev core.Event) {
 			if ev.Verb == core.Offer {
 				b.notOffered(string(ev.Topic))
 			}
-			b.log.Warn("the bridge may not", logging.Bounded("", ""), slog.String("verb", ev.Verb.String()), slog.String("topic", string(ev.Topic)), slog.Any("error", ev.Failure))
+			b.log.Warn("the bridge may not", logging.Bounded("", ""), slog.String("verb", ev.Verb.String()), logging.Quoted("topic", string(ev.Topic)), slog.Any("error", ev.Failure))
 		}
 	case core.OfferLost:
 		b.notOffered(string(ev.Topic))
-		b.log.Warn("the bridge offers a service no longer", slog.String("service", string(ev.Topic)), slog.Any("error", ev.Failure))
+		b.log.Warn("the bridge offers a service no longer", logging.Bounded("", ""), logging.Quoted("service", string(ev.Topic)), slog.Any("error", ev.Failure))
 	}
 }
 

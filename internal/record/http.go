@@ -70,8 +70,8 @@ func (r *recorder) answered(a *asked, answer *http.Response, body []byte) {
 	if a.place.complete { // it was too late
 		return
 	}
+	r.heldBytes += len(text) - len(a.place.text)
 	a.place.text, a.place.complete = text, true
-	r.heldBytes += len(text)
 	r.release(false)
 	r.write("") // the limits
 }
@@ -96,10 +96,7 @@ func (h *heard) Upgraded(e *relay.Exchange, answer *http.Response) {
 func (r *recorder) unanswered(c *conversation) {
 	for _, a := range c.requests {
 		if a.place != nil {
-			if !a.place.complete {
-				a.place.complete = true
-				r.heldBytes += len(a.place.text)
-			}
+			a.place.complete = true
 			continue
 		}
 		r.note("an upgrade that was not answered: %s", r.upgradeOptions(a.exchange.Request))

@@ -30,6 +30,7 @@ type recorder struct {
 	o          Options
 	queue      *relay.Queue // nil with a tap, after whose end nothing goes on
 	unrecorded func() int64
+	slow       func(string) // tells that it is too slow
 	out        *writer
 	seen       Summary
 
@@ -65,7 +66,7 @@ type statement struct {
 func newRecorder(o Options, q *relay.Queue, unrecorded func() int64) *recorder {
 	return &recorder{
 		scribe: scribe{dissector: o.Dissector, endpoint: o.Endpoint, path: o.Path, values: newValues()},
-		o:      o, queue: q, unrecorded: unrecorded, out: newWriter(o.Out), open: make(map[*conversation]struct{}),
+		o:      o, queue: q, unrecorded: unrecorded, slow: relay.Rarely(o.Note), out: newWriter(o.Out), open: make(map[*conversation]struct{}),
 	}
 }
 
@@ -230,6 +231,9 @@ func (r *recorder) write(text string) {
 func (r *recorder) hold(text string) *statement {
 	s := &statement{text: text}
 	r.held = append(r.held, s)
+	if r.heldBytes += len(text); r.heldBytes > maxHeld {
+		r.release(true)
+	}
 	return s
 }
 
@@ -238,9 +242,7 @@ func (r *recorder) release(all bool) {
 	for len(r.held) > 0 && (all || r.held[0].complete) {
 		s := r.held[0]
 		r.held = r.held[1:]
-		if s.complete {
-			r.heldBytes -= len(s.text)
-		}
+		r.heldBytes -= len(s.text)
 		s.complete = true
 		_, _ = r.out.Write([]byte(s.text)) // the writer keeps its error
 	}
@@ -287,7 +289,7 @@ func (r *recorder) piece(p *relay.Piece) {
 	case relay.Overflow:
 		r.seen.Lost++
 		r.note("%s: what follows is lost: the recorder was too slow", c.called())
-		r.o.Note("the recorder is too slow: a connection is passed on without being recorded")
+		r.slow("the recorder is too slow: a connection is passed on without being recorded")
 		r.abandon(c)
 	case relay.FromClient, relay.FromServer:
 		r.bytes(c, p.Kind.Server(), p.Data)

@@ -169,3 +169,30 @@ func TestWhatVaries(t *testing.T) {
 		t.Error(s.out.String())
 	}
 }
+
+// What waits for an answer is bounded.
+func TestUnansweredIsBounded(t *testing.T) {
+	s := see("", "")
+	request := "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 8000\r\n\r\n" + strings.Repeat("x", 8000)
+	for range 1000 {
+		c := &relay.Connection{}
+		s.piece(&relay.Piece{Of: c, Kind: relay.FromClient, Data: []byte(request)})
+		if held := s.heldTexts(); held > maxHeld || held != s.heldBytes {
+			t.Fatalf("%d bytes are held, %d are counted", held, s.heldBytes)
+		}
+	}
+	if n := strings.Count(s.text(), "# a request that was not answered"); n != 1000 {
+		t.Errorf("%d requests are recorded", n)
+	}
+	if s.heldBytes != 0 {
+		t.Errorf("%d bytes count in the end", s.heldBytes)
+	}
+}
+
+// heldTexts returns how many bytes are held.
+func (s *seeing) heldTexts() (n int) {
+	for _, one := range s.held {
+		n += len(one.text)
+	}
+	return n
+}

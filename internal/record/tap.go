@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -98,7 +97,7 @@ func (t *tapping) event(ev core.TapEvent) {
 func (r *recorder) lost(of string, ev core.TapEvent) {
 	r.seen.Lost++
 	r.note("%s: %d messages with %d bytes are lost: the recorder was too slow", of, ev.Lost, ev.Size)
-	r.o.Note("the recorder is too slow: a connection is not recorded any further")
+	r.slow("the recorder is too slow: a connection is not recorded any further")
 }
 
 // begin records the request with which a connection begins.
@@ -109,7 +108,7 @@ func (t *tapping) begin(ev core.TapEvent) {
 	head, body := cutHead(ev.Data)
 	request, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
 	e := &relay.Exchange{Request: request, Body: body}
-	e.Upgrade = err == nil && strings.EqualFold(request.Header.Get("Upgrade"), "websocket")
+	e.Upgrade = err == nil && relay.Upgrades(request.Header)
 	switch {
 	case err != nil:
 		r.seen.Broken++

@@ -25,6 +25,24 @@ type Exchange struct {
 	Body    []byte
 	// Upgrade: it asks for a WebSocket.
 	Upgrade bool
+
+	cost int // of waitingBytes
+}
+
+// exchangeCost is what a request takes beside its head and body, in bytes.
+const exchangeCost = 4 << 10
+
+// Upgrades reports whether a request asks for a WebSocket: whether one of the protocols of Upgrade, which may be in
+// several fields, is that.
+func Upgrades(h http.Header) bool {
+	for _, field := range h.Values("Upgrade") {
+		for name := range strings.SplitSeq(field, ",") {
+			if strings.EqualFold(strings.TrimSpace(name), "websocket") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Dialog takes apart what is said on one connection. One goroutine.
@@ -36,6 +54,7 @@ type Dialog struct {
 	request        *http.Request  // whose head was read, and whose body was not
 	answer         *http.Response // the same
 	waiting        []*Exchange    // for their answers
+	waitingBytes   int            // what they cost
 	upgrading      bool
 	clientFrames   *frames // nil before the upgrade
 	serverFrames   *frames
@@ -107,12 +126,16 @@ func (d *Dialog) asks() error {
 			}
 			d.client.body = newBody(d.request.ContentLength, d.request.TransferEncoding)
 		}
+		head := d.client.headLen
 		body, whole, err := d.client.message(false)
 		if !whole {
 			return err
 		}
-		e := &Exchange{Request: d.request, Body: body, Upgrade: strings.EqualFold(d.request.Header.Get("Upgrade"), "websocket")}
+		e := &Exchange{Request: d.request, Body: body, Upgrade: Upgrades(d.request.Header), cost: head + len(body) + exchangeCost}
 		d.request, d.upgrading = nil, e.Upgrade
+		if d.waitingBytes += e.cost; len(d.waiting) > 0 && d.waitingBytes > d.max+maxHead {
+			return errors.New("too many requests wait for their answers")
+		}
 		d.waiting = append(d.waiting, e)
 		d.listener.Asked(e)
 	}
@@ -156,6 +179,7 @@ func (d *Dialog) answers(end bool) error {
 			continue
 		}
 		d.waiting = d.waiting[1:]
+		d.waitingBytes -= e.cost
 		d.listener.Answered(e, answer, body)
 		if e.Upgrade { // it was refused, and further requests may wait behind it
 			d.upgrading = false

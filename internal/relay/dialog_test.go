@@ -110,3 +110,56 @@ func TestNoHTTP(t *testing.T) {
 		}
 	}
 }
+
+// Requests that are not answered are kept up to a bound: they take far more memory than they have bytes.
+func TestUnansweredRequests(t *testing.T) {
+	const limit = 1000
+	var h heard
+	d := NewDialog(limit, &h)
+	request := []byte("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	n := 0
+	for ; ; n++ {
+		if err := d.Feed(false, request); err != nil {
+			break
+		}
+		if n > (limit+maxHead)/exchangeCost {
+			t.Fatalf("%d requests wait", n)
+		}
+	}
+	if n < 2 {
+		t.Errorf("only %d requests may wait", n)
+	}
+	// Those that are answered do not count.
+	d = NewDialog(limit, &h)
+	for range 10 * n {
+		if err := d.Feed(false, request); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Feed(true, []byte("HTTP/1.1 204 No Content\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// An upgrade may be one of several protocols.
+func TestUpgrades(t *testing.T) {
+	for _, tt := range []struct {
+		fields []string
+		want   bool
+	}{
+		{nil, false}, {[]string{""}, false}, {[]string{"h2c"}, false}, {[]string{"websockets"}, false}, {[]string{"x websocket"}, false},
+		{[]string{"WebSocket"}, true}, {[]string{"h2c, websocket"}, true}, {[]string{"websocket ,\th2c"}, true}, {[]string{"h2c", "websocket"}, true},
+	} {
+		if got := Upgrades(http.Header{"Upgrade": tt.fields}); got != tt.want {
+			t.Errorf("%q: %v", tt.fields, got)
+		}
+	}
+	var h heard
+	d := NewDialog(1000, &h)
+	if err := d.Feed(false, []byte("GET / HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Feed(true, []byte("HTTP/1.1 101 Switching Protocols\r\n\r\n")); err != nil || !d.Upgraded() {
+		t.Errorf("%v, %q", err, h.String())
+	}
+}

@@ -49,8 +49,14 @@ func (f *inflater) message(data []byte) ([]byte, error) {
 		return nil, fmt.Errorf("a compressed message has more than %d bytes", f.max)
 	}
 	if f.keeps {
-		f.window = append(f.window, out...)
-		f.window = f.window[max(0, len(f.window)-windowSize):]
+		f.keep(out)
 	}
 	return out, nil
+}
+
+// keep makes data the end of the window. It copies: a slice of a long message would keep all of it.
+func (f *inflater) keep(data []byte) {
+	data = data[max(0, len(data)-windowSize):]
+	f.window = append(f.window[:0], f.window[max(0, len(f.window)+len(data)-windowSize):]...)
+	f.window = append(f.window, data...)
 }

@@ -28,6 +28,8 @@ type Relay struct {
 	o       Options
 	queue   *Queue
 	passing sync.WaitGroup
+	// They tell of TLS handshakes that failed, and of a server that cannot be reached.
+	unshaken, unreached func(string)
 
 	admitting sync.Mutex // held while Options.Admit is called
 
@@ -40,7 +42,10 @@ type Relay struct {
 // New returns a relay.
 func New(o Options) *Relay {
 	o = o.complete()
-	return &Relay{o: o, queue: NewQueue(o.QueueBytes), open: make(map[net.Conn]struct{})}
+	return &Relay{
+		o: o, queue: NewQueue(o.QueueBytes), open: make(map[net.Conn]struct{}),
+		unshaken: Rarely(o.Note), unreached: Rarely(o.Note),
+	}
 }
 
 // Serve passes on what connects to l until ctx ends, then lets the watcher end, and then ends the
@@ -137,7 +142,7 @@ func (r *Relay) welcome(ctx context.Context, conn net.Conn) {
 		cancel()
 		if err != nil {
 			if ctx.Err() == nil {
-				r.o.Note(fmt.Sprintf("the TLS handshake of a client (%s) failed: %v", c.Client, err))
+				r.unshaken(fmt.Sprintf("the TLS handshake of a client (%s) failed: %v", c.Client, err))
 			}
 			return
 		}
@@ -159,7 +164,7 @@ func (r *Relay) serve(ctx context.Context, c *Connection, client net.Conn) {
 	if err != nil {
 		if ctx.Err() == nil {
 			r.queue.Add(c, Unreached, []byte(err.Error()))
-			r.o.Note(fmt.Sprintf("%s cannot be reached: %v; a client was answered 502", r.o.Server, err))
+			r.unreached(fmt.Sprintf("%s cannot be reached: %v; a client was answered 502", r.o.Server, err))
 			r.refuse(client, err)
 		}
 		return

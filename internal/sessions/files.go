@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 	"github.com/polywire/polywire/core/rawjson"
 )
 
@@ -226,7 +227,7 @@ func (f *Files) putOut(key string) {
 	}
 	f.evicted.Add(1)
 	if err := os.Remove(f.path(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		f.log.Error("removing a session that is over the limits", "error", withoutPath(err))
+		f.log.Error("removing a session that is over the limits", logging.Bounded("", ""), slog.Any("error", withoutPath(err)))
 	}
 }
 
@@ -343,10 +344,10 @@ func (f *Files) noted(err error) {
 		return
 	}
 	if err != nil {
-		f.log.Error("the times of look-ups of sessions cannot be written; the sessions stay as they are", "error", withoutPath(err))
+		f.log.Error("the times of look-ups of sessions cannot be written; the sessions stay as they are", logging.Bounded("", ""), slog.Any("error", withoutPath(err)))
 		return
 	}
-	f.log.Info("the times of look-ups of sessions are written again")
+	f.log.Info("the times of look-ups of sessions are written again", logging.Bounded("", ""))
 }
 
 // Delete removes a session; there may be none.

@@ -21,7 +21,9 @@ type comparer struct {
 	budget budget // any goroutine
 	out    *samples
 	seen   Summary
-	noted  [reasons]bool
+	// unreached tells that the shadow cannot be reached.
+	unreached func(string)
+	noted     [reasons]bool
 	// stopping: what has not waited long enough is no difference.
 	stopping bool
 	stopped  time.Time // when it was asked to stop; zero before
@@ -42,7 +44,7 @@ type comparer struct {
 
 func newComparer(s *Shadow, q *relay.Queue) *comparer {
 	c := &comparer{
-		shadow: s, o: s.o, queue: q, reader: reader{s.o.Dissector}, ids: newIDs(maxIDs), out: newSamples(s.o),
+		shadow: s, o: s.o, queue: q, unreached: relay.Rarely(s.o.Note), reader: reader{s.o.Dissector}, ids: newIDs(maxIDs), out: newSamples(s.o),
 		pairs: make(map[*pair]struct{}), waiting: make(map[*pair]struct{}),
 		requests: make(map[*relay.Exchange]*request), answers: make(chan shadowAnswer, maxAsking),
 	}
@@ -200,7 +202,7 @@ func (c *comparer) fromShadow(t *twin, piece *relay.Piece) {
 	}
 	switch k := piece.Kind; k {
 	case relay.Unreached:
-		c.o.Note(fmt.Sprintf("the broker of the configuration cannot be reached: %s", piece.Data))
+		c.unreached(fmt.Sprintf("the broker of the configuration cannot be reached: %s", piece.Data))
 		c.giveUp(p, NoShadow)
 	case relay.Overflow:
 		c.giveUp(p, Behind)

@@ -5,6 +5,8 @@ import "strings"
 const (
 	// maxIDs bounds the ids that are remembered; beyond it the oldest are forgotten.
 	maxIDs = 200_000
+	// maxIDBytes bounds their texts.
+	maxIDBytes = 32 << 20
 	// maxID is the longest text that counts as an id, in bytes.
 	maxID = 512
 )
@@ -19,6 +21,7 @@ type ids struct {
 	// order are the keys of news, the oldest first from gone on.
 	order []string
 	gone  int
+	bytes int // of the texts
 }
 
 func newIDs(max int) *ids {
@@ -33,9 +36,12 @@ func (x *ids) add(old, fresh string) {
 		x.olds[fresh] = old
 	}
 	x.order = append(x.order, old)
-	for len(x.news) > x.max {
+	x.bytes += len(old) + len(fresh)
+	for len(x.news) > x.max || x.bytes > maxIDBytes {
 		oldest := x.order[x.gone]
+		x.order[x.gone] = ""
 		x.gone++
+		x.bytes -= len(oldest) + len(x.news[oldest])
 		if other := x.news[oldest]; other != "" {
 			delete(x.olds, other)
 		}
@@ -102,6 +108,7 @@ func (x *ids) join(old, fresh []string) {
 		case there:
 			f := strings.Clone(fresh[i])
 			x.news[o], x.olds[f] = f, o
+			x.bytes += len(f)
 		default:
 			x.add(o, strings.Clone(fresh[i]))
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/core/logging"
 	"github.com/polywire/polywire/internal/cluster/claims"
 	"github.com/polywire/polywire/internal/cluster/roster"
 )
@@ -69,7 +70,7 @@ func (c *channels) run(ctx context.Context, reg *register) error {
 		default:
 			if r.failing.IsZero() {
 				r.failing = time.Now()
-				c.log.Warn("channels cannot be owned", slog.String("error", explain(asking, err).Error()))
+				c.log.Warn("channels cannot be owned", logging.Bounded("", ""), slog.String("error", explain(asking, err).Error()))
 			}
 			c.health.Set(roster.AboutChannels, fmt.Errorf("%w: %w", roster.ErrNoChannels, explain(asking, err)))
 			if time.Since(r.failing) > standstill && !refusedByServer(err) {
@@ -212,7 +213,7 @@ func (r *registrar) restore(ctx context.Context, l claims.Renewal) error {
 	}
 	c.forgot()
 	mine := c.own.Mine()
-	c.log.Warn("Redis has forgotten the lease of this node: its channels are registered again", slog.Int("channels", len(mine)))
+	c.log.Warn("Redis has forgotten the lease of this node: its channels are registered again", logging.Bounded("", ""), slog.Int("channels", len(mine)))
 	for _, e := range mine {
 		if _, err := r.reg.claim(ctx, e, true); err != nil {
 			return err
