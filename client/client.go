@@ -104,10 +104,8 @@ func (c *Client) run(ctx context.Context, conn *connection) {
 				pause = c.options.FirstPause
 			}
 		}
-		select {
-		case <-c.closing:
+		if isClosed(c.closing) {
 			return
-		default:
 		}
 		c.options.Changed(err)
 		c.options.Logger.Warn("connection to a server", slog.String("url", SafeURL(c.options.URL)), slog.Any("error", err))

@@ -2,8 +2,10 @@ package client
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -27,6 +29,14 @@ type Options struct {
 	Heard func(core.Event)
 	// Lull is called on the goroutine of Heard when it has heard all that was read, before it waits for more.
 	Lull func()
+	// Behind is called after Lull. What it returns is called on a goroutine that may wait, and while it runs
+	// nothing is heard; nil if nothing has to be waited for.
+	Behind func() (wait func())
+	// Host moves a connection without TLS into an event loop, which serves the guest with it, and closes conn.
+	// On the loop it calls Heard, Lull, Behind and what is told the outcomes of commands, which must not block
+	// then. nil: goroutines of the client serve each connection, as they do with TLS, and with a codec that is
+	// a [core.RemoteClientCodec].
+	Host func(ctx context.Context, conn net.Conn, guest core.Guest) error
 	// Changed is told when a connection is made (nil) and why one has ended or cannot be made. It is
 	// called on one goroutine.
 	Changed func(error)
@@ -79,6 +89,9 @@ func (o Options) complete() Options {
 	if o.Lull == nil {
 		o.Lull = func() {}
 	}
+	if o.Behind == nil {
+		o.Behind = func() func() { return nil }
+	}
 	if o.Changed == nil {
 		o.Changed = func(error) {}
 	}
@@ -86,4 +99,16 @@ func (o Options) complete() Options {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return o
+}
+
+// hosts reports whether an event loop is to serve a connection.
+func (o *Options) hosts(conn net.Conn, remote core.RemoteClientCodec) bool {
+	if o.Host == nil || remote != nil {
+		return false
+	}
+	switch conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return true
+	}
+	return false
 }

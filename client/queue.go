@@ -31,14 +31,15 @@ func (o *order) size() int {
 // queue has the orders that wait to be said. Any goroutine.
 type queue struct {
 	limit int           // static; bytes
-	more  chan struct{} // holds an element if there may be orders
+	more  chan struct{} // holds an element if there may be orders and told is nil
 
 	// Guarded by mu.
 	mu     sync.Mutex
 	orders []*order
 	bytes  int
 	closed bool
-	away   bool // nothing is let in until open
+	away   bool   // nothing is let in until open
+	told   func() // is told that there may be orders; nil if it is more
 }
 
 func newQueue(limit int, away bool) *queue {
@@ -66,6 +67,10 @@ func (q *queue) add(o *order) error {
 }
 
 func (q *queue) wake() {
+	if q.told != nil {
+		q.told()
+		return
+	}
 	select {
 	case q.more <- struct{}{}:
 	default:
@@ -105,6 +110,14 @@ func (q *queue) remove(o *order) bool {
 		}
 	}
 	return false
+}
+
+// tell makes who takes the orders be told of them; nil: by more.
+func (q *queue) tell(told func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.told = told
+	q.wake()
 }
 
 // open ends shut.
