@@ -22,12 +22,14 @@ type Options struct {
 	Hub core.Hub
 	// Room waits until there is room for what is published next, or ctx ends.
 	Room func(ctx context.Context) error
+	// Crowded reports whether Room would wait; nil if that is not known.
+	Crowded func() bool
 	// Together runs f. What f publishes reaches each client here in one write.
 	Together func(f func())
 	// Leads reports whether no other node of the cluster may have begun to do what the bridge does. Any
 	// goroutine.
 	Leads func() bool
-	// Server says how the old server is reached. Codec, Heard, Lull, Changed and Field are set
+	// Server says how the old server is reached. Codec, Heard, Behind, Changed and Field are set
 	// here.
 	Server client.Options
 	// Neighbours are those of the broker.
@@ -61,6 +63,7 @@ type Bridge struct {
 	ctx    context.Context
 	stop   context.CancelFunc
 	echoes echoes
+	told   func(core.Event, error) // countTold
 
 	offered []bool // by index of Options.Offered: it is offered here; owned by the loop
 
@@ -75,6 +78,7 @@ func New(o Options) *Bridge {
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
+	b.told = b.countTold
 	b.prepare()
 	return b
 }

@@ -67,7 +67,7 @@ func (b *Bridge) prepare() {
 	for _, s := range b.servers {
 		s.state = make([]asked, len(s.wanted))
 		o := b.o.Server
-		o.Codec, o.Heard, o.Lull, o.Changed, o.Field, o.Logger = b.o.Format.NewClientCodec, s.heard, s.lull, s.changed, s.field, nil
+		o.Codec, o.Heard, o.Behind, o.Changed, o.Field, o.Logger = b.o.Format.NewClientCodec, s.heard, s.behind, s.changed, s.field, nil
 		o.FailAway = true
 		o.Unconfirmed = func(n int) { b.o.Endpoint.Stats.Dropped.Add(core.ReasonGone, uint64(n)) }
 		o.RestoresNothing = true
@@ -287,7 +287,7 @@ func (s *server) turn(i int, from, to asked) bool {
 	return true
 }
 
-// heard takes what the old server says into the batch. On the client's goroutine.
+// heard takes what the old server says into the batch. On the client's goroutine or event loop.
 func (s *server) heard(ev core.Event) {
 	b := s.bridge
 	if ev.Kind == core.Message || ev.Kind == core.Request {
@@ -300,23 +300,39 @@ func (s *server) heard(ev core.Event) {
 	s.batch.mu.Lock()
 	defer s.batch.mu.Unlock()
 	if s.batch.add(ev) {
-		s.handle()
+		s.handleNow()
 	}
 }
 
-// lull handles the batch, before the client waits for more.
-func (s *server) lull() {
+// behind handles the batch, before the client waits for more, and returns what does the rest if that has to wait.
+func (s *server) behind() (wait func()) {
 	s.batch.mu.Lock()
 	defer s.batch.mu.Unlock()
-	s.handle()
+	if s.handleNow(); len(s.batch.heard) == 0 {
+		return nil
+	}
+	return s.handle
 }
 
-// handle handles the batch on the loop, when there is room for what it publishes, and empties it. The caller
-// holds batch.mu.
+// handleNow handles the batch on the bridge's loop as far as that need not wait. The caller holds batch.mu.
+func (s *server) handleNow() {
+	b, from := s.bridge, s.batch.handled
+	if b.o.Crowded == nil || b.o.Crowded() {
+		return
+	}
+	s.batch.handled += b.loop.now(len(s.batch.heard)-from, b.o.Together, func(i int) { b.heard(&s.batch.heard[from+i].ev) })
+	if s.batch.handled == len(s.batch.heard) {
+		s.batch.empty()
+	}
+}
+
+// handle handles the batch on the bridge's loop, when there is room for what it publishes, and empties it.
 func (s *server) handle() {
-	b, n := s.bridge, len(s.batch.heard)
-	if n > 0 && b.o.Room(b.ctx) == nil {
-		b.loop.each(n, b.o.Together, func(i int) { b.heard(&s.batch.heard[i].ev) })
+	s.batch.mu.Lock()
+	defer s.batch.mu.Unlock()
+	b, from := s.bridge, s.batch.handled
+	if b.o.Room(b.ctx) == nil {
+		b.loop.each(len(s.batch.heard)-from, b.o.Together, func(i int) { b.heard(&s.batch.heard[from+i].ev) })
 	}
 	s.batch.empty()
 }

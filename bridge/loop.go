@@ -7,7 +7,8 @@ import (
 )
 
 // loop is the event loop of a bridge. One thing runs on it at a time: what is posted runs on a goroutine of
-// its own, and what the old server says on the goroutine that has read it, which so need not be woken.
+// its own, and what the old server says on the goroutine or the event loop that has read it, so that nobody need
+// be woken.
 type loop struct {
 	wake  chan struct{} // holds an element if something is posted
 	ended chan struct{} // closed when run has returned
@@ -84,15 +85,35 @@ func (l *loop) each(n int, together func(func()), f func(i int)) {
 		if l.stopped {
 			return
 		}
-		together(func() {
-			for ; i < n; i++ {
-				if l.runPosted(); l.held > 0 {
-					return
-				}
-				f(i)
-			}
-		})
+		i = l.some(i, n, together, f)
 	}
+}
+
+// now is each, but does not wait: it returns how many of the numbers f was run for. Any goroutine; it does
+// not block.
+func (l *loop) now(n int, together func(func()), f func(i int)) (ran int) {
+	if n == 0 || !l.turn.TryLock() {
+		return 0
+	}
+	defer l.turn.Unlock()
+	if l.held > 0 || l.stopped {
+		return 0
+	}
+	return l.some(0, n, together, f)
+}
+
+// some runs f for the numbers from i on as long as the bridge is not held, and returns the next one. The caller
+// holds turn.
+func (l *loop) some(i, n int, together func(func()), f func(i int)) (next int) {
+	together(func() {
+		for ; i < n; i++ {
+			if l.runPosted(); l.held > 0 {
+				return
+			}
+			f(i)
+		}
+	})
+	return i
 }
 
 // runPosted runs what is posted. The caller holds turn.
