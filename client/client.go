@@ -37,6 +37,8 @@ type Client struct {
 
 	closed sync.Once
 
+	spare sync.Pool // of *order
+
 	lastRef atomic.Uint64
 	answers atomic.Bool // the server has answered a ping, on whatever connection
 
@@ -164,7 +166,7 @@ func (c *Client) close(ctx context.Context) {
 	c.stop()
 	<-c.ended
 	for _, o := range rest {
-		o.done(core.Event{}, ErrClosed)
+		c.tell(o, core.Event{}, ErrClosed)
 	}
 }
 
@@ -198,8 +200,8 @@ func (c *Client) Do(ctx context.Context, cmd core.Command) (core.Event, error) {
 // goroutine; it must not block. forget gives up the outcome, which may be too late. The error is that the
 // command cannot be queued; then done is not called.
 func (c *Client) Begin(cmd core.Command, done func(core.Event, error)) (forget func(), err error) {
-	o, err := c.order(cmd, done)
-	if err != nil {
+	o := new(order)
+	if err := c.order(o, cmd, done); err != nil {
 		return nil, err
 	}
 	return func() {
@@ -216,12 +218,27 @@ func (c *Client) Begin(cmd core.Command, done func(core.Event, error)) (forget f
 }
 
 // order queues a command as an order.
-func (c *Client) order(cmd core.Command, done func(core.Event, error)) (*order, error) {
+func (c *Client) order(o *order, cmd core.Command, done func(core.Event, error)) error {
 	cmd.Ref = nil
-	o := &order{cmd: cmd.Clone(), done: done}
+	o.cmd, o.memory = cmd.CloneInto(o.memory)
+	o.done = done
 	binary.BigEndian.PutUint64(o.ref[:], c.lastRef.Add(1))
 	o.cmd.Ref = o.ref[:]
-	return o, c.queue.add(o)
+	return c.queue.add(o)
+}
+
+// tell tells the outcome of an order, which is not to be used any more.
+func (c *Client) tell(o *order, ev core.Event, err error) {
+	o.done(ev, err)
+	if !o.spare {
+		return
+	}
+	memory := o.memory
+	if cap(memory) > keptMemory {
+		memory = nil
+	}
+	*o = order{memory: memory}
+	c.spare.Put(o)
 }
 
 // Post is Begin without a way to give up; done may be nil.
@@ -229,6 +246,13 @@ func (c *Client) Post(cmd core.Command, done func(core.Event, error)) error {
 	if done == nil {
 		done = func(core.Event, error) {}
 	}
-	_, err := c.order(cmd, done)
-	return err
+	var o *order
+	if cmd.Verb == core.Publish { // most commands are, and no codec or restoring keeps one
+		o, _ = c.spare.Get().(*order)
+	}
+	if o == nil {
+		o = new(order)
+	}
+	o.spare = cmd.Verb == core.Publish
+	return c.order(o, cmd, done)
 }

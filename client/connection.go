@@ -205,7 +205,7 @@ func (k *connection) serve(ctx context.Context) error {
 		lost = append(lost, c.queue.shut()...)
 	}
 	for _, o := range lost {
-		o.done(core.Event{}, ErrLost)
+		c.tell(o, core.Event{}, ErrLost)
 	}
 	return k.err
 }
@@ -322,9 +322,9 @@ func (k *connection) encode(orders []*order) {
 		answered, err := k.codec.Say(o.cmd, add)
 		switch {
 		case err != nil && k.remote != nil && over(k.remote):
-			o.done(core.Event{}, ErrLost)
+			k.client.tell(o, core.Event{}, ErrLost)
 		case err != nil:
-			o.done(core.Event{}, fmt.Errorf("saying %s: %w", o.cmd.Verb, err))
+			k.client.tell(o, core.Event{}, fmt.Errorf("saying %s: %w", o.cmd.Verb, err))
 		case answered:
 			k.pending[binary.BigEndian.Uint64(o.cmd.Ref)] = o
 		default:
@@ -342,11 +342,11 @@ func (k *connection) settle(ok bool) bool {
 			messages++
 		}
 		if !ok {
-			o.done(core.Event{}, ErrLost)
+			k.client.tell(o, core.Event{}, ErrLost)
 			continue
 		}
 		k.client.remember(o.cmd)
-		o.done(core.Event{}, nil)
+		k.client.tell(o, core.Event{}, nil)
 	}
 	clear(k.silent)
 	k.silent = k.silent[:0]
@@ -407,7 +407,7 @@ func (k *connection) finish(ctx context.Context, rest []*order) {
 	case <-ctx.Done():
 	}
 	for _, o := range k.takeRest() {
-		o.done(core.Event{}, ErrClosed)
+		k.client.tell(o, core.Event{}, ErrClosed)
 	}
 }
 
@@ -513,10 +513,10 @@ func (k *connection) onMessage(op ws.OpCode, message []byte) error {
 		case one.o == nil:
 			k.client.options.Heard(one.ev)
 		case one.ev.Kind == core.Failed:
-			one.o.done(core.Event{}, one.ev.Failure)
+			k.client.tell(one.o, core.Event{}, one.ev.Failure)
 		default:
 			k.client.remember(one.o.cmd)
-			one.o.done(one.ev.Clone(), nil)
+			k.client.tell(one.o, one.ev.Clone(), nil)
 		}
 	}
 	if clear(k.outcomes); cap(k.outcomes) > keptOutcomes {

@@ -13,10 +13,16 @@ const refSize = 8
 type order struct {
 	cmd core.Command  // owns its bytes
 	ref [refSize]byte // the bytes of its Ref, if it is new
-	// done is told the outcome, once: an event of the server (Answer, Done, …), an empty one if the
-	// format has none, or an error. Any goroutine; it does not block.
+	// done is told the outcome, once, by Client.tell: an event of the server (Answer, Done, …), an empty one if
+	// the format has none, or an error. Any goroutine; it does not block.
 	done func(core.Event, error)
+
+	memory []byte // what cmd has its bytes in
+	spare  bool   // nobody else has the order: it is used again when done was told
 }
+
+// keptMemory is the biggest memory of an order, in bytes, that is kept for the next one.
+const keptMemory = 4 << 10
 
 func (o *order) size() int {
 	n := 256 + len(o.cmd.Topic) + len(o.cmd.Channel) + o.cmd.Payload.Size() + len(o.cmd.Headers) + len(o.cmd.Key)

@@ -77,7 +77,7 @@ func TestGuest(t *testing.T) {
 		t.Run(network, func(t *testing.T) {
 			r := start(t, nil)
 			const size = 32 << 20 // more than two sockets take
-			var got []byte // owned by the loop
+			var got []byte        // owned by the loop
 			left, full := size, make(chan struct{})
 			var once sync.Once
 			v := new(visitorOf)
