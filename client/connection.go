@@ -127,11 +127,13 @@ func (c *Client) connect(ctx context.Context) (*connection, error) {
 	}
 	select {
 	case <-k.ready:
-		return k, nil
 	case <-k.dead:
 	case <-ctx.Done():
-		k.fail(errSilent)
 	}
+	if isClosed(k.ready) {
+		return k, nil // it may have ended since: then it is lost, which is another thing than none
+	}
+	k.fail(errSilent)
 	k.left()
 	return nil, fmt.Errorf("connecting to %s: %w", SafeURL(c.options.URL), k.err)
 }

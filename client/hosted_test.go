@@ -98,6 +98,15 @@ func (l *loop) end(err error) {
 	l.free.Broadcast()
 }
 
+// untilEnded waits until the connection has ended.
+func (l *loop) untilEnded() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for !l.ended {
+		l.free.Wait()
+	}
+}
+
 // Ask is called in turns of the loop too.
 func (l *loop) Ask() {
 	go func() {
@@ -253,6 +262,33 @@ func TestHostedIsLost(t *testing.T) {
 	}
 	if err := publish(c, n, outcomes); !errors.Is(err, client.ErrAway) {
 		t.Errorf("then: %v", err)
+	}
+}
+
+// A connection that has ended before Host returns was made, and is lost: an event loop may have heard all that the
+// server had to say by then.
+func TestHostedEndsAtOnce(t *testing.T) {
+	url := upgraded(t, func(conn net.Conn) { _ = ws.WriteFrame(conn, ws.NewTextFrame([]byte(`"hello"`))) })
+	heard, changed := make(chan string, 1), make(chan error, 2)
+	for range 20 {
+		l := newLoop(1 << 30)
+		c := at(t, client.Options{
+			URL: url, Codec: codecOf(t, "wsify"), Timeout: coretest.Patience, FirstPause: time.Hour, MaxPause: time.Hour,
+			Host: func(ctx context.Context, conn net.Conn, g core.Guest) error {
+				defer l.untilEnded()
+				return l.host(ctx, conn, g)
+			},
+			Heard:   func(ev core.Event) { heard <- string(ev.Payload.Data) },
+			Changed: func(err error) { changed <- err },
+		})
+		coretest.Receive(t, "what the server says", heard)
+		if err := coretest.Receive(t, "it is made", changed); err != nil {
+			t.Fatalf("it was not made: %v", err)
+		}
+		if err := coretest.Receive(t, "it is lost", changed); err == nil || !strings.Contains(err.Error(), "without a goodbye") {
+			t.Errorf("it is lost: %v", err)
+		}
+		c.Close(deadline(t))
 	}
 }
 
