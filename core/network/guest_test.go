@@ -154,6 +154,24 @@ func TestGuestTurns(t *testing.T) {
 	busy.Wait()
 }
 
+// A guest that asks while a turn ends, when guests have had theirs, has one soon, and not at the next tick.
+func TestGuestAsksLate(t *testing.T) {
+	l := &loop{soon: make(chan struct{}, 1)}
+	g := &guest{loop: l}
+	l.guests = append(l.guests, g)
+	l.turning.Store(true)
+	l.stopTurning()
+	if len(l.soon) > 0 {
+		t.Error("a turn comes that nobody has asked for")
+	}
+	l.turning.Store(true)
+	g.Ask()
+	l.stopTurning()
+	if len(l.soon) == 0 {
+		t.Error("no turn comes")
+	}
+}
+
 // Nothing is read for a guest that has paused; then everything comes, in order. It may pause again before it is
 // back.
 func TestGuestPauses(t *testing.T) {
