@@ -180,7 +180,7 @@ func (d *draft) newBridge(c config.Bridge, stats *core.Stats) (*bridging, error)
 	}
 	options := bridge.Options{
 		Endpoint: b.endpoint, Hub: d.engine, Room: d.network.WaitForRoom, Crowded: d.network.Crowded, Together: d.network.Together, Neighbours: d.neighbours, Format: c.Format,
-		Server: client.Options{Host: d.network.Host, URL: c.URL, Header: header, Subprotocols: c.Subprotocols, TLS: security, QueueBytes: int(c.QueueLimit), MaxSaid: int(c.MaxMessageSize)},
+		Server: client.Options{Host: d.network.Host, Begin: d.network.Running(), URL: c.URL, Header: header, Subprotocols: c.Subprotocols, TLS: security, QueueBytes: int(c.QueueLimit), MaxSaid: int(c.MaxMessageSize)},
 		Hear:   c.Hear, Tell: c.Tell, Owned: c.Owns, Answered: c.Calls.From, Offered: c.Calls.To, CallTimeout: c.Calls.Timeout,
 		Logger: log,
 	}

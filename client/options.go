@@ -37,6 +37,8 @@ type Options struct {
 	// then. nil: goroutines of the client serve each connection, as they do with TLS, and with a codec that is
 	// a [core.RemoteClientCodec].
 	Host func(ctx context.Context, conn net.Conn, guest core.Guest) error
+	// Begin is closed when the first attempt to connect may be made; nil if at once. Dial does not wait for it.
+	Begin <-chan struct{}
 	// Changed is told when a connection is made (nil) and why one has ended or cannot be made. It is
 	// called on one goroutine.
 	Changed func(error)
@@ -83,6 +85,11 @@ func (o Options) complete() Options {
 	o.FirstPause, o.MaxPause = cmp.Or(o.FirstPause, 100*time.Millisecond), cmp.Or(o.MaxPause, 30*time.Second)
 	o.PingInterval = cmp.Or(o.PingInterval, 30*time.Second)
 	o.QueueBytes, o.MaxMessage = cmp.Or(o.QueueBytes, 16<<20), cmp.Or(o.MaxMessage, 64<<20)
+	if o.Begin == nil {
+		begin := make(chan struct{})
+		close(begin)
+		o.Begin = begin
+	}
 	if o.Heard == nil {
 		o.Heard = func(core.Event) {}
 	}

@@ -262,6 +262,9 @@ func (s *Server) Start(eps []Endpoint) error {
 	return nil
 }
 
+// Running returns what is closed when the event loops have started. Any goroutine.
+func (s *Server) Running() <-chan struct{} { return s.running }
+
 // Addr returns the address on which an endpoint listens; nil if there is none of
 // this name.
 func (s *Server) Addr(endpoint string) net.Addr {
