@@ -310,14 +310,14 @@ func (k *connection) restored() []*order {
 
 // say writes orders. It reports false if the connection has ended.
 func (k *connection) say(orders []*order) bool {
-	k.mu.Lock()
 	k.encode(orders)
-	k.mu.Unlock()
 	return k.settle(k.send(k.out))
 }
 
-// encode has the codec say orders, into out. The caller holds mu.
+// encode has the codec say orders, into out.
 func (k *connection) encode(orders []*order) {
+	k.mu.Lock()
+	defer k.mu.Unlock() // an event loop survives a codec that panics
 	k.out, k.silent = k.out[:0], k.silent[:0]
 	add := func(f core.Frame) { k.out = appendFrame(k.out, f) }
 	for _, o := range orders {
@@ -504,11 +504,7 @@ func (k *connection) onMessage(op ws.OpCode, message []byte) error {
 	if op == ws.OpBinary {
 		f.Kind = core.BinaryFrame
 	}
-	k.outcomes = k.outcomes[:0]
-	k.mu.Lock()
-	err := k.codec.Hear(f, k.take)
-	k.greet()
-	k.mu.Unlock()
+	err := k.decode(f)
 	for i := range k.outcomes {
 		one := &k.outcomes[i]
 		switch {
@@ -525,6 +521,15 @@ func (k *connection) onMessage(op ws.OpCode, message []byte) error {
 		k.outcomes = nil
 	}
 	return err
+}
+
+// decode has the codec hear a message, into outcomes.
+func (k *connection) decode(f core.Frame) error {
+	k.outcomes = k.outcomes[:0]
+	k.mu.Lock()
+	defer k.mu.Unlock() // as in encode
+	defer k.greet()
+	return k.codec.Hear(f, k.take)
 }
 
 // takeOutcome notes an event, and whose outcome it is. The caller holds mu.

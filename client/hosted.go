@@ -239,9 +239,7 @@ func (h *hosted) sayNext(taken *bool) bool {
 		*taken = true
 		k.said.Store(time.Now().UnixNano())
 	}
-	k.mu.Lock()
 	k.encode(orders)
-	k.mu.Unlock()
 	k.send(k.out)
 	return true
 }
