@@ -56,15 +56,17 @@ test: redis vet quick conformance ## everything that must hold: quick, conforman
 RACE = $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo -race)
 # A package may take long beside other work; what hangs says so itself, after minutes.
 GOTEST = $(GO) test $(RACE) -shuffle=on -timeout 30m
+# How many packages are tested at once: most wait more than they work.
+ATONCE = $$(( 2 * $$(getconf _NPROCESSORS_ONLN) ))
 
 # What takes minutes, as it plays every script, makes plugins fall, storms or drives clients
 # that others wrote. The module of clients is the other part.
-CONFORMANCE := ./conversations ./plugin/verify ./soak ./cluster/...
+CONFORMANCE := ./conversations ./plugin/verify ./soak ./internal/cluster/...
 
-quick: ## all tests but those of conformance (usually 5 minutes on two cores)
+quick: ## all tests but those of conformance (usually 3 minutes on two cores)
 	@$(if $(RACE),,echo "note: no C compiler, so no race detector; install gcc for it")
-	@echo "quick tests (usually 5 minutes)"
-	@all=$$($(GO) list ./...); slow=$$($(GO) list $(CONFORMANCE)); $(GOTEST) $$(grep -vxF "$$slow" <<<"$$all")
+	@echo "quick tests (usually 3 minutes)"
+	@all=$$($(GO) list ./...); slow=$$($(GO) list $(CONFORMANCE)); $(GOTEST) -p $(ATONCE) $$(grep -vxF "$$slow" <<<"$$all")
 	@cd bench && $(GOTEST) ./...
 
 conformance: redis clients ## the tests that take minutes: scripts, plugins, storms, real clients (usually 20 minutes)
@@ -75,7 +77,7 @@ conformance: redis clients ## the tests that take minutes: scripts, plugins, sto
 	@echo "conformance: calls, storms, slow readers and reloads at once, and the nodes of clusters die (usually 5 minutes)"
 	@$(GOTEST) ./soak
 	@echo "conformance: backplanes of clusters, whose nodes and engines are killed (usually 5 minutes)"
-	@$(GOTEST) ./cluster/...
+	@$(GOTEST) ./internal/cluster/...
 	@echo "conformance: clients that others wrote (usually 2 minutes)"
 	@cd clients && $(GOTEST) ./...
 

@@ -2,17 +2,18 @@ package polywire
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"time"
 
-	"github.com/polywire/polywire/admin"
 	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/internal/admin"
 )
 
-// adminSocket is the name of the admin server's listener.
-const adminSocket = "$admin"
+// adminSocket and apiSocket are the names of the listeners of the server for operators, and of that for backends.
+const adminSocket, apiSocket = "$admin", "$api"
 
 // adminSource is what the admin server may read.
 func (b *Broker) adminSource() admin.Source {
@@ -22,24 +23,40 @@ func (b *Broker) adminSource() admin.Source {
 		Rejected: &stats.Rejected, AcceptErrors: &stats.AcceptErrors,
 		Panics: func() uint64 { return stats.Panics.Load() + b.parts.Engine.Panics() },
 		Calls:  b.parts.Engine.Calls, Topics: b.parts.Engine.Topics,
+		Counts: b.counts, Loops: b.loops, Handshakes: &stats.Handshakes,
 		Outbound: b.parts.Network.Outbound, OutboundBudget: b.parts.Network.OutboundBudget(),
 		Inbound: b.parts.Network.Inbound, InboundBudget: b.parts.Network.InboundBudget,
 		Memory:       b.parts.Network.Memory,
 		LogDropped:   b.lines.Dropped,
 		Connections:  b.parts.Network,
 		Closed:       b.parts.Engine.Closed,
+		Hearing:      b.parts.Engine,
+		Writing:      b.parts.Network,
+		Tables:       b.parts.Engine,
+		CloseSession: b.CloseSession,
+		Addresses:    b.addresses,
+		Nodes:        b.parts.Nodes(),
 		Publish:      b.Publish,
 		Call:         b.Call,
 		Certificates: b.parts.Certificates,
 		Services:     b.parts.Services,
 		Ready:        b.parts.Network.Ready,
 		Cluster:      b.parts.Cluster(),
+		Traces:       b.parts.Traces(),
 		Bridges:      b.parts.Bridges,
+		Events:       b.parts.Events,
+		Health:       b.adminHealth(),
 		Endpoints:    b.parts.Counted,
 		Reloads:      &b.reloads,
-		ReloadToken:  b.cfg.Admin.ReloadToken,
+		Access:       func() *admin.Access { return b.parts.Access("admin") },
+		Refusals:     &b.refusals,
+		TLS:          b.parts.ServerTLS("admin"),
 		Hosts:        adminHosts(b.cfg.Admin),
 		Tap:          b.tap,
+		LogLevel:     b.level,
+		Drain:        func() { b.life.stop() },
+		Taps:         b.taps,
+		Redact:       admin.Redact(b.cfg.Admin.Redact),
 	}
 	if b.source != nil {
 		src.Reload = func(dryRun bool) (any, error) { return b.Reread(dryRun) }
@@ -47,13 +64,36 @@ func (b *Broker) adminSource() admin.Source {
 	return src
 }
 
-// tap is a tap on an endpoint.
-func (b *Broker) tap(endpoint string, max int) (admin.Tap, error) {
-	t, err := b.parts.Network.Tap(endpoint, max)
-	if err != nil {
-		return nil, err // not a nil *network.Tap
+// apiSource is what the server for backends may read.
+func (b *Broker) apiSource() admin.Source {
+	return admin.Source{
+		Publish: b.Publish, Call: b.Call, Endpoints: b.parts.Counted, Bridges: b.parts.Bridges,
+		Access:   func() *admin.Access { return b.parts.Access("api") },
+		Refusals: &b.refusals,
+		TLS:      b.parts.ServerTLS("api"),
+		Hosts:    adminHosts(b.cfg.API),
 	}
-	return t, nil
+}
+
+// addresses returns where the endpoints are reached.
+func (b *Broker) addresses() (all []admin.EndpointAddress) {
+	cfg := b.parts.Config()
+	for i, ep := range describe(cfg, b.listens) {
+		all = append(all, admin.EndpointAddress{Name: ep.Name, Listen: b.listens(&cfg.Endpoints[i]), URL: ep.URL})
+	}
+	return all
+}
+
+// counts is how much of each there is.
+func (b *Broker) counts() admin.Counts { return admin.Counts(b.parts.Engine.Counts()) }
+
+// loops is what the event loops have to do.
+func (b *Broker) loops() []admin.Loop {
+	var list []admin.Loop
+	for _, l := range b.parts.Network.Loops() {
+		list = append(list, admin.Loop(l))
+	}
+	return list
 }
 
 // adminHosts are the host names under which the admin server answers.
@@ -64,24 +104,47 @@ func adminHosts(a config.Admin) []string {
 	return a.Hosts
 }
 
-// startAdmin starts the admin server, if there is one.
-func (b *Broker) startAdmin() error {
-	if b.admin == nil {
-		return nil
+// server is one of the servers for operators and backends.
+type server struct {
+	what, socket, listen string
+	*admin.Server
+}
+
+// makeServers makes those servers that the configuration has.
+func (b *Broker) makeServers() {
+	here := admin.New(b.adminSource(), b.log)
+	b.parts.AnswerNodes(here.Answer)
+	if listen := b.cfg.Admin.Listen; listen != "" {
+		b.admin = here
+		b.servers = append(b.servers, server{"admin server", adminSocket, listen, b.admin})
 	}
-	ln, err := b.listen(adminSocket, b.cfg.Admin.Listen)
-	if err != nil {
-		return fmt.Errorf("starting the admin server: %w", err)
+	if listen := b.cfg.API.Listen; listen != "" {
+		b.servers = append(b.servers, server{"server for backends", apiSocket, listen, admin.NewForBackends(b.apiSource(), b.log)})
 	}
-	b.admin.Start(ln)
+}
+
+// startServers starts the servers. After an error none runs.
+func (b *Broker) startServers() error {
+	for i, s := range b.servers {
+		ln, err := b.listen(s.socket, s.listen)
+		if err != nil {
+			err = fmt.Errorf("starting the %s: %w", s.what, err)
+			return errors.Join(err, stopServers(b.servers[:i]))
+		}
+		s.Start(ln)
+	}
 	return nil
 }
 
-func (b *Broker) stopAdmin() error {
-	if b.admin == nil {
-		return nil
-	}
+// stopServers stops servers that run.
+func stopServers(list []server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	return b.admin.Shutdown(ctx)
+	var errs []error
+	for _, s := range list {
+		errs = append(errs, s.Shutdown(ctx))
+	}
+	return errors.Join(errs...)
 }
+
+func (b *Broker) stopServers() error { return stopServers(b.servers) }

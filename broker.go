@@ -9,11 +9,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/polywire/polywire/admin"
-	"github.com/polywire/polywire/assembly"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
+	"github.com/polywire/polywire/internal/admin"
+	"github.com/polywire/polywire/internal/assembly"
 )
 
 // flushTimeout bounds the flush of the last log lines.
@@ -27,47 +27,51 @@ type Broker struct {
 	source  func() (*config.Config, error) // nil without WithSource
 	listen  func(name, address string) (net.Listener, error)
 	begin   func() (end func()) // called at each reload
+	level   *slog.LevelVar      // nil without WithLogLevel
+	given   []*givenListener
 	log     *slog.Logger
 	lines   *logging.Handler // the handler of log
 	parts   *assembly.Parts  // everything that serves; Replace is called under reloading
 	admin   *admin.Server    // nil if it is off
+	servers []server         // those for operators and backends
 	life    *life
 
 	reloads   admin.Reloads
+	refusals  admin.Refusals
 	reloading sync.Mutex // held during a reload, and while draining begins
 }
 
-// New makes a broker from a configuration that [Load] or [config.Load] returned; cfg must not be
-// changed after that. A nil logger means slog.Default(). Nothing listens or runs until Run. A
-// broker that never runs needs Close, which releases what New opened for the configuration.
+// New makes a broker from a configuration: one that [Load] or [Build] returned, or one made in Go, with which New
+// does what Build does. cfg must not be changed after that. A nil logger means slog.Default(). Nothing listens or
+// runs until Run. A broker that never runs needs Close, which releases what New opened for the configuration.
 //
 // The broker never waits for the logger: its handler is called later, in order, and has received
 // every line when Run returns, unless it is stuck. It may block.
 func New(cfg *config.Config, logger *slog.Logger, options ...Option) (*Broker, error) {
-	if cfg == nil {
-		return nil, errNoConfig
-	}
 	if logger == nil {
 		logger = slog.Default()
 	}
 	lines := logging.New(logger.Handler())
 	logger = slog.New(lines)
+	cfg, err := ready(cfg, logger)
+	if err != nil {
+		lines.Flush(flushTimeout) // of plugins
+		return nil, err
+	}
 	own, err := gather(cfg, options)
 	if err != nil {
 		return nil, err
 	}
 	b := &Broker{
 		cfg: cfg, options: options, source: own.source, listen: own.program.Listen, begin: own.begin,
-		log: logger, lines: lines, life: newLife(),
+		level: own.level, given: own.given, log: logger, lines: lines, life: newLife(),
 	}
 	if b.parts, err = assembly.New(cfg, own.program, logger); err != nil {
 		lines.Flush(flushTimeout)
 		return nil, err
 	}
 	own.setLevel()
-	if cfg.Admin.Listen != "" {
-		b.admin = admin.New(b.adminSource(), logger)
-	}
+	b.makeServers()
 	return b, nil
 }
 
@@ -121,12 +125,15 @@ func (b *Broker) Config() *config.Config { return b.parts.Config() }
 // Endpoints describes the endpoints in configuration order, with their actual ports once they
 // listen.
 func (b *Broker) Endpoints() []EndpointInfo {
-	return describe(b.parts.Config(), func(ep *config.Endpoint) string {
-		if addr := b.parts.Network.Addr(ep.Name); addr != nil {
-			return listenText(addr)
-		}
-		return ep.Listen
-	})
+	return describe(b.parts.Config(), b.listens)
+}
+
+// listens returns the address of an endpoint's listener, or before it listens that of the configuration.
+func (b *Broker) listens(ep *config.Endpoint) string {
+	if addr := b.parts.Network.Addr(ep.Name); addr != nil {
+		return listenText(addr)
+	}
+	return ep.Listen
 }
 
 // AdminURL returns the address of the metrics, "" if there is none. The actual port is known once
@@ -134,7 +141,7 @@ func (b *Broker) Endpoints() []EndpointInfo {
 func (b *Broker) AdminURL() string {
 	if b.admin != nil && b.life.ready.open() {
 		if addr := b.admin.Addr(); addr != nil {
-			return metricsURL(listenText(addr))
+			return metricsURL(listenText(addr), b.cfg.Admin.TLS.On())
 		}
 	}
 	return AdminURL(b.cfg)
@@ -176,11 +183,11 @@ func (b *Broker) Close() error {
 func (b *Broker) serve(ctx context.Context) error {
 	defer b.close()
 	// The admin server starts first and stops last, so it also reports starting and draining.
-	if err := b.startAdmin(); err != nil {
+	if err := b.startServers(); err != nil {
 		return err
 	}
 	if err := b.parts.Start(); err != nil {
-		return errors.Join(fmt.Errorf("starting the endpoints: %w", err), b.stopAdmin())
+		return errors.Join(fmt.Errorf("starting the endpoints: %w", err), b.stopServers())
 	}
 	b.reloads.Last.Store(time.Now().Unix())
 	b.life.ready.pass()
@@ -192,5 +199,8 @@ func (b *Broker) serve(ctx context.Context) error {
 // close ends what New and Run started. The endpoints no longer serve.
 func (b *Broker) close() {
 	b.parts.Close()
+	for _, one := range b.given {
+		_ = one.listener.Close() // it is closed already, if it was used
+	}
 	b.lines.Flush(flushTimeout)
 }

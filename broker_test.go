@@ -23,6 +23,7 @@ import (
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
+	"github.com/polywire/polywire/polywiretest"
 )
 
 // patience is how long a test waits for what must come.
@@ -47,10 +48,12 @@ func load(t *testing.T, text string) *config.Config {
 
 // running is a broker that runs until the test ends, or until stop.
 type running struct {
-	*polywire.Broker
+	*polywiretest.Broker
 	urls map[string]polywire.EndpointInfo
-	stop func() error
 }
+
+// stop ends the broker, and returns the error of Run.
+func (r *running) stop() error { return r.Close() }
 
 func run(t *testing.T, text string, options ...polywire.Option) *running {
 	t.Helper()
@@ -64,33 +67,7 @@ func runLogged(t *testing.T, text string, log *slog.Logger, options ...polywire.
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-	r := &running{Broker: b, urls: make(map[string]polywire.EndpointInfo)}
-	stopped := false
-	r.stop = func() error {
-		if stopped {
-			return nil
-		}
-		stopped = true
-		cancel()
-		return <-ended
-	}
-	t.Cleanup(func() {
-		if err := r.stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	select {
-	case err := <-ended:
-		ended <- err
-		t.Fatalf("Run ended: %v", err)
-	case <-b.Ready():
-		if err := b.Err(); err != nil {
-			t.Fatalf("Run ended: %v", err)
-		}
-	}
+	r := &running{polywiretest.Run(t, b), make(map[string]polywire.EndpointInfo)}
 	for _, ep := range b.Endpoints() {
 		r.urls[ep.Name] = ep
 	}
@@ -422,12 +399,5 @@ admin: {listen: "` + taken.Addr().String() + `"}`,
 			}
 			_ = b.AdminURL()
 		})
-	}
-}
-
-func TestNewNeedsALoadedConfig(t *testing.T) {
-	_, err := polywire.New(&config.Config{Endpoints: []config.Endpoint{{Name: "a"}}}, nil)
-	if err == nil || !strings.Contains(err.Error(), `"a"`) {
-		t.Errorf("got %v", err)
 	}
 }

@@ -51,7 +51,7 @@ admin: {listen: "127.0.0.1:0"}
 	if all := list(""); all.Total != n+1 || len(all.Connections) != n+1 || all.Next != "" {
 		t.Fatalf("%+v", all)
 	}
-	for _, sort := range []string{"id", "queued", "idle", "oldest", "newest"} {
+	for _, sort := range []string{"id", "queued", "idle", "oldest", "newest", "rate", "busy"} {
 		// None of them says anything, so that nothing but idle changes from page to page.
 		seen := make(map[uint64]bool)
 		for next, pages := "", 0; pages == 0 || next != ""; pages++ {
@@ -125,7 +125,7 @@ bridges: [{name: old, protocol: vws, url: "ws://127.0.0.1:1/", hear: [a]}]
 `)
 	for request, want := range map[string]string{
 		"GET connections?endpoint=x":        `404 not_found there is no endpoint "x"`,
-		"GET connections?sort=x":            "400 invalid sort must be id, queued, idle, oldest or newest",
+		"GET connections?sort=x":            "400 invalid sort must be id, queued, idle, oldest, newest, rate or busy",
 		"GET connections?limit=0":           "400 invalid limit must be a number from 1 to 1000",
 		"GET connections?limit=1001":        "400 invalid limit must be a number from 1 to 1000",
 		"GET connections?after=x":           "400 invalid after must be the next of the page before",
@@ -140,6 +140,8 @@ bridges: [{name: old, protocol: vws, url: "ws://127.0.0.1:1/", hear: [a]}]
 		"GET connections/x":                 `400 invalid "x" is no number of a connection`,
 		"GET connections/7":                 "404 not_found there is no connection 7; it may have ended",
 		"DELETE connections/7":              "404 not_found there is no connection 7; it may have ended",
+		"GET connections/0":                 "404 not_found there is no connection 0; it may have ended",
+		"DELETE connections/0":              "404 not_found there is no connection 0; it may have ended",
 		"DELETE connections/7?reason=other": `400 invalid "other" is no reason`,
 	} {
 		method, path, _ := strings.Cut(request, " ")

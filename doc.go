@@ -10,9 +10,16 @@
 //	})
 //	err = broker.Run(ctx)
 //
+// A configuration may also be made in Go, without a file:
+//
+//	cfg := &config.Config{Endpoints: []config.Endpoint{{Name: "web", Protocol: "wsify"}}}
+//
 // A program can answer calls (Handle, Otherwise, Use), receive what is published (Hear), publish
-// (Publish), follow connections and sessions ([WithHooks]) and store the sessions ([WithSessions],
-// [WithSessionKeys]). The folder examples has a program that was written with stocking's router,
+// (Publish), ask clients of any format (Call), follow connections and sessions ([WithHooks]) and store
+// the sessions ([WithSessions], [WithSessionKeys]). It sees who is connected and what they hear (Clients,
+// Client, ClosedClients), ends a client (CloseClient), serves at its own listeners ([WithListener]), and
+// has the metrics in its own registry (Collector). Its tests run brokers and clients with package
+// polywiretest. The folder examples has a program that was written with stocking's router,
 // and one that was written with webwire's server.
 //
 // This package is only the API for embedding; package assembly builds what serves.

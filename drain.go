@@ -32,7 +32,7 @@ func (b *Broker) drain() error {
 	b.parts.Engine.EndCalls()
 	err := errors.Join(b.parts.Network.Shutdown(ctx, d.Rate.PerSecond()), b.parts.Engine.AwaitSessions(ctx))
 	b.parts.Engine.Close()
-	return errors.Join(err, b.parts.Engine.AwaitHooks(ctx), b.stopAdmin())
+	return errors.Join(err, b.parts.Engine.AwaitHooks(ctx), b.stopServers())
 }
 
 // closingTime returns how much of the drain timeout is reserved for closing n connections: the time

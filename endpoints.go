@@ -28,10 +28,15 @@ func AdminURL(cfg *config.Config) string {
 	if cfg.Admin.Listen == "" {
 		return ""
 	}
-	return metricsURL(cfg.Admin.Listen)
+	return metricsURL(cfg.Admin.Listen, cfg.Admin.TLS.On())
 }
 
-func metricsURL(address string) string { return urlOf("http", address, "/metrics") }
+func metricsURL(address string, secure bool) string {
+	if secure {
+		return urlOf("https", address, "/metrics")
+	}
+	return urlOf("http", address, "/metrics")
+}
 
 // describe describes the endpoints; address returns the address of each.
 func describe(cfg *config.Config, address func(*config.Endpoint) string) []EndpointInfo {

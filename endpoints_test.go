@@ -71,6 +71,16 @@ func TestExample(t *testing.T) {
 	}
 	full.Endpoints[0].Auth, full.Endpoints[0].ACL, full.Endpoints[0].Authorizer = nil, nil, nil
 	plain.Admin.Hosts = []string{}
+	// Nobody has to say who he is by default, and there is no server for backends.
+	if a := &full.Admin; len(a.Auth) != 1 || len(a.Tokens) != 1 || len(a.Allow.Operate) != 2 || full.API.Listen == "" || len(full.API.Tokens) != 1 {
+		t.Errorf("who may ask is not shown: %+v, %+v", a, full.API)
+	}
+	full.Admin.Auth, full.Admin.Tokens, full.Admin.Allow, full.API = nil, nil, config.Allow{}, config.Admin{}
+	// Nobody is told of events by default, and who is, in this way.
+	if e := full.Events; len(plain.Events) != 0 || len(e) != 1 || e[0].Batch != 100 || e[0].Timeout != 5e9 || e[0].RetryFor != 600e9 || e[0].Queue != 16<<20 {
+		t.Errorf("events are shown as %+v", e)
+	}
+	full.Events = plain.Events
 	// A broker is alone by default.
 	if c := &full.Cluster; c.Engine != "nats" || c.Node == "" || c.Embedded.Listen == "" || len(c.Embedded.Routes) != 1 || c.Embedded.StoreDir == "" {
 		t.Errorf("the cluster is shown as %+v", c)

@@ -22,8 +22,8 @@ const entering = 15 * time.Second
 // [WithListen]. They still belong to the broker; [sockets.Given.Next] hands them on.
 func (b *Broker) Sockets() []sockets.Socket {
 	list := b.parts.Network.Sockets()
-	if b.admin != nil {
-		list = append(list, sockets.Socket{Name: adminSocket, Listener: b.admin.Listener()})
+	for _, s := range b.servers {
+		list = append(list, sockets.Socket{Name: s.socket, Listener: s.Listener()})
 	}
 	return list
 }
@@ -41,7 +41,7 @@ func (b *Broker) takeLeave(cause error) {
 		return
 	}
 	b.log.Info("the listeners are handed over")
-	if err := b.stopAdmin(); err != nil {
+	if err := b.stopServers(); err != nil {
 		b.log.Warn("handing over", "error", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), entering)

@@ -10,7 +10,7 @@ import (
 var ErrClosed = errors.New("the broker is closed")
 
 var (
-	errNoConfig   = errors.New("there is no configuration: New takes what polywire.Load returns")
+	errNoConfig   = errors.New("there is no configuration: New takes what polywire.Load returns, or a config.Config made in Go")
 	errNoContext  = errors.New("there is no context: Run ends with the one that it is given")
 	errNotRunning = errors.New("the broker is not running")
 	errRunning    = errors.New("the broker is running: Run is called once")

@@ -11,9 +11,9 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire"
-	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/internal/certs/certstest"
 )
 
 // ours returns the stacks of goroutines that the broker started.
@@ -134,7 +134,7 @@ func TestNil(t *testing.T) {
 	if _, err := polywire.New(load(t, localhost), quiet, nil); err == nil || !strings.Contains(err.Error(), "option 0") {
 		t.Errorf("New with an option that is nil: %v", err)
 	}
-	if _, err := polywire.New(new(config.Config), quiet); err != nil {
+	if _, err := polywire.New(new(config.Config), quiet); err == nil || !strings.Contains(err.Error(), "there is no endpoint") {
 		t.Errorf("New with an empty configuration: %v", err)
 	}
 	b := run(t, localhost, polywire.WithSource(func() (*config.Config, error) { return nil, nil }))

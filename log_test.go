@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/polywire/polywire"
-	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/internal/certs/certstest"
 )
 
 // newLog returns a log whose lines have no time, and its buffer, which may be read when the broker

@@ -22,7 +22,7 @@ var routePattern = regexp.MustCompile(`"((?:GET|POST|PUT|PATCH|DELETE) /v1/[^"]*
 
 // description is the OpenAPI document of the admin API.
 var description = sync.OnceValues(func() (*openapi3.T, error) {
-	doc, err := openapi3.NewLoader().LoadFromFile("admin/openapi.yaml")
+	doc, err := openapi3.NewLoader().LoadFromFile("internal/admin/openapi.yaml")
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func asDescribed(t *testing.T, request *http.Request, body []byte) (*http.Respon
 	t.Helper()
 	doc, err := description()
 	if err != nil {
-		t.Fatalf("admin/openapi.yaml: %v", err)
+		t.Fatalf("internal/admin/openapi.yaml: %v", err)
 	}
 	request.Body = io.NopCloser(bytes.NewReader(body))
 	request.ContentLength = int64(len(body))
@@ -93,7 +93,7 @@ func TestOpenAPI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := os.ReadFile("admin/openapi.yaml")
+	file, err := os.ReadFile("internal/admin/openapi.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestOpenAPI(t *testing.T) {
 	}
 	slices.Sort(described)
 	var served []string
-	sources, err := os.ReadDir("admin")
+	sources, err := os.ReadDir("internal/admin")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestOpenAPI(t *testing.T) {
 		if !strings.HasSuffix(entry.Name(), ".go") || strings.HasSuffix(entry.Name(), "_test.go") {
 			continue
 		}
-		source, err := os.ReadFile("admin/" + entry.Name())
+		source, err := os.ReadFile("internal/admin/" + entry.Name())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,9 +7,9 @@ import (
 	"net"
 	"slices"
 
-	"github.com/polywire/polywire/assembly"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/internal/assembly"
 	"github.com/polywire/polywire/sockets"
 )
 
@@ -22,6 +22,7 @@ type settings struct {
 	source  func() (*config.Config, error)
 	level   *slog.LevelVar
 	begin   func() (end func()) // from WithReloading
+	given   []*givenListener    // from WithListener
 
 	cfg *config.Config
 }
@@ -84,7 +85,7 @@ func WithLogLevel(level *slog.LevelVar) Option {
 
 // WithListen opens sockets with listen instead of [sockets.Listen]. Usually listen is the method of
 // [sockets.Given], for a program that inherited its sockets. name is the name of an endpoint, or
-// "$admin"; address is "host:port", or "unix:" and a path. The listener must be a *net.TCPListener
+// "$admin" or "$api"; address is "host:port", or "unix:" and a path. The listener must be a *net.TCPListener
 // or a *net.UnixListener, because event loops read and write the sockets of its connections, and
 // listeners are handed on to other processes.
 func WithListen(listen func(name, address string) (net.Listener, error)) Option {
@@ -92,30 +93,30 @@ func WithListen(listen func(name, address string) (net.Listener, error)) Option 
 		if listen == nil {
 			return errors.New("WithListen has no function")
 		}
-		s.program.Listen = func(name, address string) (net.Listener, error) { return bareListener(listen(name, address)) }
+		s.program.Listen = func(name, address string) (net.Listener, error) {
+			ln, err := listen(name, address)
+			if err != nil {
+				return nil, err
+			}
+			if err := bare(ln); err != nil {
+				err = fmt.Errorf("the function of WithListen has returned %w", err)
+				if ln != nil {
+					err = errors.Join(err, ln.Close())
+				}
+				return nil, err
+			}
+			return ln, nil
+		}
 		return nil
 	}
-}
-
-// bareListener returns ln if it has a usable type.
-func bareListener(ln net.Listener, err error) (net.Listener, error) {
-	if err != nil {
-		return nil, err
-	}
-	switch ln.(type) {
-	case *net.TCPListener, *net.UnixListener:
-		return ln, nil
-	case nil:
-		return nil, errors.New("the function of WithListen has returned no listener")
-	}
-	return nil, errors.Join(fmt.Errorf("the function of WithListen has returned a %T; it must be a *net.TCPListener or a *net.UnixListener", ln), ln.Close())
 }
 
 // gather applies the options.
 func gather(cfg *config.Config, options []Option) (*settings, error) {
 	s := &settings{
 		program: assembly.Program{
-			Stores: make(map[string]core.SessionStore), Keys: make(map[string]core.SessionKeys),
+			Version: Version(),
+			Stores:  make(map[string]core.SessionStore), Keys: make(map[string]core.SessionKeys),
 			Listen: func(_, address string) (net.Listener, error) { return sockets.Listen(address) },
 		},
 		begin: func() (end func()) { return func() {} },
@@ -129,6 +130,7 @@ func gather(cfg *config.Config, options []Option) (*settings, error) {
 			return nil, err
 		}
 	}
+	s.listenAtGiven()
 	return s, nil
 }
 

@@ -2,6 +2,7 @@ package polywire
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/polywire/polywire/config"
@@ -68,7 +69,7 @@ func disconnects(n int) string {
 	return fmt.Sprintf("%d disconnects", n)
 }
 
-// Plan says what Reload would do with a configuration that [config.Load] returned, given the
+// Plan says what Reload would do with a configuration that [Load] or [Build] returned, given the
 // current connections. It changes nothing. For nil it is empty.
 func (b *Broker) Plan(cfg *config.Config) Plan {
 	if cfg == nil {
@@ -78,6 +79,7 @@ func (b *Broker) Plan(cfg *config.Config) Plan {
 	p := Plan{Endpoints: []EndpointPlan{}}
 	p.Applied, _ = config.Elsewhere(inForce, cfg)
 	_, p.Restart = config.Elsewhere(b.cfg, cfg)
+	p.Applied = slices.DeleteFunc(p.Applied, func(key string) bool { return slices.Contains(p.Restart, key) })
 	for _, c := range config.Compare(inForce, cfg) {
 		p.Endpoints = append(p.Endpoints, b.planEndpoint(c))
 	}

@@ -22,7 +22,7 @@ func TestPluginsAreReloaded(t *testing.T) {
 	}
 	file := func(endpoints string) *config.Config {
 		t.Helper()
-		text := "endpoints: [{name: e, protocol: echo, listen: '127.0.0.1:0'}" + endpoints + "]\nadmin: {listen: ''}\n"
+		text := "endpoints: [{name: e, protocol: echo, listen: '127.0.0.1:0'}" + endpoints + "]\nadmin: {listen: '127.0.0.1:0'}\n"
 		cfg, err := polywire.Load(config.Source{Text: text}, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -33,7 +33,7 @@ func TestPluginsAreReloaded(t *testing.T) {
 		return fmt.Sprintf(", {name: %s, protocol: wsify, listen: '127.0.0.1:0', plugin: {command: [%q, wsify]}}", name, program)
 	}
 
-	r := run(t, "endpoints: [{name: e, protocol: echo, listen: '127.0.0.1:0'}]\nadmin: {listen: ''}\n")
+	r := run(t, "endpoints: [{name: e, protocol: echo, listen: '127.0.0.1:0'}]\nadmin: {listen: '127.0.0.1:0'}\n")
 	reload := func(cfg *config.Config, want string) {
 		t.Helper()
 		plan, err := r.Reload(cfg)
@@ -51,6 +51,9 @@ func TestPluginsAreReloaded(t *testing.T) {
 	hears := dial(t, r.urls["a"].URL)
 	hears.send(`{"command":"join","args":{"channel":"c"}}`)
 	reload(file(plugged("a")+plugged("b")), "e unchanged; a unchanged; b new |  | ")
+	if _, body := get(t, strings.TrimSuffix(r.AdminURL(), "/metrics")+"/readyz/plugins?format=json"); !strings.Contains(body, `"componentId":"a","status":"pass","observedValue":1,"observedUnit":"processes"`) {
+		t.Errorf("the check of plugins says %s", body)
+	}
 	eventually(t, "there are two processes", func() bool { return len(processes(t, program, "wsify")) == 2 })
 	other := dial(t, r.urls["b"].URL)
 	other.send(`{"command":"broadcast","args":{"channel":"c","content":"from b"}}`)

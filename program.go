@@ -26,7 +26,7 @@ func (b *Broker) Publish(endpoint, topic string, p core.Payload) error {
 	if err := b.parts.Network.WaitForRoom(context.Background()); err != nil {
 		return fmt.Errorf("publishing to %q: %w", topic, err)
 	}
-	if f := b.parts.Engine.Publisher(ep).Publish([]byte(topic), p); f.Failed() {
+	if f := b.parts.Engine.ProgramPublisher(ep).Publish([]byte(topic), p); f.Failed() {
 		return fmt.Errorf("publishing to %q: %w", topic, f)
 	}
 	return nil

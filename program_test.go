@@ -14,9 +14,8 @@ import (
 	"github.com/gobwas/ws/wsutil"
 
 	"github.com/polywire/polywire"
-	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/sessions"
+	"github.com/polywire/polywire/internal/sessions"
 )
 
 func text(s string) core.Payload { return core.Payload{Kind: core.Text, Data: []byte(s)} }
@@ -188,43 +187,6 @@ func TestOptionsNameEndpoints(t *testing.T) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
-}
-
-func Example() {
-	cfg, err := config.Load(config.Source{Text: `
-endpoints:
-  - {name: bots, protocol: wubsub, listen: "127.0.0.1:0"}
-  - {name: games, protocol: stocking, listen: "127.0.0.1:0"}
-admin: {listen: ""}
-`}, polywire.Protocols())
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	broker, err := polywire.New(cfg, slog.New(slog.DiscardHandler), polywire.WithHooks(core.Hooks{
-		Connected: func(_ context.Context, c core.Client) { _ = c.Send("greetings", text("welcome")) },
-	}))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	broker.Handle("greet", func(_ context.Context, c core.Invocation) (core.Payload, error) {
-		return text("hello from " + c.Service), nil
-	})
-	ctx, stop := context.WithCancel(context.Background())
-	go func() {
-		<-broker.Ready()
-		for _, ep := range broker.Endpoints() {
-			fmt.Println(ep.Name, ep.Protocol)
-		}
-		stop()
-	}()
-	if err := broker.Run(ctx); err != nil {
-		fmt.Println(err)
-	}
-	// Output:
-	// bots wubsub
-	// games stocking
 }
 
 // TestSendNeedsUTF8: input that would end the connection of a client is an error for the sender.

@@ -14,7 +14,7 @@ import (
 
 // TestReadme loads every configuration that the README and the documents show.
 func TestReadme(t *testing.T) {
-	for _, document := range []string{"README.md", "docs/security.md", "docs/cluster.md", "docs/bridges.md"} {
+	for _, document := range []string{"README.md", "docs/security.md", "docs/cluster.md", "docs/bridges.md", "docs/events.md", "docs/admin.md"} {
 		t.Run(document, func(t *testing.T) { loadShown(t, document) })
 	}
 }

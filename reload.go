@@ -10,7 +10,7 @@ import (
 
 var errNoSource = errors.New("the broker does not know where its configuration comes from")
 
-// Reload puts another configuration, which [config.Load] returned, in force while clients are
+// Reload puts another configuration, one that New takes, in force while clients are
 // connected, and says what changed. Connections of endpoints that do not change, or whose changes
 // can be applied live, stay. Those of other endpoints hear the goodbye at the pace of drain, and
 // Reload does not wait for that. After an error nothing has changed. Handlers of Handle, Otherwise
@@ -36,8 +36,8 @@ func (b *Broker) Reread(dryRun bool) (Plan, error) {
 		defer b.begin()()
 	}
 	cfg, err := load()
-	if err == nil && cfg == nil {
-		err = errNoConfig
+	if err == nil {
+		cfg, err = ready(cfg, b.log)
 	}
 	if dryRun {
 		if err != nil {
@@ -55,11 +55,12 @@ func (b *Broker) Reread(dryRun bool) (Plan, error) {
 
 // reload is the body of Reload. The caller holds reloading.
 func (b *Broker) reload(cfg *config.Config) (Plan, error) {
-	switch {
-	case !b.life.serving():
+	if !b.life.serving() {
 		return Plan{}, errNotRunning
-	case cfg == nil:
-		return Plan{}, errNoConfig
+	}
+	cfg, err := ready(cfg, b.log)
+	if err != nil {
+		return Plan{}, err
 	}
 	plan := b.Plan(cfg)
 	own, err := gather(cfg, b.options)

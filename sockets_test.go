@@ -18,8 +18,8 @@ import (
 	"github.com/gobwas/ws/wsutil"
 
 	"github.com/polywire/polywire"
-	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/internal/certs/certstest"
 )
 
 // through returns a dialer and an HTTP client for a Unix socket.

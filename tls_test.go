@@ -11,8 +11,8 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
 
-	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/core/coretest"
+	"github.com/polywire/polywire/internal/certs/certstest"
 )
 
 // TestTLS: endpoints with TLS show it in their addresses and in the metrics, and their certificate

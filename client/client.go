@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -132,6 +133,16 @@ func (c *Client) use(conn *connection) {
 	}
 }
 
+// LocalAddr returns the address from which the client is connected; nil while it is not.
+func (c *Client) LocalAddr() net.Addr {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.current == nil {
+		return nil
+	}
+	return c.current.net.LocalAddr()
+}
+
 // Drop ends the connection, if there is one, as if the server had, and err is why. Another one is made as
 // usual. It may block for some seconds over TLS.
 func (c *Client) Drop(err error) {
@@ -184,12 +195,17 @@ func (c *Client) close(ctx context.Context) {
 //
 // A subscription or an offer that succeeds is restored on later connections, until its end is said.
 func (c *Client) Do(ctx context.Context, cmd core.Command) (core.Event, error) {
+	return c.await(ctx, func(done func(core.Event, error)) (forget func(), err error) { return c.Begin(cmd, done) })
+}
+
+// await waits for the outcome of what begin says.
+func (c *Client) await(ctx context.Context, begin func(done func(core.Event, error)) (forget func(), err error)) (core.Event, error) {
 	type outcome struct {
 		ev  core.Event
 		err error
 	}
 	result := make(chan outcome, 1)
-	forget, err := c.Begin(cmd, func(ev core.Event, err error) { result <- outcome{ev, err} })
+	forget, err := begin(func(ev core.Event, err error) { result <- outcome{ev, err} })
 	if err != nil {
 		return core.Event{}, err
 	}
@@ -206,8 +222,14 @@ func (c *Client) Do(ctx context.Context, cmd core.Command) (core.Event, error) {
 // goroutine; it must not block. forget gives up the outcome, which may be too late. The error is that the
 // command cannot be queued; then done is not called.
 func (c *Client) Begin(cmd core.Command, done func(core.Event, error)) (forget func(), err error) {
-	o := new(order)
-	if err := c.order(o, cmd, done); err != nil {
+	o := &order{done: done}
+	o.copy(cmd)
+	return c.begin(o)
+}
+
+// begin queues an order.
+func (c *Client) begin(o *order) (forget func(), err error) {
+	if err := c.add(o); err != nil {
 		return nil, err
 	}
 	return func() {
@@ -223,11 +245,8 @@ func (c *Client) Begin(cmd core.Command, done func(core.Event, error)) (forget f
 	}, nil
 }
 
-// order queues a command as an order.
-func (c *Client) order(o *order, cmd core.Command, done func(core.Event, error)) error {
-	cmd.Ref = nil
-	o.cmd, o.memory = cmd.CloneInto(o.memory)
-	o.done = done
+// add numbers an order and queues it.
+func (c *Client) add(o *order) error {
 	binary.BigEndian.PutUint64(o.ref[:], c.lastRef.Add(1))
 	o.cmd.Ref = o.ref[:]
 	return c.queue.add(o)
@@ -259,6 +278,7 @@ func (c *Client) Post(cmd core.Command, done func(core.Event, error)) error {
 	if o == nil {
 		o = new(order)
 	}
-	o.spare = cmd.Verb == core.Publish
-	return c.order(o, cmd, done)
+	o.done, o.spare = done, cmd.Verb == core.Publish
+	o.copy(cmd)
+	return c.add(o)
 }

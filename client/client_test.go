@@ -28,6 +28,7 @@ import (
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
+	"github.com/polywire/polywire/polywiretest"
 )
 
 var formats = map[string]core.Protocol{
@@ -74,26 +75,12 @@ func serve(t testing.TB, ports map[string]int) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-	select {
-	case <-b.Ready():
-	case err := <-ended:
-		t.Fatal(err)
-	}
-	s := &server{ports: ports}
-	var stopped atomic.Bool
-	s.stop = func() {
-		if stopped.CompareAndSwap(false, true) {
-			cancel()
-			if err := <-ended; err != nil {
-				t.Error(err)
-			}
+	one := polywiretest.Run(t, b)
+	return &server{ports: ports, stop: func() {
+		if err := one.Close(); err != nil {
+			t.Error(err)
 		}
-	}
-	t.Cleanup(s.stop)
-	return s
+	}}
 }
 
 func (s *server) url(name string) string { return fmt.Sprintf("ws://127.0.0.1:%d/ws", s.ports[name]) }

@@ -321,6 +321,11 @@ func (k *connection) encode(orders []*order) {
 	k.out, k.silent = k.out[:0], k.silent[:0]
 	add := func(f core.Frame) { k.out = appendFrame(k.out, f) }
 	for _, o := range orders {
+		if o.flush {
+			k.out = appendFlush(k.out, o)
+			k.pending[binary.BigEndian.Uint64(o.cmd.Ref)] = o
+			continue
+		}
 		answered, err := k.codec.Say(o.cmd, add)
 		switch {
 		case err != nil && k.remote != nil && over(k.remote):
@@ -477,6 +482,7 @@ func (k *connection) onControl(op ws.OpCode, body []byte) error {
 		k.ponged.Store(true)
 		k.client.answers.Store(true)
 		k.answered(body)
+		k.flushed(body)
 	case ws.OpClose:
 		if k.isEnding() {
 			k.allRead() // it answers our goodbye
@@ -537,13 +543,18 @@ func (k *connection) takeOutcome(ev core.Event) {
 	if ev.Kind == core.Done && ev.Verb == core.Call {
 		return // the call is accepted; its outcome is the answer
 	}
-	var o *order
-	if len(ev.Ref) == refSize {
-		number := binary.BigEndian.Uint64(ev.Ref)
-		o = k.pending[number]
-		delete(k.pending, number)
+	k.outcomes = append(k.outcomes, outcome{ev, k.takePending(ev.Ref)})
+}
+
+// takePending returns the order with a Ref, if it waits for its outcome, and forgets it. The caller holds mu.
+func (k *connection) takePending(ref []byte) *order {
+	if len(ref) != refSize {
+		return nil
 	}
-	k.outcomes = append(k.outcomes, outcome{ev, o})
+	number := binary.BigEndian.Uint64(ref)
+	o := k.pending[number]
+	delete(k.pending, number)
+	return o
 }
 
 // appendFrame appends a message as a frame.

@@ -11,8 +11,9 @@ const refSize = 8
 
 // order is a command and who waits for its outcome.
 type order struct {
-	cmd core.Command  // owns its bytes
-	ref [refSize]byte // the bytes of its Ref, if it is new
+	cmd   core.Command  // owns its bytes
+	flush bool          // it is a ping instead of cmd, of which only Ref counts
+	ref   [refSize]byte // the bytes of its Ref, if it is new
 	// done is told the outcome, once, by Client.tell: an event of the server (Answer, Done, …), an empty one if
 	// the format has none, or an error. Any goroutine; it does not block.
 	done func(core.Event, error)
@@ -23,6 +24,12 @@ type order struct {
 
 // keptMemory is the biggest memory of an order, in bytes, that is kept for the next one.
 const keptMemory = 4 << 10
+
+// copy makes cmd the command of the order.
+func (o *order) copy(cmd core.Command) {
+	cmd.Ref = nil
+	o.cmd, o.memory = cmd.CloneInto(o.memory)
+}
 
 func (o *order) size() int {
 	n := 256 + len(o.cmd.Topic) + len(o.cmd.Channel) + o.cmd.Payload.Size() + len(o.cmd.Headers) + len(o.cmd.Key)

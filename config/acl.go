@@ -1,6 +1,11 @@
 package config
 
-import "github.com/polywire/polywire/core"
+import (
+	"slices"
+	"strings"
+
+	"github.com/polywire/polywire/core"
+)
 
 // ACL says what the clients of an endpoint may do. Everything else is denied.
 type ACL struct {
@@ -31,4 +36,13 @@ func (e *endpointReader) checkWritten(key, hint string) {
 	if value, written := e.fields[key]; written && value == nil {
 		e.fault(key, "is empty; %s", hint)
 	}
+}
+
+// HearsSys reports whether an access list names topics on which the broker tells what clients do.
+func (c *Config) HearsSys() bool {
+	named := func(acl *ACL) bool {
+		return acl != nil && slices.ContainsFunc(acl.Subscribe.Allow, func(t core.Template) bool { return strings.HasPrefix(t.String(), core.SysTopic) })
+	}
+	return slices.ContainsFunc(c.Endpoints, func(ep Endpoint) bool { return named(ep.ACL) }) ||
+		slices.ContainsFunc(c.Bridges, func(b Bridge) bool { return named(b.ACL) })
 }

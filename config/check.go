@@ -155,16 +155,17 @@ func (r *report) checkCalls(c Calls) {
 	}
 }
 
-func (r *report) checkAdmin(a Admin) {
-	if a.Listen == "" {
-		return
+func (r *report) checkRedact(rules Redact) {
+	for key, names := range map[string][]string{"keys": rules.Keys, "headers": rules.Headers} {
+		for i, name := range names {
+			if name == "" {
+				r.add("admin.redact."+key+"."+strconv.Itoa(i), "must not be empty")
+			}
+		}
 	}
-	if problem := badAddress(a.Listen); problem != "" {
-		r.add("admin.listen", "%s", problem)
-	}
-	for i, host := range a.Hosts {
-		if problem := badAdminHost(host); problem != "" {
-			r.add("admin.hosts."+strconv.Itoa(i), "%q %s", host, problem)
+	for i, topic := range rules.Topics {
+		if topic == "" || core.MatchesNothing(topic) {
+			r.add("admin.redact.topics."+strconv.Itoa(i), "%q matches no topic", topic)
 		}
 	}
 }

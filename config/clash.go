@@ -28,18 +28,24 @@ func (r *report) checkNames(endpoints []Endpoint) {
 	}
 }
 
-// checkAddresses reports endpoints, and an admin server, whose addresses conflict.
-func (r *report) checkAddresses(endpoints []Endpoint, admin Admin) {
-	for i, ep := range endpoints {
+// checkAddresses reports endpoints, and servers for operators and backends, whose addresses conflict.
+func (r *report) checkAddresses(c *Config) {
+	for i, ep := range c.Endpoints {
 		path := "endpoints." + strconv.Itoa(i)
-		if admin.Listen != "" && overlap(admin.Listen, ep.Listen) {
-			r.add("admin.listen", "%q is the address of endpoint %q; the admin server needs its own", admin.Listen, ep.Name)
+		if listen := c.Admin.Listen; listen != "" && overlap(listen, ep.Listen) {
+			r.add("admin.listen", "%q is the address of endpoint %q; the admin server needs its own", listen, ep.Name)
 		}
-		for _, other := range endpoints[:i] {
+		if listen := c.API.Listen; listen != "" && overlap(listen, ep.Listen) {
+			r.add("api.listen", "%q is the address of endpoint %q; the server for backends needs its own", listen, ep.Name)
+		}
+		for _, other := range c.Endpoints[:i] {
 			if overlap(ep.Listen, other.Listen) {
 				r.checkShared(path, ep, other)
 			}
 		}
+	}
+	if a, b := c.Admin.Listen, c.API.Listen; a != "" && b != "" && overlap(a, b) {
+		r.add("api.listen", "%q is the address of the admin server; the server for backends needs its own", b)
 	}
 }
 
@@ -56,6 +62,9 @@ func (r *report) checkClusterAddresses(c *Config) {
 		}
 		if c.Admin.Listen != "" && overlap(own.address, c.Admin.Listen) {
 			r.add(path, "%q is the address of the admin server; the servers of the cluster need their own", own.address)
+		}
+		if c.API.Listen != "" && overlap(own.address, c.API.Listen) {
+			r.add(path, "%q is the address of the server for backends; the servers of the cluster need their own", own.address)
 		}
 	}
 	if overlap(e.Listen, e.Client) {

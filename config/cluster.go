@@ -10,8 +10,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/polywire/polywire/certs"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/internal/certs"
 )
 
 // Cluster joins the broker to others, as nodes of one cluster. Without an engine it is alone.

@@ -13,7 +13,8 @@ var fixed = []string{"protocol", "listen", "path", "options", "plugin", "topic_p
 // booted are the keys outside the endpoints that need a restart.
 var booted = []string{
 	"cluster.engine", "cluster.node", "cluster.url", "cluster.credentials", "cluster.tls", "cluster.embedded", "cluster.prefix", "cluster.queue_limit",
-	"admin.listen", "admin.hosts", "admin.reload_token", "calls.max_per_service", "log.format",
+	"traces.url", "traces.headers", "traces.sample", "traces.service",
+	"admin.listen", "admin.hosts", "admin.redact", "api.listen", "api.hosts", "calls.max_per_service", "log.format",
 	"network.loops", "network.handshake_timeout", "network.http_idle_timeout", "network.max_header", "network.max_header_fields", "network.send_buffer", "network.outbound_budget", "network.inbound_budget",
 }
 
@@ -89,7 +90,26 @@ func Elsewhere(old, next *Config) (live, restart []string) {
 			keys = append(keys, key)
 		}
 	}
-	return divide(keys, booted)
+	return divide(keys, bootedBetween(old, next))
+}
+
+// bootedBetween returns the keys outside the endpoints that cannot be applied to a running broker. Who may ask a server
+// changes only where it listens already: a new address may be one that needs more than the old one.
+func bootedBetween(old, next *Config) []string {
+	keys := slices.Clone(booted)
+	for _, one := range []struct {
+		key       string
+		old, next *Admin
+	}{{"admin", &old.Admin, &next.Admin}, {"api", &old.API, &next.API}} {
+		if one.old.Listen != one.next.Listen {
+			for _, inner := range []string{"auth", "tokens", "allow", "reload_token", "tls"} {
+				keys = append(keys, join(one.key, inner))
+			}
+		} else if one.old.TLS.On() != one.next.TLS.On() {
+			keys = append(keys, join(one.key, "tls"))
+		}
+	}
+	return keys
 }
 
 func find(c *Config, name string) *Endpoint {

@@ -8,17 +8,21 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// Config is the whole checked configuration. The koanf tags are the keys of the file.
+// Config is the whole configuration. The koanf tags are the keys of the file. [Load] and [Build] return a checked
+// one; in one that a program makes for Build, what is zero takes its default.
 type Config struct {
-	Endpoints []Endpoint `koanf:"endpoints"`
-	Services  []Service  `koanf:"services"`
-	Bridges   []Bridge   `koanf:"bridges"`
-	Calls     Calls      `koanf:"calls"`
-	Admin     Admin      `koanf:"admin"`
-	Log       Log        `koanf:"log"`
-	Network   Network    `koanf:"network"`
-	Drain     Drain      `koanf:"drain"`
-	Cluster   Cluster    `koanf:"cluster"`
+	Endpoints []Endpoint  `koanf:"endpoints"`
+	Services  []Service   `koanf:"services"`
+	Bridges   []Bridge    `koanf:"bridges"`
+	Events    []EventSink `koanf:"events"`
+	Calls     Calls       `koanf:"calls"`
+	Admin     Admin       `koanf:"admin"`
+	API       Admin       `koanf:"api"`
+	Log       Log         `koanf:"log"`
+	Network   Network     `koanf:"network"`
+	Drain     Drain       `koanf:"drain"`
+	Cluster   Cluster     `koanf:"cluster"`
+	Traces    Traces      `koanf:"traces"`
 }
 
 // Endpoint is one address at which one wire format is spoken.
@@ -37,7 +41,7 @@ type Endpoint struct {
 	// same.
 	TLS TLS `koanf:"tls"`
 	// Options are the protocol's own, as [core.Protocol.Options] returned them
-	// and filled in; nil if it has none.
+	// and filled in; nil if it has none. For Build they may also be a map[string]any.
 	Options any `koanf:"options"`
 	// MaxMessageSize is the biggest client message in bytes.
 	MaxMessageSize Size `koanf:"max_message_size"`
@@ -137,16 +141,13 @@ type Calls struct {
 	Budget Size `koanf:"budget"`
 }
 
-// Admin is the server for metrics and health.
-type Admin struct {
-	// Listen is its own address, in the form of an endpoint's; "" turns the server off.
-	Listen string `koanf:"listen"`
-	// Hosts are the host names, besides those of the loopback interface, under which the server
-	// answers; "*" is any.
-	Hosts []string `koanf:"hosts"`
-	// ReloadToken is the bearer token that must be shown by who reloads, or asks something below /v1. If it
-	// is empty only programs on the same machine may.
-	ReloadToken string `koanf:"reload_token"`
+// Redact are the rules by which taps leave something out.
+type Redact struct {
+	// Keys are members of JSON objects whose values are not shown, Headers fields of requests and headers of messages.
+	Keys    []string `koanf:"keys"`
+	Headers []string `koanf:"headers"`
+	// Topics are whole topics, or patterns of them, of which no content is shown.
+	Topics []string `koanf:"topics"`
 }
 
 // Log is what is logged and how.
@@ -233,11 +234,12 @@ type Drain struct {
 func Defaults() Config {
 	return Config{
 		Calls: Calls{MaxPerService: 1 << 16, Budget: 256 << 20},
-		Admin: Admin{Listen: "127.0.0.1:9100"},
+		Admin: Admin{Listen: "127.0.0.1:9100", Health: Health{LoopTimeout: 30 * time.Second, CertificateDays: 14, SessionSpace: 64 << 20}},
 		Log:   Log{Level: Level(slog.LevelInfo), Format: "text", Access: "refusals"},
 		Drain: Drain{Rate: Rate{N: 500, Per: time.Second}, Timeout: 30 * time.Second},
 
 		Cluster: Cluster{QueueLimit: 64 << 20},
+		Traces:  Traces{Sample: 0.01, Service: "polywire"},
 	}
 }
 

@@ -247,6 +247,7 @@ network: {loops: 2, max_connections: 10, max_handshakes: 20, handshake_timeout: 
   trusted_proxies: [10.0.0.0/8, 192.168.1.1, "2001:db8::/32"]}
 drain: {rate: 90/m, timeout: 1m}
 cluster: {engine: nats, node: n-1, embedded: {listen: "10.0.0.1:6222", routes: ["nats://10.0.0.2:6222"], store_dir: ./data, client: ":4222"}, queue_limit: 2MiB}
+traces: {url: "https://h:4318", headers: {k: v}, sample: 0.25, service: s}
 `)
 	want := config.Endpoint{
 		Name: "a", Protocol: "hook", Listen: ":3000", Path: "/a",
@@ -282,6 +283,7 @@ cluster: {engine: nats, node: n-1, embedded: {listen: "10.0.0.1:6222", routes: [
 	rest := config.Config{
 		Services: []config.Service{{Match: "echo", Builtin: "echo"}, {Match: "up", URL: "http://h/", MaxCalls: 8}, {Builtin: "echo"}},
 		Calls:    config.Calls{MaxPerService: 9, Budget: 64 << 20},
+		Admin:    config.Admin{Health: config.Defaults().Admin.Health},
 		Log:      config.Log{Level: config.Level(slog.LevelWarn), Format: "json", Access: "off"},
 		Network: config.Network{
 			Loops: 2, MaxConnections: 10, MaxHandshakes: 20, HandshakeTimeout: 3 * time.Second,
@@ -294,7 +296,8 @@ cluster: {engine: nats, node: n-1, embedded: {listen: "10.0.0.1:6222", routes: [
 				{Prefix: netip.MustParsePrefix("2001:db8::/32")},
 			},
 		},
-		Drain: config.Drain{Rate: config.Rate{N: 90, Per: time.Minute}, Timeout: time.Minute},
+		Drain:  config.Drain{Rate: config.Rate{N: 90, Per: time.Minute}, Timeout: time.Minute},
+		Traces: config.Traces{URL: "https://h:4318", Headers: map[string]string{"k": "v"}, Sample: 0.25, Service: "s"},
 		Cluster: config.Cluster{
 			Engine: "nats", Node: "n-1", Prefix: "pw", QueueLimit: 2 << 20,
 			Embedded: config.Embedded{Listen: "10.0.0.1:6222", Routes: []string{"nats://10.0.0.2:6222"}, StoreDir: "./data", Client: ":4222"},

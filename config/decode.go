@@ -19,6 +19,10 @@ func (r *report) decode(path string, v any, to reflect.Value) {
 	if v == nil {
 		return
 	}
+	if made, ok := v.(value); ok {
+		r.assign(path, made, to)
+		return
+	}
 	if text, ok := reflect.TypeAssert[encoding.TextUnmarshaler](to.Addr()); ok {
 		if s, ok := r.scalar(path, v); ok {
 			if err := text.UnmarshalText([]byte(s.Text)); err != nil {
@@ -227,6 +231,8 @@ func plain(v any) any {
 	switch v := v.(type) {
 	case scalar:
 		return v.Typed
+	case value:
+		return v.Interface()
 	case []any:
 		items := make([]any, len(v))
 		for i, item := range v {

@@ -17,6 +17,8 @@
 // Inside the values of the file, ${NAME} is replaced by the environment variable NAME, and
 // ${NAME:-default} by default if NAME is unset or empty. $${ stands for ${.
 //
+// A program that has no file makes a [Config] in Go, which [Build] checks and completes in the same way.
+//
 // All faults are reported at once, with file and line ([Errors]). The package knows no protocol:
 // the caller passes them in.
 package config

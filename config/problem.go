@@ -9,7 +9,7 @@ import (
 
 // Problem is one fault of the configuration.
 type Problem struct {
-	// File is the YAML file, the environment variable or the flag.
+	// File is the YAML file, the environment variable or the flag; "" if a program has made the configuration.
 	File string
 	// Line counts from 1; 0 if File has no lines.
 	Line int
@@ -21,14 +21,17 @@ type Problem struct {
 
 // String returns "file:line: path: text", without the empty parts.
 func (p Problem) String() string {
-	at := p.File
-	if p.Line > 0 {
-		at += ":" + strconv.Itoa(p.Line)
+	var parts []string
+	switch {
+	case p.Line > 0:
+		parts = append(parts, p.File+":"+strconv.Itoa(p.Line))
+	case p.File != "":
+		parts = append(parts, p.File)
 	}
 	if p.Path != "" {
-		at += ": " + p.Path
+		parts = append(parts, p.Path)
 	}
-	return at + ": " + p.Text
+	return strings.Join(append(parts, p.Text), ": ")
 }
 
 // Errors are all the faults of a configuration: those of the file in the order

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/polywire/polywire/certs"
+	"github.com/polywire/polywire/internal/certs"
 )
 
 // TLS is the TLS of an endpoint's listener; without certificates there is none.
@@ -84,12 +84,14 @@ func (v *TLSVersion) UnmarshalText(text []byte) error {
 // Curve is a key exchange.
 type Curve tls.CurveID
 
+// curves are the key exchanges that there are.
+var curves = map[string]tls.CurveID{
+	"X25519": tls.X25519, "P-256": tls.CurveP256, "P-384": tls.CurveP384, "P-521": tls.CurveP521,
+	"X25519MLKEM768": tls.X25519MLKEM768, "SecP256r1MLKEM768": tls.SecP256r1MLKEM768, "SecP384r1MLKEM1024": tls.SecP384r1MLKEM1024,
+}
+
 // UnmarshalText parses the name of a key exchange.
 func (c *Curve) UnmarshalText(text []byte) error {
-	curves := map[string]tls.CurveID{
-		"X25519": tls.X25519, "P-256": tls.CurveP256, "P-384": tls.CurveP384, "P-521": tls.CurveP521,
-		"X25519MLKEM768": tls.X25519MLKEM768, "SecP256r1MLKEM768": tls.SecP256r1MLKEM768, "SecP384r1MLKEM1024": tls.SecP384r1MLKEM1024,
-	}
 	id, ok := curves[string(text)]
 	if !ok {
 		return unknown("curve", string(text), sortedKeys(curves))
@@ -131,14 +133,16 @@ func unknown(what, word string, candidates []string) error {
 // ClientAuth says whether clients need a certificate.
 type ClientAuth tls.ClientAuthType
 
+// clientAuths are the ways to ask for certificates that there are.
+var clientAuths = map[string]tls.ClientAuthType{
+	"none": tls.NoClientCert, "request": tls.VerifyClientCertIfGiven, "require": tls.RequireAndVerifyClientCert,
+}
+
 // UnmarshalText parses none, request or require.
 func (a *ClientAuth) UnmarshalText(text []byte) error {
-	modes := map[string]tls.ClientAuthType{
-		"none": tls.NoClientCert, "request": tls.VerifyClientCertIfGiven, "require": tls.RequireAndVerifyClientCert,
-	}
-	mode, ok := modes[string(text)]
+	mode, ok := clientAuths[string(text)]
 	if !ok {
-		return fmt.Errorf("must be none, request or require, not %q%s", text, suggest(string(text), sortedKeys(modes)))
+		return fmt.Errorf("must be none, request or require, not %q%s", text, suggest(string(text), sortedKeys(clientAuths)))
 	}
 	*a = ClientAuth(mode)
 	return nil

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/polywire/polywire/certs"
-	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/internal/certs"
+	"github.com/polywire/polywire/internal/certs/certstest"
 )
 
 // TestTLS shows how the keys become settings.

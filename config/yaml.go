@@ -26,7 +26,7 @@ type scalar struct {
 
 // lists are the top-level keys whose entries can be overridden one by one; in the tree they are
 // maps from "0", "1", … to the entries.
-var lists = []string{"endpoints", "services", "bridges"}
+var lists = []string{"endpoints", "services", "bridges", "events"}
 
 // file turns a YAML document into a tree and records where each key is written.
 type file struct {

@@ -14,10 +14,10 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire"
-	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/conversations"
 	"github.com/polywire/polywire/core/coretest"
+	"github.com/polywire/polywire/internal/certs/certstest"
 )
 
 // protocols are the names of the built-in formats.

@@ -9,6 +9,9 @@ import (
 // another one. It is printable ASCII of at most 128 bytes. The zero value names no node.
 type NodeID string
 
+// ClusterProtocol stands for the format of clients of other nodes, which is not known here.
+const ClusterProtocol = "cluster"
+
 // Backplane joins this node to the other nodes of a cluster. It is what the engine needs of
 // them; names are whole addresses, and bytes are borrowed. What a method cannot pass on is
 // counted with its reason by the backplane (ClusterStats). Unless it says otherwise, a method

@@ -111,6 +111,10 @@ type Command struct {
 	// Key is the key of the session to restore.
 	Key []byte
 
+	// Read is when the client's message was read, as the network counts time; 0 if it does not want
+	// to know. Events have it from the Publish.
+	Read time.Duration
+
 	// Source is the client's message as it was written, for an [Authorizer]
 	// that checks the original message. Nil where the format does not need it.
 	Source []byte

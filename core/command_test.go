@@ -12,7 +12,7 @@ func TestCommandClone(t *testing.T) {
 		Verb: Offer, Ref: b("ref"), Topic: b("topic"), As: 3, Pattern: true, Channel: b("channel"), Exclusive: true, AsOwner: true,
 		Services: [][]byte{b("one"), b(""), nil}, Topics: [][]byte{b("two"), nil}, NotToSelf: true, OneWay: true, Timeout: time.Second, Call: CallID{1},
 		Payload: Payload{Kind: Text, Data: b("1"), UTF16: b("1\x00")}, Headers: b("{}"), Failure: Failure{Code: Gone, Text: "left"},
-		Key: b("key"), Source: b("source"),
+		Key: b("key"), Read: time.Second, Source: b("source"),
 	}
 	requireFilled(t, "Command", reflect.ValueOf(c))
 	copied := c.Clone()
@@ -28,6 +28,7 @@ func TestEventClone(t *testing.T) {
 		Kind: Failed, Verb: Call, Ref: b("ref"), Topic: b("topic"), As: 3, Call: CallID{1}, OneWay: true,
 		Payload: Payload{Kind: Text, Data: b("1"), UTF16: b("1\x00")}, Headers: b("{}"), Unheard: true, Failure: Failure{Code: Gone, Text: "left"},
 		Session: Session{Key: "key", Created: time.Unix(1, 0), LastLookup: time.Unix(2, 0), Info: b("{}")}, Reason: ReasonGone,
+		Author: "wsify", Read: time.Second,
 	}
 	requireFilled(t, "Event", reflect.ValueOf(e))
 	copied := e.Clone()

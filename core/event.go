@@ -1,5 +1,7 @@
 package core
 
+import "time"
+
 // EventKind is the kind of an [Event].
 type EventKind uint8
 
@@ -79,6 +81,12 @@ type Event struct {
 	Session Session
 	// Reason is the cause of a Goodbye.
 	Reason Reason
+
+	// Author is the format in which the author of Message, Request or Answer speaks:
+	// [ClusterProtocol] for another node, "" if it is not known. No format writes it.
+	Author string
+	// Read is that of the Publish of a Message. No format writes it.
+	Read time.Duration
 }
 
 // IsRequest reports whether e is a call for the client to answer, also by topic.

@@ -31,6 +31,8 @@ type Invocation struct {
 	// Trace is the trace context that the caller sent with the call, else the one it
 	// connected with; zero if there is none.
 	Trace Trace
+	// Recorded: Trace is the context of a span that the broker records for this handler, within the caller's.
+	Recorded bool
 	// Session is the key of the session that the caller had when it called, empty
 	// if it had none.
 	Session string

@@ -16,4 +16,6 @@ type Holdings struct {
 	// Asking is how many of its calls have no outcome yet, and Asked how many calls it has still to
 	// answer.
 	Asking, Asked int
+	// Refused is what it has asked for lately and did not get, the last one first.
+	Refused []RefusedCommand
 }

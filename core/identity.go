@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -32,6 +33,9 @@ func (i *Identity) User() string {
 func (i *Identity) Expired(now time.Time) bool {
 	return i != nil && !i.Expires.IsZero() && !now.Before(i.Expires)
 }
+
+// ErrNoCredential is why an [Authenticator] refuses a client that shows no credential at all.
+var ErrNoCredential = errors.New("no credential")
 
 // Authenticator finds out who a client is. It may block, is never called on an event
 // loop, and may be called from many goroutines at once. When ctx ends, nobody waits for
@@ -75,4 +79,12 @@ type Access interface {
 	// writes it, without the topic prefix of its endpoint; pattern says that it is a pattern
 	// (MaySubscribe).
 	May(by *Identity, r Right, topic []byte, pattern bool) bool
+}
+
+// NamingAccess is an Access that can tell what is allowed from what nothing forbids. Without it nobody hears the topics of
+// [SysTopic].
+type NamingAccess interface {
+	Access
+	// Named reports whether May is true because a list names the topic.
+	Named(by *Identity, r Right, topic []byte, pattern bool) bool
 }

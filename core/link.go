@@ -26,6 +26,9 @@ type Peer interface {
 	Refused(r Reason, f Failure)
 	// Hears reports whether the connection hears a whole topic.
 	Hears(topic string) bool
+	// WasRefused returns the last refusal to carry out a command about a topic, named as the client does it;
+	// Count is 0 if there was none lately.
+	WasRefused(v Verb, topic string) RefusedCommand
 	// Holdings returns what the connection has, for an operator.
 	Holdings() Holdings
 	// Leaving reports that the connection is about to close, before the client can see its

@@ -39,6 +39,27 @@ type Stats struct {
 	// CallsFailed counts calls that ended with a failure.
 	CallsFailed Counters
 
+	// Handshakes are the times from the accept of a connection to the answer to its upgrade
+	// request.
+	Handshakes Outcomes
+	// SizesIn and SizesOut are the payload bytes of each of MessagesIn and MessagesOut; their sums
+	// are BytesIn and BytesOut.
+	SizesIn, SizesOut Sizes
+	// Delays are the times from when messages of clients were read to when the socket of a client of
+	// this endpoint took them. Few messages are measured.
+	Delays Durations
+	// CallTimes are the times from when calls were put to their outcome, but for those that want no
+	// answer. While there are many calls, few are measured.
+	CallTimes Outcomes
+	// Queued is how many bytes wait for clients whose sockets are full.
+	Queued Level
+	// Unwritable counts messages, requests and answers that clients here did not get because their
+	// format cannot write them, by the format of their author: [ClusterProtocol] for those of other
+	// nodes, "" if it is not known.
+	Unwritable ByProtocol
+	// Plugin are the times that messages and events take through the endpoint's plugin.
+	Plugin Outcomes
+
 	// IdentityHook and AuthorizerHook count the requests to webhooks that authenticate and
 	// authorize clients.
 	IdentityHook, AuthorizerHook HookStats
@@ -53,6 +74,14 @@ func (c *Counters) Inc(r Reason) { c[r].Add(1) }
 // Add adds n for r.
 func (c *Counters) Add(r Reason, n uint64) { c[r].Add(n) }
 
+// Sum returns the sum of all reasons.
+func (c *Counters) Sum() (n uint64) {
+	for i := range c {
+		n += c[i].Load()
+	}
+	return n
+}
+
 // HookStats count the requests to a webhook. All fields are atomic.
 type HookStats struct {
 	// InUse is set once there is such a webhook.
@@ -63,6 +92,8 @@ type HookStats struct {
 	// Misses counts requests that were needed. Errors counts those of them without an
 	// answer, because the server failed or the circuit breaker is open.
 	Misses, Errors atomic.Uint64
+	// Times are those of the requests.
+	Times Outcomes
 	// Breaker is set while the circuit breaker is open because the server fails.
 	Breaker atomic.Bool
 }
@@ -74,6 +105,8 @@ type ServiceStats struct {
 	Calls atomic.Uint64
 	// Failed counts the calls without an answer, by [ServiceFailures].
 	Failed Counters
+	// Times are those of the requests.
+	Times Outcomes
 	// Breaker is set while the circuit breaker is open because the server fails.
 	Breaker atomic.Bool
 }
@@ -109,3 +142,32 @@ type ClusterStats struct {
 	// their user has: then the limit of the node alone holds.
 	Uncounted atomic.Uint64
 }
+
+// TraceStats count the spans of a [Tracer]. All fields are atomic.
+type TraceStats struct {
+	// Recorded counts spans that have ended, Sent those that a collector has taken.
+	Recorded, Sent atomic.Uint64
+	// Dropped counts spans that no collector has taken, by TracesDropped.
+	Dropped Counters
+}
+
+// TracesDropped are the reasons why a span is dropped: too many wait, the collector does not take it, or the broker
+// ends before it could be sent.
+const TracesDropped = Reasons(1<<ReasonOverload | 1<<ReasonUnavailable | 1<<ReasonDrain)
+
+// SinkStats count the events for a backend. All fields are atomic.
+type SinkStats struct {
+	// Sent counts the events that the backend has taken, and Retries the requests that were made once more.
+	Sent, Retries atomic.Uint64
+	// Dropped counts the events that it did not get, by [SinkDropped].
+	Dropped Counters
+	// Queued and QueuedBytes are what waits to be sent.
+	Queued, QueuedBytes atomic.Int64
+	// Failing is set while the backend does not take events.
+	Failing atomic.Bool
+}
+
+// SinkDropped are the reasons why a backend does not get an event: too many wait (ReasonOverload), it refuses them
+// (ReasonDenied), it has not taken them for too long (ReasonTimeout), the broker ends (ReasonDrain), or they cannot be
+// written (ReasonUnwritable).
+const SinkDropped = Reasons(1<<ReasonOverload | 1<<ReasonDenied | 1<<ReasonTimeout | 1<<ReasonDrain | 1<<ReasonUnwritable)

@@ -38,11 +38,18 @@ const (
 	// reader of the tap was too slow. Connection 0 stands for connections of which nothing was
 	// reported.
 	TapLost TapKind = "lost"
+	// TapPublished is a message as the broker carries it, of a tap on topics: Data is its payload. What its publisher
+	// has said comes before it as TapText or TapBinary, if it was kept, and what its receivers are told behind it.
+	TapPublished TapKind = "message"
+	// TapUnwritable is a message that cannot be written in the format of its receivers. Data says why.
+	TapUnwritable TapKind = "unwritable"
+	// TapPassedOn is a message that was handed to a bridge.
+	TapPassedOn TapKind = "passed_on"
 	// TapOver is the last event: the tap has ended. Data says why.
 	TapOver TapKind = "over"
 )
 
-// TapEvent is something that a tapped endpoint has seen. It holds what clients send, with their
+// TapEvent is something that a tapped endpoint, connection or topic has seen. It holds what clients send, with their
 // credentials.
 type TapEvent struct {
 	// Connection is the number of the connection; each HTTP request that is no upgrade has a number
@@ -59,19 +66,25 @@ type TapEvent struct {
 	Size int
 	// Lost is for TapLost.
 	Lost uint64
+	// Redacted says that something of Data is left out, or replaced, on purpose.
+	Redacted bool
+	// Message is the message that a tap on topics tells of; nil of other taps.
+	Message *TapMessage
 }
 
 // tapJSON is a TapEvent as JSON. Of data that is not UTF-8 there is base64 instead of text.
 type tapJSON struct {
-	Connection uint64    `json:"connection"`
-	Direction  string    `json:"direction"`
-	Time       time.Time `json:"time"`
-	Kind       TapKind   `json:"kind"`
-	Size       int       `json:"size"`
-	Code       uint16    `json:"code,omitempty"` // of a close frame; text is the rest of it
-	Text       string    `json:"text,omitempty"`
-	Base64     []byte    `json:"base64,omitempty"`
-	Lost       uint64    `json:"lost,omitempty"`
+	Connection uint64      `json:"connection"`
+	Direction  string      `json:"direction"`
+	Time       time.Time   `json:"time"`
+	Kind       TapKind     `json:"kind"`
+	Size       int         `json:"size"`
+	Code       uint16      `json:"code,omitempty"` // of a close frame; text is the rest of it
+	Text       string      `json:"text,omitempty"`
+	Base64     []byte      `json:"base64,omitempty"`
+	Lost       uint64      `json:"lost,omitempty"`
+	Redacted   bool        `json:"redacted,omitempty"`
+	Message    *TapMessage `json:"message,omitempty"`
 }
 
 // Directions of a TapEvent in JSON.
@@ -82,7 +95,10 @@ const (
 
 // MarshalJSON writes the event as one line.
 func (e TapEvent) MarshalJSON() ([]byte, error) {
-	j := tapJSON{Connection: e.Connection, Direction: tapIn, Time: e.Time, Kind: e.Kind, Size: e.Size, Lost: e.Lost}
+	j := tapJSON{
+		Connection: e.Connection, Direction: tapIn, Time: e.Time, Kind: e.Kind, Size: e.Size, Lost: e.Lost,
+		Redacted: e.Redacted, Message: e.Message,
+	}
 	if e.FromServer {
 		j.Direction = tapOut
 	}
@@ -119,6 +135,7 @@ func (e *TapEvent) UnmarshalJSON(b []byte) error {
 	*e = TapEvent{
 		Connection: j.Connection, Time: j.Time, Kind: j.Kind, FromServer: j.Direction == tapOut,
 		Data: append(j.Base64, j.Text...), Size: j.Size, Lost: j.Lost,
+		Redacted: j.Redacted, Message: j.Message,
 	}
 	if j.Code != 0 {
 		e.Data = append(binary.BigEndian.AppendUint16(nil, j.Code), e.Data...)

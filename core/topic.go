@@ -33,6 +33,15 @@ func Reserved(topic []byte) bool {
 	return false
 }
 
+// SysTopic begins the topics on which the broker tells what clients do, to those whose access lists name them. They are
+// those of the whole broker: no topic prefix is put before them.
+const SysTopic = "$sys/"
+
+// Sys reports whether a topic or a pattern is one of SysTopic: clients may hear them, and nothing else.
+func Sys(topic []byte) bool {
+	return len(topic) >= len(SysTopic) && topic[0] == '$' && string(topic[:len(SysTopic)]) == SysTopic
+}
+
 // HasWildcard reports whether pattern can match anything other than itself: whether
 // one of its levels begins with + or #.
 func HasWildcard(pattern string) bool {

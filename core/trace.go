@@ -27,7 +27,7 @@ const (
 const flagSampled = 1
 
 // Trace is a W3C trace context: the place in a trace at which a call was made. The
-// zero value is none. The broker passes contexts on and records no spans.
+// zero value is none.
 type Trace struct {
 	// ID names the trace, Span the operation within it.
 	ID   [16]byte
@@ -109,6 +109,29 @@ func TraceFromHeaders(headers []byte) Trace {
 		*to = string(text)
 	}
 	return ParseTrace(parent, state)
+}
+
+// Recorded reports whether what happens within t is recorded.
+func (t Trace) Recorded() bool { return t.Flags&flagSampled != 0 && t.ID != [16]byte{} }
+
+// In returns headers, a JSON object of strings or nil, with t as trace context, in place of the one that is among
+// them. The result is new.
+func (t Trace) In(headers []byte) []byte {
+	out := append(make([]byte, 0, len(headers)+128), `{"traceparent":"`...)
+	out = append(append(out, t.Parent()...), '"')
+	if t.State != "" {
+		out = rawjson.AppendQuote(append(out, `,"tracestate":`...), []byte(t.State))
+	}
+	if headers != nil {
+		for members := rawjson.Object(headers); members.Next(); {
+			if members.KeyIs(traceParent) || members.KeyIs(traceState) {
+				continue
+			}
+			out = rawjson.AppendQuote(append(out, ','), members.Key())
+			out = append(append(out, ':'), members.Value()...)
+		}
+	}
+	return append(out, '}')
 }
 
 // Child returns the context of an operation within t: the same trace and a new span. The

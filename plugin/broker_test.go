@@ -3,7 +3,6 @@ package plugin_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -24,6 +23,7 @@ import (
 	"github.com/polywire/polywire"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core/coretest"
+	"github.com/polywire/polywire/polywiretest"
 )
 
 // patience bounds the wait for what happens at once.
@@ -80,7 +80,7 @@ func (l *logged) has(text string) bool {
 
 // broker is a broker that runs until the test ends.
 type broker struct {
-	*polywire.Broker
+	*polywiretest.Broker
 	t    *testing.T
 	log  *logged
 	urls map[string]string
@@ -92,25 +92,12 @@ func run(t *testing.T, yaml string) *broker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &broker{t: t, log: &logged{to: t.Output()}, urls: map[string]string{}}
-	if b.Broker, err = polywire.New(cfg, slog.New(slog.NewTextHandler(b.log, nil))); err != nil {
+	log := &logged{to: t.Output()}
+	one, err := polywire.New(cfg, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("ending the broker: %v", err)
-		}
-	})
-	select {
-	case err := <-ended:
-		ended <- nil
-		t.Fatal(err)
-	case <-b.Ready():
-	}
+	b := &broker{polywiretest.Run(t, one), t, log, map[string]string{}}
 	for _, ep := range b.Endpoints() {
 		b.urls[ep.Name] = ep.URL
 	}

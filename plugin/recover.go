@@ -1,6 +1,8 @@
 package plugin
 
 import (
+	"time"
+
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/plugin/contract"
 )
@@ -24,6 +26,7 @@ func (s *shard) end() {
 	s.process, s.stream = nil, nil
 	var again []*batch
 	for _, b := range s.asked {
+		s.format.endpoint.Stats.Plugin.Failed.Observe(time.Since(b.sent))
 		b.deaths++
 		if b.deaths > 1 {
 			for _, q := range b.questions {

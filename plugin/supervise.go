@@ -226,6 +226,9 @@ func cut(message []byte, dst [][]byte, n int) ([][]byte, error) {
 // reused when all are done with it.
 func (s *shard) handOutAll(b *batch) {
 	b.holders.Store(1)
+	if len(b.questions) > 0 {
+		s.format.endpoint.Stats.Plugin.OK.Observe(time.Since(b.sent))
+	}
 	switch n := len(b.questions); n {
 	case 0: // a sign of life
 	case 1:

@@ -14,7 +14,7 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"github.com/polywire/polywire/certs/certstest"
+	"github.com/polywire/polywire/internal/certs/certstest"
 )
 
 // Clients come, talk and leave in every way, some without reading, while their plugin is

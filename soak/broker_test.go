@@ -1,7 +1,6 @@
 package soak
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"net/http"
@@ -13,11 +12,12 @@ import (
 
 	"github.com/polywire/polywire"
 	"github.com/polywire/polywire/config"
+	"github.com/polywire/polywire/polywiretest"
 )
 
 // broker is a broker that runs in this process.
 type broker struct {
-	*polywire.Broker
+	*polywiretest.Broker
 	urls map[string]string
 }
 
@@ -34,26 +34,11 @@ func load(t *testing.T, text string) *config.Config {
 // start runs a broker until the test ends. It logs from level on.
 func start(t *testing.T, text string, level slog.Level) *broker {
 	t.Helper()
-	b := &broker{urls: make(map[string]string)}
-	var err error
-	if b.Broker, err = polywire.New(load(t, text), slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level}))); err != nil {
+	one, err := polywire.New(load(t, text), slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level})))
+	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("ending the broker: %v", err)
-		}
-	})
-	select {
-	case err := <-ended:
-		ended <- err
-		t.FailNow()
-	case <-b.Ready():
-	}
+	b := &broker{polywiretest.Run(t, one), make(map[string]string)}
 	for _, ep := range b.Endpoints() {
 		b.urls[ep.Name] = ep.URL
 	}

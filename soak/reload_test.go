@@ -12,7 +12,7 @@ import (
 	"github.com/gobwas/ws/wsutil"
 
 	"github.com/polywire/polywire"
-	"github.com/polywire/polywire/certs/certstest"
+	"github.com/polywire/polywire/internal/certs/certstest"
 )
 
 // configuration is what reload number n puts in force, 0 the first. It has two endpoints of each

@@ -9,8 +9,8 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/core/coretest"
+	"github.com/polywire/polywire/internal/certs/certstest"
 )
 
 // policy is a slow consumer policy for sleepers, and where its effect shows.

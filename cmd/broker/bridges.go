@@ -9,7 +9,7 @@ import (
 	"github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/matrix"
+	"github.com/polywire/polywire/internal/matrix"
 )
 
 // checkedBridge is a bridge as `broker check --json` prints it. Its lists are never nil.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/polywire/polywire"
 	"github.com/polywire/polywire/config"
-	"github.com/polywire/polywire/matrix"
+	"github.com/polywire/polywire/internal/matrix"
 )
 
 // checking are the values of the flags of the command.

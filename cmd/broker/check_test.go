@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/polywire/polywire/core/coretest"
-	"github.com/polywire/polywire/matrix"
+	"github.com/polywire/polywire/internal/matrix"
 )
 
 var update = flag.Bool("update", false, "write the table of docs/formats/matrix.md")

@@ -65,7 +65,7 @@ changed, and the clients are not held up.`,
 		{"user", "only those of a user"},
 		{"address", "only those from an address, a network (10.0.0.0/8), or an address with a port"},
 		{"topic", "only those that hear a topic, named with its prefix if the endpoint has one"},
-		{"sort", "what comes first: the smallest id, or by queued, idle, oldest or newest"},
+		{"sort", "what comes first: the smallest id, or by queued, idle, oldest, newest, rate (messages) or busy (bytes)"},
 	} {
 		query[one.name] = flags.String(one.name, "", one.usage)
 	}
@@ -73,7 +73,7 @@ changed, and the clients are not held up.`,
 	flags.BoolVar(&closed, "closed", false, "list those that have ended, the last one first")
 	query["reason"] = flags.String("reason", "", "with --closed: only those that ended for a reason, as metrics name it")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
-	s.add(flags)
+	s.addAsking(flags)
 	return cmd
 }
 
@@ -110,15 +110,6 @@ func listClosed(cmd *cobra.Command, o *operator, q url.Values, limit int, asJSON
 	return flush(t)
 }
 
-// operator returns the operator of the broker of the configuration.
-func (s *settings) operator(cmd *cobra.Command) (*operator, error) {
-	cfg, err := s.load(cmd.InOrStdin())
-	if err != nil {
-		return nil, err
-	}
-	return newOperator(cfg, "give it one: admin.listen")
-}
-
 // connections returns the first connections that a query asks for, as many as limit, and how many there are.
 func (o *operator) connections(cmd *cobra.Command, q url.Values, limit int) (all []polywire.Connection, total int, err error) {
 	const most = 1000
@@ -132,6 +123,9 @@ func (o *operator) connections(cmd *cobra.Command, q url.Values, limit int) (all
 		if err := o.get(cmd.Context(), http.MethodGet, "/v1/connections", q, &page); err != nil {
 			return nil, 0, err
 		}
+		if len(all) == 0 {
+			warnMissing(cmd.ErrOrStderr(), page.Missing)
+		}
 		all, total = append(all, page.Connections...), page.Total
 		if page.Next == "" || len(all) == limit {
 			return all, total, nil
@@ -142,7 +136,7 @@ func (o *operator) connections(cmd *cobra.Command, q url.Values, limit int) (all
 
 func printConnections(w io.Writer, all []polywire.Connection, total int, asJSON bool) error {
 	if asJSON {
-		return printJSON(w, polywire.ConnectionList{Connections: all, Total: total})
+		return printJSON(w, polywire.ConnectionList{Connections: all, List: polywire.List{Total: total}})
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "CONNECTION\tENDPOINT\tPROTOCOL\tREMOTE\tUSER\tAGE\tIDLE\tQUEUED\t")
@@ -236,6 +230,6 @@ of its endpoint does.`,
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", core.ReasonDenied.String(), "why, as metrics name it: denied (1008), drain (1001), slow (1013) …")
-	s.add(cmd.Flags())
+	s.addAsking(cmd.Flags())
 	return cmd
 }

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/conversations"
 	"github.com/polywire/polywire/conversations/stage"
+	"github.com/polywire/polywire/internal/certs/certstest"
 )
 
 const talk = `connect a echo

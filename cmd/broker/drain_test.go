@@ -66,3 +66,14 @@ drain: {delay: DELAY}
 		t.Error(err)
 	}
 }
+
+// An operator ends the broker by its admin API, as a signal does.
+func TestDrainByOperator(t *testing.T) {
+	p := begin(t, nil, nil, "", "serve", "-c", write(t, "endpoints: [{name: web, protocol: wsify, listen: \"127.0.0.1:0\"}]\nadmin: {listen: \"127.0.0.1:0\"}\n"))
+	if err := post(http.MethodPost, strings.TrimSuffix(p.urls(t, 3)["admin ht"], "/metrics")+"/v1/drain", http.StatusOK)(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/core/coretest"
+	"github.com/polywire/polywire/internal/certs/certstest"
 )
 
 // Clients with TLS are passed on to a server without, and one whose handshake fails is told of and not counted.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,15 +13,19 @@ import (
 // newHealth returns the command that asks the running broker how it is.
 func newHealth() *cobra.Command {
 	var s settings
-	var live bool
+	var live, verbose bool
+	var only, without []string
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Ask the running broker whether it takes clients",
 		Long: `health asks the running broker, at the admin address of the configuration, and prints what it
 says: ok, or what is the matter. The exit code is 0 if it takes clients, and else 1, so that
-it can be the health check of a container without other programs.`,
+it can be the health check of a container without other programs. --check asks for some of
+the checks alone, and --exclude for the others; --verbose names each.`,
 		Example: `  broker health --config config.yaml
-  broker health --config config.yaml --live`,
+  broker health --config config.yaml --live
+  broker health --config config.yaml --check certificates --check sessions
+  broker health --config config.yaml --verbose --exclude bridges`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := s.operator(cmd)
@@ -31,7 +36,11 @@ it can be the health check of a container without other programs.`,
 			if live {
 				path = "/livez"
 			}
-			status, body, err := o.ask(cmd.Context(), http.MethodGet, path, nil)
+			query := url.Values{"check": only, "exclude": without}
+			if verbose {
+				query.Set("verbose", "")
+			}
+			status, body, err := o.ask(cmd.Context(), http.MethodGet, path, query)
 			if err != nil {
 				return err
 			}
@@ -46,6 +55,9 @@ it can be the health check of a container without other programs.`,
 		},
 	}
 	cmd.Flags().BoolVar(&live, "live", false, "only whether it answers at all")
-	s.add(cmd.Flags())
+	cmd.Flags().StringArrayVar(&only, "check", nil, "only the check of this name; may be repeated")
+	cmd.Flags().StringArrayVar(&without, "exclude", nil, "all but the check of this name; may be repeated")
+	cmd.Flags().BoolVar(&verbose, "verbose", false, "a line for each check")
+	s.addAsking(cmd.Flags())
 	return cmd
 }

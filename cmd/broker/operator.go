@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/polywire/polywire"
 	"github.com/polywire/polywire/config"
 )
@@ -26,22 +28,59 @@ type operator struct {
 	client      *http.Client
 }
 
+// operator returns the operator of the broker of the configuration, or of the one that --url names.
+func (s *settings) operator(cmd *cobra.Command) (*operator, error) {
+	return s.operatorOr(cmd, "give it one: admin.listen")
+}
+
+// operatorOr is operator; instead says what to do where there is no admin server.
+func (s *settings) operatorOr(cmd *cobra.Command, instead string) (*operator, error) {
+	if s.credentials.url != "" {
+		return newOperator(&config.Config{}, &s.credentials, instead)
+	}
+	cfg, err := s.load(cmd.InOrStdin())
+	if err != nil {
+		return nil, err
+	}
+	return newOperator(cfg, &s.credentials, instead)
+}
+
 // newOperator returns the operator of the broker of a configuration. It ignores a proxy of the environment, because
 // the broker is near. instead says what to do where there is no admin server.
-func newOperator(cfg *config.Config, instead string) (*operator, error) {
-	if cfg.Admin.Listen == "" {
-		return nil, errors.New("the configuration has no admin address to ask at; " + instead)
-	}
+func newOperator(cfg *config.Config, c *credentials, instead string) (*operator, error) {
 	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true}
 	base := strings.TrimSuffix(polywire.AdminURL(cfg), "/metrics")
-	if socket, ok := strings.CutPrefix(cfg.Admin.Listen, "unix:"); ok {
-		base = "http://localhost"
+	socket, local := strings.CutPrefix(cfg.Admin.Listen, "unix:")
+	switch {
+	case c.url != "":
+		base = strings.TrimSuffix(c.url, "/")
+	case base == "":
+		return nil, errors.New("the configuration has no admin address to ask at; " + instead)
+	case local:
+		scheme, _, _ := strings.Cut(base, "+")
+		base = scheme + "://localhost"
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
 		}
 	}
-	return &operator{base: base, token: cfg.Admin.ReloadToken, client: &http.Client{Transport: transport}}, nil
+	at, err := url.Parse(base)
+	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" || at.Path != "" {
+		return nil, fmt.Errorf("%q is no address of an admin server, such as https://broker.internal:9443", base)
+	}
+	token, err := c.bearer(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if at.Scheme == "https" {
+		if transport.TLSClientConfig, err = c.tls(cfg, at.Hostname()); err != nil {
+			return nil, err
+		}
+	}
+	return &operator{base: base, token: token, client: &http.Client{Transport: transport, CheckRedirect: noRedirect}}, nil
 }
+
+// noRedirect keeps the token from where an answer points to.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // ask sends a request, and returns the answer.
 func (o *operator) ask(ctx context.Context, method, path string, query url.Values) (status int, body []byte, err error) {
@@ -64,6 +103,8 @@ func (o *operator) send(ctx context.Context, method, path string, query url.Valu
 	if err != nil {
 		return nil, fmt.Errorf("asking the broker: %w", err)
 	}
+	// A page of a browser could not say so.
+	request.Header.Set("X-Polywire", "1")
 	if o.token != "" {
 		request.Header.Set("Authorization", "Bearer "+o.token)
 	}

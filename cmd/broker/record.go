@@ -17,7 +17,7 @@ import (
 
 	"github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/record"
+	"github.com/polywire/polywire/internal/record"
 )
 
 // newRecord returns the command that records conversations.
@@ -64,6 +64,7 @@ be written.
 	flags.StringVar(&r.to, "to", "", "the server, a TARGET")
 	flags.StringVar(&r.endpoint, "endpoint", "", "the endpoint of the running broker that is recorded")
 	flags.Var(&override{&r.target.settings, "admin", "admin.listen"}, "admin", "the admin address of the running broker, if it is not that of the configuration")
+	flags.StringVar(&r.tokenFile, "token-file", "", "a file with the token for the admin server; default: that of the variable "+tokenVariable)
 	flags.StringVarP(&r.file, "output", "o", "", "the file to write, which is replaced; - is standard output")
 	flags.Int64Var(&r.maxSize, "max-size", 64<<20, "end the recording at so many bytes")
 	flags.DurationVar(&r.maxTime, "max-time", 0, "end the recording after this time; 0 is never")
@@ -86,6 +87,7 @@ type recording struct {
 	target                     target
 	front                      front
 	to, endpoint, file         string
+	tokenFile                  string
 	maxSize                    int64
 	maxTime                    time.Duration
 	maxMessage, maxConnections int

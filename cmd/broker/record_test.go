@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/core/coretest"
+	"github.com/polywire/polywire/internal/certs/certstest"
 )
 
 // The examples of the help record what clients say, and play it.

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"io"
+	"net/url"
+	"strconv"
 
 	"github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/record"
+	"github.com/polywire/polywire/internal/record"
 )
 
 // tapped records what an endpoint of the running broker sees.
@@ -35,9 +37,12 @@ func (r *recording) askTap(ctx context.Context) (stream io.ReadCloser, err error
 	if err != nil {
 		return nil, err
 	}
-	o, err := newOperator(cfg, "set admin.listen, or record with --listen and --to")
+	// The flags that say how to reach a server say it of the admin server here.
+	c := &credentials{ca: r.target.ca, cert: r.target.cert, key: r.target.key, tokenFile: r.tokenFile}
+	o, err := newOperator(cfg, c, "set admin.listen, or record with --listen and --to")
 	if err != nil {
 		return nil, err
 	}
-	return o.tap(ctx, r.endpoint, r.maxMessage)
+	// It finds credentials by what they are, and leaves them out itself.
+	return o.tap(ctx, url.Values{"endpoint": {r.endpoint}, "max_message": {strconv.Itoa(r.maxMessage)}, "show": {"credentials"}})
 }

@@ -30,11 +30,7 @@ file changes nothing, and every problem is printed.`,
   broker reload --config config.yaml`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := s.load(cmd.InOrStdin())
-			if err != nil {
-				return err
-			}
-			o, err := newOperator(cfg, "send SIGHUP to the broker instead")
+			o, err := s.operatorOr(cmd, "send SIGHUP to the broker instead")
 			if err != nil {
 				return err
 			}
@@ -46,7 +42,7 @@ file changes nothing, and every problem is printed.`,
 		},
 	}
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only print what would become of each endpoint")
-	s.add(cmd.Flags())
+	s.addAsking(cmd.Flags())
 	return cmd
 }
 

@@ -40,7 +40,9 @@ func TestManifests(t *testing.T) {
 	if !ok {
 		t.Fatal("there is no configuration")
 	}
-	cfg, err := polywire.Load(config.Source{Text: text2, Env: []string{"HOSTNAME=polywire-1", "CLUSTER_SECRET=s"}}, nil)
+	cfg, err := polywire.Load(config.Source{Text: text2, Env: []string{
+		"HOSTNAME=polywire-1", "CLUSTER_SECRET=s", "METRICS_TOKEN_HASH=" + config.DigestOf("x").String(),
+	}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

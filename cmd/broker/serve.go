@@ -123,6 +123,11 @@ func (s *settings) serve(ctx context.Context, cfg *config.Config, given *sockets
 		log.Warn("a socket that was given is at no address of the configuration and is closed", "address", address)
 	}
 	manager.ready()
+	go func() {
+		// Whoever asked for it: a signal, or an operator.
+		<-broker.Draining()
+		end(nil)
+	}()
 	reloading(running, hangup, replace, file, watchInterval, func() {
 		// Reread logs the result.
 		_, _ = broker.Reread(false)

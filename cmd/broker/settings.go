@@ -19,8 +19,9 @@ import (
 
 // settings are the flags with which a command finds its configuration.
 type settings struct {
-	file      file
-	overrides []config.Override
+	file        file
+	overrides   []config.Override
+	credentials credentials // of commands that ask the admin server
 }
 
 // standardInput is the file name that stands for standard input.
@@ -85,6 +86,12 @@ func (s *settings) add(flags *pflag.FlagSet) {
 	flags.Var(&override{s, "log-level", "log.level"}, "log-level", "debug, info, warn or error")
 	flags.Var(&override{s, "log-format", "log.format"}, "log-format", "text or json")
 	flags.Var(&override{s, "admin", "admin.listen"}, "admin", `the address of metrics and health; "" turns it off`)
+}
+
+// addAsking adds the flags of a command that asks the admin server.
+func (s *settings) addAsking(flags *pflag.FlagSet) {
+	s.add(flags)
+	s.credentials.add(flags)
 }
 
 // load reads the configuration that the flags name.

@@ -21,7 +21,7 @@ import (
 	"github.com/polywire/polywire/client"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/shadow"
+	"github.com/polywire/polywire/internal/shadow"
 )
 
 // newShadow returns the command that compares a broker with an old server.
@@ -236,7 +236,7 @@ func private(cfg *config.Config, ep *config.Endpoint) error {
 	alone := *ep
 	alone.TLS, alone.ProxyProtocol = config.TLS{}, "off"
 	cfg.Endpoints = []config.Endpoint{alone}
-	cfg.Admin = config.Admin{}
+	cfg.Admin, cfg.API = config.Admin{}, config.Admin{}
 	// Who connects to its socket says where the client is.
 	cfg.Network.TrustedProxies = append(cfg.Network.TrustedProxies, config.CIDR{})
 	// When it ends nobody is left.

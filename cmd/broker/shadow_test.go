@@ -95,12 +95,12 @@ func TestPrivate(t *testing.T) {
 	if err := private(&config.Config{}, &config.Endpoint{Name: "a", Auth: []config.Auth{{Type: "certificate"}}}); err == nil || !strings.Contains(err.Error(), "wants certificates of clients") {
 		t.Error(err)
 	}
-	cfg := &config.Config{Admin: config.Admin{Listen: ":9100"}, Endpoints: []config.Endpoint{{Name: "a"}, {Name: "b", TLS: config.TLS{MinVersion: tls.VersionTLS13}, ProxyProtocol: "required"}}}
+	cfg := &config.Config{Admin: config.Admin{Listen: ":9100"}, API: config.Admin{Listen: ":9101"}, Endpoints: []config.Endpoint{{Name: "a"}, {Name: "b", TLS: config.TLS{MinVersion: tls.VersionTLS13}, ProxyProtocol: "required"}}}
 	if err := private(cfg, &cfg.Endpoints[1]); err != nil {
 		t.Fatal(err)
 	}
 	ep := cfg.Endpoints[0]
-	if len(cfg.Endpoints) != 1 || ep.Name != "b" || ep.TLS.MinVersion != 0 || ep.ProxyProtocol != "off" || cfg.Admin.Listen != "" || !cfg.Network.TrustedProxies[0].Unix() {
+	if len(cfg.Endpoints) != 1 || ep.Name != "b" || ep.TLS.MinVersion != 0 || ep.ProxyProtocol != "off" || cfg.Admin.Listen != "" || cfg.API.Listen != "" || !cfg.Network.TrustedProxies[0].Unix() {
 		t.Errorf("%+v", cfg)
 	}
 }

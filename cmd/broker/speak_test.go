@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -18,9 +17,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/polywire/polywire"
-	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core/coretest"
+	"github.com/polywire/polywire/internal/certs/certstest"
+	"github.com/polywire/polywire/polywiretest"
 )
 
 // usualPorts are those of the examples in the help of commands that speak to servers.
@@ -69,19 +69,7 @@ func serveHere(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- b.Run(ctx) }()
-	<-b.Ready()
-	if err := b.Err(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
+	polywiretest.Run(t, b)
 }
 
 // real puts the real addresses into a command.

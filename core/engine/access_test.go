@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/sessions"
+	"github.com/polywire/polywire/internal/sessions"
 )
 
 // rules is a core.Access: the rights that it grants, as "user right topic", with a ~

@@ -19,7 +19,7 @@ func (c changes[K]) note(k K, begins bool) {
 // noteInterest takes down that somebody begins to hear an address, or that nobody does any more.
 // The caller holds mu.
 func (e *Engine) noteInterest(a *address, begins bool) {
-	if e.backplane == nil {
+	if e.backplane == nil || a.place != nil && a.place.trie == e.sys {
 		return
 	}
 	i := core.Interest{Name: a.name}

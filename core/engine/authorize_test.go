@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/sessions"
+	"github.com/polywire/polywire/internal/sessions"
 )
 
 // guard is an authorizer that says what the test says.

@@ -37,8 +37,10 @@ type call struct {
 	id       core.CallID
 	caller   caller
 	answerer answerer
-	service  *service // for which the answerer is asked; nil if it is a Go handler
-	held     int      // bytes that a Go handler is given
+	service  *service  // for which the answerer is asked; nil if it is a Go handler
+	held     int       // bytes that a Go handler is given
+	span     core.Span // nil if it is not recorded
+	begun    time.Time // zero if it is not measured how long it takes
 
 	// For what the two sides are told:
 	title   title  // the whole address of the service
@@ -72,12 +74,14 @@ type question struct {
 	timeout time.Duration // of a call that wants an answer
 	as      uint32        // as and byTopic are those of the offer
 	byTopic bool
+	author  string // the format of who asks
 }
 
 // outcome is how a call ended: with a failure, or else with an answer. It is borrowed.
 type outcome struct {
 	refusal
 	answer core.Payload
+	author string // the format of who answers; "" if it is not known
 }
 
 // call is the command.
@@ -100,6 +104,16 @@ func (p *peer) call(c *core.Command) {
 // of it. That the call was taken is told before anything else happens to it; if it is
 // refused, nothing has been told or done.
 func (p *peer) placeCall(c *core.Command, byTopic bool) refusal {
+	span := p.beginCall(c)
+	r := p.placeWithin(c, byTopic, span)
+	if r.Failed() {
+		endSpan(span, r.Failure)
+	}
+	return r
+}
+
+// placeWithin is placeCall within a span, which ends with the call if it is taken.
+func (p *peer) placeWithin(c *core.Command, byTopic bool, span core.Span) refusal {
 	s := p.engine.scratch.Get().(*scratch)
 	defer p.engine.release(s)
 	whole := prefixed(&s.topic, p.endpoint.TopicPrefix, c.Topic)
@@ -107,11 +121,11 @@ func (p *peer) placeCall(c *core.Command, byTopic bool) refusal {
 		t := p.engine.targetOf(c.Topic, whole)
 		switch {
 		case t.handler != nil:
-			return p.askHandler(c, t.handler, byTopic)
+			return p.askHandler(c, t.handler, byTopic, span)
 		case t.owner == nil:
 			return refusedNoService
 		}
-		if r := p.askOwner(c, whole, t, byTopic); !t.another(r, tries) {
+		if r := p.askOwner(c, whole, t, byTopic, span); !t.another(r, tries) {
 			return r
 		}
 	}
@@ -127,19 +141,19 @@ func (t target) another(r refusal, tries int) bool {
 
 // askOwner puts the call to who offers the service. It has told and done nothing if it
 // returns a refusal.
-func (p *peer) askOwner(c *core.Command, whole []byte, t target, byTopic bool) refusal {
+func (p *peer) askOwner(c *core.Command, whole []byte, t target, byTopic bool, span core.Span) refusal {
 	e := p.engine
 	if !t.owner.admits(c.Payload.Size() + len(c.Topic)) {
 		return refusedSlow
 	}
-	q := question{service: whole, payload: c.Payload, as: t.as, byTopic: t.byTopic}
+	q := question{service: whole, payload: c.Payload, as: t.as, byTopic: t.byTopic, author: p.endpoint.Protocol}
 	if c.OneWay {
 		if e.calls.isClosed() {
 			return refusedShutdown
 		}
 	} else {
 		k := p.newCall(c, byTopic)
-		k.answerer, k.service = t.owner, t.service
+		k.answerer, k.service, k.span = t.owner, t.service, span
 		k.title, k.hidden = t.title, len(p.endpoint.TopicPrefix)
 		q.timeout = p.timeout(c)
 		var r refusal
@@ -151,12 +165,15 @@ func (p *peer) askOwner(c *core.Command, whole []byte, t target, byTopic bool) r
 	}
 	p.taken(c, q.call, byTopic)
 	t.owner.ask(q)
+	if c.OneWay {
+		endSpan(span, core.Failure{})
+	}
 	return refusal{}
 }
 
 // askHandler puts the call to a Go handler. It has told and done nothing if it returns a
 // refusal.
-func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal {
+func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool, span core.Span) refusal {
 	e := p.engine
 	if !h.places.take(&p.party) {
 		return refusedBusy
@@ -164,7 +181,7 @@ func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal 
 	a := &handlerAnswerer{}
 	a.caller = handlerCaller{peer: p, ctx: &a.ctx}
 	k := p.newCall(c, byTopic)
-	k.answerer, k.inHandler = a, true
+	k.answerer, k.inHandler, k.span = a, true, span
 	k.title = title{name: serviceOf(c, h.match)}
 	k.held = c.Payload.Size() + len(c.Topic)
 	var id core.CallID
@@ -184,6 +201,9 @@ func (p *peer) askHandler(c *core.Command, h *registered, byTopic bool) refusal 
 	t := e.tasks.Get().(*task)
 	t.by, t.in, t.call, t.answerer = h, p.invocation(c, k.title.name), k, a
 	t.in.Caller = &a.caller
+	if span != nil {
+		t.in.Trace = span.Trace()
+	}
 	e.workers.add(p.link, t)
 	return refusal{}
 }
@@ -245,11 +265,13 @@ func (p *peer) admits(n int) bool { return p.link.Admits(n) }
 func (p *peer) ask(q question) {
 	service := q.service[len(p.endpoint.TopicPrefix):]
 	if q.byTopic {
-		p.link.Send(core.RequestByTopic(q.call, service, q.payload))
+		ev := core.RequestByTopic(q.call, service, q.payload)
+		ev.Author = q.author
+		p.link.Send(ev)
 		return
 	}
 	p.link.Send(core.Event{
-		Kind: core.Request, Call: q.call, Topic: service, As: q.as, Payload: q.payload, OneWay: q.call == core.CallID{},
+		Kind: core.Request, Call: q.call, Topic: service, As: q.as, Payload: q.payload, OneWay: q.call == core.CallID{}, Author: q.author,
 	})
 }
 
@@ -267,7 +289,7 @@ func (p *peer) reply(c *core.Command) refusal {
 	if c.Failure.Failed() {
 		p.engine.end(k, outcome{refusal: refusalOf(c.Failure, core.ReasonAnswerer)})
 	} else {
-		p.engine.end(k, outcome{answer: c.Payload})
+		p.engine.end(k, outcome{answer: c.Payload, author: p.endpoint.Protocol})
 	}
 	return refusal{}
 }
@@ -298,7 +320,9 @@ func (p *peer) leaveCalls() {
 	asking, asked := p.engine.calls.leave(&p.party)
 	for _, k := range asking {
 		k.answerer.callOver(k)
+		endSpan(k.span, refusedGone.Failure)
 		p.endpoint.Stats.CallsFailed.Inc(core.ReasonGone)
+		p.countTime(k, false)
 		p.engine.recycle(k)
 	}
 	for _, k := range asked {
@@ -325,6 +349,7 @@ func (e *Engine) EndCalls() {
 // it is over, and then its caller how it ended. Any goroutine.
 func (e *Engine) end(c *call, o outcome) {
 	c.answerer.callOver(c)
+	endSpan(c.span, o.Failure)
 	c.caller.callEnded(c, o)
 	e.recycle(c)
 }
@@ -360,6 +385,7 @@ func (p *peer) callEnded(c *call, o outcome) {
 	if c.oneWay {
 		return
 	}
+	p.countTime(c, !o.Failed())
 	s := p.engine.scratch.Get().(*scratch)
 	p.link.Send(c.event(s, o))
 	p.engine.release(s)
@@ -368,15 +394,25 @@ func (p *peer) callEnded(c *call, o outcome) {
 	}
 }
 
+// countTime counts how long a call took that is over, if that is measured.
+func (p *peer) countTime(c *call, answered bool) {
+	if c.begun.IsZero() {
+		return
+	}
+	p.endpoint.Stats.CallTimes.Observe(p.engine.now().Sub(c.begun), answered)
+}
+
 // event returns what tells the caller the outcome. It may lie in s.
 func (c *call) event(s *scratch, o outcome) core.Event {
 	switch {
 	case c.byTopic && o.Failed():
 		return core.FailureByTopic(c.ref, o.Failure)
 	case c.byTopic:
-		return core.AnswerByTopic(c.ref, o.answer)
+		ev := core.AnswerByTopic(c.ref, o.answer)
+		ev.Author = o.author
+		return ev
 	}
-	ev := core.Event{Kind: core.Answer, Verb: core.Call, Call: c.id, Ref: c.ref, Topic: c.topic(s), As: c.as, Payload: o.answer}
+	ev := core.Event{Kind: core.Answer, Verb: core.Call, Call: c.id, Ref: c.ref, Topic: c.topic(s), As: c.as, Payload: o.answer, Author: o.author}
 	if o.Failed() {
 		ev.Kind, ev.Failure = core.Failed, o.Failure
 	}

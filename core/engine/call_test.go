@@ -11,7 +11,7 @@ import (
 
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/timers"
-	"github.com/polywire/polywire/sessions"
+	"github.com/polywire/polywire/internal/sessions"
 )
 
 func ask(service, payload string) core.Command {
@@ -222,7 +222,7 @@ func TestAnswererLeavesBeforeItIsAsked(t *testing.T) {
 	found := w.engine.targetOf(b("s"), b("s"))
 	y.gone(false)
 	c := ask("s", "q")
-	if r := x.peer.(*peer).askOwner(&c, b("s"), found, false); r != refusedGone {
+	if r := x.peer.(*peer).askOwner(&c, b("s"), found, false, nil); r != refusedGone {
 		t.Errorf("asked: %v", r)
 	}
 	wants(t, "nothing is told", x.said(), "")

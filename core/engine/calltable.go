@@ -83,6 +83,7 @@ type callTable struct {
 	memory handlerMemory
 	closed bool
 	far    int // calls of other nodes
+	timed  timed
 }
 
 func (t *callTable) init(now time.Time, o Options) {
@@ -134,6 +135,9 @@ func (t *callTable) add(c *call, limit int, now time.Time, timeout time.Duration
 		c.id = core.NewCallID()
 	}
 	t.byID[c.id] = c
+	if t.timed.next(now) {
+		c.begun = now
+	}
 	if c.far {
 		t.far++
 	}

@@ -29,6 +29,7 @@ func (e *Engine) CloseSession(ctx context.Context, key string, stores ...core.Se
 	case !known && len(all) == 0:
 		return refusedNoSession.Failure
 	}
+	e.noteSessionClosed(nil, key)
 	e.sessionClosed(ctx, key)
 	return nil
 }

@@ -28,7 +28,10 @@ func (e *Engine) Published(topic []byte, payload core.Payload, headers []byte) {
 	e.mu.RLock()
 	e.match(s, topic)
 	e.mu.RUnlock()
-	s.fanOut(topic, payload, headers, nil)
+	if e.tracer != nil {
+		s.within(e.tracer, core.TraceFromHeaders(headers))
+	}
+	e.fanOut(s, topic, &publication{payload: payload, headers: headers, author: core.ClusterProtocol, from: core.FromNode})
 }
 
 // Served keeps up to date which services clients of another node offer. What lies in a channel

@@ -11,7 +11,7 @@
 // Each way is one file, read from top to bottom: subscribe.go; publish.go for the checks and
 // then fanout.go, which judges nobody; offer.go, with owner.go for whose a name is; call.go,
 // with service.go for who answers, calltable.go for what waits and until when, and
-// handler.go for Go handlers; session.go.
+// handler.go for Go handlers; session.go. What operators see is in listing.go.
 //
 // Publishes to $call, $reply and $error and subscriptions to $serve are calls, replies
 // and offers of formats that have no words for them: topicborne.go turns them into

@@ -30,6 +30,8 @@ type Options struct {
 	Backplane core.Backplane
 	// Hooks are called about connections and sessions. BeforeUpgrade is the network's.
 	Hooks core.Hooks
+	// Tracer records traces; nil records none.
+	Tracer core.Tracer
 }
 
 // Engine is core.Hub and core.Cluster. Its methods may be called from any goroutine; Connect
@@ -43,6 +45,7 @@ type Engine struct {
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 	hooks     core.Hooks
+	tracer    core.Tracer    // nil if no traces are recorded
 	hooking   chan struct{}  // a place for each running Connected and Disconnected
 	decide    decider        // of offers
 	backplane core.Backplane // nil if it is alone
@@ -55,23 +58,30 @@ type Engine struct {
 	records   sync.Pool // of *call
 	tasks     sync.Pool // of *task
 
+	tapping    sync.Mutex // held while taps come or go
 	ticking    sync.WaitGroup
 	announcing sync.Mutex // held while changes are announced
 
 	// Atomic.
-	running   atomic.Int64 // Go handlers that run
+	taps      atomic.Pointer[tapSet] // nil without; written under tapping
+	tapLost   atomic.Uint64          // events
+	running   atomic.Int64           // Go handlers that run
 	panics    atomic.Uint64
 	departing atomic.Int64 // connections that are gone, but for Disconnected
 	deleting  atomic.Int64 // sessions that their stores are to forget
+	observer  atomic.Pointer[core.Observer]
+	telling   atomic.Bool // topics of core.SysTopic
 
 	// Guarded by mu.
 	mu        sync.RWMutex
 	endpoints map[core.Outlet]*endpoint
 	numbered  uint64  // how many records there have been
 	tries     []*trie // one for each topic prefix
+	sys       *trie   // of what is heard of core.SysTopic
 	topics    map[string]*address
 	channels  channelSet // owned ones
 	services  map[string]*shared
+	offered   offered
 	claims    claims // the names in channels and services
 
 	// Guarded by mu. Of a cluster.
@@ -97,6 +107,10 @@ type endpoint struct {
 
 	// Atomic. Of what is logged.
 	refusals, ends pauses
+
+	// Atomic. Of what is observed.
+	shown   pauses
+	unshown skipped
 }
 
 // New returns an engine without connections. Close ends it.
@@ -121,10 +135,12 @@ func newEngine(o Options, now func() time.Time) *Engine {
 		access:    accessLog{log: o.Logger},
 		now:       now,
 		hooks:     o.Hooks,
+		tracer:    o.Tracer,
 		hooking:   make(chan struct{}, maxHooks),
 		decide:    decideHere,
 		endpoints: make(map[core.Outlet]*endpoint),
 		topics:    make(map[string]*address),
+		sys:       newTrie(""),
 		channels:  newChannelSet(),
 		services:  make(map[string]*shared),
 		backplane: o.Backplane,
@@ -151,15 +167,20 @@ func newEngine(o Options, now func() time.Time) *Engine {
 // Connect introduces an open connection. On the connection's loop.
 func (e *Engine) Connect(l core.Link) core.Peer {
 	p := &peer{engine: e, link: l, endpoint: e.enlist(l)}
-	e.access.connected(l)
+	p.noteConnected()
 	p.callConnected()
 	return p
 }
 
 // Publisher returns a publisher in the name of ep, under its topic prefix and its
-// counters. It owns no channel. Any goroutine.
+// counters, for HTTP requests. It owns no channel. Any goroutine.
 func (e *Engine) Publisher(ep *core.Endpoint) core.Publisher {
-	return publisher{engine: e, endpoint: ep}
+	return publisher{engine: e, endpoint: ep, from: core.FromRequest}
+}
+
+// ProgramPublisher is Publisher for the program itself. Any goroutine.
+func (e *Engine) ProgramPublisher(ep *core.Endpoint) core.Publisher {
+	return publisher{engine: e, endpoint: ep, from: core.FromProgram}
 }
 
 // RefuseCalls makes further calls fail with Shutdown. All else goes on. Any goroutine.
@@ -187,6 +208,7 @@ func (e *Engine) Drain(ctx context.Context) error {
 // before. All else goes on. Any goroutine; a second call does nothing.
 func (e *Engine) Close() {
 	e.EndCalls()
+	e.endTaps("the broker shuts down")
 	e.cancel()
 	e.ticking.Wait()
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/sessions"
+	"github.com/polywire/polywire/internal/sessions"
 )
 
 // The two ways in which somebody else's code does not return.

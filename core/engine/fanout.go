@@ -23,23 +23,50 @@ func (e *Engine) match(s *scratch, topic []byte) {
 }
 
 // fanOut delivers a message on a whole topic to the audiences that match has found: those
-// of one outlet and one As at once. except does not get it; it may be nil. The bytes are
+// of one outlet and one As at once, and shows it to the taps that watch it. The bytes are
 // borrowed. Messages of one goroutine arrive in the order of its calls. Without mu.
-func (s *scratch) fanOut(topic []byte, payload core.Payload, headers []byte, except core.Link) {
+func (e *Engine) fanOut(s *scratch, topic []byte, m *publication) {
 	slices.SortFunc(s.hits, compareAudiences)
 	for _, a := range s.hits {
 		s.to = append(s.to, a.members)
 	}
-	for from, to := 0, 0; from < len(s.hits); from = to {
-		first := s.hits[from]
-		for to = from + 1; to < len(s.hits) && compareGroups(first, s.hits[to]) == 0; {
-			to++
-		}
-		first.endpoint.outlet.Deliver(core.Event{
-			Kind: core.Message, Topic: topic[len(first.endpoint.TopicPrefix):], As: first.as,
-			Payload: payload, Headers: headers,
-		}, s.to[from:to], except)
+	var seen crossings
+	if taps := e.taps.Load(); taps != nil {
+		seen = taps.watched(m, topic, s)
+		defer seen.end()
 	}
+	for from, to := 0, 0; from < len(s.hits); from = to {
+		to = s.groupEnd(from)
+		first := s.hits[from]
+		ev := core.Event{
+			Kind: core.Message, Topic: topic, As: first.as,
+			Payload: m.payload, Headers: m.headers, Author: m.author, Read: m.read,
+		}
+		if !m.whole {
+			ev.Topic = topic[len(first.endpoint.TopicPrefix):]
+		}
+		if seen == nil && s.tracer == nil {
+			first.endpoint.outlet.Deliver(ev, s.to[from:to], m.except)
+			continue
+		}
+		s.deliverWithin(first.endpoint, ev, s.to[from:to], m.except, seen)
+	}
+}
+
+// groupEnd returns the end of the audiences from one on that one Deliver serves.
+func (s *scratch) groupEnd(from int) (to int) {
+	for to = from + 1; to < len(s.hits) && compareGroups(s.hits[from], s.hits[to]) == 0; {
+		to++
+	}
+	return to
+}
+
+// groups returns how many times a message is delivered.
+func (s *scratch) groups() (n int) {
+	for from := 0; from < len(s.hits); from = s.groupEnd(from) {
+		n++
+	}
+	return n
 }
 
 func hasPrefix(b []byte, prefix string) bool {

@@ -116,10 +116,7 @@ func (p *peer) invocation(c *core.Command, service string) core.Invocation {
 	in := core.Invocation{
 		Service: service, Payload: c.Payload.Clone(), OneWay: c.OneWay,
 		Endpoint: p.endpoint.Name, Protocol: p.endpoint.Protocol, Identity: p.link.Identity(), Connection: p.link.ID(),
-		Trace: core.TraceFromHeaders(c.Headers),
-	}
-	if in.Trace == (core.Trace{}) {
-		in.Trace = p.link.Trace()
+		Trace: p.traceOf(c),
 	}
 	in.Session = p.sessionKey()
 	p.watch()
@@ -135,15 +132,26 @@ var (
 
 // run calls h and turns a panic into an error.
 func (e *Engine) run(ctx context.Context, h core.Handler, in core.Invocation) (answer core.Payload, err error) {
+	span := e.beginAnswer(&in)
+	ended := false
 	defer func() {
-		if v := recover(); v != nil {
+		v := recover()
+		switch {
+		case v != nil, !ended:
+			endSpan(span, refusedInternal.Failure)
+		default:
+			endSpan(span, toldOf(err))
+		}
+		if v != nil {
 			e.panics.Add(1)
 			e.log.Error("handler panicked", append(attrsOf(in.Endpoint, in.Connection, in.Identity, logging.Quoted("service", in.Service)),
 				slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))...)
 			err = errPanic
 		}
 	}()
-	return h(ctx, in)
+	answer, err = h(ctx, in)
+	ended = true
+	return answer, err
 }
 
 // finish ends the call of a task as its handler says, if it has not ended otherwise.

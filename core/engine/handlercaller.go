@@ -63,6 +63,7 @@ func (p *peer) openFor(ctx context.Context, info []byte, late refusal) (core.Ses
 		}
 		if r = p.attach(s); !r.Failed() {
 			p.visit.begin()
+			p.noteSession(s, false)
 			p.link.Tell(core.Event{Kind: core.SessionOpened, Verb: core.OpenSession, Session: s})
 		}
 	})

@@ -17,11 +17,15 @@ func (p *peer) Hears(topic string) bool {
 		}
 	}
 	name, within := strings.CutPrefix(topic, p.link.Endpoint().TopicPrefix)
+	sys := p.engine.isSys([]byte(topic))
+	if sys {
+		name, within = topic, true
+	}
 	if !within || p.rare == nil || p.rare.patterns == nil {
 		return false
 	}
 	for key := range p.rare.patterns.byCanonical {
-		if core.MatchPattern(key.name, []byte(name)) {
+		if key.sys == sys && core.MatchPattern(key.name, []byte(name)) {
 			return true
 		}
 	}
@@ -62,6 +66,7 @@ func (p *peer) Holdings() core.Holdings {
 		}
 		h.Services = names(maps.Keys(r.offers), len(r.offers))
 		h.Channels = names(maps.Keys(r.channels), len(r.channels))
+		h.Refused = r.refused.list()
 	}
 	h.Session = p.session.Load() != nil
 	h.Asking, h.Asked = p.engine.calls.of(&p.party)

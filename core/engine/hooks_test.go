@@ -12,7 +12,7 @@ import (
 
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
-	"github.com/polywire/polywire/sessions"
+	"github.com/polywire/polywire/internal/sessions"
 )
 
 // notes are what hooks were told, in order.

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/sessions"
+	"github.com/polywire/polywire/internal/sessions"
 )
 
 // lockWatch is a core.Access that allows all, and looks whether the engine holds its lock.

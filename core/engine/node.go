@@ -113,7 +113,7 @@ func (n *node) askOwner(q core.Question, t target) refusal {
 			return r
 		}
 	}
-	t.owner.ask(question{call: q.Call, service: q.Service, payload: q.Payload, as: t.as, byTopic: t.byTopic})
+	t.owner.ask(question{call: q.Call, service: q.Service, payload: q.Payload, as: t.as, byTopic: t.byTopic, author: core.ClusterProtocol})
 	return refusal{}
 }
 

@@ -41,7 +41,12 @@ func (p *peer) offer(c, told *core.Command, byTopic bool) {
 		return
 	}
 	kept := core.Command{Verb: told.Verb, Ref: told.Ref, Topic: told.Topic, As: told.As}.Clone()
-	p.engine.decide(p, o, func(r refusal) { p.conclude(&kept, r) })
+	p.engine.decide(p, o, func(r refusal) {
+		if !r.Failed() {
+			p.noteOffered(o)
+		}
+		p.conclude(&kept, r)
+	})
 }
 
 // newOffer returns what is to be decided about c, or why it is refused before.
@@ -191,11 +196,17 @@ func (p *peer) withdraw(c *core.Command) {
 		return
 	}
 	if c.Exclusive {
-		p.disown(p.whole(c.Channel))
+		if owned := p.rare.channels[p.whole(c.Channel)]; owned != nil {
+			p.disown(owned.name)
+			p.noteWithdrawn(owned, "", refusal{})
+		}
 		return
 	}
 	for _, s := range c.Services {
-		p.unshare(p.whole(s))
+		if service := p.whole(s); p.rare.offers[service] != nil {
+			p.unshare(service)
+			p.noteWithdrawn(nil, service, refusal{})
+		}
 	}
 }
 
@@ -248,6 +259,7 @@ func (p *peer) lostChannel(c *channel, why core.Failure) {
 			return
 		}
 		p.forgetChannel(c)
+		p.noteWithdrawn(c, "", refusalOf(why, core.ReasonTaken))
 		p.link.Tell(core.Event{Kind: core.OfferLost, Topic: []byte(c.name[len(p.endpoint.TopicPrefix):]), As: c.as, Failure: why})
 	})
 }
@@ -259,6 +271,7 @@ func (p *peer) lostOffer(o *offer, why core.Failure) {
 			return
 		}
 		p.forgetOffer(o)
+		p.noteWithdrawn(nil, o.shared.name, refusalOf(why, core.ReasonTaken))
 		service := []byte(o.shared.name[len(p.endpoint.TopicPrefix):])
 		if o.byTopic {
 			p.link.Tell(core.OfferLostByTopic(service, why))

@@ -78,6 +78,7 @@ func (e *Engine) addChannel(c *channel) refusal {
 	}
 	c.services = make([]service, c.names.size())
 	e.channels.add(c)
+	e.offered.count(c, 1)
 	e.claim(c.name)
 	return refusal{}
 }
@@ -111,6 +112,7 @@ func (e *Engine) forgetChannel(c *channel) bool {
 	if !e.channels.remove(c) {
 		return false
 	}
+	e.offered.count(c, -1)
 	e.claim(c.name)
 	return true
 }

@@ -43,7 +43,8 @@ type rare struct {
 	exclusive int                 // how many services are in channels
 	weight    int                 // of the names in channels and offers
 
-	joining string // key of the session that is being restored
+	joining string           // key of the session that is being restored
+	refused *refusedCommands // nil without
 
 	cancel  context.CancelFunc // not nil while something runs off the loop
 	pending []core.Command     // what came meanwhile
@@ -149,7 +150,7 @@ func (p *peer) Gone(r core.Reason) {
 	}
 	p.leaveCalls()
 	p.engine.delist(p.endpoint)
-	p.engine.access.left(p, r)
+	p.noteLeft(r)
 	p.engine.closed.add(core.ClosedConnection{
 		ID: p.link.ID(), Endpoint: p.endpoint.Name, Protocol: p.endpoint.Protocol, Remote: p.link.Remote(), User: p.link.Identity().User(),
 		Opened: p.link.OpenedAt(), Closed: p.engine.now(), Reason: r,
@@ -163,9 +164,9 @@ func (p *peer) close(r core.Reason) {
 	p.link.Close(r)
 }
 
-// Refused logs what the connection's codec has refused.
+// Refused notes what the connection's codec has refused.
 func (p *peer) Refused(r core.Reason, f core.Failure) {
-	p.engine.access.refused(p, core.None, nil, refusal{f, r})
+	p.noteRefused(core.None, nil, refusal{f, r})
 }
 
 // tellDone tells that c succeeded.
@@ -175,7 +176,7 @@ func (p *peer) tellDone(c *core.Command) {
 
 // tellFailed tells that c did not succeed.
 func (p *peer) tellFailed(c *core.Command, r refusal) {
-	p.engine.access.refused(p, c.Verb, c.Topic, r)
+	p.noteRefused(c.Verb, c.Topic, r)
 	p.link.Tell(core.Event{Kind: core.Failed, Verb: c.Verb, Ref: c.Ref, Topic: c.Topic, As: c.As, Failure: r.Failure})
 }
 

@@ -48,3 +48,10 @@ func (p *places) give(by *party) {
 		delete(p.of, by)
 	}
 }
+
+// inUse returns how many places are taken.
+func (p *places) inUse() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.taken
+}

@@ -12,14 +12,21 @@ import (
 // outcome: until ctx ends, but at most as long as calls of the endpoint may take. service is named as clients
 // of the endpoint name it; it and p are borrowed. The answer is the caller's own. Not on an event loop.
 func (e *Engine) Call(ctx context.Context, ep *core.Endpoint, service []byte, p core.Payload) (core.Payload, core.Failure) {
-	o := e.programCall(ctx, ep, service, p)
+	var span core.Span
+	if e.tracer != nil {
+		span = e.tracer.Begin(core.Operation{Act: core.Calling, Endpoint: ep, Topic: service, Size: p.Size()})
+	}
+	began := e.now()
+	o := e.programCall(ctx, ep, service, p, span)
+	ep.Stats.CallTimes.Observe(e.now().Sub(began), !o.Failed())
+	endSpan(span, o.Failure)
 	if o.Failed() {
 		ep.Stats.CallsFailed.Inc(o.reason)
 	}
 	return o.answer, o.Failure
 }
 
-func (e *Engine) programCall(ctx context.Context, ep *core.Endpoint, service []byte, p core.Payload) outcome {
+func (e *Engine) programCall(ctx context.Context, ep *core.Endpoint, service []byte, p core.Payload, span core.Span) outcome {
 	limits := ep.Limits.Get()
 	if r := checkMessage(limits, service, p); r.Failed() {
 		return outcome{refusal: r}
@@ -36,7 +43,7 @@ func (e *Engine) programCall(ctx context.Context, ep *core.Endpoint, service []b
 		t := e.targetOf(service, whole)
 		switch {
 		case t.handler != nil:
-			return e.programAsksHandler(ctx, ep, service, p, t.handler, timeout)
+			return e.programAsksHandler(ctx, ep, service, p, t.handler, timeout, span)
 		case t.owner == nil:
 			return outcome{refusal: refusedNoService}
 		}
@@ -63,22 +70,30 @@ func (a *programAsker) callEnded(_ *call, o outcome) {
 	a.ended <- o
 }
 
-// programAsksOwner asks a connection, or another node. It reports false if that could not be asked, and why.
+// programAsksOwner asks a connection, or another node, in the name of an endpoint or, if that is nil, of the broker. It
+// reports false if that could not be asked, and why.
 func (e *Engine) programAsksOwner(ctx context.Context, ep *core.Endpoint, whole []byte, p core.Payload, t target, timeout time.Duration) (o outcome, asked bool) {
 	if !t.owner.admits(p.Size() + len(whole)) {
 		return outcome{refusal: refusedSlow}, false
 	}
 	a := &programAsker{ended: make(chan outcome, 1)}
 	k := e.records.Get().(*call)
-	k.caller, k.answerer, k.service, k.title, k.hidden = a, t.owner, t.service, t.title, len(ep.TopicPrefix)
+	k.caller, k.answerer, k.service, k.title = a, t.owner, t.service, t.title
+	if ep != nil {
+		k.hidden = len(ep.TopicPrefix)
+	}
 	// From here on the call may end, and k be used for another, at any time.
 	id, r := e.calls.add(k, 1, e.now(), timeout)
 	if r.Failed() {
 		e.recycle(k)
 		return outcome{refusal: r}, false
 	}
-	ep.Stats.Calls.Add(1)
-	t.owner.ask(question{call: id, service: whole, payload: p, timeout: timeout, as: t.as, byTopic: t.byTopic})
+	q := question{call: id, service: whole, payload: p, timeout: timeout, as: t.as, byTopic: t.byTopic}
+	if ep != nil {
+		ep.Stats.Calls.Add(1)
+		q.author = ep.Protocol
+	}
+	t.owner.ask(q)
 	select {
 	case o := <-a.ended:
 		return o, true
@@ -96,7 +111,7 @@ func (e *Engine) programAsksOwner(ctx context.Context, ep *core.Endpoint, whole 
 }
 
 // programAsksHandler asks a Go handler, or an HTTP server.
-func (e *Engine) programAsksHandler(ctx context.Context, ep *core.Endpoint, service []byte, p core.Payload, h *registered, timeout time.Duration) outcome {
+func (e *Engine) programAsksHandler(ctx context.Context, ep *core.Endpoint, service []byte, p core.Payload, h *registered, timeout time.Duration, span core.Span) outcome {
 	if e.calls.isClosed() {
 		return outcome{refusal: refusedShutdown}
 	}
@@ -106,6 +121,9 @@ func (e *Engine) programAsksHandler(ctx context.Context, ep *core.Endpoint, serv
 	ep.Stats.Calls.Add(1)
 	in := core.Invocation{
 		Service: string(service), Payload: p.Clone(), Endpoint: ep.Name, Protocol: ep.Protocol, Caller: nobody{},
+	}
+	if span != nil {
+		in.Trace = span.Trace()
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

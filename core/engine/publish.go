@@ -1,6 +1,10 @@
 package engine
 
-import "github.com/polywire/polywire/core"
+import (
+	"time"
+
+	"github.com/polywire/polywire/core"
+)
 
 // publication is a message as its publisher hands it in. Its bytes are borrowed.
 type publication struct {
@@ -12,6 +16,10 @@ type publication struct {
 	headers  []byte
 	asOwner  bool
 	channel  []byte // before the prefix; read only with asOwner
+	read     time.Duration
+	from     core.TapFrom
+	author   string // the format of the publisher
+	whole    bool   // the endpoints' topic prefix is no part of the topic
 }
 
 // publish is the command.
@@ -22,7 +30,7 @@ func (p *peer) publish(c *core.Command) {
 	}
 	m := publication{
 		endpoint: p.endpoint.Endpoint, sender: p, topic: c.Topic, payload: c.Payload, headers: c.Headers,
-		asOwner: c.AsOwner, channel: c.Channel,
+		asOwner: c.AsOwner, channel: c.Channel, read: c.Read, from: core.FromConnection,
 	}
 	if c.NotToSelf {
 		m.except = p.link
@@ -44,6 +52,7 @@ func (p *peer) publish(c *core.Command) {
 type publisher struct {
 	engine   *Engine
 	endpoint *core.Endpoint
+	from     core.TapFrom
 }
 
 var _ core.Publisher = publisher{}
@@ -51,7 +60,7 @@ var _ core.Publisher = publisher{}
 // Publish publishes in the name of the endpoint. It returns when the handler that hears the
 // message has returned. The bytes are borrowed.
 func (p publisher) Publish(topic []byte, payload core.Payload) core.Failure {
-	m := publication{endpoint: p.endpoint, topic: topic, payload: payload}
+	m := publication{endpoint: p.endpoint, topic: topic, payload: payload, from: p.from}
 	listener := p.engine.handlers.table.Load().listeners.find(topic)
 	if listener == nil {
 		_, r := p.engine.publish(m)
@@ -74,10 +83,24 @@ func (p publisher) Publish(topic []byte, payload core.Payload) core.Failure {
 // publish checks m, delivers it to all who hear its topic, passes it on to the other nodes,
 // counts it, and reports whether somebody here hears it. The messages of one goroutine arrive in the order of its calls.
 func (e *Engine) publish(m publication) (heard bool, r refusal) {
+	if e.tracer == nil {
+		return e.publishWithin(m, core.Trace{})
+	}
+	span := e.beginPublish(&m)
+	if span == nil {
+		return e.publishWithin(m, core.Trace{})
+	}
+	heard, r = e.publishWithin(m, span.Trace())
+	span.End(r.Failure)
+	return heard, r
+}
+
+// publishWithin is publish within a trace.
+func (e *Engine) publishWithin(m publication, trace core.Trace) (heard bool, r refusal) {
 	if r := checkMessage(m.endpoint.Limits.Get(), m.topic, m.payload); r.Failed() {
 		return false, m.refused(r)
 	}
-	if core.Reserved(m.topic) {
+	if core.Reserved(m.topic) || e.isSys(m.topic) {
 		return false, m.refused(refusedReserved)
 	}
 	s := e.scratch.Get().(*scratch)
@@ -86,7 +109,9 @@ func (e *Engine) publish(m publication) (heard bool, r refusal) {
 	if !e.matchAllowed(s, m, topic) {
 		return false, m.refused(refusedNotOwner)
 	}
-	s.fanOut(topic, m.payload, m.headers, m.except)
+	s.within(e.tracer, trace)
+	m.author = m.endpoint.Protocol
+	e.fanOut(s, topic, &m)
 	if e.backplane != nil {
 		e.backplane.Publish(topic, m.payload, m.headers)
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/sessions"
+	"github.com/polywire/polywire/internal/sessions"
 )
 
 // named returns a handler that answers with its name.

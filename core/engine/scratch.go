@@ -9,6 +9,10 @@ type scratch struct {
 	channel []byte // the same, of a channel
 	hits    []*audience
 	to      []core.Audience
+
+	// The trace that what is delivered is part of; tracer is nil if it is not recorded.
+	tracer core.Tracer
+	trace  core.Trace
 }
 
 // maxScratch bounds the capacity that goes back to the pool.
@@ -19,6 +23,9 @@ func (e *Engine) release(s *scratch) {
 	clear(s.hits)
 	clear(s.to)
 	s.hits, s.to = s.hits[:0], s.to[:0]
+	if s.tracer != nil {
+		s.tracer, s.trace = nil, core.Trace{}
+	}
 	if cap(s.hits) <= maxScratch {
 		e.scratch.Put(s)
 	}

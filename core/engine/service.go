@@ -56,6 +56,7 @@ func (e *Engine) addOffer(by owner, name string) *offer {
 	if by.here() {
 		s.swap(o.index, s.offered)
 		if s.offered++; s.offered == 1 {
+			e.offered.shared++
 			e.noteService(name, true)
 		}
 	}
@@ -73,6 +74,7 @@ func (e *Engine) removeOffer(o *offer) {
 		s.offered--
 		s.swap(o.index, s.offered)
 		if s.offered == 0 {
+			e.offered.shared--
 			e.noteService(s.name, false)
 		}
 	}

@@ -164,6 +164,7 @@ func (p *peer) restored(s core.Session, err error) refusal {
 
 // tellSession tells that the connection has the session.
 func (p *peer) tellSession(c *core.Command, s core.Session) {
+	p.noteSession(s, c.Verb == core.RestoreSession)
 	p.link.Tell(core.Event{Kind: core.SessionOpened, Verb: c.Verb, Ref: c.Ref, Session: s})
 }
 
@@ -215,6 +216,7 @@ func (p *peer) closeShared(key string) error {
 		return p.endpoint.shared.Close(p.engine.ctx, key)
 	}()
 	if last {
+		p.engine.noteSessionClosed(p, key)
 		p.engine.sessionClosed(p.engine.ctx, key)
 	}
 	return err
@@ -236,6 +238,7 @@ func (p *peer) deleteSession(key string) error {
 		return p.engine.deleteFromStore(p.endpoint.Sessions, key)
 	}()
 	if err == nil {
+		p.engine.noteSessionClosed(p, key)
 		p.engine.sessionClosed(p.engine.ctx, key)
 	}
 	return err

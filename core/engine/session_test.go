@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/polywire/polywire/core"
-	"github.com/polywire/polywire/sessions"
+	"github.com/polywire/polywire/internal/sessions"
 )
 
 // elsewhere sends one message and waits until what it began off the loop is back.

@@ -8,10 +8,10 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/polywire/polywire/cluster/clustertest"
-	clusterplaces "github.com/polywire/polywire/cluster/places"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
+	"github.com/polywire/polywire/internal/cluster/clustertest"
+	clusterplaces "github.com/polywire/polywire/internal/cluster/places"
 )
 
 // sharing are nodes whose endpoints have their sessions in common.

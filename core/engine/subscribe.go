@@ -27,6 +27,7 @@ type subscription struct {
 type subscriptionKey struct {
 	name    string // the whole topic, or the pattern as the client wrote it
 	pattern bool
+	sys     bool // of the broker's topics, which are kept as patterns are
 	as      uint32
 }
 
@@ -38,6 +39,9 @@ func (s *subscription) key() subscriptionKey {
 // keyOf returns the name of the subscription that c is about. A pattern without
 // wildcards is a topic.
 func (p *peer) keyOf(c *core.Command) subscriptionKey {
+	if p.engine.isSys(c.Topic) {
+		return subscriptionKey{name: string(c.Topic), pattern: true, sys: true, as: c.As}
+	}
 	k := subscriptionKey{as: c.As}
 	if c.Pattern {
 		k.name = string(c.Topic)
@@ -70,7 +74,7 @@ func (p *peer) subscribe(c *core.Command) {
 		} else {
 			p.add(k)
 		}
-		p.engine.access.subscribed(p.link, c.Topic)
+		p.noteSubscribed(c.Topic)
 	}
 	p.tellDone(c)
 }
@@ -102,18 +106,23 @@ func (p *peer) unsubscribe(c *core.Command) {
 	var room core.Command
 	if m := fromTopic(c, &room); m.Verb == core.Withdraw {
 		p.withdraw(m)
-	} else if k := p.keyOf(c); k.pattern {
-		p.removePattern(k)
-	} else if i := p.find(k); i >= 0 {
-		s := p.remove(i)
-		p.engine.leave([]*subscription{s})
+	} else if k := p.keyOf(c); p.hears(k) {
+		if k.pattern {
+			p.removePattern(k)
+		} else {
+			p.engine.leave([]*subscription{p.remove(p.find(k))})
+		}
+		p.noteUnsubscribed(c.Topic)
 	}
 	p.engine.access.unsubscribed(p.link, c.Topic)
 	p.tellDone(c)
 }
 
 func (p *peer) unsubscribeAll(c *core.Command) {
-	p.leaveAll()
+	if len(p.subscriptions) > 0 || p.rare != nil && p.rare.patterns != nil {
+		p.leaveAll()
+		p.noteUnsubscribed(nil)
+	}
 	p.withdrawByTopic()
 	p.tellDone(c)
 }
@@ -190,7 +199,7 @@ func (e *Engine) join(k subscriptionKey, ep *endpoint, loop int) *audience {
 	defer e.mu.Unlock()
 	var a *address
 	if k.pattern {
-		a = ep.trie.add(k.name)
+		a = e.trieFor(ep, k).add(k.name)
 	} else if a = e.topics[k.name]; a == nil {
 		a = &address{name: k.name}
 		e.topics[k.name] = a
@@ -208,7 +217,7 @@ func (e *Engine) joinExisting(k subscriptionKey, wanted *audience) *audience {
 	defer e.mu.Unlock()
 	var a *address
 	if k.pattern {
-		a = wanted.endpoint.trie.find(k.name)
+		a = e.trieFor(wanted.endpoint, k).find(k.name)
 	} else {
 		a = e.topics[k.name]
 	}

@@ -93,7 +93,7 @@ func (p *peer) callByTopic(m *core.Command) {
 		p.endpoint.Stats.CallsFailed.Inc(r.reason)
 	}
 	if r.Failed() {
-		p.engine.access.refused(p, m.Verb, m.Topic, r)
+		p.noteRefused(m.Verb, m.Topic, r)
 		p.link.Tell(core.FailureByTopic(m.Ref, r.Failure))
 	}
 }
@@ -108,7 +108,7 @@ func (p *peer) deny(c *core.Command) {
 		return
 	}
 	p.endpoint.Stats.Refused.Inc(refusedDenied.reason)
-	p.engine.access.refused(p, m.Verb, m.Topic, refusedDenied)
+	p.noteRefused(m.Verb, m.Topic, refusedDenied)
 	p.tellDone(c)
 	p.link.Tell(core.FailureByTopic(m.Ref, refusedDenied.Failure))
 }
@@ -134,6 +134,7 @@ func (p *peer) withdrawByTopic() {
 	for service, o := range p.rare.offers {
 		if o.byTopic {
 			p.unshare(service)
+			p.noteWithdrawn(nil, service, refusal{})
 		}
 	}
 }

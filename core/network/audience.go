@@ -16,19 +16,26 @@ type outlet struct {
 	stamps atomic.Uint64
 }
 
-var _ core.Outlet = (*outlet)(nil)
+var _ core.WatchedOutlet = (*outlet)(nil)
 
 func (o *outlet) NewAudience(loop int, _ uint32) core.Audience {
 	return &audience{ep: o.ep, loop: o.ep.server.loopAt(loop)}
 }
 
 // Writable asks the format.
-func (o *outlet) Writable(ev core.Event) error { return o.ep.translation.writable(ev) }
+func (o *outlet) Writable(ev core.Event) error {
+	_, err := o.ep.translation.writable(ev)
+	return err
+}
 
 func (o *outlet) Deliver(ev core.Event, to []core.Audience, except core.Link) {
+	o.DeliverWatched(ev, to, except, nil)
+}
+
+func (o *outlet) DeliverWatched(ev core.Event, to []core.Audience, except core.Link, by core.Crossing) {
 	m := mail{stamp: o.stamps.Add(1)}
 	m.except, _ = except.(*conn) // any other link is nobody's here
-	o.ep.translation.deliver(m, ev, to)
+	o.ep.translation.deliver(m, ev, to, by)
 }
 
 // conflates reports whether newer messages of an address replace older ones.
@@ -40,6 +47,9 @@ func (ep *endpoint) markPublished(f *frame, ev core.Event, keyed bool) {
 	f.purpose = published
 	if keyed {
 		f.setKey(ep.server.seed, ev)
+	}
+	if ev.Read != 0 {
+		f.read, f.delays = ep.server.started.Add(ev.Read), &ep.Stats.Delays
 	}
 	f.charge(&ep.server.budget)
 }
@@ -73,6 +83,7 @@ var _ core.Audience = (*audience)(nil)
 func (a *audience) count(n int, f *frame) {
 	a.ep.Stats.MessagesOut.Add(uint64(n))
 	a.ep.Stats.BytesOut.Add(uint64(n * f.payload))
+	a.ep.Stats.SizesOut.Observe(f.payload, n)
 }
 
 // dropAll counts a message that is dropped before it reaches the loop; f is nil if it

@@ -18,6 +18,7 @@ func (f *frame) setKey(seed maphash.Seed, ev core.Event) {
 // inherit copies the message properties of from to f, its compressed form.
 func (f *frame) inherit(from *frame) {
 	f.purpose, f.hash = from.purpose, from.hash
+	f.read, f.delays = from.read, from.delays
 	if from.key != nil {
 		f.setBuffer(append(f.buf, from.key...))
 	}

@@ -38,6 +38,7 @@ type conn struct {
 	out      output
 	losses   *losses // nil until it loses a message
 	stamp    uint64  // the last delivery that it got
+	traffic  traffic
 
 	// Owned by the loop. How much the connection may still send before it waits for room again.
 	allowance int32
@@ -107,16 +108,18 @@ func (c *conn) Tell(ev core.Event) {
 
 // queueMessage queues a message for this connection alone, and takes the caller's reference.
 func (c *conn) queueMessage(f *frame) {
-	if c.queue(c.loop.lend(f)) {
+	if n := f.payload; c.queue(c.loop.lend(f)) {
 		c.ep.Stats.MessagesOut.Add(1)
-		c.ep.Stats.BytesOut.Add(uint64(f.payload))
+		c.ep.Stats.BytesOut.Add(uint64(n))
+		c.ep.Stats.SizesOut.Observe(n, 1)
+		c.traffic.said(n)
 	}
 }
 
 // dropUnwritableEvent is dropUnwritable for an event of this connection alone; if a call is
 // pending, its caller learns that the client was not asked.
-func (c *conn) dropUnwritableEvent(asked core.CallID, err error) {
-	c.dropUnwritable(err)
+func (c *conn) dropUnwritableEvent(author string, asked core.CallID, err error) {
+	c.dropUnwritable(author, err)
 	c.requestUndeliverable(asked, core.ReasonUnwritable)
 }
 
@@ -128,9 +131,10 @@ func (c *conn) requestUndeliverable(asked core.CallID, r core.Reason) {
 }
 
 // dropUnwritable counts a message that cannot be written in the client's format, and logs the
-// first.
-func (c *conn) dropUnwritable(err error) {
+// first. author is the format of who has written it; see core.Event.
+func (c *conn) dropUnwritable(author string, err error) {
 	c.ep.Stats.Dropped.Inc(core.ReasonUnwritable)
+	c.ep.Stats.Unwritable.Inc(author)
 	if !c.missed {
 		c.missed = true
 		c.ep.server.log.Warn("dropping a message that the receiver's format cannot write; further ones are only counted",

@@ -80,9 +80,12 @@
 //
 // # Taps
 //
-// A Tap reports what an endpoint sees (tap.go; plain HTTP, tapplain.go). A connection that opens while its
-// endpoint is tapped has a *tapped, and whoever owns the connection tells it what is heard and said; all
-// others have none, which is what they pay for it.
+// A Tap reports what an endpoint sees (tap.go; plain HTTP, tapplain.go), or one connection (tapconn.go). A
+// connection that opens while its endpoint is tapped, or is tapped itself, has a *tapped, and whoever owns the
+// connection tells it what is heard and said; all others have none, which is what they pay for it.
+//
+// Taps on topics are the engine's. While there is one, connections keep what their clients say until it is
+// carried out, and deliveries tell what they have encoded (crossing.go).
 //
 // # TLS
 //

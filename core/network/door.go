@@ -39,6 +39,7 @@ type door struct {
 
 	// Atomic. endpoints is replaced as a whole, by Server.Exchange.
 	endpoints atomic.Pointer[[]*endpoint]
+	failed    atomic.Int64 // when an accept failed, in nanoseconds since the server started; 0 is never
 }
 
 func newDoor(s *Server, address string, ln net.Listener, config *tls.Config, p ProxyProtocol) *door {
@@ -92,6 +93,7 @@ func (d *door) accept() {
 			return
 		case err != nil:
 			d.server.stats.AcceptErrors.Add(1)
+			d.failed.Store(int64(time.Since(d.server.started)))
 			if delay == first {
 				d.server.log.Error("accepting", logging.Bounded("", "", slog.String("listen", d.listener.Addr().String())), slog.Any("error", err))
 			}
@@ -112,7 +114,7 @@ func (d *door) accept() {
 // client.
 func (d *door) accepted(nc socket) {
 	s := d.server
-	v := &visitor{Conn: nc, tcp: nc, client: addrPortOf(nc.RemoteAddr())}
+	v := &visitor{Conn: nc, tcp: nc, client: addrPortOf(nc.RemoteAddr()), came: time.Now()}
 	if r, ok := s.admission.admit(v, time.Since(s.started)); !ok {
 		s.stats.Rejected.Inc(r)
 		d.logRefusal(v.remote(), refusal{reason: r, why: whyNot(r)})
@@ -171,6 +173,7 @@ type visitor struct {
 	hosts  []string       // the hosts that its upgrade request asked for, if known
 	secure *secure        // nil without TLS
 	read   []byte         // read before, not used yet
+	came   time.Time      // when it was accepted
 
 	handshake, plain place // of its handshake, and of plain HTTP after it
 
@@ -241,6 +244,7 @@ func (d *door) handshakeTLS(v *visitor) bool {
 	default:
 		// The alert is written; the client gets time to read it.
 		d.server.stats.Rejected.Inc(core.ReasonTLS)
+		d.server.stats.Handshakes.Observe(time.Since(v.came))
 		d.logRefusal(v.remote(), failedTLS(err))
 		d.linger(v)
 	}
@@ -358,6 +362,7 @@ func (d *door) reject(v *visitor, r core.Reason, status int, text string, values
 		r, status, text, values = core.ReasonOverload, 0, whyEvicted, nil
 	}
 	d.server.stats.Rejected.Inc(r)
+	d.server.stats.Handshakes.Observe(time.Since(v.came))
 	d.logRefusal(v.remote(), refusal{reason: r, why: text, values: values})
 	if status != 0 && (d.tls == nil || v.secure != nil || r == core.ReasonTLS) {
 		turnAway(v, status, text)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsflate"
@@ -29,7 +30,9 @@ type frame struct {
 	key     []byte // the address, if newer messages of it may replace this one
 	hash    uint64 // of key
 	budget  *budget
-	charged int // bytes that count against budget; 0 without one
+	charged int             // bytes that count against budget; 0 without one
+	read    time.Time       // when the message was read that is in it; only with delays
+	delays  *core.Durations // where it is counted when it is written; nil if it is not
 
 	// Guarded by mu: the compressed frame for each window size, once it was
 	// requested.
@@ -95,7 +98,7 @@ func (f *frame) release() {
 		}
 	}
 	f.budget.add(-f.charged)
-	f.bytes, f.purpose, f.key, f.budget, f.charged = nil, owed, nil, nil, 0
+	f.bytes, f.purpose, f.key, f.budget, f.charged, f.delays = nil, owed, nil, nil, 0, nil
 	if cap(f.buf) > keepFrame {
 		f.buf = nil
 	}
@@ -148,6 +151,14 @@ func (f *frame) encodeWith(encode func(dst []byte, ev core.Event) ([]byte, core.
 	}
 	f.seal(b, op)
 	return true, err
+}
+
+// kind returns the kind of a data frame.
+func (f *frame) kind() core.FrameKind {
+	if ws.OpCode(f.bytes[0]&15) == ws.OpBinary {
+		return core.BinaryFrame
+	}
+	return core.TextFrame
 }
 
 // controlFrame returns a control frame with one reference.

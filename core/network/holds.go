@@ -65,6 +65,7 @@ func (c *conn) releaseNow(why hold) {
 func (c *conn) released() {
 	if !c.in.holds.any() {
 		c.in.deciding = 0
+		c.forgetSaid()
 	}
 	// Time in which the client was not read from does not count against it.
 	c.lastMessage = c.loop.ticks.Load()

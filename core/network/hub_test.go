@@ -114,6 +114,8 @@ func (p *chatPeer) Refused(core.Reason, core.Failure) {}
 
 func (p *chatPeer) Hears(string) bool { return p.aud != nil }
 
+func (p *chatPeer) WasRefused(core.Verb, string) core.RefusedCommand { return core.RefusedCommand{} }
+
 func (p *chatPeer) Holdings() core.Holdings { return core.Holdings{} }
 
 func (p *chatPeer) Gone(core.Reason) {

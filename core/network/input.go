@@ -178,14 +178,23 @@ func (c *conn) onMessage(op ws.OpCode, payload []byte) bool {
 	c.lastMessage = c.loop.ticks.Load()
 	c.ep.Stats.MessagesIn.Add(1)
 	c.ep.Stats.BytesIn.Add(uint64(len(payload)))
+	c.traffic.heard(len(payload))
+	c.ep.Stats.SizesIn.Observe(len(payload), 1)
 	c.charge(1, 0)
 	kind := core.TextFrame
 	if op == ws.OpBinary {
 		kind = core.BinaryFrame
 	}
 	f := core.Frame{Kind: kind, Data: payload}
+	watched := c.ep.server.watched.Load() > 0
+	if watched {
+		c.format.keep(f)
+	}
 	before := c.in.holds
 	done, err := c.format.read(f)
+	if watched {
+		c.forgetSaid()
+	}
 	if c.in.holds != before && c.in.holds.any() {
 		c.in.deciding = uint32(len(payload))
 	}
@@ -211,7 +220,12 @@ func (c *conn) carriedOut(err error) {
 }
 
 // Do hands a decoded command to the engine: conn is the codec's core.Sink.
-func (c *conn) Do(cmd core.Command) { c.peer.Do(cmd) }
+func (c *conn) Do(cmd core.Command) {
+	if cmd.Verb == core.Publish {
+		cmd.Read = c.loop.sample()
+	}
+	c.peer.Do(cmd)
+}
 
 // Refuse counts a message that the codec refused, and tells the client if f is a failure.
 func (c *conn) Refuse(r core.Reason, ref []byte, f core.Failure) {

@@ -53,6 +53,7 @@ func (s *Server) End(ctx context.Context, id uint64, r core.Reason) (ended core.
 
 // one calls f with the connection of a number, on its loop.
 func (s *Server) one(ctx context.Context, id uint64, f func(*conn)) (found core.ConnectionInfo, err error) {
+	is := false // there is no connection 0, and found has that number from the start
 	err = s.walk(ctx, func(c *conn) bool {
 		if c.id != id {
 			return false
@@ -60,10 +61,10 @@ func (s *Server) one(ctx context.Context, id uint64, f func(*conn)) (found core.
 		f(c)
 		return true
 	}, func(batch []core.ConnectionInfo) bool {
-		found = batch[0]
+		found, is = batch[0], true
 		return false
 	})
-	if err == nil && found.ID != id {
+	if err == nil && !is {
 		err = core.ErrNoConnection
 	}
 	return found, err
@@ -114,10 +115,11 @@ func describe(all []*conn, wanted func(*conn) bool) (d described) {
 }
 
 func (c *conn) listed() core.ConnectionInfo {
+	recent, ticks := c.traffic.look(c.opened, c.loop.ticks.Load())
 	return core.ConnectionInfo{
 		ID: c.id, Endpoint: c.ep.Name, Protocol: c.ep.Protocol, Remote: c.remote, User: c.user.User(), Opened: c.OpenedAt(),
 		Idle: time.Duration(c.loop.ticks.Load()-c.lastMessage) * timers.Tick, Queued: c.out.size, Held: c.heldBack(),
-		TLS: c.secure != nil, Compressed: c.window != 0,
+		TLS: c.secure != nil, Compressed: c.window != 0, Traffic: c.traffic.Traffic, Recent: recent, RecentFor: time.Duration(ticks) * timers.Tick,
 	}
 }
 

@@ -3,6 +3,8 @@ package network
 import (
 	"errors"
 
+	"github.com/gobwas/ws"
+
 	"github.com/polywire/polywire/core"
 )
 
@@ -18,21 +20,34 @@ func (f *localFormat) end()   {}
 
 var errUnwritable = errors.New("the client's format has no words for it")
 
-func (f *localFormat) writable(ev core.Event) error {
-	_, kind, err := f.ep.Format.EncodeMessage(nil, ev)
-	if err == nil && kind == core.NoFrame {
-		err = errUnwritable
+func (f *localFormat) writable(ev core.Event) (core.Written, error) {
+	out := newFrame()
+	defer out.release()
+	ok, err := out.encodeWith(f.ep.Format.EncodeMessage, ev)
+	switch {
+	case err != nil:
+		return core.Written{}, err
+	case !ok:
+		return core.Written{}, errUnwritable
 	}
-	return err
+	w := core.Written{Bytes: len(out.bytes), Frame: core.TextFrame}
+	if ws.OpCode(out.bytes[0]&0x0f) == ws.OpBinary {
+		w.Frame = core.BinaryFrame
+	}
+	return w, nil
 }
 
 // deliver encodes ev once for all.
-func (f *localFormat) deliver(m mail, ev core.Event, to []core.Audience) {
+func (f *localFormat) deliver(m mail, ev core.Event, to []core.Audience, by core.Crossing) {
 	out := newFrame()
 	defer out.release()
-	switch ok, err := out.encodeWith(f.ep.Format.EncodeMessage, ev); {
+	ok, err := out.encodeWith(f.ep.Format.EncodeMessage, ev)
+	if by != nil {
+		f.ep.tellCrossing(by, out, to, ok, err)
+	}
+	switch {
 	case err != nil:
-		m.lost = err
+		m.lost = &loss{ev.Author, err}
 	case !ok:
 		return
 	default:
@@ -53,6 +68,8 @@ type local struct {
 	// Owned by the loop. Not nil while a message is decoded off the loop; closed to drop that
 	// message.
 	dropped chan struct{}
+	// Owned by the loop. The message that is carried out, if a tap watches topics; else nil.
+	said *core.Frame
 }
 
 func (l *local) open() {
@@ -76,6 +93,24 @@ func (l *local) read(f core.Frame) (done bool, err error) {
 	return true, err
 }
 
+func (l *local) keep(f core.Frame) {
+	f = f.Clone()
+	l.said = &f
+}
+
+func (l *local) saying() (f core.Frame, ok bool) {
+	if l.said == nil {
+		return f, false
+	}
+	return *l.said, true
+}
+
+func (l *local) forget() {
+	if l.said != nil {
+		l.said = nil
+	}
+}
+
 func (l *local) busy() bool    { return l.dropped != nil }
 func (l *local) lingers() bool { return l.busy() }
 
@@ -92,7 +127,7 @@ func (l *local) tell(ev core.Event) {
 	switch {
 	case err != nil && !ends:
 		f.release()
-		c.dropUnwritableEvent(ev.PendingCall(), err)
+		c.dropUnwritableEvent(ev.Author, ev.PendingCall(), err)
 		if c.peer != nil {
 			c.peer.Unwritten(ev)
 		}
@@ -139,7 +174,7 @@ func (l *local) queueGoodbye(r core.Reason) {
 	}
 	f.release()
 	if _, ends := errors.AsType[*core.Violation](err); err != nil && !ends {
-		c.dropUnwritable(err)
+		c.dropUnwritable("", err)
 	}
 }
 

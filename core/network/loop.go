@@ -52,8 +52,9 @@ type loop struct {
 	awake     []*conn // connections that resume reading before the turn ends
 	effort    effort  // of this turn
 	inbound   inbound // waiting input
-	depth     int     // how many callbacks of gnet are nested
-	counted   bool    // this turn is in server.turns
+	load      load
+	depth     int  // how many callbacks of gnet are nested
+	counted   bool // this turn is in server.turns
 
 	nextRetry time.Time
 	retries   uint64  // rounds of retries
@@ -64,6 +65,7 @@ type loop struct {
 	congested atomic.Bool   // counted in server.congested
 	largest   atomic.Int64  // the most memory that waits for one full socket
 	turning   atomic.Bool   // guests that ask for a turn now get one at the end of this turn
+	turned    atomic.Int64  // when the last turn of Run began, in nanoseconds since the server started
 }
 
 func newLoop(s *Server, index int, el gnet.EventLoop) *loop {
@@ -80,6 +82,7 @@ func newLoop(s *Server, index int, el gnet.EventLoop) *loop {
 	l.clock.Start(s.started, now)
 	l.ticks.Store(l.clock.Look(now))
 	l.wheel.Start(l.ticks.Load())
+	l.turned.Store(int64(now.Sub(s.started)))
 	go l.pace()
 	return l
 }
@@ -204,6 +207,7 @@ func (l *loop) drain() {
 	l.beginTurn()
 	defer l.endTurn()
 	start := time.Now()
+	l.turned.Store(int64(start.Sub(l.server.started)))
 	if now := l.clock.Look(start); now != l.ticks.Load() {
 		l.ticks.Store(now)
 		l.wheel.Advance(now, (*conn).expire)
@@ -212,6 +216,9 @@ func (l *loop) drain() {
 	l.writeRest()
 	for n := 1; ; n++ {
 		m := l.mailbox.take()
+		if n == 1 {
+			l.load.mails.Saw(int64(len(l.mailbox.batch) - l.mailbox.next + 1))
+		}
 		if m == nil {
 			break
 		}
@@ -278,6 +285,7 @@ func (l *loop) beginTurn() {
 			l.turning.Store(true)
 		}
 		l.effort.begin()
+		l.load.began = l.effort.began
 	}
 }
 
@@ -316,9 +324,10 @@ func (l *loop) handOutFrom(aud *audience, first int, m *mail, n *int) (next int)
 		}
 		r.conn.stamp = m.stamp
 		if m.frame == nil {
-			r.conn.dropUnwritable(m.lost)
+			r.conn.dropUnwritable(m.lost.author, m.lost.err)
 		} else if r.conn.queue(lent{m.frame}) {
 			*n++
+			r.conn.traffic.said(m.frame.payload)
 		}
 	}
 	return i
@@ -356,6 +365,7 @@ func (l *loop) endTurn() {
 	l.turn = l.turn[:0]
 	// From here on the pool may reuse the frames for other bytes.
 	l.corked = l.corked[:0]
+	l.load.busy.Add(int64(time.Since(l.load.began)))
 	l.depth--
 	if l.turning.Load() {
 		l.stopTurning()

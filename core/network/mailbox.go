@@ -12,7 +12,7 @@ type mail struct {
 	// A frame for one or more audiences. The mail holds a reference to the frame. If there is
 	// no frame, lost is why the audiences miss a message.
 	frame  *frame
-	lost   error
+	lost   *loss
 	aud    *audience
 	more   []core.Audience // others of the same loop; owned by the mail
 	except *conn
@@ -23,6 +23,12 @@ type mail struct {
 	conn  *conn
 	event *eventCopy
 	fn    func()
+}
+
+// loss is a message that a format cannot write.
+type loss struct {
+	author string // the format of its author
+	err    error
 }
 
 // audiences calls yield with each audience, until it returns false.

@@ -3,6 +3,9 @@ package network
 import (
 	"bytes"
 	"slices"
+	"time"
+
+	"github.com/polywire/polywire/core"
 )
 
 // listed says in which of its loop's lists a connection is because of its output. It is
@@ -29,13 +32,14 @@ const (
 // frames: in all other lists, pushed frames are kept at once.
 type output struct {
 	frames []*frame
-	off    int     // bytes of the first frame that are written
-	size   int     // bytes that are not written
-	owed   int     // the part of size that no policy may drop
-	kept   int     // how many frames, from the front, are kept
-	weight weight  // of all frames
-	newest *index  // with Conflate, while the socket is full
-	budget *budget // kept frames count against it; static
+	off    int         // bytes of the first frame that are written
+	size   int         // bytes that are not written
+	owed   int         // the part of size that no policy may drop
+	kept   int         // how many frames, from the front, are kept
+	weight weight      // of all frames
+	newest *index      // with Conflate, while the socket is full
+	budget *budget     // kept frames count against it; static
+	level  *core.Level // the size counts in it while the socket is full; static
 	list   listed
 }
 
@@ -74,8 +78,20 @@ func (o *output) listForTurn() (list bool) {
 func (o *output) keepFor(to listed) (list bool) {
 	o.keep()
 	list = o.list != to
-	o.list = to
+	o.enlist(to)
 	return list
+}
+
+// enlist notes in which list the connection is.
+func (o *output) enlist(to listed) {
+	if was := o.list == stuck; was != (to == stuck) {
+		n := o.size
+		if was {
+			n = -n
+		}
+		o.level.Add(int64(n))
+	}
+	o.list = to
 }
 
 func (o *output) keep() {
@@ -95,6 +111,9 @@ func (o *output) setKept(n int) {
 // count adds n bytes of f to the waiting output; n may be negative.
 func (o *output) count(f *frame, n int) {
 	o.size += n
+	if o.list == stuck {
+		o.level.Add(int64(n))
+	}
 	if f.purpose == owed {
 		o.owed += n
 	}
@@ -158,6 +177,9 @@ func (o *output) wrote(n int) {
 		n -= left
 		o.off = 0
 		o.weight.add(f, -1)
+		if f.delays != nil {
+			f.delays.Observe(time.Since(f.read))
+		}
 		gone++
 	}
 	if gone == 0 {
@@ -264,6 +286,9 @@ func (o *output) drop() {
 		f.release()
 	}
 	o.setKept(0)
+	if o.list == stuck {
+		o.level.Add(int64(-o.size))
+	}
 	o.frames, o.off, o.size, o.owed, o.weight, o.newest = nil, 0, 0, 0, weight{}, nil
 }
 

@@ -265,7 +265,7 @@ func TestOutputModel(t *testing.T) {
 	t.Logf("seed %d", seed)
 	m := &outputModel{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), seed: maphash.MakeSeed(), texts: map[*frame]string{}}
 	for range 4 {
-		m.outputs = append(m.outputs, &modelled{out: output{budget: &m.budget}})
+		m.outputs = append(m.outputs, &modelled{out: output{budget: &m.budget, level: new(core.Level)}})
 	}
 	for range 20_000 {
 		m.retry()

@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/logging"
@@ -34,6 +35,7 @@ func (s *Server) logTurnedAway(endpoint, listen, client string, r refusal) {
 		s.log.Debug("client left before it was let in", "endpoint", endpoint, "listen", listen, "remote", client)
 		return
 	}
+	s.away.add(endpoint, listen, client, r, s.ids.Load(), time.Now())
 	each := []slog.Attr{slog.String("why", r.why)}
 	if listen != "" {
 		each = append(each, slog.String("listen", listen))

@@ -15,10 +15,10 @@ type remoteFormat struct {
 	format core.RemoteFormat
 }
 
-func (f *remoteFormat) translator(c *conn) translator { return &remote{conn: c, format: f.format} }
-func (f *remoteFormat) writable(core.Event) error     { return nil }
-func (f *remoteFormat) begin()                        { f.ep.server.bind(f.format) }
-func (f *remoteFormat) end()                          { f.ep.server.unbind(f.format) }
+func (f *remoteFormat) translator(c *conn) translator             { return &remote{conn: c, format: f.format} }
+func (f *remoteFormat) writable(core.Event) (core.Written, error) { return core.Written{}, nil }
+func (f *remoteFormat) begin()                                    { f.ep.server.bind(f.format) }
+func (f *remoteFormat) end()                                      { f.ep.server.unbind(f.format) }
 
 // remote is the translator of a codec in another process, and the core.RemoteConn of that codec.
 // Messages are pipelined: the next ones are read while earlier ones are in flight. So whatever
@@ -37,10 +37,11 @@ type remote struct {
 	messages int    // unanswered messages of the client, and the opening
 	last     uint64 // asked, when the socket was closed; 0 before
 	waiting  []waiting
-	next     func() // runs after all that was read before it; nil if nothing waits
-	passes   int    // how often next has waited for all answers
-	broken   bool   // the client broke the format: answers to its later messages are ignored
-	parting  bool   // the Goodbye is being encoded
+	next     func()       // runs after all that was read before it; nil if nothing waits
+	passes   int          // how often next has waited for all answers
+	broken   bool         // the client broke the format: answers to its later messages are ignored
+	parting  bool         // the Goodbye is being encoded
+	said     []core.Frame // the oldest unanswered messages, in order, since a tap has watched topics; without data if not kept
 }
 
 // waiting is work that waits for answers.
@@ -103,6 +104,24 @@ func (r *remote) Unpause() { r.conn.release(paused) }
 // Held reports whether messages in flight must wait.
 func (r *remote) Held() bool { return r.conn.in.holds.stopCarryingOut() && r.conn.isOpen() }
 
+// keep keeps a message behind those that are in flight, of which some may not have been kept.
+func (r *remote) keep(f core.Frame) {
+	for len(r.said) < r.messages {
+		r.said = append(r.said, core.Frame{})
+	}
+	r.said = append(r.said, f.Clone())
+}
+
+func (r *remote) saying() (f core.Frame, ok bool) {
+	if len(r.said) > 0 {
+		f = r.said[0]
+	}
+	return f, f.Kind != core.NoFrame
+}
+
+// forget does nothing: a message is forgotten when it is answered.
+func (r *remote) forget() {}
+
 // read asks the codec to decode a message.
 func (r *remote) read(f core.Frame) (done bool, err error) {
 	r.messages++
@@ -133,6 +152,9 @@ func (r *remote) Refuse(reason core.Reason, ref []byte, f core.Failure) {
 func (r *remote) Decoded(err error) {
 	r.answered++
 	r.messages--
+	if len(r.said) > 0 {
+		defer func() { r.said = r.said[1:] }()
+	}
 	switch {
 	case r.broken:
 	case err == nil:
@@ -175,7 +197,7 @@ func (r *remote) Encoded(asked core.CallID, f core.Frame, err error) {
 		c.ep.Stats.Dropped.Inc(core.ReasonOverload)
 		c.requestUndeliverable(asked, core.ReasonOverload)
 	case !ends:
-		c.dropUnwritableEvent(asked, err)
+		c.dropUnwritableEvent("", asked, err)
 	default:
 		if f.Kind == core.NoFrame {
 			c.ep.Stats.Dropped.Inc(v.Reason)

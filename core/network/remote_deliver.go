@@ -3,6 +3,7 @@ package network
 import (
 	"bytes"
 	"errors"
+	"time"
 
 	"github.com/polywire/polywire/core"
 )
@@ -10,20 +11,23 @@ import (
 // dispatch is one message for the audiences of one shard, on its way through a format whose
 // codecs are in another process.
 type dispatch struct {
-	mail  mail
-	to    []core.Audience
-	at    []uint64 // for each loop of to: where in its mailbox the message was when it was sent
-	keyed bool     // newer messages of the address may replace this one
-	as    uint32   // the address, if keyed
-	topic []byte
+	mail   mail
+	to     []core.Audience
+	at     []uint64 // for each loop of to: where in its mailbox the message was when it was sent
+	keyed  bool     // newer messages of the address may replace this one
+	as     uint32   // the address, if keyed
+	topic  []byte
+	author string
+	read   time.Duration
+	by     core.Crossing // nil unless the message is watched
 }
 
 // deliver asks each shard once to encode the message. A client that joins an audience in the
 // meantime does not get it, as if the message had been in the mailbox.
-func (f *remoteFormat) deliver(m mail, ev core.Event, to []core.Audience) {
+func (f *remoteFormat) deliver(m mail, ev core.Event, to []core.Audience, by core.Crossing) {
 	shards := f.format.Shards()
 	for shard := range shards {
-		d := dispatch{mail: m}
+		d := dispatch{mail: m, author: ev.Author, read: ev.Read, by: by}
 		if f.ep.conflates() {
 			d.keyed, d.as, d.topic = true, ev.As, bytes.Clone(ev.Topic)
 		}
@@ -48,6 +52,9 @@ func (f *remoteFormat) deliver(m mail, ev core.Event, to []core.Audience) {
 // deliver hands the message to the loops. Any goroutine; the order of the calls is that
 // of the messages.
 func (d *dispatch) deliver(f core.Frame, err error) {
+	if d.by != nil {
+		d.to[0].(*audience).ep.tellEncoded(d.by, f, d.to, err)
+	}
 	if v, lost := errors.AsType[*core.Violation](err); lost {
 		for _, aud := range d.to {
 			aud.(*audience).dropAll(nil, v.Reason)
@@ -56,7 +63,7 @@ func (d *dispatch) deliver(f core.Frame, err error) {
 	}
 	switch {
 	case err != nil:
-		d.mail.lost = err
+		d.mail.lost = &loss{d.author, err}
 	case f.Kind == core.NoFrame:
 		return
 	default:
@@ -73,6 +80,6 @@ func (d *dispatch) deliver(f core.Frame, err error) {
 func (d *dispatch) frameOf(f core.Frame) *frame {
 	ep := d.to[0].(*audience).ep
 	out := frameOf(f)
-	ep.markPublished(out, core.Event{As: d.as, Topic: d.topic}, d.keyed)
+	ep.markPublished(out, core.Event{As: d.as, Topic: d.topic, Read: d.read}, d.keyed)
 	return out
 }

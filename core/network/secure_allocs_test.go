@@ -8,7 +8,7 @@ import (
 	"net"
 	"testing"
 
-	"github.com/polywire/polywire/certs/certstest"
+	"github.com/polywire/polywire/internal/certs/certstest"
 )
 
 // TestSecureOutputAllocatesNothing: with the race detector, pools do.

@@ -13,9 +13,9 @@ import (
 
 	"github.com/gobwas/ws"
 
-	"github.com/polywire/polywire/certs/certstest"
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
+	"github.com/polywire/polywire/internal/certs/certstest"
 )
 
 // secureRig is a rig whose chat endpoint speaks TLS, as "localhost".

@@ -184,6 +184,7 @@ type Server struct {
 
 	admission admission
 	halfOpen  halfOpen
+	away      turnedAway
 
 	// Guarded by mu.
 	mu      sync.Mutex
@@ -200,15 +201,17 @@ type Server struct {
 	open      atomic.Int64                        // connections that have entered
 	aside     atomic.Int64                        // connections that turnAwayAside answers
 	ids       atomic.Uint64
-	turns     atomic.Int32 // loops in the middle of a turn
-	congested atomic.Int32 // loops whose mailboxes are congested
-	queued    atomic.Int32 // how many are in waiting; written under mu
-	coming    atomic.Int32 // connections that are let in and not released yet
-	taps      atomic.Int32 // how many endpoints are tapped
-	spent     atomic.Int64 // the total cost of the messages put into mailboxes (mailbox.append)
-	leaving   atomic.Bool  // no new clients should be sent here
-	draining  atomic.Bool  // no new clients are admitted
-	down      atomic.Bool  // Shutdown was called
+	turns     atomic.Int32  // loops in the middle of a turn
+	congested atomic.Int32  // loops whose mailboxes are congested
+	queued    atomic.Int32  // how many are in waiting; written under mu
+	coming    atomic.Int32  // connections that are let in and not released yet
+	taps      atomic.Int32  // how many endpoints and connections are tapped
+	watched   atomic.Int32  // how many taps watch topics: what clients say is kept for them
+	tapLost   atomic.Uint64 // events that taps have lost
+	spent     atomic.Int64  // the total cost of the messages put into mailboxes (mailbox.append)
+	leaving   atomic.Bool   // no new clients should be sent here
+	draining  atomic.Bool   // no new clients are admitted
+	down      atomic.Bool   // Shutdown was called
 	ready     atomic.Bool
 	budget    budget
 	inbound   budget

@@ -13,6 +13,8 @@ type Stats struct {
 	AcceptErrors atomic.Uint64
 	// Rejected counts connections turned away before their endpoint was known.
 	Rejected core.Counters
+	// Handshakes are the times of those that were turned away.
+	Handshakes core.Durations
 	// Panics counts handlers that panicked; each ended one connection.
 	Panics atomic.Uint64
 }

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// maxTaps bounds how many endpoints are tapped at once.
+	// maxTaps bounds how many endpoints and connections are tapped at once.
 	maxTaps = 4
 	// tapBytes bounds the memory of what waits for the reader of a tap.
 	tapBytes = 16 << 20
@@ -26,10 +26,10 @@ const (
 
 var (
 	errTapped   = errors.New("it is tapped already, and one tap is allowed at a time")
-	errManyTaps = fmt.Errorf("%d other endpoints are tapped, and no more are allowed at a time", maxTaps)
+	errManyTaps = fmt.Errorf("%d other endpoints or connections are tapped, and no more are allowed at a time", maxTaps)
 )
 
-// Tap reports what an endpoint sees: the upgrades, messages and ends of connections that opened after
+// Tap reports what an endpoint sees, or what one connection says and hears from then on. Of an endpoint: the upgrades, messages and ends of connections that opened after
 // it did, and HTTP requests that are no upgrades. Connections that were open before are left out, as
 // what they say cannot be understood without their beginning; so are clients that are turned away before
 // their request is judged, because there are too many.
@@ -41,10 +41,12 @@ var (
 // what is missing.
 type Tap struct {
 	// Static after construction.
-	ep    *endpoint
-	max   int           // messages of more bytes are reported without their data
-	limit int64         // of bytes
-	wake  chan struct{} // has something if there are events; capacity 1, never closed
+	ep      *endpoint
+	conn    *conn // the only one that is reported; nil of a tap on an endpoint
+	max     int   // messages of more bytes are reported without their data
+	sampler *core.Sampler
+	limit   int64         // of bytes
+	wake    chan struct{} // has something if there are events; capacity 1, never closed
 
 	left sync.Once
 
@@ -60,9 +62,9 @@ type Tap struct {
 	unseen tapped // stands for all connections of which nothing is reported
 }
 
-// Tap begins to report what an endpoint sees, messages of up to max bytes, until the endpoint or the server
-// ends. The caller calls Close. The error is core.ErrNoEndpoint, or says why no tap is allowed.
-func (s *Server) Tap(endpoint string, max int) (*Tap, error) {
+// Tap begins to report what an endpoint sees, until the endpoint or the server ends. The caller calls Close. The
+// error is core.ErrNoEndpoint, or says why no tap is allowed.
+func (s *Server) Tap(endpoint string, o core.TapOptions) (*Tap, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ep := s.eps[endpoint]
@@ -80,10 +82,48 @@ func (s *Server) Tap(endpoint string, max int) (*Tap, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tapping endpoint %q: %w", endpoint, err)
 	}
-	t := &Tap{ep: ep, max: max, limit: s.options.tapBytes, wake: make(chan struct{}, 1)}
-	t.unseen.tap = t
+	t := s.newTap(ep, o)
 	s.taps.Add(1)
 	ep.tap.Store(t)
+	return t, nil
+}
+
+func (s *Server) newTap(ep *endpoint, o core.TapOptions) *Tap {
+	t := &Tap{ep: ep, max: o.MaxMessage, sampler: core.NewSampler(o), limit: s.options.tapBytes, wake: make(chan struct{}, 1)}
+	t.unseen.tap = t
+	return t
+}
+
+// TapConnection is Tap for one open connection, until it ends. The error is core.ErrNoConnection, that of ctx, or
+// says why no tap is allowed.
+func (s *Server) TapConnection(ctx context.Context, id uint64, o core.TapOptions) (*Tap, error) {
+	if s.taps.Add(1) > maxTaps {
+		s.taps.Add(-1)
+		return nil, fmt.Errorf("tapping connection %d: %w", id, errManyTaps)
+	}
+	begun := make(chan *Tap, 1)
+	var decided atomic.Bool // the loop begins the tap, or nobody waits for it any more
+	_, err := s.one(ctx, id, func(c *conn) {
+		if decided.CompareAndSwap(false, true) {
+			begun <- c.beTapped(o)
+		}
+	})
+	var t *Tap
+	if err == nil || !decided.CompareAndSwap(false, true) {
+		t = <-begun
+	}
+	switch {
+	case err != nil && t != nil:
+		t.Close()
+	case err != nil:
+		s.taps.Add(-1)
+	case t == nil:
+		s.taps.Add(-1)
+		err = errTapped
+	}
+	if err != nil {
+		return nil, fmt.Errorf("tapping connection %d: %w", id, err)
+	}
 	return t, nil
 }
 
@@ -171,10 +211,13 @@ func (t *Tap) Close() {
 
 // endTap ends the tap of the endpoint, if there is one, and tells its reader why.
 func (ep *endpoint) endTap(why string) {
-	t := ep.tap.Load()
-	if t == nil {
-		return
+	if t := ep.tap.Load(); t != nil {
+		t.finish(why)
 	}
+}
+
+// finish ends the tap, and tells its reader why.
+func (t *Tap) finish(why string) {
 	t.leave()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -187,7 +230,11 @@ func (ep *endpoint) endTap(why string) {
 // leave lets other taps in.
 func (t *Tap) leave() {
 	t.left.Do(func() {
-		t.ep.tap.Store(nil)
+		if c := t.conn; c == nil {
+			t.ep.tap.Store(nil)
+		} else {
+			c.Post(func() { c.untap(t) })
+		}
 		t.ep.server.taps.Add(-1)
 	})
 }
@@ -205,6 +252,9 @@ type tapped struct {
 	// Static after construction.
 	tap *Tap
 	id  uint64 // 0 stands for connections of which nothing is reported
+
+	// Owned by the loop.
+	next *tapped // of another tap that reports the connection; nil if there is none
 
 	// Atomic.
 	gap atomic.Bool // it is in tap.gaps: what follows is lost until the next Next; set under tap.mu
@@ -247,7 +297,19 @@ func (ep *endpoint) tapRefused(request, response []byte) {
 
 // heard reports a message or close frame of the client.
 func (c *tapped) heard(op ws.OpCode, payload []byte) {
-	c.report(core.TapEvent{Kind: tapKind(op)}, c.within(payload), len(payload))
+	for ; c != nil; c = c.next {
+		c.message(op, false, payload)
+	}
+}
+
+// message reports a message or close frame, unless it is a message that the sampler leaves out.
+func (c *tapped) message(op ws.OpCode, fromServer bool, payload []byte) {
+	if op != ws.OpClose {
+		if _, chosen := c.tap.sampler.Take(time.Now()); !chosen {
+			return
+		}
+	}
+	c.report(core.TapEvent{Kind: tapKind(op), FromServer: fromServer}, c.within(payload), len(payload))
 }
 
 // said reports a frame for the client, which is not compressed, unless it is a ping or pong.
@@ -257,7 +319,9 @@ func (c *tapped) said(f *frame) {
 		return
 	}
 	payload := f.bytes[len(f.bytes)-f.payload:]
-	c.report(core.TapEvent{Kind: tapKind(op), FromServer: true}, c.within(payload), len(payload))
+	for ; c != nil; c = c.next {
+		c.message(op, true, payload)
+	}
 }
 
 func tapKind(op ws.OpCode) core.TapKind {
@@ -281,17 +345,26 @@ func (c *tapped) within(payload []byte) []byte {
 // fault reports that the client broke the protocol.
 func (c *tapped) fault(err error) {
 	why := err.Error()
-	c.report(core.TapEvent{Kind: core.TapFault}, []byte(why), len(why))
+	for ; c != nil; c = c.next {
+		c.report(core.TapEvent{Kind: core.TapFault}, []byte(why), len(why))
+	}
 }
 
 // dropped reports that the client does not get a message of n bytes.
 func (c *tapped) dropped(n int) {
-	c.report(core.TapEvent{Kind: core.TapDropped, FromServer: true}, nil, n)
+	for ; c != nil; c = c.next {
+		c.report(core.TapEvent{Kind: core.TapDropped, FromServer: true}, nil, n)
+	}
 }
 
 // end reports the end of the connection. It is called once, as the last.
 func (c *tapped) end(byServer bool) {
-	c.report(core.TapEvent{Kind: core.TapEnd, FromServer: byServer}, nil, 0)
+	for ; c != nil; c = c.next {
+		c.report(core.TapEvent{Kind: core.TapEnd, FromServer: byServer}, nil, 0)
+		if c.tap.conn != nil {
+			c.tap.finish("the connection has ended")
+		}
+	}
 }
 
 // report queues an event with a copy of data, if there is room. size is how many bytes there were.
@@ -327,6 +400,7 @@ func (c *tapped) lose(ev core.TapEvent) {
 	case ev.Kind == core.TapEnd && c.id != 0:
 		c.last = &ev
 	default:
+		t.ep.server.tapLost.Add(1)
 		c.lost++
 		c.lostBytes += ev.Size
 	}

@@ -28,7 +28,7 @@ type tapReader struct {
 
 func (r *rig) tap(endpoint string, limit int) *tapReader {
 	r.t.Helper()
-	tap, err := r.Tap(endpoint, limit)
+	tap, err := r.Tap(endpoint, core.TapOptions{MaxMessage: limit})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -317,11 +317,11 @@ func TestTapOfSlowClient(t *testing.T) {
 // A tap ends with its endpoint and with the server, after the goodbyes of the clients, and there are not many.
 func TestTapOver(t *testing.T) {
 	r := start(t, nil)
-	if _, err := r.Tap("chit", 1); !errors.Is(err, core.ErrNoEndpoint) {
+	if _, err := r.Tap("chit", core.TapOptions{MaxMessage: 1}); !errors.Is(err, core.ErrNoEndpoint) {
 		t.Errorf("no such endpoint: %v", err)
 	}
 	tap := r.tap("chat", 1000)
-	if _, err := r.Tap("chat", 1); !errors.Is(err, errTapped) {
+	if _, err := r.Tap("chat", core.TapOptions{MaxMessage: 1}); !errors.Is(err, errTapped) {
 		t.Errorf("a second tap: %v", err)
 	}
 	var others []Endpoint
@@ -336,7 +336,7 @@ func TestTapOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range maxTaps {
-		other, err := r.Tap(fmt.Sprint(i), 1)
+		other, err := r.Tap(fmt.Sprint(i), core.TapOptions{MaxMessage: 1})
 		if i == maxTaps-1 {
 			if !errors.Is(err, errManyTaps) {
 				t.Errorf("one too many: %v", err)
@@ -389,7 +389,7 @@ func TestTapOver(t *testing.T) {
 	if got := lines[len(lines)-1]; got != "0 < over the broker shuts down" || !slices.Contains(lines, "1 < end") {
 		t.Errorf("got %q", lines)
 	}
-	if _, err := r.Tap("echo", 1); err == nil {
+	if _, err := r.Tap("echo", core.TapOptions{MaxMessage: 1}); err == nil {
 		t.Error("a server that is down can be tapped")
 	}
 }

@@ -9,13 +9,13 @@ type translation interface {
 	// translator returns the translator of a new connection, which is not in a loop yet. Any
 	// goroutine.
 	translator(c *conn) translator
-	// deliver delivers the Message ev to the members of to, which it borrows. m is the mail to
-	// fill in; its except and stamp are set. Any goroutine; messages of one goroutine arrive in
-	// the order of its calls.
-	deliver(m mail, ev core.Event, to []core.Audience)
-	// writable returns why the Message ev cannot be written, if that is known at once. Any
-	// goroutine.
-	writable(ev core.Event) error
+	// deliver delivers the Message ev to the members of to, which it borrows, and tells by if that is not
+	// nil. m is the mail to fill in; its except and stamp are set. Any goroutine; messages of one
+	// goroutine arrive in the order of its calls.
+	deliver(m mail, ev core.Event, to []core.Audience, by core.Crossing)
+	// writable returns the frame of the Message ev, or why it cannot be written; the zero value if that is not
+	// known at once. Any goroutine.
+	writable(ev core.Event) (core.Written, error)
 	// begin is called before the first connection, end after the last. The caller holds the
 	// server's mu.
 	begin()
@@ -32,6 +32,12 @@ type translator interface {
 	// carried out, and err says how it broke the format; otherwise conn.carriedOut is called
 	// later.
 	read(f core.Frame) (done bool, err error)
+	// keep keeps a copy of the message of the client that is read next, for saying: a tap watches topics.
+	keep(f core.Frame)
+	// saying returns the message that is carried out, if it was kept.
+	saying() (f core.Frame, ok bool)
+	// forget gives up what was kept of messages that have been carried out.
+	forget()
 	// busy reports whether input of the client is still being carried out, or events for it are
 	// still being encoded.
 	busy() bool

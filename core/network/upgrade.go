@@ -36,6 +36,8 @@ func (d *door) upgrade(v *visitor, h *head) {
 		d.reject(v, core.ReasonHandshake, http.StatusNotFound, "no endpoint at this path", logging.Quoted("path", target.Path))
 		return
 	}
+	opened := false
+	defer func() { ep.Stats.Handshakes.Observe(time.Since(v.came), opened) }()
 	if r, ok := ep.enter(v.client.Addr()); !ok {
 		ep.Stats.Rejected.Inc(r)
 		s.logRefusal(ep.Name, v.remote(), refusal{reason: r, why: whyNot(r)})
@@ -46,7 +48,6 @@ func (d *door) upgrade(v *visitor, h *head) {
 	// Whatever happens from here on, even a panic: a connection that does not open gives its
 	// places back.
 	var terms terms
-	opened := false
 	defer func() {
 		if !opened {
 			s.windows.close(terms.history)
@@ -72,7 +73,7 @@ func (d *door) upgrade(v *visitor, h *head) {
 		trace:   h.trace(),
 		info:    v.keepsake(),
 		secure:  v.secure,
-		out:     output{budget: &s.budget},
+		out:     output{budget: &s.budget, level: &ep.Stats.Queued},
 		upgrade: &upgrade{response: shake.Bytes(), early: bytes.Clone(v.read)},
 	}
 	c.format = ep.translation.translator(c)

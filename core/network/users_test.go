@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/polywire/polywire/cluster/clustertest"
-	clusterplaces "github.com/polywire/polywire/cluster/places"
 	"github.com/polywire/polywire/core"
+	"github.com/polywire/polywire/internal/cluster/clustertest"
+	clusterplaces "github.com/polywire/polywire/internal/cluster/places"
 )
 
 // The limit of a user holds over all nodes, and while the cluster cannot be asked at each node alone.

@@ -103,7 +103,7 @@ func (c *conn) writeFrom(list listed) {
 	if c.out.list != list {
 		return
 	}
-	c.out.list = unlisted
+	c.out.enlist(unlisted)
 	defer func() {
 		if fault := recover(); fault != nil {
 			c.ep.server.cutAfterPanic(c, fault)

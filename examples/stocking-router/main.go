@@ -34,13 +34,31 @@ func main() {
 
 // run serves until ctx ends.
 func run(ctx context.Context) error {
-	cfg, err := config.Load(config.Source{Text: configuration, Env: os.Environ()}, polywire.Protocols())
+	broker, err := newBroker(slog.Default())
 	if err != nil {
 		return err
 	}
-	broker, err := polywire.New(cfg, slog.Default())
+	go func() {
+		<-broker.Ready()
+		if broker.Err() != nil {
+			return // Run says why
+		}
+		for _, ep := range broker.Endpoints() {
+			fmt.Fprintln(os.Stdout, ep.Name, ep.URL)
+		}
+	}()
+	return broker.Run(ctx)
+}
+
+// newBroker makes the broker with its routes. Tests add options.
+func newBroker(log *slog.Logger, options ...polywire.Option) (*polywire.Broker, error) {
+	cfg, err := config.Load(config.Source{Text: configuration, Env: os.Environ()}, polywire.Protocols())
 	if err != nil {
-		return err
+		return nil, err
+	}
+	broker, err := polywire.New(cfg, log, options...)
+	if err != nil {
+		return nil, err
 	}
 
 	// Use: the first is outermost, as with stocking.
@@ -54,15 +72,5 @@ func run(ctx context.Context) error {
 	On(broker, "trace", trace, []string{})
 	On(broker, "announce", announceTo(broker), announcement{})
 	Otherwise(broker, otherwise)
-
-	go func() {
-		<-broker.Ready()
-		if broker.Err() != nil {
-			return // Run says why
-		}
-		for _, ep := range broker.Endpoints() {
-			fmt.Fprintln(os.Stdout, ep.Name, ep.URL)
-		}
-	}()
-	return broker.Run(ctx)
+	return broker, nil
 }

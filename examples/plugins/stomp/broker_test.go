@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 	"net/url"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/conversations"
 	"github.com/polywire/polywire/core/coretest"
+	"github.com/polywire/polywire/polywiretest"
 )
 
 // TestConversations plays conversations/*.txt against a broker that runs the plugin.
@@ -79,21 +79,7 @@ func serve(t *testing.T, yaml string, set []config.Override) map[string]*url.URL
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- broker.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("ending the broker: %v", err)
-		}
-	})
-	select {
-	case err := <-ended:
-		ended <- err
-		t.FailNow()
-	case <-broker.Ready():
-	}
+	polywiretest.Run(t, broker)
 	endpoints := map[string]*url.URL{"admin": parseURL(t, broker.AdminURL())}
 	for _, ep := range broker.Endpoints() {
 		endpoints[ep.Name] = parseURL(t, ep.URL)
