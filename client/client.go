@@ -91,12 +91,6 @@ func (c *Client) start(first *connection) {
 // run serves one connection after the other until ctx ends.
 func (c *Client) run(ctx context.Context, conn *connection) {
 	pause := c.options.FirstPause
-	if conn == nil {
-		select {
-		case <-c.options.Begin:
-		case <-ctx.Done():
-		}
-	}
 	for ctx.Err() == nil {
 		var err error
 		if conn == nil {

@@ -72,7 +72,7 @@ type connection struct {
 
 	// Owned by the goroutine of write, or the loop of hosted.
 	out    []byte   // scratch of say
-	silent []*order // scratch of say
+	silent []*order // those whose outcome it is that out is written
 
 	// Owned by the goroutine of read, or the loop of hosted.
 	frames   frames
@@ -118,11 +118,12 @@ func (c *Client) connect(ctx context.Context) (*connection, error) {
 	if remote != nil {
 		go k.watch()
 	}
-	k.open()
-	k.greet()
+	if k.begin(); k.isDead() {
+		return nil, fmt.Errorf("connecting to %s: %w", SafeURL(c.options.URL), k.err)
+	}
 	if !c.options.hosts(conn, remote) {
 		go k.read(behind)
-	} else if err := k.host(ctx, behind); err != nil {
+	} else if err := k.host(behind); err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", SafeURL(c.options.URL), err)
 	}
 	select {
@@ -168,15 +169,26 @@ func (k *connection) watch() {
 	k.remote.Close()
 }
 
-// open says what a client says first.
-func (k *connection) open() {
-	o, ok := innermost(k.codec).(core.ClientOpener)
-	if !ok {
+// recovered is deferred around all that runs the codec or tells what was heard, except on an event loop.
+func (k *connection) recovered() {
+	if k.client.options.Panicked == nil {
 		return
 	}
-	var out []byte
-	o.Open(func(f core.Frame) { out = appendFrame(out, f) })
-	k.send(out)
+	if fault := recover(); fault != nil {
+		k.client.options.Panicked(fault)
+		k.fail(fmt.Errorf("a fault: %v", fault))
+	}
+}
+
+// begin says what a client says first.
+func (k *connection) begin() {
+	defer k.recovered()
+	if o, ok := innermost(k.codec).(core.ClientOpener); ok {
+		var out []byte
+		o.Open(func(f core.Frame) { out = appendFrame(out, f) })
+		k.send(out)
+	}
+	k.greet()
 }
 
 // greet closes ready once the codec is. The caller holds mu, or is alone.
@@ -196,7 +208,7 @@ func (k *connection) serve(ctx context.Context) error {
 	stop()
 	c.use(nil)
 	k.mu.Lock()
-	lost := slices.Collect(maps.Values(k.pending))
+	lost := slices.AppendSeq(k.silent, maps.Values(k.pending))
 	k.pending = nil
 	n := k.confirmed.unconfirmed()
 	k.mu.Unlock()
@@ -207,9 +219,15 @@ func (k *connection) serve(ctx context.Context) error {
 		lost = append(lost, c.queue.shut()...)
 	}
 	for _, o := range lost {
-		c.tell(o, core.Event{}, ErrLost)
+		k.lose(o)
 	}
 	return k.err
+}
+
+// lose tells that an order is lost with the connection.
+func (k *connection) lose(o *order) {
+	defer k.recovered()
+	k.client.tell(o, core.Event{}, ErrLost)
 }
 
 // fail ends the connection for a reason; only the first counts.
@@ -233,6 +251,7 @@ func (k *connection) isEnding() bool { return isClosed(k.ending) }
 
 // write says what is restored, then what is queued, until the connection ends.
 func (k *connection) write() {
+	defer k.recovered()
 	q := k.client.queue
 	more := q.more
 	if k.hosted != nil {
@@ -249,9 +268,7 @@ func (k *connection) write() {
 	defer idle.Stop()
 	k.said.Store(time.Now().UnixNano())
 	for {
-		k.mu.Lock()
-		after, beat := k.codec.KeepAlive()
-		k.mu.Unlock()
+		after, beat := k.keepAlive()
 		var due <-chan time.Time
 		if after > 0 {
 			idle.Reset(k.untilIdle(after))
@@ -289,6 +306,13 @@ func (k *connection) write() {
 	}
 }
 
+// keepAlive is that of the codec.
+func (k *connection) keepAlive() (after time.Duration, beat core.Frame) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.codec.KeepAlive()
+}
+
 // untilIdle returns how long it takes until no message was said for a time.
 func (k *connection) untilIdle(after time.Duration) time.Duration {
 	return time.Until(time.Unix(0, k.said.Load()).Add(after))
@@ -311,22 +335,26 @@ func (k *connection) restored() []*order {
 // say writes orders. It reports false if the connection has ended.
 func (k *connection) say(orders []*order) bool {
 	k.encode(orders)
-	return k.settle(k.send(k.out))
+	return k.send(k.out) && k.settle()
 }
 
 // encode has the codec say orders, into out.
 func (k *connection) encode(orders []*order) {
 	k.mu.Lock()
-	defer k.mu.Unlock() // an event loop survives a codec that panics
-	k.out, k.silent = k.out[:0], k.silent[:0]
+	defer k.mu.Unlock()
+	k.out = k.out[:0]
+	defer func() { k.silent = append(k.silent, orders...) }() // those that are not said because the codec panics
 	add := func(f core.Frame) { k.out = appendFrame(k.out, f) }
-	for _, o := range orders {
+	for len(orders) > 0 {
+		o := orders[0]
 		if o.flush {
 			k.out = appendFlush(k.out, o)
 			k.pending[binary.BigEndian.Uint64(o.cmd.Ref)] = o
+			orders = orders[1:]
 			continue
 		}
 		answered, err := k.codec.Say(o.cmd, add)
+		orders = orders[1:]
 		switch {
 		case err != nil && k.remote != nil && over(k.remote):
 			k.client.tell(o, core.Event{}, ErrLost)
@@ -340,30 +368,24 @@ func (k *connection) encode(orders []*order) {
 	}
 }
 
-// settle tells those whose outcome it is that out was written, or was not. It reports false if the connection
-// has ended.
-func (k *connection) settle(ok bool) bool {
+// settle tells those whose outcome it is that out was written. It reports false if the connection has ended.
+func (k *connection) settle() bool {
 	messages := 0
-	for _, o := range k.silent {
+	all := k.silent
+	for i, o := range all {
+		k.silent = all[i+1:] // who is told may panic
 		if confirmable(&o.cmd) {
 			messages++
-		}
-		if !ok {
-			k.client.tell(o, core.Event{}, ErrLost)
-			continue
 		}
 		k.client.remember(o.cmd)
 		k.client.tell(o, core.Event{}, nil)
 	}
-	clear(k.silent)
-	k.silent = k.silent[:0]
+	clear(all)
+	k.silent = all[:0]
 	if cap(k.out) > keptBuffer {
 		k.out = nil
 	}
-	if ok && messages > 0 {
-		ok = k.confirm(messages)
-	}
-	return ok
+	return messages == 0 || k.confirm(messages)
 }
 
 // send writes frames. It reports false if the connection has ended.
@@ -433,6 +455,7 @@ func (k *connection) goodbye() {
 
 // forget gives up an order.
 func (k *connection) forget(o *order) {
+	defer k.recovered()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if number := binary.BigEndian.Uint64(o.cmd.Ref); k.pending[number] != nil {
@@ -443,6 +466,8 @@ func (k *connection) forget(o *order) {
 
 // read hears what the server says until the connection ends.
 func (k *connection) read(behind []byte) {
+	defer k.loseOutcomes()
+	defer k.recovered()
 	err := k.frames.feed(behind, k)
 	buf := make([]byte, readBuffer)
 	for err == nil {
@@ -460,8 +485,7 @@ func (k *connection) read(behind []byte) {
 
 // lull tells that all is heard that was read, and waits for who is behind.
 func (k *connection) lull() {
-	k.client.options.Lull()
-	if wait := k.client.options.Behind(); wait != nil {
+	if wait := k.client.options.Lull(); wait != nil {
 		wait()
 	}
 }
@@ -511,8 +535,10 @@ func (k *connection) onMessage(op ws.OpCode, message []byte) error {
 		f.Kind = core.BinaryFrame
 	}
 	err := k.decode(f)
-	for i := range k.outcomes {
-		one := &k.outcomes[i]
+	all := k.outcomes
+	for i := range all {
+		one := &all[i]
+		k.outcomes = all[i+1:] // who is told may panic
 		switch {
 		case one.o == nil:
 			k.client.options.Heard(one.ev)
@@ -523,17 +549,27 @@ func (k *connection) onMessage(op ws.OpCode, message []byte) error {
 			k.client.tell(one.o, one.ev.Clone(), nil)
 		}
 	}
-	if clear(k.outcomes); cap(k.outcomes) > keptOutcomes {
+	clear(all)
+	if k.outcomes = all[:0]; cap(all) > keptOutcomes {
 		k.outcomes = nil
 	}
 	return err
 }
 
+// loseOutcomes tells those of whose outcomes a panic has kept. Nothing is heard any more.
+func (k *connection) loseOutcomes() {
+	for _, one := range k.outcomes {
+		if one.o != nil {
+			k.lose(one.o)
+		}
+	}
+	k.outcomes = nil
+}
+
 // decode has the codec hear a message, into outcomes.
 func (k *connection) decode(f core.Frame) error {
-	k.outcomes = k.outcomes[:0]
 	k.mu.Lock()
-	defer k.mu.Unlock() // as in encode
+	defer k.mu.Unlock()
 	defer k.greet()
 	return k.codec.Hear(f, k.take)
 }

@@ -2,7 +2,6 @@ package client
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -57,9 +56,9 @@ type hosted struct {
 }
 
 // host moves the connection into an event loop, with what came behind the upgrade.
-func (k *connection) host(ctx context.Context, behind []byte) error {
+func (k *connection) host(behind []byte) error {
 	k.hosted = &hosted{k: k, gone: make(chan struct{}), unheard: behind}
-	return k.client.options.Host(ctx, k.net, k.hosted)
+	return k.client.options.Host(k.net, k.hosted)
 }
 
 // serve begins to say orders. It is called once.
@@ -92,10 +91,8 @@ func (h *hosted) Received(b []byte) {
 
 // hear hears what the server says, and begins to wait if somebody has to.
 func (h *hosted) hear(b []byte) {
-	o := &h.k.client.options
 	err := h.k.frames.feed(b, h.k)
-	o.Lull()
-	wait := o.Behind()
+	wait := h.k.client.options.Lull()
 	if wait == nil {
 		if err != nil {
 			h.k.fail(whyEnded(err))
@@ -106,7 +103,7 @@ func (h *hosted) hear(b []byte) {
 	h.waits = true
 	h.mu.Unlock()
 	go func() {
-		wait()
+		h.await(wait)
 		if err != nil {
 			h.k.fail(whyEnded(err))
 		}
@@ -122,6 +119,12 @@ func (h *hosted) hear(b []byte) {
 	}()
 }
 
+// await runs what may wait.
+func (h *hosted) await(wait func()) {
+	defer h.k.recovered()
+	wait()
+}
+
 // waiting reports whether nothing is heard.
 func (h *hosted) waiting() bool {
 	h.mu.Lock()
@@ -131,9 +134,11 @@ func (h *hosted) waiting() bool {
 
 // hearOn hears what was read and not heard.
 func (h *hosted) hearOn() {
-	b := h.unheard
-	h.unheard = nil
-	if h.hear(b); h.paused && !h.waiting() {
+	if b := h.unheard; len(b) > 0 {
+		h.unheard = nil
+		h.hear(b)
+	}
+	if h.paused && !h.waiting() {
 		h.paused = false
 		h.seat.Resume()
 	}
@@ -148,28 +153,28 @@ func (h *hosted) Unseated(why error) {
 	h.unseated, h.why = true, why
 	waits := h.waits && !h.waited
 	h.mu.Unlock()
-	switch {
-	case waits:
-		// Who waits ends it.
-	case len(h.unheard) > 0:
+	if !waits { // else who waits ends it
 		go h.end()
-	default:
-		h.end()
 	}
 }
 
-// end ends the connection after Unseated. If something is unheard, it may block.
+// end ends the connection after Unseated. It may block.
 func (h *hosted) end() {
-	k := h.k
-	if len(h.unheard) > 0 && !k.isDead() {
-		if err := k.frames.feed(h.unheard, k); err != nil {
+	h.hearRest()
+	h.k.fail(whyEnded(cmp.Or(h.why, io.EOF)))
+	h.k.loseOutcomes()
+	close(h.gone)
+}
+
+// hearRest hears what was read and not heard.
+func (h *hosted) hearRest() {
+	defer h.k.recovered()
+	if len(h.unheard) > 0 && !h.k.isDead() {
+		if err := h.k.frames.feed(h.unheard, h.k); err != nil {
 			h.why = err
 		}
-		k.lull()
 	}
-	k.fail(whyEnded(cmp.Or(h.why, io.EOF)))
-	k.settle(false)
-	close(h.gone)
+	h.k.lull()
 }
 
 // Turn goes on with what has waited, and says what is to be said.
@@ -249,7 +254,7 @@ func (h *hosted) settle() bool {
 	if len(h.k.silent) == 0 {
 		return false
 	}
-	h.k.settle(true)
+	h.k.settle()
 	return true
 }
 

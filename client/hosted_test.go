@@ -2,14 +2,12 @@ package client_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +28,7 @@ type loop struct {
 	due    bool
 	paused bool
 	ended  bool
+	panics int
 	free   sync.Cond // of mu: something has changed
 }
 
@@ -40,7 +39,7 @@ func newLoop(room int) *loop {
 }
 
 // host is client.Options.Host.
-func (l *loop) host(_ context.Context, conn net.Conn, g core.Guest) error {
+func (l *loop) host(conn net.Conn, g core.Guest) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.guest, l.conn = g, conn
@@ -92,6 +91,7 @@ func (l *loop) read(conn net.Conn) {
 func (l *loop) guard(f func()) {
 	defer func() {
 		if fault := recover(); fault != nil {
+			l.panics++
 			l.end(fmt.Errorf("a fault: %v", fault))
 		}
 	}()
@@ -285,9 +285,9 @@ func TestHostedEndsAtOnce(t *testing.T) {
 		l := newLoop(1 << 30)
 		c := at(t, client.Options{
 			URL: url, Codec: codecOf(t, "wsify"), Timeout: coretest.Patience, FirstPause: time.Hour, MaxPause: time.Hour,
-			Host: func(ctx context.Context, conn net.Conn, g core.Guest) error {
+			Host: func(conn net.Conn, g core.Guest) error {
 				defer l.untilEnded()
-				return l.host(ctx, conn, g)
+				return l.host(conn, g)
 			},
 			Heard:   func(ev core.Event) { heard <- string(ev.Payload.Data) },
 			Changed: func(err error) { changed <- err },
@@ -329,7 +329,7 @@ func TestHostedWaits(t *testing.T) {
 						first, _, _ := strings.Cut(strings.Trim(string(ev.Payload.Data), `"`), " ")
 						heard = append(heard, first)
 					},
-					Behind: func() (f func()) {
+					Lull: func() (f func()) {
 						if len(heard) == 1 {
 							once.Do(func() { close(waiting); f = func() { <-wait } })
 						}
@@ -414,118 +414,4 @@ func TestHostedCloses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// faulty is a codec that panics once.
-type faulty struct {
-	core.ClientCodec
-	hear, say *sync.Once
-}
-
-func (f faulty) Hear(frame core.Frame, event func(core.Event)) error {
-	f.hear.Do(func() { panic("hearing") })
-	return f.ClientCodec.Hear(frame, event)
-}
-
-func (f faulty) Say(c core.Command, say func(core.Frame)) (bool, error) {
-	f.say.Do(func() { panic("saying") })
-	return f.ClientCodec.Say(c, say)
-}
-
-// When a codec panics on an event loop, which goes on, the connection is lost, and another one is made.
-func TestHostedPanics(t *testing.T) {
-	for _, what := range []string{"hearing", "saying"} {
-		t.Run(what, func(t *testing.T) {
-			hear, say := new(sync.Once), new(sync.Once)
-			if what == "hearing" {
-				say.Do(func() {})
-			} else {
-				hear.Do(func() {})
-			}
-			url := upgraded(t, func(conn net.Conn) {
-				for {
-					f, err := ws.ReadFrame(conn)
-					if err != nil {
-						return
-					}
-					if f.Header.OpCode == ws.OpText {
-						_ = ws.WriteFrame(conn, ws.NewTextFrame([]byte(`"you spoke"`)))
-					}
-				}
-			})
-			heard, changed := make(chan struct{}, 10), make(chan error, 10)
-			newCodec := codecOf(t, "wsify")
-			c := at(t, client.Options{
-				URL: url, Codec: func() core.ClientCodec { return faulty{newCodec(), hear, say} }, Timeout: coretest.Patience,
-				Host:    newLoop(1 << 30).host,
-				Heard:   func(core.Event) { heard <- struct{}{} },
-				Changed: func(err error) { changed <- err },
-			})
-			outcomes := make(chan error, 10)
-			if err := coretest.Receive(t, "it connects", changed); err != nil {
-				t.Fatal(err)
-			}
-			if err := publish(c, 1, outcomes); err != nil {
-				t.Fatal(err)
-			}
-			if err := coretest.Receive(t, "it is lost", changed); err == nil || !strings.Contains(err.Error(), what) {
-				t.Errorf("it is lost: %v", err)
-			}
-			if err := coretest.Receive(t, "it connects again", changed); err != nil {
-				t.Errorf("it connects again: %v", err)
-			}
-			if err := publish(c, 2, outcomes); err != nil {
-				t.Fatal(err)
-			}
-			coretest.Receive(t, "an answer", heard)
-		})
-	}
-}
-
-// No attempt to connect is made before Begin is closed, and a client that never begins can be closed.
-func TestBegin(t *testing.T) {
-	begin := make(chan struct{})
-	var early atomic.Int32
-	url := upgraded(t, func(conn net.Conn) {
-		if buf := make([]byte, 1); !isClosed(begin) {
-			early.Add(1)
-			_, _ = conn.Read(buf)
-		}
-	})
-	up := make(chan error, 100)
-	o := client.Options{URL: url, Codec: codecOf(t, "wsify"), Timeout: coretest.Patience, Begin: begin, Changed: func(err error) { up <- err }}
-	at(t, o)
-	never := o
-	never.Begin, never.Changed = make(chan struct{}), func(err error) { t.Errorf("who never begins: %v", err) }
-	at(t, never).Close(deadline(t))
-	const others = 5
-	for range others { // which come later than the first one would
-		c, err := client.Dial(t.Context(), client.Options{URL: url, Codec: codecOf(t, "wsify")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Close(canceled())
-	}
-	if n := early.Load(); n > others || len(up) > 0 {
-		t.Errorf("%d connections are made too early", n-others)
-	}
-	close(begin)
-	if err := coretest.Receive(t, "it connects", up); err != nil {
-		t.Error(err)
-	}
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}
-
-func canceled() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
 }

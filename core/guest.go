@@ -1,7 +1,7 @@
 package core
 
 // Guest is a client of another server, whose connection an event loop serves beside those of its own
-// clients. The methods are called on that loop, and must not block.
+// clients. The methods are called on that loop, and must not block. A panic in one of them ends the connection.
 type Guest interface {
 	// Seated gives the guest its seat. It is the first call.
 	Seated(Seat)

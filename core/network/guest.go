@@ -2,7 +2,6 @@ package network
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -40,15 +39,10 @@ var _ core.Seat = (*guest)(nil)
 var errNoGuests = errors.New("the event loops are about to end")
 
 // Host moves a connection without TLS, of TCP or of a Unix socket, into an event loop, which serves g with it.
-// It closes conn: what is left is a duplicate. It waits until the loops have started, or ctx ends. The error is
-// why there is no guest; then g was not called. Any goroutine but those of the loops.
-func (s *Server) Host(ctx context.Context, conn net.Conn, g core.Guest) error {
+// It closes conn: what is left is a duplicate. The error is why there is no guest; then g was not called. Any
+// goroutine but those of the loops, which have started (see Running).
+func (s *Server) Host(conn net.Conn, g core.Guest) error {
 	defer func() { _ = conn.Close() }()
-	select {
-	case <-s.running:
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for the event loops: %w", ctx.Err())
-	}
 	s.hosting.RLock()
 	defer s.hosting.RUnlock()
 	if s.noGuests {
@@ -123,6 +117,9 @@ func (g *guest) guard(f func()) {
 	}()
 	f()
 }
+
+// Panicked counts and logs a panic of what a guest does elsewhere. Any goroutine.
+func (s *Server) Panicked(fault any) { s.panicked(nil, fault) }
 
 // end closes the connection, and tells the guest.
 func (g *guest) end(why error) {

@@ -2,7 +2,6 @@ package network
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -64,7 +63,7 @@ func (r *rig) host(network string, v *visitorOf) net.Conn {
 	r.t.Cleanup(func() { _ = far.Close() })
 	_ = far.SetDeadline(coretest.Deadline())
 	v.ended = make(chan error, 2)
-	if err := r.Host(r.t.Context(), near, v); err != nil {
+	if err := r.Host(near, v); err != nil {
 		r.t.Fatal(err)
 	}
 	return far
@@ -299,46 +298,10 @@ func TestGuestsLeaveLast(t *testing.T) {
 	}
 	near, far := net.Pipe()
 	defer func() { _ = far.Close() }()
-	if err := r.Host(t.Context(), near, new(visitorOf)); !errors.Is(err, errNoGuests) {
+	if err := r.Host(near, new(visitorOf)); !errors.Is(err, errNoGuests) {
 		t.Errorf("the next one: %v", err)
 	}
 	if _, err := far.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("its connection is not closed: %v", err)
 	}
-}
-
-// A guest that comes before the loops have started waits for them, or gives up.
-func TestGuestComesEarly(t *testing.T) {
-	s := New(Options{Hub: newChatHub(), Loops: 1})
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	dial := func() net.Conn {
-		conn, err := net.Dial("tcp", ln.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return conn
-	}
-	over, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := s.Host(over, dial(), new(visitorOf)); !errors.Is(err, context.Canceled) {
-		t.Errorf("who gives up: %v", err)
-	}
-	v := &visitorOf{ended: make(chan error, 1)}
-	hosted := make(chan error, 1)
-	conn := dial()
-	go func() { hosted <- s.Host(t.Context(), conn, v) }()
-	if err := s.Start(nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := coretest.Receive(t, "it is hosted", hosted); err != nil {
-		t.Error(err)
-	}
-	if err := s.Shutdown(t.Context(), 0); err != nil {
-		t.Error(err)
-	}
-	coretest.Receive(t, "its end", v.ended)
 }

@@ -43,6 +43,9 @@ func (b *batch) add(ev core.Event) (full bool) {
 	return len(b.heard) >= batchEvents || b.bytes >= batchBytes
 }
 
+// left returns how many events are not handled. The caller holds mu.
+func (b *batch) left() int { return len(b.heard) - b.handled }
+
 // empty removes all events. The caller holds mu.
 func (b *batch) empty() {
 	for i := range b.heard {

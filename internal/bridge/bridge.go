@@ -22,14 +22,14 @@ type Options struct {
 	Hub core.Hub
 	// Room waits until there is room for what is published next, or ctx ends.
 	Room func(ctx context.Context) error
-	// Crowded reports whether Room would wait; nil if that is not known.
+	// Crowded reports whether Room would wait.
 	Crowded func() bool
 	// Together runs f. What f publishes reaches each client here in one write.
 	Together func(f func())
 	// Leads reports whether no other node of the cluster may have begun to do what the bridge does. Any
 	// goroutine.
 	Leads func() bool
-	// Server says how the old server is reached. Codec, Heard, Behind, Changed and Field are set
+	// Server says how the old server is reached. Codec, Heard, Lull, Changed and Field are set
 	// here.
 	Server client.Options
 	// Neighbours are those of the broker.
@@ -74,7 +74,7 @@ type Bridge struct {
 
 // New returns a bridge that does nothing until Start.
 func New(o Options) *Bridge {
-	b := &Bridge{o: o, log: o.Logger, loop: newLoop(), offered: make([]bool, len(o.Offered))}
+	b := &Bridge{o: o, log: o.Logger, loop: newLoop(o.Server.Panicked), offered: make([]bool, len(o.Offered))}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}

@@ -67,7 +67,7 @@ func (b *Bridge) prepare() {
 	for _, s := range b.servers {
 		s.state = make([]asked, len(s.wanted))
 		o := b.o.Server
-		o.Codec, o.Heard, o.Behind, o.Changed, o.Field, o.Logger = b.o.Format.NewClientCodec, s.heard, s.behind, s.changed, s.field, nil
+		o.Codec, o.Heard, o.Lull, o.Changed, o.Field, o.Logger = b.o.Format.NewClientCodec, s.heard, s.lull, s.changed, s.field, nil
 		o.FailAway = true
 		o.Unconfirmed = func(n int) { b.o.Endpoint.Stats.Dropped.Add(core.ReasonGone, uint64(n)) }
 		o.RestoresNothing = true
@@ -304,11 +304,11 @@ func (s *server) heard(ev core.Event) {
 	}
 }
 
-// behind handles the batch, before the client waits for more, and returns what does the rest if that has to wait.
-func (s *server) behind() (wait func()) {
+// lull handles the batch, before the client waits for more, and returns what does the rest if that has to wait.
+func (s *server) lull() (wait func()) {
 	s.batch.mu.Lock()
 	defer s.batch.mu.Unlock()
-	if s.handleNow(); len(s.batch.heard) == 0 {
+	if s.handleNow(); s.batch.left() == 0 {
 		return nil
 	}
 	return s.handle
@@ -316,12 +316,11 @@ func (s *server) behind() (wait func()) {
 
 // handleNow handles the batch on the bridge's loop as far as that need not wait. The caller holds batch.mu.
 func (s *server) handleNow() {
-	b, from := s.bridge, s.batch.handled
-	if b.o.Crowded == nil || b.o.Crowded() {
+	b := s.bridge
+	if b.o.Crowded() {
 		return
 	}
-	s.batch.handled += b.loop.now(len(s.batch.heard)-from, b.o.Together, func(i int) { b.heard(&s.batch.heard[from+i].ev) })
-	if s.batch.handled == len(s.batch.heard) {
+	if b.loop.now(s.batch.left(), b.o.Together, s.handleNext); s.batch.left() == 0 {
 		s.batch.empty()
 	}
 }
@@ -330,11 +329,17 @@ func (s *server) handleNow() {
 func (s *server) handle() {
 	s.batch.mu.Lock()
 	defer s.batch.mu.Unlock()
-	b, from := s.bridge, s.batch.handled
-	if b.o.Room(b.ctx) == nil {
-		b.loop.each(len(s.batch.heard)-from, b.o.Together, func(i int) { b.heard(&s.batch.heard[from+i].ev) })
+	if b := s.bridge; b.o.Room(b.ctx) == nil {
+		b.loop.times(s.batch.left(), b.o.Together, s.handleNext)
 	}
 	s.batch.empty()
+}
+
+// handleNext handles the next event of the batch; one that makes it panic is handled too. The caller holds batch.mu.
+// On the bridge's loop.
+func (s *server) handleNext() {
+	s.batch.handled++
+	s.bridge.heard(&s.batch.heard[s.batch.handled-1].ev)
 }
 
 // heard handles what the old server says. The event is borrowed. On the loop.
