@@ -73,7 +73,7 @@ func New(o Options) *Client {
 // know it.
 func Prepare(o Options) *Client {
 	o = o.complete()
-	return &Client{options: o, queue: newQueue(o.QueueBytes, o.FailAway), closing: make(chan struct{}), ended: make(chan struct{})}
+	return &Client{options: o, queue: newQueue(o.QueueBytes, o.FailAway, o.Queued), closing: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // Start connects in the background. It is called once, unless by Dial or New.

@@ -61,6 +61,8 @@ type Options struct {
 	PingInterval time.Duration
 	// QueueBytes bounds what waits to be said; 0 is 16 MiB. Do fails with Overloaded beyond it.
 	QueueBytes int
+	// Queued counts the bytes that wait to be said; nil counts nothing.
+	Queued *core.Level
 	// FailAway makes commands fail while there is no connection, instead of waiting for one: those that come
 	// with [ErrAway], and those that waited to be said when it ended with [ErrLost].
 	FailAway bool
@@ -85,6 +87,9 @@ func (o Options) complete() Options {
 	o.FirstPause, o.MaxPause = cmp.Or(o.FirstPause, 100*time.Millisecond), cmp.Or(o.MaxPause, 30*time.Second)
 	o.PingInterval = cmp.Or(o.PingInterval, 30*time.Second)
 	o.QueueBytes, o.MaxMessage = cmp.Or(o.QueueBytes, 16<<20), cmp.Or(o.MaxMessage, 64<<20)
+	if o.Queued == nil {
+		o.Queued = new(core.Level)
+	}
 	if o.Heard == nil {
 		o.Heard = func(core.Event) {}
 	}

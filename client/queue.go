@@ -43,8 +43,10 @@ func (o *order) size() int {
 
 // queue has the orders that wait to be said. Any goroutine.
 type queue struct {
-	limit int           // static; bytes
+	// Static after construction.
+	limit int           // bytes
 	more  chan struct{} // holds an element if there may be orders and told is nil
+	level *core.Level   // bytes counts in it
 
 	// Guarded by mu.
 	mu     sync.Mutex
@@ -55,8 +57,8 @@ type queue struct {
 	told   func() // is told that there may be orders; nil if it is more
 }
 
-func newQueue(limit int, away bool) *queue {
-	return &queue{limit: limit, more: make(chan struct{}, 1), away: away}
+func newQueue(limit int, away bool, level *core.Level) *queue {
+	return &queue{limit: limit, more: make(chan struct{}, 1), away: away, level: level}
 }
 
 // add adds an order, unless there is no room or the queue is closed or shut. An order that is alone always has
@@ -74,9 +76,15 @@ func (q *queue) add(o *order) error {
 		return errFull
 	}
 	q.orders = append(q.orders, o)
-	q.bytes += size
+	q.count(size)
 	q.wake()
 	return nil
+}
+
+// count counts bytes that wait now, or if there are less than none, that wait no more. The caller holds mu.
+func (q *queue) count(bytes int) {
+	q.bytes += bytes
+	q.level.Add(int64(bytes))
 }
 
 func (q *queue) wake() {
@@ -94,13 +102,12 @@ func (q *queue) wake() {
 func (q *queue) take(bytes int) (taken []*order) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := 0
-	for n < len(q.orders) && (n == 0 || bytes > 0) {
-		size := q.orders[n].size()
-		q.bytes -= size
-		bytes -= size
+	n, size := 0, 0
+	for n < len(q.orders) && (n == 0 || size < bytes) {
+		size += q.orders[n].size()
 		n++
 	}
+	q.count(-size)
 	taken = q.orders[:n:n]
 	q.orders = q.orders[n:]
 	if len(q.orders) == 0 {
@@ -118,7 +125,7 @@ func (q *queue) remove(o *order) bool {
 	for i, one := range q.orders {
 		if one == o {
 			q.orders = append(q.orders[:i:i], q.orders[i+1:]...)
-			q.bytes -= o.size()
+			q.count(-o.size())
 			return true
 		}
 	}
@@ -144,16 +151,22 @@ func (q *queue) open() {
 func (q *queue) shut() []*order {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	rest := q.orders
-	q.orders, q.bytes, q.away = nil, 0, true
-	return rest
+	q.away = true
+	return q.empty()
 }
 
 // close lets nothing in any more, and returns what was not said.
 func (q *queue) close() []*order {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.closed = true
+	return q.empty()
+}
+
+// empty takes all orders. The caller holds mu.
+func (q *queue) empty() []*order {
 	rest := q.orders
-	q.orders, q.bytes, q.closed = nil, 0, true
+	q.orders = nil
+	q.count(-q.bytes)
 	return rest
 }

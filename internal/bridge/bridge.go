@@ -29,8 +29,8 @@ type Options struct {
 	// Leads reports whether no other node of the cluster may have begun to do what the bridge does. Any
 	// goroutine.
 	Leads func() bool
-	// Server says how the old server is reached. Codec, Heard, Lull, Changed and Field are set
-	// here.
+	// Server says how the old server is reached. Codec, Heard, Lull, Changed, Field, Queued and how it fails
+	// are set here.
 	Server client.Options
 	// Neighbours are those of the broker.
 	Neighbours *Neighbours

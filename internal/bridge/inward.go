@@ -68,7 +68,7 @@ func (b *Bridge) prepare() {
 		s.state = make([]asked, len(s.wanted))
 		o := b.o.Server
 		o.Codec, o.Heard, o.Lull, o.Changed, o.Field, o.Logger = b.o.Format.NewClientCodec, s.heard, s.lull, s.changed, s.field, nil
-		o.FailAway = true
+		o.FailAway, o.Queued = true, &b.o.Endpoint.Stats.Queued
 		o.Unconfirmed = func(n int) { b.o.Endpoint.Stats.Dropped.Add(core.ReasonGone, uint64(n)) }
 		o.RestoresNothing = true
 		o.Header = o.Header.Clone()
@@ -291,8 +291,10 @@ func (s *server) turn(i int, from, to asked) bool {
 func (s *server) heard(ev core.Event) {
 	b := s.bridge
 	if ev.Kind == core.Message || ev.Kind == core.Request {
-		b.o.Endpoint.Stats.MessagesIn.Add(1)
-		b.o.Endpoint.Stats.BytesIn.Add(uint64(ev.Payload.Size()))
+		stats, size := b.o.Endpoint.Stats, ev.Payload.Size()
+		stats.MessagesIn.Add(1)
+		stats.BytesIn.Add(uint64(size))
+		stats.SizesIn.Observe(size, 1)
 	}
 	if ev.Kind == core.Message && len(ev.Topic) == 0 {
 		ev.Topic = []byte(s.topic)

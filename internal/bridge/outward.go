@@ -67,8 +67,10 @@ func (b *Bridge) tell(ev core.Event) {
 		done(core.Event{}, err)
 		return
 	}
+	size := ev.Payload.Size()
 	stats.MessagesOut.Add(1)
-	stats.BytesOut.Add(uint64(ev.Payload.Size()))
+	stats.BytesOut.Add(uint64(size))
+	stats.SizesOut.Observe(size, 1)
 }
 
 // countTold counts a message of which the old server has told that it did not get it.
