@@ -89,7 +89,7 @@ type Command struct {
 	Services [][]byte
 	// Topics, on Offer with Exclusive, are names below Channel, as of Services, of topics that the owner
 	// announces. Only a [ClientCodec] reads them, where its format has words for them: the broker's own clients
-	// need not announce anything. Plugins are not told them.
+	// need not announce anything.
 	Topics [][]byte
 
 	// NotToSelf, on Publish: the sender does not receive its own message.
