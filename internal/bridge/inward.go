@@ -391,31 +391,39 @@ func (b *Bridge) answer(ev core.Event) {
 		return
 	}
 	reply := core.Command{Verb: core.Reply, Call: core.CallID(ev.Ref), Topic: ev.Topic, As: ev.As, Payload: ev.Payload, Failure: ev.Failure}
-	c := b.servers[0].client
+	b.reply(reply.Clone())
+}
+
+// reply says an answer to the old server, or if it cannot be said, a failure: who has asked would wait for ever. cmd
+// owns its bytes.
+func (b *Bridge) reply(cmd core.Command) {
 	done := func(_ core.Event, err error) {
 		_, unsayable := errors.AsType[*core.Unsayable](err)
 		_, big := errors.AsType[*core.TooBig](err)
 		switch {
 		case err == nil:
-			return
-		case unsayable && reply.Failure.Failed():
+		case unsayable && cmd.Failure.Failed():
 			// The format has no failed answers: the failure is the answer.
-		case big && !reply.Failure.Failed():
-			// Who has asked would wait for ever.
+			cmd.Payload = core.Payload{Kind: core.JSON, Data: core.AppendFailure(nil, cmd.Failure)}
+			cmd.Failure = core.Failure{}
+			b.post(cmd, b.told)
+		case (unsayable || big) && !cmd.Failure.Failed():
 			b.lost(err)
-			reply.Failure = core.Failure{Code: core.Invalid, Text: "the answer is too big for the server"}
+			cmd.Payload, cmd.Failure = core.Payload{}, core.Failure{Code: core.Invalid, Text: "the answer is too big for the server"}
+			if unsayable {
+				cmd.Failure.Text = "the answer cannot be written in this format"
+			}
+			b.reply(cmd)
 		default:
-			b.lost(err)
-			return
-		}
-		data := core.AppendFailure(nil, reply.Failure)
-		reply.Failure, reply.Payload = core.Failure{}, core.Payload{Kind: core.JSON, Data: data}
-		if err := c.Post(reply, nil); err != nil {
 			b.lost(err)
 		}
 	}
-	reply = reply.Clone()
-	if err := c.Post(reply, done); err != nil {
+	b.post(cmd, done)
+}
+
+// post says a command to the old server; done is told the outcome, also that the command cannot be queued.
+func (b *Bridge) post(cmd core.Command, done func(core.Event, error)) {
+	if err := b.servers[0].client.Post(cmd, done); err != nil {
 		done(core.Event{}, err)
 	}
 }
