@@ -114,7 +114,7 @@ func (c *channels) explain(err error) error {
 			return fmt.Errorf("%w: cluster.embedded.store_dir: %w", roster.ErrNoChannels, full)
 		}
 		if c.alone() {
-			return fmt.Errorf("%w: no other node is there, and the nodes keep channels when two have met: "+
+			return fmt.Errorf("%w: no other node is there, and channels are kept while a majority of the nodes runs, two at least: "+
 				"let cluster.embedded.routes name the others; a broker that is alone needs no cluster (%w)", roster.ErrNoChannels, err)
 		}
 	}
