@@ -38,6 +38,8 @@ type Client struct {
 
 	closed sync.Once
 
+	spare sync.Pool // of *order
+
 	lastRef atomic.Uint64
 	answers atomic.Bool // the server has answered a ping, on whatever connection
 
@@ -71,7 +73,7 @@ func New(o Options) *Client {
 // know it.
 func Prepare(o Options) *Client {
 	o = o.complete()
-	return &Client{options: o, queue: newQueue(o.QueueBytes, o.FailAway), closing: make(chan struct{}), ended: make(chan struct{})}
+	return &Client{options: o, queue: newQueue(o.QueueBytes, o.FailAway, o.Queued), closing: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // Start connects in the background. It is called once, unless by Dial or New.
@@ -105,10 +107,8 @@ func (c *Client) run(ctx context.Context, conn *connection) {
 				pause = c.options.FirstPause
 			}
 		}
-		select {
-		case <-c.closing:
+		if isClosed(c.closing) {
 			return
-		default:
 		}
 		c.options.Changed(err)
 		c.options.Logger.Warn("connection to a server", slog.String("url", SafeURL(c.options.URL)), slog.Any("error", err))
@@ -177,7 +177,7 @@ func (c *Client) close(ctx context.Context) {
 	c.stop()
 	<-c.ended
 	for _, o := range rest {
-		o.done(core.Event{}, ErrClosed)
+		c.tell(o, core.Event{}, ErrClosed)
 	}
 }
 
@@ -216,8 +216,9 @@ func (c *Client) await(ctx context.Context, begin func(done func(core.Event, err
 // goroutine; it must not block. forget gives up the outcome, which may be too late. The error is that the
 // command cannot be queued; then done is not called.
 func (c *Client) Begin(cmd core.Command, done func(core.Event, error)) (forget func(), err error) {
-	cmd.Ref = nil
-	return c.begin(&order{cmd: cmd.Clone(), done: done})
+	o := &order{done: done}
+	o.copy(cmd)
+	return c.begin(o)
 }
 
 // begin queues an order.
@@ -245,11 +246,33 @@ func (c *Client) add(o *order) error {
 	return c.queue.add(o)
 }
 
+// tell tells the outcome of an order, which is not to be used any more.
+func (c *Client) tell(o *order, ev core.Event, err error) {
+	o.done(ev, err)
+	if !o.spare {
+		return
+	}
+	memory := o.memory
+	if cap(memory) > keptMemory {
+		memory = nil
+	}
+	*o = order{memory: memory}
+	c.spare.Put(o)
+}
+
 // Post is Begin without a way to give up; done may be nil.
 func (c *Client) Post(cmd core.Command, done func(core.Event, error)) error {
 	if done == nil {
 		done = func(core.Event, error) {}
 	}
-	cmd.Ref = nil
-	return c.add(&order{cmd: cmd.Clone(), done: done})
+	var o *order
+	if cmd.Verb == core.Publish { // most commands are, and no codec or restoring keeps one
+		o, _ = c.spare.Get().(*order)
+	}
+	if o == nil {
+		o = new(order)
+	}
+	o.done, o.spare = done, cmd.Verb == core.Publish
+	o.copy(cmd)
+	return c.add(o)
 }

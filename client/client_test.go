@@ -718,11 +718,12 @@ func TestLull(t *testing.T) {
 	at(t, client.Options{
 		URL: "ws://" + l.Addr().String() + "/", Codec: codecOf(t, "wsify"), Timeout: coretest.Patience, FirstPause: time.Hour,
 		Heard: func(core.Event) { heard++ },
-		Lull: func() {
+		Lull: func() func() {
 			if heard > 0 {
 				last.Store(int64(heard))
 				lulled <- heard
 			}
+			return nil
 		},
 		Changed: func(err error) {
 			if err != nil {

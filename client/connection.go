@@ -1,8 +1,6 @@
 package client
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -16,10 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gobwas/ws"
-	"github.com/gobwas/ws/wsutil"
 
 	"github.com/polywire/polywire/core"
 )
@@ -60,27 +56,28 @@ type connection struct {
 	// Static after construction.
 	client *Client
 	net    net.Conn
-	from   *bufio.Reader          // of what net reads, with what came behind the upgrade
 	ready  chan struct{}          // closed when the server has greeted
 	dead   chan struct{}          // closed by fail
 	ending chan struct{}          // closed by finish
 	remote core.RemoteClientCodec // of the codec, nil if it is none
+	hosted *hosted                // what serves it on an event loop; nil if goroutines do
 
 	once   sync.Once // fail
 	err    error     // why it has ended; written before dead is closed
 	ponged atomic.Bool
+	said   atomic.Int64 // when the last message was, in ns since the epoch
 	heard  atomic.Int64 // when something was read last, in ns since the epoch
 
 	writing sync.Mutex // held while frames are written
 
-	// Owned by the goroutine of write.
+	// Owned by the goroutine of write, or the loop of hosted.
 	out    []byte   // scratch of say
-	silent []*order // scratch of say
+	silent []*order // those whose outcome it is that out is written
 
-	// Owned by the goroutine of read.
+	// Owned by the goroutine of read, or the loop of hosted.
+	frames   frames
 	outcomes []outcome        // of the message that is heard now
 	take     func(core.Event) // takes one of them
-	limited  io.LimitedReader // scratch of assemble
 
 	// Guarded by mu.
 	mu      sync.Mutex
@@ -104,7 +101,7 @@ func (c *Client) connect(ctx context.Context) (*connection, error) {
 	if remote != nil && over(remote) {
 		return nil, remote.Err()
 	}
-	conn, unread, err := dial(ctx, c.options)
+	conn, behind, err := dial(ctx, c.options)
 	if err != nil {
 		if remote != nil {
 			remote.Close()
@@ -116,29 +113,46 @@ func (c *Client) connect(ctx context.Context) (*connection, error) {
 		codec: codec, remote: remote, pending: make(map[uint64]*order),
 	}
 	k.take = k.takeOutcome
-	k.from = bufio.NewReaderSize(stamped{unread, k}, readBuffer)
+	k.frames.max = c.options.MaxMessage
 	k.heard.Store(time.Now().UnixNano())
 	if remote != nil {
 		go k.watch()
 	}
-	k.open()
-	k.greet()
-	go k.read()
+	if k.begin(); k.isDead() {
+		return nil, fmt.Errorf("connecting to %s: %w", SafeURL(c.options.URL), k.err)
+	}
+	if !c.options.hosts(conn, remote) {
+		go k.read(behind)
+	} else if err := k.host(behind); err != nil {
+		return nil, fmt.Errorf("connecting to %s: %w", SafeURL(c.options.URL), err)
+	}
 	select {
 	case <-k.ready:
-		return k, nil
 	case <-k.dead:
-		return nil, fmt.Errorf("connecting to %s: %w", SafeURL(c.options.URL), k.err)
 	case <-ctx.Done():
-		k.fail(errSilent)
-		return nil, fmt.Errorf("connecting to %s: %w", SafeURL(c.options.URL), errSilent)
+	}
+	if isClosed(k.ready) {
+		return k, nil // it may have ended since: then it is lost, which is another thing than none
+	}
+	k.fail(errSilent)
+	k.left()
+	return nil, fmt.Errorf("connecting to %s: %w", SafeURL(c.options.URL), k.err)
+}
+
+// left waits until no event loop serves the connection, which is dead.
+func (k *connection) left() {
+	if k.hosted != nil {
+		<-k.hosted.gone
 	}
 }
 
 // over reports whether a codec has ended.
-func over(codec core.RemoteClientCodec) bool {
+func over(codec core.RemoteClientCodec) bool { return isClosed(codec.Ended()) }
+
+// isClosed reports whether a channel of which nothing else is received is closed.
+func isClosed(c <-chan struct{}) bool {
 	select {
-	case <-codec.Ended():
+	case <-c:
 		return true
 	default:
 		return false
@@ -155,15 +169,26 @@ func (k *connection) watch() {
 	k.remote.Close()
 }
 
-// open says what a client says first.
-func (k *connection) open() {
-	o, ok := innermost(k.codec).(core.ClientOpener)
-	if !ok {
+// recovered is deferred around all that runs the codec or tells what was heard, except on an event loop.
+func (k *connection) recovered() {
+	if k.client.options.Panicked == nil {
 		return
 	}
-	var out []byte
-	o.Open(func(f core.Frame) { out = appendFrame(out, f) })
-	k.send(out)
+	if fault := recover(); fault != nil {
+		k.client.options.Panicked(fault)
+		k.fail(fmt.Errorf("a fault: %v", fault))
+	}
+}
+
+// begin says what a client says first.
+func (k *connection) begin() {
+	defer k.recovered()
+	if o, ok := innermost(k.codec).(core.ClientOpener); ok {
+		var out []byte
+		o.Open(func(f core.Frame) { out = appendFrame(out, f) })
+		k.send(out)
+	}
+	k.greet()
 }
 
 // greet closes ready once the codec is. The caller holds mu, or is alone.
@@ -179,10 +204,11 @@ func (k *connection) serve(ctx context.Context) error {
 	c := k.client
 	stop := context.AfterFunc(ctx, func() { k.fail(ErrClosed) })
 	k.write()
+	k.left()
 	stop()
 	c.use(nil)
 	k.mu.Lock()
-	lost := slices.Collect(maps.Values(k.pending))
+	lost := slices.AppendSeq(k.silent, maps.Values(k.pending))
 	k.pending = nil
 	n := k.confirmed.unconfirmed()
 	k.mu.Unlock()
@@ -193,9 +219,15 @@ func (k *connection) serve(ctx context.Context) error {
 		lost = append(lost, c.queue.shut()...)
 	}
 	for _, o := range lost {
-		o.done(core.Event{}, ErrLost)
+		k.lose(o)
 	}
 	return k.err
+}
+
+// lose tells that an order is lost with the connection.
+func (k *connection) lose(o *order) {
+	defer k.recovered()
+	k.client.tell(o, core.Event{}, ErrLost)
 }
 
 // fail ends the connection for a reason; only the first counts.
@@ -203,14 +235,30 @@ func (k *connection) fail(err error) {
 	k.once.Do(func() {
 		k.err = err
 		close(k.dead)
+		if k.hosted != nil {
+			k.hosted.seat.Ask()
+			return
+		}
 		_ = k.net.Close()
 	})
 }
 
+// isDead reports whether the connection has ended.
+func (k *connection) isDead() bool { return isClosed(k.dead) }
+
+// isEnding reports whether the connection is to end after what finish wants to be said.
+func (k *connection) isEnding() bool { return isClosed(k.ending) }
+
 // write says what is restored, then what is queued, until the connection ends.
 func (k *connection) write() {
+	defer k.recovered()
 	q := k.client.queue
-	if !k.confirm(0) || !k.say(k.restored()) {
+	more := q.more
+	if k.hosted != nil {
+		more = nil // its turns take what is queued
+		k.hosted.serve()
+		defer q.tell(nil)
+	} else if !k.confirm(0) || !k.say(k.restored()) {
 		return
 	}
 	q.wake() // another connection may have taken the last signal
@@ -218,14 +266,12 @@ func (k *connection) write() {
 	defer ping.Stop()
 	idle := time.NewTimer(0)
 	defer idle.Stop()
-	said := time.Now() // when the last message was
+	k.said.Store(time.Now().UnixNano())
 	for {
-		k.mu.Lock()
-		after, beat := k.codec.KeepAlive()
-		k.mu.Unlock()
+		after, beat := k.keepAlive()
 		var due <-chan time.Time
 		if after > 0 {
-			idle.Reset(time.Until(said.Add(after)))
+			idle.Reset(k.untilIdle(after))
 			due = idle.C
 		}
 		ok := true
@@ -233,18 +279,24 @@ func (k *connection) write() {
 		case <-k.dead:
 			return
 		case <-k.ending:
-			k.say(k.takeRest())
-			k.goodbye()
+			if k.hosted != nil {
+				k.hosted.seat.Ask()
+			} else {
+				k.say(k.takeRest())
+				k.goodbye()
+			}
 			<-k.dead
 			return
-		case <-q.more:
+		case <-more:
 			orders := q.take(batch)
 			if ok = k.say(orders); len(orders) > 0 {
-				said = time.Now()
+				k.said.Store(time.Now().UnixNano())
 			}
 		case <-due:
-			ok = k.send(appendFrame(nil, beat))
-			said = time.Now()
+			if k.untilIdle(after) <= 0 {
+				ok = k.send(appendFrame(nil, beat))
+				k.said.Store(time.Now().UnixNano())
+			}
 		case now := <-ping.C:
 			ok = k.ping(now)
 		}
@@ -252,6 +304,18 @@ func (k *connection) write() {
 			return
 		}
 	}
+}
+
+// keepAlive is that of the codec.
+func (k *connection) keepAlive() (after time.Duration, beat core.Frame) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.codec.KeepAlive()
+}
+
+// untilIdle returns how long it takes until no message was said for a time.
+func (k *connection) untilIdle(after time.Duration) time.Duration {
+	return time.Until(time.Unix(0, k.said.Load()).Add(after))
 }
 
 // restored returns the subscriptions and offers of earlier connections as orders.
@@ -270,55 +334,67 @@ func (k *connection) restored() []*order {
 
 // say writes orders. It reports false if the connection has ended.
 func (k *connection) say(orders []*order) bool {
-	k.out, k.silent = k.out[:0], k.silent[:0]
-	add := func(f core.Frame) { k.out = appendFrame(k.out, f) }
+	k.encode(orders)
+	return k.send(k.out) && k.settle()
+}
+
+// encode has the codec say orders, into out.
+func (k *connection) encode(orders []*order) {
 	k.mu.Lock()
-	for _, o := range orders {
+	defer k.mu.Unlock()
+	k.out = k.out[:0]
+	defer func() { k.silent = append(k.silent, orders...) }() // those that are not said because the codec panics
+	add := func(f core.Frame) { k.out = appendFrame(k.out, f) }
+	for len(orders) > 0 {
+		o := orders[0]
 		if o.flush {
 			k.out = appendFlush(k.out, o)
 			k.pending[binary.BigEndian.Uint64(o.cmd.Ref)] = o
+			orders = orders[1:]
 			continue
 		}
 		answered, err := k.codec.Say(o.cmd, add)
+		orders = orders[1:]
 		switch {
 		case err != nil && k.remote != nil && over(k.remote):
-			o.done(core.Event{}, ErrLost)
+			k.client.tell(o, core.Event{}, ErrLost)
 		case err != nil:
-			o.done(core.Event{}, fmt.Errorf("saying %s: %w", o.cmd.Verb, err))
+			k.client.tell(o, core.Event{}, fmt.Errorf("saying %s: %w", o.cmd.Verb, err))
 		case answered:
 			k.pending[binary.BigEndian.Uint64(o.cmd.Ref)] = o
 		default:
 			k.silent = append(k.silent, o) // its outcome is that it was said
 		}
 	}
-	k.mu.Unlock()
-	ok := k.send(k.out)
+}
+
+// settle tells those whose outcome it is that out was written. It reports false if the connection has ended.
+func (k *connection) settle() bool {
 	messages := 0
-	for _, o := range k.silent {
+	all := k.silent
+	for i, o := range all {
+		k.silent = all[i+1:] // who is told may panic
 		if confirmable(&o.cmd) {
 			messages++
 		}
-		if !ok {
-			o.done(core.Event{}, ErrLost)
-			continue
-		}
 		k.client.remember(o.cmd)
-		o.done(core.Event{}, nil)
+		k.client.tell(o, core.Event{}, nil)
 	}
-	clear(k.silent)
+	clear(all)
+	k.silent = all[:0]
 	if cap(k.out) > keptBuffer {
 		k.out = nil
 	}
-	if ok && messages > 0 {
-		ok = k.confirm(messages)
-	}
-	return ok
+	return messages == 0 || k.confirm(messages)
 }
 
 // send writes frames. It reports false if the connection has ended.
 func (k *connection) send(frames []byte) bool {
 	if len(frames) == 0 {
 		return true
+	}
+	if k.hosted != nil {
+		return k.hosted.send(frames)
 	}
 	k.writing.Lock()
 	defer k.writing.Unlock()
@@ -328,6 +404,15 @@ func (k *connection) send(frames []byte) bool {
 		return false
 	}
 	return true
+}
+
+// pong answers a ping.
+func (k *connection) pong(body []byte) {
+	if k.hosted != nil && k.hosted.full() {
+		k.hosted.pong = appendRaw(nil, ws.OpPong, body) // of the pings that come meanwhile the last is answered
+		return
+	}
+	k.send(appendRaw(nil, ws.OpPong, body))
 }
 
 // ping sends a ping, unless the server owes a pong for one before.
@@ -351,7 +436,7 @@ func (k *connection) finish(ctx context.Context, rest []*order) {
 	case <-ctx.Done():
 	}
 	for _, o := range k.takeRest() {
-		o.done(core.Event{}, ErrClosed)
+		k.client.tell(o, core.Event{}, ErrClosed)
 	}
 }
 
@@ -370,6 +455,7 @@ func (k *connection) goodbye() {
 
 // forget gives up an order.
 func (k *connection) forget(o *order) {
+	defer k.recovered()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if number := binary.BigEndian.Uint64(o.cmd.Ref); k.pending[number] != nil {
@@ -379,90 +465,51 @@ func (k *connection) forget(o *order) {
 }
 
 // read hears what the server says until the connection ends.
-func (k *connection) read() {
-	r := &wsutil.Reader{
-		Source: k.from, State: ws.StateClientSide, MaxFrameSize: int64(k.client.options.MaxMessage),
-		OnIntermediate: k.control,
-	}
-	var message bytes.Buffer
-	for {
-		h, err := r.NextFrame()
-		switch {
-		case err != nil:
-		case h.OpCode.IsControl():
-			err = k.control(h, r)
-		default:
-			message.Reset()
-			if err = k.assemble(r, &message); err == nil && h.OpCode == ws.OpText && !utf8.Valid(message.Bytes()) {
-				err = wsutil.ErrInvalidUTF8
-			}
-			if err == nil {
-				err = k.hear(h.OpCode, message.Bytes())
-			}
-			if message.Cap() > keptBuffer {
-				message = bytes.Buffer{}
-			}
-		}
-		if err != nil {
-			k.client.options.Lull()
-			k.fail(whyEnded(err))
-			return
+func (k *connection) read(behind []byte) {
+	defer k.loseOutcomes()
+	defer k.recovered()
+	err := k.frames.feed(behind, k)
+	buf := make([]byte, readBuffer)
+	for err == nil {
+		k.lull()
+		var n int
+		n, err = k.net.Read(buf)
+		k.heard.Store(time.Now().UnixNano())
+		if fault := k.frames.feed(buf[:n], k); fault != nil {
+			err = fault
 		}
 	}
+	k.lull()
+	k.fail(whyEnded(err))
 }
 
-// stamped is what a connection reads. It notes when, and tells that all is heard that was read before.
-type stamped struct {
-	from io.Reader
-	k    *connection
-}
-
-func (s stamped) Read(p []byte) (int, error) {
-	s.k.client.options.Lull()
-	n, err := s.from.Read(p)
-	s.k.heard.Store(time.Now().UnixNano())
-	return n, err
-}
-
-// assemble reads the rest of a message.
-func (k *connection) assemble(r io.Reader, into *bytes.Buffer) error {
-	k.limited = io.LimitedReader{R: r, N: int64(k.client.options.MaxMessage) + 1}
-	n, err := into.ReadFrom(&k.limited)
-	if err == nil && n > int64(k.client.options.MaxMessage) {
-		return errTooLarge
+// lull tells that all is heard that was read, and waits for who is behind.
+func (k *connection) lull() {
+	if wait := k.client.options.Lull(); wait != nil {
+		wait()
 	}
-	return err
 }
 
 func whyEnded(err error) error {
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
 		return errCut
-	case errors.Is(err, wsutil.ErrFrameTooLarge):
-		return errTooLarge
 	}
 	return err
 }
 
-// control answers a control frame.
-func (k *connection) control(h ws.Header, r io.Reader) error {
-	body := make([]byte, h.Length) // up to 125 bytes: the header was checked
-	if _, err := io.ReadFull(r, body); err != nil {
-		return err
-	}
-	switch h.OpCode {
+// onControl answers a control frame.
+func (k *connection) onControl(op ws.OpCode, body []byte) error {
+	switch op {
 	case ws.OpPing:
-		k.send(appendRaw(nil, ws.OpPong, body))
+		k.pong(body)
 	case ws.OpPong:
 		k.ponged.Store(true)
 		k.client.answers.Store(true)
 		k.answered(body)
 		k.flushed(body)
 	case ws.OpClose:
-		select {
-		case <-k.ending:
+		if k.isEnding() {
 			k.allRead() // it answers our goodbye
-		default:
 		}
 		code, text := ws.ParseCloseFrameData(body)
 		if !code.Empty() {
@@ -481,33 +528,50 @@ type outcome struct {
 	o  *order
 }
 
-// hear tells what a message means: outcomes to who waits for them, all else to Heard.
-func (k *connection) hear(op ws.OpCode, message []byte) error {
+// onMessage tells what a message means: outcomes to who waits for them, all else to Heard.
+func (k *connection) onMessage(op ws.OpCode, message []byte) error {
 	f := core.Frame{Kind: core.TextFrame, Data: message}
 	if op == ws.OpBinary {
 		f.Kind = core.BinaryFrame
 	}
-	k.outcomes = k.outcomes[:0]
-	k.mu.Lock()
-	err := k.codec.Hear(f, k.take)
-	k.greet()
-	k.mu.Unlock()
-	for i := range k.outcomes {
-		one := &k.outcomes[i]
+	err := k.decode(f)
+	all := k.outcomes
+	for i := range all {
+		one := &all[i]
+		k.outcomes = all[i+1:] // who is told may panic
 		switch {
 		case one.o == nil:
 			k.client.options.Heard(one.ev)
 		case one.ev.Kind == core.Failed:
-			one.o.done(core.Event{}, one.ev.Failure)
+			k.client.tell(one.o, core.Event{}, one.ev.Failure)
 		default:
 			k.client.remember(one.o.cmd)
-			one.o.done(one.ev.Clone(), nil)
+			k.client.tell(one.o, one.ev.Clone(), nil)
 		}
 	}
-	if clear(k.outcomes); cap(k.outcomes) > keptOutcomes {
+	clear(all)
+	if k.outcomes = all[:0]; cap(all) > keptOutcomes {
 		k.outcomes = nil
 	}
 	return err
+}
+
+// loseOutcomes tells those of whose outcomes a panic has kept. Nothing is heard any more.
+func (k *connection) loseOutcomes() {
+	for _, one := range k.outcomes {
+		if one.o != nil {
+			k.lose(one.o)
+		}
+	}
+	k.outcomes = nil
+}
+
+// decode has the codec hear a message, into outcomes.
+func (k *connection) decode(f core.Frame) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	defer k.greet()
+	return k.codec.Hear(f, k.take)
 }
 
 // takeOutcome notes an event, and whose outcome it is. The caller holds mu.

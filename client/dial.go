@@ -20,9 +20,8 @@ import (
 // maxRefusal is how many bytes of a refusal's body are shown.
 const maxRefusal = 200
 
-// dial makes the connection and the upgrade. It returns what is to be read, with what came behind the
-// upgrade.
-func dial(ctx context.Context, o Options) (net.Conn, io.Reader, error) {
+// dial makes the connection and the upgrade. It returns also what came behind the upgrade.
+func dial(ctx context.Context, o Options) (conn net.Conn, behind []byte, err error) {
 	name := SafeURL(o.URL)
 	to, socket, err := where(o.URL)
 	if err != nil {
@@ -48,13 +47,12 @@ func dial(ctx context.Context, o Options) (net.Conn, io.Reader, error) {
 		}
 		return nil, nil, fmt.Errorf("connecting to %s: %w", name, refused.explain(err))
 	}
-	if early == nil {
-		return conn, conn, nil
+	if early != nil {
+		unread, _ := early.Peek(early.Buffered())
+		behind = bytes.Clone(unread)
+		ws.PutReader(early)
 	}
-	behind, _ := early.Peek(early.Buffered())
-	from := io.MultiReader(bytes.NewReader(bytes.Clone(behind)), conn)
-	ws.PutReader(early)
-	return conn, from, nil
+	return conn, behind, nil
 }
 
 // where returns the URL to dial, and for a Unix socket its path.

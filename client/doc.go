@@ -4,6 +4,8 @@
 //	Do ──> queue ──> writer ──> ClientCodec.Say ──> frames ──> server
 //	          Heard <── reader <── ClientCodec.Hear <── frames <──┘
 //
+// Reader and writer are goroutines, or one event loop of who has it ([Options].Host).
+//
 // A connection that ends is made again, with pauses that grow, until [Client.Close]: subscriptions and
 // offers are restored, and what was not said yet is said then. What was said and has no outcome fails
 // with [ErrLost]: nothing is said twice.

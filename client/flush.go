@@ -36,6 +36,6 @@ func (k *connection) flushed(body []byte) {
 	o := k.takePending(body[1:])
 	k.mu.Unlock()
 	if o != nil {
-		o.done(core.Event{}, nil)
+		k.client.tell(o, core.Event{}, nil)
 	}
 }

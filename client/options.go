@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -25,8 +26,19 @@ type Options struct {
 	// Heard is told what the server says, but for the outcomes of Do. It is called on one goroutine;
 	// while it runs nothing is read, so it must not wait for an outcome. The event's bytes are borrowed.
 	Heard func(core.Event)
-	// Lull is called on the goroutine of Heard when it has heard all that was read, before it waits for more.
-	Lull func()
+	// Lull is called on the goroutine of Heard when it has heard all that was read, before more is waited for.
+	// What it returns is called on a goroutine that may wait, and while it runs nothing is heard; nil if nothing
+	// has to be waited for.
+	Lull func() (wait func())
+	// Host moves a connection without TLS into an event loop, which serves the guest with it, and closes conn.
+	// On the loop it calls Heard, Lull and what is told the outcomes of commands, which must not block
+	// then. nil: goroutines of the client serve each connection, as they do with TLS, and with a codec that is
+	// a [core.RemoteClientCodec].
+	Host func(conn net.Conn, guest core.Guest) error
+	// Panicked is told of a panic of the codec, and of what is called with what the server says and with outcomes. It
+	// ends the connection, and another one is made. Any goroutine. nil lets the panic go on, which ends the process;
+	// on an event loop the panic is for who has the loop, in any case.
+	Panicked func(fault any)
 	// Changed is told when a connection is made (nil) and why one has ended or cannot be made. It is
 	// called on one goroutine.
 	Changed func(error)
@@ -49,6 +61,8 @@ type Options struct {
 	PingInterval time.Duration
 	// QueueBytes bounds what waits to be said; 0 is 16 MiB. Do fails with Overloaded beyond it.
 	QueueBytes int
+	// Queued counts the bytes that wait to be said; nil counts nothing.
+	Queued *core.Level
 	// FailAway makes commands fail while there is no connection, instead of waiting for one: those that come
 	// with [ErrAway], and those that waited to be said when it ended with [ErrLost].
 	FailAway bool
@@ -73,11 +87,14 @@ func (o Options) complete() Options {
 	o.FirstPause, o.MaxPause = cmp.Or(o.FirstPause, 100*time.Millisecond), cmp.Or(o.MaxPause, 30*time.Second)
 	o.PingInterval = cmp.Or(o.PingInterval, 30*time.Second)
 	o.QueueBytes, o.MaxMessage = cmp.Or(o.QueueBytes, 16<<20), cmp.Or(o.MaxMessage, 64<<20)
+	if o.Queued == nil {
+		o.Queued = new(core.Level)
+	}
 	if o.Heard == nil {
 		o.Heard = func(core.Event) {}
 	}
 	if o.Lull == nil {
-		o.Lull = func() {}
+		o.Lull = func() func() { return nil }
 	}
 	if o.Changed == nil {
 		o.Changed = func(error) {}
@@ -86,4 +103,16 @@ func (o Options) complete() Options {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return o
+}
+
+// hosts reports whether an event loop is to serve a connection.
+func (o *Options) hosts(conn net.Conn, remote core.RemoteClientCodec) bool {
+	if o.Host == nil || remote != nil {
+		return false
+	}
+	switch conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return true
+	}
+	return false
 }

@@ -14,9 +14,21 @@ type order struct {
 	cmd   core.Command  // owns its bytes
 	flush bool          // it is a ping instead of cmd, of which only Ref counts
 	ref   [refSize]byte // the bytes of its Ref, if it is new
-	// done is told the outcome, once: an event of the server (Answer, Done, …), an empty one if the
-	// format has none, or an error. Any goroutine; it does not block.
+	// done is told the outcome, once, by Client.tell: an event of the server (Answer, Done, …), an empty one if
+	// the format has none, or an error. Any goroutine; it does not block.
 	done func(core.Event, error)
+
+	memory []byte // what cmd has its bytes in
+	spare  bool   // nobody else has the order: it is used again when done was told
+}
+
+// keptMemory is the biggest memory of an order, in bytes, that is kept for the next one.
+const keptMemory = 4 << 10
+
+// copy makes cmd the command of the order.
+func (o *order) copy(cmd core.Command) {
+	cmd.Ref = nil
+	o.cmd, o.memory = cmd.CloneInto(o.memory)
 }
 
 func (o *order) size() int {
@@ -31,19 +43,22 @@ func (o *order) size() int {
 
 // queue has the orders that wait to be said. Any goroutine.
 type queue struct {
-	limit int           // static; bytes
-	more  chan struct{} // holds an element if there may be orders
+	// Static after construction.
+	limit int           // bytes
+	more  chan struct{} // holds an element if there may be orders and told is nil
+	level *core.Level   // bytes counts in it
 
 	// Guarded by mu.
 	mu     sync.Mutex
 	orders []*order
 	bytes  int
 	closed bool
-	away   bool // nothing is let in until open
+	away   bool   // nothing is let in until open
+	told   func() // is told that there may be orders; nil if it is more
 }
 
-func newQueue(limit int, away bool) *queue {
-	return &queue{limit: limit, more: make(chan struct{}, 1), away: away}
+func newQueue(limit int, away bool, level *core.Level) *queue {
+	return &queue{limit: limit, more: make(chan struct{}, 1), away: away, level: level}
 }
 
 // add adds an order, unless there is no room or the queue is closed or shut. An order that is alone always has
@@ -61,12 +76,22 @@ func (q *queue) add(o *order) error {
 		return errFull
 	}
 	q.orders = append(q.orders, o)
-	q.bytes += size
+	q.count(size)
 	q.wake()
 	return nil
 }
 
+// count counts bytes that wait now, or if there are less than none, that wait no more. The caller holds mu.
+func (q *queue) count(bytes int) {
+	q.bytes += bytes
+	q.level.Add(int64(bytes))
+}
+
 func (q *queue) wake() {
+	if q.told != nil {
+		q.told()
+		return
+	}
 	select {
 	case q.more <- struct{}{}:
 	default:
@@ -77,13 +102,12 @@ func (q *queue) wake() {
 func (q *queue) take(bytes int) (taken []*order) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := 0
-	for n < len(q.orders) && (n == 0 || bytes > 0) {
-		size := q.orders[n].size()
-		q.bytes -= size
-		bytes -= size
+	n, size := 0, 0
+	for n < len(q.orders) && (n == 0 || size < bytes) {
+		size += q.orders[n].size()
 		n++
 	}
+	q.count(-size)
 	taken = q.orders[:n:n]
 	q.orders = q.orders[n:]
 	if len(q.orders) == 0 {
@@ -101,11 +125,19 @@ func (q *queue) remove(o *order) bool {
 	for i, one := range q.orders {
 		if one == o {
 			q.orders = append(q.orders[:i:i], q.orders[i+1:]...)
-			q.bytes -= o.size()
+			q.count(-o.size())
 			return true
 		}
 	}
 	return false
+}
+
+// tell makes who takes the orders be told of them; nil: by more.
+func (q *queue) tell(told func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.told = told
+	q.wake()
 }
 
 // open ends shut.
@@ -119,16 +151,22 @@ func (q *queue) open() {
 func (q *queue) shut() []*order {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	rest := q.orders
-	q.orders, q.bytes, q.away = nil, 0, true
-	return rest
+	q.away = true
+	return q.empty()
 }
 
 // close lets nothing in any more, and returns what was not said.
 func (q *queue) close() []*order {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.closed = true
+	return q.empty()
+}
+
+// empty takes all orders. The caller holds mu.
+func (q *queue) empty() []*order {
 	rest := q.orders
-	q.orders, q.bytes, q.closed = nil, 0, true
+	q.orders = nil
+	q.count(-q.bytes)
 	return rest
 }

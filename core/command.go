@@ -89,7 +89,7 @@ type Command struct {
 	Services [][]byte
 	// Topics, on Offer with Exclusive, are names below Channel, as of Services, of topics that the owner
 	// announces. Only a [ClientCodec] reads them, where its format has words for them: the broker's own clients
-	// need not announce anything. Plugins are not told them.
+	// need not announce anything.
 	Topics [][]byte
 
 	// NotToSelf, on Publish: the sender does not receive its own message.
@@ -137,13 +137,23 @@ func (c *Command) AppendService(dst, service []byte) []byte {
 // Clone returns a copy of c that owns all its bytes. They are one allocation, however many
 // there are.
 func (c Command) Clone() Command {
+	c, _ = c.CloneInto(nil)
+	return c
+}
+
+// CloneInto is Clone with the bytes in memory, which is overwritten, or in a new buffer
+// if memory is too small. It returns the buffer, which belongs to the copy.
+func (c Command) CloneInto(memory []byte) (Command, []byte) {
 	n := len(c.Ref) + len(c.Topic) + len(c.Channel) + c.Payload.Size() + len(c.Headers) + len(c.Key) + len(c.Source)
 	for _, names := range [...][][]byte{c.Services, c.Topics} {
 		for _, s := range names {
 			n += len(s)
 		}
 	}
-	a := make(arena, 0, n)
+	a := arena(memory[:0])
+	if cap(a) < n {
+		a = make(arena, 0, n)
+	}
 	c.Ref = a.clone(c.Ref)
 	c.Topic = a.clone(c.Topic)
 	c.Channel = a.clone(c.Channel)
@@ -153,5 +163,5 @@ func (c Command) Clone() Command {
 	c.Headers = a.clone(c.Headers)
 	c.Key = a.clone(c.Key)
 	c.Source = a.clone(c.Source)
-	return c
+	return c, a
 }

@@ -56,6 +56,10 @@
 //     said is carried out. Then it leaves all tables and lists: it has ended. A core.Link
 //     to it may be held for longer, and does nothing.
 //
+// Beside them a loop serves guests: connections that this process has made, as a client of another server
+// (guest.go). A guest has its turn at the end of a turn of the loop, so that what a client publishes is written to
+// the other server in the turn that has read it.
+//
 // The states:
 //
 //	open ─┬──────────────┬─> closing ─> finishing ─> shut ─> ended

@@ -84,6 +84,7 @@ func (s *Server) Shutdown(ctx context.Context, rate float64) error {
 		errs = append(errs, d.stop(), d.drain(ctx))
 	}
 	s.halfOpen.endAll(ctx)
+	s.options.Farewell()
 	return errors.Join(append(errs, s.stop())...)
 }
 

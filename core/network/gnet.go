@@ -22,9 +22,12 @@ func (e *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 	l := e.server.loopOf(gc.EventLoop())
 	l.beginTurn()
 	defer l.endTurn()
-	if b, ok := gc.Context().(*comeback); ok {
-		defer e.server.recovered(b.conn)
-		return nil, b.arrive(gc)
+	switch one := gc.Context().(type) {
+	case *comeback:
+		return nil, one.arrive(gc)
+	case *guest:
+		one.opened(l, gc)
+		return nil, gnet.None
 	}
 	c := gc.Context().(*conn)
 	defer e.server.recovered(c)
@@ -74,6 +77,10 @@ func (c *conn) hearEarly() {
 
 // OnTraffic is called on the loop when a connection has input.
 func (e *events) OnTraffic(gc gnet.Conn) gnet.Action {
+	if g, ok := gc.Context().(*guest); ok {
+		e.guestTraffic(gc, g)
+		return gnet.None
+	}
 	c, ok := gc.Context().(*conn)
 	if !ok || c.state == ended {
 		return gnet.None
@@ -94,8 +101,25 @@ func (e *events) OnTraffic(gc gnet.Conn) gnet.Action {
 	return gnet.None
 }
 
+// guestTraffic is OnTraffic for a guest.
+func (e *events) guestTraffic(gc gnet.Conn, g *guest) {
+	b, err := gc.Next(-1)
+	if err != nil || len(b) == 0 {
+		return
+	}
+	g.loop.beginTurn()
+	defer g.loop.endTurn()
+	g.received(b)
+}
+
 // OnClose is called on the loop when a socket is about to be closed.
-func (e *events) OnClose(gc gnet.Conn, _ error) gnet.Action {
+func (e *events) OnClose(gc gnet.Conn, err error) gnet.Action {
+	if g, ok := gc.Context().(*guest); ok {
+		g.loop.beginTurn()
+		defer g.loop.endTurn()
+		g.closed(gc, err)
+		return gnet.None
+	}
 	c, ok := gc.Context().(*conn)
 	if !ok || c.socket.gc != gc || c.state == ended {
 		return gnet.None

@@ -46,11 +46,12 @@ type loop struct {
 	plain     []byte     // where records are decrypted; nil before the first
 	cipher    []byte     // where records are encrypted
 	spare     [][]*frame // empty output queues, for reuse
-	leaving   []*conn    // connections whose peers must get Gone
-	behind    []*conn    // connections that have stepped back, in order
-	awake     []*conn    // connections that resume reading before the turn ends
-	effort    effort     // of this turn
-	inbound   inbound    // waiting input
+	guests    []*guest
+	leaving   []*conn // connections whose peers must get Gone
+	behind    []*conn // connections that have stepped back, in order
+	awake     []*conn // connections that resume reading before the turn ends
+	effort    effort  // of this turn
+	inbound   inbound // waiting input
 	load      load
 	depth     int  // how many callbacks of gnet are nested
 	counted   bool // this turn is in server.turns
@@ -63,6 +64,7 @@ type loop struct {
 	ticks     atomic.Uint32 // the last result of clock
 	congested atomic.Bool   // counted in server.congested
 	largest   atomic.Int64  // the most memory that waits for one full socket
+	turning   atomic.Bool   // guests that ask for a turn now get one at the end of this turn
 	turned    atomic.Int64  // when the last turn of Run began, in nanoseconds since the server started
 }
 
@@ -188,9 +190,13 @@ func (l *loop) Run(context.Context) error {
 
 // goOn ends a turn of Run, and asks for another one if needed.
 func (l *loop) goOn() {
-	if !l.mailbox.end() {
-		return
+	if l.mailbox.end() {
+		l.askSoon()
 	}
+}
+
+// askSoon asks for a turn when this one is over and the sockets were looked at.
+func (l *loop) askSoon() {
 	select {
 	case l.soon <- struct{}{}:
 	default:
@@ -275,6 +281,9 @@ func (l *loop) carryOut(m *mail) {
 func (l *loop) beginTurn() {
 	if l.depth++; l.depth == 1 {
 		l.counted = l.server.enterTurn()
+		if len(l.guests) > 0 {
+			l.turning.Store(true)
+		}
 		l.effort.begin()
 		l.load.began = l.effort.began
 	}
@@ -332,6 +341,7 @@ func (l *loop) endTurn() {
 		return
 	}
 	l.readOn()
+	l.serveGuests()
 	// Before the writes, which take long and send few requests.
 	if l.counted {
 		l.server.guard(nil, l.server.leaveTurn)
@@ -357,6 +367,9 @@ func (l *loop) endTurn() {
 	l.corked = l.corked[:0]
 	l.load.busy.Add(int64(time.Since(l.load.began)))
 	l.depth--
+	if l.turning.Load() {
+		l.stopTurning()
+	}
 }
 
 // takeParser returns a parser that is between messages.

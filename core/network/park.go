@@ -2,15 +2,11 @@ package network
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"os"
 
 	"github.com/panjf2000/gnet/v2"
-	"golang.org/x/sys/unix"
 
 	"github.com/polywire/polywire/core"
 )
@@ -34,17 +30,13 @@ func (c *conn) parkIfMuch() {
 	}
 }
 
-// park stops reading from the socket. gnet cannot pause a connection, so the
-// connection leaves gnet with a duplicate of its descriptor, and returns with
-// unpark. Meanwhile output is written to the duplicate.
+// park stops reading from the socket, until unpark.
 func (c *conn) park() {
-	fd, err := unix.FcntlInt(uintptr(c.socket.fd), unix.F_DUPFD_CLOEXEC, 0)
+	gc, err := c.socket.park()
 	if err != nil {
 		c.fail(core.ReasonOverload, fmt.Errorf("stopping to read: %w", err))
 		return
 	}
-	gc := c.socket.gc
-	c.socket = attachment{fd: fd, where: parked}
 	if err := c.loop.el.Close(gc); err != nil {
 		c.ep.server.log.Debug("parking connection", "conn", c.id, "error", err)
 	}
@@ -52,26 +44,12 @@ func (c *conn) park() {
 
 // unpark hands the socket back to the event loop, which calls OnOpen for it.
 func (c *conn) unpark() {
-	f := os.NewFile(uintptr(c.socket.fd), "parked")
-	nc, err := net.FileConn(f)
-	_ = f.Close()
-	c.socket = attachment{where: returning}
-	if err == nil && nc.RemoteAddr() == nil {
-		// The client has reset the connection meanwhile. gnet does not expect that.
-		_ = nc.Close()
+	switch err := c.socket.unpark(c.loop.el, c); {
+	case errors.Is(err, errReset):
 		c.gone()
-		return
+	case err != nil:
+		c.cannotReturn(err)
 	}
-	if err == nil {
-		var opened <-chan gnet.RegisteredResult
-		back := &comeback{conn: c}
-		if opened, err = c.loop.el.Enroll(gnet.NewContext(context.Background(), back), nc); err == nil {
-			go back.await(opened)
-			return
-		}
-		_ = nc.Close()
-	}
-	c.cannotReturn(err)
 }
 
 // cannotReturn ends a connection that the event loop does not take back.
@@ -83,9 +61,19 @@ func (c *conn) cannotReturn(err error) {
 // errNotEnrolled is the error if gnet reports none but did not enrol the connection.
 var errNotEnrolled = errors.New("the event loop did not take the connection")
 
+// parkable is a connection that can be parked.
+type parkable interface {
+	// post runs a function on the loop, at most as long as the connection has not ended. Any goroutine.
+	post(f func())
+	// arrive is OnOpen when the connection has come back.
+	arrive(gc gnet.Conn) gnet.Action
+	// cannotReturn ends the connection: the event loop does not take it back.
+	cannotReturn(err error)
+}
+
 // comeback is a parked connection on its way back to the event loop.
 type comeback struct {
-	conn *conn
+	conn parkable
 
 	// Owned by the loop.
 	arrived bool // OnOpen was called
@@ -95,7 +83,7 @@ type comeback struct {
 func (b *comeback) await(opened <-chan gnet.RegisteredResult) {
 	// gnet reports neither a poller that refuses nor a panic of its own.
 	err := cmp.Or((<-opened).Err, errNotEnrolled)
-	b.conn.Post(func() {
+	b.conn.post(func() {
 		if !b.arrived {
 			b.conn.cannotReturn(err)
 		}
@@ -104,9 +92,16 @@ func (b *comeback) await(opened <-chan gnet.RegisteredResult) {
 
 // arrive is OnOpen for a connection that was parked.
 func (b *comeback) arrive(gc gnet.Conn) gnet.Action {
-	c := b.conn
 	b.arrived = true
-	gc.SetContext(c)
+	gc.SetContext(b.conn)
+	return b.conn.arrive(gc)
+}
+
+func (c *conn) post(f func()) { c.Post(f) }
+
+// arrive goes on with a connection that was parked.
+func (c *conn) arrive(gc gnet.Conn) gnet.Action {
+	defer c.ep.server.recovered(c)
 	if c.state == ended {
 		return gnet.Close
 	}

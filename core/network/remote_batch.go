@@ -47,7 +47,7 @@ func (s *Server) leaveTurn() {
 func (s *Server) InTurn() bool { return s.turns.Load() > 0 }
 
 // Together runs f. Each loop gets what f posts to it in one turn, unless f waits for room. Any
-// goroutine except those of the loops.
+// goroutine.
 func (s *Server) Together(f func()) {
 	loops := s.loopList()
 	for _, l := range loops {

@@ -40,6 +40,9 @@ func (s *Server) wait(then func()) bool {
 // crowded reports whether a mailbox is congested, or a sender still waits because one was.
 func (s *Server) crowded() bool { return s.congested.Load() > 0 || s.queued.Load() > 0 }
 
+// Crowded reports whether WaitForRoom would wait now. Any goroutine.
+func (s *Server) Crowded() bool { return s.crowded() }
+
 // WaitForRoom waits until all mailboxes have room for what the caller publishes next, or
 // until ctx or the loops end. Any goroutine except those of the loops.
 func (s *Server) WaitForRoom(ctx context.Context) error {

@@ -61,6 +61,9 @@ type Options struct {
 	SendBuffer int
 	// Bridges judges the upgrades of bridges; nil takes them for those of other clients.
 	Bridges Bridges
+	// Farewell is called by Shutdown when the clients have left, and returns when the guests (see
+	// Server.Host) have, who so hear what the clients have published last; nil ends them.
+	Farewell func()
 	// Places counts the connections of users over all nodes of a cluster; nil if the broker is alone.
 	Places core.Places
 	// OutboundBudget bounds the memory of encoded messages, in bytes: those in
@@ -89,6 +92,9 @@ func (o Options) withDefaults() Options {
 	}
 	o.closeTime, o.lingerTime = cmp.Or(o.closeTime, closeTime), cmp.Or(o.lingerTime, lingerTime)
 	o.tapBytes = cmp.Or(o.tapBytes, tapBytes)
+	if o.Farewell == nil {
+		o.Farewell = func() {}
+	}
 	if o.HandshakeTimeout <= 0 {
 		o.HandshakeTimeout = 10 * time.Second
 	}
@@ -170,6 +176,7 @@ type Server struct {
 	client  *gnet.Client
 	started time.Time
 	seed    maphash.Seed  // of the keys of frames
+	running chan struct{} // closed when the loops have started
 	done    chan struct{} // closed when the loops end
 	stats   Stats
 
@@ -185,6 +192,9 @@ type Server struct {
 	doors   []*door
 	eps     map[string]*endpoint
 	waiting []func() // called when there is room in the mailboxes, in order
+
+	hosting  sync.RWMutex // held while a guest is moved into a loop
+	noGuests bool         // guarded by hosting
 
 	// Atomic.
 	loops     atomic.Pointer[[]*loop]
@@ -216,6 +226,7 @@ func New(o Options) *Server {
 		options: o, hub: o.Hub, log: o.Logger,
 		started: time.Now(),
 		seed:    maphash.MakeSeed(),
+		running: make(chan struct{}),
 		done:    make(chan struct{}),
 		eps:     make(map[string]*endpoint),
 		budget:  budget{limit: o.OutboundBudget},
@@ -246,6 +257,7 @@ func (s *Server) Start(eps []Endpoint) error {
 		return fmt.Errorf("starting event loops: %w", err)
 	}
 	s.client = client
+	close(s.running)
 	if _, err := s.Exchange(nil, eps); err != nil {
 		return errors.Join(err, s.stop())
 	}
@@ -253,6 +265,9 @@ func (s *Server) Start(eps []Endpoint) error {
 	s.ready.Store(true)
 	return nil
 }
+
+// Running returns what is closed when the event loops have started. Any goroutine.
+func (s *Server) Running() <-chan struct{} { return s.running }
 
 // Addr returns the address on which an endpoint listens; nil if there is none of
 // this name.
@@ -294,6 +309,7 @@ func (s *Server) Stats() *Stats { return &s.stats }
 
 // stop ends the loops.
 func (s *Server) stop() error {
+	s.endHosting()
 	close(s.done)
 	if err := s.client.Stop(); err != nil {
 		return fmt.Errorf("stopping event loops: %w", err)

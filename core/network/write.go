@@ -182,9 +182,12 @@ func (c *conn) writeNext() (b []byte, n int, err error) {
 }
 
 // offer returns how much of b the socket took: nothing if it is full.
-func (c *conn) offer(b []byte) (int, error) {
+func (c *conn) offer(b []byte) (int, error) { return offer(c.socket.fd, b) }
+
+// offer writes what a socket takes of b: nothing if it is full.
+func offer(fd int, b []byte) (int, error) {
 	for {
-		n, err := unix.Write(c.socket.fd, b)
+		n, err := unix.Write(fd, b)
 		switch err {
 		case nil:
 			return n, nil

@@ -46,7 +46,7 @@ func newAmountDescs() amountDescs {
 		channels:   desc("channels_owned", "Channels that clients of this node own."),
 		services:   desc("services", "Services that clients of this node offer; those that many share are one."),
 		sessions:   desc("sessions", "Sessions that have connections to this node."),
-		queued:     desc("queue_bytes", "Encoded bytes that wait for clients whose sockets are full.", "endpoint", "protocol"),
+		queued:     desc("queue_bytes", "Encoded bytes that wait for clients whose sockets are full; of a bridge, what waits to be said to its old server.", "endpoint", "protocol"),
 		peak:       desc("queue_peak_bytes", "The most that queue_bytes was since the last scrape, and in the last minute at least.", "endpoint", "protocol"),
 		busy:       desc("loop_busy_seconds_total", "Time that an event loop did not wait for sockets; its rate is the busy share of the loop.", "loop"),
 		mails:      desc("mailbox_messages", "Messages and other work from outside that wait for an event loop.", "loop"),

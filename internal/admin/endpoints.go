@@ -100,6 +100,9 @@ func (e *endpoints) collect(ctx context.Context, q url.Values, add func(place, E
 		}
 		at, listens := addresses[ep.Name]
 		s := ep.Stats
+		if !listens { // a bridge has no connection of a client
+			queued[ep.Name] = s.Queued.Now()
+		}
 		add(placeOfName(ep.Name, node), Endpoint{
 			Endpoint: ep.Name, Node: node, Protocol: ep.Protocol, Listen: at.Listen, URL: at.URL, Bridge: !listens,
 			Connections: s.Open.Load(), QueuedBytes: queued[ep.Name], Slow: slow[ep.Name],

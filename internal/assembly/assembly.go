@@ -79,6 +79,7 @@ func New(cfg *config.Config, program Program, log *slog.Logger) (*Parts, error) 
 		Loops:            cfg.Network.Loops,
 		NumbersAfter:     p.cluster.numbersAfter(),
 		Places:           p.cluster.places(),
+		Farewell:         p.endBridges,
 		HandshakeTimeout: cfg.Network.HandshakeTimeout,
 		HTTPIdleTimeout:  cfg.Network.HTTPIdleTimeout,
 		MaxHeader:        int(cfg.Network.MaxHeader),

@@ -125,6 +125,10 @@ func (d *draft) addBridges() error {
 	d.onStart(func() {
 		d.background.run(func() {
 			endAll(ended)
+			select {
+			case <-d.network.Running(): // they are guests of the event loops
+			case <-d.background.ctx.Done():
+			}
 			for _, b := range added {
 				b.start()
 			}
@@ -179,8 +183,8 @@ func (d *draft) newBridge(c config.Bridge, stats *core.Stats) (*bridging, error)
 		}
 	}
 	options := bridge.Options{
-		Endpoint: b.endpoint, Hub: d.engine, Room: d.network.WaitForRoom, Together: d.network.Together, Neighbours: d.neighbours, Format: c.Format,
-		Server: client.Options{URL: c.URL, Header: header, Subprotocols: c.Subprotocols, TLS: security, QueueBytes: int(c.QueueLimit), MaxSaid: int(c.MaxMessageSize)},
+		Endpoint: b.endpoint, Hub: d.engine, Room: d.network.WaitForRoom, Crowded: d.network.Crowded, Together: d.network.Together, Neighbours: d.neighbours, Format: c.Format,
+		Server: client.Options{Host: d.network.Host, Panicked: d.network.Panicked, URL: c.URL, Header: header, Subprotocols: c.Subprotocols, TLS: security, QueueBytes: int(c.QueueLimit), MaxSaid: int(c.MaxMessageSize)},
 		Hear:   c.Hear, Tell: c.Tell, Owned: c.Owns, Answered: c.Calls.From, Offered: c.Calls.To, CallTimeout: c.Calls.Timeout,
 		Logger: log,
 	}

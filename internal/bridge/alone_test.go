@@ -30,7 +30,8 @@ func alone(t *testing.T, server *oldServer, o bridge.Options) (*bridge.Bridge, *
 	t.Cleanup(e.Close)
 	o.Endpoint, o.Hub = &core.Endpoint{Name: "old", Stats: new(core.Stats)}, e
 	o.Server = client.Options{URL: server.url, Header: http.Header{}}
-	o.Room, o.Together = func(context.Context) error { return nil }, func(f func()) { f() }
+	o.Room, o.Crowded = func(context.Context) error { return nil }, func() bool { return false }
+	o.Together = func(f func()) { f() }
 	if o.Neighbours == nil {
 		o.Neighbours = bridge.NewNeighbours("here")
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/polywire/polywire/core"
 )
 
-// The bounds of a batch. It is what is read at once, or less.
+// When a batch is full. If it cannot be handled then, it grows to what is read at once.
 const (
 	batchEvents = 64
 	batchBytes  = 64 << 10
@@ -18,9 +18,10 @@ const (
 type batch struct {
 	// Guarded by mu, which is held while the batch is handled. Usually there is one goroutine: that of a
 	// connection. One that has ended may still wait for room here when the next one begins.
-	mu    sync.Mutex
-	heard []kept
-	bytes int
+	mu      sync.Mutex
+	heard   []kept
+	handled int // how many of heard
+	bytes   int
 }
 
 // kept is an event, and the memory that has its bytes.
@@ -42,6 +43,9 @@ func (b *batch) add(ev core.Event) (full bool) {
 	return len(b.heard) >= batchEvents || b.bytes >= batchBytes
 }
 
+// left returns how many events are not handled. The caller holds mu.
+func (b *batch) left() int { return len(b.heard) - b.handled }
+
 // empty removes all events. The caller holds mu.
 func (b *batch) empty() {
 	for i := range b.heard {
@@ -50,5 +54,5 @@ func (b *batch) empty() {
 			k.memory = nil
 		}
 	}
-	b.heard, b.bytes = b.heard[:0], 0
+	b.heard, b.handled, b.bytes = b.heard[:0], 0, 0
 }

@@ -22,13 +22,15 @@ type Options struct {
 	Hub core.Hub
 	// Room waits until there is room for what is published next, or ctx ends.
 	Room func(ctx context.Context) error
+	// Crowded reports whether Room would wait.
+	Crowded func() bool
 	// Together runs f. What f publishes reaches each client here in one write.
 	Together func(f func())
 	// Leads reports whether no other node of the cluster may have begun to do what the bridge does. Any
 	// goroutine.
 	Leads func() bool
-	// Server says how the old server is reached. Codec, Heard, Lull, Changed and Field are set
-	// here.
+	// Server says how the old server is reached. Codec, Heard, Lull, Changed, Field, Queued and how it fails
+	// are set here.
 	Server client.Options
 	// Neighbours are those of the broker.
 	Neighbours *Neighbours
@@ -61,6 +63,7 @@ type Bridge struct {
 	ctx    context.Context
 	stop   context.CancelFunc
 	echoes echoes
+	told   func(core.Event, error) // countTold
 
 	offered []bool // by index of Options.Offered: it is offered here; owned by the loop
 
@@ -71,10 +74,11 @@ type Bridge struct {
 
 // New returns a bridge that does nothing until Start.
 func New(o Options) *Bridge {
-	b := &Bridge{o: o, log: o.Logger, loop: newLoop(), offered: make([]bool, len(o.Offered))}
+	b := &Bridge{o: o, log: o.Logger, loop: newLoop(o.Server.Panicked), offered: make([]bool, len(o.Offered))}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
+	b.told = b.countTold
 	b.prepare()
 	return b
 }

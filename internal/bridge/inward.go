@@ -68,7 +68,7 @@ func (b *Bridge) prepare() {
 		s.state = make([]asked, len(s.wanted))
 		o := b.o.Server
 		o.Codec, o.Heard, o.Lull, o.Changed, o.Field, o.Logger = b.o.Format.NewClientCodec, s.heard, s.lull, s.changed, s.field, nil
-		o.FailAway = true
+		o.FailAway, o.Queued = true, &b.o.Endpoint.Stats.Queued
 		o.Unconfirmed = func(n int) { b.o.Endpoint.Stats.Dropped.Add(core.ReasonGone, uint64(n)) }
 		o.RestoresNothing = true
 		o.Header = o.Header.Clone()
@@ -287,12 +287,14 @@ func (s *server) turn(i int, from, to asked) bool {
 	return true
 }
 
-// heard takes what the old server says into the batch. On the client's goroutine.
+// heard takes what the old server says into the batch. On the client's goroutine or event loop.
 func (s *server) heard(ev core.Event) {
 	b := s.bridge
 	if ev.Kind == core.Message || ev.Kind == core.Request {
-		b.o.Endpoint.Stats.MessagesIn.Add(1)
-		b.o.Endpoint.Stats.BytesIn.Add(uint64(ev.Payload.Size()))
+		stats, size := b.o.Endpoint.Stats, ev.Payload.Size()
+		stats.MessagesIn.Add(1)
+		stats.BytesIn.Add(uint64(size))
+		stats.SizesIn.Observe(size, 1)
 	}
 	if ev.Kind == core.Message && len(ev.Topic) == 0 {
 		ev.Topic = []byte(s.topic)
@@ -300,25 +302,46 @@ func (s *server) heard(ev core.Event) {
 	s.batch.mu.Lock()
 	defer s.batch.mu.Unlock()
 	if s.batch.add(ev) {
-		s.handle()
+		s.handleNow()
 	}
 }
 
-// lull handles the batch, before the client waits for more.
-func (s *server) lull() {
+// lull handles the batch, before the client waits for more, and returns what does the rest if that has to wait.
+func (s *server) lull() (wait func()) {
 	s.batch.mu.Lock()
 	defer s.batch.mu.Unlock()
-	s.handle()
+	if s.handleNow(); s.batch.left() == 0 {
+		return nil
+	}
+	return s.handle
 }
 
-// handle handles the batch on the loop, when there is room for what it publishes, and empties it. The caller
-// holds batch.mu.
+// handleNow handles the batch on the bridge's loop as far as that need not wait. The caller holds batch.mu.
+func (s *server) handleNow() {
+	b := s.bridge
+	if b.o.Crowded() {
+		return
+	}
+	if b.loop.now(s.batch.left(), b.o.Together, s.handleNext); s.batch.left() == 0 {
+		s.batch.empty()
+	}
+}
+
+// handle handles the batch on the bridge's loop, when there is room for what it publishes, and empties it.
 func (s *server) handle() {
-	b, n := s.bridge, len(s.batch.heard)
-	if n > 0 && b.o.Room(b.ctx) == nil {
-		b.loop.each(n, b.o.Together, func(i int) { b.heard(&s.batch.heard[i].ev) })
+	s.batch.mu.Lock()
+	defer s.batch.mu.Unlock()
+	if b := s.bridge; b.o.Room(b.ctx) == nil {
+		b.loop.times(s.batch.left(), b.o.Together, s.handleNext)
 	}
 	s.batch.empty()
+}
+
+// handleNext handles the next event of the batch; one that makes it panic is handled too. The caller holds batch.mu.
+// On the bridge's loop.
+func (s *server) handleNext() {
+	s.batch.handled++
+	s.bridge.heard(&s.batch.heard[s.batch.handled-1].ev)
 }
 
 // heard handles what the old server says. The event is borrowed. On the loop.
@@ -368,31 +391,39 @@ func (b *Bridge) answer(ev core.Event) {
 		return
 	}
 	reply := core.Command{Verb: core.Reply, Call: core.CallID(ev.Ref), Topic: ev.Topic, As: ev.As, Payload: ev.Payload, Failure: ev.Failure}
-	c := b.servers[0].client
+	b.reply(reply.Clone())
+}
+
+// reply says an answer to the old server, or if it cannot be said, a failure: who has asked would wait for ever. cmd
+// owns its bytes.
+func (b *Bridge) reply(cmd core.Command) {
 	done := func(_ core.Event, err error) {
 		_, unsayable := errors.AsType[*core.Unsayable](err)
 		_, big := errors.AsType[*core.TooBig](err)
 		switch {
 		case err == nil:
-			return
-		case unsayable && reply.Failure.Failed():
+		case unsayable && cmd.Failure.Failed():
 			// The format has no failed answers: the failure is the answer.
-		case big && !reply.Failure.Failed():
-			// Who has asked would wait for ever.
+			cmd.Payload = core.Payload{Kind: core.JSON, Data: core.AppendFailure(nil, cmd.Failure)}
+			cmd.Failure = core.Failure{}
+			b.post(cmd, b.told)
+		case (unsayable || big) && !cmd.Failure.Failed():
 			b.lost(err)
-			reply.Failure = core.Failure{Code: core.Invalid, Text: "the answer is too big for the server"}
+			cmd.Payload, cmd.Failure = core.Payload{}, core.Failure{Code: core.Invalid, Text: "the answer is too big for the server"}
+			if unsayable {
+				cmd.Failure.Text = "the answer cannot be written in this format"
+			}
+			b.reply(cmd)
 		default:
-			b.lost(err)
-			return
-		}
-		data := core.AppendFailure(nil, reply.Failure)
-		reply.Failure, reply.Payload = core.Failure{}, core.Payload{Kind: core.JSON, Data: data}
-		if err := c.Post(reply, nil); err != nil {
 			b.lost(err)
 		}
 	}
-	reply = reply.Clone()
-	if err := c.Post(reply, done); err != nil {
+	b.post(cmd, done)
+}
+
+// post says a command to the old server; done is told the outcome, also that the command cannot be queued.
+func (b *Bridge) post(cmd core.Command, done func(core.Event, error)) {
+	if err := b.servers[0].client.Post(cmd, done); err != nil {
 		done(core.Event{}, err)
 	}
 }

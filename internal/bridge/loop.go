@@ -7,10 +7,13 @@ import (
 )
 
 // loop is the event loop of a bridge. One thing runs on it at a time: what is posted runs on a goroutine of
-// its own, and what the old server says on the goroutine that has read it, which so need not be woken.
+// its own, and what the old server says on the goroutine or the event loop that has read it, so that nobody need
+// be woken.
 type loop struct {
-	wake  chan struct{} // holds an element if something is posted
-	ended chan struct{} // closed when run has returned
+	// Static after construction.
+	panicked func(fault any) // is told of a panic of what is posted; nil lets it go on
+	wake     chan struct{}   // holds an element if something is posted
+	ended    chan struct{}   // closed when run has returned
 
 	turn sync.Mutex // held by who runs something
 
@@ -25,8 +28,8 @@ type loop struct {
 	over   bool // nothing posted is run any more
 }
 
-func newLoop() *loop {
-	l := &loop{wake: make(chan struct{}, 1), ended: make(chan struct{})}
+func newLoop(panicked func(fault any)) *loop {
+	l := &loop{panicked: panicked, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	l.free.L = &l.turn
 	return l
 }
@@ -65,34 +68,52 @@ func (l *loop) run(ctx context.Context, again func()) {
 			l.turn.Unlock()
 		case <-ticker.C:
 			l.turn.Lock()
-			again()
+			l.guard(again)
 			l.turn.Unlock()
 		}
 	}
 }
 
-// each runs f for the numbers below n on the loop, as soon as and as long as the bridge is not held, and what
-// is posted before each of them. together runs what is run in one go. It returns early if the loop ends.
-// Any goroutine that is not on the loop.
-func (l *loop) each(n int, together func(func()), f func(i int)) {
+// times runs f n times on the loop, as soon as and as long as the bridge is not held, and what is posted before each
+// of them. together runs what is run in one go. It returns early if the loop ends. Any goroutine that is not on
+// the loop.
+func (l *loop) times(n int, together func(func()), f func()) {
 	l.turn.Lock()
 	defer l.turn.Unlock()
-	for i := 0; i < n; {
+	for n > 0 {
 		for l.held > 0 && !l.stopped {
 			l.free.Wait()
 		}
 		if l.stopped {
 			return
 		}
-		together(func() {
-			for ; i < n; i++ {
-				if l.runPosted(); l.held > 0 {
-					return
-				}
-				f(i)
-			}
-		})
+		n = l.some(n, together, f)
 	}
+}
+
+// now is times, but returns early where that would wait. Any goroutine; it does not block.
+func (l *loop) now(n int, together func(func()), f func()) {
+	if n == 0 || !l.turn.TryLock() {
+		return
+	}
+	defer l.turn.Unlock()
+	if l.held == 0 && !l.stopped {
+		l.some(n, together, f)
+	}
+}
+
+// some runs f n times, but only as long as the bridge is not held, and returns how many times are left. The caller
+// holds turn.
+func (l *loop) some(n int, together func(func()), f func()) (left int) {
+	together(func() {
+		for ; n > 0; n-- {
+			if l.runPosted(); l.held > 0 {
+				return
+			}
+			f()
+		}
+	})
+	return n
 }
 
 // runPosted runs what is posted. The caller holds turn.
@@ -102,11 +123,23 @@ func (l *loop) runPosted() {
 	l.posted = nil
 	l.mu.Unlock()
 	for _, f := range batch {
-		f()
+		l.guard(f)
 	}
 	if l.held == 0 {
 		l.free.Broadcast()
 	}
+}
+
+// guard runs f. A panic of it ends nothing else.
+func (l *loop) guard(f func()) {
+	if l.panicked != nil {
+		defer func() {
+			if fault := recover(); fault != nil {
+				l.panicked(fault)
+			}
+		}()
+	}
+	f()
 }
 
 // end forgets what is posted, then and later.

@@ -10,7 +10,7 @@ import (
 
 // What the old server has said waits while the bridge is held, and what is posted comes before what waits.
 func TestLoopIsHeld(t *testing.T) {
-	l := newLoop()
+	l := newLoop(nil)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	go l.run(ctx, func() {})
@@ -19,13 +19,16 @@ func TestLoopIsHeld(t *testing.T) {
 	together := 0
 	go func() {
 		defer close(handled)
-		l.each(3, func(f func()) { together++; f() }, func(i int) {
+		i := -1
+		l.times(3, func(f func()) { together++; f() }, func() {
+			i++
 			done = append(done, i)
 			if i == 1 {
 				l.held++
 				close(held)
 			}
-			l.post(func() { done = append(done, 10+i) })
+			number := 10 + i
+			l.post(func() { done = append(done, number) })
 		})
 	}()
 	coretest.Receive(t, "it is held", held)
@@ -51,18 +54,17 @@ func TestLoopIsHeld(t *testing.T) {
 
 // The end of a loop is the end of what waits for it, and nothing runs on it later.
 func TestLoopEnds(t *testing.T) {
-	l := newLoop()
+	l := newLoop(nil)
 	ctx, stop := context.WithCancel(t.Context())
 	go l.run(ctx, func() {})
 	once := func(f func()) { f() }
 	held, returned := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(returned)
-		l.each(2, once, func(i int) {
-			if i > 0 {
+		l.times(2, once, func() {
+			if l.held++; l.held > 1 {
 				t.Error("an event is handled after the end")
 			}
-			l.held++
 			close(held)
 		})
 	}()
@@ -71,5 +73,5 @@ func TestLoopEnds(t *testing.T) {
 	coretest.Receive(t, "who waits returns", returned)
 	coretest.Receive(t, "the loop has ended", l.ended)
 	l.held = 0
-	l.each(1, once, func(int) { t.Error("an event is handled after the end") })
+	l.times(1, once, func() { t.Error("an event is handled after the end") })
 }

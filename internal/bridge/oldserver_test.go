@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,8 +124,8 @@ func joins(t *testing.T, old *oldServer, more string) *broker {
 	return bridged(t, fmt.Sprintf("protocol: wsify, url: %q, hear: [chat/a], tell: [chat/b], %s", old.url, more))
 }
 
-// bridged runs a broker with a bridge called old.
-func bridged(t *testing.T, bridge string) *broker {
+// bridged runs a broker with a bridge called old. more are other settings.
+func bridged(t *testing.T, bridge string, more ...string) *broker {
 	t.Helper()
 	b := &broker{t: t, urls: make(map[string]string)}
 	text := fmt.Sprintf(`
@@ -133,7 +134,8 @@ endpoints:
   - {name: bots, protocol: wubsub, listen: "127.0.0.1:0", path: /ws}
   - {name: apps, protocol: webwire, listen: "127.0.0.1:0", path: /ws}
 admin: {listen: "127.0.0.1:0"}
-bridges: [{name: old, %s}]`, bridge)
+bridges: [{name: old, %s}]
+%s`, bridge, strings.Join(more, "\n"))
 	cfg, err := config.Load(config.Source{Text: text}, polywire.Protocols())
 	if err != nil {
 		t.Fatal(err)
@@ -179,12 +181,21 @@ func (b *broker) page(path string) string {
 // dropped returns how many messages for the old server were dropped for a reason.
 func (b *broker) dropped(reason core.Reason) int {
 	b.t.Helper()
-	found := regexp.MustCompile(`polywire_messages_dropped_total\{endpoint="old",protocol="[a-z]+",reason="` + reason.String() + `"\} (\d+)`).FindStringSubmatch(b.page("/metrics"))
+	return b.metric("messages_dropped_total", `,reason="`+reason.String()+`"`)
+}
+
+// metric returns a metric of the bridge, with the other labels; 0 if there is none.
+func (b *broker) metric(name, labels string) int {
+	b.t.Helper()
+	found := regexp.MustCompile(`polywire_` + name + `\{endpoint="old",protocol="[a-z]+"` + labels + `\} (\S+)`).FindStringSubmatch(b.page("/metrics"))
 	if found == nil {
 		return 0
 	}
-	n, _ := strconv.Atoi(found[1])
-	return n
+	n, err := strconv.ParseFloat(found[1], 64)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return int(n)
 }
 
 // hears returns what a client hears on a topic, and the client.
@@ -362,6 +373,105 @@ func TestOldServerDoesNotRead(t *testing.T) {
 		return b.dropped(core.ReasonOverload) > 0
 	})
 	b.stop()
+}
+
+// A server that reads more slowly than messages for it are said gets them in order, and what does not fit into the
+// bound of what may wait for it is counted, and so is what waits. The event loop that serves the bridge's connection
+// serves clients too, and they do not wait.
+func TestOldServerReadsSlowly(t *testing.T) {
+	const limit, size = 128 << 10, 16 << 10
+	slowly := make(chan struct{}) // one element for some bytes that it may read
+	soon := make(chan struct{})   // closed when it may read everything
+	hurry := sync.OnceFunc(func() { close(soon) })
+	read := make(chan int, 100_000)
+	var connections atomic.Int32
+	old := listens(t, noFields, func(_ int, conn net.Conn) {
+		connections.Add(1)
+		paced := pacedReader{conn, func() {
+			select {
+			case <-slowly:
+			case <-soon:
+			}
+		}}
+		number := regexp.MustCompile(`number (\d+) `)
+		for {
+			f, err := ws.ReadFrame(paced)
+			if err != nil {
+				return
+			}
+			switch f.Header.OpCode {
+			case ws.OpClose:
+				return
+			case ws.OpPing:
+				ws.Cipher(f.Payload, f.Header.Mask, 0)
+				_ = ws.WriteFrame(conn, ws.NewPongFrame(f.Payload))
+			case ws.OpText:
+				ws.Cipher(f.Payload, f.Header.Mask, 0)
+				if found := number.FindSubmatch(f.Payload); found != nil {
+					n, _ := strconv.Atoi(string(found[1]))
+					read <- n
+				}
+			}
+		}
+	})
+	t.Cleanup(hurry) // before the server's end, which waits for who reads
+	b := bridged(t, fmt.Sprintf("protocol: wsify, url: %q, tell: [chat/b], queue_limit: %d", old.url, limit), "network: {loops: 1}")
+	coretest.Eventually(t, "it is connected", func() bool { return strings.TrimSpace(b.page("/readyz")) == "ok" })
+	heard, _ := b.hears("chat/b")
+	_, sayer := b.hears("chat/d")
+	padding, said := strings.Repeat("x", size), 0
+	waiting := regexp.MustCompile(`"queued_bytes":[1-9]`)
+	coretest.Eventually(t, "messages for it are dropped", func() bool {
+		for range 100 {
+			text := fmt.Sprintf("number %d %s", said, padding)
+			b.say(sayer, "chat/b", text)
+			said++
+			if got := coretest.Receive(t, "the message here", heard); got != text {
+				t.Fatalf("message %d is heard as %.20q", said-1, got)
+			}
+			select {
+			case slowly <- struct{}{}:
+			default:
+			}
+		}
+		if waits := b.metric("queue_bytes", ""); waits > limit {
+			t.Fatalf("%d bytes wait, want at most %d", waits, limit)
+		}
+		// Messages are dropped too when they only come faster than a full socket is tried again.
+		return b.dropped(core.ReasonOverload) > 0 && waiting.MatchString(b.page("/v1/endpoints?name=old"))
+	})
+	if most := b.metric("queue_peak_bytes", ""); most < limit-2*size || most > limit {
+		t.Errorf("at most %d bytes have waited, want about %d", most, limit)
+	}
+	hurry()
+	coretest.Eventually(t, "nothing waits", func() bool { return b.metric("queue_bytes", "") == 0 })
+	b.say(sayer, "chat/b", "number 1000000 is the last one")
+	got, before := 0, -1
+	for n := 0; n != 1_000_000; got++ {
+		if n = coretest.Receive(t, "what the old server reads", read); n <= before {
+			t.Fatalf("it reads number %d behind %d", n, before)
+		}
+		before = n
+	}
+	said++
+	lost := b.dropped(core.ReasonOverload) + b.dropped(core.ReasonGone)
+	// If the machine stands still for the time that one write may take, there is a second connection, and
+	// what was on its way is counted although it may have arrived.
+	if got+lost < said || connections.Load() == 1 && got+lost != said {
+		t.Errorf("of %d messages %d were read and %d are counted as dropped", said, got, lost)
+	}
+	b.stop()
+}
+
+// pacedReader calls wait before it reads a few bytes.
+type pacedReader struct {
+	from io.Reader
+	wait func()
+}
+
+func (r pacedReader) Read(b []byte) (int, error) {
+	r.wait()
+	return r.from.Read(b[:min(len(b), 4<<10)])
 }
 
 // idOf returns the id of a broker with a mark.

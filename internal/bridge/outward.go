@@ -50,13 +50,15 @@ func (b *Bridge) tell(ev core.Event) {
 	if channel, ok := b.channelOf(string(ev.Topic)); ok {
 		cmd.AsOwner, cmd.Channel = true, []byte(channel)
 	}
-	mark := b.echoes.said(ev.Topic, ev.Payload, time.Now())
-	done := func(_ core.Event, err error) {
-		if err == nil {
-			return
+	done := b.told
+	if b.echoes.on != nil {
+		mark := b.echoes.said(ev.Topic, ev.Payload, time.Now())
+		done = func(ev core.Event, err error) {
+			if err != nil {
+				b.echoes.forget(mark)
+			}
+			b.told(ev, err)
 		}
-		b.echoes.forget(mark)
-		b.lost(err)
 	}
 	if cmd.Headers != nil {
 		done = b.orBare(cmd, done)
@@ -65,8 +67,17 @@ func (b *Bridge) tell(ev core.Event) {
 		done(core.Event{}, err)
 		return
 	}
+	size := ev.Payload.Size()
 	stats.MessagesOut.Add(1)
-	stats.BytesOut.Add(uint64(ev.Payload.Size()))
+	stats.BytesOut.Add(uint64(size))
+	stats.SizesOut.Observe(size, 1)
+}
+
+// countTold counts a message of which the old server has told that it did not get it.
+func (b *Bridge) countTold(_ core.Event, err error) {
+	if err != nil {
+		b.lost(err)
+	}
 }
 
 // orBare returns what is told the outcome of a publication with headers, and publishes it without them if

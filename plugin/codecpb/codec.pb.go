@@ -1691,7 +1691,10 @@ type Command struct {
 	// frame the client reads nothing. If it is there and fits, the host does not ask with
 	// that event, which saves a round trip; of its own PUBLISH the client may then read the
 	// outcome before the message. Only for codecs that are not stateful.
-	Expected      *Frame `protobuf:"bytes,19,opt,name=expected,proto3" json:"expected,omitempty"`
+	Expected *Frame `protobuf:"bytes,19,opt,name=expected,proto3" json:"expected,omitempty"`
+	// Of OFFER with exclusive: names below channel, as in services, of topics that the owner announces. Only the host
+	// sets them, in what a client is to say; a format without words for that leaves them out.
+	Topics        [][]byte `protobuf:"bytes,20,rep,name=topics,proto3" json:"topics,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1855,6 +1858,13 @@ func (x *Command) GetSource() []byte {
 func (x *Command) GetExpected() *Frame {
 	if x != nil {
 		return x.Expected
+	}
+	return nil
+}
+
+func (x *Command) GetTopics() [][]byte {
+	if x != nil {
+		return x.Topics
 	}
 	return nil
 }
@@ -3150,7 +3160,7 @@ const file_codec_proto_rawDesc = "" +
 	"\x03ref\x18\x02 \x01(\fH\x00R\x03ref\x88\x01\x01\x124\n" +
 	"\afailure\x18\x03 \x01(\v2\x1a.polywire.codec.v1.FailureR\afailure\x124\n" +
 	"\bexpected\x18\x04 \x01(\v2\x18.polywire.codec.v1.FrameR\bexpectedB\x06\n" +
-	"\x04_ref\"\x9f\x05\n" +
+	"\x04_ref\"\xb7\x05\n" +
 	"\aCommand\x12+\n" +
 	"\x04verb\x18\x01 \x01(\x0e2\x17.polywire.codec.v1.VerbR\x04verb\x12\x15\n" +
 	"\x03ref\x18\x02 \x01(\fH\x00R\x03ref\x88\x01\x01\x12\x19\n" +
@@ -3171,7 +3181,8 @@ const file_codec_proto_rawDesc = "" +
 	"\afailure\x18\x10 \x01(\v2\x1a.polywire.codec.v1.FailureR\afailure\x12\x15\n" +
 	"\x03key\x18\x11 \x01(\fH\x04R\x03key\x88\x01\x01\x12\x1b\n" +
 	"\x06source\x18\x12 \x01(\fH\x05R\x06source\x88\x01\x01\x124\n" +
-	"\bexpected\x18\x13 \x01(\v2\x18.polywire.codec.v1.FrameR\bexpectedB\x06\n" +
+	"\bexpected\x18\x13 \x01(\v2\x18.polywire.codec.v1.FrameR\bexpected\x12\x16\n" +
+	"\x06topics\x18\x14 \x03(\fR\x06topicsB\x06\n" +
 	"\x04_refB\b\n" +
 	"\x06_topicB\n" +
 	"\n" +

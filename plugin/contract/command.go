@@ -29,6 +29,7 @@ const (
 	commandKey       field = 17
 	commandSource    field = 18
 	commandExpected  field = 19
+	commandTopics    field = 20
 )
 
 func appendCommand(dst []byte, num field, c *core.Command, expected *core.Frame) []byte {
@@ -56,6 +57,9 @@ func appendCommand(dst []byte, num field, c *core.Command, expected *core.Frame)
 	dst = appendBytes(dst, commandSource, c.Source)
 	if expected != nil {
 		dst = appendFrame(dst, commandExpected, *expected)
+	}
+	for _, topic := range c.Topics {
+		dst = appendBytes(dst, commandTopics, notNil(topic))
 	}
 	return end(dst, start)
 }
@@ -135,6 +139,11 @@ func readCommand(b []byte, c *core.Command, steps Steps) (expected *core.Frame, 
 		case commandExpected:
 			expected = steps.Room()
 			*expected, err = readFrame(f.data)
+		case commandTopics:
+			if c.Topics == nil {
+				c.Topics = make([][]byte, 0, 1+f.count(commandTopics))
+			}
+			c.Topics = append(c.Topics, f.data)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("reading a command: %w", err)

@@ -28,7 +28,7 @@ var (
 		Verb: core.Offer, Ref: b("ref"), Topic: b("topic"), As: 300, Pattern: true, Channel: b("channel"), Exclusive: true,
 		AsOwner: true, Services: [][]byte{b("one"), {}, b("two")}, NotToSelf: true, OneWay: true, Timeout: 7 * time.Second, Call: id,
 		Payload: core.Payload{Kind: core.Text, Data: b("1"), UTF16: b("1\x00")}, Headers: b("{}"),
-		Failure: core.Failure{Code: core.Gone, Text: "left"}, Key: b("key"), Source: b("source"),
+		Failure: core.Failure{Code: core.Gone, Text: "left"}, Key: b("key"), Source: b("source"), Topics: [][]byte{b("news"), {}},
 	}
 	event = core.Event{
 		Kind: core.SessionOpened, Verb: core.Call, Ref: b("ref"), Topic: b("topic"), As: 300, Call: id, OneWay: true,

@@ -70,10 +70,10 @@ type bucket struct {
 }
 
 // run opens the bucket and works with it until ctx ends, the life of the connection. servers
-// is how many servers the cluster has, if it is known.
-func (c *channels) run(ctx context.Context, nc *natsgo.Conn, servers int) {
+// is how many servers the cluster has, if it is known, and alone reports whether there is one only.
+func (c *channels) run(ctx context.Context, nc *natsgo.Conn, servers int, alone func() bool) {
 	c.health.Set(roster.AboutChannels, errUnopened)
-	c.joined = time.Now()
+	c.joined, c.alone = time.Now(), alone
 	for failures := 0; ctx.Err() == nil; {
 		b, err := c.open(ctx, nc, servers, min(firstOpenWait<<failures, openWait))
 		if err == nil {
@@ -112,6 +112,10 @@ func (c *channels) explain(err error) error {
 	if c.store != "" {
 		if full := tryFolder(c.store); full != nil {
 			return fmt.Errorf("%w: cluster.embedded.store_dir: %w", roster.ErrNoChannels, full)
+		}
+		if c.alone() {
+			return fmt.Errorf("%w: no other node is there, and channels are kept while a majority of the nodes runs, two at least: "+
+				"let cluster.embedded.routes name the others; a broker that is alone needs no cluster (%w)", roster.ErrNoChannels, err)
 		}
 	}
 	return explainJetStream(err)

@@ -33,7 +33,8 @@ type channels struct {
 	tell    *sync.Mutex // see roster.Roster
 	store   string      // the folder of the embedded server, if there is one
 
-	joined time.Time // owned by the goroutine of run
+	joined time.Time   // owned by the goroutine of run
+	alone  func() bool // an embedded server knows no other one; static while run runs
 
 	// What is below is guarded by mu; who changes it calls own.Notify.
 	mu     sync.Mutex

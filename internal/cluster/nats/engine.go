@@ -166,6 +166,12 @@ func (e *engine) nameTaken() error {
 	return fmt.Errorf("%w: another node of the cluster is called %q too; give each node a name of its own", roster.ErrTwin, e.o.Node)
 }
 
+// alone returns a function that reports whether the embedded server knows no other one. Any goroutine.
+func (e *engine) alone() func() bool {
+	srv := e.srv
+	return func() bool { return srv != nil && srv.NumRoutes() == 0 }
+}
+
 // servers returns how many servers with JetStream there are at least, as far as this one knows.
 func (e *engine) servers() int {
 	if e.srv == nil {

@@ -118,8 +118,8 @@ func (b *Backplane) session(ctx context.Context, nc *natsgo.Conn, ended <-chan s
 	opened := make(chan struct{})
 	parts.Go(func() { b.out.run(ctx, nc, b.subjects.origin(b.group(n)), opened) })
 	<-opened
-	servers := b.engine.servers()
-	parts.Go(func() { b.channels.run(ctx, nc, servers) })
+	servers, alone := b.engine.servers(), b.engine.alone()
+	parts.Go(func() { b.channels.run(ctx, nc, servers, alone) })
 	parts.Go(func() { b.keepPlaces(ctx, nc, servers) })
 	b.o.Stats.Connects.Add(1)
 	b.o.Stats.Connected.Store(true)
