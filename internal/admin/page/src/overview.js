@@ -40,16 +40,17 @@ export class Rates {
 const Chart = ({ name, times, row }) => {
   const place = useRef(null), chart = useRef(null);
   useEffect(() => {
+    const to = place.current;
     const color = getComputedStyle(document.documentElement);
     const front = color.getPropertyValue("--dim").trim(), line = color.getPropertyValue("--link").trim();
-    chart.current = new uPlot({
-      width: place.current.clientWidth || 280, height: 90, legend: { show: false }, cursor: { show: false },
+    const drawn = chart.current = new uPlot({
+      width: to.clientWidth || 280, height: 90, legend: { show: false }, cursor: { show: false },
       axes: [{ show: false }, { stroke: front, size: 45, grid: { show: false } }], scales: { y: { range: (_, low, high) => [0, Math.max(1, high)] } },
       series: [{}, { stroke: front }, { stroke: line, width: 2 }],
-    }, [[], [], []], place.current);
-    const size = new ResizeObserver(() => chart.current.setSize({ width: place.current.clientWidth, height: 90 }));
-    size.observe(place.current);
-    return () => { size.disconnect(); chart.current.destroy(); };
+    }, [[], [], []], to);
+    const size = new ResizeObserver(() => to.isConnected && drawn.setSize({ width: to.clientWidth, height: 90 }));
+    size.observe(to);
+    return () => { size.disconnect(); drawn.destroy(); };
   }, []);
   useEffect(() => { chart.current.setData([times, row.in, row.out]); });
   return html`<div ref=${place} role="img" aria-label=${`Messages of ${name} a second in the last minutes; the numbers stand above`}></div>`;
