@@ -31,7 +31,7 @@ MODULES := . bench clients
 # One target after the other: tests that run beside each other take each other's time.
 .NOTPARALLEL:
 
-.PHONY: all help run build check test quick conformance flaky soak clients java debian redis vet fuzz generate lint fmt bench benchcmp clean
+.PHONY: all help run build check test quick conformance flaky soak clients java debian chromium page page-check redis vet fuzz generate lint fmt bench benchcmp clean
 
 all: fmt lint test ## format, lint and test: the default
 

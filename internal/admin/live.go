@@ -73,6 +73,7 @@ type live struct {
 	mu      sync.Mutex
 	readers map[chan []byte]bool // each has room for one sample
 	stop    context.CancelFunc   // of the sampler; nil without readers
+	last    []byte               // the last sample; nil without readers
 }
 
 func newLive(src *Source, ending context.Context, a api) *live {
@@ -141,6 +142,9 @@ func (l *live) join() chan []byte {
 	}
 	to := make(chan []byte, 1)
 	l.readers[to] = true
+	if l.last != nil {
+		to <- l.last
+	}
 	if l.stop == nil {
 		var ctx context.Context
 		ctx, l.stop = context.WithCancel(l.ending)
@@ -154,7 +158,7 @@ func (l *live) leave(to chan []byte) {
 	defer l.mu.Unlock()
 	if delete(l.readers, to); len(l.readers) == 0 {
 		l.stop()
-		l.stop = nil
+		l.stop, l.last = nil, nil
 	}
 }
 
@@ -181,6 +185,10 @@ func (l *live) run(ctx context.Context) {
 func (l *live) tell(data []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(l.readers) == 0 {
+		return
+	}
+	l.last = data
 	for to := range l.readers {
 		select {
 		case <-to:
