@@ -31,7 +31,7 @@ MODULES := . bench clients deploy
 # One target after the other: tests that run beside each other take each other's time.
 .NOTPARALLEL:
 
-.PHONY: all help run build share check test quick conformance flaky soak clients java debian redis proxies vet fuzz generate lint fmt bench benchcmp clean
+.PHONY: all help run build share check test quick conformance flaky soak clients java debian chromium page page-check redis proxies vet fuzz generate lint fmt bench benchcmp clean
 
 all: fmt lint test ## format, lint and test: the default
 
@@ -100,9 +100,28 @@ soak: redis ## CALLS calls (a million) between clients that come and go, UNREST 
 
 # The clients of Node.js that the tests in clients/ drive, and the plugin in Node.js, at
 # the versions of their package-lock.json. They are installed anew when that file changes.
-NODE := clients/node examples/plugins/node-phoenix
+NODE := clients/node clients/page examples/plugins/node-phoenix
 
-clients: $(NODE:=/node_modules/.package-lock.json) java debian ## install what the tests of clients/ drive (with npm and apt-get)
+clients: $(NODE:=/node_modules/.package-lock.json) java debian chromium ## install what the tests of clients/ drive (with npm and apt-get)
+
+# The page of the admin server is read in Chromium.
+chromium:
+	@if ! type chromium >/dev/null 2>&1; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing chromium: a test reads the page of the admin server in it"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; \
+		else \
+			echo "a test reads the page of the admin server in Chromium: install chromium"; exit 1; \
+		fi; \
+	fi
+
+# The built files are committed, so that go build alone works.
+PAGE := internal/admin/page
+page: $(PAGE)/node_modules/.package-lock.json ## build the page of the admin server anew (with npm)
+	@cd $(PAGE) && npm run --silent build
+
+page-check: page ## fail if the page that is committed is not what its sources make
+	@git diff --exit-code --stat -- $(PAGE)/dist && test -z "$$(git status --porcelain -- $(PAGE)/dist)"
 
 # Java's own client is one source file, which the java of a JDK runs.
 java:

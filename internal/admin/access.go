@@ -96,6 +96,7 @@ type guard struct {
 	access  func() *Access
 	guesses *guesses
 	refused *Refusals
+	page    *ownPage // nil at a server that has none
 	log     *slog.Logger
 }
 
@@ -111,7 +112,7 @@ func (g *guard) admit(r *http.Request, need Role, what string) (caller, *refusal
 
 // judge is admit without what is written about it.
 func (g *guard) judge(r *http.Request, need Role, what string) (caller, *refusal) {
-	if fromPage(r) {
+	if g.fromOther(r) {
 		return caller{}, &refusal{status: http.StatusForbidden, reason: refusedPage, why: "web pages may not " + what}
 	}
 	if likeForm(r) {
@@ -129,7 +130,7 @@ func (g *guard) admitTap(r *http.Request) (c caller, e *refusal) {
 	const what = "tap an endpoint"
 	a := g.access()
 	switch here := fromHere(r); {
-	case fromPage(r):
+	case g.fromOther(r):
 		e = &refusal{status: http.StatusForbidden, reason: refusedPage, why: "web pages may not tap an endpoint"}
 	case !here && !a.named():
 		e = &refusal{status: http.StatusForbidden, reason: refusedElsewhere, why: "only programs of the broker's machine may tap an endpoint: a tap shows the credentials of its clients"}
@@ -217,6 +218,9 @@ func (e *refusal) head(w http.ResponseWriter) {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.wait.Seconds()))))
 	}
 }
+
+// fromOther reports whether the request was sent by a web page that is not this server's own.
+func (g *guard) fromOther(r *http.Request) bool { return fromPage(r) && !g.page.asks(r) }
 
 // fromPage reports whether the request was sent by a web page, as browsers say.
 func fromPage(r *http.Request) bool {

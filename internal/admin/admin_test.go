@@ -274,7 +274,7 @@ func TestHealth(t *testing.T) {
 	ready.Store(false)
 	check("/readyz", 503, "not ready\n")
 	check("/livez", 200, "ok\n")
-	check("/", 404, "404 page not found\n")
+	check("/nothing", 404, "404 page not found\n")
 	res, err := http.Post(base+"/metrics", "text/plain", nil)
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
 // Package admin serves operators and their tools: /metrics in the Prometheus format, /livez,
-// /readyz, reloads and taps. It has a listener of its own, apart from the clients', and sees the broker
+// /readyz, reloads, taps and the page. It has a listener of its own, apart from the clients', and sees the broker
 // only through [Source].
 package admin

@@ -41,6 +41,7 @@ type Server struct {
 // New returns the server for operators, which does not listen yet.
 func New(src Source, log *slog.Logger) *Server {
 	v1 := newAPI("admin", &src, log)
+	v1.guard.page = &ownPage{hosts: src.Hosts}
 	mux := http.NewServeMux()
 	scrape := promhttp.HandlerFor(registry(src), promhttp.HandlerOpts{ErrorLog: scrapes{log}})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
@@ -65,6 +66,8 @@ func New(src Source, log *slog.Logger) *Server {
 	tracer.serve(mux)
 	ending, endTaps := context.WithCancel(context.Background())
 	mux.Handle("GET /v1/tap", tapper{&src, ending, v1})
+	newLive(&src, ending, v1).serve(mux)
+	servePage(mux)
 	s := newServer(&src, v1.guard, mux, endTaps)
 	s.lists, s.tracer = all, tracer
 	return s
