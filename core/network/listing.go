@@ -98,10 +98,12 @@ func pause(ctx context.Context, d time.Duration) error {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("listing connections: %w", ctx.Err())
 	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("listing connections: %w", err)
+	}
+	return nil
 }
 
 // described is what a loop says of some connections.
@@ -110,8 +112,8 @@ type described struct {
 	rest   []*conn // those that were not looked at
 }
 
-// describe appends to into, which is empty, those of the first of some connections that are open and wanted, up to the first one of
-// another loop. On the loop of the first one.
+// describe appends to into, which is empty, those of the first of some connections that are open and wanted, up to the
+// first one of another loop. On the loop of the first one.
 func describe(all []*conn, into []core.ConnectionInfo, wanted func(*conn) bool, then func(*conn)) described {
 	d := described{listed: into}
 	start := time.Now()

@@ -182,6 +182,8 @@ func (p *page[T]) end() (next string) {
 	for i, one := range p.found {
 		if size += one.size; i > 0 && (size > pageBytes || p.until != nil && one.compare(*p.until) > 0) {
 			p.found, p.more = p.found[:i], true
+			last := p.found[i-1].place
+			p.until = &last // of other nodes may come what stands behind those that were cut off
 			break
 		}
 	}
