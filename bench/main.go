@@ -33,9 +33,12 @@
 // broker's clients and half from these to its clients, against two more clients of the broker
 // that publish and hear the same.
 //
+// Then those who look: how long a message takes, at a fixed rate well below what the broker can do, in windows without
+// and with lists of all connections, taps, scrapes, a backend for events that hangs, and requests that are refused.
+//
 // Parts are run again with -only, a regular expression of contenders
 // (-only 'vws$'; the reference always runs), and with -fanout=false, -weigh=false,
-// -calls=false, -tls=false, -plugins=false, -hop=false or -bridge=false:
+// -calls=false, -tls=false, -plugins=false, -hop=false, -bridge=false or -watch=false:
 //
 //	make bench BENCHFLAGS='-quick -only broker -weigh=false -calls=false'
 //
@@ -75,6 +78,12 @@ type plan struct {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == watchArgument {
+		if err := watchAs(os.Args[2:]); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	broker := flag.String("broker", "../bin/broker", "the broker's binary")
 	peers := flag.String("peers", "bin", "folder of the peers' binaries")
 	out := flag.String("json", "bin/bench.json", "file for all figures, as JSON")
@@ -90,6 +99,7 @@ func main() {
 	hops := flag.Bool("hop", true, "measure what a hop between two nodes of a cluster costs")
 	bridges := flag.Bool("bridge", true, "measure what a bridge to an old server costs")
 	recordings := flag.Bool("recording", true, "measure what the proxy of broker record costs")
+	watch := flag.Bool("watch", true, "measure whether clients notice that somebody looks")
 	builtin := flag.String("builtin", "bin/builtin", "the program that runs each built-in format as a plugin")
 	sleep := flag.Bool("sleep", false, "let the load sleep between messages instead of polling")
 	flag.Parse()
@@ -150,6 +160,11 @@ func main() {
 	}
 	if *recordings {
 		if err := runRecording(ctx, p, *broker); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if *watch {
+		if err := runWatch(ctx, p, *broker, choice); err != nil {
 			log.Fatal(err)
 		}
 	}

@@ -35,13 +35,13 @@ func (e *Engine) fanOut(s *scratch, topic []byte, m *publication) {
 		seen = taps.watched(m, topic, s)
 		defer seen.end()
 	}
+	ev := core.Event{Kind: core.Message, Topic: topic, Payload: m.payload, Headers: m.headers, Author: m.author, Read: m.read}
 	for from, to := 0, 0; from < len(s.hits); from = to {
-		to = s.groupEnd(from)
 		first := s.hits[from]
-		ev := core.Event{
-			Kind: core.Message, Topic: topic, As: first.as,
-			Payload: m.payload, Headers: m.headers, Author: m.author, Read: m.read,
+		for to = from + 1; to < len(s.hits) && compareGroups(first, s.hits[to]) == 0; {
+			to++
 		}
+		ev.As = first.as
 		if !m.whole {
 			ev.Topic = topic[len(first.endpoint.TopicPrefix):]
 		}

@@ -35,7 +35,7 @@ func (p *peer) publish(c *core.Command) {
 	if c.NotToSelf {
 		m.except = p.link
 	}
-	heard, r := p.engine.publish(m)
+	heard, r := p.engine.publish(&m)
 	if r.Failed() {
 		p.tellFailed(c, r)
 		return
@@ -63,7 +63,7 @@ func (p publisher) Publish(topic []byte, payload core.Payload) core.Failure {
 	m := publication{endpoint: p.endpoint, topic: topic, payload: payload, from: p.from}
 	listener := p.engine.handlers.table.Load().listeners.find(topic)
 	if listener == nil {
-		_, r := p.engine.publish(m)
+		_, r := p.engine.publish(&m)
 		return r.Failure
 	}
 	// Taken before the message goes out, so that none goes out unheard. It also bounds how
@@ -73,7 +73,7 @@ func (p publisher) Publish(topic []byte, payload core.Payload) core.Failure {
 		return refusedBusy.Failure
 	}
 	defer listener.places.give(nil)
-	if _, r := p.engine.publish(m); r.Failed() {
+	if _, r := p.engine.publish(&m); r.Failed() {
 		return r.Failure
 	}
 	p.engine.notify(p.endpoint, topic, payload, listener)
@@ -82,21 +82,22 @@ func (p publisher) Publish(topic []byte, payload core.Payload) core.Failure {
 
 // publish checks m, delivers it to all who hear its topic, passes it on to the other nodes,
 // counts it, and reports whether somebody here hears it. The messages of one goroutine arrive in the order of its calls.
-func (e *Engine) publish(m publication) (heard bool, r refusal) {
+func (e *Engine) publish(m *publication) (heard bool, r refusal) {
 	if e.tracer == nil {
-		return e.publishWithin(m, core.Trace{})
+		return e.publishWithin(m, nil)
 	}
-	span := e.beginPublish(&m)
+	span := e.beginPublish(m)
 	if span == nil {
-		return e.publishWithin(m, core.Trace{})
+		return e.publishWithin(m, nil)
 	}
-	heard, r = e.publishWithin(m, span.Trace())
+	trace := span.Trace()
+	heard, r = e.publishWithin(m, &trace)
 	span.End(r.Failure)
 	return heard, r
 }
 
-// publishWithin is publish within a trace.
-func (e *Engine) publishWithin(m publication, trace core.Trace) (heard bool, r refusal) {
+// publishWithin is publish within a trace, or without one.
+func (e *Engine) publishWithin(m *publication, trace *core.Trace) (heard bool, r refusal) {
 	if r := checkMessage(m.endpoint.Limits.Get(), m.topic, m.payload); r.Failed() {
 		return false, m.refused(r)
 	}
@@ -109,9 +110,11 @@ func (e *Engine) publishWithin(m publication, trace core.Trace) (heard bool, r r
 	if !e.matchAllowed(s, m, topic) {
 		return false, m.refused(refusedNotOwner)
 	}
-	s.within(e.tracer, trace)
+	if trace != nil {
+		s.within(e.tracer, *trace)
+	}
 	m.author = m.endpoint.Protocol
-	e.fanOut(s, topic, &m)
+	e.fanOut(s, topic, m)
 	if e.backplane != nil {
 		e.backplane.Publish(topic, m.payload, m.headers)
 	}
@@ -120,7 +123,7 @@ func (e *Engine) publishWithin(m publication, trace core.Trace) (heard bool, r r
 }
 
 // refused counts a refusal of m, which it returns.
-func (m publication) refused(r refusal) refusal {
+func (m *publication) refused(r refusal) refusal {
 	m.endpoint.Stats.Refused.Inc(r.reason)
 	return r
 }
@@ -128,7 +131,7 @@ func (m publication) refused(r refusal) refusal {
 // matchAllowed reports whether the owners of channels, or the sender's rights, allow m, and
 // matches its whole topic if they do. Both are done under one lock, which every publish
 // takes.
-func (e *Engine) matchAllowed(s *scratch, m publication, topic []byte) bool {
+func (e *Engine) matchAllowed(s *scratch, m *publication, topic []byte) bool {
 	var channel []byte
 	if m.asOwner {
 		channel = prefixed(&s.channel, m.endpoint.TopicPrefix, m.channel)

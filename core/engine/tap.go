@@ -22,6 +22,9 @@ const (
 	tapBytes = 16 << 20
 	// tapCost is the memory of an event without its data and its names.
 	tapCost = 512
+	// pieceEvents is how many events are kept, and read, together. In pieces, because whoever publishes would wait while
+	// many events are copied to where there is room for more.
+	pieceEvents = 256
 )
 
 var payloadNames = [...]string{core.Absent: "absent", core.JSON: "json", core.Text: "text", core.Binary: "binary"}
@@ -48,14 +51,13 @@ type Tap struct {
 	bytes atomic.Int64 // the cost of what waits
 
 	// Guarded by mu.
-	mu        sync.Mutex
-	events    []reported
-	lost      uint64
-	lostBytes int
-	over      bool
+	mu     sync.Mutex
+	pieces [][]reported // what waits, in order; all but the last have pieceEvents
+	over   bool
 }
 
-// reported is an event that waits for the reader.
+// reported is an event that waits for the reader. What is lost is one too, with its number and bytes: each has an event
+// that is not lost before it, but for the first one, so that they are bounded like these.
 type reported struct {
 	core.TapEvent
 	// Of what receivers are told: their format, and what was published. The reader compares them.
@@ -101,7 +103,7 @@ func (t *Tap) Close() {
 	t.leave()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.over, t.events = true, nil
+	t.over, t.pieces = true, nil
 	t.wakeReader()
 }
 
@@ -137,8 +139,8 @@ func (e *Engine) endTaps(why string) {
 		t.leave()
 		t.mu.Lock()
 		if !t.over {
+			t.append(&reported{TapEvent: core.TapEvent{Time: time.Now(), Kind: core.TapOver, FromServer: true, Data: []byte(why), Size: len(why)}})
 			t.over = true
-			t.events = append(t.events, reported{TapEvent: core.TapEvent{Time: time.Now(), Kind: core.TapOver, FromServer: true, Data: []byte(why), Size: len(why)}})
 			t.wakeReader()
 		}
 		t.mu.Unlock()
@@ -164,31 +166,32 @@ func (t *Tap) Next(ctx context.Context, into []core.TapEvent) ([]core.TapEvent, 
 	}
 }
 
-// take returns what waits, and behind it what is missing.
+// take returns a piece of what waits.
 func (t *Tap) take(into []core.TapEvent) (events []core.TapEvent, over bool) {
 	clear(into)
 	events = into[:0]
-	t.mu.Lock()
-	waiting, lost, lostBytes := t.events, t.lost, t.lostBytes
-	t.events, t.lost, t.lostBytes = nil, 0, 0
-	over = t.over
-	t.mu.Unlock()
-	missing := core.TapEvent{Time: time.Now(), Kind: core.TapLost, Lost: lost, Size: lostBytes}
-	for i := range waiting {
-		ev := &waiting[i]
+	piece, over := t.first()
+	for i := range piece {
+		ev := &piece[i]
 		if ev.sent != nil {
 			ev.Message.Changes = ev.sent.changes(ev.format, ev.TapEvent)
-		}
-		if ev.Kind == core.TapOver && lost > 0 {
-			events, lost = append(events, missing), 0
 		}
 		events = append(events, ev.TapEvent)
 		t.bytes.Add(-costOf(&ev.TapEvent))
 	}
-	if lost > 0 {
-		events = append(events, missing)
-	}
 	return events, over
+}
+
+// first takes the first piece out; it is empty if nothing waits. over says that nothing comes any more.
+func (t *Tap) first() (piece []reported, over bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.pieces) > 0 {
+		piece = t.pieces[0]
+		t.pieces[0] = nil
+		t.pieces = t.pieces[1:]
+	}
+	return piece, t.over
 }
 
 // costOf returns what an event costs.
@@ -199,31 +202,54 @@ func costOf(ev *core.TapEvent) int64 {
 	return tapCost + int64(len(ev.Data)+len(ev.Message.Topic)+len(ev.Message.Headers))
 }
 
-// reserve reports whether there is room for an event, and takes it; what finds none is lost.
+// reserve reports whether there is room for an event, and takes it.
 func (t *Tap) reserve(ev *core.TapEvent) bool {
 	n := costOf(ev)
 	if t.bytes.Add(n) <= tapBytes {
 		return true
 	}
 	t.bytes.Add(-n)
-	t.engine.tapLost.Add(1)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.lost++
-	t.lostBytes += ev.Size
-	t.wakeReader()
 	return false
 }
 
-// add queues events for which there is room.
+// add queues events for which there is room, and what is lost.
 func (t *Tap) add(events ...reported) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over {
 		return
 	}
-	t.events = append(t.events, events...)
+	for i := range events {
+		t.append(&events[i])
+	}
 	t.wakeReader()
+}
+
+// append puts an event behind what waits. The caller holds mu.
+func (t *Tap) append(ev *reported) {
+	n := len(t.pieces)
+	if n > 0 && ev.lostBehind(t.pieces[n-1]) {
+		return
+	}
+	if n == 0 || len(t.pieces[n-1]) == pieceEvents {
+		t.pieces = append(t.pieces, nil)
+		n++
+	}
+	t.pieces[n-1] = append(t.pieces[n-1], *ev)
+}
+
+// lostBehind adds what is lost to the last of some events, if that is lost too.
+func (ev *reported) lostBehind(events []reported) bool {
+	if ev.Kind != core.TapLost || len(events) == 0 {
+		return false
+	}
+	last := &events[len(events)-1]
+	if last.Kind != core.TapLost {
+		return false
+	}
+	last.Lost += ev.Lost
+	last.Size += ev.Size
+	return true
 }
 
 func (t *Tap) wakeReader() {
@@ -337,24 +363,29 @@ func (all crossings) passedOn(ep *core.Endpoint) {
 	}
 }
 
-// report queues an event with a copy of data, which it returns, or keeps it until the message is published.
+// report queues an event with a copy of data, which it returns, or keeps it until the message is published. What finds no
+// room is lost, and its place is kept.
 func (c *crossing) report(ev reported, data []byte) (kept []byte) {
 	if len(data) <= c.tap.max {
-		ev.Data = bytes.Clone(data)
+		ev.Data = data
 	}
-	if !c.tap.reserve(&ev.TapEvent) {
-		return nil
+	if c.tap.reserve(&ev.TapEvent) {
+		ev.Data = bytes.Clone(ev.Data)
+		kept = ev.Data
+	} else {
+		c.tap.engine.tapLost.Add(1)
+		ev = reported{TapEvent: core.TapEvent{Time: ev.Time, Kind: core.TapLost, Size: ev.Size, Lost: 1}}
 	}
 	c.mu.Lock()
 	later := !c.ended
-	if later {
+	if later && !ev.lostBehind(c.events) {
 		c.events = append(c.events, ev)
 	}
 	c.mu.Unlock()
 	if !later {
 		c.tap.add(ev)
 	}
-	return ev.Data
+	return kept
 }
 
 // end is called when the message is published.

@@ -153,7 +153,7 @@ func (s *Server) connections(ctx context.Context, wanted func(*conn) bool) ([]*c
 	lists := make(chan []*conn, len(loops))
 	for _, l := range loops {
 		l.post(mail{fn: func() {
-			var list []*conn
+			list := make([]*conn, 0, len(l.conns))
 			for c := range l.conns {
 				if wanted(c) {
 					list = append(list, c)

@@ -11,17 +11,21 @@ import (
 )
 
 const (
-	// listBatch is how many connections a loop describes in one turn at most, and listTime about how long
-	// that takes.
-	listBatch = 256
-	listTime  = turnTime / 2
+	// listBatch is how many connections a loop describes in one turn at most, and listTime about how long it
+	// looks for those that are wanted.
+	listBatch = 128
+	listTime  = turnTime / 8
+	// listRest is how many times as long as a batch has taken the walk rests behind it, up to mostRest: so most
+	// of a processor is left to the clients, however often somebody asks.
+	listRest = 4
+	mostRest = 5 * time.Millisecond
 )
 
 // List calls visit with each open connection that hears a topic, a whole one, or with all if it is empty, on the
 // calling goroutine. Connections that come or leave meanwhile may be missing. The loops describe them in many
 // short turns, between their work.
 func (s *Server) List(ctx context.Context, topic string, visit func(core.ConnectionInfo)) error {
-	return s.walk(ctx, func(c *conn) bool { return topic == "" || c.peer != nil && c.peer.Hears(topic) }, func(batch []core.ConnectionInfo) bool {
+	return s.walk(ctx, func(c *conn) bool { return topic == "" || c.peer != nil && c.peer.Hears(topic) }, nil, func(batch []core.ConnectionInfo) bool {
 		for _, one := range batch {
 			visit(one)
 		}
@@ -54,13 +58,7 @@ func (s *Server) End(ctx context.Context, id uint64, r core.Reason) (ended core.
 // one calls f with the connection of a number, on its loop.
 func (s *Server) one(ctx context.Context, id uint64, f func(*conn)) (found core.ConnectionInfo, err error) {
 	is := false // there is no connection 0, and found has that number from the start
-	err = s.walk(ctx, func(c *conn) bool {
-		if c.id != id {
-			return false
-		}
-		f(c)
-		return true
-	}, func(batch []core.ConnectionInfo) bool {
+	err = s.walk(ctx, func(c *conn) bool { return c.id == id }, f, func(batch []core.ConnectionInfo) bool {
 		found, is = batch[0], true
 		return false
 	})
@@ -71,21 +69,41 @@ func (s *Server) one(ctx context.Context, id uint64, f func(*conn)) (found core.
 }
 
 // walk calls wanted on the loops with each open connection, and visit on the calling goroutine with those for
-// which it is true, until visit returns false.
-func (s *Server) walk(ctx context.Context, wanted func(*conn) bool, visit func([]core.ConnectionInfo) bool) error {
+// which it is true, until visit returns false; the batch is valid until visit returns. If then is not nil it is called on
+// the loops with these, after they were described.
+func (s *Server) walk(ctx context.Context, wanted func(*conn) bool, then func(*conn), visit func(batch []core.ConnectionInfo) bool) error {
 	rest, err := s.connections(ctx, func(*conn) bool { return true })
+	var batch []core.ConnectionInfo
 	for len(rest) > 0 && err == nil {
-		of := rest // the loop may look at it when nobody waits any more
+		began := time.Now()
+		of, into := rest, batch[:0] // the loop may look at them when nobody waits any more
 		var some described
-		if some, err = askLoop(ctx, of[0].loop, func() described { return describe(of, wanted) }); err != nil {
+		if some, err = askLoop(ctx, of[0].loop, func() described { return describe(of, into, wanted, then) }); err != nil {
 			break
 		}
 		if len(some.listed) > 0 && !visit(some.listed) {
 			return nil
 		}
-		rest = some.rest
+		batch, rest = some.listed, some.rest
+		if len(rest) > 0 {
+			err = pause(ctx, min(listRest*time.Since(began), mostRest))
+		}
 	}
 	return err
+}
+
+// pause waits, or returns the error of ctx if that ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("listing connections: %w", err)
+	}
+	return nil
 }
 
 // described is what a loop says of some connections.
@@ -94,21 +112,22 @@ type described struct {
 	rest   []*conn // those that were not looked at
 }
 
-// describe describes those of the first of some connections that are open and wanted, up to the first one of
-// another loop. On the loop of the first one.
-func describe(all []*conn, wanted func(*conn) bool) (d described) {
+// describe appends to into, which is empty, those of the first of some connections that are open and wanted, up to the
+// first one of another loop. On the loop of the first one.
+func describe(all []*conn, into []core.ConnectionInfo, wanted func(*conn) bool, then func(*conn)) described {
+	d := described{listed: into}
 	start := time.Now()
 	for i, c := range all {
-		if i == listBatch || c.loop != all[0].loop || i%16 == 15 && time.Since(start) > listTime {
+		if len(d.listed) == listBatch || c.loop != all[0].loop || i%16 == 15 && time.Since(start) > listTime {
 			d.rest = all[i:]
 			break
 		}
-		if !c.isOpen() {
+		if !c.isOpen() || !wanted(c) {
 			continue
 		}
-		one := c.listed() // before wanted, which may end it
-		if wanted(c) {
-			d.listed = append(d.listed, one)
+		d.listed = append(d.listed, c.listed())
+		if then != nil {
+			then(c)
 		}
 	}
 	return d

@@ -6,7 +6,9 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/polywire/polywire/core"
 	"github.com/polywire/polywire/core/coretest"
@@ -91,6 +93,54 @@ func TestList(t *testing.T) {
 	cancel()
 	if err := r.List(ctx, "", func(core.ConnectionInfo) {}); !errors.Is(err, context.Canceled) && err != nil {
 		t.Errorf("nobody waits: %v", err)
+	}
+}
+
+// A walk takes few connections at a time and rests behind them; one that has found what it looks for, or whose client has
+// gone, looks at no more.
+func TestWalkRests(t *testing.T) {
+	const n = 2*listBatch + 1
+	r := start(t, nil)
+	for range n {
+		r.dial("echo")
+	}
+	var last time.Time
+	listed, batches := 0, 0
+	err := r.walk(t.Context(), func(*conn) bool { return true }, nil, func(batch []core.ConnectionInfo) bool {
+		if len(batch) > listBatch {
+			t.Errorf("%d at once", len(batch))
+		}
+		if rest := time.Since(last); rest < mostRest {
+			t.Errorf("it has rested %v", rest)
+		}
+		listed += len(batch)
+		batches++
+		time.Sleep(mostRest / listRest) // counts as work
+		last = time.Now()
+		return true
+	})
+	if err != nil || listed != n || batches < 3 {
+		t.Errorf("%d of %d connections in %d batches, %v", listed, n, batches, err)
+	}
+
+	var seen, done atomic.Int64
+	batches = 0
+	err = r.walk(t.Context(), func(*conn) bool { return seen.Add(1) == 2 }, func(*conn) { done.Add(1) }, func(batch []core.ConnectionInfo) bool {
+		batches++
+		return len(batch) != 1
+	})
+	if err != nil || batches != 1 || done.Load() != 1 {
+		t.Errorf("it looks for one: %d batches, and %d are taken, %v", batches, done.Load(), err)
+	}
+
+	ctx, leave := context.WithCancel(t.Context())
+	listed = 0
+	err = r.List(ctx, "", func(core.ConnectionInfo) {
+		listed++
+		leave()
+	})
+	if !errors.Is(err, context.Canceled) || listed == 0 || listed > listBatch {
+		t.Errorf("its client has gone: %d are listed, %v", listed, err)
 	}
 }
 

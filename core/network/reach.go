@@ -134,7 +134,7 @@ func (s *Server) Examine(ctx context.Context, ids ...uint64) (list []core.Connec
 		}
 		states[c.id] = one
 		return true
-	}, func(batch []core.ConnectionInfo) bool {
+	}, nil, func(batch []core.ConnectionInfo) bool {
 		for _, info := range batch {
 			one := states[info.ID]
 			one.ConnectionInfo = info
@@ -160,7 +160,7 @@ func (s *Server) Refused(ctx context.Context, v core.Verb, topic string, visit f
 		}
 		refused[c.id] = r
 		return true
-	}, func(batch []core.ConnectionInfo) bool {
+	}, nil, func(batch []core.ConnectionInfo) bool {
 		for _, one := range batch {
 			visit(one, refused[one.ID])
 			delete(refused, one.ID)

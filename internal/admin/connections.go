@@ -193,7 +193,7 @@ func (c *connections) list(r *http.Request, q url.Values) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ConnectionList{all, list}, nil
+	return answered[Connection]{"connections", all, list}, nil
 }
 
 // collect adds the connections of this node that a query asks for.

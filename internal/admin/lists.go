@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -88,6 +89,45 @@ type List struct {
 	Missing []string `json:"missing,omitempty"`
 }
 
+const (
+	// listPiece is how many elements of a list are written at once, and listPause the pause behind them: so no
+	// message of a client waits for all of it.
+	listPiece = 64
+	listPause = time.Millisecond
+)
+
+// answered is a page of a list as an answer, which is written in pieces.
+type answered[T any] struct {
+	name     string // of the elements
+	elements []T
+	List
+}
+
+func (a answered[T]) write(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "{%q: [", a.name)
+	each := json.NewEncoder(&text)
+	for i := range a.elements {
+		if i > 0 {
+			text.WriteByte(',')
+		}
+		if err := each.Encode(&a.elements[i]); err != nil {
+			panic(fmt.Sprintf("writing a list: %v", err)) // it has nothing that JSON cannot say
+		}
+		if i%listPiece == listPiece-1 {
+			if _, err := text.WriteTo(w); err != nil {
+				return // the client has gone, and there is nobody to tell
+			}
+			time.Sleep(listPause)
+		}
+	}
+	text.WriteString("],")
+	text.Write(mustMarshal(a.List)[1:])
+	text.WriteByte('\n')
+	_, _ = text.WriteTo(w) // as above
+}
+
 // kind is something that is listed.
 type kind[T any] struct {
 	name string
@@ -121,7 +161,7 @@ func (k kind[T]) serve(l *lists) {
 				answer.More = true
 				break
 			}
-			answer.Found = append(answer.Found, p.found[i])
+			answer.Found = append(answer.Found, *p.found[i])
 		}
 		return answer, nil
 	}

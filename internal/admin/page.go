@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"container/heap"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -43,7 +44,13 @@ func placeOfName(name, node string) place {
 }
 
 func (p place) compare(q place) int {
-	return cmp.Or(cmp.Compare(p.Key, q.Key), cmp.Compare(p.ID, q.ID), cmp.Compare(string(p.Name), string(q.Name)), cmp.Compare(p.Node, q.Node))
+	switch {
+	case p.Key != q.Key:
+		return cmp.Compare(p.Key, q.Key)
+	case p.ID != q.ID:
+		return cmp.Compare(p.ID, q.ID)
+	}
+	return cmp.Or(cmp.Compare(string(p.Name), string(q.Name)), cmp.Compare(p.Node, q.Node))
 }
 
 // text is the place in a query.
@@ -80,12 +87,13 @@ type placed[T any] struct {
 
 // page keeps the elements of one page of a list.
 type page[T any] struct {
-	limit int
-	after *place // nil on the first page
-	total int
-	found []placed[T] // at most twice the limit
-	more  bool        // others come behind those that were found
-	until *place      // what comes behind it may be incomplete; nil if nothing is
+	limit  int
+	after  *place // nil on the first page
+	total  int
+	found  []*placed[T] // at most the limit
+	heaped bool         // found is a heap
+	more   bool         // others come behind those that were found
+	until  *place       // what comes behind it may be incomplete; nil if nothing is
 }
 
 // newPage returns the page that a query asks for.
@@ -128,9 +136,19 @@ func (p *page[T]) put(one placed[T]) {
 	if p.after != nil && one.compare(*p.after) <= 0 {
 		return
 	}
-	p.found = append(p.found, one)
-	if len(p.found) == 2*p.limit {
-		p.cut()
+	if len(p.found) < p.limit {
+		fresh := new(placed[T]) // and not one, which would be allocated each time
+		*fresh = one
+		p.found = append(p.found, fresh)
+		return
+	}
+	if p.more = true; !p.heaped {
+		heap.Init(p)
+		p.heaped = true
+	}
+	if last := p.found[0]; one.compare(last.place) < 0 {
+		*last = one
+		heap.Fix(p, 0)
 	}
 }
 
@@ -148,22 +166,24 @@ func (p *page[T]) join(other remotePage[T]) {
 	}
 }
 
-// cut forgets all but the first of what was found.
-func (p *page[T]) cut() {
-	slices.SortFunc(p.found, func(a, b placed[T]) int { return a.compare(b.place) })
-	if len(p.found) > p.limit {
-		clear(p.found[p.limit:])
-		p.found, p.more = p.found[:p.limit], true
-	}
-}
+// A page whose elements are more than fit is a heap, with the last one on top (container/heap).
 
-// end cuts the page to its size, and returns what the next one begins after; "" if there is none.
+func (p *page[T]) Len() int           { return len(p.found) }
+func (p *page[T]) Less(i, j int) bool { return p.found[i].compare(p.found[j].place) > 0 }
+func (p *page[T]) Swap(i, j int)      { p.found[i], p.found[j] = p.found[j], p.found[i] }
+func (p *page[T]) Push(any)           { panic("a page takes in with put") }
+func (p *page[T]) Pop() any           { panic("a page keeps what it has") }
+
+// end sorts the page, cuts it to its size, and returns what the next one begins after; "" if there is none.
 func (p *page[T]) end() (next string) {
-	p.cut()
+	p.heaped = false
+	slices.SortFunc(p.found, func(a, b *placed[T]) int { return a.compare(b.place) })
 	size := 0
 	for i, one := range p.found {
 		if size += one.size; i > 0 && (size > pageBytes || p.until != nil && one.compare(*p.until) > 0) {
 			p.found, p.more = p.found[:i], true
+			last := p.found[i-1].place
+			p.until = &last // of other nodes may come what stands behind those that were cut off
 			break
 		}
 	}

@@ -237,5 +237,6 @@ func answerAs(w http.ResponseWriter, log *slog.Logger, kind string, status int, 
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	// If this fails the client has gone, and there is nobody to tell.
-	_, _ = w.Write(append(data, '\n'))
+	_, _ = w.Write(data)
+	_, _ = io.WriteString(w, "\n")
 }
