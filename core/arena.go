@@ -10,6 +10,9 @@ func (a *arena) clone(b []byte) []byte {
 	if b == nil {
 		return nil
 	}
+	if *a == nil {
+		*a = arena{} // what is empty must not become nil
+	}
 	from := len(*a)
 	*a = append(*a, b...)
 	return (*a)[from:len(*a):len(*a)]

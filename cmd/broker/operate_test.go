@@ -168,7 +168,7 @@ network: {send_buffer: 64KiB}
 	await(t, "a client of another format hears the topic", func() bool { return connections("--topic news/today").Total == 1 })
 	tap := s.tap(t, "broker tap --topic news/today")
 	run("pub %s news/today '{\"n\":1}'", telemetry)
-	await(t, "the message crosses", func() bool { return strings.Contains(tap.text(), "  out  web (wsify), 1 connection") })
+	await(t, "the message crosses", func() bool { return strings.Contains(tap.text(), "  out  web (wsify), 1 subscription") })
 	tap.stop()
 	if shown := tap.ends(t); !strings.Contains(shown, "  in   telemetry (vws), connection ") || !strings.Contains(shown, "  is   json, 7 bytes") {
 		t.Error(shown)
