@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -204,12 +205,8 @@ func list(t watchTarget) (watching, error) {
 // nextOf returns what the page after this one begins with; "" if it is the last one. It does not parse the page, because that
 // takes long, on the core of the load.
 func nextOf(page []byte) string {
-	const name = `"next":"`
-	at := bytes.Index(page, []byte(name))
-	if at < 0 {
-		return ""
-	}
-	next, _, _ := bytes.Cut(page[at+len(name):], []byte(`"`))
+	_, next, _ := bytes.Cut(page, []byte(`"next":"`))
+	next, _, _ = bytes.Cut(next, []byte(`"`))
 	return string(next)
 }
 
@@ -246,7 +243,7 @@ func (a asker) stream(ctx context.Context, did counts, on string, reads bool) {
 		line, err := lines.ReadSlice('\n')
 		if err == nil && len(line) > 1 {
 			did["events"]++
-		} else if err != nil && err != bufio.ErrBufferFull {
+		} else if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return
 		}
 	}

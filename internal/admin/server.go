@@ -149,12 +149,12 @@ func (s *Server) Trace(ctx context.Context, q TraceQuery) (*MessageTrace, error)
 	return s.tracer.message(ctx, q)
 }
 
-// TraceCall: see Trace.
+// TraceCall is Trace for a call.
 func (s *Server) TraceCall(ctx context.Context, q TraceQuery) (*ServiceTrace, error) {
 	return s.tracer.call(ctx, q)
 }
 
-// Diagnose: see Trace.
+// Diagnose says why a client hears nothing; see Trace.
 func (s *Server) Diagnose(ctx context.Context, q DoctorQuery) (*Diagnosis, error) {
 	return s.tracer.diagnose(ctx, q)
 }

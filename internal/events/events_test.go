@@ -66,8 +66,10 @@ func TestEvents(t *testing.T) {
 		{of(core.Observation{Moment: core.MomentSessionOpened, Session: "key", Restored: true}), `{"id":"x","type":"session_opened",` + who + `,"session":"2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683","restored":true}`},
 		{core.Observation{Moment: core.MomentSessionClosed, At: at, Session: "key"}, `{"id":"x","type":"session_closed","at":"2026-05-01T11:00:00.005Z","session":"2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"}`},
 		{of(core.Observation{Moment: core.MomentRefused, Verb: core.Publish, Topic: "a", Reason: core.ReasonDenied, Text: "no", LeftOut: 3}), `{"id":"x","type":"refused",` + who + `,"verb":"publish","topic":"a","reason":"denied","message":"no","left_out":3}`},
-		{core.Observation{Moment: core.MomentTurnedAway, At: at, Endpoint: web, Remote: "192.0.2.1:9", Reason: core.ReasonOrigin, Text: "no"},
-			`{"id":"x","type":"turned_away","at":"2026-05-01T11:00:00.005Z","endpoint":"web","protocol":"vws","remote":"192.0.2.1:9","reason":"origin","message":"no"}`},
+		{
+			core.Observation{Moment: core.MomentTurnedAway, At: at, Endpoint: web, Remote: "192.0.2.1:9", Reason: core.ReasonOrigin, Text: "no"},
+			`{"id":"x","type":"turned_away","at":"2026-05-01T11:00:00.005Z","endpoint":"web","protocol":"vws","remote":"192.0.2.1:9","reason":"origin","message":"no"}`,
+		},
 	} {
 		got, err := json.Marshal(newEvent("x", &c.o))
 		if err != nil || string(got) != c.want {

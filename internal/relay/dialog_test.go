@@ -147,8 +147,15 @@ func TestUpgrades(t *testing.T) {
 		fields []string
 		want   bool
 	}{
-		{nil, false}, {[]string{""}, false}, {[]string{"h2c"}, false}, {[]string{"websockets"}, false}, {[]string{"x websocket"}, false},
-		{[]string{"WebSocket"}, true}, {[]string{"h2c, websocket"}, true}, {[]string{"websocket ,\th2c"}, true}, {[]string{"h2c", "websocket"}, true},
+		{nil, false},
+		{[]string{""}, false},
+		{[]string{"h2c"}, false},
+		{[]string{"websockets"}, false},
+		{[]string{"x websocket"}, false},
+		{[]string{"WebSocket"}, true},
+		{[]string{"h2c, websocket"}, true},
+		{[]string{"websocket ,\th2c"}, true},
+		{[]string{"h2c", "websocket"}, true},
 	} {
 		if got := Upgrades(http.Header{"Upgrade": tt.fields}); got != tt.want {
 			t.Errorf("%q: %v", tt.fields, got)
