@@ -27,7 +27,7 @@ func (b *Broker) adminSource() admin.Source {
 		Outbound: b.parts.Network.Outbound, OutboundBudget: b.parts.Network.OutboundBudget(),
 		Inbound: b.parts.Network.Inbound, InboundBudget: b.parts.Network.InboundBudget,
 		Memory:       b.parts.Network.Memory,
-		LogDropped:   b.lines.Dropped,
+		LogDropped:   func() uint64 { return b.lines.Dropped() + b.parts.Engine.LogLeftOut() },
 		Connections:  b.parts.Network,
 		Closed:       b.parts.Engine.Closed,
 		Routing:      b.parts.Engine,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,10 +28,52 @@ const (
 // LogAccess sets what is logged of clients from now on; off at first. Any goroutine.
 func (e *Engine) LogAccess(a AccessLog) { e.access.set(a) }
 
+// accessLines is how many lines about clients are written in a second. With AccessRefusals there are far fewer.
+const accessLines = 1000
+
 // accessLog logs what clients do. Any goroutine.
 type accessLog struct {
-	log  *slog.Logger // static
+	// Static.
+	log *slog.Logger
+	now func() time.Time
+
 	mode atomic.Int32
+
+	// Guarded by mu.
+	mu      sync.Mutex
+	second  int64  // since the epoch
+	written int    // lines in that second
+	leftOut int    // lines since the last one that was written
+	lost    uint64 // lines that were left out
+}
+
+// LogLeftOut returns how many lines about clients were left out, because there were too many at once. Any goroutine.
+func (e *Engine) LogLeftOut() uint64 {
+	e.access.mu.Lock()
+	defer e.access.mu.Unlock()
+	return e.access.lost
+}
+
+// admit reports whether a line may be written in this second, and counts it if it may not. The line says with the
+// attributes how many are missing before it.
+func (a *accessLog) admit() (missing []slog.Attr, ok bool) {
+	second := a.now().Unix()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if second != a.second {
+		a.second, a.written = second, 0
+	}
+	if a.written >= accessLines {
+		a.leftOut++
+		a.lost++
+		return nil, false
+	}
+	a.written++
+	if a.leftOut > 0 {
+		missing = []slog.Attr{slog.Int("left_out", a.leftOut)}
+		a.leftOut = 0
+	}
+	return missing, true
 }
 
 func (a *accessLog) set(mode AccessLog) { a.mode.Store(int32(mode)) }
@@ -83,8 +126,12 @@ func (a *accessLog) fault(l core.Link, r core.Reason, attrs ...slog.Attr) []slog
 }
 
 func (a *accessLog) connected(l core.Link) {
-	if a.all() {
-		a.log.LogAttrs(context.Background(), slog.LevelInfo, "client connected", line(l, slog.String("protocol", l.Endpoint().Protocol))...)
+	if !a.all() {
+		return
+	}
+	if missing, ok := a.admit(); ok {
+		a.log.LogAttrs(context.Background(), slog.LevelInfo, "client connected",
+			line(l, append(missing, slog.String("protocol", l.Endpoint().Protocol))...)...)
 	}
 }
 
@@ -94,19 +141,29 @@ func (a *accessLog) left(p *peer, r core.Reason) {
 	if blameless && !a.all() || !a.wants(r, &p.endpoint.ends, p.engine.now) {
 		return
 	}
-	a.log.LogAttrs(context.Background(), slog.LevelInfo, "client left", a.fault(p.link, r)...)
+	if missing, ok := a.admit(); ok {
+		a.log.LogAttrs(context.Background(), slog.LevelInfo, "client left", a.fault(p.link, r, missing...)...)
+	}
 }
 
 // subscribed and unsubscribed log what a client begins and ceases to hear.
 func (a *accessLog) subscribed(l core.Link, topic []byte) {
-	if a.all() {
-		a.log.LogAttrs(context.Background(), slog.LevelInfo, "client subscribed", line(l, logging.Quoted("topic", string(topic)))...)
+	if !a.all() {
+		return
+	}
+	if missing, ok := a.admit(); ok {
+		a.log.LogAttrs(context.Background(), slog.LevelInfo, "client subscribed",
+			line(l, append(missing, logging.Quoted("topic", string(topic)))...)...)
 	}
 }
 
 func (a *accessLog) unsubscribed(l core.Link, topic []byte) {
-	if a.all() {
-		a.log.LogAttrs(context.Background(), slog.LevelInfo, "client unsubscribed", line(l, logging.Quoted("topic", string(topic)))...)
+	if !a.all() {
+		return
+	}
+	if missing, ok := a.admit(); ok {
+		a.log.LogAttrs(context.Background(), slog.LevelInfo, "client unsubscribed",
+			line(l, append(missing, logging.Quoted("topic", string(topic)))...)...)
 	}
 }
 
@@ -115,7 +172,10 @@ func (a *accessLog) refused(p *peer, verb core.Verb, topic []byte, r refusal) {
 	if !a.wants(r.reason, &p.endpoint.refusals, p.engine.now) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 4)
+	attrs, ok := a.admit()
+	if !ok {
+		return
+	}
 	if verb != core.None {
 		attrs = append(attrs, slog.String("verb", verb.String()), logging.Quoted("topic", string(topic)))
 	}

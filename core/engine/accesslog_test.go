@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/polywire/polywire/core"
 )
@@ -62,5 +63,32 @@ func TestAccessLog(t *testing.T) {
 		if strings.Join(got, "\n") != strings.Join(want, "\n") {
 			t.Errorf("mode %d:\n%s\nwant\n%s", mode, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
+	}
+}
+
+// However many clients come and go at once, there are so many lines in a second, and the next one says what is missing.
+func TestAccessLogBounds(t *testing.T) {
+	var log bytes.Buffer
+	w := newWorld(t, 1)
+	w.engine.access.log = slog.New(slog.NewTextHandler(&log, nil))
+	w.engine.LogAccess(AccessAll)
+	s := w.site(core.Endpoint{Name: "e", Protocol: "p"})
+	const clients = accessLines // each comes and leaves
+	for range clients {
+		s.connect(0).peer.Gone(core.ReasonNormal)
+	}
+	if got := strings.Count(log.String(), "\n"); got != accessLines {
+		t.Errorf("%d lines in a second, want %d", got, accessLines)
+	}
+	if got := w.engine.LogLeftOut(); got != 2*clients-accessLines {
+		t.Errorf("%d lines are left out, want %d", got, 2*clients-accessLines)
+	}
+	log.Reset()
+	w.pass(time.Second)
+	s.connect(0)
+	s.connect(0)
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], "left_out=1000") || strings.Contains(lines[1], "left_out") {
+		t.Errorf("a second later:\n%s", log.String())
 	}
 }

@@ -132,7 +132,7 @@ func newEngine(o Options, now func() time.Time) *Engine {
 	}
 	e := &Engine{
 		log:       o.Logger,
-		access:    accessLog{log: o.Logger},
+		access:    accessLog{log: o.Logger, now: now},
 		now:       now,
 		hooks:     o.Hooks,
 		tracer:    o.Tracer,

@@ -100,7 +100,7 @@ func newCollector(src Source) *collector {
 		inboundBudget: whole("inbound_budget_bytes", "What inbound_bytes may be; above it the clients for which most waits are disconnected."),
 		memory:        whole("memory_used_bytes", "Memory in use, without garbage and without what the kernel keeps for sockets."),
 		watermark:     whole("memory_watermark_bytes", "How much memory may be in use before new connections are refused; 0 is no bound."),
-		unlogged:      whole("log_lines_dropped_total", "Lines that are missing in the log because it is written too slowly, or not at all."),
+		unlogged:      whole("log_lines_dropped_total", "Lines that are missing in the log because it is written too slowly, or not at all, or because too many at once were about clients."),
 		taps:          whole("taps_open", "Taps of the admin API that are read now."),
 		untapped:      whole("tap_events_lost_total", "Events that taps did not show because their readers were too slow."),
 		expiry: prometheus.NewDesc("polywire_tls_certificate_expiry_timestamp_seconds",
