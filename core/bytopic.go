@@ -12,6 +12,17 @@ func CallRef(topic []byte) []byte {
 	return nil
 }
 
+// AnsweredCall returns the id of the call that a message to topic answers, or says the failure of. ok is false if topic is none
+// of these.
+func AnsweredCall(topic []byte) (id CallID, ok bool) {
+	for _, prefix := range []string{ReplyTopic, ErrorTopic} {
+		if text, found := bytes.CutPrefix(topic, []byte(prefix)); found {
+			return ParseCallID(text)
+		}
+	}
+	return CallID{}, false
+}
+
 // RequestByTopic returns the request of a call to who serves it by topic; the nil id is that of a call
 // which wants no answer.
 func RequestByTopic(id CallID, service []byte, payload Payload) Event {

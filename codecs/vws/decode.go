@@ -108,7 +108,7 @@ func (c codec) subscription(verb core.Verb, refusal string, topic, id []byte, to
 }
 
 // event publishes a message, if the policy allows it. Without an id it is not answered, but who calls
-// by topic hears that the call has failed.
+// by topic hears that the call has failed, also if what is refused is the answer to it.
 func (c codec) event(m message, to core.Sink) {
 	topic, _ := rawjson.Unquote(m.topic, nil)
 	send := &c.format.send
@@ -121,8 +121,10 @@ func (c codec) event(m message, to core.Sink) {
 		nack(to, core.ReasonMalformed, id, core.Invalid, "topic is required")
 	case m.data == nil:
 		nack(to, core.ReasonMalformed, id, core.Invalid, "data is required")
+		unanswered(topic, to)
 	case !send.takes(topic):
 		nack(to, core.ReasonDenied, id, core.Denied, send.refusal)
+		unanswered(topic, to)
 	case send.rule == drop:
 		c.drop(topic, to)
 		if m.id != nil {
@@ -140,6 +142,14 @@ func (codec) drop(topic []byte, to core.Sink) {
 		return
 	}
 	to.Refuse(core.ReasonDenied, nil, core.Failure{})
+	unanswered(topic, to)
+}
+
+// unanswered ends the call whose answer is not published, so that its caller does not wait.
+func unanswered(topic []byte, to core.Sink) {
+	if id, ok := core.AnsweredCall(topic); ok {
+		to.Do(core.Command{Verb: core.Reply, Call: id, Failure: core.Failure{Code: core.Internal}})
+	}
 }
 
 // refOfCall returns the ref under which Encode tells the caller by topic of a failure, nil if topic is not that of a call.
