@@ -10,6 +10,7 @@ import (
 
 	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/internal/admin"
+	"github.com/polywire/polywire/internal/matrix"
 )
 
 // adminSocket and apiSocket are the names of the listeners of the server for operators, and of that for backends.
@@ -28,6 +29,7 @@ func (b *Broker) adminSource() admin.Source {
 		Inbound: b.parts.Network.Inbound, InboundBudget: b.parts.Network.InboundBudget,
 		Memory:       b.parts.Network.Memory,
 		LogDropped:   func() uint64 { return b.lines.Dropped() + b.parts.Engine.LogLeftOut() },
+		Matrix:       func() any { return matrix.OfConfigured(b.Config().Endpoints) },
 		Connections:  b.parts.Network,
 		Closed:       b.parts.Engine.Closed,
 		Routing:      b.parts.Engine,

@@ -73,7 +73,7 @@ var rules = []rule{
 	{packages: "codecs/...", allow: []string{"core", "core/rawjson", "github.com/google/uuid"}, why: "a codec is bytes in, commands out: no socket, no engine, no other codec"},
 	{packages: "client", allow: []string{"core", "github.com/gobwas/ws/..."}, why: "a client speaks to any server, so it knows none"},
 	{packages: "internal/bridge", allow: []string{"core", "core/logging", "client"}, why: "a bridge is a link of the engine and a client of an old server, and knows neither sockets nor formats"},
-	{packages: "internal/matrix", allow: []string{"core", "core/rawjson", "client"}, why: "what formats carry is asked of formats, and of no broker"},
+	{packages: "internal/matrix", allow: []string{"core", "core/rawjson", "client", "config"}, why: "what formats carry is asked of formats, and of no broker"},
 	{
 		packages: "internal/httpclient", allow: []string{"github.com/sony/gobreaker/v2"},
 		why: "settings of HTTP clients know nothing of what is asked",
@@ -152,7 +152,7 @@ var rules = []rule{
 	},
 	{
 		packages: ".",
-		allow:    []string{"internal/assembly", "core", "core/logging", "internal/admin", "config", "sockets", "github.com/prometheus/client_golang/prometheus"},
+		allow:    []string{"internal/assembly", "core", "core/logging", "internal/admin", "internal/matrix", "config", "sockets", "github.com/prometheus/client_golang/prometheus"},
 		why:      "the root is what programs see of a broker; what serves is made in assembly",
 	},
 	{packages: "polywiretest", allow: []string{".", "core", "client", "config", "sockets"}, testing: true, why: "what programs test themselves with knows no more of the broker than they do"},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -281,5 +282,45 @@ func TestListsRefused(t *testing.T) {
 		if got := fmt.Sprintf("%d %s %s", status, refused.Error.Code, refused.Error.Message); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: %s\nwant %s", request, got, want)
 		}
+	}
+}
+
+// What formats lose between each other is that of the configuration in force.
+func TestMatrixOfBroker(t *testing.T) {
+	const web = "endpoints:\n  - {name: web, protocol: wsify, listen: \"127.0.0.1:0\"}\n"
+	const admin = "admin: {listen: \"127.0.0.1:0\"}\n"
+	r := run(t, web+admin)
+	asked := func() (pairs []string) {
+		t.Helper()
+		var m struct {
+			Pairs []struct {
+				From, To string
+				Cells    []struct{ Property, Outcome string }
+			}
+		}
+		if status := r.v1(t, "GET", "matrix", &m); status != http.StatusOK {
+			t.Fatalf("status %d", status)
+		}
+		for _, p := range m.Pairs {
+			pair := p.From + " to " + p.To
+			for _, c := range p.Cells {
+				if c.Property == "message.topic" {
+					pair += ": topic " + c.Outcome
+				}
+			}
+			pairs = append(pairs, pair)
+		}
+		return pairs
+	}
+	if got, want := asked(), []string{"wsify to wsify: topic lost"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	cfg := load(t, web+"  - {name: old, protocol: wubsub, listen: \"127.0.0.1:0\"}\n"+admin)
+	if _, err := r.Reload(cfg); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"wsify to wsify: topic lost", "wsify to wubsub: topic whole", "wubsub to wsify: topic lost", "wubsub to wubsub: topic whole"}
+	if got := asked(); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -95,6 +95,11 @@ try {
   await role('button', { name: 'Publish', exact: true }).click();
   await until('what the page has published', () => old.heard.some((m) => m.includes('from the page')));
 
+  // What is lost between two formats is shown, by the table that broker check --matrix prints.
+  await view('Formats');
+  await role('button', { name: 'From wubsub to wsify', exact: true }).click();
+  await role('region', { name: 'From wubsub to wsify' }).getByText('message.topic').waitFor();
+
   // What a reload would change is shown.
   await view('Reload');
   await role('heading', { name: 'Reload', exact: true }).waitFor();

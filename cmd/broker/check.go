@@ -113,22 +113,21 @@ func printChecked(w io.Writer, cfg *config.Config, m *matrix.Matrix) error {
 
 // matrixOf returns the matrix of the endpoints with these names, of all if there are none.
 func matrixOf(cfg *config.Config, only []string) (*matrix.Matrix, error) {
-	var endpoints []matrix.Endpoint
-	var names []string
-	for i := range cfg.Endpoints {
-		ep := &cfg.Endpoints[i]
-		names = append(names, ep.Name)
-		if len(only) == 0 || slices.Contains(only, ep.Name) {
-			endpoints = append(endpoints, matrix.Endpoint{
-				Name: ep.Name, Protocol: ep.Protocol, Format: ep.Format, Options: ep.Options, MaxMessage: int(ep.MaxMessageSize),
-			})
-		}
+	endpoints := cfg.Endpoints
+	if len(only) > 0 {
+		endpoints = nil
 	}
 	for _, name := range only {
-		if !slices.Contains(names, name) {
+		i := slices.IndexFunc(cfg.Endpoints, func(ep config.Endpoint) bool { return ep.Name == name })
+		if i < 0 {
+			var names []string
+			for _, ep := range cfg.Endpoints {
+				names = append(names, ep.Name)
+			}
 			return nil, fmt.Errorf("--endpoint %s: the configuration has no such endpoint; endpoints: %s", name, strings.Join(names, ", "))
 		}
+		endpoints = append(endpoints, cfg.Endpoints[i])
 	}
-	m := matrix.Of(endpoints)
+	m := matrix.OfConfigured(endpoints)
 	return &m, nil
 }

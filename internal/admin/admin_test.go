@@ -71,7 +71,7 @@ func source(ready *atomic.Bool) admin.Source {
 		Handshakes: new(core.Durations),
 		Outbound:   func() int64 { return 21 }, OutboundBudget: 22,
 		Inbound: func() int64 { return 26 }, InboundBudget: func() int64 { return 27 },
-		Memory: func() (used, watermark uint64) { return 23, 24 }, LogDropped: func() uint64 { return 25 }, Taps: func() (open int, lost uint64) { return 28, 29 },
+		Memory: func() (used, watermark uint64) { return 23, 24 }, LogDropped: func() uint64 { return 25 }, Matrix: func() any { return struct{}{} }, Taps: func() (open int, lost uint64) { return 28, 29 },
 		Services: func() []admin.Service {
 			one := new(core.ServiceStats)
 			one.Calls.Store(40)

@@ -57,7 +57,7 @@ func New(src Source, log *slog.Logger) *Server {
 	all := newLists(src.Nodes)
 	for _, one := range []interface{ serve(*http.ServeMux) }{
 		newConnections(src, v1, all), newEndpoints(src, v1, all), newTopics(src, v1, all), newHolders(src, v1, all), newSessions(src, v1, all),
-		newNodes(src, v1, all), newOperator(src, v1),
+		newNodes(src, v1, all), newLosses(src, v1), newOperator(src, v1),
 	} {
 		one.serve(mux)
 	}

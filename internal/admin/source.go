@@ -64,6 +64,8 @@ type Source struct {
 	// Memory returns the bytes in use, and the watermark at which new clients are refused; a
 	// watermark of 0 is no limit.
 	Memory func() (used, watermark uint64)
+	// Matrix is what the formats of the endpoints carry to one another, as JSON has it. Any goroutine; not two at once.
+	Matrix func() any
 	// LogDropped is how many log lines were dropped.
 	LogDropped func() uint64
 	// Ready reports whether the broker accepts new clients.

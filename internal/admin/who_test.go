@@ -92,6 +92,7 @@ var operations = []struct {
 	{"POST /v1/call/a?endpoint=one", admin.Publish, 200},
 	{"GET /v1/tap?endpoint=two", admin.Operate, 409},
 	{"GET /v1/live?x", admin.Read, 400},
+	{"GET /v1/matrix", admin.Read, 200},
 	{"POST /reload", admin.Operate, 200},
 }
 

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/polywire/polywire/config"
 	"github.com/polywire/polywire/core"
 )
 
@@ -168,4 +169,16 @@ func pairOf(from, to *row, s *sizes) []Cell {
 	cells = append(cells, answers(from, to)...)
 	cells = append(cells, s.answer(from, to))
 	return append(cells, failures(from, to)...)
+}
+
+// OfConfigured returns the matrix of endpoints as a configuration has them.
+func OfConfigured(configured []config.Endpoint) Matrix {
+	endpoints := make([]Endpoint, 0, len(configured))
+	for i := range configured {
+		ep := &configured[i]
+		endpoints = append(endpoints, Endpoint{
+			Name: ep.Name, Protocol: ep.Protocol, Format: ep.Format, Options: ep.Options, MaxMessage: int(ep.MaxMessageSize),
+		})
+	}
+	return Of(endpoints)
 }

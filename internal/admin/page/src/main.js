@@ -5,6 +5,7 @@ import { follow, onSignedOut, signIn } from "./api.js";
 import { Connections } from "./connections.js";
 import { Health } from "./health.js";
 import { List } from "./lists.js";
+import { Losses } from "./losses.js";
 import { Overview, Rates } from "./overview.js";
 import { Reload } from "./reload.js";
 import { Send } from "./send.js";
@@ -14,7 +15,7 @@ import "./page.css";
 
 const views = {
   overview: "Overview", connections: "Connections", tap: "Tap", send: "Publish and call", topics: "Topics", services: "Services", sessions: "Sessions",
-  channels: "Channels", endpoints: "Endpoints", nodes: "Nodes", health: "Health", reload: "Reload",
+  channels: "Channels", endpoints: "Endpoints", nodes: "Nodes", formats: "Formats", health: "Health", reload: "Reload",
 };
 
 const SignIn = ({ why, done }) => html`<main>
@@ -68,6 +69,7 @@ const Page = () => {
       ${open === "connections" && html`<${Connections} tap=${tap} />`}
       ${open === "tap" && html`<${Tap} begin=${tapped} />`}
       ${open === "send" && html`<${Send} />`}
+      ${open === "formats" && html`<${Losses} />`}
       ${open === "health" && html`<${Health} />`}
       ${open === "reload" && html`<${Reload} />`}
       ${["topics", "services", "sessions", "channels", "endpoints", "nodes"].includes(open) &&
