@@ -116,9 +116,7 @@ network: {send_buffer: 64KiB}
 		return string(answer)
 	}
 
-	// Nobody of the crowd reads, so nobody answers pings.
-	crowd := crowdSize(t) / 16 * 16
-	gather(t, web, crowd)
+	// It comes first: of a crowd that comes at once the log leaves lines out.
 	slow, _, _, err := ws.Dialer{Timeout: long}.Dial(t.Context(), web)
 	if err != nil {
 		t.Fatal(err)
@@ -127,6 +125,9 @@ network: {send_buffer: 64KiB}
 	if err := slow.(*net.TCPConn).SetReadBuffer(32 << 10); err != nil {
 		t.Fatal(err)
 	}
+	// Nobody of the crowd reads, so nobody answers pings.
+	crowd := crowdSize(t) / 16 * 16
+	gather(t, web, crowd)
 	if err := wsutil.WriteClientText(slow, []byte(`{"command":"join","args":{"channel":"flood"}}`)); err != nil {
 		t.Fatal(err)
 	}
