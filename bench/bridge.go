@@ -52,20 +52,13 @@ type bridgeRow struct {
 
 // runBridge measures and prints what a bridge to an old server costs the broker.
 func runBridge(ctx context.Context, p plan, broker string) error {
-	if err := pinSelf(p.cores[len(p.cores)-1]); err != nil {
+	var rounds [][][3]cost
+	err := p.inFolder(func(b bench) (err error) {
+		rounds, err = (&bridgeBench{b, broker}).rounds(ctx)
 		return err
-	}
-	dir, err := os.MkdirTemp("", "polywire-bench-")
-	if err != nil {
-		return fmt.Errorf("making folder: %w", err)
-	}
-	b := bridgeBench{bench{plan: p, core: p.cores[0], dir: dir}, broker}
-	rounds, err := b.rounds(ctx)
+	})
 	if err != nil {
 		return err
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("removing folder: %w", err)
 	}
 	var rows []bridgeRow
 	for i, burst := range p.inFlight {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"math"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -37,11 +36,7 @@ func TestBridgeRow(t *testing.T) {
 // TestBridge measures the real broker for a moment: every message arrives by a bridge too.
 func TestBridge(t *testing.T) {
 	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", bin, "./cmd/broker")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building broker: %v\n%s", err, out)
-	}
+	buildBroker(t, bin)
 	free, err := cores()
 	if err != nil {
 		t.Fatal(err)

@@ -79,26 +79,18 @@ type hopRow struct {
 
 // runHop measures and prints what a hop between two nodes costs.
 func runHop(ctx context.Context, p plan, broker, peers string, only *regexp.Regexp) error {
-	if err := pinSelf(p.cores[len(p.cores)-1]); err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "polywire-bench-")
-	if err != nil {
-		return fmt.Errorf("making folder: %w", err)
-	}
-	h := hop{bench: bench{plan: p, core: p.cores[0], dir: dir}, broker: broker, peers: peers, only: only}
-	rows, err := h.rows(ctx)
-	if err != nil {
-		return err
-	}
-	topics, err := h.topicRows(ctx)
-	if err != nil {
-		return err
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("removing folder: %w", err)
-	}
-	return printHop(os.Stdout, rows, topics)
+	return p.inFolder(func(b bench) error {
+		h := hop{bench: b, broker: broker, peers: peers, only: only}
+		rows, err := h.rows(ctx)
+		if err != nil {
+			return err
+		}
+		topics, err := h.topicRows(ctx)
+		if err != nil {
+			return err
+		}
+		return printHop(os.Stdout, rows, topics)
+	})
 }
 
 // hop is this part of the benchmark.

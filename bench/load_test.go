@@ -154,14 +154,20 @@ func TestMixedDialects(t *testing.T) {
 	}
 }
 
-// TestBroker plays the load against the broker, in each format and mixed.
-func TestBroker(t *testing.T) {
-	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", filepath.Join(bin, "broker"), "./cmd/broker")
+// buildBroker builds the broker of this tree into a folder, as broker.
+func buildBroker(t *testing.T, folder string) {
+	t.Helper()
+	build := exec.Command("go", "build", "-o", folder, "./cmd/broker")
 	build.Dir = ".."
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building broker: %v\n%s", err, out)
 	}
+}
+
+// TestBroker plays the load against the broker, in each format and mixed.
+func TestBroker(t *testing.T) {
+	bin := t.TempDir()
+	buildBroker(t, bin)
 	free, err := cores()
 	if err != nil {
 		t.Fatal(err)

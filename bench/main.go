@@ -77,6 +77,25 @@ type plan struct {
 	spin bool
 }
 
+// inFolder runs a part of the benchmark, with the load on its core, and a folder for the servers' files. The folder stays if
+// something fails: an error names the server's log in it.
+func (p plan) inFolder(measure func(bench) error) error {
+	if err := pinSelf(p.cores[len(p.cores)-1]); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "polywire-bench-")
+	if err != nil {
+		return fmt.Errorf("making folder: %w", err)
+	}
+	if err := measure(bench{plan: p, core: p.cores[0], dir: dir}); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("removing folder: %w", err)
+	}
+	return nil
+}
+
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == watchArgument {
 		if err := watchAs(os.Args[2:]); err != nil {
@@ -179,31 +198,23 @@ func choose[T interface{ called() string }](all []T, reference string, only *reg
 
 // report runs the benchmark, prints the report and saves it in the file out.
 func (b *bench) report(ctx context.Context, out string) error {
-	serverCore, loadCore := b.plan.cores[0], b.plan.cores[len(b.plan.cores)-1]
-	if serverCore == loadCore {
+	if len(b.plan.cores) == 1 {
 		fmt.Println("note: there is one core only; server and load share it")
-	}
-	if err := pinSelf(loadCore); err != nil {
-		return err
 	}
 	// The load's own garbage collection must not run in a measured window; between windows each
 	// contender's load starts small.
 	debug.SetGCPercent(1000)
-	dir, err := os.MkdirTemp("", "polywire-bench-")
-	if err != nil {
-		return fmt.Errorf("making folder: %w", err)
-	}
-	// The folder stays if something fails: an error names the server's log in it.
-	b.core, b.dir = serverCore, dir
-	figures, err := b.run(ctx)
+	var measured figures
+	err := b.plan.inFolder(func(common bench) (err error) {
+		b.core, b.dir = common.core, common.dir
+		measured, err = b.run(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("removing folder: %w", err)
-	}
-	report := summarize(figures)
-	report.Calls = summarizeCalls(figures.Calls, b.callServers)
+	report := summarize(measured)
+	report.Calls = summarizeCalls(measured.Calls, b.callServers)
 	if err := report.print(os.Stdout); err != nil {
 		return fmt.Errorf("printing: %w", err)
 	}

@@ -46,26 +46,17 @@ type pluginPair struct {
 // runPlugins measures and prints the cost of formats in plugins. program runs each built-in format
 // as a plugin.
 func runPlugins(ctx context.Context, p plan, broker, program string) error {
-	if err := pinSelf(p.cores[len(p.cores)-1]); err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "polywire-bench-")
-	if err != nil {
-		return fmt.Errorf("making folder: %w", err)
-	}
-	b := bench{plan: p, core: p.cores[0], dir: dir}
-	rows, err := b.pluginRows(ctx, b.pluginPairs(broker, program))
-	if err != nil {
-		return err
-	}
-	deaths, err := b.pluginDeaths(ctx, broker, program)
-	if err != nil {
-		return fmt.Errorf("killing a plugin: %w", err)
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("removing folder: %w", err)
-	}
-	return printPlugins(os.Stdout, rows, deaths)
+	return p.inFolder(func(b bench) error {
+		rows, err := b.pluginRows(ctx, b.pluginPairs(broker, program))
+		if err != nil {
+			return err
+		}
+		deaths, err := b.pluginDeaths(ctx, broker, program)
+		if err != nil {
+			return fmt.Errorf("killing a plugin: %w", err)
+		}
+		return printPlugins(os.Stdout, rows, deaths)
+	})
 }
 
 // pluginPairs returns the comparisons.

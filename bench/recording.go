@@ -29,28 +29,24 @@ type recordingRow struct {
 
 // runRecording measures and prints what the proxy of `broker record` costs while it records.
 func runRecording(ctx context.Context, p plan, broker string) error {
-	if err := pinSelf(p.cores[len(p.cores)-1]); err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "polywire-bench-")
-	if err != nil {
-		return fmt.Errorf("making folder: %w", err)
-	}
-	b := recordingBench{bench{plan: p, core: p.cores[0], dir: dir}, broker}
 	costs := make([][]cost, len(p.inFlight))
-	for round := range p.rounds {
-		measured, err := b.measure(ctx)
-		if err != nil {
-			return fmt.Errorf("measuring a recording: %w", err)
+	err := p.inFolder(func(common bench) error {
+		b := recordingBench{common, broker}
+		for round := range p.rounds {
+			measured, err := b.measure(ctx)
+			if err != nil {
+				return fmt.Errorf("measuring a recording: %w", err)
+			}
+			for i, c := range measured {
+				costs[i] = append(costs[i], c)
+				fmt.Printf("round %d  bursts of %d, recorded: %.2f µs CPU/message  %.0f messages/s  p50 %.0f µs  others %.0f %%\n",
+					round+1, p.inFlight[i], c.CPU, c.Rate, c.P50, c.Others*100)
+			}
 		}
-		for i, c := range measured {
-			costs[i] = append(costs[i], c)
-			fmt.Printf("round %d  bursts of %d, recorded: %.2f µs CPU/message  %.0f messages/s  p50 %.0f µs  others %.0f %%\n",
-				round+1, p.inFlight[i], c.CPU, c.Rate, c.P50, c.Others*100)
-		}
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("removing folder: %w", err)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	var rows []recordingRow
 	for i, burst := range p.inFlight {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"math"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -29,11 +28,7 @@ func TestRecordingRow(t *testing.T) {
 // TestRecording measures the real broker for a moment.
 func TestRecording(t *testing.T) {
 	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", bin, "./cmd/broker")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building broker: %v\n%s", err, out)
-	}
+	buildBroker(t, bin)
 	free, err := cores()
 	if err != nil {
 		t.Fatal(err)

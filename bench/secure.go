@@ -79,23 +79,14 @@ func newKeyPair(dir string) (keyPair, error) {
 
 // runSecure measures the contenders with TLS and prints the figures.
 func runSecure(ctx context.Context, p plan, broker, peers string) error {
-	if err := pinSelf(p.cores[len(p.cores)-1]); err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "polywire-bench-")
-	if err != nil {
-		return fmt.Errorf("making folder: %w", err)
-	}
 	p.subscribers = []int{targetSubscribers}
-	b := bench{plan: p, core: p.cores[0], dir: dir}
-	rows, err := b.secureRows(ctx, broker, peers)
-	if err != nil {
-		return err
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("removing folder: %w", err)
-	}
-	return printSecure(os.Stdout, rows, p.inFlight)
+	return p.inFolder(func(b bench) error {
+		rows, err := b.secureRows(ctx, broker, peers)
+		if err != nil {
+			return err
+		}
+		return printSecure(os.Stdout, rows, p.inFlight)
+	})
 }
 
 // secureRows measures the contenders in turns.

@@ -14,11 +14,7 @@ func TestSecureLoad(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", bin, "./peers/...").CombinedOutput(); err != nil {
 		t.Fatalf("building peers: %v\n%s", err, out)
 	}
-	build := exec.Command("go", "build", "-o", bin, "./cmd/broker")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building broker: %v\n%s", err, out)
-	}
+	buildBroker(t, bin)
 	free, err := cores()
 	if err != nil {
 		t.Fatal(err)

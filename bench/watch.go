@@ -79,22 +79,14 @@ type watchBench struct {
 
 // runWatch measures and prints whether clients notice that somebody looks.
 func runWatch(ctx context.Context, p plan, broker string, only *regexp.Regexp) error {
-	if err := pinSelf(p.cores[len(p.cores)-1]); err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "polywire-bench-")
-	if err != nil {
-		return fmt.Errorf("making folder: %w", err)
-	}
-	b := watchBench{bench: bench{plan: p, core: p.cores[0], dir: dir}, broker: broker}
-	rows, err := b.measure(ctx, only)
-	if err != nil {
-		return err
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("removing folder: %w", err)
-	}
-	return printWatch(os.Stdout, b.target, rows)
+	return p.inFolder(func(common bench) error {
+		b := watchBench{bench: common, broker: broker}
+		rows, err := b.measure(ctx, only)
+		if err != nil {
+			return err
+		}
+		return printWatch(os.Stdout, b.target, rows)
+	})
 }
 
 // measure starts the broker and measures all cases beside the same idle connections.
