@@ -227,7 +227,7 @@ func (c *connections) showHere(ctx context.Context, text string, _ url.Values) (
 		return nil, err
 	}
 	var found []core.ConnectionState
-	err = c.lists.walk(ctx, func(ctx context.Context) (err error) {
+	err = c.lists.turns.take(ctx, func(ctx context.Context) (err error) {
 		found, err = c.writing.Examine(ctx, id)
 		return err
 	})
@@ -328,7 +328,7 @@ func (c *connections) endHere(ctx context.Context, text string, q url.Values) (a
 		return nil, err
 	}
 	var one core.ConnectionInfo
-	err = c.lists.walk(ctx, func(ctx context.Context) (err error) {
+	err = c.lists.turns.take(ctx, func(ctx context.Context) (err error) {
 		one, err = c.all.End(ctx, id, reason)
 		return err
 	})

@@ -85,7 +85,7 @@ func (t *tracer) diagnose(ctx context.Context, q DoctorQuery) (d *Diagnosis, err
 	case q.From == From{}:
 		return nil, invalid("give either a connection or an address")
 	default:
-		err := t.walk(ctx, func(ctx context.Context) (err error) {
+		err := t.turns.take(ctx, func(ctx context.Context) (err error) {
 			d, err = t.byAddress(ctx, q.From, q.Topic)
 			return err
 		})
@@ -104,7 +104,7 @@ func (t *tracer) examineHere(ctx context.Context, text string, q url.Values) (an
 		return nil, err
 	}
 	var d *Diagnosis
-	err = t.walk(ctx, func(ctx context.Context) (err error) {
+	err = t.turns.take(ctx, func(ctx context.Context) (err error) {
 		d, err = t.byNumber(ctx, id, q.Get("topic"))
 		return err
 	})

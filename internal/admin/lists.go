@@ -44,9 +44,9 @@ type NodeInfo struct {
 
 // lists answers questions about what the broker has, of this node and the others.
 type lists struct {
-	nodes   Nodes              // nil if the broker is alone
-	local   map[string]localOp // what other nodes may ask, by names
-	walking chan struct{}      // holds an element while a request walks through all there is of something
+	nodes Nodes              // nil if the broker is alone
+	local map[string]localOp // what other nodes may ask, by names
+	turns turns              // of requests that walk through all there is of something
 }
 
 // localOp answers what another node asks of this one. id is what the question is about, if it is about one thing. It
@@ -54,7 +54,7 @@ type lists struct {
 type localOp func(ctx context.Context, id string, q url.Values) (any, error)
 
 func newLists(nodes Nodes) *lists {
-	return &lists{nodes: nodes, local: make(map[string]localOp), walking: make(chan struct{}, 1)}
+	return &lists{nodes: nodes, local: make(map[string]localOp), turns: newTurns("others are making lists; try again later")}
 }
 
 // self is what is shown of the id of this node; "" if the broker is alone.
@@ -63,20 +63,6 @@ func (l *lists) self() string {
 		return ""
 	}
 	return shownNode(l.nodes.Self())
-}
-
-// walk calls f, which walks through all there is of something, one at a time: who asks again and again waits for their
-// own lists, and the loops have no more to do.
-func (l *lists) walk(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
-	select {
-	case l.walking <- struct{}{}:
-	case <-ctx.Done():
-		return errors.New("others are making lists; try again later")
-	}
-	defer func() { <-l.walking }()
-	return f(ctx)
 }
 
 // List is what the answers of all lists have.
@@ -173,7 +159,7 @@ func (k kind[T]) here(ctx context.Context, l *lists, q url.Values) (*page[T], er
 	if err != nil {
 		return nil, err
 	}
-	err = l.walk(ctx, func(ctx context.Context) error {
+	err = l.turns.take(ctx, func(ctx context.Context) error {
 		if err := k.collect(ctx, q, p.add); err != nil {
 			return err
 		}

@@ -179,7 +179,7 @@ func TestListsWaitForEachOther(t *testing.T) {
 			t.Error("a list of nobody is answered")
 		}
 	}
-	if err := l.walk(t.Context(), func(context.Context) error { return nil }); err != nil {
+	if err := l.turns.take(t.Context(), func(context.Context) error { return nil }); err != nil {
 		t.Errorf("when all have gone: %v", err)
 	}
 }

@@ -179,7 +179,7 @@ func (s *sessions) showHere(ctx context.Context, id string, _ url.Values) (any, 
 
 // find returns the session of an id that is here.
 func (s *sessions) find(ctx context.Context, id string) (found Session, err error) {
-	err = s.lists.walk(ctx, func(ctx context.Context) error {
+	err = s.lists.turns.take(ctx, func(ctx context.Context) error {
 		err := s.each(ctx, "", func(one Session) {
 			if one.ID == id {
 				found = one

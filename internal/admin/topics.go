@@ -160,7 +160,7 @@ func (t *topics) show(r *http.Request, _ url.Values) (any, error) {
 
 func (t *topics) showHere(ctx context.Context, topic string, _ url.Values) (any, error) {
 	detail := TopicDetail{Topic: topic, HeardBy: []Topic{}}
-	err := t.lists.walk(ctx, func(ctx context.Context) error {
+	err := t.lists.turns.take(ctx, func(ctx context.Context) error {
 		all, err := t.all.TopicAudience(ctx, topic)
 		for _, one := range all {
 			detail.Subscribers += one.Subscribers

@@ -59,15 +59,15 @@ const (
 
 // tracer serves /v1/trace and /v1/doctor.
 type tracer struct {
-	src     Source
-	api     api
-	lists   *lists
-	node    string        // "" if the broker is alone
-	walking chan struct{} // holds an element while a request looks through what clients have
+	src   Source
+	api   api
+	lists *lists
+	node  string // "" if the broker is alone
+	turns turns  // of requests that look through what clients have
 }
 
 func newTracer(src Source, a api, l *lists) *tracer {
-	t := &tracer{src: src, api: a, lists: l, node: l.self(), walking: make(chan struct{}, 1)}
+	t := &tracer{src: src, api: a, lists: l, node: l.self(), turns: newTurns("others are tracing; try again later")}
 	l.local[examineConnection] = t.examineHere
 	return t
 }
@@ -306,7 +306,7 @@ func (t *tracer) as(ctx context.Context, q *TraceQuery, f func(context.Context, 
 	if q.Limit = cmp.Or(q.Limit, defaultPage); q.Limit < 1 || q.Limit > maxPage {
 		return invalid("limit must be a number from 1 to %d, not %d", maxPage, q.Limit)
 	}
-	return t.walk(ctx, func(ctx context.Context) error {
+	return t.turns.take(ctx, func(ctx context.Context) error {
 		by, err := t.publisher(ctx, *q)
 		if err != nil {
 			return err
@@ -336,19 +336,6 @@ func (t *tracer) otherNodes(ctx context.Context, topic string) (all []NodeAudien
 	}
 	slices.SortFunc(all, func(a, b NodeAudience) int { return cmp.Compare(a.Node, b.Node) })
 	return all
-}
-
-// walk calls f, one at a time, as [connections.walk] does.
-func (t *tracer) walk(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
-	select {
-	case t.walking <- struct{}{}:
-	case <-ctx.Done():
-		return errors.New("others are tracing; try again later")
-	}
-	defer func() { <-t.walking }()
-	return f(ctx)
 }
 
 // sample returns a payload of the kind and size that a query wants, a small one in JSON if it does not say.
